@@ -1,0 +1,34 @@
+/** Options of a {@link TowpathError}. */
+interface TowpathErrorOptions {
+  /** What the reader can do about it: a full sentence. */
+  readonly hint?: string;
+  /** The error underneath, for the log at debug level. */
+  readonly cause?: unknown;
+}
+
+/**
+ * An error that a person can cause and can mend. The command line prints `message` and `hint` and no stack trace.
+ * `code` is stable, upper case and starts with `TOWPATH_`.
+ */
+export class TowpathError extends Error {
+  readonly code: string;
+  readonly hint: string | undefined;
+
+  constructor(code: string, message: string, options: TowpathErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'TowpathError';
+    this.code = code;
+    this.hint = options.hint;
+  }
+}
+
+/** The `code` property of a system error such as `EADDRINUSE`, or the empty string. */
+export function systemErrorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+/** The message of anything thrown, on one line. */
+export function errorMessage(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replaceAll(/\s*[\r\n]+\s*/g, ' ');
+}

@@ -1,0 +1,139 @@
+/**
+ * All counts of the process as plain fields (protocol reference §4.13; performance.md: nothing but an increment per
+ * packet). `metrics.ts` copies them out at scrape time.
+ */
+
+/** Why a packet was dropped (§4.3); the index into {@link Counters.dropPackets}. */
+export const DropReason = {
+  UnknownDestination: 0,
+  UnknownDestinationOnForward: 1,
+  GoneDisconnected: 2,
+  QueueHead: 3,
+  QueueTail: 4,
+  WriteError: 5,
+  DuplicateClient: 6,
+} as const;
+export type DropReason = (typeof DropReason)[keyof typeof DropReason];
+
+/** Upstream's names, by {@link DropReason}. */
+export const DROP_REASON_NAMES: readonly string[] = [
+  'unknown_dest',
+  'unknown_dest_on_fwd',
+  'gone_disconnected',
+  'queue_head',
+  'queue_tail',
+  'write_error',
+  'dup_client',
+];
+
+/** What a packet looks like from outside; the second index of the drop tables. */
+export const PacketKind = { Other: 0, Disco: 1 } as const;
+export type PacketKind = (typeof PacketKind)[keyof typeof PacketKind];
+export const PACKET_KIND_NAMES: readonly string[] = ['other', 'disco'];
+
+/**
+ * Every reason for which a connection is refused or ended by us. The names are metric labels and appear in logs, so
+ * they are stable.
+ */
+export const REFUSAL_REASONS = [
+  'source_limit',
+  'connection_limit',
+  'tls_timeout',
+  'tls_error',
+  'tls_closed',
+  'head_timeout',
+  'head_too_large',
+  'head_invalid',
+  'handshake_timeout',
+  'handshake_closed',
+  'client_info_type',
+  'client_info_length',
+  'client_info_key',
+  'client_info_box',
+  'client_info_json',
+  'not_admitted',
+  'bad_frame_length',
+  'frame_too_large',
+  'no_mesh_rights',
+  'write_timeout',
+  'control_queue_full',
+  'websocket_refused',
+  'websocket_invalid',
+] as const;
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
+/** Two counts for each drop reason: `[reason][kind]`. */
+function dropTable(): number[][] {
+  return DROP_REASON_NAMES.map(() => PACKET_KIND_NAMES.map(() => 0));
+}
+
+export class Counters {
+  /** Accepted DERP connections, before the handshake. */
+  accepts = 0;
+  websocketAccepts = 0;
+  /** Kernel-accepted TCP connections on the relay's listeners. */
+  tcpAccepts = 0;
+  /** SendPacket payloads (keys and headers not counted). */
+  packetsReceived = 0;
+  bytesReceived = 0;
+  /** Of these, disco-looking ones. */
+  discoPacketsReceived = 0;
+  /** RecvPacket payloads put on their way. */
+  packetsSent = 0;
+  bytesSent = 0;
+  readonly dropPackets: number[][] = dropTable();
+  readonly dropBytes: number[][] = dropTable();
+  unknownFrames = 0;
+  pingsReceived = 0;
+  pongsSent = 0;
+  keepAlivesSent = 0;
+  healthFramesSent = 0;
+  restartingFramesSent = 0;
+  peerGoneDisconnectedFrames = 0;
+  peerGoneNotHereFrames = 0;
+  homeMovesIn = 0;
+  homeMovesOut = 0;
+  writeTimeouts = 0;
+  rateLimitWaits = 0;
+  /** Writes to streams and the frames they carried. */
+  flushes = 0;
+  flushedFrames = 0;
+
+  /** Gauges, kept by who owns the state. */
+  connections = 0;
+  homeConnections = 0;
+  notIdealConnections = 0;
+  /** Distinct keys that are connected here. */
+  localKeys = 0;
+  duplicateKeys = 0;
+  duplicateConnections = 0;
+  totalDuplicateConnections = 0;
+  /** Open TLS or plain streams, DERP or not. */
+  openStreams = 0;
+
+  stunSuccess = 0;
+  stunNotStun = 0;
+  stunRateLimited = 0;
+  stunReadErrors = 0;
+  stunWriteErrors = 0;
+  stunIpv4 = 0;
+  stunIpv6 = 0;
+
+  bootstrapDnsRequests = 0;
+  bootstrapDnsPublishedHits = 0;
+  bootstrapDnsPublishedMisses = 0;
+  bootstrapDnsUnpublishedHits = 0;
+  bootstrapDnsUnpublishedMisses = 0;
+  bootstrapDnsUnpublishedPercentMisses = 0;
+
+  readonly tlsVersions: Record<'TLSv1.2' | 'TLSv1.3' | 'unknown', number> = { 'TLSv1.2': 0, 'TLSv1.3': 0, unknown: 0 };
+  readonly refusals: Record<RefusalReason, number> = Object.fromEntries(
+    REFUSAL_REASONS.map((reason) => [reason, 0]),
+  ) as Record<RefusalReason, number>;
+
+  /** Counts one dropped packet of `payloadBytes`. */
+  drop(reason: DropReason, kind: PacketKind, payloadBytes: number): void {
+    this.dropPackets[reason]![kind]! += 1;
+    this.dropBytes[reason]![kind]! += payloadBytes;
+  }
+}

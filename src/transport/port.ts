@@ -1,0 +1,163 @@
+/**
+ * The transport port: all that the relay knows about sockets (reference/runtimes.md §3). Two adapters implement it,
+ * `node/` and `bun/`; nothing above this file knows which one runs.
+ */
+
+/** One end of a connection. `ip` is canonical text without brackets, zone or `::ffff:` prefix. */
+export interface Endpoint {
+  readonly ip: string;
+  readonly port: number;
+}
+
+/** Why a stream ended. `end`: the peer's FIN; `reset`: RST or a socket error; `deadline`: our deadline; `local`: we aborted or finished. */
+export type CloseReason = 'end' | 'reset' | 'deadline' | 'local';
+
+/** What TLS agreed on. */
+export interface TlsFacts {
+  /** `TLSv1.2` or `TLSv1.3`. */
+  readonly version: string;
+  /** The agreed ALPN protocol, or empty. */
+  readonly alpn: string;
+  /** The name the client asked for, or empty. Server side only. */
+  readonly serverName: string;
+  /** DER of every certificate that the server presented, leaf first. Client side only; empty on the server side. */
+  readonly chain: readonly Uint8Array[];
+}
+
+/** Receives what happens to one stream. `closed` is called exactly once and last. */
+export interface StreamHandler {
+  /** Bytes `[from, to)` of `buffer` arrived. They may be rewritten in place and are valid during the call only. */
+  bytes(stream: Stream, buffer: Buffer, from: number, to: number): void;
+  /** After `write` took less than it was given: more can be taken now. Also called after a completed write. */
+  writable(stream: Stream): void;
+  /** The stream is gone, whoever ended it. */
+  closed(stream: Stream, reason: CloseReason): void;
+}
+
+/** A connected byte stream: TLS, plain TCP, or WebSocket messages seen as bytes. */
+export interface Stream {
+  readonly remote: Endpoint;
+  readonly local: Endpoint;
+  /** Null on a plain stream. */
+  readonly tls: TlsFacts | null;
+  /** Who is told; may be replaced at any time, also during a callback. */
+  handler: StreamHandler;
+  /**
+   * Offers bytes `[from, to)`. Returns how many were taken: 0 means wait for `writable`, −1 means the stream is closed.
+   * What was taken may be overwritten by the caller at once.
+   */
+  write(buffer: Buffer, from: number, to: number): number;
+  /** No `bytes` call after this one returns (also when called inside `bytes`), until `resume`. TCP pushes back on the peer. */
+  pause(): void;
+  resume(): void;
+  /** Flushes what was taken, sends FIN, and aborts when the peer has not closed after `deadlineMs`. Reading stops. */
+  finish(deadlineMs: number): void;
+  /** Ends the stream at once; a reset where the runtime can send one. */
+  abort(): void;
+}
+
+/** A private key and a certificate chain, both PEM. */
+export interface CertificatePair {
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+/** Server side TLS. Ciphers and versions are the adapter's: TLS 1.2–1.3, ECDHE AEAD suites, ALPN `http/1.1`. */
+export interface ServerTls {
+  readonly certificate: CertificatePair;
+  /** From TCP accept to the end of the handshake. */
+  readonly handshakeTimeoutMs: number;
+}
+
+export interface ListenOptions {
+  /** Canonical IP text; `::` listens on both families. */
+  readonly ip: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly tls: ServerTls | null;
+  /** Connections that wait in the kernel. */
+  readonly backlog?: number;
+  /** Several listeners may share the port. */
+  readonly reusePort?: boolean;
+  /** A listening descriptor inherited from a service manager; `ip` and `port` are then only informative. */
+  readonly fd?: number;
+}
+
+/** Why a connection never became a stream. */
+export type HandshakeFailure = 'tls_timeout' | 'tls_error' | 'tls_closed';
+
+export interface ListenerHandler {
+  /** A connection was accepted by the kernel and nothing was spent on it yet. False drops it with a reset. */
+  accepted(remote: Endpoint): boolean;
+  /** The handshake is done (plain: at once). Returns who handles the stream; it starts reading afterwards. */
+  opened(stream: Stream): StreamHandler;
+  /** TLS did not come about; called once for each accepted connection that is never `opened`. */
+  failed(remote: Endpoint, failure: HandshakeFailure, detail: string): void;
+  /** The listener itself is in trouble (for example out of descriptors). It goes on. */
+  error(error: Error): void;
+}
+
+export interface Listener {
+  /** Where it listens, with the real port. */
+  readonly address: Endpoint;
+  /** Uses this certificate for new handshakes; connections live on. Throws when the pair does not fit. */
+  replaceCertificate(certificate: CertificatePair): void;
+  /** Stops accepting; streams live on. Resolves when the port is free. */
+  close(): Promise<void>;
+}
+
+/** How a client verifies a server. */
+export type ServerVerification =
+  /** Lowercase hex SHA-256 of the leaf certificate's DER; the chain may only add `derpkey…` certificates (protocol §8.3). */
+  | { readonly kind: 'pin'; readonly sha256: string }
+  /** Chain to the system's authorities, or to `caPem` when given; the certificate must be for `name` (a host name or an IP). */
+  | { readonly kind: 'ca'; readonly name: string; readonly caPem?: string }
+  /** Accept anything. Only for probes that judge the certificate themselves. */
+  | { readonly kind: 'none' };
+
+export interface ConnectOptions {
+  /** An IP or a host name. */
+  readonly host: string;
+  readonly port: number;
+  /** Null: plain TCP. `serverName` is the SNI; empty or an IP sends none. */
+  readonly tls: { readonly serverName: string; readonly verify: ServerVerification } | null;
+  /** For DNS, TCP and TLS together. */
+  readonly timeoutMs: number;
+}
+
+/** Times of a connect, milliseconds since its start; `tls` equals `tcp` on a plain stream. */
+export interface ConnectTimes {
+  readonly tcpMs: number;
+  readonly tlsMs: number;
+}
+
+export interface Connected {
+  readonly stream: Stream;
+  readonly times: ConnectTimes;
+}
+
+/** Receives datagrams: bytes `[from, to)` of `buffer`, valid during the call only, and where they came from. */
+export interface DatagramHandler {
+  /** `ip` is canonical text without `::ffff:` prefix or zone. */
+  datagram(socket: DatagramSocket, buffer: Buffer, from: number, to: number, ip: string, port: number): void;
+  error(error: Error): void;
+}
+
+export interface DatagramSocket {
+  readonly address: Endpoint;
+  /** Queues one datagram; false when it was dropped. The bytes may be overwritten at once. */
+  send(buffer: Buffer, from: number, to: number, ip: string, port: number): boolean;
+  close(): Promise<void>;
+}
+
+/** One runtime's sockets. */
+export interface Transport {
+  /** For the start-up log: `node` or `bun`. */
+  readonly runtime: 'node' | 'bun';
+  /** Undocumented features in use or off, for the start-up log: for example `fast-read: on`. */
+  readonly features: readonly string[];
+  listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener>;
+  /** Rejects with a TowpathError that says what failed (`TOWPATH_CONNECT_DNS`, `_TCP`, `_TLS`, `_PIN`, `_TIMEOUT`). */
+  connect(options: ConnectOptions, handler: StreamHandler): Promise<Connected>;
+  bindDatagram(ip: string, port: number, handler: DatagramHandler, fd?: number): Promise<DatagramSocket>;
+}

@@ -1,0 +1,164 @@
+import { FRAME_HEADER_BYTES } from './frames.ts';
+
+/** What a {@link FrameSink} wants done with a frame whose header it has seen. */
+export const HeaderVerdict = {
+  /** Collect the whole frame and hand it over. */
+  Take: 0,
+  /** Pass over the payload without buffering it. */
+  Skip: 1,
+  /** Stop decoding before this payload; `resume` asks again about the same header. */
+  Wait: 2,
+  /** The stream is in error or closed: decode nothing more. */
+  Stop: 3,
+} as const;
+export type HeaderVerdict = (typeof HeaderVerdict)[keyof typeof HeaderVerdict];
+
+/** Receives frames from a {@link FrameDecoder}. Called directly, once per header and once per frame. */
+export interface FrameSink {
+  /** Judges a frame by type and payload length before anything is allocated for it. May be asked again after `Wait`. */
+  header(type: number, payloadBytes: number): HeaderVerdict;
+  /** A whole frame: header at `from`, payload at `from + 5` up to `to`. May be rewritten in place; gone after the call. */
+  frame(type: number, buffer: Buffer, from: number, to: number): void;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * Cuts a byte stream into frames (protocol reference §2.1). Frames that lie whole in a read are handed over where they
+ * lie; of an unfinished one exactly its own size is allocated, after the sink has accepted its header. Holds at most
+ * one unfinished frame, and after `Wait` a copy of the rest of that read.
+ */
+export class FrameDecoder {
+  readonly #sink: FrameSink;
+  /** The unfinished frame: allocated at full size once its header was accepted, else the first header bytes. */
+  #partial: Buffer = EMPTY;
+  #partialBytes = 0;
+  /** The sink has taken the header of the unfinished frame. */
+  #taken = false;
+  /** Payload bytes still to pass over. */
+  #skipBytes = 0;
+  /** What came after a `Wait`. */
+  #held: Buffer = EMPTY;
+  #stopped = false;
+
+  constructor(sink: FrameSink) {
+    this.#sink = sink;
+  }
+
+  /** Bytes kept between reads; for memory accounting. */
+  get bufferedBytes(): number {
+    return this.#partial.length + this.#held.length;
+  }
+
+  /** True at the end of a frame: nothing unfinished, nothing to skip, nothing held. */
+  get atBoundary(): boolean {
+    return this.#partialBytes === 0 && this.#skipBytes === 0 && this.#held.length === 0;
+  }
+
+  /** True after a `Wait` until `resume` went past it. Bytes that arrive meanwhile are kept, so the owner pauses its stream. */
+  get waiting(): boolean {
+    return this.#held.length > 0;
+  }
+
+  /** Decodes bytes `[from, to)`. */
+  push(buffer: Buffer, from: number, to: number): void {
+    if (this.#stopped) return;
+    if (this.#held.length > 0) {
+      this.#held = Buffer.concat([this.#held, buffer.subarray(from, to)]);
+      return;
+    }
+    this.#decode(buffer, from, to);
+  }
+
+  /** Goes on after a `Wait`: asks the sink about the same header again. */
+  resume(): void {
+    if (this.#stopped || this.#held.length === 0) return;
+    const held = this.#held;
+    this.#held = EMPTY;
+    this.#decode(held, 0, held.length);
+  }
+
+  /** Forgets everything and decodes nothing more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#partial = this.#held = EMPTY;
+    this.#partialBytes = this.#skipBytes = 0;
+  }
+
+  #decode(buffer: Buffer, from: number, to: number): void {
+    let at = from;
+    if (this.#skipBytes > 0 || this.#partialBytes > 0) {
+      at = this.#finishPartial(buffer, from, to);
+      if (at < 0) return;
+    }
+    const sink = this.#sink;
+    while (to - at >= FRAME_HEADER_BYTES) {
+      const type = buffer[at]!;
+      const length = buffer.readUInt32BE(at + 1);
+      const next = at + FRAME_HEADER_BYTES + length;
+      const verdict = sink.header(type, length);
+      if (verdict === HeaderVerdict.Take) {
+        if (next > to) {
+          this.#startPartial(buffer, at, to, next - at);
+          return;
+        }
+        sink.frame(type, buffer, at, next);
+        if (this.#stopped) return;
+      } else if (verdict === HeaderVerdict.Skip) {
+        if (next > to) {
+          this.#skipBytes = next - to;
+          return;
+        }
+      } else {
+        if (verdict === HeaderVerdict.Wait) this.#held = Buffer.from(buffer.subarray(at, to));
+        else this.stop();
+        return;
+      }
+      at = next;
+    }
+    if (at < to) {
+      this.#partial = Buffer.from(buffer.subarray(at, to));
+      this.#partialBytes = to - at;
+      this.#taken = false;
+    }
+  }
+
+  #startPartial(buffer: Buffer, at: number, to: number, frameBytes: number): void {
+    this.#partial = Buffer.allocUnsafeSlow(frameBytes);
+    this.#partialBytes = buffer.copy(this.#partial, 0, at, to);
+    this.#taken = true;
+  }
+
+  /** Fills the unfinished frame; returns where to go on in `buffer`, or −1 when it is used up or decoding must stop. */
+  #finishPartial(buffer: Buffer, from: number, to: number): number {
+    if (this.#skipBytes > 0) {
+      const skipped = Math.min(this.#skipBytes, to - from);
+      this.#skipBytes -= skipped;
+      return from + skipped < to ? from + skipped : -1;
+    }
+    if (!this.#taken) return this.#finishHeader(buffer, from, to);
+    const wanted = Math.min(this.#partial.length - this.#partialBytes, to - from);
+    buffer.copy(this.#partial, this.#partialBytes, from, from + wanted);
+    this.#partialBytes += wanted;
+    if (this.#partialBytes < this.#partial.length) return -1;
+    const frame = this.#partial;
+    this.#partial = EMPTY;
+    this.#partialBytes = 0;
+    this.#sink.frame(frame[0]!, frame, 0, frame.length);
+    return this.#stopped ? -1 : from + wanted;
+  }
+
+  /** A header was cut in two: joins a copy of it with what came and decodes that. Rare, so the copy is cheap enough. */
+  #finishHeader(buffer: Buffer, from: number, to: number): number {
+    const joined = Buffer.concat([this.#partial.subarray(0, this.#partialBytes), buffer.subarray(from, to)]);
+    this.#partial = EMPTY;
+    this.#partialBytes = 0;
+    if (joined.length < FRAME_HEADER_BYTES) {
+      this.#partial = joined;
+      this.#partialBytes = joined.length;
+      return -1;
+    }
+    this.#decode(joined, 0, joined.length);
+    return -1;
+  }
+}
