@@ -1,0 +1,23 @@
+import { createHash } from 'node:crypto';
+
+const PIN_PREFIX = 'sha256-raw:';
+const SHA256_HEX = /^[0-9a-f]{64}$/i;
+
+/** The pin of a certificate: lowercase hex SHA-256 of its whole DER (protocol reference §8.3). */
+export function pinOf(der: Uint8Array): string {
+  return createHash('sha256').update(der).digest('hex');
+}
+
+/** The pin as it stands in `CertName` of a DERP map. */
+export function formatPin(sha256: string): string {
+  return PIN_PREFIX + sha256;
+}
+
+/**
+ * The lowercase hex of a `CertName` that is a pin. Null for any other name; clients compare plain text, so a pin of
+ * the wrong length or in upper case would never match there, but we accept upper case for our own connections.
+ */
+export function parsePin(certName: string): string | null {
+  const hex = certName.startsWith(PIN_PREFIX) ? certName.slice(PIN_PREFIX.length) : '';
+  return SHA256_HEX.test(hex) ? hex.toLowerCase() : null;
+}
