@@ -1,0 +1,25 @@
+import type { Command } from 'commander';
+import { createKeyFile, newKeyFileText, parseKeyFile } from '../config/key-file.ts';
+import { formatNodeKey } from '../wire/keys.ts';
+
+/** Adds `towpath keygen` to the program. */
+export function registerKeygen(program: Command): void {
+  const command = program.command('keygen');
+  command
+    .description('Make a new server key and print its public half.')
+    .option('--out <file>', 'write the key here, readable by the owner only; an existing file is never overwritten')
+    .addHelpText(
+      'after',
+      '\nWithout --out the key file itself goes to standard output and the public key to standard error.',
+    )
+    .action((options: { out?: string }) => {
+      const output = command.configureOutput();
+      if (options.out !== undefined) {
+        output.writeOut?.(`${formatNodeKey(createKeyFile(options.out).keyPair.publicKey)}\n`);
+        return;
+      }
+      const text = newKeyFileText();
+      output.writeOut?.(text);
+      output.writeErr?.(`${formatNodeKey(parseKeyFile(text, 'of keygen').publicKey)}\n`);
+    });
+}

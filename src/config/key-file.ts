@@ -1,0 +1,112 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
+import { generatePrivateKeyText, parsePrivateKey, type NodeKeyPair } from '../wire/keys.ts';
+import { isOpenToOthers, writePrivateFile } from './private-file.ts';
+
+/** What reading a key file gave. */
+export interface KeyFile {
+  readonly keyPair: NodeKeyPair;
+  /** True when there was none and a new key was written. */
+  readonly created: boolean;
+  /** What the operator should hear about; full sentences. */
+  readonly warnings: readonly string[];
+}
+
+const RESTORE_HINT =
+  'Restore the file from a backup. Or move it away and start again: a new key is made, and clients learn it by themselves.';
+
+/** The text of a new key file, as derper writes it (protocol reference §7.2). */
+export function newKeyFileText(): string {
+  return `${JSON.stringify({ PrivateKey: generatePrivateKeyText() }, null, '\t')}\n`;
+}
+
+/** Reads the text of a key file; `path` is for the error only. Keys are found in any case, as Go does. */
+export function parseKeyFile(text: string, path: string): NodeKeyPair {
+  const value = parseJson(text, path);
+  const entries = typeof value === 'object' && value !== null ? Object.entries(value) : [];
+  const privateKey: unknown = entries.find(([name]) => name.toLowerCase() === 'privatekey')?.[1];
+  if (typeof privateKey !== 'string') throw invalid(path, 'it has no "PrivateKey"');
+  try {
+    return parsePrivateKey(privateKey);
+  } catch (error) {
+    throw invalid(path, errorMessage(error));
+  }
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's message quotes the text, which is a secret.
+    throw invalid(path, text.trim() === '' ? 'it is empty' : 'it is not JSON');
+  }
+}
+
+function invalid(path: string, reason: string): TowpathError {
+  return new TowpathError('TOWPATH_KEY_FILE_INVALID', `key file ${path}: ${reason}`, { hint: RESTORE_HINT });
+}
+
+/** Reads a key file of derper or of towpath. Throws a {@link TowpathError} that names the file. */
+export function loadKeyFile(path: string): KeyFile {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+  const keyPair = parseKeyFile(text, path);
+  const warnings = isOpenToOthers(path)
+    ? [`key file ${path} can be read by others than its owner; run "chmod 600 ${path}"`]
+    : [];
+  return { keyPair, created: false, warnings };
+}
+
+function unreadable(path: string, cause: unknown): TowpathError {
+  const missing = systemErrorCode(cause) === 'ENOENT';
+  return new TowpathError('TOWPATH_KEY_FILE_UNREADABLE', `key file ${path}: ${errorMessage(cause)}`, {
+    hint: missing
+      ? `Make it with "towpath keygen --out ${path}".`
+      : 'Give the user that runs towpath the right to read it, or choose another place with keyFile.',
+    cause,
+  });
+}
+
+/** Writes a new key to `path`; throws `TOWPATH_KEY_FILE_EXISTS` when there is a file already. */
+export function createKeyFile(path: string): KeyFile {
+  const text = newKeyFileText();
+  try {
+    writePrivateFile(path, text, { replace: false });
+  } catch (error) {
+    throw notWritten(path, error);
+  }
+  return { keyPair: parseKeyFile(text, path), created: true, warnings: [] };
+}
+
+function notWritten(path: string, cause: unknown): TowpathError {
+  if (systemErrorCode(cause) === 'EEXIST' && existsSync(path)) {
+    return new TowpathError('TOWPATH_KEY_FILE_EXISTS', `key file ${path} exists already and was left as it is`, {
+      hint: 'Choose another name, or move the old key away first; keep it, it cannot be made again.',
+      cause,
+    });
+  }
+  return new TowpathError('TOWPATH_KEY_FILE_UNWRITABLE', `key file ${path}: ${errorMessage(cause)}`, {
+    hint: 'Give the user that runs towpath the right to write there, or choose another place with keyFile.',
+    cause,
+  });
+}
+
+/** Reads the server's key, or makes it on the first start. */
+export function loadOrCreateKeyFile(path: string): KeyFile {
+  try {
+    return loadKeyFile(path);
+  } catch (error) {
+    if (!(error instanceof TowpathError) || systemErrorCode(error.cause) !== 'ENOENT') throw error;
+  }
+  try {
+    return createKeyFile(path);
+  } catch (error) {
+    // Another process was quicker; its key counts.
+    if (error instanceof TowpathError && error.code === 'TOWPATH_KEY_FILE_EXISTS') return loadKeyFile(path);
+    throw error;
+  }
+}

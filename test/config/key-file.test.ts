@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { createKeyFile, loadKeyFile, loadOrCreateKeyFile } from '../../src/config/key-file.ts';
+import { TowpathError } from '../../src/errors.ts';
+
+const PRIVATE = 'privkey:1011111111111111111111111111111111111111111111111111111111111151';
+const PUBLIC = '7b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f13';
+
+function failure(action: () => unknown): TowpathError {
+  try {
+    action();
+  } catch (error) {
+    assert.ok(error instanceof TowpathError);
+    return error;
+  }
+  throw new assert.AssertionError({ message: 'nothing was thrown' });
+}
+
+describe('key file (§7.2)', () => {
+  let directory = '';
+  before(() => (directory = mkdtempSync(join(tmpdir(), 'towpath-key-'))));
+  after(() => rmSync(directory, { recursive: true }));
+
+  function file(name: string, text: string, mode = 0o600): string {
+    const path = join(directory, name);
+    writeFileSync(path, text, { mode });
+    return path;
+  }
+
+  it('reads what derper wrote', () => {
+    const path = file('derper.key', `{\n\t"PrivateKey": "${PRIVATE}"\n}`);
+    const { keyPair, created, warnings } = loadOrCreateKeyFile(path);
+    assert.equal(keyPair.publicKey.toString('hex'), PUBLIC);
+    assert.equal(created, false);
+    assert.deepEqual(warnings, []);
+  });
+
+  it('finds the key in any case, as Go does', () => {
+    const path = file('case.key', `{"privatekey":"${PRIVATE}"}`);
+    assert.equal(loadKeyFile(path).keyPair.publicKey.toString('hex'), PUBLIC);
+  });
+
+  it('makes the key and its directory on the first start, for the owner only, and keeps it', () => {
+    const path = join(directory, 'new', 'deep', 'derper.key');
+    const first = loadOrCreateKeyFile(path);
+    assert.equal(first.created, true);
+    assert.match(readFileSync(path, 'utf8'), /^\{\n\t"PrivateKey": "privkey:[0-9a-f]{64}"\n\}\n$/);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    assert.equal(statSync(join(directory, 'new', 'deep')).mode & 0o777, 0o700);
+    assert.deepEqual(readdirSync(join(directory, 'new', 'deep')), ['derper.key']);
+    assert.deepEqual(loadOrCreateKeyFile(path).keyPair.publicKey, first.keyPair.publicKey);
+  });
+
+  it('refuses what is no key, names the file and says what to do, and echoes nothing', () => {
+    const secret = PRIVATE.slice(0, -2);
+    const texts = [
+      '',
+      '[]',
+      'null',
+      '{}',
+      '{"PrivateKey":5}',
+      `{"PrivateKey":"${secret}"}`,
+      `{"PrivateKey":"${secret}`,
+    ];
+    for (const text of texts) {
+      const path = file('bad.key', text);
+      const error = failure(() => loadOrCreateKeyFile(path));
+      assert.equal(error.code, 'TOWPATH_KEY_FILE_INVALID');
+      assert.ok(error.message.includes(path));
+      assert.match(error.hint ?? '', /backup/);
+      assert.ok(!error.message.includes('1111'));
+      assert.equal(readFileSync(path, 'utf8'), text);
+    }
+  });
+
+  it('warns about a file that others can read', () => {
+    const path = file('open.key', `{"PrivateKey":"${PRIVATE}"}`);
+    chmodSync(path, 0o640);
+    const [warning = ''] = loadKeyFile(path).warnings;
+    assert.ok(warning.includes(`chmod 600 ${path}`));
+  });
+
+  it('says how to make a missing key, and where it cannot be written', () => {
+    const missing = failure(() => loadKeyFile(join(directory, 'none.key')));
+    assert.match(missing.hint ?? '', /towpath keygen --out/);
+    const blocked = join(file('plain', ''), 'derper.key');
+    assert.equal(failure(() => loadOrCreateKeyFile(blocked)).code, 'TOWPATH_KEY_FILE_UNREADABLE');
+    assert.equal(failure(() => createKeyFile(blocked)).code, 'TOWPATH_KEY_FILE_UNWRITABLE');
+  });
+
+  it('never overwrites a key', () => {
+    const path = file('kept.key', 'precious');
+    assert.equal(failure(() => createKeyFile(path)).code, 'TOWPATH_KEY_FILE_EXISTS');
+    assert.equal(readFileSync(path, 'utf8'), 'precious');
+  });
+});
