@@ -1,0 +1,103 @@
+import type { Clock } from '../clock.ts';
+import type { Counters } from '../observe/counters.ts';
+import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../transport/port.ts';
+import { isBindingRequest, isTailnodeRequest, MAX_STUN_RESPONSE_BYTES, writeBindingResponse } from '../wire/stun.ts';
+import { type SketchLimits, SourceSketch } from './source-sketch.ts';
+
+export interface StunServerOptions {
+  readonly counters: Counters;
+  readonly clock: Clock;
+  /**
+   * Also answer STUN clients that are not Tailscale's, at most this often per source prefix. Null, as the reference
+   * does: they get no answer.
+   */
+  readonly generic?: SketchLimits | null;
+  /** Told of socket errors, which are counted and otherwise survived. */
+  readonly onError?: (error: Error) => void;
+}
+
+/**
+ * The STUN server (protocol reference §6): tells a client the address that its datagram came from. It keeps no state
+ * per client and never answers with an error. One object may serve several addresses.
+ */
+export class StunServer implements DatagramHandler {
+  readonly #counters: Counters;
+  readonly #sketch: SourceSketch | null;
+  readonly #onError: ((error: Error) => void) | undefined;
+  readonly #stopTicking: () => void;
+  readonly #sockets = new Set<DatagramSocket>();
+  readonly #response: Buffer = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
+  #silentReason: string | null = null;
+
+  constructor(options: StunServerOptions) {
+    this.#counters = options.counters;
+    this.#onError = options.onError;
+    const sketch = options.generic ? new SourceSketch(options.generic) : null;
+    this.#sketch = sketch;
+    this.#stopTicking = sketch === null ? () => undefined : options.clock.onTick((now) => sketch.drain(now));
+  }
+
+  /** Listens on one more address and returns it with its real port. Rejects when the address cannot be had. */
+  async bind(transport: Transport, ip: string, port: number, fd?: number): Promise<Endpoint> {
+    const socket = await transport.bindDatagram(ip, port, this, fd);
+    this.#sockets.add(socket);
+    return socket.address;
+  }
+
+  /** Where it listens. */
+  get addresses(): readonly Endpoint[] {
+    return [...this.#sockets].map((socket) => socket.address);
+  }
+
+  /** Why it does not answer, or null. */
+  get silentReason(): string | null {
+    return this.#silentReason;
+  }
+
+  /**
+   * Stops answering, so that clients go to another relay of the region, or answers again with null. The sockets stay
+   * open: a closed port would tell clients nothing more, and reopening it may fail.
+   */
+  setSilent(reason: string | null): void {
+    this.#silentReason = reason;
+  }
+
+  /** Closes the sockets that `bind` opened. */
+  async close(): Promise<void> {
+    this.#stopTicking();
+    const sockets = [...this.#sockets];
+    this.#sockets.clear();
+    await Promise.all(sockets.map((socket) => socket.close()));
+  }
+
+  /** A datagram arrived (transport port). */
+  datagram(socket: DatagramSocket, buffer: Buffer, from: number, to: number, ip: string, port: number): void {
+    if (this.#silentReason !== null) return;
+    if (!isTailnodeRequest(buffer, from, to) && !this.#isGenericRequest(buffer, from, to, ip)) return;
+    const length = writeBindingResponse(this.#response, buffer, from, ip, port);
+    if (length === 0 || !socket.send(this.#response, 0, length, ip, port)) {
+      this.#counters.stunWriteErrors += 1;
+      return;
+    }
+    this.#counters.stunSuccess += 1;
+    if (ip.includes(':')) this.#counters.stunIpv6 += 1;
+    else this.#counters.stunIpv4 += 1;
+  }
+
+  /** A socket is in trouble (transport port); it goes on. */
+  error(error: Error): void {
+    this.#counters.stunReadErrors += 1;
+    this.#onError?.(error);
+  }
+
+  /** Tailscale's own requests never come here: generic ones behind the same address cannot use up what they may do. */
+  #isGenericRequest(buffer: Buffer, from: number, to: number, ip: string): boolean {
+    if (this.#sketch === null || !isBindingRequest(buffer, from, to)) {
+      this.#counters.stunNotStun += 1;
+      return false;
+    }
+    if (this.#sketch.take(ip)) return true;
+    this.#counters.stunRateLimited += 1;
+    return false;
+  }
+}
