@@ -93,6 +93,8 @@ export interface ListenerHandler {
   opened(stream: Stream): StreamHandler;
   /** TLS did not come about; called once for each accepted connection that is never `opened`. */
   failed(remote: Endpoint, failure: HandshakeFailure, detail: string): void;
+  /** A stream that was opened is gone; called after its handler's `closed`. */
+  released(stream: Stream): void;
   /** The listener itself is in trouble (for example out of descriptors). It goes on. */
   error(error: Error): void;
 }

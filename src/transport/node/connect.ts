@@ -1,0 +1,156 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import {
+  checkServerIdentity,
+  connect as connectTls,
+  createSecureContext,
+  getCACertificates,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls';
+import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
+import { canonicalIp, formatHostPort } from '../../wire/ip-address.ts';
+import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
+import type { FastRead } from './fast-read.ts';
+import { ignore, localEndpoint, TCP_KEEPALIVE_MS } from './listener.ts';
+import { NodeStream } from './stream.ts';
+import { checkPin, presentedChain } from './verify.ts';
+
+/** How long one of several addresses is tried before the next; Node's 250 ms is too short for links via satellite. */
+const ADDRESS_ATTEMPT_MS = 1000;
+const MAX_CACHED_CONTEXTS = 32;
+
+type TlsPart = NonNullable<ConnectOptions['tls']>;
+
+/** Opens a connection, with TLS where asked. Rejects with a `TOWPATH_CONNECT_…` error. */
+export async function connect(
+  options: ConnectOptions,
+  handler: StreamHandler,
+  fastRead: FastRead | null,
+): Promise<Connected> {
+  const started = performance.now();
+  const raw = connectTcp({
+    host: options.host,
+    port: options.port,
+    autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: TCP_KEEPALIVE_MS,
+  });
+  const dial: Dial = { phase: 'DNS and TCP', timedOut: false };
+  const timer = setTimeout(() => {
+    dial.timedOut = true;
+    raw.destroy(new Error('timeout'));
+  }, options.timeoutMs);
+  try {
+    await settled(raw, 'connect');
+    const tcpMs = performance.now() - started;
+    const remote = { ip: canonicalIp(raw.remoteAddress ?? options.host), port: raw.remotePort ?? options.port };
+    const local = localEndpoint(raw);
+    dial.phase = 'TLS';
+    const { socket, tls } = options.tls === null ? { socket: raw, tls: null } : await secure(raw, options.tls);
+    const tlsMs = tls === null ? tcpMs : performance.now() - started;
+    const stream = new NodeStream({ socket, raw, remote, local, tls });
+    stream.handler = handler;
+    // The caller gets the stream before the first byte: its continuation runs before the next phase of the loop.
+    setImmediate(() => stream.start(stream.handler, fastRead));
+    return { stream, times: { tcpMs, tlsMs } };
+  } catch (error) {
+    raw.destroy();
+    throw connectError(options, dial, error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+interface Dial {
+  phase: 'DNS and TCP' | 'TLS';
+  timedOut: boolean;
+}
+
+async function settled(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {
+  socket.on('error', ignore);
+  await new Promise<void>((resolve, reject) => {
+    const forget = (): void => {
+      socket.off(event, done).off('error', fail).off('close', fail);
+    };
+    const done = (): void => {
+      forget();
+      resolve();
+    };
+    const fail = (cause?: unknown): void => {
+      forget();
+      reject(cause instanceof Error ? cause : new Error('the connection was closed'));
+    };
+    socket.on(event, done).on('error', fail).on('close', fail);
+  });
+}
+
+async function secure(raw: Socket, part: TlsPart): Promise<{ socket: TLSSocket; tls: TlsFacts }> {
+  const { verify } = part;
+  const serverName = isIP(part.serverName) === 0 ? part.serverName : '';
+  const socket = connectTls({
+    socket: raw,
+    secureContext: contextFor(verify),
+    rejectUnauthorized: verify.kind === 'ca',
+    checkServerIdentity: (_host, certificate) =>
+      verify.kind === 'ca' ? checkServerIdentity(verify.name, certificate) : undefined,
+    ...(serverName === '' ? {} : { servername: serverName }),
+  });
+  await settled(socket, 'secureConnect');
+  // Asked for once only: a second call finds nothing.
+  const chain = presentedChain(socket.getPeerX509Certificate());
+  const problem = verify.kind === 'pin' ? checkPin(chain, verify.sha256, serverName) : null;
+  if (problem !== null) throw problem;
+  const version = socket.getProtocol() ?? '';
+  const alpn = typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '';
+  return { socket, tls: { version, alpn, serverName: '', chain: chain.map((certificate) => certificate.raw) } };
+}
+
+const contexts = new Map<string, SecureContext>();
+
+/** Contexts are shared by connections: making one costs as much as a handshake. */
+function contextFor(verify: ServerVerification): SecureContext {
+  const key = verify.kind === 'ca' ? `ca ${verify.caPem ?? ''}` : '';
+  let context = contexts.get(key);
+  if (context === undefined) {
+    const ca = verify.kind === 'ca' ? (verify.caPem ?? systemAuthorities()) : undefined;
+    context = createSecureContext({ minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) });
+    if (contexts.size >= MAX_CACHED_CONTEXTS) contexts.clear();
+    contexts.set(key, context);
+  }
+  return context;
+}
+
+/** Node's own list and that of the machine, where a company's authority may have been installed. */
+function systemAuthorities(): string[] {
+  return [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
+}
+
+function connectError(options: ConnectOptions, dial: Dial, cause: unknown): TowpathError {
+  if (cause instanceof TowpathError) return cause;
+  const where = formatHostPort(options.host, options.port);
+  if (dial.timedOut) {
+    return new TowpathError(
+      'TOWPATH_CONNECT_TIMEOUT',
+      `No connection to ${where} within ${options.timeoutMs} ms; it got as far as ${dial.phase}.`,
+      { hint: 'A firewall that drops packets, or a port that does not speak TLS, looks like this.', cause },
+    );
+  }
+  const code = systemErrorCode(cause);
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code.startsWith('EAI_')) {
+    return new TowpathError('TOWPATH_CONNECT_DNS', `The name ${options.host} could not be resolved: ${code}.`, {
+      hint: 'Check the spelling and the DNS server of this machine.',
+      cause,
+    });
+  }
+  if (dial.phase === 'TLS') {
+    return new TowpathError('TOWPATH_CONNECT_TLS', `TLS with ${where} failed: ${errorMessage(cause)}.`, { cause });
+  }
+  return new TowpathError('TOWPATH_CONNECT_TCP', `No TCP connection to ${where}: ${tcpProblem(cause)}.`, { cause });
+}
+
+/** With several addresses Node reports an AggregateError without a message of its own. */
+function tcpProblem(cause: unknown): string {
+  if (!(cause instanceof AggregateError)) return errorMessage(cause);
+  return cause.errors.map(errorMessage).join('; ');
+}

@@ -1,0 +1,25 @@
+import type { Transport } from '../port.ts';
+import { connect } from './connect.ts';
+import { bindDatagram } from './datagram.ts';
+import { detectFastRead } from './fast-read.ts';
+import { listen } from './listener.ts';
+
+/** Options of {@link createNodeTransport}. */
+export interface NodeTransportOptions {
+  /** False reads by 'data' events, also where the faster way exists. Default: unless `TOWPATH_FAST_READ=off`. */
+  readonly fastRead?: boolean;
+}
+
+/** Node's sockets behind the transport port. */
+export function createNodeTransport(options: NodeTransportOptions = {}): Transport {
+  const wanted = options.fastRead ?? process.env['TOWPATH_FAST_READ'] !== 'off';
+  const fastRead = wanted ? detectFastRead() : null;
+  const state = fastRead !== null ? 'on' : wanted ? 'not available' : 'off';
+  return {
+    runtime: 'node',
+    features: [`fast-read: ${state}`],
+    listen: (where, handler) => listen(where, handler, fastRead),
+    connect: (where, handler) => connect(where, handler, fastRead),
+    bindDatagram,
+  };
+}

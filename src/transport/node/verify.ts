@@ -1,0 +1,47 @@
+import { createHash, type X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import { TowpathError } from '../../errors.ts';
+
+/** Nobody sends more; a bound in case issuer links form a circle. */
+const MAX_CHAIN = 16;
+/** Certificates whose CN starts so carry the DERP key and are no part of the chain of trust (protocol §1.5). */
+const META_PREFIX = 'CN=derpkey';
+
+/** All certificates that the server presented, leaf first. */
+export function presentedChain(leaf: X509Certificate | undefined): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  for (let next = leaf; next !== undefined && chain.length < MAX_CHAIN; next = next.issuerCertificate) {
+    chain.push(next);
+  }
+  return chain;
+}
+
+/**
+ * Checks a pinned server (protocol §8.3): exactly one certificate besides `derpkey…`, its SHA-256 as pinned, valid
+ * today, and made for `serverName` if one was asked for. Returns what is wrong, or null.
+ */
+export function checkPin(chain: readonly X509Certificate[], sha256: string, serverName: string): TowpathError | null {
+  const own = chain.filter(
+    (certificate) => !certificate.subject.split('\n').some((part) => part.startsWith(META_PREFIX)),
+  );
+  const leaf = own[0];
+  if (leaf === undefined || own.length !== 1) {
+    return pinError(`the server presented ${own.length} certificates where a pin allows exactly one`);
+  }
+  const actual = createHash('sha256').update(leaf.raw).digest('hex');
+  if (actual !== sha256)
+    return pinError(`the certificate is sha256-raw:${actual}, not the pinned sha256-raw:${sha256}`);
+  const now = Date.now();
+  if (leaf.validFromDate.getTime() > now) return pinError(`the certificate is not valid before ${leaf.validFrom}`);
+  if (leaf.validToDate.getTime() < now) return pinError(`the certificate has expired on ${leaf.validTo}`);
+  if (serverName !== '' && isIP(serverName) === 0 && leaf.checkHost(serverName) === undefined) {
+    return pinError(`the certificate is not for ${serverName}`);
+  }
+  return null;
+}
+
+function pinError(what: string): TowpathError {
+  return new TowpathError('TOWPATH_CONNECT_PIN', `The server's certificate is not the pinned one: ${what}.`, {
+    hint: "The pin in the DERP map (CertName) must be renewed together with the server's certificate.",
+  });
+}
