@@ -1,0 +1,44 @@
+import { join } from 'node:path';
+import { domainToASCII } from 'node:url';
+import { TowpathError } from '../errors.ts';
+import { canonicalIp, ipFamily, parseIp } from '../wire/ip-address.ts';
+
+/**
+ * The name in a self-signed certificate of a relay that was told none. It only has to stay the same over restarts:
+ * clients that dial an IP with a pin do not look at names.
+ */
+const FALLBACK_NAME = 'towpath';
+
+/** The names that a self-signed certificate is made for: the configured ones, or else where it listens; never empty. */
+export function selfSignedNames(configured: readonly string[], listenIps: readonly string[]): string[] {
+  if (configured.length > 0) return canonicalNames(configured);
+  const ips = listenIps.filter((ip) => !isWildcard(ip));
+  return canonicalNames(ips.length > 0 ? ips : [FALLBACK_NAME]);
+}
+
+/** Names in one spelling, without doubles: otherwise a change of case would make a new certificate. */
+export function canonicalNames(names: readonly string[]): string[] {
+  return [...new Set(names.map(canonicalName))];
+}
+
+/** True for `0.0.0.0` and `::`, which say nothing about where the relay is. */
+export function isWildcard(ip: string): boolean {
+  return parseIp(ip)?.every((byte) => byte === 0) ?? false;
+}
+
+/** One spelling for each name: lower case ASCII without the final dot, or canonical IP. */
+function canonicalName(name: string): string {
+  const bare = name.trim().replace(/^\[(.*)\]$/, '$1');
+  if (ipFamily(bare) !== 0) return canonicalIp(bare);
+  const ascii = domainToASCII(bare.replace(/\.$/, ''));
+  if (ascii !== '') return ascii;
+  throw new TowpathError('TOWPATH_CERTIFICATE_NAME', `"${name}" is neither a DNS name nor an IP address`, {
+    hint: 'Give names as "relay.example.com" and addresses as "203.0.113.7" or "2001:db8::7".',
+  });
+}
+
+/** Where derper looks for the certificate and the key of a host (protocol reference §7.3, manual mode). */
+export function derperPaths(directory: string, host: string): { certPath: string; keyPath: string; nextPath: string } {
+  const base = join(directory, host.replaceAll(/[^A-Za-z0-9.-]/g, ''));
+  return { certPath: `${base}.crt`, keyPath: `${base}.key`, nextPath: `${base}.next.crt` };
+}

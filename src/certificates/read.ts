@@ -1,0 +1,86 @@
+import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { errorMessage, TowpathError } from '../errors.ts';
+import { canonicalIp, ipFamily } from '../wire/ip-address.ts';
+import { pinOf } from '../wire/pin.ts';
+import type { CertificateInfo, CertificatePair } from './source.ts';
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** A pair that fits together, taken apart. */
+export interface ReadCertificate {
+  readonly pair: CertificatePair;
+  readonly leaf: X509Certificate;
+  readonly key: KeyObject;
+  readonly info: CertificateInfo;
+}
+
+/** All certificates of a PEM text, leaf first. Throws a {@link TowpathError} that starts with `where`. */
+export function readChain(certPem: string, where: string): [X509Certificate, ...X509Certificate[]] {
+  const blocks = certPem.match(PEM_CERTIFICATE) ?? [];
+  const [leaf, ...rest] = blocks.map((block, index) => {
+    try {
+      return new X509Certificate(block);
+    } catch (error) {
+      throw invalid(`${where}: certificate ${index + 1} does not parse (${errorMessage(error)})`);
+    }
+  });
+  if (leaf === undefined) throw invalid(`${where}: there is no PEM certificate in it`);
+  return [leaf, ...rest];
+}
+
+/** Checks that chain and key parse and belong together. `certPath` and `keyPath` are for the errors. */
+export function readPair(pair: CertificatePair, certPath: string, keyPath: string): ReadCertificate {
+  const [leaf] = readChain(pair.certPem, certPath);
+  const key = readKey(pair.keyPem, keyPath);
+  if (!leaf.checkPrivateKey(key)) {
+    throw new TowpathError(
+      'TOWPATH_CERTIFICATE_KEY_MISMATCH',
+      `the key in ${keyPath} does not belong to the first certificate in ${certPath}`,
+      { hint: 'Put the server certificate first in the file, with its own key beside it.' },
+    );
+  }
+  return { pair, leaf, key, info: describe(leaf) };
+}
+
+/** Parses a PEM private key; `path` is for the error. */
+export function readKey(keyPem: string, path: string): KeyObject {
+  try {
+    return createPrivateKey(keyPem);
+  } catch {
+    // The cause is left out on purpose: nothing of a key file belongs into a log.
+    throw invalid(`${path}: there is no PEM private key in it, or it is encrypted`);
+  }
+}
+
+function invalid(message: string): TowpathError {
+  return new TowpathError('TOWPATH_CERTIFICATE_INVALID', message, {
+    hint: 'Restore the file, or make the certificate again.',
+  });
+}
+
+/** Facts about one certificate. */
+export function describe(leaf: X509Certificate): CertificateInfo {
+  return {
+    names: alternativeNames(leaf),
+    notBefore: leaf.validFromDate,
+    notAfter: leaf.validToDate,
+    pinSha256: pinOf(leaf.raw),
+    selfSigned: leaf.subject === leaf.issuer && leaf.verify(leaf.publicKey),
+    next: null,
+  };
+}
+
+/** DNS names and IPs of the SAN. Other kinds, and names so odd that Node quotes them, are of no use to clients. */
+function alternativeNames(leaf: X509Certificate): string[] {
+  const entries = (leaf.subjectAltName ?? '').split(', ');
+  return entries.flatMap((entry) => {
+    const [, kind, value = ''] = /^(DNS|IP Address):([^"]+)$/.exec(entry) ?? [];
+    if (kind === undefined) return [];
+    return [kind === 'DNS' ? value.toLowerCase() : canonicalIp(value.toLowerCase())];
+  });
+}
+
+/** True when a client that asks for `name`, a DNS name or an IP, accepts the certificate. */
+export function covers(leaf: X509Certificate, name: string): boolean {
+  return (ipFamily(name) === 0 ? leaf.checkHost(name) : leaf.checkIP(name)) !== undefined;
+}

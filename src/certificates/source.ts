@@ -1,0 +1,50 @@
+/** What the rest of the server knows about its certificate, wherever that comes from. */
+
+/** A private key and a certificate chain, both PEM; the shape that the transport port takes. */
+export interface CertificatePair {
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+/** A certificate that is ready and takes over at an announced time. */
+export interface NextCertificate {
+  readonly pinSha256: string;
+  readonly from: Date;
+}
+
+/** Facts about the certificate in use, for metrics, the status page and the DERP map. */
+export interface CertificateInfo {
+  /** DNS names in lower case and canonical IPs. */
+  readonly names: readonly string[];
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  /** Lowercase hex SHA-256 of the leaf's DER. */
+  readonly pinSha256: string;
+  /** True when clients can only verify it by its pin. */
+  readonly selfSigned: boolean;
+  /** Null unless a planned renewal is under way. */
+  readonly next: NextCertificate | null;
+}
+
+/** Where the server's certificate comes from, and how it hears of a new one. */
+export interface CertificateSource {
+  current(): CertificatePair;
+  /** Calls `listener` with each new pair; returns the way to end that. */
+  onChange(listener: (pair: CertificatePair) => void): () => void;
+  info(): CertificateInfo;
+  /** Looks for nothing new from now on. */
+  stop(): void;
+}
+
+/** The part of a pino logger that is used here. */
+export interface CertificateLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** The part of the process clock that is used here. */
+export interface TickingClock {
+  readonly now: number;
+  onTick(listener: (now: number) => void): () => void;
+}

@@ -1,0 +1,157 @@
+import { readFileSync, rmSync } from 'node:fs';
+import type { KeyObject } from 'node:crypto';
+import { isOpenToOthers, replaceFile, writePrivateFile } from '../config/private-file.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
+import { formatCertificateKey, generateCertificateKey, makeSelfSigned, type SelfSignedFields } from './make.ts';
+import { derperPaths } from './names.ts';
+import { readKey, readPair, type ReadCertificate } from './read.ts';
+
+/**
+ * The files of one self-signed certificate: `NAME.crt` and `NAME.key` as derper has them, and `NAME.next.crt` while a
+ * renewal is announced. All three share one key, so that a renewal is a single rename.
+ */
+export class CertificateStore {
+  readonly #paths: ReturnType<typeof derperPaths>;
+
+  constructor(directory: string, name: string) {
+    this.#paths = derperPaths(directory, name);
+  }
+
+  /** Where the certificate in use lies. */
+  get certPath(): string {
+    return this.#paths.certPath;
+  }
+
+  /** Where its key lies. */
+  get keyPath(): string {
+    return this.#paths.keyPath;
+  }
+
+  /** The certificate in use, or null when there is none yet. Throws a {@link TowpathError} when the files are broken. */
+  load(): ReadCertificate | null {
+    const { certPath, keyPath } = this.#paths;
+    const [certPem, keyPem] = [readIfThere(certPath), readIfThere(keyPath)];
+    if (certPem === null) return null;
+    if (keyPem === null) throw broken(`${certPath} is there, but its key ${keyPath} is missing`);
+    return this.#read(certPem, keyPem, certPath);
+  }
+
+  /** The certificate that takes over next, or null. */
+  loadNext(): ReadCertificate | null {
+    const { keyPath, nextPath } = this.#paths;
+    const [certPem, keyPem] = [readIfThere(nextPath), readIfThere(keyPath)];
+    return certPem === null || keyPem === null ? null : this.#read(certPem, keyPem, nextPath);
+  }
+
+  #read(certPem: string, keyPem: string, certPath: string): ReadCertificate {
+    let certificate: ReadCertificate;
+    try {
+      certificate = readPair({ certPem, keyPem }, certPath, this.#paths.keyPath);
+    } catch (error) {
+      throw broken(errorMessage(error), error);
+    }
+    if (certificate.info.selfSigned) return certificate;
+    throw new TowpathError(
+      'TOWPATH_CERTIFICATE_NOT_SELF_SIGNED',
+      `${certPath} was issued by somebody else and is left alone`,
+      {
+        hint: `Use it with certificate mode "file" (file: ${certPath}, keyFile: ${this.#paths.keyPath}), or choose another certificate directory.`,
+      },
+    );
+  }
+
+  /** Writes a first certificate, or one that takes the place of `load()` at once. A key that is there is kept. */
+  create(fields: SelfSignedFields, replace: boolean): ReadCertificate {
+    const { certPath } = this.#paths;
+    // The key goes first: a crash in between leaves a key without a certificate, which the next start completes.
+    const key = this.#loadOrCreateKey();
+    return guardWrite(certPath, () => {
+      this.dropNext();
+      this.#write(certPath, makeSelfSigned(fields, key), replace);
+      return this.load()!;
+    });
+  }
+
+  /** Writes the certificate that takes over next. */
+  createNext(fields: SelfSignedFields, key: KeyObject): ReadCertificate {
+    const { nextPath } = this.#paths;
+    return guardWrite(nextPath, () => {
+      this.#write(nextPath, makeSelfSigned(fields, usableKey(key, this.#paths.keyPath)), false);
+      return this.loadNext()!;
+    });
+  }
+
+  /** The next certificate becomes the one in use. */
+  activateNext(): void {
+    const { certPath, nextPath } = this.#paths;
+    guardWrite(certPath, () => replaceFile(nextPath, certPath));
+  }
+
+  /** Forgets a next certificate that does not fit any more. */
+  dropNext(): void {
+    rmSync(this.#paths.nextPath, { force: true });
+  }
+
+  /** True when others than the owner may read the key. */
+  keyIsOpenToOthers(): boolean {
+    return isOpenToOthers(this.#paths.keyPath);
+  }
+
+  #loadOrCreateKey(): KeyObject {
+    const { keyPath } = this.#paths;
+    const key = generateCertificateKey();
+    return guardWrite(keyPath, () => {
+      this.#write(keyPath, formatCertificateKey(key), false);
+      return usableKey(readKey(readIfThere(keyPath) ?? '', keyPath), keyPath);
+    });
+  }
+
+  /** Without `replace` a file that is there stays: another process was quicker, and its file counts. */
+  #write(path: string, text: string, replace: boolean): void {
+    try {
+      writePrivateFile(path, text, { replace });
+    } catch (error) {
+      if (replace || systemErrorCode(error) !== 'EEXIST' || readIfThere(path) === null) throw error;
+    }
+  }
+}
+
+/** We sign with ECDSA only; a key of another kind was brought by the operator, who may have a reason. */
+function usableKey(key: KeyObject, keyPath: string): KeyObject {
+  if (key.asymmetricKeyType === 'ec') return key;
+  throw broken(`the key in ${keyPath} is no ECDSA key, so no new certificate can be made with it`);
+}
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return null;
+    throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {
+      hint: 'Give the user that runs towpath the right to read it, or choose another certificate directory.',
+      cause: error,
+    });
+  }
+}
+
+function broken(message: string, cause?: unknown): TowpathError {
+  return new TowpathError('TOWPATH_CERTIFICATE_BROKEN', message, {
+    hint:
+      'Nothing was overwritten. Restore the files from a backup to keep the pin. Or move them away and start again: ' +
+      'a new certificate is made, and its pin must go into the DERP map ("towpath derp-map").',
+    cause,
+  });
+}
+
+/** Runs an action on the disk; what goes wrong there becomes an error that names the file. */
+function guardWrite<T>(path: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof TowpathError) throw error;
+    throw new TowpathError('TOWPATH_CERTIFICATE_UNWRITABLE', `${path}: ${errorMessage(error)}`, {
+      hint: 'Give the user that runs towpath the right to write there, or choose another certificate directory.',
+      cause: error,
+    });
+  }
+}

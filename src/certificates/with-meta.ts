@@ -1,0 +1,82 @@
+import { errorMessage } from '../errors.ts';
+import { makeMetaCertificate, META_CERTIFICATE_REFRESH_MS } from '../wire/meta-certificate.ts';
+import type { CertificateInfo, CertificateLog, CertificatePair, CertificateSource, TickingClock } from './source.ts';
+
+/** What {@link MetaCertificateSource} needs. */
+export interface MetaCertificateOptions {
+  readonly serverPublicKey: Buffer;
+  readonly clock: TickingClock;
+  readonly log: CertificateLog;
+  /** Wall clock, milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/**
+ * Another source with the meta-certificate behind its chain (protocol reference §1.5). The other source's pair is
+ * never changed, only copied, because it may be in use elsewhere (statement 66).
+ */
+export class MetaCertificateSource implements CertificateSource {
+  readonly #inner: CertificateSource;
+  readonly #options: MetaCertificateOptions;
+  readonly #listeners = new Set<(pair: CertificatePair) => void>();
+  readonly #ends: (() => void)[];
+  #madeAt = 0;
+  #meta = '';
+  #pair: CertificatePair;
+
+  constructor(inner: CertificateSource, options: MetaCertificateOptions) {
+    this.#inner = inner;
+    this.#options = options;
+    this.#makeMeta();
+    this.#pair = this.#append();
+    this.#ends = [inner.onChange(() => this.#publish()), options.clock.onTick(() => this.#refresh())];
+  }
+
+  current(): CertificatePair {
+    return this.#pair;
+  }
+
+  onChange(listener: (pair: CertificatePair) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  info(): CertificateInfo {
+    return this.#inner.info();
+  }
+
+  stop(): void {
+    for (const end of this.#ends) end();
+    this.#listeners.clear();
+    this.#inner.stop();
+  }
+
+  #makeMeta(): void {
+    this.#madeAt = this.#options.now();
+    this.#meta = makeMetaCertificate(this.#options.serverPublicKey, this.#madeAt);
+  }
+
+  #append(): CertificatePair {
+    const { certPem, keyPem } = this.#inner.current();
+    return { certPem: `${certPem.trimEnd()}\n${this.#meta}`, keyPem };
+  }
+
+  #refresh(): void {
+    // Also when the wall clock was set back, or the certificate would lie in the future.
+    if (Math.abs(this.#options.now() - this.#madeAt) < META_CERTIFICATE_REFRESH_MS) return;
+    this.#makeMeta();
+    this.#publish();
+  }
+
+  #publish(): void {
+    this.#pair = this.#append();
+    for (const listener of this.#listeners) {
+      try {
+        listener(this.#pair);
+      } catch (error) {
+        // One listener that refuses must not keep the others, or the clock, from going on.
+        this.#options.log.error({ error: errorMessage(error) }, 'a listener did not take the new certificate');
+      }
+    }
+  }
+}
