@@ -1,0 +1,56 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before } from 'node:test';
+import type { CertificateLog } from '../../src/certificates/source.ts';
+import { Clock } from '../../src/clock.ts';
+
+export const DAY_MS = 86_400_000;
+export const START = Date.UTC(2026, 10, 24, 12);
+
+export interface LogLine {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly fields: object;
+  readonly message: string;
+}
+
+/** A clock, a wall clock and a log that tests drive and read. */
+export class World {
+  readonly clock: Clock = new Clock();
+  readonly lines: LogLine[] = [];
+  wall: number = START;
+  readonly now = (): number => this.wall;
+  readonly log: CertificateLog = {
+    info: (fields, message) => this.lines.push({ level: 'info', fields, message }),
+    warn: (fields, message) => this.lines.push({ level: 'warn', fields, message }),
+    error: (fields, message) => this.lines.push({ level: 'error', fields, message }),
+  };
+
+  constructor() {
+    this.clock.tick(0);
+  }
+
+  /** What the sources take. */
+  get parts(): { clock: Clock; log: CertificateLog; now: () => number } {
+    return { clock: this.clock, log: this.log, now: this.now };
+  }
+
+  /** Lets time pass and ticks once. */
+  pass(milliseconds: number): void {
+    this.wall += milliseconds;
+    this.clock.tick(this.clock.now + milliseconds);
+  }
+
+  /** The log since the last call, as `level: message`. */
+  said(): string[] {
+    return this.lines.splice(0).map(({ level, message }) => `${level}: ${message}`);
+  }
+}
+
+/** A directory for the tests of one suite. */
+export function scratch(): { readonly path: string } {
+  const directory = { path: '' };
+  before(() => (directory.path = mkdtempSync(join(tmpdir(), 'towpath-certificates-'))));
+  after(() => rmSync(directory.path, { recursive: true }));
+  return directory;
+}
