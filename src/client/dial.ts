@@ -1,0 +1,169 @@
+import type {
+  CloseReason,
+  ConnectTimes,
+  ServerVerification,
+  Stream,
+  StreamHandler,
+  Transport,
+} from '../transport/port.ts';
+import { readMetaCertificate } from '../wire/meta-certificate.ts';
+import { closedError, statusError, timeoutError, upgradeError } from './errors.ts';
+import type { RelayAddress } from './relay-url.ts';
+import { ResponseStart } from './response-head.ts';
+import { upgradeRequest, type UpgradeMode, type UpgradeRequest } from './upgrade-request.ts';
+import { WebSocketStream } from './websocket-stream.ts';
+
+/** What is needed to turn an address into a DERP byte stream. */
+export interface DialOptions {
+  readonly transport: Transport;
+  readonly address: RelayAddress;
+  /** An IP to connect to in place of the address's host. */
+  readonly ipOverride: string | null;
+  readonly serverName: string;
+  readonly verify: ServerVerification;
+  readonly websocket: boolean;
+  readonly fastStart: boolean;
+  readonly idealNode: string;
+  /** For everything up to the upgrade. */
+  readonly timeoutMs: number;
+  /** The ClientInfo frame that goes with a fast start; null when the key is no usable one. */
+  readonly clientInfo: (serverKey: Buffer) => Buffer | null;
+}
+
+/** A DERP byte stream, before its first frame. Who takes it over sets its handler, reads `early` and resumes it. */
+export interface Dialed {
+  readonly stream: Stream;
+  /** The start of the DERP stream, which came with the response. */
+  readonly early: Buffer;
+  readonly mode: UpgradeMode;
+  /** The server's key from its meta-certificate, when ClientInfo was already sent with it. */
+  readonly serverKey: Buffer | null;
+  readonly times: ConnectTimes;
+}
+
+/** Who takes the stream over, synchronously, so that no byte and no close is missed in between; or learns why not. */
+export interface DialHandler {
+  dialed(dialed: Dialed): void;
+  failed(error: unknown): void;
+}
+
+/** Connects, asks for DERP, and reads the response head. Rejections of the transport are passed on as they are. */
+export async function dialRelay(options: DialOptions, handler: DialHandler): Promise<void> {
+  const { address } = options;
+  const dial = new Dial(options, handler);
+  try {
+    const { stream, times } = await options.transport.connect(
+      {
+        host: options.ipOverride ?? address.host,
+        port: address.port,
+        tls: address.secure ? { serverName: options.serverName, verify: options.verify } : null,
+        timeoutMs: options.timeoutMs,
+      },
+      dial,
+    );
+    dial.begin(stream, times);
+  } catch (error) {
+    dial.fail(error);
+  }
+}
+
+/** One upgrade: from the connected stream to the first byte of DERP. */
+class Dial implements StreamHandler {
+  readonly #options: DialOptions;
+  readonly #handler: DialHandler;
+  readonly #start = new ResponseStart();
+  #times: ConnectTimes = { tcpMs: 0, tlsMs: 0 };
+  #mode: UpgradeMode = 'upgrade';
+  #request: UpgradeRequest | null = null;
+  #serverKey: Buffer | null = null;
+  #unsent: Buffer = Buffer.alloc(0);
+  #stream: Stream | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(options: DialOptions, handler: DialHandler) {
+    this.#options = options;
+    this.#handler = handler;
+  }
+
+  begin(stream: Stream, times: ConnectTimes): void {
+    if (this.#over) return;
+    const { address, idealNode, timeoutMs } = this.#options;
+    this.#stream = stream;
+    this.#times = times;
+    const leftMs = Math.max(1, timeoutMs - times.tlsMs);
+    this.#timer = setTimeout(() => this.fail(timeoutError("the relay's answer to the upgrade", timeoutMs)), leftMs);
+    const clientInfo = this.#fastStart(stream);
+    this.#mode = this.#options.websocket ? 'websocket' : clientInfo === null ? 'upgrade' : 'fast-start';
+    this.#request = upgradeRequest(address, this.#mode, idealNode);
+    const head = Buffer.from(this.#request.head);
+    this.#unsent = clientInfo === null ? head : Buffer.concat([head, clientInfo]);
+    this.writable(stream);
+  }
+
+  /** The ClientInfo to send along, where the server's key is known from TLS 1.3 (§1.5). */
+  #fastStart(stream: Stream): Buffer | null {
+    const { websocket, fastStart, clientInfo } = this.#options;
+    if (websocket || !fastStart || stream.tls?.version !== 'TLSv1.3') return null;
+    const meta = readMetaCertificate(stream.tls.chain);
+    const frame = meta === null ? null : clientInfo(meta.serverKey);
+    if (frame !== null && meta !== null) this.#serverKey = meta.serverKey;
+    return frame;
+  }
+
+  writable(stream: Stream): void {
+    if (this.#unsent.length === 0) return;
+    const taken = stream.write(this.#unsent, 0, this.#unsent.length);
+    if (taken > 0) this.#unsent = this.#unsent.subarray(taken);
+  }
+
+  bytes(stream: Stream, buffer: Buffer, from: number, to: number): void {
+    if (this.#over) return;
+    this.#start.push(buffer, from, to);
+    let early: Buffer | null;
+    try {
+      early = this.#upgraded();
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (early !== null) this.#handOver(stream, early);
+  }
+
+  /** What came after the response head, or null when the answer is not complete. Throws when it is a refusal. */
+  #upgraded(): Buffer | null {
+    if (this.#mode === 'fast-start' && this.#start.isRaw === true) return this.#start.bytes;
+    const taken = this.#start.take();
+    if (taken === null) return null;
+    if (taken.head.status !== 101) throw statusError(taken.head.status, taken.head.text);
+    this.#request?.check(taken.head);
+    return taken.rest;
+  }
+
+  #handOver(stream: Stream, early: Buffer): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    const facts = { mode: this.#mode, serverKey: this.#serverKey, times: this.#times };
+    if (this.#mode === 'websocket') {
+      this.#handler.dialed({ stream: new WebSocketStream(stream, early, this), early: Buffer.alloc(0), ...facts });
+    } else {
+      this.#handler.dialed({ stream, early, ...facts });
+    }
+  }
+
+  closed(_stream: Stream, reason: CloseReason): void {
+    if (this.#over) return;
+    this.fail(
+      this.#stream === null ? closedError(reason) : upgradeError('the relay closed the connection without an answer'),
+    );
+  }
+
+  /** Gives up, once. */
+  fail(error: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#stream?.abort();
+    this.#handler.failed(error);
+  }
+}

@@ -1,0 +1,69 @@
+import { TowpathError } from '../errors.ts';
+
+/** What can go wrong between a client and a relay, after the transport's own `TOWPATH_CONNECT_…` (port.ts). */
+
+/** The URL is not one of a relay. */
+export function urlError(reason: string): TowpathError {
+  return new TowpathError('TOWPATH_CLIENT_URL', `the relay URL ${reason}`, {
+    hint: 'Give the relay as https://HOST[:PORT]/derp, or http:// for one without TLS.',
+  });
+}
+
+/** The relay answered the upgrade with a status other than 101. */
+export function statusError(status: number, text: string): TowpathError {
+  const hint =
+    status === 426
+      ? 'Something between here and the relay removes the Upgrade header: let it pass "Upgrade: DERP" through unchanged.'
+      : status === 404
+        ? 'Nothing serves DERP at this path: check the path of the URL, usually /derp, and that DERP is switched on there.'
+        : 'Check that host and port are those of a DERP relay and that no proxy answers in its place.';
+  return new TowpathError('TOWPATH_CLIENT_HTTP', `the relay answered the upgrade with HTTP ${status} ${text}`.trim(), {
+    hint,
+  });
+}
+
+/** The bytes that came in place of the upgrade's response are no such response. */
+export function upgradeError(reason: string): TowpathError {
+  return new TowpathError('TOWPATH_CLIENT_UPGRADE', `the upgrade to DERP failed: ${reason}`, {
+    hint: 'Check that host and port are those of a DERP relay and that no proxy in between breaks connection upgrades.',
+  });
+}
+
+/** The first frames are not those of a DERP relay. */
+export function greetingError(reason: string): TowpathError {
+  return new TowpathError('TOWPATH_CLIENT_GREETING', `the relay's greeting is wrong: ${reason}`, {
+    hint: 'The peer speaks HTTP but not DERP as it should: check what runs at this address.',
+  });
+}
+
+/** The relay closed after it had our key and before it said ServerInfo: the way in which relays refuse (§11.1). */
+export function refusedError(): TowpathError {
+  return new TowpathError('TOWPATH_CLIENT_REFUSED', 'the relay does not admit this key', {
+    hint: 'The relay admits only keys that it knows: add this key there, or test with a node that belongs to its network.',
+  });
+}
+
+/** ServerInfo does not open or does not parse. */
+export function boxError(reason: string, cause?: unknown): TowpathError {
+  return new TowpathError('TOWPATH_CLIENT_BOX', `the relay could not prove its key: ${reason}`, {
+    hint: 'The relay does not own the key that it presents: look for a proxy or a second relay behind the same address.',
+    cause,
+  });
+}
+
+/** The stream of frames is broken. */
+export function frameError(reason: string): TowpathError {
+  return new TowpathError('TOWPATH_CLIENT_FRAME', `the relay sent a broken stream: ${reason}`);
+}
+
+/** Nothing came in time. */
+export function timeoutError(what: string, afterMs: number): TowpathError {
+  return new TowpathError('TOWPATH_CLIENT_TIMEOUT', `${what} did not come within ${afterMs / 1000} s`, {
+    hint: 'Check that the relay is alive and that nothing on the way holds back its bytes.',
+  });
+}
+
+/** The connection ended, or was ended, before this was done. */
+export function closedError(reason: string): TowpathError {
+  return new TowpathError('TOWPATH_CLIENT_CLOSED', `the connection to the relay ended: ${reason}`);
+}
