@@ -1,0 +1,31 @@
+import type { Command } from 'commander';
+import { configJsonSchema } from '../config/json-schema.ts';
+import { loadConfig } from '../config/load.ts';
+import { printJson, printYaml } from '../config/print.ts';
+import { addConfigFlags, readConfigFlags } from './flags.ts';
+
+/** `towpath config check|print|schema`. */
+export function registerConfig(program: Command): void {
+  const config = program.command('config').description('Check, show and describe the configuration');
+  config
+    .command('check')
+    .description('Check a configuration file by itself; exit code 2 and every problem with its line when it is wrong')
+    .argument('<file>', 'configuration file, YAML or JSON')
+    .action((file: string) => {
+      loadConfig({ file });
+      process.stdout.write(`${file}: ok\n`);
+    });
+  addConfigFlags(config.command('print'))
+    .description('Show the effective configuration and where each value comes from; secrets are masked')
+    .option('--json', 'as JSON')
+    .action((options: { json?: boolean }, command: Command) => {
+      const loaded = loadConfig({ ...readConfigFlags(command), env: process.env });
+      process.stdout.write(options.json === true ? printJson(loaded) : printYaml(loaded));
+    });
+  config
+    .command('schema')
+    .description('Print a JSON Schema of the configuration file, for editors')
+    .action(() => {
+      process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+    });
+}

@@ -1,0 +1,22 @@
+import { CommanderError } from 'commander';
+import { errorMessage, TowpathError } from '../errors.ts';
+
+/** Exit codes of every command. */
+export const ExitCode = { Done: 0, Failed: 1, Usage: 2 } as const;
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+/** Codes of errors that are wrong usage, not failure. */
+const USAGE_CODES = /^TOWPATH_(?:CONFIG|USAGE)(?:_|$)/;
+
+/** Tells the person at the terminal what went wrong, and returns the exit code. */
+export function reportFailure(error: unknown): ExitCode {
+  // commander has already written its message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.Done : ExitCode.Usage;
+  if (error instanceof TowpathError) {
+    process.stderr.write(`towpath: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`);
+    return USAGE_CODES.test(error.code) ? ExitCode.Usage : ExitCode.Failed;
+  }
+  const detail = error instanceof Error ? (error.stack ?? errorMessage(error)) : errorMessage(error);
+  process.stderr.write(`towpath: unexpected error, please report it\n${detail}\n`);
+  return ExitCode.Failed;
+}

@@ -1,0 +1,63 @@
+import { Option, type Command } from 'commander';
+import { configKeys, configTree, type ConfigKey } from '../config/keys.ts';
+import type { FlagValues } from '../config/load.ts';
+import { splitList } from '../config/schema/values.ts';
+
+/** Adds `--config` and one flag for every key that has one. */
+export function addConfigFlags(command: Command): Command {
+  command.option('-c, --config <file>', 'configuration file, YAML or JSON (env TOWPATH_CONFIG)');
+  for (const key of configKeys.values()) {
+    for (const option of flagOptions(key)) command.addOption(option.helpGroup(helpGroup(key)));
+  }
+  return command;
+}
+
+/** What the command line of a command with {@link addConfigFlags} says. */
+export function readConfigFlags(command: Command): { file: string | undefined; flags: FlagValues } {
+  const flags: Record<string, FlagValues[string]> = {};
+  for (const key of configKeys.values()) {
+    if (key.flagName === null) continue;
+    const name = new Option(`--${key.flagName} <value>`).attributeName();
+    if (command.getOptionValueSource(name) !== 'cli') continue;
+    flags[key.path] = command.getOptionValue(name) as FlagValues[string];
+  }
+  return { file: command.getOptionValue('config') as string | undefined, flags };
+}
+
+function flagOptions(key: ConfigKey): Option[] {
+  const name = key.flagName;
+  if (name === null) return [];
+  const help = flagHelp(key);
+  switch (key.kind) {
+    case 'boolean': {
+      const on = new Option(`--${name}`, help);
+      const off = new Option(`--no-${name}`, key.initial === true ? `turn off: ${help}` : help);
+      // The form that only repeats the default is for overruling a file; it would be noise in the help.
+      return key.initial === true ? [on.hideHelp(), off] : [on, off.hideHelp()];
+    }
+    case 'list':
+      return [new Option(`--${name} <list>`, help).argParser(appendList)];
+    case 'number':
+      return [new Option(`--${name} <number>`, help)];
+    case 'text':
+      return [new Option(`--${name} <${key.isPath ? 'path' : 'value'}>`, help)];
+  }
+}
+
+/** Lists come comma separated, or by repeating the flag. */
+function appendList(value: string, previous: readonly string[] | undefined): string[] {
+  return [...(previous ?? []), ...splitList(value)];
+}
+
+function flagHelp(key: ConfigKey): string {
+  const sentence = key.help.replace(/\.$/, '');
+  if (key.kind === 'boolean') return sentence;
+  const initial = key.computed ?? [key.initial ?? []].flat().join(',');
+  return (initial === '' ? sentence : `${sentence} (default: ${initial})`).replaceAll('`', '');
+}
+
+function helpGroup(key: ConfigKey): string {
+  const first = key.path.split('.')[0]!;
+  const isSection = configTree.entries.get(first)?.type === 'section';
+  return isSection ? `${first}:` : 'Relay:';
+}

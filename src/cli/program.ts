@@ -1,0 +1,29 @@
+import { Command } from 'commander';
+import { VERSION } from '../version.ts';
+
+/** The modules of the commands. Only the one that is asked for is loaded; help loads them all. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  serve: async () => (await import('./serve.ts')).registerServe,
+  keygen: async () => (await import('./keygen.ts')).registerKeygen,
+  config: async () => (await import('./config.ts')).registerConfig,
+};
+
+/** The command line of `argv`, which is without the runtime and the script. Nothing has run yet. */
+export async function createProgram(argv: readonly string[]): Promise<Command> {
+  const program = new Command('towpath')
+    .description('A DERP relay server for Tailscale and Headscale networks')
+    .version(VERSION, '-V, --version', 'print the version')
+    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration.')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'towpath: ')) })
+    .showHelpAfterError('(towpath --help lists the commands)')
+    .exitOverride();
+  const name = argv[0];
+  const isKnown = name !== undefined && Object.hasOwn(COMMANDS, name);
+  const loaders = isKnown ? [COMMANDS[name]!] : isVersion(name) ? [] : Object.values(COMMANDS);
+  for (const load of loaders) (await load())(program);
+  return program;
+}
+
+function isVersion(name: string | undefined): boolean {
+  return name === '--version' || name === '-V';
+}

@@ -1,0 +1,61 @@
+import type { Layer } from './file.ts';
+import { configKeys, type ConfigKey } from './keys.ts';
+import { nearest } from './nearest.ts';
+import type { Problem } from './problems.ts';
+import { splitList } from './schema/values.ts';
+import type { Setting } from './setting.ts';
+
+/** Names the configuration file when no flag does. */
+export const CONFIG_FILE_VARIABLE = 'TOWPATH_CONFIG';
+
+/** Variables that are no keys: of the command line, and of our own build and test scripts. */
+const OTHER_NAMES = /^TOWPATH_(?:CONFIG|NODE|COMMAND|(?:INTEROP|TEST|BENCH)(?:_.*)?)$/;
+/** What Kubernetes sets in every pod when a Service is called `towpath` or `towpath-…`. */
+const KUBERNETES_NAMES = /_SERVICE_(?:HOST|PORT(?:_.*)?)$|_PORT(?:_\d+_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)?$/;
+
+/** The environment of a process. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Reads all `TOWPATH_…` variables. One that is set to nothing counts as not set. */
+export function readEnvironment(env: Environment): Layer {
+  const settings: Setting[] = [];
+  const known = new Set<string>();
+  for (const key of configKeys.values()) {
+    for (const name of key.envNames) known.add(name);
+    const name = key.envNames.find((candidate) => (env[candidate] ?? '') !== '');
+    if (name === undefined) continue;
+    settings.push({ key, value: valueFromText(key, env[name]!), origin: { kind: 'env', name } });
+  }
+  const problems: Problem[] = [];
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('TOWPATH_') || known.has(name) || (value ?? '') === '') continue;
+    if (OTHER_NAMES.test(name) || isFromKubernetes(name, value!)) continue;
+    const meant = nearest(
+      name.slice(8),
+      [...known].map((candidate) => candidate.slice(8)),
+    );
+    const text = meant === undefined ? 'no key has this name' : `no key has this name; did you mean TOWPATH_${meant}?`;
+    problems.push({ origin: { kind: 'env', name }, path: '', text });
+  }
+  return { settings, problems };
+}
+
+function isFromKubernetes(name: string, value: string): boolean {
+  const isServiceUrl = /^(?:tcp|udp):\/\//.test(value);
+  return KUBERNETES_NAMES.test(name) && (!name.endsWith('_PORT') || name.endsWith('_SERVICE_PORT') || isServiceUrl);
+}
+
+/** A value from text as a file would hold it. What does not fit stays text, and the schema refuses it by name. */
+export function valueFromText(key: ConfigKey, text: string): unknown {
+  const trimmed = text.trim();
+  switch (key.kind) {
+    case 'number':
+      return /^[+-]?\d{1,16}$/.test(trimmed) ? Number(trimmed) : text;
+    case 'boolean':
+      return trimmed === 'true' || trimmed === 'false' ? trimmed === 'true' : text;
+    case 'list':
+      return splitList(text);
+    case 'text':
+      return text;
+  }
+}

@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type ParsedNode } from 'yaml';
+import { errorMessage, TowpathError } from '../errors.ts';
+import { configKeys, configTree, type ConfigKey, type ConfigSection } from './keys.ts';
+import { nearest } from './nearest.ts';
+import type { Origin } from './origin.ts';
+import { describeFound, type Problem } from './problems.ts';
+import type { Setting } from './setting.ts';
+
+/** What one layer of the configuration says, and what is wrong with it. */
+export interface Layer {
+  readonly settings: readonly Setting[];
+  readonly problems: readonly Problem[];
+}
+
+/** Reads a YAML or JSON file. Throws `TOWPATH_CONFIG_FILE` when it cannot be read. */
+export function readConfigFile(file: string): Layer {
+  let content: string;
+  try {
+    content = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new TowpathError('TOWPATH_CONFIG_FILE', `cannot read the configuration file: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
+  return parseConfigText(content, file);
+}
+
+/** Reads YAML or JSON text; `file` is only a name for messages. */
+export function parseConfigText(content: string, file: string): Layer {
+  const lines = new LineCounter();
+  const document = parseDocument(content, { lineCounter: lines, prettyErrors: false });
+  if (document.errors.length > 0) {
+    const problems = document.errors.map((error) => ({
+      origin: { kind: 'file', file, line: lines.linePos(error.pos[0]).line } as const,
+      path: '',
+      text: errorMessage(error),
+    }));
+    return { settings: [], problems };
+  }
+  return new FileReader(document, lines, file).read();
+}
+
+/** Turns the nodes of one document into settings; keeps the line of each. */
+class FileReader {
+  readonly #document: Document.Parsed;
+  readonly #lines: LineCounter;
+  readonly #file: string;
+  readonly #settings: Setting[] = [];
+  readonly #problems: Problem[] = [];
+
+  constructor(document: Document.Parsed, lines: LineCounter, file: string) {
+    this.#document = document;
+    this.#lines = lines;
+    this.#file = file;
+  }
+
+  read(): Layer {
+    const root = this.#resolve(this.#document.contents);
+    if (root !== null) this.#readSection(configTree, root, this.#origin(root));
+    return { settings: this.#settings, problems: this.#problems };
+  }
+
+  #readSection(section: ConfigSection, node: ParsedNode, origin: Origin): void {
+    if (isScalar(node) && node.value === null) return;
+    if (!isMap(node)) {
+      if (section.shorthand !== undefined) this.#readKey(section.shorthand, node, origin);
+      else this.#refuseSection(section, node, origin);
+      return;
+    }
+    for (const pair of node.items) {
+      const name = isScalar(pair.key) ? String(pair.key.value) : describeFound(this.#plain(pair.key));
+      const place = this.#origin(pair.key);
+      const value = this.#resolve(pair.value);
+      const entry = section.entries.get(name);
+      if (entry === undefined) this.#refuseName(section, name, place);
+      else if (entry.type === 'key') this.#readKey(entry, value, place);
+      else if (value !== null) this.#readSection(entry, value, place);
+    }
+  }
+
+  #readKey(key: ConfigKey, node: ParsedNode | null, origin: Origin): void {
+    const value = node === null ? null : this.#plain(node);
+    if (value === null) {
+      this.#problems.push({ origin, path: key.path, text: `found nothing; allowed: ${key.allowed}` });
+      return;
+    }
+    const entryLines = isSeq(node) ? node.items.map((item) => this.#line(item)) : undefined;
+    this.#settings.push({ key, value, origin, ...(entryLines === undefined ? {} : { entryLines }) });
+  }
+
+  #refuseSection(section: ConfigSection, node: ParsedNode, origin: Origin): void {
+    const text = `found ${describeFound(this.#plain(node))}; allowed: a mapping with the keys ${[...section.entries.keys()].join(', ')}`;
+    this.#problems.push({ origin, path: section.path, text });
+  }
+
+  #refuseName(section: ConfigSection, name: string, origin: Origin): void {
+    const path = section.path === '' ? name : `${section.path}.${name}`;
+    this.#problems.push({ origin, path, text: `unknown key${suggestKey(section, name)}` });
+  }
+
+  #resolve(node: ParsedNode | null): ParsedNode | null {
+    return isAlias(node) ? ((node.resolve(this.#document) as ParsedNode | undefined) ?? null) : node;
+  }
+
+  #plain(node: ParsedNode): unknown {
+    return node.toJS(this.#document, { maxAliasCount: 100 });
+  }
+
+  #origin(node: ParsedNode): Origin {
+    return { kind: 'file', file: this.#file, line: this.#line(node) };
+  }
+
+  #line(node: ParsedNode): number {
+    return this.#lines.linePos(node.range[0]).line;
+  }
+}
+
+/** `; did you mean …?` for a wrong name in a section, or what the section does have. */
+function suggestKey(section: ConfigSection, name: string): string {
+  const prefix = section.path === '' ? '' : `${section.path}.`;
+  const sibling = nearest(name, section.entries.keys());
+  if (sibling !== undefined) return `; did you mean ${prefix}${sibling}?`;
+  const elsewhere = [...configKeys.keys()].find((path) => path.endsWith(`.${name}`) || path === name);
+  if (elsewhere !== undefined) return `; did you mean ${elsewhere}?`;
+  return `; allowed: ${[...section.entries.keys()].join(', ')}`;
+}

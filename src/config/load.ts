@@ -1,0 +1,130 @@
+import { dirname, resolve } from 'node:path';
+import type { z } from 'zod';
+import { CONFIG_FILE_VARIABLE, readEnvironment, valueFromText, type Environment } from './environment.ts';
+import { readConfigFile, type Layer } from './file.ts';
+import { configKeys, type ConfigKey } from './keys.ts';
+import { nearest } from './nearest.ts';
+import type { Origin } from './origin.ts';
+import { configError, describeFound, type Problem } from './problems.ts';
+import { configSchema, type Config } from './schema.ts';
+import type { Setting } from './setting.ts';
+
+/** What the command line gives, by the path of the key. */
+export type FlagValues = Readonly<Record<string, string | number | boolean | readonly string[]>>;
+
+/** Where a configuration is taken from. A flag wins over the environment, that over the file, that over defaults. */
+export interface ConfigSources {
+  /** Without it, `TOWPATH_CONFIG` of `env` names the file; without that too there is none. */
+  readonly file?: string | undefined;
+  readonly env?: Environment;
+  readonly flags?: FlagValues;
+}
+
+/** Where each value comes from, by the path of its key. */
+export type Origins = ReadonlyMap<string, Origin>;
+
+/** A configuration that is fit for use. */
+export interface LoadedConfig {
+  readonly config: Config;
+  readonly origins: Origins;
+  /** The file that was read, if there was one. */
+  readonly file: string | undefined;
+}
+
+/**
+ * Reads and checks the configuration; can be called again at any time for a reload. Throws a TowpathError
+ * `TOWPATH_CONFIG_INVALID` that lists every problem, or `TOWPATH_CONFIG_FILE` when the file cannot be read.
+ */
+export function loadConfig(sources: ConfigSources): LoadedConfig {
+  const { env = {}, flags = {} } = sources;
+  const fromEnv = env[CONFIG_FILE_VARIABLE];
+  const file = sources.file ?? (fromEnv === '' ? undefined : fromEnv);
+  const layers: Layer[] = [readEnvironment(env), readFlags(flags)];
+  if (file !== undefined) layers.unshift(readConfigFile(file));
+  const settings = new Map<string, Setting>();
+  for (const layer of layers) for (const setting of layer.settings) settings.set(setting.key.path, setting);
+  const problems = layers.flatMap((layer) => layer.problems);
+  const parsed = configSchema.safeParse(toTree(settings.values()));
+  if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => toProblem(issue, settings)));
+  if (problems.length > 0 || !parsed.success) throw configError(problems.toSorted(byLine));
+  const origins = new Map([...configKeys.values()].map((key) => [key.path, originOf(key, settings)]));
+  return { config: parsed.data, origins, file };
+}
+
+function readFlags(flags: FlagValues): Layer {
+  const settings: Setting[] = [];
+  const problems: Problem[] = [];
+  for (const [path, value] of Object.entries(flags)) {
+    const key = configKeys.get(path);
+    if (key === undefined) {
+      const meant = nearest(path, configKeys.keys());
+      problems.push({
+        origin: undefined,
+        path,
+        text: `unknown key${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+      });
+      continue;
+    }
+    const origin = {
+      kind: 'flag',
+      name: value === false ? `no-${key.flagName ?? path}` : (key.flagName ?? path),
+    } as const;
+    settings.push({ key, value: typeof value === 'string' ? valueFromText(key, value) : value, origin });
+  }
+  return { settings, problems };
+}
+
+/** The object that the schema checks, with paths made absolute. */
+function toTree(settings: Iterable<Setting>): Record<string, unknown> {
+  const tree: Record<string, unknown> = {};
+  for (const { key, value, origin } of settings) {
+    const names = key.path.split('.');
+    const last = names.pop()!;
+    let place = tree;
+    for (const name of names) place = (place[name] ??= {}) as Record<string, unknown>;
+    place[last] = key.isPath ? absolutePath(value, origin) : value;
+  }
+  return tree;
+}
+
+/** A path in a file counts from the directory of that file, any other from the current directory. */
+function absolutePath(value: unknown, origin: Origin): unknown {
+  if (typeof value !== 'string' || value === '') return value;
+  return origin.kind === 'file' ? resolve(dirname(origin.file), value) : resolve(value);
+}
+
+function toProblem(issue: z.core.$ZodIssue, settings: ReadonlyMap<string, Setting>): Problem {
+  const names = issue.path.filter((part) => typeof part === 'string');
+  const index = issue.path.find((part) => typeof part === 'number');
+  const path = names.join('.');
+  const key = configKeys.get(path);
+  const setting = settings.get(path) ?? sectionSetting(path, settings);
+  const params = issue.code === 'custom' ? issue.params : undefined;
+  if (key === undefined || params?.['combination'] === true)
+    return { origin: setting?.origin, path, text: issue.message };
+  const origin = setting?.origin;
+  const line = index === undefined ? undefined : setting?.entryLines?.[index];
+  return {
+    origin: origin?.kind === 'file' && line !== undefined ? { ...origin, line } : origin,
+    path: index === undefined ? path : `${path}[${index}]`,
+    text: `found ${key.secret ? 'a value that does not fit' : describeFound(params?.['found'] ?? setting?.value)}; allowed: ${key.allowed}`,
+  };
+}
+
+/** What was written nearest to a key that is missing: another key of its section. */
+function sectionSetting(path: string, settings: ReadonlyMap<string, Setting>): Setting | undefined {
+  const prefix = path.slice(0, path.lastIndexOf('.') + 1);
+  return prefix === '' ? undefined : [...settings.values()].find((setting) => setting.key.path.startsWith(prefix));
+}
+
+function originOf(key: ConfigKey, settings: ReadonlyMap<string, Setting>): Origin {
+  const setting = settings.get(key.path);
+  if (setting !== undefined) return setting.origin;
+  return key.computed === undefined ? { kind: 'default' } : { kind: 'computed', from: key.computed };
+}
+
+/** Problems of the file come first, in its order. */
+function byLine(a: Problem, b: Problem): number {
+  const line = ({ origin }: Problem): number => (origin?.kind === 'file' ? origin.line : Number.MAX_SAFE_INTEGER);
+  return line(a) - line(b);
+}

@@ -1,0 +1,25 @@
+/** Where a value comes from. */
+export type Origin =
+  | { readonly kind: 'default' }
+  /** A default that follows from other keys; `from` says which. */
+  | { readonly kind: 'computed'; readonly from: string }
+  | { readonly kind: 'file'; readonly file: string; readonly line: number }
+  | { readonly kind: 'env'; readonly name: string }
+  /** `name` has no dashes. */
+  | { readonly kind: 'flag'; readonly name: string };
+
+/** For people: `default`, `towpath.yaml:3`, `env TOWPATH_LISTEN` or `flag --listen`. */
+export function formatOrigin(origin: Origin): string {
+  switch (origin.kind) {
+    case 'default':
+      return 'default';
+    case 'computed':
+      return `default: ${origin.from}`;
+    case 'file':
+      return `${origin.file}:${origin.line}`;
+    case 'env':
+      return `env ${origin.name}`;
+    case 'flag':
+      return `flag --${origin.name}`;
+  }
+}

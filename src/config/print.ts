@@ -1,0 +1,59 @@
+import { formatHostPort } from '../wire/ip-address.ts';
+import { configKeys, configTree, type ConfigKey, type ConfigSection } from './keys.ts';
+import type { LoadedConfig } from './load.ts';
+import { formatOrigin } from './origin.ts';
+
+const MASK = '********';
+
+/** The effective configuration as YAML that can be loaded again, with the origin of every value in a comment. */
+export function printYaml(loaded: LoadedConfig): string {
+  const lines: string[] = [];
+  printSection(configTree, '', loaded, lines);
+  return `${lines.join('\n')}\n`;
+}
+
+/** The effective configuration as JSON: for every key its value, null when there is none, and its origin. */
+export function printJson(loaded: LoadedConfig): string {
+  const entries = [...configKeys.values()].map((key) => {
+    const value = shownValue(key, loaded) ?? null;
+    return [key.path, { value, origin: originText(key, loaded) }] as const;
+  });
+  return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
+}
+
+function printSection(section: ConfigSection, indent: string, loaded: LoadedConfig, lines: string[]): void {
+  for (const [name, entry] of section.entries) {
+    if (entry.type === 'section') {
+      lines.push(`${indent}${name}:`);
+      printSection(entry, `${indent}  `, loaded, lines);
+      continue;
+    }
+    const value = shownValue(entry, loaded);
+    if (value === undefined) lines.push(`${indent}# ${name}: not set`);
+    else lines.push(`${indent}${name}: ${JSON.stringify(value)} # ${originText(entry, loaded)}`);
+  }
+}
+
+function originText(key: ConfigKey, loaded: LoadedConfig): string {
+  const origin = loaded.origins.get(key.path);
+  return origin === undefined ? 'default' : formatOrigin(origin);
+}
+
+/** The value as one would write it, masked when it is a secret; undefined when there is none. */
+function shownValue(key: ConfigKey, { config }: LoadedConfig): unknown {
+  let value: unknown = config;
+  for (const name of key.path.split('.')) value = (value as Record<string, unknown>)[name];
+  if (value === undefined) return undefined;
+  if (key.secret) return MASK;
+  if (value === null || (isEmptyList(value) && key.allowed.endsWith('or off'))) return 'off';
+  return Array.isArray(value) ? value.map(written) : written(value);
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
+function written(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('ip' in value) || !('port' in value)) return value;
+  return formatHostPort(String(value.ip), Number(value.port));
+}

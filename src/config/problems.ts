@@ -1,0 +1,34 @@
+import { TowpathError } from '../errors.ts';
+import { formatOrigin, type Origin } from './origin.ts';
+
+/** One thing that is wrong with a configuration. */
+export interface Problem {
+  /** Where it stands; undefined when nothing was written, for instance when a key is missing. */
+  readonly origin: Origin | undefined;
+  /** The path of the key; empty when it is about the whole. */
+  readonly path: string;
+  /** For example `found "many"; allowed: a whole number from 1 to 9`. */
+  readonly text: string;
+}
+
+/** The longest piece of a wrong value that a message repeats. */
+const FOUND_CHARACTERS = 60;
+
+/** One error for all problems, one line each, in the order of the file. */
+export function configError(problems: readonly Problem[]): TowpathError {
+  const lines = problems.map(({ origin, path, text }) =>
+    [origin === undefined ? '' : formatOrigin(origin), path, text].filter((part) => part !== '').join(': '),
+  );
+  const message =
+    lines.length === 1 ? lines[0]! : [`${lines.length} problems in the configuration:`, ...lines].join('\n  ');
+  return new TowpathError('TOWPATH_CONFIG_INVALID', message, {
+    hint: 'docs/configuration.md describes every key; "towpath config schema" prints a JSON Schema for editors.',
+  });
+}
+
+/** A value as a message repeats it: JSON, shortened. */
+export function describeFound(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing';
+  const text = typeof value === 'bigint' ? String(value) : JSON.stringify(value);
+  return text.length <= FOUND_CHARACTERS ? text : `${text.slice(0, FOUND_CHARACTERS)}…`;
+}

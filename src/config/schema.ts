@@ -1,0 +1,126 @@
+import type { z } from 'zod';
+import { bootstrapDns, type BootstrapDnsConfig } from './schema/bootstrap-dns.ts';
+import { certificate, type CertificateConfig } from './schema/certificate.ts';
+import { drain, type DrainConfig } from './schema/drain.ts';
+import { fairness, type FairnessConfig } from './schema/fairness.ts';
+import { key, optionalKey, section } from './schema/fields.ts';
+import { home, type HomeConfig } from './schema/home.ts';
+import { limits, type LimitsConfig } from './schema/limits.ts';
+import { log, type LogConfig } from './schema/log.ts';
+import { region, type RegionConfig } from './schema/region.ts';
+import { stun, type StunConfig } from './schema/stun.ts';
+import {
+  addresses,
+  addressesOrOff,
+  addressOrOff,
+  choice,
+  filePath,
+  hostName,
+  integer,
+  ips,
+  toggle,
+  type ListenAddress,
+} from './schema/values.ts';
+import { formatHostPort } from '../wire/ip-address.ts';
+
+export type {
+  BootstrapDnsConfig,
+  CertificateConfig,
+  DrainConfig,
+  FairnessConfig,
+  HomeConfig,
+  LimitsConfig,
+  ListenAddress,
+  LogConfig,
+  RegionConfig,
+  StunConfig,
+};
+
+/** The whole configuration, with every default filled in. */
+export interface Config {
+  /** At least one. */
+  readonly listen: readonly ListenAddress[];
+  /** Empty: off. */
+  readonly http: readonly ListenAddress[];
+  /** Null: off. */
+  readonly admin: ListenAddress | null;
+  readonly stun: StunConfig;
+  readonly hostname?: string | undefined;
+  readonly publicIp: readonly string[];
+  readonly derpPort?: number | undefined;
+  readonly keyFile: string;
+  readonly certificate: CertificateConfig;
+  readonly home: HomeConfig;
+  readonly log: LogConfig;
+  readonly duplicates: 'last-writer' | 'disable-fighters';
+  readonly fairness: FairnessConfig;
+  readonly limits: LimitsConfig;
+  readonly drain: DrainConfig;
+  readonly region: RegionConfig;
+  readonly bootstrapDns: BootstrapDnsConfig;
+  readonly selfTest: boolean;
+}
+
+/** The one source of the configuration: types, defaults, checks, words of help (issue 3 §2). */
+export const configSchema: z.ZodType<Config> = section(
+  'Configuration of a towpath relay.',
+  {
+    listen: key(addresses(), '[::]:443', 'TCP addresses of the relay itself, with TLS.'),
+    http: key(
+      addressesOrOff(),
+      '[::]:80',
+      'TCP addresses without TLS, for captive-portal probes and certificate challenges, or off.',
+    ),
+    admin: key(
+      addressOrOff(),
+      '127.0.0.1:9090',
+      'TCP address of health, metrics and the status page, or off. It asks for no password, so keep it on the loopback.',
+    ),
+    hostname: optionalKey(hostName(), 'DNS name or IP under which clients reach the relay.'),
+    publicIp: key(ips(), [], 'Addresses under which clients reach the relay, for the DERP map.'),
+    derpPort: optionalKey(
+      integer(1, 65_535),
+      'TCP port that clients are told, when a firewall or NAT makes it differ from the one listened on.',
+    ),
+    keyFile: key(
+      filePath(),
+      '/var/lib/towpath/derper.key',
+      'File with the private key of the relay, in the format of derper; made when it is missing.',
+    ),
+    duplicates: key(
+      choice('last-writer', 'disable-fighters'),
+      'last-writer',
+      'Which of several connections with one key gets the packets: the one that sent last, or none while they fight.',
+    ),
+    selfTest: key(toggle(), true, 'Send a packet through the relay after the start and report whether it arrived.'),
+    stun,
+    certificate,
+    home,
+    log,
+    fairness,
+    limits,
+    drain,
+    region,
+    bootstrapDns,
+  },
+  {
+    check: (values, refuse) => {
+      const taken = new Map<string, string>();
+      const claim = (name: 'listen' | 'http' | 'admin', list: readonly ListenAddress[]): void => {
+        for (const { ip, port } of list) {
+          const address = formatHostPort(ip, port);
+          const other = port === 0 ? undefined : taken.get(address);
+          if (other !== undefined) refuse(name, `found ${address}; allowed: an address that ${other} does not use`);
+          taken.set(address, name);
+        }
+      };
+      claim('listen', values.listen);
+      claim('http', values.http);
+      claim('admin', values.admin === null ? [] : [values.admin]);
+    },
+    complete: (values): Config => {
+      const ownNames = values.hostname === undefined ? values.publicIp : [values.hostname];
+      return { ...values, certificate: { ...values.certificate, names: values.certificate.names ?? ownNames } };
+    },
+  },
+);

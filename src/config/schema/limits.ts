@@ -1,0 +1,80 @@
+import type { z } from 'zod';
+import { key, section } from './fields.ts';
+import { integer, type Value } from './values.ts';
+
+/** The largest frame that can be queued: header, source key and 64 KiB of payload (derp-protocol.md §2). */
+const LARGEST_FRAME_BYTES = 5 + 32 + 65_536;
+
+/** Bounds that keep one peer from costing the others. */
+export interface LimitsConfig {
+  readonly tlsHandshakeMs: number;
+  readonly requestHeadMs: number;
+  readonly requestHeadBytes: number;
+  readonly derpHandshakeMs: number;
+  readonly writeDeadlineMs: number;
+  readonly queueBytes: number;
+  readonly discoQueueBytes: number;
+  readonly readBudgetBytes: number;
+  readonly keepAliveSeconds: number;
+  readonly connections: number;
+  /** 0: no limit. */
+  readonly connectionsPerSource: number;
+  readonly contactsPerClient: number;
+  readonly httpConnections: number;
+}
+
+export const limits: z.ZodType<LimitsConfig> = section(
+  'Bounds that keep one peer from costing the others. The defaults are meant to be left alone.',
+  {
+    tlsHandshakeMs: key(
+      milliseconds(),
+      10_000,
+      'Milliseconds from the TCP connection to the end of the TLS handshake.',
+    ),
+    requestHeadMs: key(milliseconds(), 10_000, 'Milliseconds that a request head may take to arrive.'),
+    requestHeadBytes: key(integer(1024, 65_536, 'bytes'), 8192, 'Bytes that a request head may have.'),
+    derpHandshakeMs: key(milliseconds(), 10_000, 'Milliseconds from the upgrade to the end of the DERP handshake.'),
+    writeDeadlineMs: key(
+      milliseconds(),
+      2000,
+      'Milliseconds for which a connection may take none of the bytes that wait for it, before it is ended.',
+    ),
+    queueBytes: key(
+      integer(LARGEST_FRAME_BYTES, 1_073_741_824, 'bytes'),
+      262_144,
+      'Bytes of packets that may wait for one connection; when full, the oldest are dropped.',
+    ),
+    discoQueueBytes: key(
+      integer(2048, 1_073_741_824, 'bytes'),
+      32_768,
+      'Bytes of path-finding (disco) packets that may wait for one connection; they go before the others.',
+    ),
+    readBudgetBytes: key(
+      integer(1024, 16_777_216, 'bytes'),
+      65_536,
+      'Bytes that are read from one connection before the others have their turn.',
+    ),
+    keepAliveSeconds: key(integer(5, 3600, 'seconds'), 60, 'Seconds between two keep-alive frames to a client.'),
+    connections: key(integer(1, 10_000_000), 20_000, 'Open streams in all; further ones are refused.'),
+    connectionsPerSource: key(
+      integer(0, 10_000_000),
+      0,
+      'Open streams from one IPv4 address or one IPv6 /64 network; 0 is no limit.',
+    ),
+    contactsPerClient: key(
+      integer(16, 1_000_000),
+      4096,
+      'Peers that are remembered for each client, to tell it when one of them has gone.',
+    ),
+    httpConnections: key(
+      integer(1, 1_000_000),
+      1000,
+      'Open streams that are ordinary HTTP, not DERP; further ones are refused.',
+    ),
+  },
+  { flags: false },
+);
+
+function milliseconds(): Value<number> {
+  return integer(100, 600_000, 'milliseconds');
+}

@@ -1,0 +1,11 @@
+import type { ConfigKey } from './keys.ts';
+import type { Origin } from './origin.ts';
+
+/** A value that somebody gave to a key, not yet checked. */
+export interface Setting {
+  readonly key: ConfigKey;
+  readonly value: unknown;
+  readonly origin: Origin;
+  /** The lines of the entries, for a list in a file. */
+  readonly entryLines?: readonly number[];
+}
