@@ -42,6 +42,7 @@ export const REFUSAL_REASONS = [
   'tls_error',
   'tls_closed',
   'head_timeout',
+  'head_closed',
   'head_too_large',
   'head_invalid',
   'handshake_timeout',

@@ -1,0 +1,22 @@
+/** A node that asks to be let in, after it proved its key. */
+export interface AdmissionRequest {
+  /** Raw node key, 32 bytes; not to be kept without a copy. */
+  readonly key: Buffer;
+  /** Where it comes from. */
+  readonly ip: string;
+}
+
+/** Expected refusals are values, not exceptions. `reason` is for our log; the node only sees the connection close. */
+export type AdmissionVerdict =
+  | { readonly admitted: true }
+  | { readonly admitted: false; readonly source: string; readonly reason: string };
+
+/** Decides who may come in. */
+export interface Admission {
+  admit(request: AdmissionRequest): AdmissionVerdict | Promise<AdmissionVerdict>;
+}
+
+const ADMITTED: AdmissionVerdict = { admitted: true };
+
+/** Admits everyone. */
+export const openAdmission: Admission = { admit: () => ADMITTED };

@@ -1,0 +1,179 @@
+import type { Clock } from '../clock.ts';
+import type { Counters, RefusalReason } from '../observe/counters.ts';
+import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
+import { parseRequestHead, wantsDerp } from './request-head.ts';
+
+/** What the front door leads to. */
+export interface Rooms {
+  /** Starts a DERP connection on the stream and returns who handles it from now on. */
+  derp(stream: Stream, facts: { readonly fastStart: boolean; readonly notIdeal: boolean }): StreamHandler;
+  /** Takes everything else; `received` is all that has arrived, head included, and is the callee's to keep. */
+  http(stream: Stream, received: Buffer): void;
+  refused(reason: RefusalReason, remote: Endpoint, detail: string): void;
+}
+
+export interface FrontDoorLimits {
+  /** Bytes of a request head. */
+  readonly requestHeadBytes: number;
+  /** From the end of the TLS handshake to the end of the request head. */
+  readonly requestHeadMs: number;
+  /** Open streams of all kinds; more are dropped before TLS. 0: no limit. */
+  readonly connections: number;
+}
+
+/** How long a refused stream has to take the answer. */
+const REFUSAL_FINISH_MS = 2000;
+const HEAD_END = Buffer.from('\r\n\r\n');
+const STATUS_TEXT = { 400: 'Bad Request', 431: 'Request Header Fields Too Large', 501: 'Not Implemented', 505: 'HTTP Version Not Supported' };
+
+/**
+ * Stands behind a listener: reads the first request head of each stream itself, bounded in size and time, and decides
+ * whether the stream becomes a DERP connection or goes to the HTTP server (runtimes.md §3). Bytes that arrive with the
+ * head are not lost.
+ */
+export class FrontDoor implements ListenerHandler {
+  readonly #rooms: Rooms;
+  readonly #limits: FrontDoorLimits;
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  readonly #waiting = new Set<HeadReader>();
+  readonly #stopTicking: () => void;
+
+  constructor(rooms: Rooms, limits: FrontDoorLimits, clock: Clock, counters: Counters) {
+    this.#rooms = rooms;
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#stopTicking = clock.onTick((now) => this.#expire(now));
+  }
+
+  accepted(remote: Endpoint): boolean {
+    this.#counters.tcpAccepts++;
+    const { connections } = this.#limits;
+    if (connections === 0 || this.#counters.openStreams < connections) return true;
+    this.#rooms.refused('connection_limit', remote, `${connections} connections are open`);
+    return false;
+  }
+
+  opened(stream: Stream): StreamHandler {
+    const version = stream.tls?.version;
+    if (version !== undefined) this.#counters.tlsVersions[version === 'TLSv1.3' || version === 'TLSv1.2' ? version : 'unknown']++;
+    this.#counters.openStreams++;
+    const reader = new HeadReader(this, this.#limits.requestHeadBytes, this.#clock.now + this.#limits.requestHeadMs, stream);
+    this.#waiting.add(reader);
+    return reader;
+  }
+
+  released(): void {
+    this.#counters.openStreams--;
+  }
+
+  failed(remote: Endpoint, failure: RefusalReason, detail: string): void {
+    this.#rooms.refused(failure, remote, detail);
+  }
+
+  error(error: Error): void {
+    this.#rooms.refused('tls_error', { ip: '', port: 0 }, `listener: ${error.message}`);
+  }
+
+  /** Stops looking at deadlines; streams that are still at the door are closed. */
+  close(): void {
+    this.#stopTicking();
+    for (const reader of this.#waiting) reader.stream.abort();
+  }
+
+  /** The head is complete at `headEnd` (the offset of the blank line); `buffer` holds everything so far. */
+  enter(reader: HeadReader, buffer: Buffer, from: number, headEnd: number, to: number): void {
+    this.#waiting.delete(reader);
+    const { stream } = reader;
+    const head = parseRequestHead(buffer.toString('latin1', from, headEnd));
+    if ('status' in head) {
+      this.refuse(reader, 'head_invalid', head.status);
+    } else if (wantsDerp(head)) {
+      const fastStart = head.headers.get('derp-fast-start') === '1';
+      const notIdeal = (head.headers.get('ideal-node') ?? '') !== '';
+      const handler = this.#rooms.derp(stream, { fastStart, notIdeal });
+      stream.handler = handler;
+      const rest = headEnd + HEAD_END.length;
+      if (rest < to) handler.bytes(stream, buffer, rest, to);
+    } else {
+      this.#rooms.http(stream, Buffer.from(buffer.subarray(from, to)));
+    }
+  }
+
+  /** Answers with `status` and closes. */
+  refuse(reader: HeadReader, reason: RefusalReason, status: keyof typeof STATUS_TEXT): void {
+    this.#waiting.delete(reader);
+    const text = `HTTP/1.1 ${status} ${STATUS_TEXT[status]}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status} ${STATUS_TEXT[status]}`;
+    const answer = Buffer.from(text, 'latin1');
+    reader.stream.write(answer, 0, answer.length);
+    reader.stream.finish(REFUSAL_FINISH_MS);
+    this.#rooms.refused(reason, reader.stream.remote, '');
+  }
+
+  /** The stream ended before its head was complete. */
+  gone(reader: HeadReader): void {
+    if (this.#waiting.delete(reader)) this.#rooms.refused('head_closed', reader.stream.remote, '');
+  }
+
+  #expire(now: number): void {
+    for (const reader of this.#waiting) {
+      // Readers wait in the order of their deadlines, so the first one that has time left ends the search.
+      if (reader.deadline > now) return;
+      this.#waiting.delete(reader);
+      this.#rooms.refused('head_timeout', reader.stream.remote, '');
+      reader.stream.abort();
+    }
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Collects the head of one stream. Keeps nothing when the head arrives in one piece, which is the rule. */
+class HeadReader implements StreamHandler {
+  readonly stream: Stream;
+  readonly deadline: number;
+  readonly #door: FrontDoor;
+  readonly #limitBytes: number;
+  #received: Buffer = EMPTY;
+  #done = false;
+
+  constructor(door: FrontDoor, limitBytes: number, deadline: number, stream: Stream) {
+    this.#door = door;
+    this.#limitBytes = limitBytes;
+    this.deadline = deadline;
+    this.stream = stream;
+  }
+
+  bytes(_stream: Stream, buffer: Buffer, from: number, to: number): void {
+    if (this.#done) return;
+    let all = buffer;
+    let start = from;
+    let end = to;
+    if (this.#received.length > 0) {
+      all = Buffer.concat([this.#received, buffer.subarray(from, to)]);
+      start = 0;
+      end = all.length;
+    }
+    const found = all.subarray(start, end).indexOf(HEAD_END);
+    const headBytes = found < 0 ? end - start : found;
+    if (headBytes > this.#limitBytes) {
+      this.#done = true;
+      this.#door.refuse(this, 'head_too_large', 431);
+    } else if (found >= 0) {
+      this.#done = true;
+      this.#received = EMPTY;
+      this.#door.enter(this, all, start, start + found, end);
+    } else {
+      this.#received = all === buffer ? Buffer.from(buffer.subarray(from, to)) : all;
+    }
+  }
+
+  writable(): void {
+    // Nothing waits here: the one answer we give is written before the stream is finished.
+  }
+
+  closed(): void {
+    this.#door.gone(this);
+  }
+}

@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto';
+import { KEY_BYTES } from '../wire/frames.ts';
+import type { Peer } from './peer.ts';
+
+const KEY_WORDS = KEY_BYTES / 4;
+const INITIAL_SLOTS = 256;
+
+/**
+ * Node key → peer, looked up by the key as it lies in a frame. Open addressing over flat key words, because a table of
+ * objects misses the cache (performance.md §4.1). The hash mixes 8 key bytes with a secret seed: keys are chosen by
+ * strangers.
+ */
+export class PeerTable {
+  #slots = INITIAL_SLOTS;
+  #words = new Int32Array(INITIAL_SLOTS * KEY_WORDS);
+  #peers: (Peer | null)[] = new Array<Peer | null>(INITIAL_SLOTS).fill(null);
+  #size = 0;
+  readonly #seed: number;
+
+  /** `seed` is random unless a test wants collisions. */
+  constructor(seed: number = randomBytes(4).readInt32LE(0)) {
+    this.#seed = seed;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The peer whose key is the 32 bytes at `offset`, or null. */
+  find(buffer: Buffer, offset: number): Peer | null {
+    return this.#peers[this.#locate(buffer, offset)] ?? null;
+  }
+
+  /** Adds a peer whose key is not in the table yet. */
+  add(peer: Peer): void {
+    if (this.#size * 2 >= this.#slots) this.#grow();
+    const slot = this.#locate(peer.key, 0);
+    if (this.#peers[slot] === null) this.#size++;
+    this.#peers[slot] = peer;
+    for (let i = 0; i < KEY_WORDS; i++) this.#words[slot * KEY_WORDS + i] = peer.key.readInt32LE(i * 4);
+  }
+
+  /** Removes the peer; later entries of its probe run move up, so there are no tombstones. */
+  remove(peer: Peer): void {
+    let hole = this.#locate(peer.key, 0);
+    if (this.#peers[hole] !== peer) return;
+    const mask = this.#slots - 1;
+    this.#size--;
+    for (let at = (hole + 1) & mask; this.#peers[at] !== null; at = (at + 1) & mask) {
+      const home = this.#hash(this.#words[at * KEY_WORDS]!, this.#words[at * KEY_WORDS + 1]!);
+      if (((at - home) & mask) < ((at - hole) & mask)) continue;
+      this.#peers[hole] = this.#peers[at]!;
+      this.#words.copyWithin(hole * KEY_WORDS, at * KEY_WORDS, (at + 1) * KEY_WORDS);
+      hole = at;
+    }
+    this.#peers[hole] = null;
+  }
+
+  /** Every peer; the table must not change meanwhile. */
+  *[Symbol.iterator](): IterableIterator<Peer> {
+    for (const peer of this.#peers) if (peer !== null) yield peer;
+  }
+
+  #hash(first: number, second: number): number {
+    let mixed = Math.imul(first ^ this.#seed, 0x9e3779b1);
+    mixed = Math.imul((mixed ^ (mixed >>> 15)) + second, 0x85ebca6b) ^ this.#seed;
+    return (mixed ^ (mixed >>> 13)) & (this.#slots - 1);
+  }
+
+  /** The slot that holds the key at `offset`, or the empty one where it would go. */
+  #locate(buffer: Buffer, offset: number): number {
+    const first = buffer.readInt32LE(offset);
+    const words = this.#words;
+    const mask = this.#slots - 1;
+    let slot = this.#hash(first, buffer.readInt32LE(offset + 4));
+    for (; this.#peers[slot] !== null; slot = (slot + 1) & mask) {
+      const base = slot * KEY_WORDS;
+      if (
+        words[base] === first &&
+        words[base + 1] === buffer.readInt32LE(offset + 4) &&
+        words[base + 2] === buffer.readInt32LE(offset + 8) &&
+        words[base + 3] === buffer.readInt32LE(offset + 12) &&
+        words[base + 4] === buffer.readInt32LE(offset + 16) &&
+        words[base + 5] === buffer.readInt32LE(offset + 20) &&
+        words[base + 6] === buffer.readInt32LE(offset + 24) &&
+        words[base + 7] === buffer.readInt32LE(offset + 28)
+      ) {
+        break;
+      }
+    }
+    return slot;
+  }
+
+  #grow(): void {
+    const peers = this.#peers;
+    this.#slots *= 2;
+    this.#words = new Int32Array(this.#slots * KEY_WORDS);
+    this.#peers = new Array<Peer | null>(this.#slots).fill(null);
+    this.#size = 0;
+    for (const peer of peers) if (peer !== null) this.add(peer);
+  }
+}

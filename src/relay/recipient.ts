@@ -1,0 +1,26 @@
+import type { PeerGoneReason } from '../wire/frames.ts';
+import type { PacketKind } from '../observe/counters.ts';
+
+/**
+ * Whoever can be given packets for a node key: the one interface of the data path. A local session implements it;
+ * siblings of a mesh and threads of this process are to do the same.
+ */
+export interface Recipient {
+  /**
+   * Takes a copy of the RecvPacket frame `[from, to)`. Never blocks and never tells the sender: what cannot be kept is
+   * dropped and counted by the recipient.
+   */
+  deliver(buffer: Buffer, from: number, to: number, kind: PacketKind): void;
+  /** Says that `key` left, or is not here. */
+  peerGone(key: Buffer, reason: PeerGoneReason): void;
+  /** Tells the node in words what is wrong; empty when it is well again. */
+  health(problem: string): void;
+  /** Peers of which this recipient has received packets; kept by {@link Contacts}. */
+  readonly heardFrom: Set<Contactable>;
+}
+
+/** The sending side of a contact: who has received something from this key. */
+export interface Contactable {
+  readonly key: Buffer;
+  readonly reached: Set<Recipient>;
+}

@@ -1,0 +1,45 @@
+import type { Admission } from '../admission/admission.ts';
+import type { Clock } from '../clock.ts';
+import type { ByteRate } from '../fairness/token-bucket.ts';
+import type { WakeList } from '../fairness/wake-list.ts';
+import type { Counters, RefusalReason } from '../observe/counters.ts';
+import type { Router } from '../relay/router.ts';
+import type { Endpoint } from '../transport/port.ts';
+import type { NodeKeyPair } from '../wire/keys.ts';
+import type { LoopTurn } from './loop-turn.ts';
+import type { OutboxLimits } from './outbox.ts';
+
+/** What one connection may cost; each comes from the configuration key of the same name under `limits`. */
+export interface SessionLimits extends OutboxLimits {
+  /** From the upgrade to a valid ClientInfo. */
+  readonly derpHandshakeMs: number;
+  /** How long a connection may take nothing while something waits for it. */
+  readonly writeDeadlineMs: number;
+  /** Bytes that are read from one connection in one turn of the event loop. */
+  readonly readBudgetBytes: number;
+  /** Period of KeepAlive frames, before jitter. */
+  readonly keepAliveMs: number;
+}
+
+/** Hears what a person may want to know; rate-limits its own log. */
+export interface SessionReporter {
+  /** A connection was refused or ended by us. `key` is null before it was proved. */
+  refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void;
+  opened(remote: Endpoint, key: Buffer): void;
+  closed(remote: Endpoint, key: Buffer, reason: string): void;
+}
+
+/** What all sessions share. */
+export interface SessionContext {
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly turn: LoopTurn;
+  readonly wakes: WakeList;
+  readonly router: Router;
+  readonly admission: Admission;
+  readonly limits: SessionLimits;
+  readonly keyPair: NodeKeyPair;
+  readonly reporter: SessionReporter;
+  /** The rate for new connections, announced in ServerInfo; 0 bytes per second is no limit. */
+  rate: ByteRate;
+}

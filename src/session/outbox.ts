@@ -1,0 +1,109 @@
+import { FRAME_HEADER_BYTES, KEY_BYTES } from '../wire/frames.ts';
+import { DropReason, PacketKind, type Counters } from '../observe/counters.ts';
+import type { Stream } from '../transport/port.ts';
+import { FrameQueue } from './frame-queue.ts';
+
+/** Bytes of a RecvPacket frame that are not the packet. */
+const PACKET_OVERHEAD_BYTES = FRAME_HEADER_BYTES + KEY_BYTES;
+/** Control frames are never dropped; a connection that lets this many bytes of them pile up is beyond saving. */
+export const CONTROL_QUEUE_BYTES = 65_536;
+
+export interface OutboxLimits {
+  /** Bytes of ordinary packets that wait for one connection. */
+  readonly queueBytes: number;
+  /** Bytes of disco packets that wait for one connection. */
+  readonly discoQueueBytes: number;
+}
+
+/** What a flush achieved. */
+export const FlushResult = { Idle: 0, Written: 1, Blocked: 2, Closed: 3 } as const;
+export type FlushResult = (typeof FlushResult)[keyof typeof FlushResult];
+
+/**
+ * What waits to be written to one connection: control frames first, then disco packets, then the rest. Each packet is
+ * copied in once; everything queued is offered to the stream once per loop turn (performance.md §0.1). The two packet
+ * queues are bounded and drop their oldest, so that a blocked reader costs a known amount and never delays a sender.
+ */
+export class Outbox {
+  readonly #stream: Stream;
+  readonly #counters: Counters;
+  readonly #control: FrameQueue;
+  readonly #disco: FrameQueue;
+  readonly #packets: FrameQueue;
+
+  constructor(stream: Stream, counters: Counters, limits: OutboxLimits) {
+    this.#stream = stream;
+    this.#counters = counters;
+    this.#control = new FrameQueue(Infinity, () => undefined);
+    this.#disco = new FrameQueue(limits.discoQueueBytes, (bytes) => this.#countDrop(PacketKind.Disco, bytes));
+    this.#packets = new FrameQueue(limits.queueBytes, (bytes) => this.#countDrop(PacketKind.Other, bytes));
+  }
+
+  get bytes(): number {
+    return this.#control.bytes + this.#disco.bytes + this.#packets.bytes;
+  }
+
+  /** Bytes of control frames alone. */
+  get controlBytes(): number {
+    return this.#control.bytes;
+  }
+
+  /** Queues a RecvPacket frame `[from, to)`. */
+  packet(buffer: Buffer, from: number, to: number, kind: PacketKind): void {
+    (kind === PacketKind.Disco ? this.#disco : this.#packets).append(buffer, from, to);
+  }
+
+  /** Queues a control frame; false when too many wait and the connection should be ended. */
+  control(frame: Buffer): boolean {
+    if (this.#control.bytes + frame.length > CONTROL_QUEUE_BYTES) return false;
+    this.#control.append(frame, 0, frame.length);
+    return true;
+  }
+
+  /** Writes as much as the stream takes. */
+  flush(): FlushResult {
+    const controlled = this.#write(this.#control, false);
+    if (controlled >= FlushResult.Blocked) return controlled;
+    const disco = this.#write(this.#disco, true);
+    if (disco >= FlushResult.Blocked) return disco;
+    const packets = this.#write(this.#packets, true);
+    return packets === FlushResult.Idle ? (disco === FlushResult.Idle ? controlled : disco) : packets;
+  }
+
+  /** The connection is gone: counts what was still waiting as dropped. */
+  close(): void {
+    this.#countLeft(this.#disco, PacketKind.Disco);
+    this.#countLeft(this.#packets, PacketKind.Other);
+    this.#control.clear();
+  }
+
+  #write(queue: FrameQueue, packets: boolean): FlushResult {
+    const offered = queue.bytes;
+    if (offered === 0) return FlushResult.Idle;
+    const taken = this.#stream.write(queue.buffer, queue.start, queue.end);
+    if (taken < 0) return FlushResult.Closed;
+    if (taken === 0) return FlushResult.Blocked;
+    const frames = queue.consume(taken);
+    const counters = this.#counters;
+    counters.flushes++;
+    counters.flushedFrames += frames;
+    if (packets) {
+      counters.packetsSent += frames;
+      counters.bytesSent += Math.max(taken - frames * PACKET_OVERHEAD_BYTES, 0);
+    }
+    return taken < offered ? FlushResult.Blocked : FlushResult.Written;
+  }
+
+  #countDrop(kind: PacketKind, frameBytes: number): void {
+    this.#counters.drop(DropReason.QueueHead, kind, frameBytes - PACKET_OVERHEAD_BYTES);
+  }
+
+  #countLeft(queue: FrameQueue, kind: PacketKind): void {
+    const frames = queue.frames;
+    if (frames > 0) {
+      this.#counters.dropPackets[DropReason.GoneDisconnected]![kind]! += frames;
+      this.#counters.dropBytes[DropReason.GoneDisconnected]![kind]! += Math.max(queue.bytes - frames * PACKET_OVERHEAD_BYTES, 0);
+    }
+    queue.clear();
+  }
+}

@@ -1,0 +1,399 @@
+import { FRAME_HEADER_BYTES, FrameType, KEEP_ALIVE_FRAME, KEY_BYTES, PING_BYTES, PeerGoneReason } from '../wire/frames.ts';
+import { encodeFrame, encodeHealth, encodePeerGone, encodeRestarting, encodeServerKey } from '../wire/frames.ts';
+import { FrameDecoder, HeaderVerdict, type FrameSink } from '../wire/frame-decoder.ts';
+import { encodeServerInfo } from '../wire/handshake.ts';
+import { errorMessage } from '../errors.ts';
+import { TokenBucket, type ByteRate } from '../fairness/token-bucket.ts';
+import type { Sleeper } from '../fairness/wake-list.ts';
+import { DropReason, type PacketKind, type RefusalReason } from '../observe/counters.ts';
+import type { Peer } from '../relay/peer.ts';
+import type { Contactable, Recipient } from '../relay/recipient.ts';
+import { RouteResult } from '../relay/router.ts';
+import type { AdmissionVerdict } from '../admission/admission.ts';
+import type { CloseReason, Stream, StreamHandler } from '../transport/port.ts';
+import type { SessionContext } from './context.ts';
+import { judgeFirstFrame, judgeFrame } from './frame-rules.ts';
+import { identify, type Identity } from './handshake.ts';
+import { HintBudget } from './hint-budget.ts';
+import type { Flushable, Reader } from './loop-turn.ts';
+import { FlushResult, Outbox } from './outbox.ts';
+
+/** Where a connection is in its life; it only moves forward. */
+export const SessionState = { Identifying: 0, Admitting: 1, Open: 2, Ended: 3 } as const;
+export type SessionState = (typeof SessionState)[keyof typeof SessionState];
+
+/** Why reading is paused; several may hold at once. */
+const Pause = { Budget: 1, Rate: 2, Admission: 4 } as const;
+
+/** KeepAlive periods are spread by up to this much, chosen once for each connection (protocol reference §4.5). */
+const KEEP_ALIVE_JITTER_MS = 5000;
+/** Home moves are counted once a connection is this old (§4.7). */
+const HOME_MOVE_AFTER_MS = 5000;
+/** Pings are not answered while this many bytes of control frames wait; upstream keeps one pong and ignores the rest. */
+const PONG_BACKLOG_BYTES = 1024;
+/** How long a refused or finished connection has to take our last bytes and the FIN. */
+const FINISH_MS = 2000;
+
+/** What the upgrade request said about a connection. */
+export interface UpgradeFacts {
+  /** The client named another node of the region as its ideal one. */
+  readonly notIdeal: boolean;
+}
+
+/**
+ * One DERP connection from upgrade to end: identifies the client, asks for its admission, and then passes its packets
+ * to the router and the packets for it to its stream (protocol reference §3, §4).
+ */
+export class Session implements StreamHandler, FrameSink, Recipient, Flushable, Reader, Sleeper {
+  readonly heardFrom: Set<Contactable> = new Set();
+  readonly stream: Stream;
+  readonly #context: SessionContext;
+  readonly #facts: UpgradeFacts;
+  readonly #outbox: Outbox;
+  readonly #decoder: FrameDecoder;
+  readonly #hints = new HintBudget();
+  #state: SessionState = SessionState.Identifying;
+  #peer: Peer | null = null;
+  #bucket: TokenBucket | null = null;
+  #home = false;
+  #openedAt = 0;
+  #keepAlivePeriodMs = 0;
+  #keepAliveAt = Infinity;
+  #handshakeDeadline: number;
+  /** When the stream stopped taking what we have for it; 0 while it takes it. */
+  #blockedSince = 0;
+  #touched = false;
+  #pauses = 0;
+  #budgetTurn = -1;
+  #budgetUsed = 0;
+  #awaitingTokens = false;
+
+  /** `head` is the response head that precedes the greeting, empty for Fast Start and WebSocket. */
+  constructor(stream: Stream, context: SessionContext, facts: UpgradeFacts, head: string) {
+    this.stream = stream;
+    this.#context = context;
+    this.#facts = facts;
+    this.#outbox = new Outbox(stream, context.counters, context.limits);
+    this.#decoder = new FrameDecoder(this);
+    this.#handshakeDeadline = context.clock.now + context.limits.derpHandshakeMs;
+    context.counters.accepts++;
+    if (facts.notIdeal) context.counters.notIdealConnections++;
+    // One write for head and greeting, as upstream does: the client finds the frame right behind the blank line.
+    this.#control(Buffer.concat([Buffer.from(head, 'latin1'), encodeServerKey(context.keyPair.publicKey)]));
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** The proved node key, or null before that. */
+  get key(): Buffer | null {
+    return this.#peer?.key ?? null;
+  }
+
+  // ---- from the stream
+
+  bytes(_stream: Stream, buffer: Buffer, from: number, to: number): void {
+    const { turn, limits } = this.#context;
+    if (this.#budgetTurn !== turn.number) {
+      this.#budgetTurn = turn.number;
+      this.#budgetUsed = 0;
+    }
+    this.#budgetUsed += to - from;
+    if (this.#budgetUsed >= limits.readBudgetBytes && (this.#pauses & Pause.Budget) === 0) {
+      this.#pause(Pause.Budget);
+      turn.resumeAtEnd(this);
+    }
+    this.#decoder.push(buffer, from, to);
+  }
+
+  writable(): void {
+    this.#blockedSince = 0;
+    if (this.#outbox.bytes > 0) this.#touch();
+  }
+
+  closed(_stream: Stream, reason: CloseReason): void {
+    const { counters, wakes, router, reporter } = this.#context;
+    if (this.#state === SessionState.Identifying && reason !== 'local') this.#note('handshake_closed', '');
+    this.#state = SessionState.Ended;
+    this.#decoder.stop();
+    wakes.remove(this);
+    if (this.#facts.notIdeal) counters.notIdealConnections--;
+    if (this.#home) counters.homeConnections--;
+    this.#home = false;
+    const peer = this.#peer;
+    if (peer !== null) {
+      router.unregister(peer, this);
+      reporter.closed(this.stream.remote, peer.key, reason);
+    }
+    this.#outbox.close();
+  }
+
+  // ---- from the decoder
+
+  header(type: number, payloadBytes: number): HeaderVerdict {
+    if (this.#state !== SessionState.Open) return this.#firstHeader(type, payloadBytes);
+    const refused = judgeFrame(type, payloadBytes);
+    if (refused !== null) {
+      this.#refuse(refused, `frame type 0x${type.toString(16)}, ${payloadBytes} bytes`);
+      return HeaderVerdict.Stop;
+    }
+    if (this.#bucket !== null && !this.#takeTokens(this.#bucket, payloadBytes)) return HeaderVerdict.Wait;
+    const peer = this.#peer!;
+    if (peer.size > 1) peer.spoke(this, this.#context.router.duplicatePolicy);
+    if (type === FrameType.SendPacket || type === FrameType.Ping || type === FrameType.NotePreferred) {
+      return HeaderVerdict.Take;
+    }
+    this.#context.counters.unknownFrames++;
+    return HeaderVerdict.Skip;
+  }
+
+  frame(type: number, buffer: Buffer, from: number, to: number): void {
+    switch (type) {
+      case FrameType.SendPacket:
+        this.#sendPacket(buffer, from, to);
+        return;
+      case FrameType.Ping:
+        this.#ping(buffer, from);
+        return;
+      case FrameType.NotePreferred:
+        this.#notePreferred(buffer[from + FRAME_HEADER_BYTES] !== 0);
+        return;
+      default:
+        this.#clientInfo(buffer, from, to);
+    }
+  }
+
+  // ---- from the router
+
+  deliver(buffer: Buffer, from: number, to: number, kind: PacketKind): void {
+    if (this.#state !== SessionState.Open) {
+      const packetBytes = to - from - FRAME_HEADER_BYTES - KEY_BYTES;
+      this.#context.counters.drop(DropReason.GoneDisconnected, kind, packetBytes);
+      return;
+    }
+    this.#outbox.packet(buffer, from, to, kind);
+    this.#touch();
+  }
+
+  peerGone(key: Buffer, reason: PeerGoneReason): void {
+    const { counters } = this.#context;
+    if (reason === PeerGoneReason.NotHere) counters.peerGoneNotHereFrames++;
+    else counters.peerGoneDisconnectedFrames++;
+    this.#control(encodePeerGone(key, reason));
+  }
+
+  health(problem: string): void {
+    this.#context.counters.healthFramesSent++;
+    this.#control(encodeHealth(problem));
+  }
+
+  // ---- from the server
+
+  /** Tells the client that the relay restarts: when to come back and for how long to try. */
+  restarting(reconnectInMs: number, tryForMs: number): void {
+    if (this.#state !== SessionState.Open) return;
+    this.#context.counters.restartingFramesSent++;
+    this.#control(encodeRestarting(reconnectInMs, tryForMs));
+  }
+
+  /** Ends the connection in good order: writes what is queued, then FIN. */
+  finish(): void {
+    if (this.#state === SessionState.Ended) return;
+    this.#outbox.flush();
+    this.#end(FINISH_MS);
+  }
+
+  /** Ends an open connection whose admission was taken back. */
+  expel(reason: RefusalReason, detail: string): void {
+    if (this.#state !== SessionState.Ended) this.#refuse(reason, detail);
+  }
+
+  /** Replaces the rate limit by a fresh full bucket, or removes it (§4.8). */
+  setRate(rate: ByteRate): void {
+    this.#bucket = rate.bytesPerSecond > 0 ? new TokenBucket(rate, performance.now()) : null;
+    if (this.#awaitingTokens) this.wake();
+  }
+
+  /** Looks at everything that depends on time; called at each clock tick. */
+  tick(now: number): void {
+    if (this.#state < SessionState.Open && now >= this.#handshakeDeadline) {
+      this.#refuse('handshake_timeout', this.#state === SessionState.Admitting ? 'waiting for admission' : '');
+    } else if (this.#blockedSince > 0 && now - this.#blockedSince >= this.#context.limits.writeDeadlineMs) {
+      this.#context.counters.writeTimeouts++;
+      this.#note('write_timeout', `${this.#outbox.bytes} bytes were waiting`);
+      this.#state = SessionState.Ended;
+      this.stream.abort();
+    } else if (now >= this.#keepAliveAt) {
+      this.#keepAliveAt += this.#keepAlivePeriodMs;
+      this.#context.counters.keepAlivesSent++;
+      this.#control(KEEP_ALIVE_FRAME);
+    }
+  }
+
+  flush(): void {
+    this.#touched = false;
+    if (this.#state === SessionState.Ended) return;
+    if (this.#outbox.flush() === FlushResult.Blocked && this.#blockedSince === 0) {
+      this.#blockedSince = this.#context.clock.now;
+    }
+  }
+
+  resumeReading(): void {
+    this.#unpause(Pause.Budget);
+  }
+
+  /** Tokens may be there now. */
+  wake(): void {
+    this.#awaitingTokens = false;
+    if (this.#state === SessionState.Ended) return;
+    this.#decoder.resume();
+    if (!this.#decoder.waiting) this.#unpause(Pause.Rate);
+  }
+
+  // ---- handshake
+
+  #firstHeader(type: number, payloadBytes: number): HeaderVerdict {
+    if (this.#state === SessionState.Admitting) return HeaderVerdict.Wait;
+    if (this.#state === SessionState.Ended) return HeaderVerdict.Stop;
+    const refused = judgeFirstFrame(type, payloadBytes);
+    if (refused === null) return HeaderVerdict.Take;
+    this.#refuse(refused, `frame type 0x${type.toString(16)}, ${payloadBytes} bytes`);
+    return HeaderVerdict.Stop;
+  }
+
+  #clientInfo(buffer: Buffer, from: number, to: number): void {
+    const { keyPair, admission } = this.#context;
+    const result = identify(keyPair, buffer, from, to);
+    if ('refused' in result) {
+      this.#refuse(result.refused, '');
+      return;
+    }
+    const { identity } = result;
+    const verdict = admission.admit({ key: identity.key, ip: this.stream.remote.ip });
+    if (verdict instanceof Promise) {
+      this.#state = SessionState.Admitting;
+      this.#pause(Pause.Admission);
+      verdict.then(
+        (answer) => this.#admitted(identity, answer),
+        (error: unknown) => this.#admitted(identity, { admitted: false, source: 'error', reason: errorMessage(error) }),
+      );
+    } else {
+      this.#admitted(identity, verdict);
+    }
+  }
+
+  #admitted(identity: Identity, verdict: AdmissionVerdict): void {
+    if (this.#state === SessionState.Ended) return;
+    if (!verdict.admitted) {
+      this.#context.reporter.refused('not_admitted', this.stream.remote, identity.key, `${verdict.source}: ${verdict.reason}`);
+      this.#end(FINISH_MS);
+      return;
+    }
+    this.#open(identity);
+  }
+
+  #open(identity: Identity): void {
+    const { clock, router, limits, rate, reporter } = this.#context;
+    this.#state = SessionState.Open;
+    this.#peer = router.register(identity.key, this);
+    this.#openedAt = clock.now;
+    this.#keepAlivePeriodMs = limits.keepAliveMs + Math.random() * KEEP_ALIVE_JITTER_MS;
+    this.#keepAliveAt = clock.now + this.#keepAlivePeriodMs;
+    this.setRate(rate);
+    const burstBytes = rate.bytesPerSecond > 0 ? rate.burstBytes : 0;
+    this.#control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
+    router.announceDuplicates(this.#peer);
+    reporter.opened(this.stream.remote, identity.key);
+    if ((this.#pauses & Pause.Admission) !== 0) {
+      this.#decoder.resume();
+      this.#unpause(Pause.Admission);
+    }
+  }
+
+  // ---- frames of an open connection
+
+  #sendPacket(buffer: Buffer, from: number, to: number): void {
+    const { router, clock } = this.#context;
+    if (router.route(this.#peer!, buffer, from, to) === RouteResult.NotHere && this.#hints.take(clock.now)) {
+      const destination = buffer.subarray(from + FRAME_HEADER_BYTES, from + FRAME_HEADER_BYTES + KEY_BYTES);
+      this.peerGone(destination, PeerGoneReason.NotHere);
+    }
+  }
+
+  #ping(buffer: Buffer, from: number): void {
+    const { counters } = this.#context;
+    counters.pingsReceived++;
+    if (this.#outbox.controlBytes > PONG_BACKLOG_BYTES) return;
+    const at = from + FRAME_HEADER_BYTES;
+    this.#control(encodeFrame(FrameType.Pong, buffer.subarray(at, at + PING_BYTES)));
+    counters.pongsSent++;
+  }
+
+  #notePreferred(home: boolean): void {
+    if (home === this.#home) return;
+    const { counters, clock } = this.#context;
+    this.#home = home;
+    counters.homeConnections += home ? 1 : -1;
+    if (clock.now - this.#openedAt < HOME_MOVE_AFTER_MS) return;
+    if (home) counters.homeMovesIn++;
+    else counters.homeMovesOut++;
+  }
+
+  /** Charges a frame (§4.8); false when it must wait, which pauses reading until the tokens are there. */
+  #takeTokens(bucket: TokenBucket, payloadBytes: number): boolean {
+    const waitMs = bucket.take(payloadBytes, performance.now());
+    if (waitMs === 0) return true;
+    const { counters, wakes } = this.#context;
+    if ((this.#pauses & Pause.Rate) === 0) counters.rateLimitWaits++;
+    this.#pause(Pause.Rate);
+    this.#awaitingTokens = true;
+    wakes.add(this, waitMs);
+    return false;
+  }
+
+  // ---- writing, pausing, ending
+
+  #control(frame: Buffer): void {
+    if (this.#state === SessionState.Ended) return;
+    if (!this.#outbox.control(frame)) {
+      this.#note('control_queue_full', '');
+      this.#state = SessionState.Ended;
+      this.stream.abort();
+      return;
+    }
+    this.#touch();
+  }
+
+  #touch(): void {
+    if (this.#touched || this.#blockedSince > 0) return;
+    this.#touched = true;
+    this.#context.turn.flushAtEnd(this);
+  }
+
+  #pause(reason: number): void {
+    if (this.#pauses === 0) this.stream.pause();
+    this.#pauses |= reason;
+  }
+
+  #unpause(reason: number): void {
+    if ((this.#pauses & reason) === 0) return;
+    this.#pauses &= ~reason;
+    if (this.#pauses === 0 && this.#state !== SessionState.Ended) this.stream.resume();
+  }
+
+  #note(reason: RefusalReason, detail: string): void {
+    this.#context.reporter.refused(reason, this.stream.remote, this.key, detail);
+  }
+
+  #refuse(reason: RefusalReason, detail: string): void {
+    this.#note(reason, detail);
+    this.#end(FINISH_MS);
+  }
+
+  #end(deadlineMs: number): void {
+    this.#state = SessionState.Ended;
+    this.#decoder.stop();
+    this.stream.finish(deadlineMs);
+  }
+}
