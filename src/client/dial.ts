@@ -11,7 +11,7 @@ import { closedError, statusError, timeoutError, upgradeError } from './errors.t
 import type { RelayAddress } from './relay-url.ts';
 import { ResponseStart } from './response-head.ts';
 import { upgradeRequest, type UpgradeMode, type UpgradeRequest } from './upgrade-request.ts';
-import { WebSocketStream } from './websocket-stream.ts';
+import { WebSocketClientStream } from './websocket-stream.ts';
 
 /** What is needed to turn an address into a DERP byte stream. */
 export interface DialOptions {
@@ -145,7 +145,11 @@ class Dial implements StreamHandler {
     clearTimeout(this.#timer);
     const facts = { mode: this.#mode, serverKey: this.#serverKey, times: this.#times };
     if (this.#mode === 'websocket') {
-      this.#handler.dialed({ stream: new WebSocketStream(stream, early, this), early: Buffer.alloc(0), ...facts });
+      this.#handler.dialed({
+        stream: new WebSocketClientStream(stream, early, this),
+        early: Buffer.alloc(0),
+        ...facts,
+      });
     } else {
       this.#handler.dialed({ stream, early, ...facts });
     }

@@ -17,7 +17,7 @@ const EMPTY: Buffer = Buffer.alloc(0);
  * The client's side of a DERP WebSocket (§1.6) as the byte stream it carries: the payload of binary messages, whose
  * bounds mean nothing. Built on the port alone, so that it is the same on both runtimes and back-pressure is exact.
  */
-export class WebSocketStream implements Stream {
+export class WebSocketClientStream implements Stream {
   readonly remote: Endpoint;
   readonly local: Endpoint;
   readonly tls: TlsFacts | null;

@@ -1,0 +1,132 @@
+import type { Listener, Stream, StreamHandler } from '../../src/transport/port.ts';
+import { transport } from '../../src/transport/runtime.ts';
+import { openBox, sharedBoxKey } from '../../src/wire/box.ts';
+import { FrameDecoder, HeaderVerdict } from '../../src/wire/frame-decoder.ts';
+import { encodeFrame, encodeServerKey, FrameType } from '../../src/wire/frames.ts';
+import { encodeServerInfo, parseClientInfo, upgradeResponseHead, type ClientInfo } from '../../src/wire/handshake.ts';
+import { generateNodeKeyPair, type NodeKeyPair } from '../../src/wire/keys.ts';
+
+/** One connection of a {@link FakeRelay}. */
+export class FakeConnection implements StreamHandler {
+  readonly relay: FakeRelay;
+  readonly stream: Stream;
+  /** The request head, once it is complete. */
+  head = '';
+  info: ClientInfo | null = null;
+  publicKey: Buffer = Buffer.alloc(0);
+  /** Frames after ClientInfo. */
+  readonly frames: Buffer[] = [];
+  #early: Buffer = Buffer.alloc(0);
+  readonly #decoder: FrameDecoder;
+
+  constructor(relay: FakeRelay, stream: Stream) {
+    this.relay = relay;
+    this.stream = stream;
+    this.#decoder = new FrameDecoder({
+      header: () => HeaderVerdict.Take,
+      frame: (type, buffer, from, to) => this.#frame(type, Buffer.from(buffer.subarray(from, to))),
+    });
+  }
+
+  bytes(_stream: Stream, buffer: Buffer, from: number, to: number): void {
+    if (this.head !== '') {
+      this.#decoder.push(buffer, from, to);
+      return;
+    }
+    this.#early = Buffer.concat([this.#early, buffer.subarray(from, to)]);
+    const end = this.#early.indexOf('\r\n\r\n');
+    if (end < 0) return;
+    this.head = this.#early.toString('latin1', 0, end);
+    this.relay.script.upgrade(this);
+    this.#decoder.push(this.#early, end + 4, this.#early.length);
+  }
+
+  writable(): void {}
+
+  closed(): void {
+    this.relay.connections.delete(this);
+  }
+
+  write(...parts: readonly (Buffer | string)[]): void {
+    const bytes = Buffer.concat(parts.map((part) => Buffer.from(part as string, 'latin1')));
+    this.stream.write(bytes, 0, bytes.length);
+  }
+
+  #frame(type: number, frame: Buffer): void {
+    if (type !== FrameType.ClientInfo || this.info !== null) {
+      this.frames.push(frame);
+      this.relay.script.frame?.(this, type, frame);
+      return;
+    }
+    this.publicKey = frame.subarray(5, 37);
+    const sharedKey = sharedBoxKey(this.relay.keys.privateKey, this.publicKey);
+    this.info = parseClientInfo(openBox(sharedKey, frame.subarray(37)));
+    this.relay.script.login(this, sharedKey);
+  }
+}
+
+/** What a fake relay does at each step; tests replace single steps. */
+export interface Script {
+  upgrade(connection: FakeConnection): void;
+  login(connection: FakeConnection, sharedKey: Buffer): void;
+  frame?(connection: FakeConnection, type: number, frame: Buffer): void;
+}
+
+const WELL_BEHAVED: Script = {
+  upgrade(connection) {
+    const { publicKey } = connection.relay.keys;
+    connection.write(upgradeResponseHead(publicKey), encodeServerKey(publicKey));
+  },
+  login(connection, sharedKey) {
+    connection.write(encodeServerInfo({ sharedKey, bytesPerSecond: 0, burstBytes: 0 }));
+  },
+  frame(connection, type, frame) {
+    if (type === FrameType.Ping) connection.write(encodeFrame(FrameType.Pong, frame.subarray(5)));
+    if (type !== FrameType.SendPacket) return;
+    for (const other of connection.relay.connections) {
+      if (!other.publicKey.equals(frame.subarray(5, 37))) continue;
+      other.write(encodeFrame(FrameType.RecvPacket, connection.publicKey, frame.subarray(37)));
+    }
+  },
+};
+
+/** A scripted relay without TLS on a free loopback port. */
+export class FakeRelay {
+  readonly keys: NodeKeyPair = generateNodeKeyPair();
+  readonly connections: Set<FakeConnection> = new Set<FakeConnection>();
+  script: Script = WELL_BEHAVED;
+  #listener: Listener | null = null;
+
+  static async start(changes: Partial<Script> = {}): Promise<FakeRelay> {
+    const relay = new FakeRelay();
+    relay.script = { ...WELL_BEHAVED, ...changes };
+    relay.#listener = await transport.listen(
+      { ip: '127.0.0.1', port: 0, tls: null },
+      {
+        accepted: () => true,
+        opened: (stream) => {
+          const connection = new FakeConnection(relay, stream);
+          relay.connections.add(connection);
+          return connection;
+        },
+        failed: () => undefined,
+        released: () => undefined,
+        error: () => undefined,
+      },
+    );
+    return relay;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/derp`;
+  }
+
+  get port(): number {
+    return this.#listener!.address.port;
+  }
+
+  async stop(): Promise<void> {
+    for (const connection of this.connections) connection.stream.abort();
+    await this.#listener!.close();
+  }
+}
