@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { errorMessage, TowpathError } from '../errors.ts';
 import { FileCertificateSource } from './file-source.ts';
 import { canonicalNames, derperPaths, selfSignedNames } from './names.ts';
@@ -61,6 +61,12 @@ export function inspectCertificate(
     throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${certPath}: ${errorMessage(error)}`, { cause: error });
   }
   return describe(readChain(text, certPath)[0]);
+}
+
+/** True when there is a certificate already, so that looking at it makes none. */
+export function isCertificateStored(settings: CertificateSettings): boolean {
+  const names = namesOf(settings);
+  return settings.mode === 'file' || existsSync(derperPaths(settings.directory, names[0]!).certPath);
 }
 
 function namesOf({ mode, names, listenIps }: CertificateSettings): string[] {

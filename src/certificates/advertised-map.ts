@@ -1,0 +1,104 @@
+import type { Config } from '../config/schema.ts';
+import type { DerpMap } from '../wire/derp-map.ts';
+import { derpMapFor } from '../wire/derp-map-builder.ts';
+import { ipFamily } from '../wire/ip-address.ts';
+import { isWildcard } from './names.ts';
+import type { CertificateInfo } from './source.ts';
+
+/** Stands in the map until the operator says where the relay is. */
+const UNKNOWN_HOST = 'REPLACE-WITH-NAME-OR-IP';
+const CAPTIVE_PORTAL_PORT = 80;
+const NO_STUN = -1;
+
+/** The part of the configuration that a DERP map is made of. */
+export type AdvertisedConfig = Pick<
+  Config,
+  'listen' | 'http' | 'stun' | 'hostname' | 'publicIp' | 'derpPort' | 'region'
+>;
+
+/** What the person who asks for a map may want otherwise than configured. */
+export interface MapOverrides {
+  /** An address, or `none`. */
+  readonly ipv4?: string | undefined;
+  readonly ipv6?: string | undefined;
+  readonly stunPort?: number | undefined;
+  readonly omitDefaultRegions?: boolean | undefined;
+}
+
+/** A map, and what has to be said about it. */
+export interface AdvertisedMap {
+  readonly map: DerpMap;
+  /** Belongs beside the map, wherever it is kept. */
+  readonly comments: readonly string[];
+  /** What keeps the map from working as it is; full sentences for whoever asked for it. */
+  readonly notes: readonly string[];
+}
+
+/** The DERP map of this relay as it is configured, for the banner of `serve` and for `towpath derp-map`. */
+export function advertisedMap(
+  config: AdvertisedConfig,
+  certificate: CertificateInfo,
+  overrides: MapOverrides = {},
+): AdvertisedMap {
+  const ipv4 = overrides.ipv4 ?? config.publicIp.find((ip) => ipFamily(ip) === 4) ?? '';
+  const ipv6 = overrides.ipv6 ?? config.publicIp.find((ip) => ipFamily(ip) === 6) ?? '';
+  const hostName = hostNameFor(config, ipv4, ipv6);
+  const map = derpMapFor({
+    region: config.region,
+    hostName,
+    ipv4,
+    ipv6,
+    derpPort: config.derpPort ?? config.listen[0]!.port,
+    stunPort: overrides.stunPort ?? config.stun.advertisedPort ?? config.stun.listen[0]?.port ?? NO_STUN,
+    answersPort80: config.http.some(({ port }) => port === CAPTIVE_PORTAL_PORT),
+    pins: pinsOf(certificate),
+    omitDefaultRegions: overrides.omitDefaultRegions ?? false,
+  });
+  return { map, comments: renewalComments(certificate), notes: notesOn(hostName, certificate) };
+}
+
+function hostNameFor(config: AdvertisedConfig, ipv4: string, ipv6: string): string {
+  const listening = config.listen.map(({ ip }) => ip).filter((ip) => !isWildcard(ip));
+  const candidates = [config.hostname ?? '', ...[ipv4, ipv6].filter((ip) => ipFamily(ip) !== 0), ...listening];
+  return candidates.find((candidate) => candidate !== '') ?? UNKNOWN_HOST;
+}
+
+function pinsOf({ next, pinSha256, selfSigned }: CertificateInfo): string[] {
+  if (!selfSigned) return [];
+  return next === null ? [pinSha256] : [pinSha256, next.pinSha256];
+}
+
+function renewalComments({ next }: CertificateInfo): string[] {
+  if (next === null) return [];
+  const date = next.from.toISOString();
+  return [
+    `The relay changes its certificate on ${date}, so it is listed with the old pin and with the new one.`,
+    'Run "towpath derp-map" again after that date and put its output here.',
+  ];
+}
+
+function notesOn(hostName: string, certificate: CertificateInfo): string[] {
+  if (hostName === UNKNOWN_HOST) {
+    return [
+      'the relay listens on every address and was not told where clients reach it; ' +
+        'set hostname or publicIp (--hostname relay.example.com, --public-ip 203.0.113.7)',
+    ];
+  }
+  const notes: string[] = [];
+  if (/^(?:127\.|::1$|localhost$)/.test(hostName)) {
+    notes.push(`${hostName} is this machine itself; clients on other machines cannot reach the relay with this map`);
+  }
+  // With an IP clients send no server name, and a pin is then all they check (§8.3).
+  if ((ipFamily(hostName) === 0 || !certificate.selfSigned) && !isNamed(certificate, hostName)) {
+    notes.push(
+      `clients ask for ${hostName}, but the certificate is for ${certificate.names.join(', ') || 'no name'} and they will refuse it; ` +
+        'set hostname in the configuration of the relay, start it again, and run this again',
+    );
+  }
+  return notes;
+}
+
+function isNamed({ names }: CertificateInfo, host: string): boolean {
+  const wanted = host.toLowerCase().replace(/\.$/, '');
+  return names.includes(wanted) || names.includes(wanted.replace(/^[^.]+/, '*'));
+}

@@ -1,0 +1,101 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { advertisedMap, type MapOverrides } from '../certificates/advertised-map.ts';
+import { inspectCertificate, isCertificateStored, type CertificateSettings } from '../certificates/open.ts';
+import type { CertificateInfo, CertificateLog } from '../certificates/source.ts';
+import { loadConfig, type ConfigSources } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { DERP_MAP_FORMATS, formatDerpMap, type DerpMapFormat } from '../wire/derp-map-text.ts';
+import { ipFamily } from '../wire/ip-address.ts';
+import { addConfigFlags, readConfigFlags } from './flags.ts';
+
+interface DerpMapOptions {
+  readonly format: DerpMapFormat;
+  readonly ipv4?: string;
+  readonly ipv6?: string;
+  readonly stunPort?: number;
+  readonly omitDefaultRegions?: boolean;
+}
+
+/** Keys that say where the relay is, and from which the names of its certificate come. */
+const HOST_KEYS = new Set(['hostname', 'publicIp']);
+
+type Note = (text: string) => void;
+
+/** Adds `towpath derp-map` to the program. Standard output is the map alone, so that it can be redirected. */
+export function registerDerpMap(program: Command): void {
+  const command = program.command('derp-map').description('Print the DERP map entry of this relay');
+  command
+    .addOption(
+      new Option('--format <form>', 'policy: derpMap section of a tailnet policy; headscale: YAML file; json: the map')
+        .choices(DERP_MAP_FORMATS)
+        .default('policy'),
+    )
+    .option('--ipv4 <ip>', 'IPv4 address that clients are told, or none', address(4))
+    .option('--ipv6 <ip>', 'IPv6 address that clients are told, or none', address(6))
+    .option('--stun-port <number>', 'STUN port that clients are told, or -1 for none', stunPort)
+    .option('--omit-default-regions', 'use this relay alone, without the regions of the provider');
+  addConfigFlags(command).action((options: DerpMapOptions) => {
+    const { writeErr, writeOut } = outputOf(command);
+    const note: Note = (text) => writeErr(`towpath: ${text}\n`);
+    const { file, flags } = readConfigFlags(command);
+    const sources = { file, flags, env: process.env };
+    const { config } = loadConfig(sources);
+    const { map, comments, notes } = advertisedMap(
+      config,
+      findCertificate(config, sources, note),
+      overridesOf(options),
+    );
+    for (const text of notes) note(text);
+    writeOut(formatDerpMap(map, options.format, comments));
+  });
+}
+
+/**
+ * The certificate that the relay has or will have. When a name was given on this command line only, the relay's own
+ * certificate goes by another name, and a new one would have a pin that nobody ever serves.
+ */
+function findCertificate(config: Config, sources: ConfigSources, note: Note): CertificateInfo {
+  const log = noteLog(note);
+  const settings = certificateSettings(config);
+  if (isCertificateStored(settings)) return inspectCertificate(settings, log);
+  const flags = Object.fromEntries(Object.entries(sources.flags ?? {}).filter(([path]) => !HOST_KEYS.has(path)));
+  const own = certificateSettings(loadConfig({ ...sources, flags }).config);
+  return inspectCertificate(isCertificateStored(own) ? own : settings, log);
+}
+
+function certificateSettings({ certificate, listen }: Config): CertificateSettings {
+  return { ...certificate, listenIps: listen.map(({ ip }) => ip) };
+}
+
+/** A person reads these, so only the sentence and the file are shown. */
+function noteLog(note: Note): CertificateLog {
+  const write = (fields: object, message: string): void => {
+    note('certPath' in fields && typeof fields.certPath === 'string' ? `${message} (${fields.certPath})` : message);
+  };
+  return { info: write, warn: write, error: write };
+}
+
+function overridesOf({ ipv4, ipv6, omitDefaultRegions, stunPort: port }: DerpMapOptions): MapOverrides {
+  return { ipv4, ipv6, omitDefaultRegions, stunPort: port };
+}
+
+function outputOf(command: Command): { writeOut: Note; writeErr: Note } {
+  const output = command.configureOutput();
+  return {
+    writeOut: (text) => output.writeOut?.(text),
+    writeErr: (text) => output.writeErr?.(text),
+  };
+}
+
+function address(family: 4 | 6): (text: string) => string {
+  return (text) => {
+    if (text === 'none' || ipFamily(text) === family) return text;
+    throw new InvalidArgumentError(`Give an IPv${family} address or none.`);
+  };
+}
+
+function stunPort(text: string): number {
+  const port = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (port === -1 || (port >= 1 && port <= 65_535)) return port;
+  throw new InvalidArgumentError('Give a port from 1 to 65535, or -1.');
+}

@@ -1,0 +1,65 @@
+import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from './derp-map.ts';
+import { ipFamily } from './ip-address.ts';
+import { formatPin } from './pin.ts';
+
+/** What a DERP map says about this relay. */
+export interface DerpMapSettings {
+  readonly region: { readonly id: number; readonly code: string; readonly name: string; readonly nodeName: string };
+  /** DNS name or IP under which clients reach the relay. */
+  readonly hostName: string;
+  /** Empty: clients ask the DNS. */
+  readonly ipv4: string;
+  readonly ipv6: string;
+  readonly derpPort: number;
+  /** −1: no STUN. */
+  readonly stunPort: number;
+  /** Whether the captive-portal check on port 80 is answered. */
+  readonly answersPort80: boolean;
+  /** Lowercase hex. Empty: clients verify by authorities. Two during an announced change: now, and afterwards. */
+  readonly pins: readonly string[];
+  readonly omitDefaultRegions: boolean;
+}
+
+/**
+ * The DERP map with this relay as its only region. With two pins the relay is listed twice, because a node has one pin
+ * and clients try the nodes of a region in order: whichever certificate is served, one of them fits.
+ */
+export function derpMapFor(settings: DerpMapSettings): DerpMap {
+  const { region, pins } = settings;
+  const nodes =
+    pins.length === 0
+      ? [nodeFor(settings, region.nodeName, undefined)]
+      : pins.map((pin, index) => nodeFor(settings, region.nodeName + (index === 0 ? '' : '-next'), pin));
+  return {
+    ...(settings.omitDefaultRegions ? { omitDefaultRegions: true } : {}),
+    Regions: {
+      [region.id]: { RegionID: region.id, RegionCode: region.code, RegionName: region.name, Nodes: nodes },
+    },
+  };
+}
+
+function nodeFor(settings: DerpMapSettings, name: string, pin: string | undefined): DerpNode {
+  const { derpPort, hostName, region, stunPort } = settings;
+  const [ipv4, ipv6] = [addressOrNone(settings, 4), addressOrNone(settings, 6)];
+  return {
+    Name: name,
+    RegionID: region.id,
+    HostName: hostName,
+    ...(pin === undefined ? {} : { CertName: formatPin(pin) }),
+    ...(ipv4 === '' ? {} : { IPv4: ipv4 }),
+    ...(ipv6 === '' ? {} : { IPv6: ipv6 }),
+    ...(derpPort === DEFAULT_DERP_PORT ? {} : { DERPPort: derpPort }),
+    ...(stunPort === DEFAULT_STUN_PORT ? {} : { STUNPort: stunPort }),
+    // Clients only check port 80 of a node whose IPv4 address they are told.
+    ...(settings.answersPort80 && ipFamily(ipv4) === 4 ? { CanPort80: true } : {}),
+  };
+}
+
+/** Where the host name is an IP, the DNS has no address of the other family, and `none` spares clients the question. */
+function addressOrNone(settings: DerpMapSettings, family: 4 | 6): string {
+  const given = family === 4 ? settings.ipv4 : settings.ipv6;
+  if (given !== '') return given;
+  const hostFamily = ipFamily(settings.hostName);
+  if (hostFamily === 0) return '';
+  return hostFamily === family ? settings.hostName : 'none';
+}
