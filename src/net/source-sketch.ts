@@ -1,34 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { parseIp } from '../wire/ip-address.ts';
 
-/** Counters per row. Two rows of 16 Ki one-byte counters cost 32 KiB whatever the number of sources. */
+/** Counters per row. Two rows of 16 Ki two-byte counters cost 64 KiB whatever the number of sources. */
 const ROW_CELLS = 16_384;
 /** An IPv4 address, or the /64 of an IPv6 address. */
 const PREFIX_BYTES = { ipv4: 4, ipv6: 8 } as const;
-/** What a one-byte counter can hold. */
-const MAX_BURST = 255;
-
-export interface SketchLimits {
-  /** Requests that one source prefix may make per second in the long run. */
-  readonly perSecond: number;
-  /** Requests that it may make at once, at most 255. */
-  readonly burst: number;
-}
-
+/** What a two-byte counter can hold. */
+const MAX_BURST = 65_535;
 /**
  * A rate limit per source prefix (IPv4 /32, IPv6 /64) in fixed memory: a count-min sketch of leaky buckets. A source
  * is refused when both of its counters are full, so strangers that share one counter do not hurt each other. Which
  * counters a source has is secret (tabulation hashing with random tables), so nobody can aim at another one's.
  */
 export class SourceSketch {
-  readonly #limits: SketchLimits;
-  readonly #cells: Uint8Array = new Uint8Array(2 * ROW_CELLS);
+  readonly #perSecond: number;
+  readonly #burst: number;
+  readonly #cells: Uint16Array = new Uint16Array(2 * ROW_CELLS);
   readonly #tables: Uint32Array;
   #dirty = false;
   #drained = 0;
 
-  constructor(limits: SketchLimits) {
-    this.#limits = { perSecond: limits.perSecond, burst: Math.min(limits.burst, MAX_BURST) };
+  /** Lets each source prefix make `perSecond` requests per second, as many of them at once as it likes. */
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond;
+    this.#burst = Math.min(Math.max(Math.ceil(perSecond), 1), MAX_BURST);
     const random = randomBytes(PREFIX_BYTES.ipv6 * 256 * Uint32Array.BYTES_PER_ELEMENT);
     this.#tables = Uint32Array.from({ length: PREFIX_BYTES.ipv6 * 256 }, (_, i) => random.readUInt32LE(i * 4));
   }
@@ -41,7 +36,7 @@ export class SourceSketch {
     const first = hash & (ROW_CELLS - 1);
     const second = ROW_CELLS + ((hash >>> 16) & (ROW_CELLS - 1));
     const used = Math.min(this.#cells[first]!, this.#cells[second]!);
-    if (used >= this.#limits.burst) return false;
+    if (used >= this.#burst) return false;
     // Only the smaller counters grow: the larger one already counts somebody else.
     if (this.#cells[first] === used) this.#cells[first] = used + 1;
     if (this.#cells[second] === used) this.#cells[second] = used + 1;
@@ -55,10 +50,10 @@ export class SourceSketch {
       this.#drained = now;
       return;
     }
-    const drained = Math.floor(((now - this.#drained) * this.#limits.perSecond) / 1000);
+    const drained = Math.floor(((now - this.#drained) * this.#perSecond) / 1000);
     // Going through all cells costs some 20 µs, so it happens about once a second and not at every tick.
     if (drained < 1 || now - this.#drained < 1000) return;
-    this.#drained += (drained * 1000) / this.#limits.perSecond;
+    this.#drained += (drained * 1000) / this.#perSecond;
     let left = 0;
     for (let i = 0; i < this.#cells.length; i++) {
       const used = this.#cells[i]!;

@@ -2,16 +2,16 @@ import type { Clock } from '../clock.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../transport/port.ts';
 import { isBindingRequest, isTailnodeRequest, MAX_STUN_RESPONSE_BYTES, writeBindingResponse } from '../wire/stun.ts';
-import { type SketchLimits, SourceSketch } from './source-sketch.ts';
+import { SourceSketch } from './source-sketch.ts';
 
 export interface StunServerOptions {
   readonly counters: Counters;
   readonly clock: Clock;
   /**
-   * Also answer STUN clients that are not Tailscale's, at most this often per source prefix. Null, as the reference
-   * does: they get no answer.
+   * Also answer STUN clients that are not Tailscale's, at most so often per second and source prefix. Null, as the
+   * reference does: they get no answer.
    */
-  readonly generic?: SketchLimits | null;
+  readonly genericPerSecond?: number | null;
   /** Told of socket errors, which are counted and otherwise survived. */
   readonly onError?: (error: Error) => void;
 }
@@ -32,7 +32,7 @@ export class StunServer implements DatagramHandler {
   constructor(options: StunServerOptions) {
     this.#counters = options.counters;
     this.#onError = options.onError;
-    const sketch = options.generic ? new SourceSketch(options.generic) : null;
+    const sketch = options.genericPerSecond ? new SourceSketch(options.genericPerSecond) : null;
     this.#sketch = sketch;
     this.#stopTicking = sketch === null ? () => undefined : options.clock.onTick((now) => sketch.drain(now));
   }

@@ -1,0 +1,96 @@
+import type { IncomingMessage } from 'node:http';
+import type { Health } from '../observe/health.ts';
+import { ipFamily } from '../wire/ip-address.ts';
+import { errorPage, guarded, type Page, type RequestHandler, sendPage, splitTarget, textPage } from './answers.ts';
+import { hostOf } from './https-target.ts';
+
+export interface AdminOptions {
+  /** The metrics registry. */
+  readonly metrics: { readonly contentType: string; metrics(): Promise<string> };
+  readonly health: Health;
+  /** Names, besides `localhost`, under which the listener may be asked, for example that of a container. */
+  readonly hostNames?: readonly string[];
+}
+
+const INDEX = textPage(
+  200,
+  [
+    'towpath administration',
+    '',
+    '/metrics  Prometheus metrics',
+    '/healthz  200 while the process runs',
+    '/readyz   200 when it is ready for clients, else 503 with the reasons',
+    '',
+  ].join('\n'),
+);
+const HEALTHY = textPage(200, 'ok\n');
+const WRONG_HOST = errorPage(403, 'Ask by IP address or as localhost');
+const WRONG_METHOD = errorPage(405, 'GET or HEAD only', { Allow: 'GET, HEAD' });
+const UNKNOWN = errorPage(404, 'Not found');
+const METRICS_FAILED = errorPage(500, 'The metrics cannot be read');
+
+/**
+ * Makes the handler of the administration listener. It knows no password, so it answers only those who ask for an IP
+ * address or `localhost`: a web page that made its own name point here (DNS rebinding) gets nothing. It closes each
+ * connection after its answer.
+ */
+export function createAdminHandler(options: AdminOptions): RequestHandler {
+  const allowed = new Set(['localhost', ...(options.hostNames ?? []).map((name) => name.toLowerCase())]);
+  return guarded((request, response) => {
+    response.setHeader('Connection', 'close');
+    response.setHeader('Cache-Control', 'no-store');
+    const page = adminPage(options, allowed, request);
+    if (page !== null) {
+      sendPage(request, response, page);
+      return;
+    }
+    void metricsPage(options.metrics).then((metrics) => {
+      guarded(() => sendPage(request, response, metrics))(request, response);
+    });
+  });
+}
+
+/** Null stands for the metrics, which take a while. */
+function adminPage(options: AdminOptions, allowed: ReadonlySet<string>, request: IncomingMessage): Page | null {
+  if (!isAllowedHost(allowed, request.headers.host)) return WRONG_HOST;
+  if (request.method !== 'GET' && request.method !== 'HEAD') return WRONG_METHOD;
+  switch (splitTarget(request.url ?? '').path) {
+    case '/':
+      return INDEX;
+    case '/healthz':
+      return HEALTHY;
+    case '/readyz':
+      return readiness(options.health);
+    case '/metrics':
+      return null;
+    default:
+      return UNKNOWN;
+  }
+}
+
+function isAllowedHost(allowed: ReadonlySet<string>, header: string | undefined): boolean {
+  const host = hostOf(header);
+  if (host === null) return false;
+  const bare = host.startsWith('[') ? host.slice(1, -1) : host.toLowerCase();
+  return ipFamily(bare) !== 0 || allowed.has(bare);
+}
+
+function readiness(health: Health): Page {
+  if (health.ready) return textPage(200, 'ready\n');
+  return textPage(
+    503,
+    health
+      .problems()
+      .map(({ name, problem }) => `${name}: ${problem}\n`)
+      .join(''),
+  );
+}
+
+async function metricsPage(metrics: AdminOptions['metrics']): Promise<Page> {
+  try {
+    const text = await metrics.metrics();
+    return { status: 200, headers: { 'Content-Type': metrics.contentType }, body: Buffer.from(text) };
+  } catch {
+    return METRICS_FAILED;
+  }
+}
