@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { TowpathError } from '../errors.ts';
+import type { Config } from '../config/schema.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 
 /** `towpath serve`. */
@@ -7,8 +7,11 @@ export function registerServe(program: Command): void {
   addConfigFlags(program.command('serve').description('Run the relay'))
     .addHelpText('after', '\nSIGHUP reads the configuration again; SIGTERM and SIGINT drain the relay and end it.')
     .action(async (_options: unknown, command: Command) => {
-      const { loadConfig } = await import('../config/load.ts');
-      loadConfig({ ...readConfigFlags(command), env: process.env });
-      throw new TowpathError('TOWPATH_NOT_IMPLEMENTED', 'serve is not connected yet');
+      const [{ loadConfig }, { serve }] = await Promise.all([
+        import('../config/load.ts'),
+        import('../server/serve.ts'),
+      ]);
+      const load = (): Config => loadConfig({ ...readConfigFlags(command), env: process.env }).config;
+      process.exitCode = await serve({ config: load(), reload: load });
     });
 }

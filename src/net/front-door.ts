@@ -24,7 +24,12 @@ export interface FrontDoorLimits {
 /** How long a refused stream has to take the answer. */
 const REFUSAL_FINISH_MS = 2000;
 const HEAD_END = Buffer.from('\r\n\r\n');
-const STATUS_TEXT = { 400: 'Bad Request', 431: 'Request Header Fields Too Large', 501: 'Not Implemented', 505: 'HTTP Version Not Supported' };
+const STATUS_TEXT = {
+  400: 'Bad Request',
+  431: 'Request Header Fields Too Large',
+  501: 'Not Implemented',
+  505: 'HTTP Version Not Supported',
+};
 
 /**
  * Stands behind a listener: reads the first request head of each stream itself, bounded in size and time, and decides
@@ -57,9 +62,15 @@ export class FrontDoor implements ListenerHandler {
 
   opened(stream: Stream): StreamHandler {
     const version = stream.tls?.version;
-    if (version !== undefined) this.#counters.tlsVersions[version === 'TLSv1.3' || version === 'TLSv1.2' ? version : 'unknown']++;
+    if (version !== undefined)
+      this.#counters.tlsVersions[version === 'TLSv1.3' || version === 'TLSv1.2' ? version : 'unknown']++;
     this.#counters.openStreams++;
-    const reader = new HeadReader(this, this.#limits.requestHeadBytes, this.#clock.now + this.#limits.requestHeadMs, stream);
+    const reader = new HeadReader(
+      this,
+      this.#limits.requestHeadBytes,
+      this.#clock.now + this.#limits.requestHeadMs,
+      stream,
+    );
     this.#waiting.add(reader);
     return reader;
   }

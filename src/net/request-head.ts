@@ -45,7 +45,10 @@ export function parseRequestHead(text: string): RequestHead | BadHead {
 export function wantsDerp(head: RequestHead): boolean {
   const upgrade = (head.headers.get('upgrade') ?? '').toLowerCase();
   if (pathOf(head.target) !== '/derp') return false;
-  return upgrade === 'derp' || (upgrade === 'websocket' && !offersDerpSubprotocol(head.headers.get('sec-websocket-protocol')));
+  return (
+    upgrade === 'derp' ||
+    (upgrade === 'websocket' && !offersDerpSubprotocol(head.headers.get('sec-websocket-protocol')))
+  );
 }
 
 /** The rule by which upstream tells a WebSocket client from an old one that says `websocket` and speaks raw DERP (§1.6). */

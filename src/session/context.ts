@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { ByteRate } from '../fairness/token-bucket.ts';
 import type { WakeList } from '../fairness/wake-list.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
+import type { Recipient } from '../relay/recipient.ts';
 import type { Router } from '../relay/router.ts';
 import type { Endpoint } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
@@ -40,6 +41,8 @@ export interface SessionContext {
   readonly limits: SessionLimits;
   readonly keyPair: NodeKeyPair;
   readonly reporter: SessionReporter;
+  /** A session has ended; called once for each. */
+  readonly ended: (session: Recipient) => void;
   /** The rate for new connections, announced in ServerInfo; 0 bytes per second is no limit. */
   rate: ByteRate;
 }

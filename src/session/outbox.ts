@@ -102,7 +102,10 @@ export class Outbox {
     const frames = queue.frames;
     if (frames > 0) {
       this.#counters.dropPackets[DropReason.GoneDisconnected]![kind]! += frames;
-      this.#counters.dropBytes[DropReason.GoneDisconnected]![kind]! += Math.max(queue.bytes - frames * PACKET_OVERHEAD_BYTES, 0);
+      this.#counters.dropBytes[DropReason.GoneDisconnected]![kind]! += Math.max(
+        queue.bytes - frames * PACKET_OVERHEAD_BYTES,
+        0,
+      );
     }
     queue.clear();
   }

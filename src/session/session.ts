@@ -1,4 +1,11 @@
-import { FRAME_HEADER_BYTES, FrameType, KEEP_ALIVE_FRAME, KEY_BYTES, PING_BYTES, PeerGoneReason } from '../wire/frames.ts';
+import {
+  FRAME_HEADER_BYTES,
+  FrameType,
+  KEEP_ALIVE_FRAME,
+  KEY_BYTES,
+  PING_BYTES,
+  PeerGoneReason,
+} from '../wire/frames.ts';
 import { encodeFrame, encodeHealth, encodePeerGone, encodeRestarting, encodeServerKey } from '../wire/frames.ts';
 import { FrameDecoder, HeaderVerdict, type FrameSink } from '../wire/frame-decoder.ts';
 import { encodeServerInfo } from '../wire/handshake.ts';
@@ -113,7 +120,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   }
 
   closed(_stream: Stream, reason: CloseReason): void {
-    const { counters, wakes, router, reporter } = this.#context;
+    const { counters, wakes, router, reporter, ended } = this.#context;
     if (this.#state === SessionState.Identifying && reason !== 'local') this.#note('handshake_closed', '');
     this.#state = SessionState.Ended;
     this.#decoder.stop();
@@ -127,6 +134,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       reporter.closed(this.stream.remote, peer.key, reason);
     }
     this.#outbox.close();
+    ended(this);
   }
 
   // ---- from the decoder
@@ -286,7 +294,12 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   #admitted(identity: Identity, verdict: AdmissionVerdict): void {
     if (this.#state === SessionState.Ended) return;
     if (!verdict.admitted) {
-      this.#context.reporter.refused('not_admitted', this.stream.remote, identity.key, `${verdict.source}: ${verdict.reason}`);
+      this.#context.reporter.refused(
+        'not_admitted',
+        this.stream.remote,
+        identity.key,
+        `${verdict.source}: ${verdict.reason}`,
+      );
       this.#end(FINISH_MS);
       return;
     }

@@ -1,0 +1,35 @@
+import { advertisedMap } from '../certificates/advertised-map.ts';
+import type { Config } from '../config/schema.ts';
+import { formatHostPort } from '../wire/ip-address.ts';
+import { formatNodeKey } from '../wire/keys.ts';
+import { formatPin } from '../wire/pin.ts';
+import { formatDerpMap } from '../wire/derp-map-text.ts';
+import type { Endpoint } from '../transport/port.ts';
+import type { Relay } from './relay.ts';
+
+/**
+ * What an operator needs after the start: addresses, public key, certificate pin and the DERP map entry, as text for a
+ * terminal. Ends with a newline.
+ */
+export function banner(config: Config, relay: Relay): string {
+  const { derp, http, stun, admin } = relay.addresses;
+  const { names, notAfter, pinSha256, selfSigned } = relay.certificate.info();
+  const days = Math.floor((notAfter.getTime() - Date.now()) / 86_400_000);
+  const rows: [string, string][] = [
+    ['DERP', `${list(derp)} (TLS)`],
+    ['HTTP', http.length === 0 ? 'off' : list(http)],
+    ['STUN', stun.length === 0 ? 'off' : `${list(stun)} (UDP)`],
+    ['admin', admin === null ? 'off' : `http://${formatHostPort(admin.ip, admin.port)}/`],
+    ['public key', formatNodeKey(relay.keyPair.publicKey)],
+    ['certificate', `${selfSigned ? 'self-signed' : 'from files'}, for ${names.join(', ')}, ${days} days left`],
+    ['pin', formatPin(pinSha256)],
+  ];
+  const { map, comments, notes } = advertisedMap(config, relay.certificate.info());
+  const table = rows.map(([name, value]) => `  ${name.padEnd(12)}${value}\n`).join('');
+  const remarks = notes.map((note) => `  note: ${note}\n`).join('');
+  return `\n${table}${remarks}\nFor the tailnet policy file (towpath derp-map prints other forms):\n\n${formatDerpMap(map, 'policy', comments)}\n`;
+}
+
+function list(endpoints: readonly Endpoint[]): string {
+  return endpoints.map(({ ip, port }) => formatHostPort(ip, port)).join(', ');
+}

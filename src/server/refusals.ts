@@ -1,0 +1,40 @@
+import type { Logger } from 'pino';
+import type { Counters, RefusalReason } from '../observe/counters.ts';
+import type { EventSummary } from '../observe/event-summary.ts';
+import type { SessionReporter } from '../session/context.ts';
+import type { Endpoint } from '../transport/port.ts';
+import { formatHostPort } from '../wire/ip-address.ts';
+import { shortKey } from '../wire/keys.ts';
+
+/**
+ * Counts every refusal by its reason and keeps the log readable: one line per reason and interval with an example,
+ * and a line for each connection only at level debug.
+ */
+export class Refusals implements SessionReporter {
+  readonly #counters: Counters;
+  readonly #log: Logger;
+  readonly #summary: EventSummary;
+
+  constructor(counters: Counters, log: Logger, summary: EventSummary) {
+    this.#counters = counters;
+    this.#log = log;
+    this.#summary = summary;
+  }
+
+  refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void {
+    this.#counters.refusals[reason]++;
+    const who = key === null ? '' : ` ${shortKey(key)}`;
+    this.#summary.add(reason, `${remote.ip}${who}${detail === '' ? '' : `: ${detail}`}`);
+  }
+
+  opened(remote: Endpoint, key: Buffer): void {
+    if (this.#log.isLevelEnabled('debug'))
+      this.#log.debug({ from: formatHostPort(remote.ip, remote.port), key: shortKey(key) }, 'connected');
+  }
+
+  closed(remote: Endpoint, key: Buffer, reason: string): void {
+    if (this.#log.isLevelEnabled('debug')) {
+      this.#log.debug({ from: formatHostPort(remote.ip, remote.port), key: shortKey(key), reason }, 'disconnected');
+    }
+  }
+}

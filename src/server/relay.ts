@@ -1,0 +1,252 @@
+import type { Server } from 'node:http';
+import type { Logger } from 'pino';
+import { openAdmission } from '../admission/admission.ts';
+import { openCertificateSource } from '../certificates/open.ts';
+import type { CertificateSource } from '../certificates/source.ts';
+import { Clock } from '../clock.ts';
+import { loadOrCreateKeyFile } from '../config/key-file.ts';
+import type { Config, ListenAddress } from '../config/schema.ts';
+import { WakeList } from '../fairness/wake-list.ts';
+import { createAdminHandler } from '../http/admin.ts';
+import { BootstrapDns } from '../http/bootstrap-dns.ts';
+import { loadHomePage } from '../http/home-page.ts';
+import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
+import { createHttpServer } from '../http/server.ts';
+import { FrontDoor } from '../net/front-door.ts';
+import { StunServer } from '../net/stun-server.ts';
+import { Counters } from '../observe/counters.ts';
+import { EventSummary } from '../observe/event-summary.ts';
+import { Health } from '../observe/health.ts';
+import { createMetrics } from '../observe/metrics.ts';
+import type { Recipient } from '../relay/recipient.ts';
+import { Router } from '../relay/router.ts';
+import type { SessionContext } from '../session/context.ts';
+import { LoopTurn } from '../session/loop-turn.ts';
+import type { Session } from '../session/session.ts';
+import type { Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
+import { VERSION } from '../version.ts';
+import type { NodeKeyPair } from '../wire/keys.ts';
+import { drain } from './drain.ts';
+import { HttpDoor } from './http-door.ts';
+import { Refusals } from './refusals.ts';
+import { buildRooms, HttpHall } from './rooms.ts';
+
+/** The administration serves a handful of scrapers. */
+const ADMIN_CONNECTIONS = 64;
+
+/** Where a running relay really listens. */
+export interface RelayAddresses {
+  readonly derp: readonly Endpoint[];
+  readonly http: readonly Endpoint[];
+  readonly stun: readonly Endpoint[];
+  readonly admin: Endpoint | null;
+}
+
+/** One relay, put together from its configuration: start, reload, drain, close. */
+export class Relay {
+  readonly counters: Counters = new Counters();
+  readonly keyPair: NodeKeyPair;
+  readonly certificate: CertificateSource;
+  readonly health: Health = new Health();
+  readonly #clock = new Clock();
+  readonly #transport: Transport;
+  readonly #sessions = new Map<Recipient, Session>();
+  readonly #context: SessionContext;
+  readonly #refusals: Refusals;
+  readonly #summary: EventSummary;
+  readonly #stun: StunServer;
+  readonly #bootstrapDns: BootstrapDns;
+  readonly #relayHttp: RelayHttp;
+  readonly #door: FrontDoor;
+  readonly #plainDoor: HttpDoor;
+  readonly #servers: Server[];
+  readonly #derpListeners: Listener[] = [];
+  readonly #httpListeners: Listener[] = [];
+  #adminListener: Listener | null = null;
+  #config: Config;
+
+  /** Reads key and certificate; opens no port yet. Throws a TowpathError when a file is unusable. */
+  constructor(config: Config, transport: Transport, log: Logger) {
+    this.#config = config;
+    this.#transport = transport;
+    const { keyPair, created } = loadOrCreateKeyFile(config.keyFile);
+    if (created) log.info({ file: config.keyFile }, 'made a new private key');
+    this.keyPair = keyPair;
+    const clock = this.#clock;
+    const listenIps = config.listen.map(({ ip }) => ip);
+    this.certificate = openCertificateSource(
+      { ...config.certificate, listenIps },
+      { serverPublicKey: keyPair.publicKey, clock, log },
+    );
+    this.#summary = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });
+    this.#refusals = new Refusals(this.counters, log, this.#summary);
+    this.#context = this.#buildContext();
+    this.#stun = new StunServer({
+      counters: this.counters,
+      clock,
+      genericPerSecond: config.stun.generic ? config.stun.genericAnswersPerSecond : null,
+      onError: (error) => log.warn({ error: error.message }, 'STUN socket'),
+    });
+    this.#bootstrapDns = new BootstrapDns({ ...config.bootstrapDns, counters: this.counters, clock });
+    this.#relayHttp = createRelayHttpHandler({
+      home: loadHomePage(config.home),
+      bootstrapDns: this.#bootstrapDns,
+      httpsPort: config.derpPort ?? config.listen[0]!.port,
+    });
+    const httpOptions = {
+      headMs: config.limits.requestHeadMs,
+      headBytes: config.limits.requestHeadBytes,
+      counters: this.counters,
+      neutral: () => this.#config.home.mode === 'neutral',
+    };
+    const main = createHttpServer(this.#relayHttp.main, httpOptions);
+    const port80 = createHttpServer(this.#relayHttp.port80, httpOptions);
+    this.#servers = [main, port80];
+    const refused = this.#refusals;
+    this.#door = new FrontDoor(
+      buildRooms({
+        context: this.#context,
+        counters: this.counters,
+        refusals: refused,
+        began: (session) => this.#sessions.set(session, session),
+        http: main,
+        httpConnections: config.limits.httpConnections,
+      }),
+      config.limits,
+      clock,
+      this.counters,
+    );
+    this.#plainDoor = this.#httpDoor(port80, config.limits.httpConnections);
+    this.certificate.onChange((pair) => {
+      for (const listener of this.#derpListeners) listener.replaceCertificate(pair);
+    });
+    clock.onTick((now) => {
+      for (const session of this.#sessions.values()) session.tick(now);
+    });
+  }
+
+  /** Sessions of all states. */
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  /** Opens all ports. When one of them cannot be had, the others are closed again. */
+  async start(): Promise<void> {
+    const config = this.#config;
+    this.#clock.start();
+    try {
+      const tls = { certificate: this.certificate.current(), handshakeTimeoutMs: config.limits.tlsHandshakeMs };
+      for (const address of config.listen) this.#derpListeners.push(await this.#listen(address, tls, this.#door));
+      for (const address of config.http) this.#httpListeners.push(await this.#listen(address, null, this.#plainDoor));
+      for (const { ip, port } of config.stun.listen) await this.#stun.bind(this.#transport, ip, port);
+      if (config.admin !== null) this.#adminListener = await this.#listen(config.admin, null, this.#adminDoor());
+      this.#bootstrapDns.start();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  get addresses(): RelayAddresses {
+    return {
+      derp: this.#derpListeners.map((listener) => listener.address),
+      http: this.#httpListeners.map((listener) => listener.address),
+      stun: this.#stun.addresses,
+      admin: this.#adminListener?.address ?? null,
+    };
+  }
+
+  /**
+   * Takes over what may change while running: rate limit, home page, duplicate policy. Returns the keys that changed
+   * but need a restart.
+   */
+  reload(config: Config): string[] {
+    const before = this.#config;
+    const home = loadHomePage(config.home);
+    const rate = config.fairness.perClient;
+    const rateChanged =
+      rate.bytesPerSecond !== before.fairness.perClient.bytesPerSecond ||
+      rate.burstBytes !== before.fairness.perClient.burstBytes;
+    this.#relayHttp.setHome(home);
+    this.#context.router.duplicatePolicy = config.duplicates;
+    if (rateChanged) {
+      this.#context.rate = rate;
+      for (const session of this.#sessions.values()) session.setRate(rate);
+    }
+    this.#config = { ...before, home: config.home, duplicates: config.duplicates, fairness: config.fairness };
+    return restartKeys(before, config);
+  }
+
+  /** Stops accepting, tells the clients, and closes their connections within the drain time. */
+  async drain(): Promise<void> {
+    await this.#closeFront();
+    await drain(this.#sessions, this.#config.drain, this.#clock);
+  }
+
+  /** Closes everything that is still open. */
+  async close(): Promise<void> {
+    await this.#closeFront();
+    for (const session of this.#sessions.values()) session.finish();
+    this.#door.close();
+    for (const server of this.#servers) server.closeAllConnections();
+    await this.#adminListener?.close();
+    this.#bootstrapDns.stop();
+    this.certificate.stop();
+    this.#summary.close();
+    this.#clock.stop();
+  }
+
+  async #closeFront(): Promise<void> {
+    await Promise.all([...this.#derpListeners, ...this.#httpListeners].map((listener) => listener.close()));
+    await this.#stun.close();
+  }
+
+  #buildContext(): SessionContext {
+    const { limits, fairness, duplicates } = this.#config;
+    return {
+      clock: this.#clock,
+      counters: this.counters,
+      turn: new LoopTurn(),
+      wakes: new WakeList(),
+      router: new Router(this.counters, duplicates, limits.contactsPerClient),
+      admission: openAdmission,
+      limits: { ...limits, keepAliveMs: limits.keepAliveSeconds * 1000 },
+      keyPair: this.keyPair,
+      reporter: this.#refusals,
+      ended: (session) => this.#sessions.delete(session),
+      rate: fairness.perClient,
+    };
+  }
+
+  #listen(address: ListenAddress, tls: ServerTls | null, handler: ListenerHandler): Promise<Listener> {
+    return this.#transport.listen({ ip: address.ip, port: address.port, tls }, handler);
+  }
+
+  #httpDoor(server: Server, connections: number): HttpDoor {
+    return new HttpDoor(new HttpHall(server, connections), this.counters, (reason, remote, detail) =>
+      this.#refusals.refused(reason, remote, null, detail),
+    );
+  }
+
+  #adminDoor(): HttpDoor {
+    const metrics = createMetrics({
+      counters: this.counters,
+      version: VERSION,
+      runtime: `${this.#transport.runtime} ${process.versions[this.#transport.runtime] ?? ''}`,
+      health: this.health,
+      certificateExpiry: () => this.certificate.info().notAfter.getTime(),
+      bootstrapDnsQueriedNames: () => this.#bootstrapDns.queriedNames,
+    });
+    const server = createHttpServer(createAdminHandler({ metrics, health: this.health }));
+    this.#servers.push(server);
+    return this.#httpDoor(server, ADMIN_CONNECTIONS);
+  }
+}
+
+/** Keys that {@link Relay.reload} takes over without a restart. */
+const LIVE_KEYS: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'log']);
+
+function restartKeys(before: Config, after: Config): string[] {
+  const keys = Object.keys(after) as (keyof Config)[];
+  return keys.filter((key) => !LIVE_KEYS.has(key) && JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+}
