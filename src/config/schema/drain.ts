@@ -14,7 +14,7 @@ export const drain: z.ZodType<DrainConfig> = section(
   {
     seconds: key(
       integer(0, 3600, 'seconds'),
-      10,
+      3,
       'Seconds that are given to the clients before their connections are closed; 0 closes at once.',
     ),
     reconnectMinMs: key(

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import type { Value } from './values.ts';
 
+/** A default, written as it would be in a file. */
+type Initial = string | number | boolean | readonly string[];
+
 /** What the schema knows about one key besides its type. */
 export interface KeyMeta {
   /** One sentence with the unit, for the documentation, the JSON Schema and `--help`. */
@@ -9,8 +12,8 @@ export interface KeyMeta {
   readonly allowed: string;
   /** How text from the environment or a flag is read. */
   readonly kind: Value<unknown>['kind'];
-  /** The default as one would write it in a file; undefined when there is none or it is computed. */
-  readonly initial: unknown;
+  /** Undefined when there is no default or it is computed. */
+  readonly initial: Initial | undefined;
   /** Says a computed default in words. */
   readonly computed: string | undefined;
   /** The flag's name without dashes where it differs from the path, or false for no flag. */
@@ -45,7 +48,7 @@ interface KeyOptions {
 }
 
 /** A key with a default, written as it would be in a file. */
-export function key<T>(value: Value<T>, initial: unknown, help: string, options: KeyOptions = {}): z.ZodType<T> {
+export function key<T>(value: Value<T>, initial: Initial, help: string, options: KeyOptions = {}): z.ZodType<T> {
   return enter(value.schema.prefault(initial), value, initial, help, options);
 }
 
@@ -57,7 +60,7 @@ export function optionalKey<T>(value: Value<T>, help: string, options: KeyOption
 function enter<S extends z.ZodType>(
   schema: S,
   value: Value<unknown>,
-  initial: unknown,
+  initial: Initial | undefined,
   help: string,
   options: KeyOptions,
 ): S {

@@ -1,0 +1,99 @@
+import type { Logger } from 'pino';
+import type { Clock } from '../clock.ts';
+
+/** Time between two lines about the same reason. */
+const EVERY_MS = 10_000;
+/** Reasons that are told apart; any further one is summed up as {@link OTHER}. */
+const MAX_REASONS = 64;
+const OTHER = 'other';
+
+/** What happened for one reason since the last line about it. */
+interface Tally {
+  count: number;
+  sinceMs: number;
+  detail: string;
+}
+
+interface EventSummaryOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** What was done: `refused`. */
+  readonly verb: string;
+  /** To how many of what: `connection`. */
+  readonly noun: string;
+  readonly level?: 'debug' | 'info' | 'warn';
+  readonly everyMs?: number;
+}
+
+/**
+ * Keeps refusals and drops from flooding the log: the first event of a reason gets a line at once, what follows gets
+ * one line per reason and interval with the count and the last example, such as
+ * `refused 120 connections in 10 s: tls_timeout (last from 203.0.113.7)`.
+ */
+export class EventSummary {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #verb: string;
+  readonly #noun: string;
+  readonly #level: 'debug' | 'info' | 'warn';
+  readonly #everyMs: number;
+  readonly #tallies = new Map<string, Tally>();
+  readonly #leaveClock: () => void;
+
+  constructor(options: EventSummaryOptions) {
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#verb = options.verb;
+    this.#noun = options.noun;
+    this.#level = options.level ?? 'info';
+    this.#everyMs = options.everyMs ?? EVERY_MS;
+    this.#leaveClock = this.#clock.onTick((now) => this.#tick(now));
+  }
+
+  /** Counts one event. `detail` starts with whom it came from, and is repeated in the line if this is the last one. */
+  add(reason: string, detail: string): void {
+    const isKnown = this.#tallies.has(reason);
+    const name = isKnown || this.#tallies.size < MAX_REASONS ? reason : OTHER;
+    const tally = this.#tallies.get(name);
+    if (tally === undefined) {
+      this.#tallies.set(name, { count: 0, sinceMs: this.#clock.now, detail: '' });
+      this.#log[this.#level]({ reason: name, count: 1 }, `${this.#verb} a ${this.#noun}: ${name} (from ${detail})`);
+      return;
+    }
+    tally.count++;
+    tally.detail = detail;
+  }
+
+  /** Writes what is not written yet. */
+  flush(): void {
+    for (const [reason, tally] of this.#tallies) this.#write(reason, tally, this.#clock.now);
+    this.#tallies.clear();
+  }
+
+  /** Writes the rest and leaves the clock. */
+  close(): void {
+    this.#leaveClock();
+    this.flush();
+  }
+
+  #tick(now: number): void {
+    for (const [reason, tally] of this.#tallies) {
+      if (now - tally.sinceMs < this.#everyMs) continue;
+      if (tally.count === 0) this.#tallies.delete(reason);
+      else this.#write(reason, tally, now);
+    }
+  }
+
+  #write(reason: string, tally: Tally, now: number): void {
+    const { count, sinceMs, detail } = tally;
+    if (count === 0) return;
+    const noun = count === 1 ? this.#noun : `${this.#noun}s`;
+    const seconds = Math.max(1, Math.round((now - sinceMs) / 1000));
+    this.#log[this.#level](
+      { reason, count },
+      `${this.#verb} ${count} ${noun} in ${seconds} s: ${reason} (last from ${detail})`,
+    );
+    tally.count = 0;
+    tally.sinceMs = now;
+  }
+}

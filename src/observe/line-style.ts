@@ -1,0 +1,57 @@
+/** Colours of the terminal by level; others have none. */
+const COLORS: Readonly<Record<string, number>> = { warn: 33, error: 31, fatal: 31, debug: 36, trace: 36 };
+const DIM = 2;
+const LEVEL_WIDTH = 5;
+/** Text that can stand after `=` without quotes. */
+const PLAIN = /^[\w./:@+\-[\]]+$/;
+/** What could move the cursor or fake a line: peers can bring it into a message. */
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+
+/** Turns one JSON line of the log into one line for people: time, level, message, `key=value`. */
+export class LineStyle {
+  readonly #isColored: boolean;
+
+  constructor(isColored: boolean) {
+    this.#isColored = isColored;
+  }
+
+  /** The line for people, with its line end. A stack trace follows an error, indented. */
+  format(json: string): string {
+    const { time, level, msg, err, ...rest } = JSON.parse(json) as Record<string, unknown>;
+    const label = String(level);
+    const parts = [
+      this.#paint(String(time).slice(11, 23), DIM),
+      this.#paint(label.toUpperCase().padEnd(LEVEL_WIDTH), COLORS[label]),
+    ];
+    if (typeof msg === 'string') parts.push(clean(msg));
+    if (isError(err)) rest['error'] = err.message;
+    for (const [name, value] of Object.entries(rest))
+      parts.push(`${this.#paint(`${clean(name)}=`, DIM)}${show(value)}`);
+    const isSerious = label === 'error' || label === 'fatal';
+    return `${parts.join(' ')}\n${isSerious && isError(err) ? stackLines(err.stack) : ''}`;
+  }
+
+  #paint(text: string, color: number | undefined): string {
+    return this.#isColored && color !== undefined ? `\u001b[${color}m${text}\u001b[0m` : text;
+  }
+}
+
+function show(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  if (PLAIN.test(text)) return text;
+  return typeof value === 'string' ? clean(JSON.stringify(value)) : clean(text);
+}
+
+function clean(text: string): string {
+  return text.replaceAll(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
+function isError(value: unknown): value is { message: string; stack?: unknown } {
+  return typeof value === 'object' && value !== null && 'message' in value && typeof value.message === 'string';
+}
+
+function stackLines(stack: unknown): string {
+  if (typeof stack !== 'string') return '';
+  const frames = stack.split('\n').filter((line) => line.startsWith('    at '));
+  return frames.map((line) => `${clean(line)}\n`).join('');
+}
