@@ -1,0 +1,131 @@
+// Command conformance-report makes docs/conformance.md from the results of the conformance suite.
+//
+// The text depends on outcomes only, so that two runs with the same outcomes give the same file.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"towpath.example/interop/catalogue"
+	"towpath.example/interop/relay"
+)
+
+func main() {
+	derper := flag.String("derper", "", "results of the run against derper")
+	towpath := flag.String("towpath", "", "results of the run against towpath")
+	out := flag.String("out", "", "file to write, or to compare with")
+	check := flag.Bool("check", false, "do not write, fail when the file differs")
+	flag.Parse()
+	if err := run(*derper, *towpath, *out, *check); err != nil {
+		fmt.Fprintln(os.Stderr, "conformance-report:", err)
+		os.Exit(1)
+	}
+}
+
+func run(derperPath, towpathPath, out string, check bool) error {
+	derper, err := catalogue.Read(derperPath)
+	if err != nil {
+		return err
+	}
+	towpath, err := catalogue.Read(towpathPath)
+	if err != nil {
+		return err
+	}
+	text := report(derper, towpath)
+	if !check {
+		return os.WriteFile(out, []byte(text), 0o644)
+	}
+	committed, err := os.ReadFile(out)
+	if err != nil {
+		return err
+	}
+	if string(committed) != text {
+		return fmt.Errorf("%s is not what this run gives; make it again with test/interop/run.sh conformance", out)
+	}
+	return nil
+}
+
+func report(derper, towpath catalogue.Results) string {
+	var text strings.Builder
+	text.WriteString(`# Conformance
+
+<!-- Made by test/interop/run.sh from a run of the suite. Do not edit. -->
+
+Upstream's own client packages, version ` + relay.Version + `, and raw bytes drive a running relay from outside. Each statement of
+our protocol reference that can be seen from there is one test. The same tests run against Go derper, which shows that
+they describe what upstream does, and against towpath.
+
+`)
+	fmt.Fprintf(&text, "| | pass | differ as chosen | fail | of |\n|---|---|---|---|---|\n")
+	for _, results := range []catalogue.Results{derper, towpath} {
+		counts := results.Count()
+		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d |\n", results.Target,
+			counts[catalogue.Passed], counts[catalogue.AsChosen], counts[catalogue.Failed], len(catalogue.Statements))
+	}
+
+	text.WriteString("\n## Statements\n\n| No. | Statement | Driven over | derper | towpath |\n|---|---|---|---|---|\n")
+	for _, statement := range catalogue.Statements {
+		fmt.Fprintf(&text, "| %d | %s | %s | %s | %s |\n", statement.Number, statement.Text,
+			strings.Join(ways(derper, towpath, statement.Number), ", "),
+			cell(derper, statement.Number), cell(towpath, statement.Number))
+	}
+
+	text.WriteString("\n## Differences by choice\n\nEach is asserted by the test of its statement: the relay must do what is said here.\n\n" +
+		"| No. | Relay | What it does | Why |\n|---|---|---|---|\n")
+	for _, difference := range sorted(catalogue.Differences) {
+		fmt.Fprintf(&text, "| %d | %s | %s | %s |\n", difference.Statement, difference.Target, difference.Chosen, difference.Reason)
+	}
+
+	text.WriteString("\n## Not in this suite\n\n| No. | Why |\n|---|---|\n")
+	for _, elsewhere := range catalogue.Elsewhere {
+		fmt.Fprintf(&text, "| %s | %s |\n", elsewhere.Numbers, elsewhere.Reason)
+	}
+	return text.String()
+}
+
+func sorted(differences []catalogue.Difference) []catalogue.Difference {
+	return slices.SortedStableFunc(slices.Values(differences), func(a, b catalogue.Difference) int {
+		return a.Statement - b.Statement
+	})
+}
+
+// ways lists how a statement was driven.
+func ways(derper, towpath catalogue.Results, number int) []string {
+	var names []string
+	for _, results := range []catalogue.Results{derper, towpath} {
+		for way := range results.Outcomes[number] {
+			if way == "" {
+				way = "one way"
+			}
+			if !slices.Contains(names, way) {
+				names = append(names, way)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// cell says how a statement fared: in one word when that holds for all ways.
+func cell(results catalogue.Results, number int) string {
+	outcomes := results.Outcomes[number]
+	worst := results.Overall(number)
+	if worst == "" {
+		return "not run"
+	}
+	var parts []string
+	same := true
+	for way, outcome := range outcomes {
+		same = same && outcome == worst
+		parts = append(parts, way+" "+string(outcome))
+	}
+	if same {
+		return string(worst)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ", ")
+}

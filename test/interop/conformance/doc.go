@@ -1,0 +1,5 @@
+// Package conformance drives a running relay from outside with the official client packages and with raw bytes, one
+// test for each statement of the catalogue.
+//
+// It is run with RELAY=derper first, to know that it describes upstream, and then with RELAY=towpath.
+package conformance

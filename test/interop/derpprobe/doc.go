@@ -1,0 +1,2 @@
+// Package derpprobe lets Tailscale's own prober look at a relay.
+package derpprobe

@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# Runs the interoperability tests: real upstream programs and packages against Go derper and against towpath.
+#
+#   run.sh [conformance|e2e|derpprobe|build] [--check]
+#
+# Without a part all parts run. --check compares docs/conformance.md with what the run gives instead of writing it.
+# RELAYS="derper" or "towpath" limits the relays (the report then is not made). TOWPATH_COMMAND is how towpath is run.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repository=$(cd "$here/../.." && pwd)
+version=$(cd "$here" && go list -m -f '{{.Version}}' tailscale.com)
+export TOWPATH_INTEROP_CACHE=${TOWPATH_INTEROP_CACHE:-$HOME/.cache/towpath-interop}
+cache=$TOWPATH_INTEROP_CACHE/$version
+relays=${RELAYS:-derper towpath}
+part=all
+check=
+for argument in "$@"; do
+  case $argument in
+    conformance | e2e | derpprobe | build | all) part=$argument ;;
+    --check) check=-check ;;
+    *) echo "run.sh: unknown argument $argument" >&2; exit 2 ;;
+  esac
+done
+
+work=$(mktemp -d)
+child=
+# The test programs take their own children with them, even when they are killed.
+finish() {
+  local status=$?
+  if [[ -n $child ]]; then kill -KILL "$child" 2>/dev/null || true; fi
+  rm -rf "$work"
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# In the background and waited for, because bash runs traps only between foreground commands.
+attend() {
+  "$@" &
+  child=$!
+  local status=0
+  wait "$child" || status=$?
+  child=
+  return "$status"
+}
+
+# Upstream's programs never change within a version, so that existing ones are not even looked at by go.
+upstream() { # name, go build arguments
+  local name=$1
+  shift
+  if [[ ! -x $cache/$name ]]; then
+    echo "building $name $version"
+    mkdir -p "$cache"
+    (cd "$here" && attend go build -trimpath -o "$cache/$name.$$" "$@")
+    mv "$cache/$name.$$" "$cache/$name"
+  fi
+}
+
+build() {
+  upstream derper tailscale.com/cmd/derper
+  upstream tailscale tailscale.com/cmd/tailscale
+  upstream tailscaled tailscale.com/cmd/tailscaled
+  upstream derpprobe tailscale.com/cmd/derpprobe
+  # Only with this tag does a daemon outside of a browser speak DERP over WebSocket.
+  upstream tailscaled-websocket -tags ts_debug_websockets tailscale.com/cmd/tailscaled
+}
+
+compile() { (cd "$here" && attend go test -c -o "$work/$1.test" "./$1"); }
+
+failed=0
+run() { # title, then the command
+  local title=$1
+  shift
+  echo "== $title"
+  local start=$SECONDS
+  if attend "$@" > "$work/log" 2>&1; then
+    # A test program says last how many statements passed, an e2e run what the nodes did.
+    grep -E '^[a-z]+: [0-9]+ statements|^ +e2e_test.go' "$work/log" || true
+    echo "   ok in $((SECONDS - start)) s"
+  else
+    cat "$work/log"
+    echo "   FAILED after $((SECONDS - start)) s"
+    failed=1
+  fi
+}
+
+conformance() {
+  (cd "$here" && attend go vet ./... && attend go test ./relay ./catalogue)
+  compile conformance
+  for relay in $relays; do
+    run "conformance of $relay" env RELAY="$relay" CONFORMANCE_RESULTS="$work/$relay.json" \
+      "$work/conformance.test" -test.parallel 12 -test.timeout 4m
+  done
+  if [[ $relays == "derper towpath" && -s $work/derper.json && -s $work/towpath.json ]]; then
+    (cd "$here" && attend go run ./cmd/conformance-report -derper "$work/derper.json" -towpath "$work/towpath.json" \
+      -out "$repository/docs/conformance.md" $check) || failed=1
+  fi
+}
+
+e2e() {
+  compile e2e
+  for relay in $relays; do
+    # derper is what the numbers are compared with; a whole run needs towpath's only.
+    if [[ $part == all && $relay == derper ]]; then continue; fi
+    run "end to end through $relay" env RELAY="$relay" E2E_TRANSCRIPT="${E2E_TRANSCRIPT:-$work/transcript}" \
+      "$work/e2e.test" -test.v -test.timeout 10m
+  done
+}
+
+derpprobe() {
+  compile derpprobe
+  for relay in $relays; do
+    run "derpprobe of $relay" env RELAY="$relay" "$work/derpprobe.test" -test.v -test.timeout 4m
+  done
+}
+
+build
+case $part in
+  build) ;;
+  all) conformance; e2e; derpprobe ;;
+  *) "$part" ;;
+esac
+exit "$failed"
