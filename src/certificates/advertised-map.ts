@@ -2,6 +2,7 @@ import type { Config } from '../config/schema.ts';
 import type { DerpMap } from '../wire/derp-map.ts';
 import { derpMapFor } from '../wire/derp-map-builder.ts';
 import { ipFamily } from '../wire/ip-address.ts';
+import { formatPin } from '../wire/pin.ts';
 import { isWildcard } from './names.ts';
 import type { CertificateInfo } from './source.ts';
 
@@ -51,7 +52,7 @@ export function advertisedMap(
     derpPort: config.derpPort ?? config.listen[0]!.port,
     stunPort: overrides.stunPort ?? config.stun.advertisedPort ?? config.stun.listen[0]?.port ?? NO_STUN,
     answersPort80: config.http.some(({ port }) => port === CAPTIVE_PORTAL_PORT),
-    pins: pinsOf(certificate),
+    pin: certificate.selfSigned ? certificate.pinSha256 : null,
     omitDefaultRegions: overrides.omitDefaultRegions ?? false,
   });
   return { map, comments: renewalComments(certificate), notes: notesOn(hostName, certificate) };
@@ -63,17 +64,11 @@ function hostNameFor(config: AdvertisedConfig, ipv4: string, ipv6: string): stri
   return candidates.find((candidate) => candidate !== '') ?? UNKNOWN_HOST;
 }
 
-function pinsOf({ next, pinSha256, selfSigned }: CertificateInfo): string[] {
-  if (!selfSigned) return [];
-  return next === null ? [pinSha256] : [pinSha256, next.pinSha256];
-}
-
 function renewalComments({ next }: CertificateInfo): string[] {
   if (next === null) return [];
-  const date = next.from.toISOString();
   return [
-    `The relay changes its certificate on ${date}, so it is listed with the old pin and with the new one.`,
-    'Run "towpath derp-map" again after that date and put its output here.',
+    `The relay changes its certificate on ${next.from.toISOString()}, or earlier if you tell it to.`,
+    `From then on CertName must be "${formatPin(next.pinSha256)}".`,
   ];
 }
 

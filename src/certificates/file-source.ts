@@ -1,5 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
-import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
+import { readFileSync } from 'node:fs';
+import { errorMessage, TowpathError } from '../errors.ts';
+import { fileStamp } from './file-stamp.ts';
 import { covers, readPair, type ReadCertificate } from './read.ts';
 import type { CertificateInfo, CertificateLog, CertificatePair, CertificateSource, TickingClock } from './source.ts';
 
@@ -37,7 +38,7 @@ export class FileCertificateSource implements CertificateSource {
   /** Throws a {@link TowpathError} when there is no usable pair at the start. */
   constructor(options: FileCertificateOptions) {
     this.#options = options;
-    this.#stamp = stampOf(options);
+    this.#stamp = fileStamp(options.certPath, options.keyPath);
     this.#certificate = load(options);
     this.#polledAt = options.clock.now;
     this.#warnAboutNames();
@@ -66,7 +67,7 @@ export class FileCertificateSource implements CertificateSource {
   #tick(now: number): void {
     if (now - this.#polledAt < this.#options.pollSeconds * 1000) return;
     this.#polledAt = now;
-    const stamp = stampOf(this.#options);
+    const stamp = fileStamp(this.#options.certPath, this.#options.keyPath);
     if (stamp !== this.#stamp) {
       this.#stamp = stamp;
       this.#reload();
@@ -135,19 +136,5 @@ function readText(path: string): string {
       hint: 'Check the path, and that the user that runs towpath may read it.',
       cause: error,
     });
-  }
-}
-
-/** Changes whenever one of the files does; the inode catches a swap to files of equal size and time. */
-function stampOf({ certPath, keyPath }: FileCertificateOptions): string {
-  return `${stampOfOne(certPath)} ${stampOfOne(keyPath)}`;
-}
-
-function stampOfOne(path: string): string {
-  try {
-    const { mtimeMs, size, ino } = statSync(path);
-    return `${mtimeMs}:${size}:${ino}`;
-  } catch (error) {
-    return systemErrorCode(error);
   }
 }

@@ -3,18 +3,21 @@ import type { ReadCertificate } from './read.ts';
 import type { CertificateLog, NextCertificate } from './source.ts';
 
 /**
- * How a self-signed certificate is replaced without cutting off its clients.
+ * How a self-signed certificate is replaced with the least harm to its clients.
  *
  * A pin covers the whole certificate, so a new certificate has a new pin even with the same key, and a client whose DERP
- * map has the other pin refuses the relay. A node of a DERP map holds one pin only. But clients try the nodes of a region
- * in order until one works (protocol reference §8.2), so a map may list this relay twice: once with the old pin and once
- * with the new one. Hence the plan:
+ * map has the other pin refuses the relay. A node of a DERP map holds one pin only, and listing the relay twice does not
+ * help: clients try the next node when TCP fails, not when TLS does. But a connection that is open stays open whatever
+ * certificate comes after it, and clients connect anew, at once, when their map changes. So the certificate has to change
+ * first and the map right after it; then only clients that connect in between are refused. Hence the plan:
  *
- * 1. `renewBeforeDays` before the end the next certificate is made, written beside the old one and announced in the log,
- *    every day, with its pin and the date of the switch. From then on `towpath derp-map` prints both nodes.
- * 2. The operator puts these into the map. Clients keep working, through the first node.
- * 3. At the announced date, one day before the end, the server switches by one rename. Clients go on, through the second.
- * 4. `towpath derp-map` prints one node again, with the new pin.
+ * 1. `renewBeforeDays` before the end the next certificate is written beside the old one, and announced in the log every
+ *    day with its pin and a date.
+ * 2. At a time of their choosing before that date, operators run `mv NAME.next.crt NAME.crt`, which the running relay
+ *    takes up within `pollSeconds`, and then put the output of `towpath derp-map` into the map.
+ * 3. If nobody does, the relay switches by itself at that date, one day before the end. The map must change then.
+ *
+ * Nothing is won by a short validity, since no authority is involved: `validityDays: 3650` makes all this rare.
  */
 
 const DAY_MS = 86_400_000;

@@ -1,4 +1,5 @@
 import { errorMessage, TowpathError } from '../errors.ts';
+import { fileStamp } from './file-stamp.ts';
 import {
   announced,
   isFor,
@@ -14,11 +15,13 @@ import { CertificateStore } from './store.ts';
 
 const CHECK_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-const MAP_HINT = 'Run "towpath derp-map" and put its output into the DERP map.';
+const MAP_HINT = 'Run "towpath derp-map" now and put its output into the DERP map.';
 
 /** What {@link SelfSignedCertificateSource} needs. */
 export interface SelfSignedOptions extends RenewalPolicy {
   readonly directory: string;
+  /** How soon a certificate that the operator put in place is taken up. */
+  readonly pollSeconds: number;
   readonly clock: TickingClock;
   readonly log: CertificateLog;
   /** Wall clock, milliseconds since 1970. */
@@ -32,6 +35,8 @@ export class SelfSignedCertificateSource implements CertificateSource {
   readonly #listeners = new Set<(pair: CertificatePair) => void>();
   readonly #endTicks: () => void;
   #held: Held;
+  #stamp: string;
+  #polledAt: number;
   #checkedAt: number;
   #announcedAt = Number.NEGATIVE_INFINITY;
 
@@ -46,6 +51,8 @@ export class SelfSignedCertificateSource implements CertificateSource {
     }
     this.#checkNames();
     this.#check();
+    this.#stamp = fileStamp(this.#store.certPath, this.#store.keyPath);
+    this.#polledAt = clock.now;
     this.#checkedAt = clock.now;
     this.#endTicks = clock.onTick((tick) => this.#tick(tick));
   }
@@ -69,15 +76,39 @@ export class SelfSignedCertificateSource implements CertificateSource {
   }
 
   #tick(tick: number): void {
-    if (tick - this.#checkedAt < CHECK_MS) return;
-    this.#checkedAt = tick;
+    if (tick - this.#polledAt >= this.#options.pollSeconds * 1000) {
+      this.#polledAt = tick;
+      this.#guard('the changed certificate is not usable; the old one stays in use', () => this.#takeUpChange());
+    }
+    if (tick - this.#checkedAt >= CHECK_MS) {
+      this.#checkedAt = tick;
+      this.#guard('the certificate could not be renewed', () => this.#check());
+    }
+  }
+
+  #guard(failure: string, action: () => void): void {
     try {
-      this.#check();
+      action();
     } catch (error) {
       const hint = error instanceof TowpathError ? error.hint : undefined;
       const { notAfter } = this.#held.current.info;
-      this.#options.log.error({ error: errorMessage(error), hint, notAfter }, 'the certificate could not be renewed');
+      this.#options.log.error({ error: errorMessage(error), hint, notAfter }, failure);
     }
+  }
+
+  /** The operator moved the next certificate into place, before its date. */
+  #takeUpChange(): void {
+    const stamp = fileStamp(this.#store.certPath, this.#store.keyPath);
+    if (stamp === this.#stamp) return;
+    this.#stamp = stamp;
+    const current = this.#store.load();
+    if (current === null) throw new Error(`${this.#store.certPath} is gone`);
+    if (current.info.pinSha256 === this.#held.current.info.pinSha256) return;
+    this.#use(
+      { current, next: this.#store.loadNext() },
+      'info',
+      'the certificate was changed on the disk and is in use',
+    );
   }
 
   #checkNames(): void {
@@ -94,45 +125,46 @@ export class SelfSignedCertificateSource implements CertificateSource {
 
   #check(): void {
     const now = this.#options.now();
-    const before = this.#held;
-    this.#held = prepareNext(this.#store, before, this.#options, now);
+    const wasAnnounced = this.#held.next !== null;
+    this.#held = prepareNext(this.#store, this.#held, this.#options, now);
     if (this.#held.next === null) return;
-    if (now >= switchAt(this.#held, this.#options)) this.#switch(before.next !== null);
-    else this.#announce(now);
+    if (now < switchAt(this.#held, this.#options)) {
+      this.#announce(now);
+      return;
+    }
+    const held = { current: this.#held.next, next: null };
+    this.#store.activateNext();
+    this.#stamp = fileStamp(this.#store.certPath, this.#store.keyPath);
+    if (wasAnnounced) this.#use(held, 'warn', 'the announced certificate is in use now');
+    else this.#use(held, 'error', 'the certificate had ended or was about to, so a new one is in use without notice');
   }
 
   #announce(now: number): void {
     if (now - this.#announcedAt < DAY_MS) return;
     this.#announcedAt = now;
+    const { certPath, nextPath } = this.#store;
     const next = announced(this.#held, this.#options)!;
     this.#options.log.warn(
       { pinSha256: this.#held.current.info.pinSha256, nextPinSha256: next.pinSha256, from: next.from },
-      `the certificate changes on ${next.from.toISOString()}, and clients that do not have the new pin by then cannot connect. ${MAP_HINT} It lists this relay with both pins`,
+      `the certificate and its pin change on ${next.from.toISOString()}. To choose a better time before that, run "mv ${nextPath} ${certPath}". Then run "towpath derp-map" and put its output into the DERP map at once: clients with the old pin cannot connect any more`,
     );
   }
 
-  #switch(wasAnnounced: boolean): void {
-    const { log } = this.#options;
+  #use(held: Held, level: 'info' | 'warn' | 'error', message: string): void {
     const old = this.#held.current.info;
-    this.#store.activateNext();
-    this.#held = { current: this.#held.next!, next: null };
+    this.#held = held;
     this.#announcedAt = Number.NEGATIVE_INFINITY;
-    const { notAfter, pinSha256 } = this.#held.current.info;
-    const fields = { oldPinSha256: old.pinSha256, pinSha256, oldNotAfter: old.notAfter, notAfter };
-    if (wasAnnounced)
-      log.info(fields, `the announced certificate is in use now. ${MAP_HINT} It needs the new pin only`);
-    else {
-      log.error(
-        fields,
-        `the certificate had ended or was about to, so a new one is in use without notice. ${MAP_HINT}`,
-      );
-    }
-    for (const listener of this.#listeners) listener(this.#held.current.pair);
+    const { names, notAfter, pinSha256 } = held.current.info;
+    this.#options.log[level](
+      { names, oldPinSha256: old.pinSha256, pinSha256, notAfter },
+      `${message}; clients with the old pin cannot connect any more. ${MAP_HINT}`,
+    );
+    for (const listener of this.#listeners) listener(held.current.pair);
   }
 }
 
 /** What a command that only looks may know: makes what is missing, but neither switches nor replaces. */
-export function inspectSelfSigned(options: Omit<SelfSignedOptions, 'clock'>): CertificateInfo {
+export function inspectSelfSigned(options: Omit<SelfSignedOptions, 'clock' | 'pollSeconds'>): CertificateInfo {
   const store = new CertificateStore(options.directory, options.names[0]!);
   const held = loadOrCreate(store, options, options.now(), options.log);
   if (isFor(held.current, options.names)) {

@@ -27,6 +27,11 @@ export class CertificateStore {
     return this.#paths.keyPath;
   }
 
+  /** Where the certificate lies that takes over next. */
+  get nextPath(): string {
+    return this.#paths.nextPath;
+  }
+
   /** The certificate in use, or null when there is none yet. Throws a {@link TowpathError} when the files are broken. */
   load(): ReadCertificate | null {
     const { certPath, keyPath } = this.#paths;

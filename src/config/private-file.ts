@@ -1,6 +1,18 @@
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fchownSync,
+  lchownSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { systemErrorCode } from '../errors.ts';
 
 /** Only the owner may read secrets and what lies beside them. */
@@ -15,11 +27,11 @@ const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
  * with mode 0700 when it is missing. With `replace: false` an existing file wins and the call throws `EEXIST`.
  */
 export function writePrivateFile(path: string, text: string, options: { readonly replace: boolean }): void {
-  const directory = dirname(path);
-  mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
+  const directory = dirname(resolve(path));
+  makeDirectory(directory);
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    writeAndSync(temporary, text);
+    writeAndSync(temporary, text, ownerToBe(directory));
     if (options.replace) renameSync(temporary, path);
     else linkWithoutReplacing(temporary, path);
     syncDirectory(directory);
@@ -28,9 +40,29 @@ export function writePrivateFile(path: string, text: string, options: { readonly
   }
 }
 
-function writeAndSync(path: string, text: string): void {
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What root makes for a service belongs to the owner of the place, or the service could not read it later. */
+function ownerToBe(directory: string): Owner | null {
+  return process.getuid?.() === 0 ? statSync(directory) : null;
+}
+
+function makeDirectory(directory: string): void {
+  const first = mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
+  if (first === undefined) return;
+  const owner = ownerToBe(dirname(first));
+  if (owner === null) return;
+  const top = dirname(first);
+  for (let made = directory; made !== top; made = dirname(made)) lchownSync(made, owner.uid, owner.gid);
+}
+
+function writeAndSync(path: string, text: string, owner: Owner | null): void {
   const descriptor = openSync(path, 'wx', FILE_MODE);
   try {
+    if (owner !== null) fchownSync(descriptor, owner.uid, owner.gid);
     writeSync(descriptor, text);
     fsyncSync(descriptor);
   } finally {

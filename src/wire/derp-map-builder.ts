@@ -15,37 +15,29 @@ export interface DerpMapSettings {
   readonly stunPort: number;
   /** Whether the captive-portal check on port 80 is answered. */
   readonly answersPort80: boolean;
-  /** Lowercase hex. Empty: clients verify by authorities. Two during an announced change: now, and afterwards. */
-  readonly pins: readonly string[];
+  /** Lowercase hex; null: clients verify by authorities. */
+  readonly pin: string | null;
   readonly omitDefaultRegions: boolean;
 }
 
-/**
- * The DERP map with this relay as its only region. With two pins the relay is listed twice, because a node has one pin
- * and clients try the nodes of a region in order: whichever certificate is served, one of them fits.
- */
+/** The DERP map with this relay as its only region. */
 export function derpMapFor(settings: DerpMapSettings): DerpMap {
-  const { region, pins } = settings;
-  const nodes =
-    pins.length === 0
-      ? [nodeFor(settings, region.nodeName, undefined)]
-      : pins.map((pin, index) => nodeFor(settings, region.nodeName + (index === 0 ? '' : '-next'), pin));
+  const { region } = settings;
+  const mapped = { RegionID: region.id, RegionCode: region.code, RegionName: region.name, Nodes: [nodeFor(settings)] };
   return {
     ...(settings.omitDefaultRegions ? { omitDefaultRegions: true } : {}),
-    Regions: {
-      [region.id]: { RegionID: region.id, RegionCode: region.code, RegionName: region.name, Nodes: nodes },
-    },
+    Regions: { [region.id]: mapped },
   };
 }
 
-function nodeFor(settings: DerpMapSettings, name: string, pin: string | undefined): DerpNode {
-  const { derpPort, hostName, region, stunPort } = settings;
+function nodeFor(settings: DerpMapSettings): DerpNode {
+  const { derpPort, hostName, pin, region, stunPort } = settings;
   const [ipv4, ipv6] = [addressOrNone(settings, 4), addressOrNone(settings, 6)];
   return {
-    Name: name,
+    Name: region.nodeName,
     RegionID: region.id,
     HostName: hostName,
-    ...(pin === undefined ? {} : { CertName: formatPin(pin) }),
+    ...(pin === null ? {} : { CertName: formatPin(pin) }),
     ...(ipv4 === '' ? {} : { IPv4: ipv4 }),
     ...(ipv6 === '' ? {} : { IPv6: ipv6 }),
     ...(derpPort === DEFAULT_DERP_PORT ? {} : { DERPPort: derpPort }),

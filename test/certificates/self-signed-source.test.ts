@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { inspectSelfSigned, SelfSignedCertificateSource } from '../../src/certificates/self-signed-source.ts';
@@ -10,7 +10,7 @@ import { TowpathError } from '../../src/errors.ts';
 import { pinOf } from '../../src/wire/pin.ts';
 import { DAY_MS, scratch, START, World } from './support.ts';
 
-const POLICY = { names: ['relay.example.com', '203.0.113.7'], validityDays: 365, renewBeforeDays: 30 };
+const POLICY = { names: ['relay.example.com', '203.0.113.7'], validityDays: 365, renewBeforeDays: 30, pollSeconds: 10 };
 let count = 0;
 
 /** Writes a certificate that a small authority issued. */
@@ -75,7 +75,7 @@ describe('self-signed certificate', () => {
     assert.ok(!JSON.stringify(world.lines).includes(body));
   });
 
-  it('is renewed as planned: announced daily, both pins known, switched one day before the end, same key', () => {
+  it('is renewed as planned: announced daily, switched one day before the end, same key', () => {
     const path = fresh();
     const world = new World();
     const source = open(world, path);
@@ -93,8 +93,8 @@ describe('self-signed certificate', () => {
     assert.notEqual(next.pinSha256, old.pinSha256);
     assert.equal(source.info().pinSha256, old.pinSha256);
     const [announcement = ''] = world.said();
-    assert.match(announcement, /^warn: the certificate changes on 2027-11-23T12:00:00.000Z/);
-    assert.match(announcement, /towpath derp-map/);
+    assert.match(announcement, /^warn: the certificate and its pin change on 2027-11-23T12:00:00.000Z/);
+    assert.match(announcement, /mv .*\.next\.crt .*towpath derp-map/);
 
     world.pass(3_600_000);
     assert.deepEqual(world.said(), []);
@@ -104,12 +104,35 @@ describe('self-signed certificate', () => {
 
     world.pass(28 * DAY_MS);
     assert.deepEqual([source.info().pinSha256, source.info().next], [next.pinSha256, null]);
-    assert.match(world.said()[0]!, /^info: the announced certificate is in use now/);
+    assert.match(world.said()[0]!, /^warn: the announced certificate is in use now/);
     assert.deepEqual(pairs, [source.current()]);
     assert.equal(source.current().keyPem, old.keyPem);
     assert.equal(source.info().notAfter.getTime(), old.notAfter.getTime() + 365 * DAY_MS);
     assert.deepEqual(readdirSync(path).sort(), ['relay.example.com.crt', 'relay.example.com.key']);
     assert.equal(open(new World(), path).info().pinSha256, next.pinSha256);
+  });
+
+  it('is switched by the operator at a better time, without a restart', () => {
+    const path = fresh();
+    const world = new World();
+    const source = open(world, path);
+    const pairs: CertificatePair[] = [];
+    source.onChange((pair) => pairs.push(pair));
+    world.pass(336 * DAY_MS);
+    const { next } = source.info();
+    world.said();
+    const certPath = join(path, 'relay.example.com.crt');
+    renameSync(join(path, 'relay.example.com.next.crt'), certPath);
+    world.pass(POLICY.pollSeconds * 1000);
+    assert.deepEqual([source.info().pinSha256, source.info().next], [next?.pinSha256, null]);
+    assert.deepEqual(pairs, [source.current()]);
+    assert.match(world.said()[0]!, /^info: the certificate was changed on the disk.*towpath derp-map/);
+
+    writeFileSync(certPath, 'junk');
+    world.pass(POLICY.pollSeconds * 1000);
+    world.pass(POLICY.pollSeconds * 1000);
+    assert.deepEqual(world.said(), ['error: the changed certificate is not usable; the old one stays in use']);
+    assert.equal(source.info().pinSha256, next?.pinSha256);
   });
 
   it('keeps an announced pin over a restart, and switches at a start after the date', () => {
@@ -155,7 +178,9 @@ describe('self-signed certificate', () => {
     rmSync(path, { recursive: true });
     writeFileSync(path, 'in the way');
     world.pass(336 * DAY_MS);
-    assert.match(world.said()[0]!, /^error: the certificate could not be renewed/);
+    const said = world.said();
+    assert.match(said[0]!, /^error: the changed certificate is not usable/);
+    assert.match(said[1]!, /^error: the certificate could not be renewed/);
     assert.ok(source.current().certPem.length > 0);
   });
 

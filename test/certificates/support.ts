@@ -6,7 +6,7 @@ import type { CertificateLog } from '../../src/certificates/source.ts';
 import { Clock } from '../../src/clock.ts';
 
 export const DAY_MS = 86_400_000;
-export const START = Date.UTC(2026, 10, 24, 12);
+export const START: number = Date.UTC(2026, 10, 24, 12);
 
 export interface LogLine {
   readonly level: 'info' | 'warn' | 'error';

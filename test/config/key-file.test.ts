@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -89,6 +99,17 @@ describe('key file (§7.2)', () => {
     const blocked = join(file('plain', ''), 'derper.key');
     assert.equal(failure(() => loadOrCreateKeyFile(blocked)).code, 'TOWPATH_KEY_FILE_UNREADABLE');
     assert.equal(failure(() => createKeyFile(blocked)).code, 'TOWPATH_KEY_FILE_UNWRITABLE');
+  });
+
+  it('belongs to the owner of the place when root makes it for a service', { skip: process.getuid?.() !== 0 }, () => {
+    const place = join(directory, 'service');
+    mkdirSync(place);
+    chownSync(place, 12_345, 12_346);
+    const path = join(place, 'a', 'b', 'derper.key');
+    createKeyFile(path);
+    for (const made of [join(place, 'a'), join(place, 'a', 'b'), path]) {
+      assert.deepEqual([statSync(made).uid, statSync(made).gid], [12_345, 12_346]);
+    }
   });
 
   it('never overwrites a key', () => {

@@ -6,7 +6,6 @@ import { formatDerpMap } from '../../src/wire/derp-map-text.ts';
 import { parseDerpMap, type DerpNode } from '../../src/wire/derp-map.ts';
 
 const PIN = 'ab'.repeat(32);
-const NEXT_PIN = 'cd'.repeat(32);
 const SETTINGS: DerpMapSettings = {
   region: { id: 900, code: 'home', name: 'At "home"', nodeName: '900a' },
   hostName: '203.0.113.7',
@@ -15,7 +14,7 @@ const SETTINGS: DerpMapSettings = {
   derpPort: 8443,
   stunPort: 3478,
   answersPort80: true,
-  pins: [PIN],
+  pin: PIN,
   omitDefaultRegions: false,
 };
 
@@ -37,7 +36,7 @@ describe('derpMapFor (§8.1)', () => {
         CanPort80: true,
       },
     ]);
-    const plain = { hostName: 'relay.example.com', derpPort: 443, pins: [], answersPort80: false };
+    const plain = { hostName: 'relay.example.com', derpPort: 443, pin: null, answersPort80: false };
     assert.deepEqual(nodesOf(plain), [{ Name: '900a', RegionID: 900, HostName: 'relay.example.com' }]);
     assert.equal(nodesOf({ stunPort: -1 })[0]?.STUNPort, -1);
     assert.equal(nodesOf({ stunPort: 3479 })[0]?.STUNPort, 3479);
@@ -50,16 +49,10 @@ describe('derpMapFor (§8.1)', () => {
     assert.equal(nodesOf({ answersPort80: false })[0]?.CanPort80, undefined);
     assert.equal(nodesOf({ hostName: '2001:db8::7' })[0]?.CanPort80, undefined);
   });
-
-  it('lists the relay twice while a change of the pin is announced', () => {
-    const [now, next] = nodesOf({ pins: [PIN, NEXT_PIN] });
-    assert.deepEqual([now?.Name, now?.CertName], ['900a', `sha256-raw:${PIN}`]);
-    assert.deepEqual(next, { ...now, Name: '900a-next', CertName: `sha256-raw:${NEXT_PIN}` });
-  });
 });
 
 describe('formatDerpMap', () => {
-  const map = derpMapFor({ ...SETTINGS, pins: [PIN, NEXT_PIN], omitDefaultRegions: true });
+  const map = derpMapFor({ ...SETTINGS, omitDefaultRegions: true });
 
   it('json is the map itself, in the spelling of §8.1', () => {
     const text = formatDerpMap(map, 'json', ['not here']);
@@ -87,12 +80,11 @@ describe('formatDerpMap', () => {
       derpport: 8443,
       canport80: true,
     };
-    const nodes = [node, { ...node, name: '900a-next', certname: `sha256-raw:${NEXT_PIN}` }];
-    const region = { regionid: 900, regioncode: 'home', regionname: 'At "home"', nodes };
+    const region = { regionid: 900, regioncode: 'home', regionname: 'At "home"', nodes: [node] };
     assert.deepEqual(value, { omitdefaultregions: true, regions: { 900: region } });
   });
 
-  it('every form is read back as the same map', () => {
+  it('YAML and JSON are read back as the same map', () => {
     const yaml: unknown = parseYaml(formatDerpMap(map, 'headscale'));
     assert.deepEqual(parseDerpMap(yaml), map);
     assert.deepEqual(parseDerpMap(JSON.parse(formatDerpMap(map, 'json'))), map);
