@@ -1,0 +1,133 @@
+import { readFile } from 'node:fs/promises';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Clock } from '../clock.ts';
+import { probeRelay } from '../client/probe.ts';
+import type { ProbeTarget, TargetOverrides } from '../client/probe/target.ts';
+import { errorMessage, TowpathError } from '../errors.ts';
+import type { ServerVerification } from '../transport/port.ts';
+import { transport } from '../transport/runtime.ts';
+import { parsePin } from '../wire/pin.ts';
+import { ExitCode } from './failure.ts';
+import { heading, isGood, reportJson, stepLines, summary, type TargetReport } from './probe-report.ts';
+import { readTargets } from './probe-targets.ts';
+
+const MAX_PACKETS = 10_000;
+const MAX_TIMEOUT_S = 60;
+const MAX_PORT = 65_535;
+
+interface ProbeFlags {
+  readonly region?: string;
+  readonly pin?: string;
+  readonly ca?: string;
+  readonly insecure?: true;
+  readonly websocket?: true;
+  readonly packets: number;
+  readonly stunPort?: number;
+  readonly httpPort?: number;
+  readonly timeout: number;
+  readonly json?: true;
+}
+
+/** Adds `towpath probe` to the program. */
+export function registerProbe(program: Command): void {
+  const command = program.command('probe');
+  command
+    .description('Look at a relay from outside, step by step, and say how to mend what does not work.')
+    .argument('<relay>', 'https://HOST[:PORT]/derp, or the file or URL of a DERP map')
+    .option('--region <id>', 'only this region of the map, by id or code')
+    .addOption(
+      new Option('--pin <pin>', 'accept only the certificate with this pin, "sha256-raw:" and 64 hex digits')
+        .argParser(pinOption)
+        .conflicts(['ca', 'insecure']),
+    )
+    .addOption(new Option('--ca <file>', 'trust only the authorities in this PEM file').conflicts('insecure'))
+    .option('--insecure', 'do not verify the certificate')
+    .option('--websocket', 'send the packets over WebSocket, and take a failure of it for one')
+    .option('--packets <n>', 'packets to send there and back', whole(1, MAX_PACKETS), 50)
+    .option(
+      '--stun-port <port>',
+      'UDP port of STUN; -1 for none (default: 3478, or what the map says)',
+      whole(-1, MAX_PORT),
+    )
+    .option(
+      '--http-port <port>',
+      'check /generate_204 there (default: 80, if the map says CanPort80)',
+      whole(1, MAX_PORT),
+    )
+    .option('--timeout <seconds>', 'for each thing that is waited for', whole(1, MAX_TIMEOUT_S), 10)
+    .option('--json', 'print the report as JSON, and nothing else')
+    .addHelpText('after', '\nExit codes: 0 all good, 1 some step failed, 2 wrong usage.')
+    .action(async (relay: string, flags: ProbeFlags) => {
+      const write = (text: string): void => command.configureOutput().writeOut?.(text);
+      const targets = await readTargets(relay, flags.region ?? null, await overrides(flags), flags.timeout * 1000);
+      const reports = await probeAll(targets, flags, flags.json === true ? () => undefined : write);
+      write(flags.json === true ? reportJson(reports) : summary(reports));
+      if (!reports.every(isGood)) process.exitCode = ExitCode.Failed;
+    });
+}
+
+async function probeAll(
+  targets: readonly ProbeTarget[],
+  flags: ProbeFlags,
+  write: (text: string) => void,
+): Promise<TargetReport[]> {
+  const clock = new Clock();
+  clock.start();
+  const options = {
+    transport,
+    clock,
+    timeoutMs: flags.timeout * 1000,
+    packets: flags.packets,
+    websocket: flags.websocket === true,
+  };
+  const reports: TargetReport[] = [];
+  try {
+    for (const target of targets) {
+      write(heading(target));
+      const steps = await probeRelay(target, { ...options, onStep: (result) => write(stepLines(result)) });
+      reports.push({ target, steps });
+    }
+  } finally {
+    clock.stop();
+  }
+  return reports;
+}
+
+async function overrides(flags: ProbeFlags): Promise<TargetOverrides> {
+  const { stunPort, httpPort } = flags;
+  const verify = verification(flags);
+  return {
+    ...(verify === null ? {} : { verify }),
+    ...(flags.ca === undefined ? {} : { caPem: await readCa(flags.ca) }),
+    ...(stunPort === undefined ? {} : { stunPort }),
+    ...(httpPort === undefined ? {} : { httpPort }),
+  };
+}
+
+/** Null when URL or map decide. */
+function verification(flags: ProbeFlags): ServerVerification | null {
+  if (flags.insecure === true) return { kind: 'none' };
+  return flags.pin === undefined ? null : { kind: 'pin', sha256: flags.pin };
+}
+
+async function readCa(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new TowpathError('TOWPATH_USAGE', `--ca: ${errorMessage(error)}`);
+  }
+}
+
+function pinOption(text: string): string {
+  const sha256 = parsePin(text);
+  if (sha256 === null) throw new InvalidArgumentError('It must be "sha256-raw:" and 64 hex digits.');
+  return sha256;
+}
+
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}

@@ -1,0 +1,105 @@
+import type { Clock } from '../clock.ts';
+import type { Transport } from '../transport/port.ts';
+import { generate204Step } from './probe/captive-portal.ts';
+import { tlsStep } from './probe/certificate.ts';
+import { upgradeStep, websocketStep, type LoginContext, type LoginResult } from './probe/login.ts';
+import { dnsStep, tcpStep, type Addresses } from './probe/network.ts';
+import { packetsStep } from './probe/packets.ts';
+import { skipped, type StepName, type StepResult } from './probe/step.ts';
+import { stunStep } from './probe/stun.ts';
+import type { ProbeTarget } from './probe/target.ts';
+
+/** How a relay is probed. */
+export interface ProbeOptions {
+  readonly transport: Transport;
+  /** Started by the caller. */
+  readonly clock: Clock;
+  /** For each thing that is waited for. */
+  readonly timeoutMs: number;
+  /** Packets to send there and back. */
+  readonly packets: number;
+  /** Send the packets over WebSocket, and take a failure of it for one. */
+  readonly websocket: boolean;
+  /** Called after each step. */
+  readonly onStep?: (result: StepResult) => void;
+}
+
+const RELAY_STEPS = ['tls', 'upgrade', 'websocket', 'packets'] as const;
+
+/** Looks at a relay from outside, as a stranger would, and says what was found step by step. Never rejects for what it finds. */
+export async function probeRelay(target: ProbeTarget, options: ProbeOptions): Promise<StepResult[]> {
+  const probe = new Probe(target, options);
+  await probe.run();
+  return probe.results;
+}
+
+class Probe {
+  readonly results: StepResult[] = [];
+  readonly #target: ProbeTarget;
+  readonly #options: ProbeOptions;
+
+  constructor(target: ProbeTarget, options: ProbeOptions) {
+    this.#target = target;
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    const { transport, timeoutMs } = this.#options;
+    const { relay, stunPort, httpPort } = this.#target;
+    const { result, addresses } = await dnsStep(this.#target, timeoutMs);
+    this.#add(result);
+    // Every further step would only repeat that the name is unknown.
+    if (result.status === 'failed') return;
+    if (relay !== null) await this.#relay(relay, addresses);
+    this.#add(await stunStep(transport, 'stun-ipv4', addresses.ipv4, stunPort, timeoutMs));
+    this.#add(await stunStep(transport, 'stun-ipv6', addresses.ipv6, stunPort, timeoutMs));
+    this.#add(await generate204Step(transport, addresses.ipv4 ?? addresses.ipv6, httpPort, timeoutMs));
+  }
+
+  async #relay(relay: NonNullable<ProbeTarget['relay']>, { ipv4, ipv6 }: Addresses): Promise<void> {
+    const { transport, clock, timeoutMs } = this.#options;
+    const byIpv4 = this.#add(await tcpStep(transport, 'tcp-ipv4', ipv4, relay.port, timeoutMs));
+    const byIpv6 = this.#add(await tcpStep(transport, 'tcp-ipv6', ipv6, relay.port, timeoutMs));
+    const ip = byIpv4.status === 'ok' ? ipv4 : byIpv6.status === 'ok' ? ipv6 : null;
+    if (ip === null) {
+      this.#skip(RELAY_STEPS, 'no TCP connection');
+      return;
+    }
+    if (relay.secure) {
+      const tls = this.#add(await tlsStep(transport, this.#target, ip, relay.port, timeoutMs));
+      if (tls.status === 'failed') {
+        this.#skip(['upgrade', 'websocket', 'packets'], 'no TLS');
+        return;
+      }
+    } else {
+      this.#skip(['tls'], 'an http:// relay has none');
+    }
+    await this.#logins({ transport, clock, target: this.#target, url: relay.url, ip, timeoutMs });
+  }
+
+  async #logins(context: LoginContext): Promise<void> {
+    const { websocket, packets, timeoutMs } = this.#options;
+    const logins: LoginResult[] = [];
+    try {
+      logins.push(await upgradeStep(context));
+      this.#add(logins[0]!.result);
+      logins.push(await websocketStep(context, websocket));
+      this.#add(logins[1]!.result);
+      const [a, b] = logins[websocket ? 1 : 0]!.clients;
+      if (a === undefined || b === undefined) this.#skip(['packets'], 'not logged in');
+      else this.#add(await packetsStep(a, b, packets, timeoutMs));
+    } finally {
+      for (const client of logins.flatMap(({ clients }) => clients)) client.close();
+    }
+  }
+
+  #skip(steps: readonly StepName[], reason: string): void {
+    for (const step of steps) this.#add(skipped(step, reason));
+  }
+
+  #add(result: StepResult): StepResult {
+    this.results.push(result);
+    this.#options.onStep?.(result);
+    return result;
+  }
+}

@@ -1,0 +1,106 @@
+import { lookup } from 'node:dns/promises';
+import { systemErrorCode, TowpathError } from '../../errors.ts';
+import type { StreamHandler, Transport } from '../../transport/port.ts';
+import { formatHostPort } from '../../wire/ip-address.ts';
+import { runStep, skipped, type StepResult } from './step.ts';
+import type { FamilyAddress, ProbeTarget } from './target.ts';
+
+/** The addresses under which a target is reached, null where a family is not used. */
+export interface Addresses {
+  readonly ipv4: string | null;
+  readonly ipv6: string | null;
+}
+
+/** Errors that say that this machine lacks the family, not that the relay does. */
+const NO_ROUTE = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT']);
+
+const IGNORE: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
+
+/** Looks up what the URL or the map leaves to DNS. */
+export async function dnsStep(
+  target: ProbeTarget,
+  timeoutMs: number,
+): Promise<{ result: StepResult; addresses: Addresses }> {
+  const { host, ipv4, ipv6 } = target;
+  if (ipv4.kind !== 'dns' && ipv6.kind !== 'dns') {
+    return { result: skipped('dns', 'not needed: the addresses are given'), addresses: fixed(ipv4, ipv6, []) };
+  }
+  let addresses: Addresses = { ipv4: null, ipv6: null };
+  const result = await runStep(
+    'dns',
+    async () => {
+      const found = await withTimeout(lookup(host, { all: true }), timeoutMs, `no answer for the name ${host}`);
+      addresses = fixed(ipv4, ipv6, found);
+      const used = found.map(({ address }) => address);
+      return { text: `${host} is ${used.join(', ')}`, details: { addresses: used } };
+    },
+    () => `Check the spelling of ${host}, and that it has an A or AAAA record which this machine can look up.`,
+  );
+  return { result, addresses };
+}
+
+function fixed(
+  ipv4: FamilyAddress,
+  ipv6: FamilyAddress,
+  found: readonly { address: string; family: number }[],
+): Addresses {
+  const pick = (address: FamilyAddress, family: number): string | null => {
+    if (address.kind === 'ip') return address.ip;
+    return address.kind === 'off' ? null : (found.find((entry) => entry.family === family)?.address ?? null);
+  };
+  return { ipv4: pick(ipv4, 4), ipv6: pick(ipv6, 6) };
+}
+
+/** Opens and closes a TCP connection. */
+export async function tcpStep(
+  transport: Transport,
+  step: 'tcp-ipv4' | 'tcp-ipv6',
+  ip: string | null,
+  port: number,
+  timeoutMs: number,
+): Promise<StepResult> {
+  const family = step === 'tcp-ipv4' ? 'IPv4' : 'IPv6';
+  if (ip === null) return skipped(step, `no ${family} address`);
+  const where = formatHostPort(ip, port);
+  return runStep(
+    step,
+    async () => {
+      try {
+        const { stream, times } = await transport.connect({ host: ip, port, tls: null, timeoutMs }, IGNORE);
+        stream.abort();
+        return { text: `${where} accepts connections`, ms: times.tcpMs, details: { ip, port } };
+      } catch (error) {
+        if (!lacksRoute(error)) throw error;
+        return { status: 'skipped', text: `this machine has no ${family} route to ${ip}` };
+      }
+    },
+    (error) => tcpFix(error, port),
+  );
+}
+
+function lacksRoute(error: unknown): boolean {
+  return error instanceof TowpathError && NO_ROUTE.has(systemErrorCode(error.cause));
+}
+
+function tcpFix(error: unknown, port: number): string {
+  const refused = error instanceof TowpathError && systemErrorCode(error.cause) === 'ECONNREFUSED';
+  return refused
+    ? `Nothing listens there: start the relay on TCP port ${port}, or let the port through to it.`
+    : `Open TCP port ${port} in every firewall on the way, the cloud provider's included.`;
+}
+
+/** Rejects with `what` when `promise` is not settled in time. */
+export async function withTimeout<T>(promise: Promise<T>, timeoutMs: number, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new TowpathError('TOWPATH_PROBE_TIMEOUT', `${what} within ${timeoutMs / 1000} s`)),
+      timeoutMs,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,70 @@
+import { errorMessage, TowpathError } from '../../errors.ts';
+
+/** What a probe looks at, in the order of the report. */
+export const STEP_NAMES = [
+  'dns',
+  'tcp-ipv4',
+  'tcp-ipv6',
+  'tls',
+  'upgrade',
+  'websocket',
+  'packets',
+  'stun-ipv4',
+  'stun-ipv6',
+  'generate-204',
+] as const;
+export type StepName = (typeof STEP_NAMES)[number];
+
+/** `warning`: works today, but needs somebody's eye. `skipped`: could not or need not be tried. */
+export type StepStatus = 'ok' | 'warning' | 'failed' | 'skipped';
+
+/** What one step found. */
+export interface StepResult {
+  readonly step: StepName;
+  readonly status: StepStatus;
+  /** How long it took, or what it measured; null when there is nothing to measure. */
+  readonly ms: number | null;
+  /** What was found, or what went wrong. */
+  readonly text: string;
+  /** One sentence: what to do about it. */
+  readonly fix: string | null;
+  /** The same for programs. */
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** What a step says of itself; the rest is filled in. */
+export interface Outcome {
+  readonly text: string;
+  readonly status?: StepStatus;
+  readonly ms?: number;
+  readonly fix?: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** Runs one step. What it throws becomes a failed result; `fixFor` may know a better fix than the error. */
+export async function runStep(
+  step: StepName,
+  work: () => Promise<Outcome>,
+  fixFor: (error: unknown) => string | null = () => null,
+): Promise<StepResult> {
+  const startedAtMs = performance.now();
+  try {
+    const { status = 'ok', text, ms = performance.now() - startedAtMs, fix = null, details = {} } = await work();
+    return { step, status, ms: status === 'skipped' ? null : ms, text, fix, details };
+  } catch (error) {
+    const coded = error instanceof TowpathError ? error : null;
+    return {
+      step,
+      status: 'failed',
+      ms: performance.now() - startedAtMs,
+      text: errorMessage(error),
+      fix: fixFor(error) ?? coded?.hint ?? null,
+      details: coded === null ? {} : { code: coded.code },
+    };
+  }
+}
+
+/** A step that is not tried, and why. */
+export function skipped(step: StepName, reason: string): StepResult {
+  return { step, status: 'skipped', ms: null, text: reason, fix: null, details: {} };
+}
