@@ -34,7 +34,7 @@ export function createHttpServer(handler: RequestHandler, options: HttpServerOpt
       headersTimeout: headMs,
       requestTimeout: headMs + BODY_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, headMs),
       maxHeaderSize: options.headBytes ?? DEFAULT_HEAD_BYTES,
       insecureHTTPParser: false,
       // The handlers decide: a neutral server answers the same with and without a Host header.
@@ -55,6 +55,8 @@ export function createHttpServer(handler: RequestHandler, options: HttpServerOpt
     if (page === null || !socket.writable) socket.destroy();
     else endWith(socket, page);
   });
+  // Node starts to check the time-outs when a server listens, which this one never does.
+  server.emit('listening');
   return server;
 }
 
