@@ -30,11 +30,15 @@ async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-// A reader such as `head` may stop reading; that is no failure of ours.
+const argv = process.argv.slice(2);
+
+// A reader such as `head` may stop reading: a command then has nothing left to do, but a relay goes on.
 for (const output of [process.stdout, process.stderr]) {
-  output.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  output.on('error', (error: NodeJS.ErrnoException) => {
+    if (argv[0] !== 'serve') process.exit(error.code === 'EPIPE' ? 0 : 1);
+  });
 }
 
-const exitCode = await run(process.argv.slice(2));
+const exitCode = await run(argv);
 // Both streams are asynchronous on some platforms: end when they have taken everything.
 process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));

@@ -5,6 +5,7 @@ import { VERSION } from '../version.ts';
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   serve: async () => (await import('./serve.ts')).registerServe,
   keygen: async () => (await import('./keygen.ts')).registerKeygen,
+  'derp-map': async () => (await import('./derp-map.ts')).registerDerpMap,
   config: async () => (await import('./config.ts')).registerConfig,
 };
 

@@ -27,7 +27,7 @@ export function readConfigFile(file: string): Layer {
 }
 
 /** Reads YAML or JSON text; `file` is only a name for messages. */
-export function parseConfigText(content: string, file: string): Layer {
+function parseConfigText(content: string, file: string): Layer {
   const lines = new LineCounter();
   const document = parseDocument(content, { lineCounter: lines, prettyErrors: false });
   if (document.errors.length > 0) {

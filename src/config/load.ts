@@ -20,13 +20,11 @@ export interface ConfigSources {
   readonly flags?: FlagValues;
 }
 
-/** Where each value comes from, by the path of its key. */
-export type Origins = ReadonlyMap<string, Origin>;
-
 /** A configuration that is fit for use. */
 export interface LoadedConfig {
   readonly config: Config;
-  readonly origins: Origins;
+  /** Where each value comes from, by the path of its key. */
+  readonly origins: ReadonlyMap<string, Origin>;
   /** The file that was read, if there was one. */
   readonly file: string | undefined;
 }
@@ -104,9 +102,10 @@ function toProblem(issue: z.core.$ZodIssue, settings: ReadonlyMap<string, Settin
     return { origin: setting?.origin, path, text: issue.message };
   const origin = setting?.origin;
   const line = index === undefined ? undefined : setting?.entryLines?.[index];
+  const entry = line === undefined ? '' : `[${index ?? 0}]`;
   return {
     origin: origin?.kind === 'file' && line !== undefined ? { ...origin, line } : origin,
-    path: index === undefined ? path : `${path}[${index}]`,
+    path: `${path}${entry}`,
     text: `found ${key.secret ? 'a value that does not fit' : describeFound(params?.['found'] ?? setting?.value)}; allowed: ${key.allowed}`,
   };
 }

@@ -39,10 +39,14 @@ function originText(key: ConfigKey, loaded: LoadedConfig): string {
   return origin === undefined ? 'default' : formatOrigin(origin);
 }
 
-/** The value as one would write it, masked when it is a secret; undefined when there is none. */
 function shownValue(key: ConfigKey, { config }: LoadedConfig): unknown {
   let value: unknown = config;
   for (const name of key.path.split('.')) value = (value as Record<string, unknown>)[name];
+  return showValue(key, value);
+}
+
+/** A value as one would write it, masked when it is a secret; undefined when there is none. */
+export function showValue(key: ConfigKey, value: unknown): unknown {
   if (value === undefined) return undefined;
   if (key.secret) return MASK;
   if (value === null || (isEmptyList(value) && key.allowed.endsWith('or off'))) return 'off';

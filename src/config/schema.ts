@@ -23,18 +23,7 @@ import {
 } from './schema/values.ts';
 import { formatHostPort } from '../wire/ip-address.ts';
 
-export type {
-  BootstrapDnsConfig,
-  CertificateConfig,
-  DrainConfig,
-  FairnessConfig,
-  HomeConfig,
-  LimitsConfig,
-  ListenAddress,
-  LogConfig,
-  RegionConfig,
-  StunConfig,
-};
+export type { DrainConfig, ListenAddress };
 
 /** The whole configuration, with every default filled in. */
 export interface Config {

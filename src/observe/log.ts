@@ -12,7 +12,7 @@ const STANDARD_ERROR = 2;
 const SECRETS = ['privateKey', 'meshKey', 'PrivateKey', 'authKey', 'keyPem'].flatMap((name) => [name, `*.${name}`]);
 
 /** Where log lines go. */
-export interface LogStream {
+interface LogStream {
   /** Takes whole lines. */
   write(lines: string): unknown;
   readonly isTTY?: boolean;
@@ -33,7 +33,7 @@ export interface LogOptions {
 export interface Log {
   readonly log: Logger;
   /** Resolves when every line so far has reached the file or pipe, or cannot any more. */
-  flush(): Promise<void>;
+  readonly flush: () => Promise<void>;
 }
 
 /** Makes the log of the process. It never fails for want of a reader: lines are then lost. */

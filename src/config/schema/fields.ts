@@ -81,7 +81,7 @@ function enter<S extends z.ZodType>(
 type Shape = Readonly<Record<string, z.ZodType>>;
 type ShapeOutput<S extends Shape> = { readonly [K in keyof S]: z.output<S[K]> };
 /** Refuses a combination of values: the key to blame and what is wrong, in one sentence. */
-export type Refuse<K> = (key: K, message: string) => void;
+type Refuse<K> = (key: K, message: string) => void;
 
 interface SectionOptions<S extends Shape, O> {
   /** Refuses impossible combinations; runs when every key by itself is right. */

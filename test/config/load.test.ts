@@ -1,0 +1,291 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { loadConfig } from '../../src/config/load.ts';
+import { TowpathError } from '../../src/errors.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'towpath-config-'));
+after(() => rmSync(directory, { recursive: true }));
+
+function write(content: string, name = 'towpath.yaml'): string {
+  const file = join(directory, name);
+  writeFileSync(file, content);
+  return file;
+}
+
+/** The lines of the message that a file is refused with, without the directory. */
+function refusal(content: string, more: { env?: Record<string, string>; flags?: Record<string, string> } = {}): string {
+  try {
+    loadConfig({ file: write(content), ...more });
+  } catch (error) {
+    assert.ok(error instanceof TowpathError);
+    assert.equal(error.code, 'TOWPATH_CONFIG_INVALID');
+    return error.message.replaceAll(`${directory}/`, '');
+  }
+  assert.fail('the configuration was accepted');
+}
+
+describe('defaults', () => {
+  it('are a complete relay', () => {
+    const { config, origins, file } = loadConfig({});
+    assert.deepEqual(config.listen, [{ ip: '::', port: 443 }]);
+    assert.deepEqual(config.http, [{ ip: '::', port: 80 }]);
+    assert.deepEqual(config.admin, { ip: '127.0.0.1', port: 9090 });
+    assert.deepEqual(config.stun.listen, [{ ip: '::', port: 3478 }]);
+    assert.equal(config.certificate.mode, 'self-signed');
+    assert.deepEqual(config.certificate.names, []);
+    assert.deepEqual(config.fairness.perClient, { bytesPerSecond: 0, burstBytes: 65_568 });
+    assert.equal(config.limits.writeDeadlineMs, 2000);
+    assert.equal(config.region.nodeName, '900a');
+    assert.equal(config.selfTest, true);
+    assert.equal(config.hostname, undefined);
+    assert.deepEqual(origins.get('listen'), { kind: 'default' });
+    assert.equal(file, undefined);
+  });
+
+  it('are also what an empty file gives, and one with empty sections', () => {
+    const { config } = loadConfig({});
+    assert.deepEqual(loadConfig({ file: write('') }).config, config);
+    assert.deepEqual(loadConfig({ file: write('limits:\nfairness:\n  perClient:\n') }).config, config);
+  });
+
+  it('that are computed follow from other keys', () => {
+    const { config, origins } = loadConfig({
+      flags: { hostname: 'derp.example.com', 'region.id': 901, 'certificate.file': '/c', 'certificate.keyFile': '/k' },
+    });
+    assert.deepEqual(config.certificate.names, ['derp.example.com']);
+    assert.equal(config.certificate.mode, 'file');
+    assert.equal(config.region.nodeName, '901a');
+    assert.equal(origins.get('region.nodeName')?.kind, 'computed');
+    assert.deepEqual(loadConfig({ flags: { publicIp: '203.0.113.7,2001:DB8::1' } }).config.certificate.names, [
+      '203.0.113.7',
+      '2001:db8::1',
+    ]);
+  });
+});
+
+describe('precedence', () => {
+  it('is flag over environment over file over default, and every value knows its origin', () => {
+    const file = write('log:\n  level: debug\n  format: json\nhostname: a.example\nregion: { id: 901 }\n');
+    const env = { TOWPATH_LOG_LEVEL: 'warn', TOWPATH_HOSTNAME: 'b.example' };
+    const { config, origins } = loadConfig({ file, env, flags: { 'log.level': 'error' } });
+    assert.deepEqual(config.log, { level: 'error', format: 'json' });
+    assert.equal(config.hostname, 'b.example');
+    assert.deepEqual(origins.get('log.level'), { kind: 'flag', name: 'log-level' });
+    assert.deepEqual(origins.get('hostname'), { kind: 'env', name: 'TOWPATH_HOSTNAME' });
+    assert.deepEqual(origins.get('log.format'), { kind: 'file', file, line: 3 });
+    assert.deepEqual(origins.get('region.id'), { kind: 'file', file, line: 5 });
+    assert.deepEqual(origins.get('duplicates'), { kind: 'default' });
+  });
+
+  it('takes the file from TOWPATH_CONFIG when no flag names one', () => {
+    const file = write('hostname: a.example\n');
+    assert.equal(loadConfig({ env: { TOWPATH_CONFIG: file } }).config.hostname, 'a.example');
+    assert.equal(
+      loadConfig({ file: write('', 'other.yaml'), env: { TOWPATH_CONFIG: file } }).config.hostname,
+      undefined,
+    );
+  });
+});
+
+describe('files', () => {
+  it('may be JSON indented with tabs', () => {
+    const file = write('{\n\t"listen": ["127.0.0.1:1", "[::1]:2"],\n\t"stun": "off"\n}\n', 'towpath.json');
+    const { config } = loadConfig({ file });
+    assert.deepEqual(config.listen, [
+      { ip: '127.0.0.1', port: 1 },
+      { ip: '::1', port: 2 },
+    ]);
+    assert.deepEqual(config.stun.listen, []);
+  });
+
+  it('write addresses as a list, as one text, or as a bare port', () => {
+    for (const content of ['http: [8080, "127.0.0.1:81"]', 'http: 8080, 127.0.0.1:81']) {
+      assert.deepEqual(loadConfig({ file: write(content) }).config.http, [
+        { ip: '::', port: 8080 },
+        { ip: '127.0.0.1', port: 81 },
+      ]);
+    }
+    assert.deepEqual(loadConfig({ file: write('admin: 9191') }).config.admin, { ip: '::', port: 9191 });
+  });
+
+  it('turn listeners off with the word off', () => {
+    const { config } = loadConfig({ file: write('http: off\nadmin: off\nstun: off\n') });
+    assert.deepEqual([config.http, config.admin, config.stun.listen], [[], null, []]);
+  });
+
+  it('resolve relative paths from their own directory; flags from the current one', () => {
+    const file = write('keyFile: ../keys/derper.key\ncertificate:\n  directory: certs\n');
+    const { config } = loadConfig({ file, flags: { 'certificate.directory': 'certs' } });
+    assert.equal(config.keyFile, resolve(directory, '../keys/derper.key'));
+    assert.equal(config.certificate.directory, resolve('certs'));
+  });
+
+  it('raise a burst that is too small to 65568', () => {
+    const { config } = loadConfig({
+      file: write('fairness:\n  perClient:\n    bytesPerSecond: 1\n    burstBytes: 1\n'),
+    });
+    assert.deepEqual(config.fairness.perClient, { bytesPerSecond: 1, burstBytes: 65_568 });
+  });
+
+  it('that cannot be read are an error of their own', () => {
+    assert.throws(() => loadConfig({ file: join(directory, 'missing.yaml') }), { code: 'TOWPATH_CONFIG_FILE' });
+  });
+});
+
+describe('refusals', () => {
+  const cases: readonly (readonly [string, string, string])[] = [
+    ['an unknown key', 'listn: 1', 'towpath.yaml:1: listn: unknown key; did you mean listen?'],
+    ['another spelling', 'key-file: x', 'towpath.yaml:1: key-file: unknown key; did you mean keyFile?'],
+    [
+      'a key of another section',
+      '\nqueueBytes: 1',
+      'towpath.yaml:2: queueBytes: unknown key; did you mean limits.queueBytes?',
+    ],
+    [
+      'a name like nothing',
+      'drain: { colour: 1 }',
+      'towpath.yaml:1: drain.colour: unknown key; allowed: seconds, reconnectMinMs, reconnectMaxMs',
+    ],
+    [
+      'a wrong type',
+      'limits:\n  queueBytes: many',
+      'towpath.yaml:2: limits.queueBytes: found "many"; allowed: a whole number of bytes from 65573 to 1073741824',
+    ],
+    [
+      'a number out of bounds',
+      'region: { id: 70000 }',
+      'towpath.yaml:1: region.id: found 70000; allowed: a whole number from 1 to 65535',
+    ],
+    [
+      'a fraction',
+      'drain: { seconds: 1.5 }',
+      'towpath.yaml:1: drain.seconds: found 1.5; allowed: a whole number of seconds from 0 to 3600',
+    ],
+    [
+      'a wrong word',
+      'log:\n  level: loud',
+      'towpath.yaml:2: log.level: found "loud"; allowed: one of trace, debug, info, warn, error, fatal, silent',
+    ],
+    ['yes for true', 'selfTest: yes', 'towpath.yaml:1: selfTest: found "yes"; allowed: true or false'],
+    [
+      'a wrong entry of a list, with its line',
+      'http:\n  - 80\n  - example.com:1',
+      'towpath.yaml:3: http[1]: found "example.com:1"; allowed: an address such as 127.0.0.1:443, [::]:443 or 443, a list of them, or off',
+    ],
+    [
+      'off where there must be an address',
+      'listen: off',
+      'towpath.yaml:1: listen: found "off"; allowed: an address such as 127.0.0.1:443, [::]:443 or 443, or a list of them',
+    ],
+    [
+      'no address at all',
+      'listen: []',
+      'towpath.yaml:1: listen: found []; allowed: an address such as 127.0.0.1:443, [::]:443 or 443, or a list of them',
+    ],
+    ['a key without a value', 'hostname:', 'towpath.yaml:1: hostname: found nothing; allowed: a DNS name or an IP'],
+    ['no IP', 'publicIp: 1.2.3.256', 'towpath.yaml:1: publicIp: found "1.2.3.256"; allowed: a list of IPs'],
+    [
+      'a value for a section',
+      'drain: 3',
+      'towpath.yaml:1: drain: found 3; allowed: a mapping with the keys seconds, reconnectMinMs, reconnectMaxMs',
+    ],
+    ['redirect without url', 'home:\n  mode: redirect', 'towpath.yaml:2: home.url: is missing: mode redirect needs it'],
+    [
+      'url without redirect',
+      'home:\n  url: https://a.example',
+      'towpath.yaml:2: home.url: is of no use with mode neutral; allowed: mode redirect',
+    ],
+    [
+      'a url of another scheme',
+      'home: { mode: redirect, url: "ftp://a" }',
+      'towpath.yaml:1: home.url: found "ftp://a"; allowed: a URL that starts with https:// or http://',
+    ],
+    ['mode file without a file', 'home:\n  mode: file', 'towpath.yaml:2: home.file: is missing: mode file needs it'],
+    [
+      'a certificate without its key',
+      'certificate:\n  file: a.pem',
+      'towpath.yaml:2: certificate.keyFile: is missing: it is needed when the other of file and keyFile is given',
+    ],
+    [
+      'files with self-signed',
+      'certificate: { mode: self-signed, keyFile: a.pem }',
+      'towpath.yaml:1: certificate.keyFile: is of no use with mode self-signed',
+    ],
+    [
+      'a renewal before the beginning',
+      'certificate:\n  validityDays: 10',
+      'towpath.yaml:2: certificate.renewBeforeDays: found 30; allowed: less than validityDays, which is 10',
+    ],
+    [
+      'a shortest time over the longest',
+      'drain:\n  reconnectMinMs: 6000',
+      'towpath.yaml:2: drain.reconnectMinMs: found 6000; allowed: at most reconnectMaxMs, which is 5000',
+    ],
+    [
+      'an address used twice',
+      'listen: 8443\nadmin: "[::]:8443"',
+      'towpath.yaml:2: admin: found [::]:8443; allowed: an address that listen does not use',
+    ],
+    ['a key given twice', 'listen: 1\nlisten: 2', 'towpath.yaml:2: Map keys must be unique'],
+  ];
+  for (const [name, content, message] of cases) {
+    it(name, () => assert.equal(refusal(content), message));
+  }
+
+  it('of a broken file name the line', () => assert.match(refusal('log:\n  level: [\n'), /^towpath\.yaml:[23]: /));
+
+  it('list all problems, those of the file first and in its order', () => {
+    const message = refusal('log: { level: x }\nfoo: 1\n', { env: { TOWPATH_HTTP: 'y' }, flags: { hostname: 'a b' } });
+    const places = message.split('\n').map((line) => line.trim().split(' found')[0]);
+    assert.deepEqual(places, [
+      '4 problems in the configuration:',
+      'towpath.yaml:1: log.level:',
+      places[2],
+      'env TOWPATH_HTTP: http:',
+      'flag --hostname: hostname:',
+    ]);
+    assert.match(places[2]!, /^towpath\.yaml:2: foo: unknown key/);
+  });
+
+  it('shorten long values', () => assert.ok(refusal(`hostname: "${'x '.repeat(5000)}"`).length < 200));
+});
+
+describe('environment', () => {
+  it('reads numbers, switches and lists', () => {
+    const { config } = loadConfig({
+      env: {
+        TOWPATH_FAIRNESS_PER_CLIENT_BYTES_PER_SECOND: '250000',
+        TOWPATH_SELF_TEST: 'false',
+        TOWPATH_LISTEN: '127.0.0.1:1, [::1]:2',
+        TOWPATH_STUN: 'off',
+        TOWPATH_LIMITS_QUEUE_BYTES: '100000',
+      },
+    });
+    assert.equal(config.fairness.perClient.bytesPerSecond, 250_000);
+    assert.equal(config.selfTest, false);
+    assert.equal(config.listen.length, 2);
+    assert.deepEqual(config.stun.listen, []);
+    assert.equal(config.limits.queueBytes, 100_000);
+  });
+
+  it('ignores what is set to nothing, what is not ours, and what Kubernetes sets', () => {
+    const env = {
+      TOWPATH_HOSTNAME: '',
+      PATH: '/bin',
+      TOWPATH_NODE: '/usr/bin/node',
+      TOWPATH_SERVICE_HOST: '10.0.0.1',
+      TOWPATH_SERVICE_PORT: '443',
+      TOWPATH_PORT: 'tcp://10.0.0.1:443',
+      TOWPATH_PORT_443_TCP_ADDR: '10.0.0.1',
+    };
+    assert.equal(loadConfig({ env }).config.hostname, undefined);
+  });
+
+  it('refuses a name that is no key', () => {
+    const expected = { message: 'env TOWPATH_DREP_PORT: no key has this name; did you mean TOWPATH_DERP_PORT?' };
+    assert.throws(() => loadConfig({ env: { TOWPATH_DREP_PORT: '1' } }), expected);
+  });
+});
