@@ -9,7 +9,7 @@ export interface DerpMap {
 }
 
 /** Relays that know of each other's clients. */
-interface DerpRegion {
+export interface DerpRegion {
   readonly RegionID: number;
   readonly RegionCode: string;
   readonly RegionName: string;
