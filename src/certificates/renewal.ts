@@ -60,7 +60,15 @@ export function loadOrCreate(store: CertificateStore, policy: RenewalPolicy, now
   if (found !== null) return { current: found, next: store.loadNext() };
   const current = store.create({ names: policy.names, ...validity(policy, now, now) }, false);
   const { names, notAfter, pinSha256 } = current.info;
-  log.info({ certPath: store.certPath, names, notAfter, pinSha256 }, 'self-signed certificate made');
+  const others = store.otherCertificates();
+  const facts = { certPath: store.certPath, names, notAfter, pinSha256 };
+  if (others.length === 0) log.info(facts, 'self-signed certificate made');
+  else {
+    log.warn(
+      { ...facts, others },
+      'self-signed certificate made; the directory has one of another name, and clients that pin that one cannot connect until the DERP map has the new pin',
+    );
+  }
   return { current, next: null };
 }
 

@@ -1,4 +1,5 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { KeyObject } from 'node:crypto';
 import { isOpenToOthers, replaceFile, writePrivateFile } from '../config/private-file.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
@@ -95,6 +96,15 @@ export class CertificateStore {
   /** Forgets a next certificate that does not fit any more. */
   dropNext(): void {
     rmSync(this.#paths.nextPath, { force: true });
+  }
+
+  /** Certificates of other names in the same directory: what this relay may have served before it was renamed. */
+  otherCertificates(): string[] {
+    const { certPath } = this.#paths;
+    const directory = dirname(certPath);
+    if (!existsSync(directory)) return [];
+    const names = readdirSync(directory).filter((name) => name.endsWith('.crt') && !name.endsWith('.next.crt'));
+    return names.map((name) => join(directory, name)).filter((path) => path !== certPath);
   }
 
   /** True when others than the owner may read the key. */

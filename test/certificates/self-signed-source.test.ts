@@ -170,6 +170,14 @@ describe('self-signed certificate', () => {
     assert.ok('oldPinSha256' in fields && fields.oldPinSha256 === old.info().pinSha256);
   });
 
+  it('is made loudly when the relay seems to have had another name before', () => {
+    const path = fresh();
+    open(new World(), path);
+    const world = new World();
+    open(world, path, { names: ['other.example.com'] });
+    assert.match(world.said()[0]!, /^warn: self-signed certificate made; .*another name/);
+  });
+
   it('goes on with the old one when the renewal cannot be written, and says so', () => {
     const path = fresh();
     const world = new World();
