@@ -7,6 +7,7 @@ import { Counters } from '../src/observe/counters.ts';
 import { Health } from '../src/observe/health.ts';
 import { createMetrics } from '../src/observe/metrics.ts';
 
+const PROMTOOL = 'promtool';
 const registry = createMetrics({
   counters: new Counters(),
   version: '0.0.0',
@@ -15,7 +16,7 @@ const registry = createMetrics({
   certificateExpiry: () => Date.now(),
   bootstrapDnsQueriedNames: () => 0,
 });
-const result = spawnSync('promtool', ['check', 'metrics'], { input: await registry.metrics(), encoding: 'utf8' });
+const result = spawnSync(PROMTOOL, ['check', 'metrics'], { input: await registry.metrics(), encoding: 'utf8' });
 if (result.error !== undefined) {
   console.error(`promtool cannot be run: ${result.error.message}. Install the package prometheus.`);
   process.exitCode = 2;

@@ -51,7 +51,7 @@ const USE_HTTPS = errorPage(400, 'Use HTTPS');
 const NOT_FOUND = neutralPage(404, 'Not Found');
 const BAD_REQUEST = neutralPage(400, 'Bad Request');
 
-/** Makes the request handlers of a relay. `/derp` upgrades are not theirs: see `isDerpUpgrade` in `server.ts`. */
+/** Makes the request handlers of a relay. Upgrades of `/derp` are not theirs. */
 export function createRelayHttpHandler(options: RelayHttpOptions): RelayHttp {
   const routes = new RelayRoutes(options);
   return {

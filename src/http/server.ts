@@ -24,8 +24,8 @@ const CHECK_INTERVAL_MS = 2000;
 
 /**
  * An HTTP/1 server with tight limits. It never listens: `server.emit('connection', duplex)` gives it a connection.
- * Who handles DERP listens to its `upgrade` event, which comes for {@link isDerpUpgrade} requests only; all other
- * upgrades are ordinary requests for `handler`.
+ * Who handles DERP listens to its `upgrade` event, which comes for upgrades of `/derp` to `derp` or `websocket`
+ * only; all others are ordinary requests for `handler`.
  */
 export function createHttpServer(handler: RequestHandler, options: HttpServerOptions = {}): Server {
   const headMs = options.headMs ?? DEFAULT_HEAD_MS;
@@ -61,7 +61,7 @@ export function createHttpServer(handler: RequestHandler, options: HttpServerOpt
 }
 
 /** True for the requests that become a DERP connection: an upgrade of `/derp` to `derp` or `websocket` (§1.1). */
-export function isDerpUpgrade(request: IncomingMessage): boolean {
+function isDerpUpgrade(request: IncomingMessage): boolean {
   const wanted = request.headers.upgrade?.toLowerCase();
   const target = request.url ?? '';
   return (wanted === 'derp' || wanted === 'websocket') && (target === '/derp' || target.startsWith('/derp?'));
