@@ -16,7 +16,7 @@ export interface BadHead {
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\S+) HTTP\/(\d)\.(\d)$/;
 const HEADER_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*$/;
 /** Control characters other than tab have no place in a head. */
-// eslint-disable-next-line no-control-regex -- finding control characters is the purpose
+ 
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 
 /** Parses the text of a head without the blank line. */

@@ -1,7 +1,8 @@
 import { FRAME_HEADER_BYTES, FrameType, KEY_BYTES, looksLikeDisco } from '../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../observe/counters.ts';
 import { Contacts } from './contacts.ts';
-import { DuplicatePolicy, Peer } from './peer.ts';
+import type { DuplicatePolicy} from './peer.ts';
+import { Peer } from './peer.ts';
 import { PeerTable } from './peer-table.ts';
 import type { Recipient } from './recipient.ts';
 

@@ -140,7 +140,7 @@ export class Relay {
       for (const address of config.http) this.#httpListeners.push(await this.#listen(address, null, this.#plainDoor));
       for (const { ip, port } of config.stun.listen) await this.#stun.bind(this.#transport, ip, port);
       if (config.admin !== null) this.#adminListener = await this.#listen(config.admin, null, this.#adminDoor());
-      this.#bootstrapDns.start();
+      void this.#bootstrapDns.start();
     } catch (error) {
       await this.close();
       throw error;

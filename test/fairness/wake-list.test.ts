@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { WakeList } from '../../src/fairness/wake-list.ts';
+
+test('sleepers wake in the order of their times, and a removed one sleeps on', async () => {
+  const list = new WakeList();
+  const woken: string[] = [];
+  await new Promise<void>((resolve) => {
+    const sleeper = (name: string): { wake: () => void } => ({
+      wake: () => {
+        woken.push(name);
+        if (name === 'last') resolve();
+      },
+    });
+    const removed = sleeper('removed');
+    list.add(sleeper('last'), 30);
+    list.add(removed, 5);
+    list.add(sleeper('first'), 1);
+    list.remove(removed);
+    // The timer alone keeps no process alive, so the test does.
+    const hold = setTimeout(() => undefined, 5000);
+    void Promise.resolve().then(() => hold.unref());
+    const poll = setInterval(() => woken.includes('last') && clearInterval(poll), 5);
+  });
+  assert.deepEqual(woken, ['first', 'last']);
+});
+
+test('a sleeper that is added again is woken once, at the later time', async () => {
+  const list = new WakeList();
+  let count = 0;
+  const startedAt = performance.now();
+  const hold = setInterval(() => undefined, 1000);
+  const wokenAt = await new Promise<number>((resolve) => {
+    const sleeper = {
+      wake: (now: number): void => {
+        count++;
+        resolve(now);
+      },
+    };
+    list.add(sleeper, 1);
+    list.add(sleeper, 20);
+  });
+  clearInterval(hold);
+  assert.equal(count, 1);
+  assert.ok(wokenAt - startedAt >= 19);
+});

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync, copyFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+
+const ROOT = path.resolve(import.meta.dirname, '..');
+
+/** Runs the layer rules over a tree of `files` in place of `src/`; returns what dependency-cruiser said. */
+function cruise(files: Record<string, string>): { status: number | null; output: string } {
+  const folder = mkdtempSync(path.join(tmpdir(), 'towpath-layers-'));
+  try {
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+      writeFileSync(path.join(folder, name), text);
+    }
+    for (const name of ['package.json', 'tsconfig.json', '.dependency-cruiser.cjs'])
+      copyFileSync(path.join(ROOT, name), path.join(folder, name));
+    symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+    const command = path.join(ROOT, 'node_modules/.bin/depcruise');
+    const run = spawnSync(process.execPath, [command, 'src', '--config', '.dependency-cruiser.cjs'], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    return { status: run.status, output: run.stdout + run.stderr };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const LEAF = { 'src/wire/leaf.ts': 'export const leaf = 1;\n' };
+
+test('the layer rules accept an import that the rooms allow', () => {
+  const { status, output } = cruise({ ...LEAF, 'src/relay/user.ts': "import '../wire/leaf.ts';\n" });
+  assert.equal(status, 0, output);
+});
+
+test('a forbidden import fails the layer rules', () => {
+  const { status, output } = cruise({
+    ...LEAF,
+    'src/wire/bad.ts': "import '../relay/table.ts';\n",
+    'src/relay/table.ts': "import '../wire/leaf.ts';\n",
+  });
+  assert.notEqual(status, 0);
+  assert.match(output, /room-wire/);
+});
+
+test('a socket API outside the Node adapter fails the layer rules', () => {
+  const { status, output } = cruise({
+    ...LEAF,
+    'src/session/bad.ts': "import 'node:net';\nimport '../wire/leaf.ts';\n",
+  });
+  assert.notEqual(status, 0);
+  assert.match(output, /sockets-only-in-transport/);
+});
+
+test('a circle of imports fails the layer rules', () => {
+  const { status, output } = cruise({ 'src/wire/a.ts': "import './b.ts';\n", 'src/wire/b.ts': "import './a.ts';\n" });
+  assert.notEqual(status, 0);
+  assert.match(output, /no-circular/);
+});

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { encodeFrame, FrameType, PeerGoneReason } from '../../src/wire/frames.ts';
+import { Counters, DropReason, PacketKind } from '../../src/observe/counters.ts';
+import { DuplicatePolicy } from '../../src/relay/peer.ts';
+import { Router, RouteResult } from '../../src/relay/router.ts';
+import { RecordingRecipient } from './support.ts';
+
+const A = Buffer.alloc(32, 0xaa);
+const B = Buffer.alloc(32, 0xbb);
+const DISCO = Buffer.concat([Buffer.from('5453f09f92ac', 'hex'), Buffer.alloc(56)]);
+
+function router(contacts = 16): { router: Router; counters: Counters } {
+  const counters = new Counters();
+  return { router: new Router(counters, DuplicatePolicy.LastWriter, contacts), counters };
+}
+
+function sendPacket(destination: Buffer, packet: Buffer): Buffer {
+  return encodeFrame(FrameType.SendPacket, destination, packet);
+}
+
+suite('router', () => {
+  test('§9.17 a packet arrives with its source key and unchanged bytes (vector §10.3)', () => {
+    const { router: r, counters } = router();
+    const [a, b] = [new RecordingRecipient(), new RecordingRecipient()];
+    const source = r.register(A, a);
+    r.register(B, b);
+    const frame = sendPacket(B, Buffer.from('hello'));
+    assert.equal(r.route(source, frame, 0, frame.length), RouteResult.Routed);
+    assert.deepEqual(b.delivered, [`0500000025${'aa'.repeat(32)}68656c6c6f`]);
+    assert.deepEqual(a.delivered, []);
+    assert.equal(counters.packetsReceived, 1);
+    assert.equal(counters.bytesReceived, 5);
+  });
+
+  test('§9.18 a packet to the own key comes back', () => {
+    const { router: r } = router();
+    const a = new RecordingRecipient();
+    const frame = sendPacket(A, Buffer.from('me'));
+    r.route(r.register(A, a), frame, 0, frame.length);
+    assert.equal(a.delivered.length, 1);
+  });
+
+  test('§9.26 §9.27 an unknown destination is hinted at for disco packets only, and counted by kind', () => {
+    const { router: r, counters } = router();
+    const source = r.register(A, new RecordingRecipient());
+    const plain = sendPacket(B, Buffer.alloc(61, 1));
+    const disco = sendPacket(B, DISCO);
+    assert.equal(r.route(source, plain, 0, plain.length), RouteResult.Dropped);
+    assert.equal(r.route(source, disco, 0, disco.length), RouteResult.NotHere);
+    assert.deepEqual(counters.dropPackets[DropReason.UnknownDestination], [1, 1]);
+    assert.equal(counters.dropBytes[DropReason.UnknownDestination]![PacketKind.Disco], 62);
+  });
+
+  test('§9.29 only those whom a source reached hear that it left, once, and again after it came back and sent again', () => {
+    const { router: r } = router();
+    const [b, c] = [new RecordingRecipient(), new RecordingRecipient()];
+    r.register(B, b);
+    r.register(Buffer.alloc(32, 0xcc), c);
+    for (let round = 1; round <= 2; round++) {
+      const a = new RecordingRecipient();
+      const source = r.register(A, a);
+      for (let i = 0; i < 3; i++) {
+        const frame = sendPacket(B, Buffer.from('x'));
+        r.route(source, frame, 0, frame.length);
+      }
+      r.unregister(source, a);
+      assert.equal(b.gone.length, round);
+    }
+    assert.deepEqual(b.gone[0], { key: 'aa'.repeat(32), reason: PeerGoneReason.Disconnected });
+    assert.deepEqual(c.gone, []);
+    assert.equal(b.heardFrom.size, 0);
+  });
+
+  test('a recipient that left is forgotten by those who reached it', () => {
+    const { router: r } = router();
+    const b = new RecordingRecipient();
+    const source = r.register(A, new RecordingRecipient());
+    const destination = r.register(B, b);
+    const frame = sendPacket(B, Buffer.from('x'));
+    r.route(source, frame, 0, frame.length);
+    assert.equal(source.reached.size, 1);
+    r.unregister(destination, b);
+    assert.equal(source.reached.size, 0);
+  });
+
+  test('contacts are bounded for each recipient', () => {
+    const { router: r } = router(2);
+    const b = new RecordingRecipient();
+    r.register(B, b);
+    for (let i = 0; i < 5; i++) {
+      const frame = sendPacket(B, Buffer.from('x'));
+      r.route(r.register(Buffer.alloc(32, i + 1), new RecordingRecipient()), frame, 0, frame.length);
+    }
+    assert.equal(b.heardFrom.size, 2);
+    assert.equal(b.delivered.length, 5);
+  });
+
+  test('§4.4 duplicates: gauges, health texts for both, and their clearing', () => {
+    const { router: r, counters } = router();
+    const [one, two, three] = [new RecordingRecipient(), new RecordingRecipient(), new RecordingRecipient()];
+    const peer = r.register(A, one);
+    r.announceDuplicates(peer);
+    assert.deepEqual(one.healthTexts, []);
+    r.announceDuplicates(r.register(A, two));
+    r.announceDuplicates(r.register(A, three));
+    assert.deepEqual(
+      [counters.duplicateKeys, counters.duplicateConnections, counters.totalDuplicateConnections],
+      [1, 3, 2],
+    );
+    assert.match(one.healthTexts[0]!, /same node key/);
+    r.unregister(peer, three);
+    assert.deepEqual([counters.duplicateKeys, counters.duplicateConnections], [1, 2]);
+    r.unregister(peer, one);
+    assert.deepEqual([counters.duplicateKeys, counters.duplicateConnections, counters.localKeys], [0, 0, 1]);
+    assert.equal(two.healthTexts.at(-1), '');
+    r.unregister(peer, two);
+    assert.deepEqual([counters.connections, counters.localKeys, r.table.size], [0, 0, 0]);
+  });
+
+  test('with all duplicates disabled a packet is dropped as dup_client and nobody is told', () => {
+    const counters = new Counters();
+    const r = new Router(counters, DuplicatePolicy.DisableFighters, 16);
+    const [one, two] = [new RecordingRecipient(), new RecordingRecipient()];
+    const peer = r.register(A, one);
+    r.register(A, two);
+    for (const speaker of [two, one, two]) peer.spoke(speaker, r.duplicatePolicy);
+    const frame = sendPacket(A, DISCO);
+    assert.equal(r.route(r.register(B, new RecordingRecipient()), frame, 0, frame.length), RouteResult.Dropped);
+    assert.equal(counters.dropPackets[DropReason.DuplicateClient]![PacketKind.Disco], 1);
+  });
+});

@@ -1,0 +1,27 @@
+import type { PeerGoneReason } from '../../src/wire/frames.ts';
+import type { Contactable, Recipient } from '../../src/relay/recipient.ts';
+
+/** Writes down what it is told. */
+export class RecordingRecipient implements Recipient {
+  readonly heardFrom: Set<Contactable> = new Set();
+  readonly delivered: string[] = [];
+  readonly gone: { key: string; reason: PeerGoneReason }[] = [];
+  readonly healthTexts: string[] = [];
+  readonly name: string;
+
+  constructor(name = '') {
+    this.name = name;
+  }
+
+  deliver(buffer: Buffer, from: number, to: number): void {
+    this.delivered.push(buffer.toString('hex', from, to));
+  }
+
+  peerGone(key: Buffer, reason: PeerGoneReason): void {
+    this.gone.push({ key: key.toString('hex'), reason });
+  }
+
+  health(problem: string): void {
+    this.healthTexts.push(problem);
+  }
+}
