@@ -70,6 +70,12 @@ describe('handshake vectors (§10.2, §10.5)', () => {
     );
   });
 
+  it('ClientInfo leaves out what is zero, false or empty, except CanAckPings', () => {
+    const info = { version: 0, isProber: false, appName: '' };
+    const frame = encodeClientInfo({ publicKey: client.publicKey, sharedKey, info });
+    assert.equal(openBox(sharedKey, frame.subarray(37)).toString(), '{"CanAckPings":false}');
+  });
+
   it('response head', () => {
     assert.equal(
       upgradeResponseHead(server.publicKey),

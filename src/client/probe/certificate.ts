@@ -32,25 +32,20 @@ export async function tlsStep(
     stream.abort();
     return { tls: stream.tls!, ms: times.tlsMs - times.tcpMs };
   };
-  let fix: string | null = null;
-  return runStep(
-    'tls',
-    async () => {
-      try {
-        const { tls, ms } = await connect(verify);
-        return { ...judge(tls, verify.kind), ms };
-      } catch (error) {
-        if (!isCertificateError(error) || verify.kind === 'none') throw error;
-        // Look again without judging, to be able to say what is wrong with it.
-        const seen = await connect({ kind: 'none' }).catch(() => null);
-        const leaf = seen === null ? undefined : ownCertificates(seen.tls)[0];
-        if (leaf !== undefined) fix = certificateFix(error, leaf, target);
-        throw new TowpathError(error.code, error.message.replace(NODE_ADVICE, ''), { cause: error });
-      }
-    },
-    (error) =>
-      fix ?? (error instanceof TowpathError && error.cause instanceof TowpathError ? (error.cause.hint ?? null) : null),
-  );
+  return runStep('tls', async () => {
+    try {
+      const { tls, ms } = await connect(verify);
+      return { ...judge(tls, verify.kind), ms };
+    } catch (error) {
+      if (!isCertificateError(error) || verify.kind === 'none') throw error;
+      // Look again without judging, to be able to say what is wrong with it.
+      const seen = await connect({ kind: 'none' }).catch(() => null);
+      const leaf = seen === null ? undefined : ownCertificates(seen.tls)[0];
+      const hint = leaf === undefined ? error.hint : certificateFix(error, leaf, target);
+      const message = error.message.replace(NODE_ADVICE, '');
+      throw new TowpathError(error.code, message, { cause: error, ...(hint === undefined ? {} : { hint }) });
+    }
+  });
 }
 
 function isCertificateError(error: unknown): error is TowpathError {
