@@ -6,6 +6,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   serve: async () => (await import('./serve.ts')).registerServe,
   keygen: async () => (await import('./keygen.ts')).registerKeygen,
   'derp-map': async () => (await import('./derp-map.ts')).registerDerpMap,
+  probe: async () => (await import('./probe.ts')).registerProbe,
   config: async () => (await import('./config.ts')).registerConfig,
 };
 
