@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { systemErrorCode } from '../errors.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
 import { errorPage, neutralPage, type Page, type RequestHandler } from './answers.ts';
+import { HeadDeadline } from './head-deadline.ts';
 
 export interface HttpServerOptions {
   /** Time for a whole request head. */
@@ -21,6 +22,7 @@ const DEFAULT_HEAD_BYTES = 8192;
 const BODY_MS = 5000;
 const KEEP_ALIVE_MS = 5000;
 const CHECK_INTERVAL_MS = 2000;
+const LATE_MS: number = CHECK_INTERVAL_MS + 1000;
 
 /**
  * An HTTP/1 server with tight limits. It never listens: `server.emit('connection', duplex)` gives it a connection.
@@ -29,6 +31,11 @@ const CHECK_INTERVAL_MS = 2000;
  */
 export function createHttpServer(handler: RequestHandler, options: HttpServerOptions = {}): Server {
   const headMs = options.headMs ?? DEFAULT_HEAD_MS;
+  const count = (reason: RefusalReason): void => {
+    if (options.counters !== undefined) options.counters.refusals[reason] += 1;
+  };
+  // Later than Node's own deadlines, which answer before they close.
+  const deadline = new HeadDeadline(headMs + LATE_MS, KEEP_ALIVE_MS + headMs + LATE_MS, () => count('head_timeout'));
   const server: Server = createServer(
     {
       headersTimeout: headMs,
@@ -39,7 +46,11 @@ export function createHttpServer(handler: RequestHandler, options: HttpServerOpt
       insecureHTTPParser: false,
       // The handlers decide: a neutral server answers the same with and without a Host header.
       requireHostHeader: false,
-      shouldUpgradeCallback: (request) => server.listenerCount('upgrade') > 0 && isDerpUpgrade(request),
+      shouldUpgradeCallback: (request) => {
+        const upgrade = server.listenerCount('upgrade') > 0 && isDerpUpgrade(request);
+        if (upgrade) deadline.release(request.socket);
+        return upgrade;
+      },
     },
     handler,
   );
@@ -51,10 +62,11 @@ export function createHttpServer(handler: RequestHandler, options: HttpServerOpt
   });
   server.on('clientError', (error: Error, socket: Duplex) => {
     const { reason, page } = headError(systemErrorCode(error));
-    if (options.counters !== undefined && reason !== null) options.counters.refusals[reason] += 1;
+    if (reason !== null) count(reason);
     if (page === null || !socket.writable) socket.destroy();
     else endWith(socket, page);
   });
+  deadline.watch(server);
   // Node starts to check the time-outs when a server listens, which this one never does.
   server.emit('listening');
   return server;

@@ -1,0 +1,55 @@
+import type { EventEmitter } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/**
+ * Ends connections on which no request head arrives in time. Node does this by itself, and answers 408; Bun does not
+ * for a server that is given its connections, so there this is all there is. A timer per connection is affordable,
+ * because ordinary HTTP connections are few (`limits.httpConnections`).
+ */
+export class HeadDeadline {
+  readonly #headMs: number;
+  readonly #keepAliveMs: number;
+  readonly #expired: () => void;
+  readonly #timers = new WeakMap<Duplex, NodeJS.Timeout>();
+
+  /** `headMs` is for the first head of a connection, `keepAliveMs` for each further one; `expired` counts the former. */
+  constructor(headMs: number, keepAliveMs: number, expired: () => void) {
+    this.#headMs = headMs;
+    this.#keepAliveMs = keepAliveMs;
+    this.#expired = expired;
+  }
+
+  /** Watches all connections of an HTTP server from now on. */
+  watch(server: EventEmitter): void {
+    server.on('connection', (socket: Duplex) => {
+      socket.once('close', () => this.release(socket));
+      this.#arm(socket, this.#headMs, this.#expired);
+    });
+    server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+      this.release(socket);
+      response.once('close', () => this.#arm(socket, this.#keepAliveMs, noCount));
+    });
+  }
+
+  /** Forgets `socket`: its head is there, or it is no longer an HTTP connection. */
+  release(socket: Duplex): void {
+    clearTimeout(this.#timers.get(socket));
+    this.#timers.delete(socket);
+  }
+
+  #arm(socket: Duplex, ms: number, expired: () => void): void {
+    if (socket.destroyed) return;
+    this.release(socket);
+    const timer = setTimeout(() => {
+      expired();
+      socket.destroy();
+    }, ms);
+    this.#timers.set(socket, timer.unref());
+  }
+}
+
+/** An idle connection that ends after its answer is nobody's fault. */
+function noCount(): void {
+  return undefined;
+}
