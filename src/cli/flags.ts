@@ -40,6 +40,7 @@ function flagOptions(key: ConfigKey): Option[] {
     case 'number':
       return [new Option(`--${name} <number>`, help)];
     case 'text':
+    case 'json':
       return [new Option(`--${name} <${key.isPath ? 'path' : 'value'}>`, help)];
   }
 }

@@ -55,7 +55,17 @@ export function valueFromText(key: ConfigKey, text: string): unknown {
       return trimmed === 'true' || trimmed === 'false' ? trimmed === 'true' : text;
     case 'list':
       return splitList(text);
+    case 'json':
+      return fromJson(text);
     case 'text':
       return text;
+  }
+}
+
+function fromJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
   }
 }

@@ -80,9 +80,20 @@ function toTree(settings: Iterable<Setting>): Record<string, unknown> {
     const last = names.pop()!;
     let place = tree;
     for (const name of names) place = (place[name] ??= {}) as Record<string, unknown>;
-    place[last] = key.isPath ? absolutePath(value, origin) : value;
+    place[last] = withAbsolutePaths(key, value, origin);
   }
   return tree;
+}
+
+function withAbsolutePaths(key: ConfigKey, value: unknown, origin: Origin): unknown {
+  if (key.isPath) return absolutePath(value, origin);
+  if (key.pathFields.length === 0 || !Array.isArray(value)) return value;
+  return value.map((entry: unknown) => {
+    if (typeof entry !== 'object' || entry === null) return entry;
+    const paths = key.pathFields.filter((field) => field in entry);
+    const absolute = paths.map((field) => [field, absolutePath((entry as Record<string, unknown>)[field], origin)]);
+    return { ...entry, ...(Object.fromEntries(absolute) as object) };
+  });
 }
 
 /** A path in a file counts from the directory of that file, any other from the current directory. */
@@ -98,13 +109,13 @@ function toProblem(issue: z.core.$ZodIssue, settings: ReadonlyMap<string, Settin
   const key = configKeys.get(path);
   const setting = settings.get(path) ?? sectionSetting(path, settings);
   const params = issue.code === 'custom' ? issue.params : undefined;
-  if (key === undefined || params?.['combination'] === true)
-    return { origin: setting?.origin, path, text: issue.message };
-  const origin = setting?.origin;
   const line = index === undefined ? undefined : setting?.entryLines?.[index];
+  const origin = setting?.origin.kind === 'file' && line !== undefined ? { ...setting.origin, line } : setting?.origin;
   const entry = line === undefined ? '' : `[${index ?? 0}]`;
+  if (key === undefined || params?.['combination'] === true)
+    return { origin, path: `${path}${entry}`, text: issue.message };
   return {
-    origin: origin?.kind === 'file' && line !== undefined ? { ...origin, line } : origin,
+    origin,
     path: `${path}${entry}`,
     text: `found ${key.secret ? 'a value that does not fit' : describeFound(params?.['found'] ?? setting?.value)}; allowed: ${key.allowed}`,
   };

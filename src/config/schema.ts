@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { admission, type AdmissionConfig } from './schema/admission.ts';
 import { bootstrapDns, type BootstrapDnsConfig } from './schema/bootstrap-dns.ts';
 import { certificate, type CertificateConfig } from './schema/certificate.ts';
 import { drain, type DrainConfig } from './schema/drain.ts';
@@ -48,6 +49,7 @@ export interface Config {
   readonly region: RegionConfig;
   readonly bootstrapDns: BootstrapDnsConfig;
   readonly selfTest: boolean;
+  readonly admission: AdmissionConfig;
 }
 
 /** The one source of the configuration: types, defaults, checks, words of help (issue 3 §2). */
@@ -83,6 +85,7 @@ export const configSchema: z.ZodType<Config> = section(
     ),
     selfTest: key(toggle(), true, 'Send a packet through the relay after the start and report whether it arrived.'),
     stun,
+    admission,
     certificate,
     home,
     log,

@@ -20,6 +20,8 @@ export interface KeyMeta {
   readonly flag: string | false | undefined;
   /** A file or directory: relative ones are resolved. */
   readonly isPath: boolean;
+  /** Of a list of objects: the fields of them that are paths. */
+  readonly pathFields: readonly string[];
   /** Never shown. */
   readonly secret: boolean;
 }
@@ -71,6 +73,7 @@ function enter<S extends z.ZodType>(
     allowed: value.allowed,
     kind: value.kind,
     isPath: value.isPath ?? false,
+    pathFields: value.pathFields ?? [],
     computed: options.computed,
     flag: options.flag,
     secret: options.secret ?? false,

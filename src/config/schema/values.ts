@@ -4,10 +4,12 @@ import { canonicalIp, ipFamily, parseListenAddress } from '../../wire/ip-address
 /** A kind of value: how it is checked, how text becomes it, and what is allowed in words. */
 export interface Value<T> {
   readonly schema: z.ZodType<T>;
-  readonly kind: 'text' | 'number' | 'boolean' | 'list';
+  readonly kind: 'text' | 'number' | 'boolean' | 'list' | 'json';
   /** Completes "allowed: …". */
   readonly allowed: string;
   readonly isPath?: boolean;
+  /** For a list of objects: the fields of them that are paths. */
+  readonly pathFields?: readonly string[];
 }
 
 /** Where to listen. `ip` is canonical text; `::` means every address of both families. */

@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import { nearest } from '../nearest.ts';
+import { describeFound } from '../problems.ts';
+import { admissionSourceKinds, type AdmissionSourceConfig } from './admission-sources.ts';
+import { key, keyMeta, section, sectionMeta } from './fields.ts';
+import { filePath, toggle, type Value } from './values.ts';
+
+/** Who may come in. */
+export interface AdmissionConfig {
+  readonly open: boolean;
+  /** Where the lists of sources that are fetched are kept over a restart. */
+  readonly cacheDirectory: string;
+  readonly sources: readonly AdmissionSourceConfig[];
+}
+
+/** Bounds the metric labels. */
+const MOST_SOURCES = 32;
+/** Labels of what is no single source. */
+const RESERVED_NAMES = new Set(['all', 'open', 'error', 'exempt']);
+const KINDS = Object.keys(admissionSourceKinds) as (keyof typeof admissionSourceKinds)[];
+const ALLOWED = `a list of sources, each with a kind: ${KINDS.join(', ')} (docs/admission.md)`;
+
+export const admission: z.ZodType<AdmissionConfig> = section(
+  'Who may use the relay. Without sources everyone may; with several, one that says yes is enough, and a deny list always wins.',
+  {
+    open: key(
+      toggle(),
+      false,
+      'State that the relay is meant to be open to everyone, which silences the warning at the start.',
+    ),
+    cacheDirectory: key(
+      filePath(),
+      '/var/lib/towpath/admission',
+      'Directory in which the node lists of sources are kept, so that a restart does not depend on them.',
+    ),
+    sources: key(
+      sourceList(),
+      [],
+      'Where to look up who may come in: files, the Tailscale API, Headscale, a web service, tailscaled; see docs/admission.md.',
+      { flag: false },
+    ),
+  },
+  {
+    check: ({ open, sources }, refuse) => {
+      const admits = sources.some((source) => source.kind !== 'keys' || source.allowFile !== undefined);
+      if (open && admits)
+        refuse('open', 'found true; allowed: false, because there are sources that say who may come in');
+      if (!open && !admits && sources.length > 0) {
+        refuse(
+          'sources',
+          'deny lists alone admit nobody; add a source that admits, or open: true to admit everyone else',
+        );
+      }
+    },
+  },
+);
+
+/** The list of sources; every entry is checked by the schema of its kind. */
+function sourceList(): Value<AdmissionSourceConfig[]> {
+  const schema = z.unknown().transform((input, context) => {
+    const found: AdmissionSourceConfig[] = [];
+    const names = new Set<string>();
+    const refuse = (message: string, ...path: number[]): void => {
+      context.addIssue({ code: 'custom', message, path, params: { combination: true } });
+    };
+    if (!Array.isArray(input)) {
+      refuse(`found ${input === null ? 'nothing' : typeof input}; allowed: ${ALLOWED}`);
+      return [];
+    }
+    if (input.length > MOST_SOURCES) refuse(`found ${input.length} sources; allowed: up to ${MOST_SOURCES}`);
+    for (const [i, entry] of (input as unknown[]).entries()) {
+      const source = readSource(entry, (message) => refuse(message, i));
+      if (source === null) continue;
+      if (names.has(source.name) || RESERVED_NAMES.has(source.name)) {
+        refuse(`name: ${source.name} is taken; give this source a name of its own`, i);
+      }
+      names.add(source.name);
+      found.push(source);
+    }
+    return found;
+  });
+  const items = { anyOf: KINDS.map((kind) => sourceJsonSchema(kind)) };
+  return {
+    schema: schema.meta({ type: 'array', items }),
+    kind: 'json',
+    allowed: ALLOWED,
+    pathFields: KINDS.flatMap((kind) => pathFields(kind)),
+  };
+}
+
+function readSource(entry: unknown, refuse: (message: string) => void): AdmissionSourceConfig | null {
+  if (typeof entry !== 'object' || entry === null || !('kind' in entry)) {
+    refuse(`kind: is missing; allowed: one of ${KINDS.join(', ')}`);
+    return null;
+  }
+  const kind = KINDS.find((known) => known === entry.kind);
+  if (kind === undefined) {
+    refuse(`kind: found ${describeFound(entry.kind)}; allowed: one of ${KINDS.join(', ')}`);
+    return null;
+  }
+  const parsed = admissionSourceKinds[kind].safeParse(entry);
+  if (parsed.success) return { ...parsed.data, name: parsed.data.name ?? kind };
+  for (const issue of parsed.error.issues) for (const message of describeIssue(issue, kind, entry)) refuse(message);
+  return null;
+}
+
+function describeIssue(issue: z.core.$ZodIssue, kind: keyof typeof admissionSourceKinds, entry: object): string[] {
+  const { shape } = sectionMeta.get(admissionSourceKinds[kind])!;
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((name) => {
+      const meant = nearest(name, Object.keys(shape));
+      return `${name}: unknown key${meant === undefined ? `; allowed: ${Object.keys(shape).join(', ')}` : `; did you mean ${meant}?`}`;
+    });
+  }
+  const name = String(issue.path[0]);
+  const meta = shape[name] === undefined ? undefined : keyMeta.get(shape[name]);
+  if (meta === undefined || (issue.code === 'custom' && issue.params?.['combination'] === true)) {
+    return [`${name}: ${issue.message}`];
+  }
+  const value = (entry as Record<string, unknown>)[name];
+  const shown = meta.secret ? 'a value that does not fit' : describeFound(value);
+  return [`${name}: found ${shown}; allowed: ${meta.allowed}`];
+}
+
+function pathFields(kind: keyof typeof admissionSourceKinds): string[] {
+  const { shape } = sectionMeta.get(admissionSourceKinds[kind])!;
+  return Object.entries(shape)
+    .filter(([, schema]) => keyMeta.get(schema)?.isPath === true)
+    .map(([name]) => name);
+}
+
+function sourceJsonSchema(kind: keyof typeof admissionSourceKinds): object {
+  const schema: Record<string, unknown> = { ...z.toJSONSchema(admissionSourceKinds[kind], { io: 'input' }) };
+  delete schema['$schema'];
+  delete schema['default'];
+  return { ...schema, required: ['kind'] };
+}
