@@ -1,10 +1,13 @@
-import type { Listener, Stream, StreamHandler } from '../../src/transport/port.ts';
+import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../../src/certificates/make.ts';
+import type { CertificatePair, Listener, Stream, StreamHandler } from '../../src/transport/port.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { openBox, sharedBoxKey } from '../../src/wire/box.ts';
 import { FrameDecoder, HeaderVerdict } from '../../src/wire/frame-decoder.ts';
 import { encodeFrame, encodeServerKey, FrameType } from '../../src/wire/frames.ts';
 import { encodeServerInfo, parseClientInfo, upgradeResponseHead, type ClientInfo } from '../../src/wire/handshake.ts';
 import { generateNodeKeyPair, type NodeKeyPair } from '../../src/wire/keys.ts';
+
+const DAY_MS = 86_400_000;
 
 /** One connection of a {@link FakeRelay}. */
 export class FakeConnection implements StreamHandler {
@@ -17,6 +20,7 @@ export class FakeConnection implements StreamHandler {
   /** Frames after ClientInfo. */
   readonly frames: Buffer[] = [];
   #early: Buffer = Buffer.alloc(0);
+  #unsent: Buffer = Buffer.alloc(0);
   readonly #decoder: FrameDecoder;
 
   constructor(relay: FakeRelay, stream: Stream) {
@@ -41,15 +45,18 @@ export class FakeConnection implements StreamHandler {
     this.#decoder.push(this.#early, end + 4, this.#early.length);
   }
 
-  writable(): void {}
+  writable(): void {
+    const taken = this.stream.write(this.#unsent, 0, this.#unsent.length);
+    if (taken > 0) this.#unsent = this.#unsent.subarray(taken);
+  }
 
   closed(): void {
     this.relay.connections.delete(this);
   }
 
   write(...parts: readonly (Buffer | string)[]): void {
-    const bytes = Buffer.concat(parts.map((part) => Buffer.from(part as string, 'latin1')));
-    this.stream.write(bytes, 0, bytes.length);
+    this.#unsent = Buffer.concat([this.#unsent, ...parts.map((part) => Buffer.from(part as string, 'latin1'))]);
+    this.writable();
   }
 
   #frame(type: number, frame: Buffer): void {
@@ -60,7 +67,11 @@ export class FakeConnection implements StreamHandler {
     }
     this.publicKey = frame.subarray(5, 37);
     const sharedKey = sharedBoxKey(this.relay.keys.privateKey, this.publicKey);
-    this.info = parseClientInfo(openBox(sharedKey, frame.subarray(37)));
+    try {
+      this.info = parseClientInfo(openBox(sharedKey, frame.subarray(37)));
+    } catch {
+      return;
+    }
     this.relay.script.login(this, sharedKey);
   }
 }
@@ -75,7 +86,8 @@ export interface Script {
 const WELL_BEHAVED: Script = {
   upgrade(connection) {
     const { publicKey } = connection.relay.keys;
-    connection.write(upgradeResponseHead(publicKey), encodeServerKey(publicKey));
+    if (!connection.head.includes('Derp-Fast-Start: 1')) connection.write(upgradeResponseHead(publicKey));
+    connection.write(encodeServerKey(publicKey));
   },
   login(connection, sharedKey) {
     connection.write(encodeServerInfo({ sharedKey, bytesPerSecond: 0, burstBytes: 0 }));
@@ -90,18 +102,36 @@ const WELL_BEHAVED: Script = {
   },
 };
 
-/** A scripted relay without TLS on a free loopback port. */
+/** A certificate for 127.0.0.1 that is valid for `days` from now, with its key. */
+export function certificateFor(days: number, name = '127.0.0.1'): CertificatePair {
+  const key = generateCertificateKey();
+  const now = Date.now();
+  const fields = { names: [name], notBefore: new Date(now - 30 * DAY_MS), notAfter: new Date(now + days * DAY_MS) };
+  return { certPem: makeSelfSigned(fields, key), keyPem: formatCertificateKey(key) };
+}
+
+/** A scripted relay on a free loopback port, without TLS unless it is given a certificate. */
 export class FakeRelay {
   readonly keys: NodeKeyPair = generateNodeKeyPair();
   readonly connections: Set<FakeConnection> = new Set<FakeConnection>();
   script: Script = WELL_BEHAVED;
   #listener: Listener | null = null;
+  readonly #scheme: string;
 
-  static async start(changes: Partial<Script> = {}): Promise<FakeRelay> {
-    const relay = new FakeRelay();
+  private constructor(secure: boolean) {
+    this.#scheme = secure ? 'https' : 'http';
+  }
+
+  static async start(
+    changes: Partial<Script> = {},
+    pair: CertificatePair | null = null,
+    meta: (ownKey: Buffer) => string = () => '',
+  ): Promise<FakeRelay> {
+    const relay = new FakeRelay(pair !== null);
+    const certificate = pair === null ? null : { ...pair, certPem: pair.certPem + meta(relay.keys.publicKey) };
     relay.script = { ...WELL_BEHAVED, ...changes };
     relay.#listener = await transport.listen(
-      { ip: '127.0.0.1', port: 0, tls: null },
+      { ip: '127.0.0.1', port: 0, tls: certificate === null ? null : { certificate, handshakeTimeoutMs: 5000 } },
       {
         accepted: () => true,
         opened: (stream) => {
@@ -118,7 +148,7 @@ export class FakeRelay {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}/derp`;
+    return `${this.#scheme}://127.0.0.1:${this.port}/derp`;
   }
 
   get port(): number {
