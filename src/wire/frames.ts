@@ -55,7 +55,7 @@ export const MAGIC: Buffer = Buffer.from('DERP\u{1f511}', 'utf8');
 /** First bytes of a disco packet: `TS` and the speech balloon emoji. */
 export const DISCO_MAGIC: Buffer = Buffer.from('TS\u{1f4ac}', 'utf8');
 /** A packet shorter than magic, key and nonce is no disco packet (§4.3). */
-export const MIN_DISCO_BYTES = 62;
+const MIN_DISCO_BYTES = 62;
 
 const DISCO_MAGIC_HEAD = DISCO_MAGIC.readUInt32BE(0);
 const DISCO_MAGIC_TAIL = DISCO_MAGIC.readUInt16BE(4);

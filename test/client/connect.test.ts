@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { encodeFrame, encodeServerKey, FrameType, KEEP_ALIVE_FRAME } from '../../src/wire/frames.ts';
 import { encodeServerInfo, upgradeResponseHead } from '../../src/wire/handshake.ts';
 import { generateNodeKeyPair } from '../../src/wire/keys.ts';
-import type { Script } from './fake-relay.ts';
+import type { FakeConnection, Script } from './fake-relay.ts';
 import { firstCall, refusal, RelayFixture } from './support.ts';
 
 const test = new RelayFixture();
@@ -181,6 +182,23 @@ describe('connectDerp', () => {
       await assert.rejects(test.connect(), refusal(code, text));
     });
   }
+
+  it('checks that the WebSocket it gets is the one it asked for', async () => {
+    const head = (connection: FakeConnection, more: string): void => {
+      const key = /Sec-WebSocket-Key: (.*)\r\n/.exec(connection.head)![1]!;
+      const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+      connection.write(`HTTP/1.1 101 X\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n${more}\r\n`);
+    };
+    await test.start({ upgrade: (connection) => head(connection, '') });
+    await assert.rejects(test.connect({ websocket: true }), refusal('TOWPATH_CLIENT_UPGRADE', /subprotocol "derp"/));
+    await test.start({
+      upgrade(connection) {
+        head(connection, 'Sec-WebSocket-Protocol: derp\r\n');
+        connection.stream.abort();
+      },
+    });
+    await assert.rejects(test.connect({ websocket: true }), refusal('TOWPATH_CLIENT_GREETING', /ended before it/));
+  });
 
   it('gives up on a relay that says nothing, at each step', async () => {
     await test.start({ upgrade: () => undefined });

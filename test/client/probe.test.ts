@@ -1,45 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { X509Certificate } from 'node:crypto';
-import { after, afterEach, before, describe, it } from 'node:test';
-import { Command } from 'commander';
-import { registerProbe } from '../../src/cli/probe.ts';
+import { after, before, describe, it } from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { Relay } from '../../src/server/relay.ts';
 import { transport } from '../../src/transport/runtime.ts';
-import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
 import { formatPin, pinOf } from '../../src/wire/pin.ts';
-import { certificateFor, FakeRelay } from './fake-relay.ts';
-
-const directory = mkdtempSync(join(tmpdir(), 'towpath-probe-'));
-after(() => rmSync(directory, { recursive: true }));
-
-/** Runs `towpath probe` and returns what it printed and its exit code. */
-async function probe(...args: string[]): Promise<{ out: string; code: number }> {
-  let out = '';
-  const program = new Command()
-    .exitOverride()
-    .configureOutput({ writeOut: (text) => (out += text), writeErr: () => undefined });
-  registerProbe(program);
-  try {
-    await program.parseAsync(['probe', ...args], { from: 'user' });
-    return { out, code: Number(process.exitCode ?? 0) };
-  } finally {
-    process.exitCode = undefined;
-  }
-}
-
-/** The line of a step, and the fix below it. */
-function step(out: string, label: string): string {
-  const lines = out.split('\n');
-  const at = lines.findIndex((line) => line.slice(4).startsWith(label));
-  assert.notEqual(at, -1, `no step "${label}" in\n${out}`);
-  const next = lines[at + 1]!;
-  return next.includes('→') ? `${lines[at]!}\n${next}` : lines[at]!;
-}
+import { directory, probe, step } from './probe-support.ts';
 
 describe('towpath probe of a towpath', () => {
   let relay: Relay;
@@ -117,6 +88,37 @@ describe('towpath probe of a towpath', () => {
     await assert.rejects(probe(path, '--region', '5'), { code: 'TOWPATH_USAGE', message: /no region "5"/ });
   });
 
+  it('looks names up, and fetches the map from a URL', async () => {
+    const { port } = relay.addresses.derp[0]!;
+    const node = {
+      Name: 'n',
+      RegionID: 1,
+      HostName: 'localhost',
+      IPv6: 'none',
+      CertName: pin,
+      DERPPort: port,
+      STUNPort: -1,
+    };
+    const regions: Record<string, unknown> = { 1: { RegionID: 1, Nodes: [{ ...node, InsecureForTests: true }] } };
+    const server = createServer((request, response) => {
+      if (request.url === '/map.json') response.end(JSON.stringify({ regions }));
+      else if (request.url === '/endless') response.end(' '.repeat(5_000_000));
+      else response.writeHead(404).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      const { out } = await probe(`${base}/map.json`, '--packets', '1', '--insecure');
+      assert.match(step(out, 'DNS'), /✓ .* localhost is .*127\.0\.0\.1/);
+      assert.match(step(out, 'Packets'), /✓/);
+      await assert.rejects(probe(`${base}/nothing`), { code: 'TOWPATH_PROBE_MAP', message: /HTTP 404/ });
+      await assert.rejects(probe(`${base}/endless`), { code: 'TOWPATH_PROBE_MAP', message: /longer than/ });
+    } finally {
+      server.close();
+    }
+    await assert.rejects(probe(`${base}/map.json`), { code: 'TOWPATH_PROBE_MAP', message: /fetch failed \(/ });
+  });
+
   it('names the pin that a wrong one should have been', async () => {
     const { out, code } = await probe(url, '--stun-port', '-1', '--pin', formatPin('0'.repeat(64)));
     assert.equal(code, 1);
@@ -154,127 +156,12 @@ describe('towpath probe of a towpath', () => {
   });
 });
 
-describe('towpath probe of relays that are not well', () => {
-  let relay: FakeRelay | null = null;
-  afterEach(async () => {
-    await relay?.stop();
-    relay = null;
-  });
-
-  it('nothing listens', async () => {
-    relay = await FakeRelay.start();
-    const { url } = relay;
-    await relay.stop();
-    relay = null;
-    const { out, code } = await probe(url, '--stun-port', '-1');
-    assert.equal(code, 1);
-    assert.match(step(out, 'TCP over IPv4'), /✗ [^]*→ Nothing listens there/);
-    assert.match(step(out, 'TLS'), /no TCP connection/);
-  });
-
-  it('a name that does not exist', async () => {
-    const { out, code } = await probe('https://relay.invalid/derp', '--timeout', '5');
-    assert.equal(code, 1);
-    assert.match(step(out, 'DNS'), /✗ [^]*→ Check the spelling of relay\.invalid/);
-  });
-
-  it('a certificate that ends soon is a warning', async () => {
-    relay = await FakeRelay.start({}, certificateFor(3.5));
-    const { out, code } = await probe(relay.url, '--stun-port', '-1', '--insecure', '--packets', '2');
-    assert.equal(code, 0, out);
-    assert.match(step(out, 'TLS'), /! [^]*→ Renew the certificate: it expires in 3 days/);
-    assert.match(step(out, 'Login  '), /101, no fast start/);
-    // The fake speaks no WebSocket.
-    assert.match(step(out, 'Login by WebSocket'), /!/);
-    assert.match(out, /\nGood, with 2 warnings\n$/);
-  });
-
-  it('a certificate that has ended, and one for another name', async () => {
-    relay = await FakeRelay.start({}, certificateFor(-1));
-    const pair = certificateFor(30, 'relay.example.com');
-    const other = await FakeRelay.start({}, pair);
-    const path = join(directory, 'other.pem');
-    writeFileSync(path, pair.certPem);
-    const ended = await probe(relay.url, '--stun-port', '-1');
-    const wrong = await probe(other.url, '--stun-port', '-1', '--ca', path);
-    await other.stop();
-    assert.match(step(ended.out, 'TLS'), /→ Renew the certificate: it has expired/);
-    assert.match(
-      step(wrong.out, 'TLS'),
-      /→ Get a certificate for 127\.0\.0\.1; this one is for DNS:relay\.example\.com/,
-    );
-  });
-
-  it('a relay that does not admit the key', async () => {
-    relay = await FakeRelay.start({ login: (connection) => connection.stream.finish(1000) });
-    const { out, code } = await probe(relay.url, '--stun-port', '-1');
-    assert.equal(code, 1);
-    assert.match(step(out, 'TLS'), /– .* an http:\/\/ relay has none/);
-    assert.match(
-      step(out, 'Login  '),
-      /✗ .* the relay does not admit this key\n +→ The relay admits only keys that it knows/,
-    );
-    assert.match(step(out, 'Packets'), /– .* not logged in/);
-  });
-
-  it('with --websocket, one that speaks none', async () => {
-    relay = await FakeRelay.start();
-    const { out, code } = await probe(relay.url, '--stun-port', '-1', '--websocket');
-    assert.equal(code, 1);
-    assert.match(step(out, 'Login by WebSocket'), /✗ .* did not accept the WebSocket key/);
-  });
-
-  it('one that loses, and one that alters packets', async () => {
-    let packets = 0;
-    relay = await FakeRelay.start({
-      frame(connection, type, frame) {
-        if (type === FrameType.Ping) connection.write(encodeFrame(FrameType.Pong, frame.subarray(5)));
-        if (type === FrameType.SendPacket) packets++;
-      },
-    });
-    const lost = await probe(relay.url, '--stun-port', '-1', '--timeout', '1');
-    assert.equal(lost.code, 1);
-    assert.equal(packets, 3, 'it stops after three in a row');
-    assert.match(step(lost.out, 'Packets'), /✗ .* 3 of 3 packets lost, 0 altered; [^]*→ Look at the drop counters/);
-    await relay.stop();
-    relay = await FakeRelay.start();
-    const { script } = relay;
-    relay.script = {
-      ...script,
-      frame(connection, type, frame) {
-        if (type === FrameType.SendPacket) frame[frame.length - 1] = frame.at(-1)! + 1;
-        script.frame?.(connection, type, frame);
-      },
-    };
-    const altered = await probe(relay.url, '--stun-port', '-1', '--packets', '4');
-    assert.equal(altered.code, 1);
-    assert.match(step(altered.out, 'Packets'), /✗ .* 0 of 4 packets lost, 4 altered/);
-  });
-
-  it('two relays behind one address', async () => {
-    relay = await FakeRelay.start();
-    const { publicKey } = relay.keys;
-    let connections = 0;
-    const fake = relay;
-    const { script } = fake;
-    fake.script = {
-      ...script,
-      upgrade(connection) {
-        if (++connections === 2) Object.assign(fake, { keys: other.keys });
-        script.upgrade(connection);
-      },
-    };
-    const other = await FakeRelay.start();
-    const { out, code } = await probe(fake.url, '--stun-port', '-1', '--packets', '2');
-    await other.stop();
-    assert.notDeepEqual(publicKey, fake.keys.publicKey);
-    assert.equal(code, 0, out);
-    assert.match(step(out, 'Login  '), /! .* 2 different relays answer behind this address/);
-  });
-});
-
 describe('usage of towpath probe', () => {
+  writeFileSync(join(directory, 'no.yaml'), 'a: [');
+  writeFileSync(join(directory, 'empty.json'), '{}');
   const wrong: [string, string[]][] = [
+    ['a file that is no map', [join(directory, 'no.yaml')]],
+    ['a map without relays', [join(directory, 'empty.json')]],
     ['a file that is not there', [join(directory, 'nothing.json')]],
     ['--region with a URL', ['https://127.0.0.1/derp', '--region', '1']],
     ['a CA file that is not there', ['https://127.0.0.1/derp', '--ca', join(directory, 'nothing.pem')]],

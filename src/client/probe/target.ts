@@ -1,5 +1,11 @@
 import type { ServerVerification } from '../../transport/port.ts';
-import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from '../../wire/derp-map.ts';
+import {
+  DEFAULT_DERP_PORT,
+  DEFAULT_STUN_PORT,
+  type DerpMap,
+  type DerpNode,
+  type DerpRegion,
+} from '../../wire/derp-map.ts';
 import { formatHostPort, ipFamily } from '../../wire/ip-address.ts';
 import { parsePin } from '../../wire/pin.ts';
 import { parseRelayUrl, serverNameFor } from '../relay-url.ts';
@@ -64,7 +70,7 @@ export function targetsOfMap(map: DerpMap, region: string | null, overrides: Tar
     .flatMap((entry) => entry.Nodes.map((node) => targetOfNode(entry, node, overrides)));
 }
 
-function targetOfNode(region: DerpMap['Regions'][string], node: DerpNode, overrides: TargetOverrides): ProbeTarget {
+function targetOfNode(region: DerpRegion, node: DerpNode, overrides: TargetOverrides): ProbeTarget {
   const host = node.HostName;
   const port = node.DERPPort === undefined || node.DERPPort === 0 ? DEFAULT_DERP_PORT : node.DERPPort;
   const first = region.Nodes.find(({ STUNOnly }) => STUNOnly !== true);
