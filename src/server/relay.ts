@@ -69,7 +69,8 @@ export class Relay {
   constructor(config: Config, transport: Transport, log: Logger) {
     this.#config = config;
     this.#transport = transport;
-    const { keyPair, created } = loadOrCreateKeyFile(config.keyFile);
+    const { keyPair, created, warnings } = loadOrCreateKeyFile(config.keyFile);
+    for (const warning of warnings) log.warn({ file: config.keyFile }, warning);
     if (created) log.info({ file: config.keyFile }, 'made a new private key');
     this.keyPair = keyPair;
     const clock = this.#clock;

@@ -112,6 +112,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       turn.resumeAtEnd(this);
     }
     this.#decoder.push(buffer, from, to);
+    this.#pauseWhileHolding();
   }
 
   writable(): void {
@@ -256,7 +257,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     this.#awaitingTokens = false;
     if (this.#state === SessionState.Ended) return;
     this.#decoder.resume();
-    if (!this.#decoder.waiting) this.#unpause(Pause.Rate);
+    if (this.#decoder.bufferedBytes < this.#context.limits.readBudgetBytes) this.#unpause(Pause.Rate);
   }
 
   // ---- handshake
@@ -353,16 +354,23 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     else counters.homeMovesOut++;
   }
 
-  /** Charges a frame (§4.8); false when it must wait, which pauses reading until the tokens are there. */
+  /** Charges a frame (§4.8); false when it must wait until the tokens are there. */
   #takeTokens(bucket: TokenBucket, payloadBytes: number): boolean {
     const waitMs = bucket.take(payloadBytes, performance.now());
     if (waitMs === 0) return true;
-    const { counters, wakes } = this.#context;
-    if ((this.#pauses & Pause.Rate) === 0) counters.rateLimitWaits++;
-    this.#pause(Pause.Rate);
+    this.#context.counters.rateLimitWaits++;
     this.#awaitingTokens = true;
-    wakes.add(this, waitMs);
+    this.#context.wakes.add(this, waitMs);
     return false;
+  }
+
+  /**
+   * While frames wait for tokens, reading goes on until a read budget is held and pauses then: a paused stream would
+   * not notice that its peer has gone, which must end the wait (§9.59).
+   */
+  #pauseWhileHolding(): void {
+    if (this.#awaitingTokens && this.#decoder.bufferedBytes >= this.#context.limits.readBudgetBytes)
+      this.#pause(Pause.Rate);
   }
 
   // ---- writing, pausing, ending

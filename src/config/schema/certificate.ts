@@ -34,7 +34,11 @@ export const certificate: z.ZodType<CertificateSection> = section(
     names: optionalKey(hostNames(), 'DNS names and IPs that a self-signed certificate is made for.', {
       computed: '`hostname`, or else `publicIp`',
     }),
-    validityDays: key(integer(1, 3650, 'days'), 365, 'Days for which a self-signed certificate is valid.'),
+    validityDays: key(
+      integer(1, 3650, 'days'),
+      3650,
+      'Days for which a self-signed certificate is valid; clients pin it, so a short life gains nothing.',
+    ),
     renewBeforeDays: key(
       integer(0, 3649, 'days'),
       30,

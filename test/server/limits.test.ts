@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { loadConfig } from '../../src/config/load.ts';
+import { TestRelay, untilClosed, within } from './support.ts';
+
+suite('rate limit of a connection', () => {
+  test('§9.58 §9.64 the limit is announced, and frames beyond it wait', async () => {
+    const relay = await TestRelay.start({ TOWPATH_FAIRNESS_PER_CLIENT_BYTES_PER_SECOND: '200000' });
+    try {
+      const client = await relay.client();
+      assert.deepEqual(client.facts.serverInfo, { version: 2, bytesPerSecond: 200_000, burstBytes: 65_568 });
+      // Unknown frames are charged too (§9.97) and pass the client's own bucket.
+      const frame = Buffer.alloc(5 + 65_568);
+      frame[0] = 0x7f;
+      frame.writeUInt32BE(65_568, 1);
+      const startedAt = performance.now();
+      client.sendFrame(frame);
+      client.sendFrame(frame);
+      await client.ping(10_000);
+      assert.ok(performance.now() - startedAt > 300, 'filling the bucket again takes 65568 / 200000 s');
+      assert.ok(relay.relay.counters.rateLimitWaits >= 1, 'the second frame waits for tokens');
+    } finally {
+      await relay.stop();
+    }
+  });
+
+  test('§9.61 a reload replaces the limit of open connections, and rate 0 removes it', async () => {
+    const relay = await TestRelay.start({ TOWPATH_FAIRNESS_PER_CLIENT_BYTES_PER_SECOND: '1' });
+    try {
+      const client = await relay.client();
+      const frame = Buffer.alloc(5 + 65_568);
+      frame[0] = 0x7f;
+      frame.writeUInt32BE(65_568, 1);
+      client.sendFrame(frame);
+      const waiting = client.ping(10_000);
+      await relay.until(() => relay.relay.counters.rateLimitWaits === 1, 'the ping waits');
+      const { config } = loadConfig({});
+      assert.ok(relay.relay.reload(config).includes('listen'), 'keys that need a restart are named');
+      await waiting;
+    } finally {
+      await relay.stop();
+    }
+  });
+
+  test('§9.59 a connection that waits for tokens can end', async () => {
+    const relay = await TestRelay.start({ TOWPATH_FAIRNESS_PER_CLIENT_BYTES_PER_SECOND: '1' });
+    try {
+      const client = await relay.client();
+      client.sendFrame(Buffer.concat([Buffer.from('7f00010020', 'hex'), Buffer.alloc(65_568)]));
+      client.ping(100).catch(() => undefined);
+      await relay.until(() => relay.relay.counters.rateLimitWaits === 1, 'the ping waits');
+      client.abort();
+      await relay.until(() => relay.relay.sessionCount === 0, 'the session ends');
+    } finally {
+      await relay.stop();
+    }
+  });
+});
+
+suite('limits of the whole server', () => {
+  test('connections beyond the limit are dropped before TLS and counted', async () => {
+    const relay = await TestRelay.start({ TOWPATH_LIMITS_CONNECTIONS: '2' });
+    try {
+      await Promise.all([relay.client(), relay.client()]);
+      // The reset may arrive before or after connect() has returned.
+      await relay.tcp().then(untilClosed, (error: Error) => assert.match(error.message, /ECONNRESET/));
+      assert.equal(relay.relay.counters.refusals.connection_limit, 1);
+    } finally {
+      await relay.stop();
+    }
+  });
+
+  test('KeepAlive frames come with a constant period, spread between connections', async () => {
+    const relay = await TestRelay.start({ TOWPATH_LIMITS_KEEP_ALIVE_SECONDS: '5' });
+    try {
+      await relay.client();
+      await relay.until(() => relay.relay.counters.keepAlivesSent === 1, 'a keep-alive', 11_000);
+    } finally {
+      await relay.stop();
+    }
+  });
+});
+
+suite('draining', () => {
+  test('clients are told to come back, then closed within the drain time, and the port is free', async () => {
+    const relay = await TestRelay.start({
+      TOWPATH_DRAIN_SECONDS: '1',
+      TOWPATH_DRAIN_RECONNECT_MIN_MS: '40',
+      TOWPATH_DRAIN_RECONNECT_MAX_MS: '60',
+    });
+    try {
+      const clients = await Promise.all(Array.from({ length: 10 }, () => relay.client()));
+      const told: number[] = [];
+      const closed = clients.map(
+        (client) =>
+          new Promise<void>((resolve) => {
+            client.handler = { restarting: (reconnectInMs) => told.push(reconnectInMs), closed: () => resolve() };
+          }),
+      );
+      await within(relay.relay.drain(), 'the drain');
+      await within(Promise.all(closed), 'all connections close');
+      assert.equal(told.length, 10);
+      assert.ok(told.every((ms) => ms >= 40 && ms <= 60));
+      await assert.rejects(relay.tcp());
+    } finally {
+      await relay.stop();
+    }
+  });
+});

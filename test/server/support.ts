@@ -1,0 +1,146 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { pino } from 'pino';
+import { connectDerp } from '../../src/client/connect.ts';
+import type { DerpClient } from '../../src/client/derp-client.ts';
+import type { DerpClientOptions } from '../../src/client/options.ts';
+import { Clock } from '../../src/clock.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { Relay } from '../../src/server/relay.ts';
+import { transport } from '../../src/transport/runtime.ts';
+
+/** A relay in this process on free ports of the loopback, and ways to reach it. */
+export class TestRelay {
+  readonly relay: Relay;
+  readonly lines: string[];
+  readonly #folder: string;
+  readonly #clock = new Clock();
+  readonly #clients: DerpClient[] = [];
+
+  private constructor(relay: Relay, lines: string[], folder: string) {
+    this.relay = relay;
+    this.lines = lines;
+    this.#folder = folder;
+    this.#clock.start();
+  }
+
+  /** Starts one with further environment settings, such as `TOWPATH_LIMITS_WRITE_DEADLINE_MS`. */
+  static async start(env: Record<string, string> = {}): Promise<TestRelay> {
+    const folder = mkdtempSync(path.join(tmpdir(), 'towpath-relay-'));
+    const { config } = loadConfig({
+      env: {
+        TOWPATH_LISTEN: '127.0.0.1:0',
+        TOWPATH_HTTP: '127.0.0.1:0',
+        TOWPATH_STUN: '127.0.0.1:0',
+        TOWPATH_ADMIN: '127.0.0.1:0',
+        TOWPATH_HOSTNAME: '127.0.0.1',
+        TOWPATH_KEY_FILE: path.join(folder, 'derper.key'),
+        TOWPATH_CERTIFICATE_DIRECTORY: path.join(folder, 'certs'),
+        ...env,
+      },
+    });
+    const lines: string[] = [];
+    const relay = new Relay(config, transport, pino({ level: 'debug' }, { write: (line) => lines.push(line) }));
+    await relay.start();
+    return new TestRelay(relay, lines, folder);
+  }
+
+  get port(): number {
+    return this.relay.addresses.derp[0]!.port;
+  }
+
+  /** A DERP client of it, verified by the pin. */
+  async client(options: Partial<DerpClientOptions> = {}): Promise<DerpClient> {
+    const client = await connectDerp({
+      transport,
+      clock: this.#clock,
+      url: `https://127.0.0.1:${this.port}/derp`,
+      verify: { kind: 'pin', sha256: this.relay.certificate.info().pinSha256 },
+      timeoutMs: 5000,
+      ...options,
+    });
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** A raw TLS connection after its handshake. */
+  async tls(): Promise<TLSSocket> {
+    const socket = connectTls({ port: this.port, host: '127.0.0.1', rejectUnauthorized: false });
+    socket.on('error', () => undefined);
+    await once(socket, 'secureConnect');
+    return socket;
+  }
+
+  /** A raw TCP connection. */
+  async tcp(): Promise<Socket> {
+    const socket = connectTcp({ port: this.port, host: '127.0.0.1' });
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    return socket;
+  }
+
+  /** Waits until `condition` holds, looking once per clock tick; fails after `deadlineMs`. */
+  async until(condition: () => boolean, what: string, deadlineMs = 5000): Promise<void> {
+    const startedAt = performance.now();
+    await new Promise<void>((resolve, reject) => {
+      const stop = this.#clock.onTick((now) => {
+        const holds = condition();
+        if (!holds && now - startedAt < deadlineMs) return;
+        stop();
+        if (holds) resolve();
+        else reject(new Error(`not within ${deadlineMs} ms: ${what}`));
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.#clients) client.abort();
+    await this.relay.close();
+    this.#clock.stop();
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+/** Resolves with the next packet that `client` gets, copied. */
+export function nextPacket(client: DerpClient): Promise<{ source: Buffer; packet: Buffer }> {
+  return within(
+    new Promise((resolve) => {
+      client.handler = {
+        ...client.handler,
+        packet: (source, buffer, from, to) =>
+          resolve({ source: Buffer.from(source), packet: Buffer.from(buffer.subarray(from, to)) }),
+      };
+    }),
+    'a packet',
+  );
+}
+
+/** Resolves when the socket is closed, with all that came before. */
+export function untilClosed(socket: Socket, deadlineMs = 5000): Promise<Buffer> {
+  return within(
+    new Promise((resolve) => {
+      const chunks: Buffer[] = [];
+      socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+      socket.on('close', () => resolve(Buffer.concat(chunks)));
+    }),
+    'the end of the connection',
+    deadlineMs,
+  );
+}
+
+/** Fails when `event` does not come in time. */
+export async function within<T>(event: Promise<T>, what: string, deadlineMs = 5000): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${deadlineMs} ms: ${what}`)), deadlineMs);
+  });
+  try {
+    return await Promise.race([event, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
