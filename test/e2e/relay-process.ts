@@ -1,0 +1,74 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { within } from '../server/support.ts';
+
+const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
+
+/** `towpath serve` as a process of its own, in a folder of its own. */
+export class RelayProcess {
+  readonly child: ChildProcess;
+  readonly folder: string;
+  output = '';
+  readonly #ended: Promise<unknown[]>;
+
+  constructor(args: readonly string[], folder: string = mkdtempSync(path.join(tmpdir(), 'towpath-e2e-'))) {
+    this.folder = folder;
+    const own = ['--key-file', path.join(folder, 'derper.json'), '--certificate-directory', path.join(folder, 'certs')];
+    this.child = spawn(process.execPath, [MAIN, 'serve', ...own, '--hostname', '127.0.0.1', ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: folder,
+    });
+    this.#ended = once(this.child, 'close');
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => (this.output += text));
+    }
+  }
+
+  /** Waits until the output matches and returns the match. */
+  async says(pattern: RegExp, deadlineMs = 10_000): Promise<RegExpExecArray> {
+    const found = new Promise<RegExpExecArray>((resolve, reject) => {
+      const look = (): void => {
+        const match = pattern.exec(this.output);
+        if (match !== null) resolve(match);
+      };
+      this.child.stdout?.on('data', look);
+      this.child.stderr?.on('data', look);
+      this.child.once('close', () => reject(new Error(`ended without ${String(pattern)}:\n${this.output}`)));
+      look();
+    });
+    return within(found, `${String(pattern)} in:\n${this.output}`, deadlineMs);
+  }
+
+  /** The port behind `name` in the banner, for example `DERP`. */
+  async port(name: string): Promise<number> {
+    const match = await this.says(new RegExp(`^  ${name} .*?:(\\d+)`, 'm'));
+    return Number(match[1]);
+  }
+
+  /** Sends signals, one behind the other, and returns exit code and signal of the end. */
+  async end(...signals: NodeJS.Signals[]): Promise<unknown[]> {
+    for (const signal of signals) this.child.kill(signal);
+    return within(this.#ended, `the end of:\n${this.output}`, 10_000);
+  }
+
+  async clean(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.#ended;
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Loopback addresses with free ports, for all listeners. */
+export const FREE_PORTS: readonly string[] = [
+  '--listen',
+  '127.0.0.1:0',
+  '--http',
+  '127.0.0.1:0',
+  '--stun',
+  '127.0.0.1:0',
+  '--admin',
+  '127.0.0.1:0',
+];
