@@ -44,7 +44,14 @@ function accept(
     return;
   }
   if (acceptor === null) {
-    const stream = new NodeStream({ socket, raw: socket, remote, local: localEndpoint(socket), tls: null });
+    const stream = new NodeStream({
+      socket,
+      raw: socket,
+      remote,
+      local: localEndpoint(socket),
+      tls: null,
+      listener: handler,
+    });
     stream.start(handler.opened(stream), fastRead);
   } else {
     acceptor.handshake(socket, remote, localEndpoint(socket));

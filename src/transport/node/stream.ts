@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { deadlines } from '../deadlines.ts';
-import type { CloseReason, Endpoint, Stream, StreamHandler, TlsFacts } from '../port.ts';
+import type { CloseReason, Endpoint, ListenerHandler, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { FastRead } from './fast-read.ts';
 
 const Phase = { Open: 0, Finishing: 1, Aborted: 2, Closed: 3 } as const;
@@ -18,6 +18,8 @@ export interface StreamParts {
   readonly remote: Endpoint;
   readonly local: Endpoint;
   readonly tls: TlsFacts | null;
+  /** Told when the stream is gone; null on the client side. */
+  readonly listener: ListenerHandler | null;
 }
 
 /** A Node socket as a port stream. */
@@ -28,6 +30,7 @@ export class NodeStream implements Stream {
   handler: StreamHandler = NOBODY;
   readonly #socket: OwnedSocket;
   readonly #raw: Socket;
+  readonly #listener: ListenerHandler | null;
   readonly #copies: boolean;
   #phase: Phase = Phase.Open;
   #reason: CloseReason | null = null;
@@ -45,6 +48,7 @@ export class NodeStream implements Stream {
     this.tls = parts.tls;
     this.#socket = Object.assign(parts.socket, { [OWNER]: this });
     this.#raw = parts.raw;
+    this.#listener = parts.listener;
     // TLS has encrypted or copied the bytes when write() returns; a plain socket may keep the caller's buffer.
     this.#copies = parts.tls === null;
     this.#socket.on('end', onEnd).on('error', onError).on('close', onClose);
@@ -185,6 +189,7 @@ export class NodeStream implements Stream {
     this.#phase = Phase.Closed;
     deadlines.delete(this);
     this.handler.closed(this, reason);
+    this.#listener?.released(this);
   }
 }
 

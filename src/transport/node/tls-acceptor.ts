@@ -68,7 +68,7 @@ export class TlsAcceptor {
     }
     const { raw, remote, local } = handshake;
     raw.off('close', onRawClose);
-    const stream = new NodeStream({ socket, raw, remote, local, tls: serverFacts(socket) });
+    const stream = new NodeStream({ socket, raw, remote, local, tls: serverFacts(socket), listener: this.#handler });
     stream.start(this.#handler.opened(stream), this.#fastRead);
   }
 

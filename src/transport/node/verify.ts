@@ -1,11 +1,10 @@
 import { createHash, type X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { TowpathError } from '../../errors.ts';
+import { isMetaCertificate } from '../../wire/meta-certificate.ts';
 
 /** Nobody sends more; a bound in case issuer links form a circle. */
 const MAX_CHAIN = 16;
-/** Certificates whose CN starts so carry the DERP key and are no part of the chain of trust (protocol §1.5). */
-const META_PREFIX = 'CN=derpkey';
 
 /** All certificates that the server presented, leaf first. */
 export function presentedChain(leaf: X509Certificate | undefined): X509Certificate[] {
@@ -21,9 +20,7 @@ export function presentedChain(leaf: X509Certificate | undefined): X509Certifica
  * today, and made for `serverName` if one was asked for. Returns what is wrong, or null.
  */
 export function checkPin(chain: readonly X509Certificate[], sha256: string, serverName: string): TowpathError | null {
-  const own = chain.filter(
-    (certificate) => !certificate.subject.split('\n').some((part) => part.startsWith(META_PREFIX)),
-  );
+  const own = chain.filter((certificate) => !isMetaCertificate(certificate));
   const leaf = own[0];
   if (leaf === undefined || own.length !== 1) {
     return pinError(`the server presented ${own.length} certificates where a pin allows exactly one`);
