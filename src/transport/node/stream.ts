@@ -172,9 +172,9 @@ export class NodeStream implements Stream {
     if (this.#held === null) this.#socket.destroy();
   }
 
-  /** A reset or a TLS error; Node closes the socket next. */
+  /** A reset or a TLS error. After TLS errors Node leaves the socket open. */
   socketFailed(): void {
-    if (this.#phase === Phase.Open) this.#reason ??= 'reset';
+    this.#terminate(this.#phase === Phase.Finishing ? 'local' : 'reset');
   }
 
   /** The descriptor is gone. */

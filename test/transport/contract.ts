@@ -1,0 +1,24 @@
+/**
+ * What every adapter of the transport port must do; runs inside the adapter's own runtime (`node --test`, `bun test`).
+ */
+import type { Transport } from '../../src/transport/port.ts';
+import { bytesContract } from './contract-bytes.ts';
+import { closingContract } from './contract-closing.ts';
+import { connectContract } from './contract-connect.ts';
+import { datagramContract } from './contract-datagram.ts';
+import { duplexContract } from './contract-duplex.ts';
+import { handshakeContract } from './contract-handshake.ts';
+import { listenContract } from './contract-listen.ts';
+import { resourcesContract } from './contract-resources.ts';
+
+/** Declares all tests of the contract for one transport. */
+export function transportContract(transport: Transport): void {
+  bytesContract(transport);
+  closingContract(transport);
+  handshakeContract(transport);
+  listenContract(transport);
+  connectContract(transport);
+  datagramContract(transport);
+  duplexContract(transport);
+  resourcesContract(transport);
+}

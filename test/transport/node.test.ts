@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createNodeTransport } from '../../src/transport/node/index.ts';
+import { transportContract } from './contract.ts';
+
+describe('Node transport, fast read where there is one', { timeout: 60_000 }, () => {
+  transportContract(createNodeTransport({ fastRead: true }));
+});
+
+describe("Node transport, 'data' events", { timeout: 60_000 }, () => {
+  transportContract(createNodeTransport({ fastRead: false }));
+});
+
+describe('Node transport features', () => {
+  it('says that the fast read is off when asked', () => {
+    assert.deepEqual(createNodeTransport({ fastRead: false }).features, ['fast-read: off']);
+  });
+
+  it('finds the fast read on the pinned Node', { skip: !process.version.startsWith('v24.') }, () => {
+    assert.deepEqual(createNodeTransport({ fastRead: true }).features, ['fast-read: on']);
+  });
+});

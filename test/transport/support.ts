@@ -1,0 +1,256 @@
+/** What the contract suite is built of: recorders, pairs of streams, hostile peers and waiting with a deadline. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import type {
+  CertificatePair,
+  CloseReason,
+  Endpoint,
+  HandshakeFailure,
+  Listener,
+  ListenerHandler,
+  Stream,
+  StreamHandler,
+  Transport,
+} from '../../src/transport/port.ts';
+
+/** Longest wait for anything that should happen at once. */
+const PATIENCE_MS = 8000;
+
+/** Waits until `condition` holds; fails with `what` after the deadline. */
+export async function eventually(condition: () => boolean, what: string, limitMs: number = PATIENCE_MS): Promise<void> {
+  const until = performance.now() + limitMs;
+  while (!condition()) {
+    assert.ok(performance.now() < until, `not within ${limitMs} ms: ${what}`);
+    await quiet(2);
+  }
+}
+
+/** Lets `ms` pass in which something must not happen. */
+export async function quiet(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Records what happens to a stream. */
+export class Recorder implements StreamHandler {
+  readonly chunks: Buffer[] = [];
+  readonly closes: CloseReason[] = [];
+  total = 0;
+  writables = 0;
+  onBytes: ((stream: Stream, buffer: Buffer, from: number, to: number) => void) | null = null;
+  onWritable: (() => void) | null = null;
+
+  bytes(stream: Stream, buffer: Buffer, from: number, to: number): void {
+    assert.equal(this.closes.length, 0, 'bytes after closed');
+    this.total += to - from;
+    if (this.onBytes === null) this.chunks.push(Buffer.from(buffer.subarray(from, to)));
+    else this.onBytes(stream, buffer, from, to);
+  }
+
+  writable(): void {
+    this.writables++;
+    this.onWritable?.();
+  }
+
+  closed(_stream: Stream, reason: CloseReason): void {
+    this.closes.push(reason);
+  }
+
+  text(): string {
+    return Buffer.concat(this.chunks).toString('latin1');
+  }
+}
+
+/** A listener that records everything. */
+export class Serving implements ListenerHandler {
+  listener!: Listener;
+  admit = true;
+  releases = 0;
+  readonly acceptedFrom: Endpoint[] = [];
+  readonly streams: Stream[] = [];
+  readonly ends: Recorder[] = [];
+  readonly failures: { remote: Endpoint; failure: HandshakeFailure; detail: string }[] = [];
+  readonly errors: Error[] = [];
+  /** May give a stream another handler than its recorder. */
+  onOpened: ((stream: Stream, end: Recorder) => StreamHandler) | null = null;
+
+  get port(): number {
+    return this.listener.address.port;
+  }
+
+  accepted(remote: Endpoint): boolean {
+    this.acceptedFrom.push(remote);
+    return this.admit;
+  }
+
+  opened(stream: Stream): StreamHandler {
+    const end = new Recorder();
+    this.streams.push(stream);
+    this.ends.push(end);
+    return this.onOpened?.(stream, end) ?? end;
+  }
+
+  failed(remote: Endpoint, failure: HandshakeFailure, detail: string): void {
+    this.failures.push({ remote, failure, detail });
+  }
+
+  released(): void {
+    this.releases++;
+  }
+
+  error(error: Error): void {
+    this.errors.push(error);
+  }
+
+  /** The next stream after `index` others. */
+  async stream(index = 0): Promise<{ stream: Stream; end: Recorder }> {
+    await eventually(() => this.streams.length > index, 'a stream is opened');
+    return { stream: this.streams[index]!, end: this.ends[index]! };
+  }
+
+  /** Ends everything and checks that each stream was closed exactly once. */
+  async stop(): Promise<void> {
+    await this.listener.close();
+    for (const stream of this.streams) stream.abort();
+    await eventually(() => this.ends.every((end) => end.closes.length > 0), 'all streams closed');
+    for (const end of this.ends) assert.equal(end.closes.length, 1, 'closed once');
+    assert.equal(this.releases, this.streams.length);
+    assert.deepEqual(this.errors, []);
+  }
+}
+
+/** Starts a recording listener; TLS when a certificate is given. */
+export async function serve(
+  transport: Transport,
+  certificate: CertificatePair | null,
+  options: { ip?: string; handshakeTimeoutMs?: number; reusePort?: boolean; port?: number } = {},
+): Promise<Serving> {
+  const serving = new Serving();
+  const tls = certificate && { certificate, handshakeTimeoutMs: options.handshakeTimeoutMs ?? 4000 };
+  serving.listener = await transport.listen(
+    { ip: options.ip ?? '127.0.0.1', port: options.port ?? 0, tls, reusePort: options.reusePort ?? false },
+    serving,
+  );
+  return serving;
+}
+
+/** Two connected streams of this transport. */
+export interface Pair {
+  readonly serving: Serving;
+  readonly client: Stream;
+  readonly clientEnd: Recorder;
+  readonly server: Stream;
+  readonly serverEnd: Recorder;
+}
+
+/** Connects a client of this transport to a new listener of it. */
+export async function pair(transport: Transport, certificate: CertificatePair | null): Promise<Pair> {
+  const serving = await serve(transport, certificate);
+  const clientEnd = new Recorder();
+  const tls = certificate && { serverName: '', verify: { kind: 'none' as const } };
+  const options = { host: '127.0.0.1', port: serving.port, tls, timeoutMs: PATIENCE_MS };
+  const { stream: client } = await transport.connect(options, clientEnd);
+  const { stream: server, end: serverEnd } = await serving.stream();
+  return { serving, client, clientEnd, server, serverEnd };
+}
+
+/** Ends both sides of a pair. */
+export async function endPair({ serving, client, clientEnd }: Pair): Promise<void> {
+  client.abort();
+  await eventually(() => clientEnd.closes.length > 0, 'client closed');
+  assert.equal(clientEnd.closes.length, 1);
+  await serving.stop();
+}
+
+/** A peer made of a bare TCP socket. */
+export async function tcpPeer(port: number, options: { allowHalfOpen?: boolean; host?: string } = {}): Promise<Socket> {
+  const socket = connectTcp({ port, host: '127.0.0.1', ...options });
+  socket.on('error', () => undefined);
+  // A server may reset the connection before we hear that it was made.
+  await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
+  return socket;
+}
+
+/** A TLS peer over a bare TCP socket that a test can abuse. Null when the handshake is refused. */
+export async function tlsPeer(
+  port: number,
+  options: ConnectionOptions = {},
+): Promise<{ tcp: Socket; tls: TLSSocket } | null> {
+  const tcp = await tcpPeer(port);
+  if (tcp.destroyed) return null;
+  const tls = connectTls({ socket: tcp, rejectUnauthorized: false, ...options });
+  const ready = await new Promise<boolean>((resolve) => {
+    tls.on('error', () => resolve(false));
+    tls.once('close', () => resolve(false));
+    tcp.once('close', () => resolve(false));
+    tls.once('secureConnect', () => resolve(true));
+  });
+  if (ready) return { tcp, tls };
+  tls.destroy();
+  tcp.destroy();
+  return null;
+}
+
+/** As {@link tlsPeer}, where the handshake must come about. */
+export async function securePeer(
+  port: number,
+  options: ConnectionOptions = {},
+): Promise<{ tcp: Socket; tls: TLSSocket }> {
+  const peer = await tlsPeer(port, options);
+  assert.ok(peer !== null, 'TLS handshake');
+  return peer;
+}
+
+/** Open descriptors of this process. */
+export function descriptors(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+const PATTERN_BYTES = 1_048_573;
+const PATTERN = Buffer.alloc(PATTERN_BYTES * 2);
+for (let i = 0; i < PATTERN.length; i++)
+  PATTERN[i] = ((i % PATTERN_BYTES) * 31 + ((i % PATTERN_BYTES) >> 8) * 7) & 0xff;
+
+/** Sends `total` bytes of the pattern from one small buffer, which it scribbles over after each write. */
+export class PatternSender {
+  sent = 0;
+  readonly #stream: Stream;
+  readonly #total: number;
+  readonly #buffer: Buffer = Buffer.alloc(100_000);
+
+  constructor(stream: Stream, end: Recorder, total: number) {
+    this.#stream = stream;
+    this.#total = total;
+    end.onWritable = () => this.pump();
+  }
+
+  pump(): void {
+    while (this.sent < this.#total) {
+      const wanted = Math.min(this.#buffer.length, this.#total - this.sent);
+      const at = this.sent % PATTERN_BYTES;
+      PATTERN.copy(this.#buffer, 0, at, at + wanted);
+      const taken = this.#stream.write(this.#buffer, 0, wanted);
+      this.#buffer.fill(0xaa);
+      if (taken <= 0) return;
+      this.sent += taken;
+    }
+  }
+}
+
+/** Checks bytes against the pattern. */
+export class PatternChecker {
+  seen = 0;
+
+  check(buffer: Buffer, from: number, to: number): void {
+    for (let start = from; start < to; start += PATTERN_BYTES) {
+      const stop = Math.min(start + PATTERN_BYTES, to);
+      const at = this.seen % PATTERN_BYTES;
+      const same = PATTERN.compare(buffer, start, stop, at, at + stop - start) === 0;
+      assert.ok(same, `wrong bytes near ${this.seen}`);
+      this.seen += stop - start;
+    }
+    // Whoever gets the bytes may write over them.
+    buffer.fill(0x55, from, to);
+  }
+}
