@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { suite, test } from 'node:test';
+import type { Command } from 'commander';
+import { createProgram } from '../src/cli/program.ts';
+import { loadConfig } from '../src/config/load.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '..');
+const PAGES = [
+  'README.md',
+  ...readdirSync(path.join(ROOT, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+
+/** Contents of the fenced blocks of `language` in a page. */
+function blocks(page: string, language: string): string[] {
+  const text = readFileSync(path.join(ROOT, page), 'utf8');
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map((match) => match[1]!);
+}
+
+/** The `towpath …` commands of a page, as words behind `towpath`. */
+function commands(page: string): string[][] {
+  return blocks(page, 'sh')
+    .flatMap((block) => block.replaceAll(/\\\n\s*/g, ' ').split('\n'))
+    .map((line) => /^(?:npx )?towpath (.*?)(?:\s+[>#|].*)?$/.exec(line.trim())?.[1])
+    .filter((rest) => rest !== undefined)
+    .map((rest) => rest.split(/\s+/));
+}
+
+function scripts(page: string): string[] {
+  return blocks(page, 'sh').flatMap((block) =>
+    [...block.matchAll(/npm (?:run )?([a-z:0-9-]+)/g)].map((match) => match[1]!),
+  );
+}
+
+suite('documentation', () => {
+  for (const page of PAGES) {
+    test(`${page}: every configuration in it loads`, () => {
+      const folder = mkdtempSync(path.join(tmpdir(), 'towpath-docs-'));
+      try {
+        for (const block of blocks(page, 'yaml').filter((text) => text.startsWith('# towpath.yaml'))) {
+          const file = path.join(folder, 'towpath.yaml');
+          writeFileSync(file, block);
+          assert.doesNotThrow(() => loadConfig({ file }), block);
+        }
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    });
+
+    test(`${page}: every command in it exists, with its flags`, async () => {
+      for (const words of commands(page).filter(([first]) => first !== '--version')) {
+        const program = await createProgram(words);
+        let command: Command = program;
+        const rest = [...words];
+        for (let next = find(command, rest[0]); next !== undefined; next = find(command, rest[0])) {
+          command = next;
+          rest.shift();
+        }
+        assert.ok(command !== program || rest[0]!.startsWith('-'), `unknown command: towpath ${words.join(' ')}`);
+        const { unknown } = command.parseOptions(rest);
+        assert.deepEqual(unknown, [], `unknown flags in: towpath ${words.join(' ')}`);
+      }
+    });
+
+    test(`${page}: every npm script and every link in it exists`, () => {
+      const manifest = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
+        scripts: Record<string, string>;
+      };
+      const builtIn = new Set(['ci', 'install', 'pack', 'run']);
+      for (const name of scripts(page)) assert.ok(builtIn.has(name) || name in manifest.scripts, `npm script ${name}`);
+      const text = readFileSync(path.join(ROOT, page), 'utf8');
+      for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#\s]+)\)/g)) {
+        assert.ok(existsSync(path.join(ROOT, path.dirname(page), target!)), `${page} links to ${target!}`);
+      }
+    });
+  }
+});
+
+function find(command: Command, name: string | undefined): Command | undefined {
+  return command.commands.find((candidate) => candidate.name() === name);
+}
