@@ -36,7 +36,8 @@ export interface StreamHandler {
 
 /** A connected byte stream: TLS, plain TCP, or WebSocket messages seen as bytes. */
 export interface Stream {
-  readonly remote: Endpoint;
+  /** The other end; replaced when a trusted proxy says for whom it connects. */
+  remote: Endpoint;
   readonly local: Endpoint;
   /** Null on a plain stream. */
   readonly tls: TlsFacts | null;
@@ -69,6 +70,15 @@ export interface ServerTls {
   readonly handshakeTimeoutMs: number;
 }
 
+/** The PROXY protocol on a listener: connections of trusted proxies start with a header that names their client. */
+export interface ProxyProtocol {
+  readonly isTrusted: (ip: string) => boolean;
+  /** From TCP accept to the end of the header. */
+  readonly timeoutMs: number;
+  /** Whether others than trusted proxies may connect, then without a header. */
+  readonly allowsDirect: boolean;
+}
+
 export interface ListenOptions {
   /** Canonical IP text; `::` listens on both families. */
   readonly ip: string;
@@ -81,10 +91,15 @@ export interface ListenOptions {
   readonly reusePort?: boolean;
   /** A listening descriptor inherited from a service manager; `ip` and `port` are then only informative. */
   readonly fd?: number;
+  /** For adapters with `proxyProtocol` only. */
+  readonly proxy?: ProxyProtocol;
 }
 
 /** Why a connection never became a stream. */
-export type HandshakeFailure = 'tls_timeout' | 'tls_error' | 'tls_closed';
+export type HandshakeFailure = 'tls_timeout' | 'tls_error' | 'tls_closed' | ProxyFailure;
+
+/** With these, `accepted` was not called: whose connection it was is not known, so `remote` is the proxy. */
+export type ProxyFailure = 'proxy_header' | 'untrusted_proxy';
 
 export interface ListenerHandler {
   /** A connection was accepted by the kernel and nothing was spent on it yet. False drops it with a reset. */
@@ -125,6 +140,8 @@ export interface ConnectOptions {
   readonly tls: { readonly serverName: string; readonly verify: ServerVerification } | null;
   /** For DNS, TCP and TLS together. */
   readonly timeoutMs: number;
+  /** Sent before anything else, TLS included: a PROXY header. For adapters with `proxyProtocol` only. */
+  readonly preamble?: Buffer;
 }
 
 /** Times of a connect, milliseconds since its start; `tls` equals `tcp` on a plain stream. */
@@ -158,6 +175,8 @@ export interface Transport {
   readonly runtime: 'node' | 'bun';
   /** Undocumented features in use or off, for the start-up log: for example `fast-read: on`. */
   readonly features: readonly string[];
+  /** Whether `listen` can take PROXY headers. */
+  readonly proxyProtocol?: boolean;
   listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener>;
   /** Rejects with a TowpathError that says what failed (`TOWPATH_CONNECT_DNS`, `_TCP`, `_TLS`, `_PIN`, `_TIMEOUT`). */
   connect(options: ConnectOptions, handler: StreamHandler): Promise<Connected>;

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type {
   CertificatePair,
   CloseReason,
@@ -205,6 +207,17 @@ export async function securePeer(
 /** Open descriptors of this process. */
 export function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
+}
+
+/** Runs the garbage collector of either runtime, so that memory can be compared. */
+export function collectGarbage(): void {
+  const bun: unknown = Reflect.get(globalThis, 'Bun');
+  if (typeof bun === 'object' && bun !== null && 'gc' in bun && typeof bun.gc === 'function') {
+    (bun.gc as (force: boolean) => void)(true);
+    return;
+  }
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
 }
 
 const PATTERN_BYTES = 1_048_573;

@@ -46,6 +46,7 @@ export async function connect(
     const tcpMs = performance.now() - started;
     const remote = { ip: canonicalIp(raw.remoteAddress ?? options.host), port: raw.remotePort ?? options.port };
     const local = localEndpoint(raw);
+    if (options.preamble !== undefined) raw.write(options.preamble);
     dial.phase = 'TLS';
     const { socket, tls } = options.tls === null ? { socket: raw, tls: null } : await secure(raw, options.tls);
     const tlsMs = tls === null ? tcpMs : performance.now() - started;

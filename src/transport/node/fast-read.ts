@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 const WINDOW_BYTES = 65_536;
 
 /** Called by Node with the socket as `this`; false stops reading. */
-export type WindowReader = (this: Socket, bytes: number, window: Buffer) => boolean;
+type WindowReader = (this: Socket, bytes: number, window: Buffer) => boolean;
 
 /** Lets sockets read into one shared window instead of a fresh buffer per read. */
 export interface FastRead {

@@ -18,6 +18,7 @@ export function createNodeTransport(options: NodeTransportOptions = {}): Transpo
   return {
     runtime: 'node',
     features: [`fast-read: ${state}`],
+    proxyProtocol: true,
     listen: (where, handler) => listen(where, handler, fastRead),
     connect: (where, handler) => connect(where, handler, fastRead),
     bindDatagram,

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { createServer, type ListenOptions as NetListenOptions, type Server, type Socket } from 'node:net';
 import { canonicalIp } from '../../wire/ip-address.ts';
 import { isIpv6Off, listenError } from '../listen-errors.ts';
-import type { CertificatePair, Endpoint, Listener, ListenerHandler, ListenOptions } from '../port.ts';
+import type { CertificatePair, Endpoint, Listener, ListenerHandler, ListenOptions, ProxyProtocol } from '../port.ts';
 import type { FastRead } from './fast-read.ts';
+import { awaitProxyHeader } from './proxy-preface.ts';
 import { NodeStream } from './stream.ts';
 import { TlsAcceptor } from './tls-acceptor.ts';
 
@@ -19,7 +20,7 @@ export async function listen(
 ): Promise<Listener> {
   const acceptor = options.tls === null ? null : new TlsAcceptor(options.tls, handler, fastRead, randomBytes(48));
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }, (socket) =>
-    accept(socket, handler, acceptor, fastRead),
+    accept(socket, options.proxy ?? null, (remote) => admit(socket, remote, handler, acceptor, fastRead), handler),
   );
   await bind(server, options);
   server.on('error', (error) => handler.error(error));
@@ -28,9 +29,9 @@ export async function listen(
 
 function accept(
   socket: Socket,
+  proxy: ProxyProtocol | null,
+  admit: (remote: Endpoint) => void,
   handler: ListenerHandler,
-  acceptor: TlsAcceptor | null,
-  fastRead: FastRead | null,
 ): void {
   const { remoteAddress, remotePort } = socket;
   socket.on('error', ignore);
@@ -38,7 +39,29 @@ function accept(
     socket.destroy();
     return;
   }
-  const remote = { ip: canonicalIp(remoteAddress), port: remotePort };
+  const peer = { ip: canonicalIp(remoteAddress), port: remotePort };
+  if (proxy === null) {
+    admit(peer);
+  } else if (proxy.isTrusted(peer.ip)) {
+    awaitProxyHeader(socket, proxy.timeoutMs, {
+      announced: (source) => admit(source ?? peer),
+      failed: (detail) => handler.failed(peer, 'proxy_header', detail),
+    });
+  } else if (proxy.allowsDirect) {
+    admit(peer);
+  } else {
+    socket.resetAndDestroy();
+    handler.failed(peer, 'untrusted_proxy', 'not in proxy.trusted');
+  }
+}
+
+function admit(
+  socket: Socket,
+  remote: Endpoint,
+  handler: ListenerHandler,
+  acceptor: TlsAcceptor | null,
+  fastRead: FastRead | null,
+): void {
   if (!handler.accepted(remote)) {
     socket.resetAndDestroy();
     return;

@@ -24,7 +24,7 @@ export interface StreamParts {
 
 /** A Node socket as a port stream. */
 export class NodeStream implements Stream {
-  readonly remote: Endpoint;
+  remote: Endpoint;
   readonly local: Endpoint;
   readonly tls: TlsFacts | null;
   handler: StreamHandler = NOBODY;

@@ -11,7 +11,7 @@ import { checkCertificatePair, serverTlsOptions } from './tls-options.ts';
 const SECOND_FENCE_FACTOR = 2;
 
 const HANDSHAKE = Symbol('handshake');
-type PendingSocket = Socket & { [HANDSHAKE]: Handshake };
+type PendingSocket = Socket & { [HANDSHAKE]: Handshake | null };
 
 const NO_CHAIN: readonly Uint8Array[] = [];
 
@@ -51,10 +51,12 @@ export class TlsAcceptor {
     const handshake = new Handshake(raw, remote, local, this.#handler);
     this.#pending.set(key, handshake);
     deadlines.add(handshake, this.#timeoutMs);
-    Object.assign(raw, { [HANDSHAKE]: handshake }).once('close', onRawClose);
+    Object.assign(raw, { [HANDSHAKE]: handshake }).on('close', onRawClose);
     handshake.forget = () => {
       // A reset peer may have reused the port before Node reported the old socket closed.
       if (this.#pending.get(key) === handshake) this.#pending.delete(key);
+      // The socket lives as long as the stream; the handshake need not.
+      Object.assign(raw, { [HANDSHAKE]: null }).off('close', onRawClose);
     };
     this.#server.emit('connection', raw);
   }
@@ -67,7 +69,6 @@ export class TlsAcceptor {
       return;
     }
     const { raw, remote, local } = handshake;
-    raw.off('close', onRawClose);
     const stream = new NodeStream({ socket, raw, remote, local, tls: serverFacts(socket), listener: this.#handler });
     stream.start(this.#handler.opened(stream), this.#fastRead);
   }
@@ -80,7 +81,7 @@ export class TlsAcceptor {
 }
 
 function onRawClose(this: PendingSocket): void {
-  this[HANDSHAKE].closed();
+  this[HANDSHAKE]?.closed();
 }
 
 function connectionKey(socket: Socket): string {

@@ -1,0 +1,208 @@
+import { canonicalIp } from '../../wire/ip-address.ts';
+import { deadlines } from '../deadlines.ts';
+import type { CloseReason, Endpoint, ListenerHandler, Stream, StreamHandler, TlsFacts } from '../port.ts';
+import type { BunSocket, SocketOwner } from './api.ts';
+
+const Phase = { Open: 0, Finishing: 1, Aborted: 2, Closed: 3 } as const;
+type Phase = (typeof Phase)[keyof typeof Phase];
+
+const NOBODY: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
+
+/** What a {@link BunStream} is made of. */
+export interface StreamParts {
+  readonly socket: BunSocket;
+  readonly remote: Endpoint;
+  readonly tls: TlsFacts | null;
+  /** Told when the stream is gone; null on the client side. */
+  readonly listener: ListenerHandler | null;
+}
+
+/**
+ * A Bun socket as a port stream.
+ *
+ * While a stream is paused, Bun does not report the peer's FIN (a reset it does): the stream then learns of it when it
+ * is resumed, or by the reset that answers the next write. Sessions write keep-alives, HTTP has deadlines of its own.
+ */
+export class BunStream implements Stream, SocketOwner {
+  readonly remote: Endpoint;
+  readonly tls: TlsFacts | null;
+  handler: StreamHandler = NOBODY;
+  readonly #socket: BunSocket;
+  readonly #listener: ListenerHandler | null;
+  #local: Endpoint | null = null;
+  #phase: Phase = Phase.Open;
+  #reason: CloseReason | null = null;
+  #paused = false;
+  /** A write was not taken whole. */
+  #blocked = false;
+  /** Bytes that Bun had already decrypted when the reader paused. */
+  #held: Buffer[] | null = null;
+  #delivering = false;
+  #socketClosed = false;
+
+  /** Takes the socket over. Nothing is read before {@link start}. */
+  constructor(parts: StreamParts) {
+    this.remote = parts.remote;
+    this.tls = parts.tls;
+    this.#socket = parts.socket;
+    this.#listener = parts.listener;
+    parts.socket.data = this;
+  }
+
+  get local(): Endpoint {
+    // Asked for rarely, so that it is not made for every connection; afterwards it is kept, as on Node.
+    this.#local ??= localEndpoint(this.#socket);
+    return this.#local;
+  }
+
+  /** Reads from now on. */
+  start(handler: StreamHandler): void {
+    this.handler = handler;
+  }
+
+  /** Keeps what arrives until {@link release}: the caller does not have the stream yet. */
+  hold(): void {
+    this.#held ??= [];
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  write(buffer: Buffer, from: number, to: number): number {
+    if (this.#phase !== Phase.Open || this.#socketClosed) return -1;
+    if (from >= to) return 0;
+    const wanted = to - from;
+    const taken = this.#socket.write(buffer, from, wanted);
+    if (taken < wanted) this.#blocked = true;
+    return taken;
+  }
+
+  pause(): void {
+    if (this.#paused || this.#phase !== Phase.Open) return;
+    this.#paused = true;
+    if (!this.#socketClosed) this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#phase !== Phase.Open) return;
+    this.#paused = false;
+    if (this.#held !== null) {
+      if (!this.#delivering) setImmediate(deliverHeld, this);
+    } else if (!this.#socketClosed) {
+      this.#socket.resume();
+    }
+  }
+
+  finish(deadlineMs: number): void {
+    if (this.#phase !== Phase.Open) return;
+    this.#phase = Phase.Finishing;
+    this.#held = null;
+    if (this.#socketClosed) {
+      process.nextTick(reportClosed, this);
+      return;
+    }
+    deadlines.add(this, deadlineMs);
+    // What the peer still sends is read and dropped: its FIN could not be seen otherwise.
+    this.#socket.resume();
+    this.#socket.shutdown();
+  }
+
+  abort(): void {
+    this.#terminate('local');
+  }
+
+  /** The deadline of `finish` has passed. */
+  expired(): void {
+    this.#terminate('deadline');
+  }
+
+  #terminate(reason: CloseReason): void {
+    if (this.#phase >= Phase.Aborted) return;
+    this.#phase = Phase.Aborted;
+    this.#reason ??= reason;
+    this.#held = null;
+    deadlines.delete(this);
+    if (this.#socketClosed) process.nextTick(reportClosed, this);
+    else this.#socket.terminate();
+  }
+
+  connected(): void {
+    // A stream is made after that.
+  }
+
+  secured(): void {
+    // A stream is made after that.
+  }
+
+  received(chunk: Buffer): void {
+    if (this.#phase !== Phase.Open) return;
+    if (this.#paused || this.#held !== null) {
+      if (this.#held === null) this.#held = [chunk];
+      else this.#held.push(chunk);
+      return;
+    }
+    this.handler.bytes(this, chunk, 0, chunk.length);
+  }
+
+  drained(): void {
+    if (!this.#blocked || this.#phase !== Phase.Open) return;
+    this.#blocked = false;
+    this.handler.writable(this);
+  }
+
+  /** The peer's FIN. Half-open streams are not supported: Bun closes our side too. */
+  peerEnded(): void {
+    if (this.#phase === Phase.Open) this.#reason ??= 'end';
+  }
+
+  socketClosed(error: Error | null): void {
+    // A socket that is gone has no addresses.
+    this.#socketClosed = true;
+    if (this.#phase === Phase.Open && error !== null) this.#reason ??= 'reset';
+    // Later, because this may be called inside one of our own calls to the socket.
+    if (this.#phase !== Phase.Open || this.#held === null) process.nextTick(reportClosed, this);
+  }
+
+  /** Hands over what was held while paused, then reads on. */
+  deliverHeld(): void {
+    if (this.#delivering) return;
+    this.#delivering = true;
+    while (!this.#paused && this.#phase === Phase.Open && this.#held !== null) {
+      const next = this.#held.shift();
+      if (next === undefined) this.#held = null;
+      else this.handler.bytes(this, next, 0, next.length);
+    }
+    this.#delivering = false;
+    if (this.#paused || this.#phase !== Phase.Open) return;
+    if (this.#socketClosed) this.reportClosed();
+    else this.#socket.resume();
+  }
+
+  reportClosed(): void {
+    if (this.#phase === Phase.Closed) return;
+    const reason = this.#reason ?? (this.#phase === Phase.Open ? 'reset' : 'local');
+    this.#phase = Phase.Closed;
+    deadlines.delete(this);
+    this.handler.closed(this, reason);
+    this.#listener?.released(this);
+  }
+}
+
+/** The other end of a connected socket, or null when it is gone already. */
+export function remoteEndpoint(socket: BunSocket): Endpoint | null {
+  const { remoteAddress, remotePort } = socket;
+  return remoteAddress === undefined || remotePort === undefined
+    ? null
+    : { ip: canonicalIp(remoteAddress), port: remotePort };
+}
+
+function localEndpoint(socket: BunSocket): Endpoint {
+  return { ip: canonicalIp(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
+}
+
+function deliverHeld(stream: BunStream): void {
+  stream.deliverHeld();
+}
+
+function reportClosed(stream: BunStream): void {
+  stream.reportClosed();
+}
