@@ -8,15 +8,12 @@ export interface AdmissionRequest {
 
 /** Expected refusals are values, not exceptions. `reason` is for our log; the node only sees the connection close. */
 export type AdmissionVerdict =
-  | { readonly admitted: true }
-  | { readonly admitted: false; readonly source: string; readonly reason: string };
+  { readonly admitted: true } | { readonly admitted: false; readonly source: string; readonly reason: string };
 
 /** Decides who may come in. */
 export interface Admission {
   admit(request: AdmissionRequest): AdmissionVerdict | Promise<AdmissionVerdict>;
 }
 
-const ADMITTED: AdmissionVerdict = { admitted: true };
-
-/** Admits everyone. */
-export const openAdmission: Admission = { admit: () => ADMITTED };
+/** Yes. */
+export const ADMITTED: AdmissionVerdict = { admitted: true };

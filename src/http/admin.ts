@@ -10,19 +10,23 @@ export interface AdminOptions {
   readonly health: Health;
   /** Names, besides `localhost`, under which the listener may be asked, for example that of a container. */
   readonly hostNames?: readonly string[];
+  /** Further pages by their path. */
+  readonly pages?: Readonly<Record<string, AdminPage>>;
 }
 
-const INDEX = textPage(
-  200,
-  [
-    'towpath administration',
-    '',
-    '/metrics  Prometheus metrics',
-    '/healthz  200 while the process runs',
-    '/readyz   200 when it is ready for clients, else 503 with the reasons',
-    '',
-  ].join('\n'),
-);
+/** A page of a part of the server, as text for people and as JSON for programs. */
+export interface AdminPage {
+  /** What the index says about it. */
+  readonly help: string;
+  readonly text: () => string;
+  readonly json: () => unknown;
+}
+
+const OWN_PAGES: readonly (readonly [string, string])[] = [
+  ['/metrics', 'Prometheus metrics'],
+  ['/healthz', '200 while the process runs'],
+  ['/readyz', '200 when it is ready for clients, else 503 with the reasons'],
+];
 const HEALTHY = textPage(200, 'ok\n');
 const WRONG_HOST = errorPage(403, 'Ask by IP address or as localhost');
 const WRONG_METHOD = errorPage(405, 'GET or HEAD only', { Allow: 'GET, HEAD' });
@@ -54,9 +58,12 @@ export function createAdminHandler(options: AdminOptions): RequestHandler {
 function adminPage(options: AdminOptions, allowed: ReadonlySet<string>, request: IncomingMessage): Page | null {
   if (!isAllowedHost(allowed, request.headers.host)) return WRONG_HOST;
   if (request.method !== 'GET' && request.method !== 'HEAD') return WRONG_METHOD;
-  switch (splitTarget(request.url ?? '').path) {
+  const { path, query } = splitTarget(request.url ?? '');
+  const page = options.pages?.[path];
+  if (page !== undefined) return partPage(page, new URLSearchParams(query).get('format') === 'json');
+  switch (path) {
     case '/':
-      return INDEX;
+      return indexPage(options.pages ?? {});
     case '/healthz':
       return HEALTHY;
     case '/readyz':
@@ -66,6 +73,24 @@ function adminPage(options: AdminOptions, allowed: ReadonlySet<string>, request:
     default:
       return UNKNOWN;
   }
+}
+
+function indexPage(pages: Readonly<Record<string, AdminPage>>): Page {
+  const all = [
+    ...OWN_PAGES,
+    ...Object.entries(pages).map(([path, { help }]) => [path, `${help}; ?format=json`] as const),
+  ];
+  const width = Math.max(...all.map(([path]) => path.length));
+  return textPage(
+    200,
+    ['towpath administration', '', ...all.map(([path, help]) => `${path.padEnd(width)}  ${help}`), ''].join('\n'),
+  );
+}
+
+function partPage(page: AdminPage, isJson: boolean): Page {
+  if (!isJson) return textPage(200, page.text());
+  const body = Buffer.from(`${JSON.stringify(page.json(), null, 2)}\n`);
+  return { status: 200, headers: { 'Content-Type': 'application/json' }, body };
 }
 
 function isAllowedHost(allowed: ReadonlySet<string>, header: string | undefined): boolean {

@@ -14,6 +14,8 @@ export interface MetricsOptions {
   readonly certificateExpiry?: () => number | null;
   /** Distinct names that `/bootstrap-dns` was asked for lately. */
   readonly bootstrapDnsQueriedNames?: () => number;
+  /** Metrics of parts that keep their own counts. */
+  readonly more?: readonly MetricDefinition[];
 }
 
 /** They cost milliseconds per scrape with many sockets (reference/node-and-packages.md §1.5). */
@@ -40,14 +42,17 @@ export function createMetrics(options: MetricsOptions): Registry {
   registerFields(registry, options.counters);
   registerTables(registry, options.counters);
   registerState(registry, options);
+  for (const definition of options.more ?? []) register(registry, definition);
   collectDefaultMetrics({ register: registry, eventLoopUtilizationTimeout: NEVER_MS });
   for (const name of [...EXPENSIVE, ...MISNAMED]) registry.removeSingleMetric(name);
   return registry;
 }
 
-type Sample = readonly [labels: Record<string, string>, value: number];
+/** One value of a metric. */
+export type Sample = readonly [labels: Record<string, string>, value: number];
 
-interface MetricDefinition {
+/** A metric whose values are read at scrape time. */
+export interface MetricDefinition {
   readonly name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge';

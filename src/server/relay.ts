@@ -1,6 +1,5 @@
 import type { Server } from 'node:http';
 import type { Logger } from 'pino';
-import { openAdmission } from '../admission/admission.ts';
 import { openCertificateSource } from '../certificates/open.ts';
 import type { CertificateSource } from '../certificates/source.ts';
 import { Clock } from '../clock.ts';
@@ -26,6 +25,7 @@ import type { Session } from '../session/session.ts';
 import type { Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
 import { VERSION } from '../version.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
+import { AdmissionDesk } from './admission.ts';
 import { drain } from './drain.ts';
 import { HttpDoor } from './http-door.ts';
 import { Refusals } from './refusals.ts';
@@ -51,6 +51,7 @@ export class Relay {
   readonly #clock = new Clock();
   readonly #transport: Transport;
   readonly #sessions = new Map<Recipient, Session>();
+  readonly #admission: AdmissionDesk;
   readonly #context: SessionContext;
   readonly #refusals: Refusals;
   readonly #summary: EventSummary;
@@ -81,6 +82,8 @@ export class Relay {
     );
     this.#summary = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });
     this.#refusals = new Refusals(this.counters, log, this.#summary);
+    const { health } = this;
+    this.#admission = new AdmissionDesk(config.admission, { clock, log, health, sessions: this.#sessions });
     this.#context = this.#buildContext();
     this.#stun = new StunServer({
       counters: this.counters,
@@ -131,11 +134,17 @@ export class Relay {
     return this.#sessions.size;
   }
 
+  /** Admits `key` whatever the admission sources say, for the self-test; returns the way to end that. */
+  exempt(key: Buffer): () => void {
+    return this.#admission.admission.exempt(key);
+  }
+
   /** Opens all ports. When one of them cannot be had, the others are closed again. */
   async start(): Promise<void> {
     const config = this.#config;
     this.#clock.start();
     try {
+      await this.#admission.start();
       const tls = { certificate: this.certificate.current(), handshakeTimeoutMs: config.limits.tlsHandshakeMs };
       for (const address of config.listen) this.#derpListeners.push(await this.#listen(address, tls, this.#door));
       for (const address of config.http) this.#httpListeners.push(await this.#listen(address, null, this.#plainDoor));
@@ -192,6 +201,7 @@ export class Relay {
     for (const server of this.#servers) server.closeAllConnections();
     await this.#adminListener?.close();
     this.#bootstrapDns.stop();
+    this.#admission.stop();
     this.certificate.stop();
     this.#summary.close();
     this.#clock.stop();
@@ -210,7 +220,7 @@ export class Relay {
       turn: new LoopTurn(),
       wakes: new WakeList(),
       router: new Router(this.counters, duplicates, limits.contactsPerClient),
-      admission: openAdmission,
+      admission: this.#admission.admission,
       limits: { ...limits, keepAliveMs: limits.keepAliveSeconds * 1000 },
       keyPair: this.keyPair,
       reporter: this.#refusals,
@@ -237,8 +247,10 @@ export class Relay {
       health: this.health,
       certificateExpiry: () => this.certificate.info().notAfter.getTime(),
       bootstrapDnsQueriedNames: () => this.#bootstrapDns.queriedNames,
+      more: this.#admission.admission.metrics(),
     });
-    const server = createHttpServer(createAdminHandler({ metrics, health: this.health }));
+    const pages = { '/admission': this.#admission.page };
+    const server = createHttpServer(createAdminHandler({ metrics, health: this.health, pages }));
     this.#servers.push(server);
     return this.#httpDoor(server, ADMIN_CONNECTIONS);
   }

@@ -41,6 +41,7 @@ async function selfTest(config: Config, relay: Relay, log: Log): Promise<void> {
       derp: derp[0]!,
       stun: stun[0] ?? null,
       pinSha256: relay.certificate.info().pinSha256,
+      exempt: (key) => relay.exempt(key),
       serverName: config.certificate.names[0] ?? relay.certificate.info().names[0] ?? reachable(derp[0]!).ip,
     });
     relay.health.set('self-test', null);

@@ -19,7 +19,7 @@ interface RemoteSource extends NamedSource {
 }
 
 /** A secret: at most one of the two. `apiKey` and its like are `env:NAME`. */
-type SecretFields<N extends string> = Readonly<Record<N | `${N}File`, string | undefined>>;
+type SecretFields<N extends string> = Readonly<Partial<Record<N | `${N}File`, string | undefined>>>;
 
 export interface KeysSourceConfig extends NamedSource {
   readonly kind: 'keys';
@@ -127,8 +127,15 @@ function oneSecret(values: Readonly<Record<string, unknown>>, field: string, ref
     refuse(field, `is missing: ${field} or ${file} is needed`);
 }
 
+/** A source as it is written: its name may be left out. */
+type Unnamed<T> = Omit<T, 'name'> & { readonly name?: string | undefined };
+
+type SourceSchemas = {
+  readonly [K in AdmissionSourceConfig['kind']]: z.ZodType<Unnamed<Extract<AdmissionSourceConfig, { kind: K }>>>;
+};
+
 /** The schema of each kind of source. */
-export const admissionSourceKinds = {
+export const admissionSourceKinds: SourceSchemas = {
   keys: section(
     'Files with node keys.',
     {
@@ -231,4 +238,4 @@ export const admissionSourceKinds = {
     ...asking(),
     ...remote(60, KEEP_ANSWER_SECONDS),
   }),
-} as const;
+};

@@ -1,0 +1,29 @@
+import type { HeadscaleSourceConfig } from '../config/schema/admission-sources.ts';
+import { requestJson } from './http-request.ts';
+import { nodeKeysOf } from './node-list.ts';
+import { openSecret } from './secret.ts';
+
+const NODES_BYTES = 64 * 1024 * 1024;
+
+/** Reads the node keys of a Headscale server by its API. Nodes whose key has expired are left out. */
+export function headscaleNodes(config: HeadscaleSourceConfig, now: () => number): () => Promise<ReadonlySet<string>> {
+  const secret = openSecret(config.apiKey, config.apiKeyFile)!;
+  const url = `${config.url.replace(/\/+$/, '')}/api/v1/node`;
+  const timeoutMs = config.timeoutSeconds * 1000;
+  return async () => {
+    const headers = { Authorization: `Bearer ${await secret()}`, Accept: 'application/json' };
+    const answer = await requestJson({ url, method: 'GET', headers, timeoutMs, limitBytes: NODES_BYTES });
+    return nodeKeysOf(answer, 'nodes', ({ expiry }) => !isPast(expiry, now()));
+  };
+}
+
+/** Where Headscale answers as an admission URL. */
+export function headscaleVerifyUrl(config: HeadscaleSourceConfig): string {
+  return `${config.url.replace(/\/+$/, '')}/verify`;
+}
+
+function isPast(expiry: unknown, now: number): boolean {
+  const at = typeof expiry === 'string' ? Date.parse(expiry) : Number.NaN;
+  // No time and the zero time of Go both stand for "never".
+  return at > 0 && at <= now;
+}

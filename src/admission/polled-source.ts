@@ -1,0 +1,188 @@
+import { errorMessage } from '../errors.ts';
+import { SourceFailure } from './failure.ts';
+import type { ListCache } from './list-cache.ts';
+import type { Answer, ListSource, SourceParts, SourceState } from './source.ts';
+
+/** First pause after a failure; it doubles with each further one. */
+const FIRST_PAUSE_MS = 2000;
+/** The longest pause, unless the refresh time is longer or the other side asks for more. */
+const LONGEST_PAUSE_MS = 300_000;
+/** An unchanged list is written again after this time, so that the disk knows how fresh it is. */
+const REWRITE_MS = 600_000;
+
+/** What {@link PolledSource} needs. */
+export interface PolledSourceOptions {
+  readonly name: string;
+  readonly kind: string;
+  readonly refreshSeconds: number;
+  readonly keepSeconds: number;
+  readonly failOpen: boolean;
+  /** Reads the list: 64 hex digits for each node. Fails with a {@link SourceFailure}. */
+  readonly fetchKeys: () => Promise<ReadonlySet<string>>;
+  readonly cache: ListCache;
+}
+
+/**
+ * A node list that is fetched every `refreshSeconds`. While that fails, the last list counts for `keepSeconds`, over a
+ * restart too, and attempts become rarer.
+ */
+export class PolledSource implements ListSource {
+  readonly style = 'list';
+  readonly name: string;
+  readonly kind: string;
+  readonly #options: PolledSourceOptions;
+  readonly #parts: SourceParts;
+  readonly #listeners = new Set<() => void>();
+  #keys: ReadonlySet<string> = new Set();
+  /** Wall clock; the list may be older than this process. Null: never. */
+  #fetchedAt: number | null = null;
+  #savedAt = Number.NEGATIVE_INFINITY;
+  #nextAt = Infinity;
+  #failures = 0;
+  #failure: SourceFailure | null = null;
+  #wasKept = false;
+  #hasToldOfCache = false;
+  #isStopped = false;
+  #leaveClock: () => void = () => undefined;
+
+  constructor(options: PolledSourceOptions, parts: SourceParts) {
+    this.name = options.name;
+    this.kind = options.kind;
+    this.#options = options;
+    this.#parts = parts;
+  }
+
+  async start(): Promise<void> {
+    this.#loadCache();
+    this.#leaveClock = this.#parts.clock.onTick((now) => this.#tick(now));
+    await this.#refresh();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#leaveClock();
+  }
+
+  denies(): boolean {
+    return false;
+  }
+
+  look(key: string): Answer {
+    if (this.#isKept()) {
+      if (this.#keys.has(key)) return 'yes';
+      return { reason: 'unknown_key', detail: 'no node has this key', failsOpen: false };
+    }
+    const failsOpen = this.#options.failOpen && this.#failure?.kind === 'transport';
+    const detail = this.#failure?.message ?? 'the list is not there yet';
+    return { reason: this.#fetchedAt === null ? 'not_ready' : 'unavailable', detail, failsOpen };
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  state(): SourceState {
+    return {
+      problem: this.#failure?.message ?? (this.#fetchedAt === null ? 'the list is not there yet' : null),
+      isUsable: this.#isKept() || this.#options.failOpen,
+      keys: this.#keys.size,
+      ageSeconds: this.#fetchedAt === null ? null : (this.#parts.now() - this.#fetchedAt) / 1000,
+    };
+  }
+
+  /** A list that is refreshed in time always counts; one that is not, for `keepSeconds`. */
+  #isKept(): boolean {
+    if (this.#fetchedAt === null) return false;
+    const ageMs = this.#parts.now() - this.#fetchedAt;
+    return this.#failure === null || ageMs < this.#options.keepSeconds * 1000;
+  }
+
+  #loadCache(): void {
+    const cached = this.#options.cache.load();
+    if (cached === null || cached.fetchedAt > this.#parts.now()) return;
+    if (this.#parts.now() - cached.fetchedAt >= this.#options.keepSeconds * 1000) return;
+    this.#keys = new Set(cached.keys);
+    this.#fetchedAt = cached.fetchedAt;
+    this.#savedAt = cached.fetchedAt;
+    this.#wasKept = true;
+    const ageSeconds = Math.round((this.#parts.now() - cached.fetchedAt) / 1000);
+    this.#parts.log.info(
+      { source: this.name, keys: cached.keys.length, ageSeconds },
+      'admission list read from the cache',
+    );
+  }
+
+  #tick(now: number): void {
+    if (this.#wasKept && !this.#isKept()) {
+      this.#wasKept = false;
+      this.#parts.log.error({ source: this.name }, 'the last admission list is too old to be used any more');
+      this.#changed();
+    }
+    if (now < this.#nextAt) return;
+    void this.#refresh();
+  }
+
+  async #refresh(): Promise<void> {
+    this.#nextAt = Infinity;
+    try {
+      const keys = await this.#options.fetchKeys();
+      if (!this.#isStopped) this.#take(keys);
+    } catch (error) {
+      if (!this.#isStopped)
+        this.#fail(error instanceof SourceFailure ? error : new SourceFailure('local', errorMessage(error)));
+    }
+  }
+
+  #take(keys: ReadonlySet<string>): void {
+    const { log, clock, now } = this.#parts;
+    const isFirst = this.#fetchedAt === null;
+    const isChanged = isFirst || !this.#wasKept || !isSame(keys, this.#keys);
+    if (this.#failures > 0) log.info({ source: this.name, keys: keys.size }, 'admission source answers again');
+    else if (isFirst) log.info({ source: this.name, keys: keys.size }, 'admission list fetched');
+    this.#failures = 0;
+    this.#failure = null;
+    this.#keys = keys;
+    this.#fetchedAt = now();
+    this.#wasKept = true;
+    this.#nextAt = clock.now + this.#options.refreshSeconds * 1000;
+    if (isChanged || now() - this.#savedAt >= REWRITE_MS) this.#save();
+    if (isChanged) this.#changed();
+  }
+
+  #fail(failure: SourceFailure): void {
+    const { log, clock } = this.#parts;
+    const isNews = this.#failure?.message !== failure.message;
+    this.#failures++;
+    this.#failure = failure;
+    const { refreshSeconds } = this.#options;
+    const longest = Math.max(LONGEST_PAUSE_MS, refreshSeconds * 1000);
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(this.#failures - 1, 16), longest);
+    // Spread, so that many relays do not return to a service that comes back at one moment.
+    const pauseMs = Math.max(pause * (0.75 + Math.random() * 0.5), failure.retryAfterMs ?? 0);
+    this.#nextAt = clock.now + pauseMs;
+    if (!isNews) return;
+    const retryInSeconds = Math.round(pauseMs / 1000);
+    const message = this.#isKept()
+      ? 'admission source does not answer; its last list stays in use'
+      : 'admission source does not answer, and there is no list from before';
+    log.warn({ source: this.name, error: failure.message, retryInSeconds }, message);
+  }
+
+  #save(): void {
+    this.#savedAt = this.#parts.now();
+    const problem = this.#options.cache.save({ fetchedAt: this.#savedAt, keys: [...this.#keys] });
+    if (problem === null || this.#hasToldOfCache) return;
+    this.#hasToldOfCache = true;
+    this.#parts.log.warn({ source: this.name, error: problem }, 'the admission list cannot be kept on the disk');
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function isSame(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  if (a.size !== b.size) return false;
+  for (const key of a) if (!b.has(key)) return false;
+  return true;
+}

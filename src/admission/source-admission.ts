@@ -1,0 +1,154 @@
+import type { MetricDefinition } from '../observe/metrics.ts';
+import { ADMITTED, type Admission, type AdmissionRequest, type AdmissionVerdict } from './admission.ts';
+import { AdmissionCounts } from './admission-counts.ts';
+import { judge, judgeAgain, judgeByDenyLists, type Judgement, type Sources } from './judge.ts';
+import { RefusalJournal, type RefusalEntry } from './refusal-journal.ts';
+import {
+  questionOf,
+  type AskingSource,
+  type Question,
+  type Source,
+  type SourceParts,
+  type SourceState,
+} from './source.ts';
+
+/** The sources that are to be asked again in a review; empty when only lists have changed. */
+export type DueSources = ReadonlySet<AskingSource>;
+
+/** How the sources are and whom they refused lately, for the admin listener. */
+export interface AdmissionReport {
+  readonly open: boolean;
+  readonly sources: readonly ({ readonly name: string; readonly kind: string } & SourceState)[];
+  /** Newest first. */
+  readonly refusals: readonly RefusalEntry[];
+}
+
+const NOTHING_DUE: DueSources = new Set();
+
+/** Admission by the configured sources. Its answers change: connections that are open are to be reviewed when it says so. */
+export class SourceAdmission implements Admission {
+  readonly #sources: Sources;
+  readonly #all: readonly Source[];
+  readonly #parts: SourceParts;
+  readonly #counts = new AdmissionCounts();
+  readonly #journal: RefusalJournal;
+  readonly #exempt = new Set<string>();
+  readonly #listeners = new Set<(due: DueSources) => void>();
+  readonly #nextReview = new Map<AskingSource, number>();
+  #leaveClock: () => void = () => undefined;
+
+  constructor(sources: readonly Source[], open: boolean, parts: SourceParts) {
+    this.#all = sources;
+    this.#parts = parts;
+    this.#journal = new RefusalJournal(parts.clock, parts.log, parts.now);
+    const lists = sources.filter((source) => source.style === 'list');
+    const asked = sources.filter((source) => source.style === 'asking');
+    this.#sources = { lists, asked, open };
+    for (const list of lists) list.onChange(() => this.#announce(NOTHING_DUE));
+  }
+
+  /** Starts all sources; resolves when each had its first chance to learn its keys. */
+  async start(): Promise<void> {
+    for (const source of this.#sources.asked) this.#nextReview.set(source, this.#parts.clock.now + source.refreshMs);
+    this.#leaveClock = this.#parts.clock.onTick((now) => this.#tick(now));
+    await Promise.all(this.#all.map((source) => source.start()));
+  }
+
+  /** Asks nobody any more. */
+  stop(): void {
+    this.#leaveClock();
+    this.#listeners.clear();
+    for (const source of this.#all) source.stop();
+  }
+
+  admit(request: AdmissionRequest): AdmissionVerdict | Promise<AdmissionVerdict> {
+    const question = questionOf(request);
+    if (this.#exempt.has(question.key)) return ADMITTED;
+    const judgement = judge(this.#sources, question);
+    return judgement instanceof Promise
+      ? // A deny list may have changed while a source was asked, and the review that followed did not see this connection.
+        judgement.then((later) => this.#settle(question, judgeByDenyLists(this.#sources.lists, question) ?? later))
+      : this.#settle(question, judgement);
+  }
+
+  /** Judges an open connection again. A refusal is counted and logged; the caller ends the connection. */
+  review(request: AdmissionRequest, due: DueSources): AdmissionVerdict | Promise<AdmissionVerdict> {
+    const question = questionOf(request);
+    if (this.#exempt.has(question.key)) return ADMITTED;
+    const judgement = judgeAgain(this.#sources, question, due);
+    return judgement instanceof Promise
+      ? judgement.then((later) => this.#settleReview(question, later))
+      : this.#settleReview(question, judgement);
+  }
+
+  /** Calls `listener` when open connections are to be reviewed; returns the way to end that. */
+  onReview(listener: (due: DueSources) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Admits `key` whatever the sources say, for the relay's own self-test; returns the way to end that. */
+  exempt(key: Buffer): () => void {
+    const hex = key.toString('hex');
+    this.#exempt.add(hex);
+    return () => this.#exempt.delete(hex);
+  }
+
+  /** What keeps everyone out: null as long as one source can tell who may come in. */
+  problem(): string | null {
+    if (this.#sources.open) return null;
+    const problems: string[] = [];
+    for (const source of this.#all) {
+      const { isUsable, problem } = source.state();
+      if (isUsable) return null;
+      problems.push(`${source.name}: ${problem ?? 'unusable'}`);
+    }
+    return `no source can tell who may come in: ${problems.join('; ')}`;
+  }
+
+  metrics(): MetricDefinition[] {
+    return this.#counts.metrics(this.#all);
+  }
+
+  report(): AdmissionReport {
+    return {
+      open: this.#sources.open,
+      sources: this.#all.map((source) => ({ name: source.name, kind: source.kind, ...source.state() })),
+      refusals: this.#journal.entries,
+    };
+  }
+
+  #settle(question: Question, judgement: Judgement): AdmissionVerdict {
+    if (judgement.admitted) {
+      this.#counts.admitted(judgement.source, judgement.isFailOpen);
+      return ADMITTED;
+    }
+    const { source, reason, detail } = judgement;
+    this.#counts.refused(source, reason);
+    this.#journal.add(question, source, reason, detail, false);
+    return { admitted: false, source, reason: `${reason}: ${detail}` };
+  }
+
+  #settleReview(question: Question, judgement: Judgement): AdmissionVerdict {
+    // A source that has too much to do says nothing about this key.
+    if (judgement.admitted || judgement.reason === 'busy') return ADMITTED;
+    const { source, reason, detail } = judgement;
+    this.#counts.ended(source, reason);
+    this.#journal.add(question, source, reason, detail, true);
+    return { admitted: false, source, reason: `${reason}: ${detail}` };
+  }
+
+  #tick(now: number): void {
+    const due = new Set<AskingSource>();
+    for (const [source, at] of this.#nextReview) {
+      if (now < at) continue;
+      this.#nextReview.set(source, now + source.refreshMs);
+      due.add(source);
+    }
+    if (due.size > 0) this.#announce(due);
+  }
+
+  #announce(due: DueSources): void {
+    for (const listener of this.#listeners) listener(due);
+  }
+}

@@ -1,0 +1,29 @@
+import { SourceFailure } from './failure.ts';
+import { requestJson } from './http-request.ts';
+import type { Secret } from './secret.ts';
+import type { Question } from './source.ts';
+
+/** Upstream reads no more of an answer (protocol reference §4.9). */
+const ANSWER_BYTES = 4096;
+
+/**
+ * Asks an admission URL as derper does (§4.9): POST `{"NodePublic":…,"Source":…}`, no Content-Type, and a yes is 200
+ * with `Allow` true.
+ */
+export function verifyRequest(
+  url: string,
+  timeoutMs: number,
+  token: Secret | null,
+): (question: Question) => Promise<boolean> {
+  return async ({ key, ip }) => {
+    const headers: Record<string, string> = token === null ? {} : { Authorization: `Bearer ${await token()}` };
+    // As bytes: fetch would declare a text to be text/plain.
+    const body = new TextEncoder().encode(JSON.stringify({ NodePublic: `nodekey:${key}`, Source: ip }));
+    const answer = await requestJson({ url, method: 'POST', headers, body, timeoutMs, limitBytes: ANSWER_BYTES });
+    if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
+      throw new SourceFailure('answer', 'the answer is no JSON object');
+    }
+    // Go finds fields in any case, and one that is missing is false.
+    return Object.entries(answer).find(([name]) => name.toLowerCase() === 'allow')?.[1] === true;
+  };
+}

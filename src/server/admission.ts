@@ -1,0 +1,106 @@
+import type { Logger } from 'pino';
+import { openSourceAdmission } from '../admission/open.ts';
+import { formatReport } from '../admission/report-text.ts';
+import type { DueSources, SourceAdmission } from '../admission/source-admission.ts';
+import type { AskingSource } from '../admission/source.ts';
+import type { Clock } from '../clock.ts';
+import type { AdmissionConfig } from '../config/schema/admission.ts';
+import type { AdminPage } from '../http/admin.ts';
+import type { Health } from '../observe/health.ts';
+import { SessionState, type Session } from '../session/session.ts';
+
+/** Open connections that are reviewed at one time; a source bounds its requests besides. */
+const REVIEWS_AT_ONCE = 16;
+/** Clients are let in at the latest after this time; who comes before a source has its list is refused and tries again. */
+const START_MS = 3000;
+const HEALTH_EVERY_MS = 1000;
+
+interface AdmissionDeskParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly health: Health;
+  readonly sessions: ReadonlyMap<unknown, Session>;
+}
+
+/** Admission in a running relay: starts its sources, reviews open connections, and reports to health and admin. */
+export class AdmissionDesk {
+  readonly admission: SourceAdmission;
+  readonly #parts: AdmissionDeskParts;
+  readonly #leaves: (() => void)[] = [];
+  #due: Set<AskingSource> | null = null;
+  #isReviewing = false;
+  #healthAt = 0;
+
+  /** Throws a TowpathError when a key file is unusable. */
+  constructor(config: AdmissionConfig, parts: AdmissionDeskParts) {
+    this.#parts = parts;
+    this.admission = openSourceAdmission(config, { clock: parts.clock, log: parts.log, now: Date.now });
+  }
+
+  /** Resolves when the sources know their keys, or when it has taken too long. */
+  async start(): Promise<void> {
+    const { clock } = this.#parts;
+    this.#leaves.push(
+      this.admission.onReview((due) => this.#review(due)),
+      clock.onTick((now) => this.#reportHealth(now)),
+    );
+    let timer: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<void>((resolve) => (timer = setTimeout(resolve, START_MS)));
+    await Promise.race([this.admission.start(), tooLong]);
+    clearTimeout(timer);
+    this.#reportHealth(clock.now);
+  }
+
+  stop(): void {
+    for (const leave of this.#leaves) leave();
+    this.admission.stop();
+  }
+
+  get page(): AdminPage {
+    return {
+      help: 'admission sources and the last refusals',
+      text: () => formatReport(this.admission.report()),
+      json: () => this.admission.report(),
+    };
+  }
+
+  /** Reviews asked for while one is under way are done together after it. */
+  #review(due: DueSources): void {
+    this.#due = new Set([...(this.#due ?? []), ...due]);
+    if (this.#isReviewing) return;
+    this.#isReviewing = true;
+    void this.#reviewAll();
+  }
+
+  async #reviewAll(): Promise<void> {
+    for (let due = this.#takeDue(); due !== null; due = this.#takeDue()) {
+      const round = due;
+      const sessions = [...this.#parts.sessions.values()].values();
+      const worker = async (): Promise<void> => {
+        for (const session of sessions) await this.#reviewOne(session, round);
+      };
+      await Promise.all(Array.from({ length: REVIEWS_AT_ONCE }, worker));
+    }
+    this.#isReviewing = false;
+  }
+
+  #takeDue(): DueSources | null {
+    const due = this.#due;
+    this.#due = null;
+    return due;
+  }
+
+  async #reviewOne(session: Session, due: DueSources): Promise<void> {
+    const { key } = session;
+    if (session.state !== SessionState.Open || key === null) return;
+    const verdict = this.admission.review({ key, ip: session.stream.remote.ip }, due);
+    const { admitted, ...refusal } = verdict instanceof Promise ? await verdict : verdict;
+    if (!admitted && 'source' in refusal) session.expel('not_admitted', `${refusal.source}: ${refusal.reason}`);
+  }
+
+  #reportHealth(now: number): void {
+    if (now < this.#healthAt) return;
+    this.#healthAt = now + HEALTH_EVERY_MS;
+    this.#parts.health.set('admission', this.admission.problem());
+  }
+}
