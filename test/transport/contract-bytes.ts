@@ -78,7 +78,7 @@ export function bytesContract(transport: Transport): void {
         };
         new PatternSender(both.client, both.clientEnd, total).pump();
         await eventually(() => checker.seen === total, 'all bytes arrive');
-        assert.ok(pauses > 10);
+        assert.ok(pauses > 1);
         await endPair(both);
       });
 

@@ -74,7 +74,12 @@ export function handshakeContract(transport: Transport): void {
     });
 
     const refused: Record<string, ConnectionOptions> = {
-      'TLS 1.1': { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' },
+      // OpenSSL needs to be asked for TLS 1.1; BoringSSL does not know how to be asked.
+      'TLS 1.1': {
+        minVersion: 'TLSv1',
+        maxVersion: 'TLSv1.1',
+        ...('bun' in process.versions ? {} : { ciphers: 'DEFAULT:@SECLEVEL=0' }),
+      },
       'a CBC suite': { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA' },
       'h2 as the only protocol': { ALPNProtocols: ['h2'] },
     };

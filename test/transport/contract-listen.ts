@@ -95,8 +95,9 @@ export function listenContract(transport: Transport): void {
       }
       const program = fileURLToPath(new URL('inherited-descriptor.ts', import.meta.url));
       const child = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'inherit', fd] });
-      await once(child.stdout!, 'data');
+      await Promise.race([once(child.stdout!, 'data'), once(child, 'exit')]);
       parent.close();
+      assert.equal(child.exitCode, null, 'the child listens');
       const end = new Recorder();
       const { stream } = await transport.connect(
         { host: '127.0.0.1', port: address.port, tls: null, timeoutMs: 2000 },

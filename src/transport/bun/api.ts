@@ -66,6 +66,7 @@ export interface BunTls {
   readonly ALPNProtocols?: Buffer;
   /** As on the wire: `0x303` is TLS 1.2. */
   readonly minVersion?: number;
+  readonly maxVersion?: number;
 }
 
 export interface BunListenOptions {

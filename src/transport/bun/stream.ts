@@ -40,7 +40,7 @@ export class BunStream implements Stream, SocketOwner {
   #delivering = false;
   #socketClosed = false;
 
-  /** Takes the socket over. Nothing is read before {@link start}. */
+  /** Takes the socket over. */
   constructor(parts: StreamParts) {
     this.remote = parts.remote;
     this.tls = parts.tls;
@@ -55,16 +55,10 @@ export class BunStream implements Stream, SocketOwner {
     return this.#local;
   }
 
-  /** Reads from now on. */
-  start(handler: StreamHandler): void {
-    this.handler = handler;
-  }
-
-  /** Keeps what arrives until {@link release}: the caller does not have the stream yet. */
+  /** Keeps what arrives until the next turn of the loop: the caller does not have the stream yet. */
   hold(): void {
     this.#held ??= [];
-    this.#paused = true;
-    this.#socket.pause();
+    setImmediate(deliverHeld, this);
   }
 
   write(buffer: Buffer, from: number, to: number): number {

@@ -7,13 +7,13 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls';
-import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
-import { canonicalIp, formatHostPort } from '../../wire/ip-address.ts';
+import { canonicalIp } from '../../wire/ip-address.ts';
+import { connectError } from '../connect-errors.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
+import { checkPin, presentedChain } from '../verify.ts';
 import type { FastRead } from './fast-read.ts';
 import { ignore, localEndpoint, TCP_KEEPALIVE_MS } from './listener.ts';
 import { NodeStream } from './stream.ts';
-import { checkPin, presentedChain } from './verify.ts';
 
 /** How long one of several addresses is tried before the next; Node's 250 ms is too short for links via satellite. */
 const ADDRESS_ATTEMPT_MS = 1000;
@@ -36,7 +36,7 @@ export async function connect(
     keepAlive: true,
     keepAliveInitialDelay: TCP_KEEPALIVE_MS,
   });
-  const dial: Dial = { phase: 'DNS and TCP', timedOut: false };
+  const dial: { phase: 'DNS and TCP' | 'TLS'; timedOut: boolean } = { phase: 'DNS and TCP', timedOut: false };
   const timer = setTimeout(() => {
     dial.timedOut = true;
     raw.destroy(new Error('timeout'));
@@ -61,11 +61,6 @@ export async function connect(
   } finally {
     clearTimeout(timer);
   }
-}
-
-interface Dial {
-  phase: 'DNS and TCP' | 'TLS';
-  timedOut: boolean;
 }
 
 async function settled(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {
@@ -125,33 +120,4 @@ function contextFor(verify: ServerVerification): SecureContext {
 /** Node's own list and that of the machine, where a company's authority may have been installed. */
 function systemAuthorities(): string[] {
   return [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
-}
-
-function connectError(options: ConnectOptions, dial: Dial, cause: unknown): TowpathError {
-  if (cause instanceof TowpathError) return cause;
-  const where = formatHostPort(options.host, options.port);
-  if (dial.timedOut) {
-    return new TowpathError(
-      'TOWPATH_CONNECT_TIMEOUT',
-      `No connection to ${where} within ${options.timeoutMs} ms; it got as far as ${dial.phase}.`,
-      { hint: 'A firewall that drops packets, or a port that does not speak TLS, looks like this.', cause },
-    );
-  }
-  const code = systemErrorCode(cause);
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code.startsWith('EAI_')) {
-    return new TowpathError('TOWPATH_CONNECT_DNS', `The name ${options.host} could not be resolved: ${code}.`, {
-      hint: 'Check the spelling and the DNS server of this machine.',
-      cause,
-    });
-  }
-  if (dial.phase === 'TLS') {
-    return new TowpathError('TOWPATH_CONNECT_TLS', `TLS with ${where} failed: ${errorMessage(cause)}.`, { cause });
-  }
-  return new TowpathError('TOWPATH_CONNECT_TCP', `No TCP connection to ${where}: ${tcpProblem(cause)}.`, { cause });
-}
-
-/** With several addresses Node reports an AggregateError without a message of its own. */
-function tcpProblem(cause: unknown): string {
-  if (!(cause instanceof AggregateError)) return errorMessage(cause);
-  return cause.errors.map(errorMessage).join('; ');
 }

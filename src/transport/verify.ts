@@ -1,10 +1,10 @@
 import { createHash, type X509Certificate } from 'node:crypto';
-import { isIP } from 'node:net';
-import { TowpathError } from '../../errors.ts';
-import { isMetaCertificate } from '../../wire/meta-certificate.ts';
+import { TowpathError } from '../errors.ts';
+import { ipFamily } from '../wire/ip-address.ts';
+import { isMetaCertificate } from '../wire/meta-certificate.ts';
 
 /** Nobody sends more; a bound in case issuer links form a circle. */
-const MAX_CHAIN = 16;
+export const MAX_CHAIN = 16;
 
 /** All certificates that the server presented, leaf first. */
 export function presentedChain(leaf: X509Certificate | undefined): X509Certificate[] {
@@ -31,7 +31,7 @@ export function checkPin(chain: readonly X509Certificate[], sha256: string, serv
   const now = Date.now();
   if (leaf.validFromDate.getTime() > now) return pinError(`the certificate is not valid before ${leaf.validFrom}`);
   if (leaf.validToDate.getTime() < now) return pinError(`the certificate has expired on ${leaf.validTo}`);
-  if (serverName !== '' && isIP(serverName) === 0 && leaf.checkHost(serverName) === undefined) {
+  if (serverName !== '' && ipFamily(serverName) === 0 && leaf.checkHost(serverName) === undefined) {
     return pinError(`the certificate is not for ${serverName}`);
   }
   return null;
