@@ -1,0 +1,58 @@
+/** Micro-benchmarks of the parts that work per packet or per connection: nanoseconds per operation on this machine. */
+import { randomBytes } from 'node:crypto';
+import { TokenBucket } from '../src/fairness/token-bucket.ts';
+import { openBox, sealBox, sharedBoxKey } from '../src/wire/box.ts';
+import { generateNodeKeyPair } from '../src/wire/keys.ts';
+import {
+  encodeBindingRequest,
+  isTailnodeRequest,
+  MAX_STUN_RESPONSE_BYTES,
+  STUN_TRANSACTION_ID_BYTES,
+  writeBindingResponse,
+} from '../src/wire/stun.ts';
+import { benchDataPath } from './micro/data-path.ts';
+import { measure, sink } from './micro/harness.ts';
+
+console.log(`node ${process.version}, median [lowest–highest] of 15 samples\n`);
+benchDataPath();
+benchTokenBucket();
+benchBox();
+benchStun();
+
+function benchTokenBucket(): void {
+  const bucket = new TokenBucket({ bytesPerSecond: 1e12, burstBytes: 1e9 }, 0);
+  let at = 0;
+  measure('TokenBucket.take', (times) => {
+    for (let i = 0; i < times; i++) sink.value = bucket.take(1232, (at += 0.001));
+  });
+}
+
+function benchBox(): void {
+  const server = generateNodeKeyPair();
+  const client = generateNodeKeyPair();
+  const info = Buffer.from('{"version":2,"CanAckPings":true}');
+  const shared = sharedBoxKey(client.privateKey, server.publicKey);
+  const sealed = sealBox(shared, info);
+  measure('sealed box: shared key (X25519, HSalsa20)', (times) => {
+    for (let i = 0; i < times; i++) sink.value = sharedBoxKey(server.privateKey, client.publicKey);
+  });
+  measure('sealed box: open ClientInfo', (times) => {
+    for (let i = 0; i < times; i++) sink.value = openBox(shared, sealed);
+  });
+  measure('sealed box: seal ServerInfo', (times) => {
+    for (let i = 0; i < times; i++) sink.value = sealBox(shared, info.subarray(0, 13));
+  });
+}
+
+function benchStun(): void {
+  const request = encodeBindingRequest(randomBytes(STUN_TRANSACTION_ID_BYTES));
+  const out = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
+  for (const ip of ['192.0.2.1', '2001:db8::1']) {
+    measure(`STUN: check a request and write the answer, ${ip}`, (times) => {
+      for (let i = 0; i < times; i++) {
+        if (isTailnodeRequest(request, 0, request.length))
+          sink.value = writeBindingResponse(out, request, 0, ip, 41_641);
+      }
+    });
+  }
+}

@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto';
+import { Counters, PacketKind } from '../../src/observe/counters.ts';
+import { Peer } from '../../src/relay/peer.ts';
+import { PeerTable } from '../../src/relay/peer-table.ts';
+import type { Recipient } from '../../src/relay/recipient.ts';
+import { Router } from '../../src/relay/router.ts';
+import { Outbox } from '../../src/session/outbox.ts';
+import type { Stream } from '../../src/transport/port.ts';
+import { FrameDecoder, HeaderVerdict } from '../../src/wire/frame-decoder.ts';
+import { encodeFrame, FrameType, KEY_BYTES } from '../../src/wire/frames.ts';
+import { measure, sink } from './harness.ts';
+
+const PACKET_BYTES = 1200;
+/** One read takes so many frames. */
+const FRAMES_PER_READ = 11;
+const QUEUE_BYTES = 262_144;
+const DISCO_QUEUE_BYTES = 32_768;
+
+/** Everything that a packet meets between two system calls. */
+export function benchDataPath(): void {
+  benchDecoder();
+  for (const peers of [20, 10_000]) benchTable(peers);
+  benchRouter();
+  benchOutbox();
+}
+
+function benchDecoder(): void {
+  let frames = 0;
+  const decoder = new FrameDecoder({ header: () => HeaderVerdict.Take, frame: () => (frames += 1) });
+  const read = Buffer.concat(Array.from({ length: FRAMES_PER_READ }, () => sendPacket(randomBytes(KEY_BYTES))));
+  measure('FrameDecoder, whole 1200-byte packets, per frame', (times) => {
+    for (let i = 0; i < times; i += FRAMES_PER_READ) decoder.push(read, 0, read.length);
+  });
+  const whole = read.length / FRAMES_PER_READ;
+  const half = whole >> 1;
+  measure('FrameDecoder, a packet in two reads, per frame', (times) => {
+    for (let i = 0; i < times; i++) {
+      decoder.push(read, 0, half);
+      decoder.push(read, half, whole);
+    }
+  });
+  sink.value = frames;
+}
+
+function benchTable(count: number): void {
+  const table = new PeerTable();
+  const keys = Array.from({ length: count }, () => randomBytes(KEY_BYTES));
+  for (const key of keys) table.add(new Peer(key));
+  // One buffer, as in a read window; the order of keys is random already.
+  const window = Buffer.concat(keys);
+  measure(`PeerTable.find, ${count} peers`, (times) => {
+    let found: Peer | null = null;
+    for (let i = 0; i < times; i++) found = table.find(window, (i % count) * KEY_BYTES);
+    sink.value = found;
+  });
+  const unknown = randomBytes(KEY_BYTES);
+  measure(`PeerTable.find, unknown key, ${count} peers`, (times) => {
+    let found: Peer | null = null;
+    for (let i = 0; i < times; i++) found = table.find(unknown, 0);
+    sink.value = found;
+  });
+}
+
+function benchRouter(): void {
+  const router = new Router(new Counters(), 'last-writer', 4096);
+  const recipient: Recipient = {
+    deliver: () => undefined,
+    peerGone: () => undefined,
+    health: () => undefined,
+    heardFrom: new Set(),
+  };
+  const source = router.register(randomBytes(KEY_BYTES), { ...recipient, heardFrom: new Set() });
+  const destination = router.register(randomBytes(KEY_BYTES), recipient);
+  const frame = sendPacket(destination.key);
+  measure('Router.route, known destination, with rewriting', (times) => {
+    for (let i = 0; i < times; i++) {
+      // The frame was rewritten in place, so the destination is put back: 32 bytes, part of what is measured.
+      frame.set(destination.key, 5);
+      router.route(source, frame, 0, frame.length);
+    }
+  });
+}
+
+function benchOutbox(): void {
+  let writable = true;
+  const stream = {
+    write: (_buffer: Buffer, from: number, to: number) => (writable ? to - from : 0),
+  } as unknown as Stream;
+  const limits = { queueBytes: QUEUE_BYTES, discoQueueBytes: DISCO_QUEUE_BYTES };
+  const outbox = new Outbox(stream, new Counters(), limits);
+  const frame = sendPacket(randomBytes(KEY_BYTES));
+  for (const batch of [1, FRAMES_PER_READ]) {
+    measure(`Outbox, ${batch} packets of 1200 bytes and a flush, per packet`, (times) => {
+      for (let i = 0; i < times; i += batch) {
+        for (let one = 0; one < batch; one++) outbox.packet(frame, 0, frame.length, PacketKind.Other);
+        outbox.flush();
+      }
+    });
+  }
+  writable = false;
+  measure('Outbox, full queue: drops the oldest for each new packet', (times) => {
+    for (let i = 0; i < times; i++) outbox.packet(frame, 0, frame.length, PacketKind.Other);
+  });
+}
+
+function sendPacket(destination: Buffer): Buffer {
+  return encodeFrame(FrameType.SendPacket, destination, randomBytes(PACKET_BYTES));
+}

@@ -1,0 +1,51 @@
+import { execFileSync } from 'node:child_process';
+import { cpus, loadavg, release, totalmem } from 'node:os';
+import { ServerName } from './server.ts';
+
+/** What a reader needs to know to judge the numbers. */
+export interface Machine {
+  readonly date: string;
+  readonly cpu: string;
+  readonly cpus: number;
+  readonly memoryGiB: number;
+  readonly kernel: string;
+  readonly loadAverage: number;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** Describes this machine and what runs on it. */
+export function describeMachine(servers: readonly ServerName[]): Machine {
+  const all = cpus();
+  return {
+    date: new Date().toISOString(),
+    cpu: all[0]?.model ?? 'unknown',
+    cpus: all.length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    loadAverage: loadavg()[0] ?? 0,
+    versions: {
+      towpath: output('git', 'describe', '--always', '--dirty'),
+      derper: process.env['TOWPATH_BENCH_UPSTREAM'] ?? 'unknown',
+      node: process.version,
+      openssl: process.versions.openssl,
+      ...(servers.includes(ServerName.Bun) ? { bun: output('node_modules/.bin/bun', '--version') } : {}),
+      go: output('go', 'env', 'GOVERSION'),
+    },
+  };
+}
+
+/** One line for the head of the table. */
+export function formatMachine({ date, cpu, cpus: count, memoryGiB, kernel, loadAverage, versions }: Machine): string {
+  const programs = Object.entries(versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(', ');
+  return `${date}, ${count} × ${cpu}, ${memoryGiB} GiB, Linux ${kernel}, load ${loadAverage.toFixed(1)} at the start\n${programs}`;
+}
+
+function output(command: string, ...parameters: string[]): string {
+  try {
+    return execFileSync(command, parameters, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,88 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ServerName } from './server.ts';
+
+const HELP = `bench/run.sh [--short | --full] [flags]
+
+  --short            three short rounds of the main cases, for CI (default; TOWPATH_BENCH=full changes that)
+  --full             five rounds of every case; writes bench/results/
+  --servers LIST     of derper, node, bun (default: derper,node, and bun where its transport exists)
+  --cases LIST       only these; a name ending in * is a prefix (see bench/relay/cases.ts)
+  --rounds N         rounds of every case
+  --idle N           connections of the idle case (default 2000, short 500)
+  --megabytes N      megabytes each way between two tailscaled (default 50, short 30)
+  --repeats N        how often a run is repeated when others used the machine (default 3, short 0)
+  --json             JSON on stdout; the table goes to stderr
+  --help`;
+
+/** What one run of the benchmark does. */
+export interface BenchOptions {
+  readonly short: boolean;
+  readonly servers: readonly ServerName[];
+  /** Patterns of case names; empty means all of the mode. */
+  readonly cases: readonly string[];
+  readonly rounds: number;
+  readonly idleConnections: number;
+  readonly megabytes: number;
+  /** How often a run is repeated when others used the machine; the calmest one counts. */
+  readonly repeats: number;
+  readonly json: boolean;
+}
+
+const NAMES: readonly string[] = Object.values(ServerName);
+
+/** Null when only help was asked for, and printed. Throws an Error that says what is wrong with the arguments. */
+export function readOptions(argv: readonly string[], environment: NodeJS.ProcessEnv): BenchOptions | null {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      short: { type: 'boolean' },
+      full: { type: 'boolean' },
+      servers: { type: 'string' },
+      cases: { type: 'string' },
+      rounds: { type: 'string' },
+      idle: { type: 'string' },
+      megabytes: { type: 'string' },
+      repeats: { type: 'string' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+  });
+  if (values.help === true) {
+    console.log(HELP);
+    return null;
+  }
+  const full = values.full ?? (values.short !== true && environment['TOWPATH_BENCH'] === 'full');
+  return {
+    short: !full,
+    servers: values.servers === undefined ? defaultServers() : list(values.servers).map(serverName),
+    cases: values.cases === undefined ? [] : list(values.cases),
+    rounds: number('rounds', values.rounds, full ? 5 : 3),
+    idleConnections: number('idle', values.idle, full ? 2000 : 500),
+    megabytes: number('megabytes', values.megabytes, full ? 50 : 30),
+    repeats: number('repeats', values.repeats, full ? 3 : 0),
+    json: values.json === true,
+  };
+}
+
+function defaultServers(): ServerName[] {
+  const bun = existsSync(join(import.meta.dirname, '..', '..', 'src', 'transport', 'bun'));
+  return [ServerName.Derper, ServerName.Node, ...(bun ? [ServerName.Bun] : [])];
+}
+
+function list(text: string): string[] {
+  return text.split(',').filter((part) => part !== '');
+}
+
+function serverName(text: string): ServerName {
+  if (NAMES.includes(text)) return text as ServerName;
+  throw new Error(`--servers: ${text} is none of ${NAMES.join(', ')}`);
+}
+
+function number(flag: string, text: string | undefined, byDefault: number): number {
+  if (text === undefined) return byDefault;
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 0) return value;
+  throw new Error(`--${flag}: ${text} is no whole number`);
+}

@@ -1,0 +1,110 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+const GENERATOR_CPU = 1;
+const PROGRAM_PATIENCE_MS = 240_000;
+
+/** Certificate, its key and the relay's key, as derper and towpath read them. */
+export interface RelayFiles {
+  readonly dir: string;
+  readonly certificate: string;
+  readonly certificateKey: string;
+  readonly relayKey: string;
+  /** `sha256-raw:…` of the certificate. */
+  readonly pin: string;
+}
+
+interface LoadCounts {
+  readonly sent: number;
+  readonly delivered: number;
+  readonly lost: number;
+  readonly skipped: number;
+}
+
+/** One measured window of `benchload load`. */
+export interface LoadWindow extends LoadCounts {
+  readonly seconds: number;
+  readonly serverSeconds: number;
+  readonly serverShare: number;
+  readonly generatorShare: number;
+  readonly foreignShare: number;
+  readonly p50Us: number | null;
+  readonly p99Us: number | null;
+}
+
+/** What `benchload load` prints. */
+export interface LoadResult {
+  readonly windows: readonly LoadWindow[] | null;
+  readonly total: LoadCounts;
+  readonly stalls: number;
+  readonly missed: number;
+  readonly lagP99Us: number | null;
+  readonly pongP50Us: number | null;
+  readonly pongP99Us: number | null;
+  readonly rssAtStart: number;
+  readonly rssPeak: number;
+  readonly generatorLimited: boolean;
+}
+
+/** What `benchload idle` prints. */
+export interface IdleResult {
+  readonly bytesPerConnection: number;
+  readonly rssBefore: number;
+  readonly rssAfter: number;
+}
+
+/** What `benchload handshake` prints. */
+export interface HandshakeResult {
+  readonly serverMsPerHandshake: number;
+  readonly perSecond: number;
+  readonly foreignShare: number;
+}
+
+/** What `benchtailscale` prints. */
+export interface TailscaleResult {
+  readonly transfers: readonly {
+    readonly direction: string;
+    readonly megabytes: number;
+    readonly seconds: number;
+    readonly serverSeconds: number;
+  }[];
+}
+
+/** The path of a program that run.sh has built. */
+export function program(name: string): string {
+  const programs = process.env['TOWPATH_BENCH_PROGRAMS'];
+  if (programs === undefined)
+    throw new Error('TOWPATH_BENCH_PROGRAMS is not set: start bench/run.sh, which builds what is needed');
+  return join(programs, name);
+}
+
+/** Makes the files that all servers use. */
+export async function makeFiles(dir: string): Promise<RelayFiles> {
+  const { stdout } = await run(program('benchload'), ['files', '-dir', dir]);
+  return { dir, ...(JSON.parse(stdout) as Omit<RelayFiles, 'dir'>) };
+}
+
+/** Runs the load generator on its CPU and returns what it printed. Rejects with its complaint. */
+export async function runGenerator<T>(...parameters: string[]): Promise<T> {
+  const command = ['taskset', '-c', String(GENERATOR_CPU), program('benchload'), ...parameters];
+  return runJson<T>(command);
+}
+
+/** Runs two tailscaled through a relay. */
+export async function runTailscale(...parameters: string[]): Promise<TailscaleResult> {
+  return runJson<TailscaleResult>([program('benchtailscale'), ...parameters]);
+}
+
+async function runJson<T>(command: readonly string[]): Promise<T> {
+  try {
+    const { stdout } = await run(command[0]!, command.slice(1), { timeout: PROGRAM_PATIENCE_MS, maxBuffer: 16 << 20 });
+    return JSON.parse(stdout) as T;
+  } catch (error) {
+    const complaint = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+    if (complaint === '') throw error;
+    throw new Error(complaint, { cause: error });
+  }
+}

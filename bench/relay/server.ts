@@ -1,0 +1,133 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { program, type RelayFiles } from './programs.ts';
+
+/** The servers that can be compared. */
+export const ServerName = { Derper: 'derper', Node: 'node', Bun: 'bun' } as const;
+export type ServerName = (typeof ServerName)[keyof typeof ServerName];
+
+/** The one CPU that a server runs on; the generator has the other. */
+const SERVER_CPU = 0;
+const START_PATIENCE_MS = 20_000;
+const STOP_PATIENCE_MS = 10_000;
+const REPOSITORY = join(import.meta.dirname, '..', '..');
+const KEPT_OUTPUT_CHARS = 4000;
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** A relay process under test. */
+export class Server {
+  readonly name: ServerName;
+  readonly port: number;
+  readonly stunPort: number;
+  readonly #child: ChildProcess;
+  #output = '';
+
+  private constructor(name: ServerName, ports: Ports, child: ChildProcess) {
+    this.name = name;
+    this.port = ports.derp;
+    this.stunPort = ports.stun;
+    this.#child = child;
+    child.stdout?.on('data', (chunk: Buffer) => this.#keep(chunk));
+    child.stderr?.on('data', (chunk: Buffer) => this.#keep(chunk));
+  }
+
+  /** Starts a server on free ports and waits until it accepts connections. */
+  static async start(name: ServerName, files: RelayFiles, pinned: boolean): Promise<Server> {
+    const ports = { derp: await freePort(), stun: await freePort() };
+    // taskset replaces itself by the command, so that the process id is the server's.
+    const placement = pinned ? ['taskset', '-c', String(SERVER_CPU)] : [];
+    const command = [...placement, ...commandOf(name, files, ports)];
+    const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], cwd: REPOSITORY });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    const server = new Server(name, ports, child);
+    await server.#accepts();
+    return server;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Ends it; throws when it had ended by itself, which is a crash. */
+  async stop(): Promise<void> {
+    if (this.#ended) throw new Error(`${this.name} ended by itself, ${this.#how()}:\n${this.#output}`);
+    const exit = once(this.#child, 'exit');
+    // derper and towpath wait for their clients to leave when asked nicely, which nobody here is waiting for.
+    this.#child.kill('SIGKILL');
+    await Promise.race([exit, sleep(STOP_PATIENCE_MS, undefined, { ref: false })]);
+  }
+
+  get #ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  #how(): string {
+    return this.#child.signalCode === null ? `exit code ${this.#child.exitCode}` : this.#child.signalCode;
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#output = (this.#output + chunk.toString()).slice(-KEPT_OUTPUT_CHARS);
+  }
+
+  async #accepts(): Promise<void> {
+    const deadline = performance.now() + START_PATIENCE_MS;
+    while (!(await canConnect(this.port))) {
+      if (this.#ended) throw new Error(`${this.name} does not start, ${this.#how()}:\n${this.#output}`);
+      if (performance.now() > deadline) throw new Error(`${this.name} does not accept connections:\n${this.#output}`);
+      await sleep(20);
+    }
+  }
+}
+
+interface Ports {
+  readonly derp: number;
+  readonly stun: number;
+}
+
+function commandOf(name: ServerName, files: RelayFiles, ports: Ports): string[] {
+  if (name === ServerName.Derper) {
+    return [
+      ...[program('derper'), '-a', `127.0.0.1:${ports.derp}`, '-certmode', 'manual', '-hostname', '127.0.0.1'],
+      ...['-certdir', files.dir, '-c', files.relayKey, '-http-port', '-1', '-stun-port', String(ports.stun)],
+    ];
+  }
+  const runtime = join(REPOSITORY, 'node_modules', '.bin', name);
+  const serve = ['--listen', `127.0.0.1:${ports.derp}`, '--http', 'off', '--stun', `127.0.0.1:${ports.stun}`];
+  const rest = ['--key-file', files.relayKey, '--admin', 'off', '--log-level', 'warn', '--no-self-test'];
+  const certificate = ['--certificate-file', files.certificate, '--certificate-key-file', files.certificateKey];
+  return [runtime, join(REPOSITORY, 'src', 'main.ts'), 'serve', ...serve, ...certificate, ...rest];
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
+
+async function canConnect(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

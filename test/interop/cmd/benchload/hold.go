@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// warmConnections are opened and closed before anything is counted: code is compiled and pools are filled by then.
+const warmConnections = 100
+
+type idleResult struct {
+	Connections   int     `json:"connections"`
+	RSSBefore     int64   `json:"rssBefore"`
+	RSSAfter      int64   `json:"rssAfter"`
+	BytesPerConn  float64 `json:"bytesPerConnection"`
+	ServerSeconds float64 `json:"serverSeconds"`
+}
+
+func runIdle(address string, pid, n int, settle time.Duration) (*idleResult, error) {
+	if err := churn(address, warmConnections); err != nil {
+		return nil, err
+	}
+	time.Sleep(time.Second)
+	before, err := memory(pid, "VmRSS")
+	if err != nil {
+		return nil, err
+	}
+	cpu, err := processCPU(pid)
+	if err != nil {
+		return nil, err
+	}
+	held := make([]*client, 0, n)
+	defer func() {
+		for _, c := range held {
+			c.close()
+		}
+	}()
+	for range n {
+		c, err := connect(address)
+		if err != nil {
+			return nil, fmt.Errorf("connection %d: %w", len(held), err)
+		}
+		held = append(held, c)
+	}
+	spent, err := processCPU(pid)
+	if err != nil {
+		return nil, err
+	}
+	time.Sleep(settle)
+	after, err := memory(pid, "VmRSS")
+	if err != nil {
+		return nil, err
+	}
+	return &idleResult{
+		Connections: n, RSSBefore: before, RSSAfter: after, BytesPerConn: float64(after-before) / float64(n),
+		ServerSeconds: float64(spent-cpu) / 1e9,
+	}, nil
+}
+
+type handshakeResult struct {
+	Handshakes      int     `json:"handshakes"`
+	ServerMsEach    float64 `json:"serverMsPerHandshake"`
+	PerSecond       float64 `json:"perSecond"`
+	ServerShare     float64 `json:"serverShare"`
+	GeneratorShare  float64 `json:"generatorShare"`
+	ForeignCPUShare float64 `json:"foreignShare"`
+}
+
+// runHandshakes counts connection, full handshake and close, because a relay pays for all three.
+func runHandshakes(address string, pid, n int) (*handshakeResult, error) {
+	if err := churn(address, 2*warmConnections); err != nil {
+		return nil, err
+	}
+	before, err := readUsage(pid)
+	if err != nil {
+		return nil, err
+	}
+	if err := churn(address, n); err != nil {
+		return nil, err
+	}
+	wall := float64(now() - before.at)
+	time.Sleep(200 * time.Millisecond) // closing is part of it
+	after, err := readUsage(pid)
+	if err != nil {
+		return nil, err
+	}
+	server, self := float64(after.server-before.server), float64(after.self-before.self)
+	return &handshakeResult{
+		Handshakes: n, ServerMsEach: server / float64(n) / 1e6, PerSecond: float64(n) / wall * 1e9,
+		ServerShare: server / wall, GeneratorShare: self / wall,
+		ForeignCPUShare: max(0, (float64(after.machine-before.machine)-server-self)/wall),
+	}, nil
+}
+
+func churn(address string, n int) error {
+	for range n {
+		c, err := connect(address)
+		if err != nil {
+			return err
+		}
+		c.close()
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"time"
+)
+
+// loadFlags is the command line of "load".
+type loadFlags struct {
+	address    string
+	pid        int
+	mode       string
+	pairs      int
+	shape      shape
+	window     int
+	rate       float64
+	warm       time.Duration
+	windows    int
+	windowTime time.Duration
+	probe      bool
+}
+
+// windowResult is what was measured in one window.
+type windowResult struct {
+	Seconds float64 `json:"seconds"`
+	counts
+	ServerSeconds float64 `json:"serverSeconds"`
+	// Shares are of one CPU.
+	ServerShare    float64  `json:"serverShare"`
+	GeneratorShare float64  `json:"generatorShare"`
+	ForeignShare   float64  `json:"foreignShare"`
+	P50            *float64 `json:"p50Us"`
+	P99            *float64 `json:"p99Us"`
+}
+
+type loadResult struct {
+	Windows []windowResult `json:"windows"`
+	Total   counts         `json:"total"`
+	// Stalls are windows of a pair that were given up; missed batches of an open load were never sent.
+	Stalls     uint64   `json:"stalls"`
+	Missed     uint64   `json:"missed"`
+	LagP99     *float64 `json:"lagP99Us"`
+	PongP50    *float64 `json:"pongP50Us"`
+	PongP99    *float64 `json:"pongP99Us"`
+	PongMax    float64  `json:"pongMaxUs"`
+	RSSAtStart int64    `json:"rssAtStart"`
+	RSSPeak    int64    `json:"rssPeak"`
+	// GeneratorLimited says that the generator's CPU was full while the relay's was not.
+	GeneratorLimited bool   `json:"generatorLimited"`
+	Error            string `json:"error,omitempty"`
+}
+
+func runLoad(flags *flag.FlagSet, arguments []string) (*loadResult, error) {
+	var f loadFlags
+	flags.StringVar(&f.address, "address", "", "loopback address of the relay")
+	flags.IntVar(&f.pid, "pid", 0, "process id of the relay")
+	flags.StringVar(&f.mode, "mode", modeClosed, "closed (a window per pair), rate (evenly spaced), flood (as the sockets take)")
+	flags.IntVar(&f.pairs, "pairs", 10, "pairs of clients")
+	flags.IntVar(&f.shape.size, "size", 1200, "bytes of a packet")
+	flags.IntVar(&f.shape.framesPerRecord, "frames-per-record", 1, "frames in one TLS record")
+	flags.IntVar(&f.shape.recordsPerWrite, "records-per-write", 11, "records in one system call")
+	flags.IntVar(&f.window, "window", 44, "packets under way per pair, mode closed")
+	flags.Float64Var(&f.rate, "rate", 20000, "packets per second, mode rate")
+	flags.DurationVar(&f.warm, "warm", 2*time.Second, "before anything is measured")
+	flags.IntVar(&f.windows, "windows", 3, "measured windows")
+	flags.DurationVar(&f.windowTime, "window-time", 800*time.Millisecond, "length of a window")
+	flags.BoolVar(&f.probe, "probe", false, "measure the delay of pings by one more client")
+	_ = flags.Parse(arguments)
+	if err := checkLoopback(f.address); err != nil {
+		return nil, err
+	}
+	if f.shape.size < minPacketBytes || f.shape.size > 65536 || f.shape.batch() < 1 || f.pairs < 1 || f.rate <= 0 {
+		return nil, errors.New("a size, batch, rate or number of pairs is out of range")
+	}
+	if f.mode == modeClosed && f.window < f.shape.batch() {
+		return nil, errors.New("the window must hold a batch")
+	}
+	l, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	return f.measure(l)
+}
+
+func (f *loadFlags) open() (*loop, error) {
+	l, err := newLoop()
+	if err != nil {
+		return nil, err
+	}
+	l.mode, l.window, l.interval = f.mode, f.window, float64(f.shape.batch())/f.rate*1e9
+	for i := range f.pairs {
+		sender, err := f.client()
+		if err != nil {
+			return nil, err
+		}
+		receiver, err := f.client()
+		if err != nil {
+			return nil, err
+		}
+		p := newPair(i, sender, receiver, f.shape)
+		l.pairs = append(l.pairs, p)
+		if err := errors.Join(l.watch(watched{client: sender, pair: p}), l.watch(watched{client: receiver, pair: p, receiving: true})); err != nil {
+			return nil, err
+		}
+	}
+	if f.probe {
+		if l.probe, err = f.client(); err != nil {
+			return nil, err
+		}
+		return l, l.watch(watched{client: l.probe})
+	}
+	return l, nil
+}
+
+func (f *loadFlags) client() (*client, error) {
+	c, err := connect(f.address)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.prepare(f.shape.frameBytes())
+}
+
+func (f *loadFlags) measure(l *loop) (*loadResult, error) {
+	result := &loadResult{}
+	var err error
+	if result.RSSAtStart, err = memory(f.pid, "VmRSS"); err != nil {
+		return nil, err
+	}
+	l.producing, l.due = true, float64(now())
+	err = l.runUntil(now() + int64(f.warm))
+	l.lag.reset()
+	l.pong.reset()
+	for range f.windows {
+		if err != nil {
+			break
+		}
+		var w windowResult
+		if w, err = f.measureWindow(l); err == nil {
+			result.Windows = append(result.Windows, w)
+		}
+	}
+	l.producing = false
+	result.LagP99, result.PongP50, result.PongP99 = l.lag.quantile(0.99), l.pong.quantile(0.5), l.pong.quantile(0.99)
+	result.PongMax = float64(l.pong.max) / 1000
+	if err == nil {
+		err = l.drain()
+	}
+	result.Total = l.totals()
+	result.Total.Lost = result.Total.Sent - result.Total.Delivered
+	result.Stalls, result.Missed = l.stalls, l.missed
+	result.GeneratorLimited = limited(result.Windows)
+	if peak, problem := memory(f.pid, "VmHWM"); problem == nil {
+		result.RSSPeak = peak
+	} else {
+		err = errors.Join(err, problem)
+	}
+	if err != nil {
+		result.Error = err.Error()
+	}
+	return result, err
+}
+
+func (f *loadFlags) measureWindow(l *loop) (windowResult, error) {
+	l.latency.reset()
+	countsBefore := l.totals()
+	before, err := readUsage(f.pid)
+	if err != nil {
+		return windowResult{}, err
+	}
+	if err := l.runUntil(before.at + int64(f.windowTime)); err != nil {
+		return windowResult{}, err
+	}
+	after, err := readUsage(f.pid)
+	if err != nil {
+		return windowResult{}, err
+	}
+	wall := float64(after.at - before.at)
+	server, self := float64(after.server-before.server), float64(after.self-before.self)
+	return windowResult{
+		Seconds: wall / 1e9, counts: l.totals().minus(countsBefore),
+		ServerSeconds: server / 1e9, ServerShare: server / wall, GeneratorShare: self / wall,
+		ForeignShare: max(0, (float64(after.machine-before.machine)-server-self)/wall),
+		P50:          l.latency.quantile(0.5), P99: l.latency.quantile(0.99),
+	}, nil
+}
+
+func limited(windows []windowResult) bool {
+	full := 0
+	for _, w := range windows {
+		if w.GeneratorShare > 0.93 && w.ServerShare < 0.93 {
+			full++
+		}
+	}
+	return 2*full > len(windows)
+}
+
+func (l *loop) totals() (sum counts) {
+	for _, p := range l.pairs {
+		sum.add(p.counts)
+	}
+	return sum
+}
+
+func (l *loop) runUntil(end int64) error {
+	for now() < end {
+		if err := l.turn(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain waits for what is under way, until nothing has come for a while.
+func (l *loop) drain() error {
+	const quiet, longest = 300 * time.Millisecond, 5 * time.Second
+	last, lastAt, end := l.totals(), now(), now()+int64(longest)
+	for now() < end && now()-lastAt < int64(quiet) {
+		if err := l.turn(); err != nil {
+			return err
+		}
+		seen := l.totals()
+		if seen.Delivered == seen.Sent {
+			return nil
+		}
+		if seen.Delivered != last.Delivered {
+			last, lastAt = seen, now()
+		}
+	}
+	return nil
+}
