@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
-import { type Counters, DROP_REASON_NAMES, PACKET_KIND_NAMES } from './counters.ts';
+import { type Counters, DROP_REASON_NAMES, FLUSH_SIZE_BOUNDS, PACKET_KIND_NAMES } from './counters.ts';
 import type { Health } from './health.ts';
 import { FIELD_METRICS, type FieldMetric } from './metric-names.ts';
 
@@ -130,6 +130,14 @@ function registerTables(registry: Registry, counters: Counters): void {
       [{ kind: 'disco' }, counters.discoPacketsReceived],
       [{ kind: 'other' }, counters.packetsReceived - counters.discoPacketsReceived],
     ],
+  });
+  register(registry, {
+    name: 'towpath_flushes_by_size_total',
+    help: 'Writes to streams by how many frames they carried: up to `frames`, and more than the bound before it.',
+    type: 'counter',
+    labels: ['frames'],
+    read: () =>
+      counters.flushSizes.map((count, i): Sample => [{ frames: String(FLUSH_SIZE_BOUNDS[i] ?? 'more') }, count]),
   });
   register(registry, {
     name: 'towpath_refusals_total',

@@ -85,8 +85,7 @@ export class Outbox {
     if (taken === 0) return FlushResult.Blocked;
     const frames = queue.consume(taken);
     const counters = this.#counters;
-    counters.flushes++;
-    counters.flushedFrames += frames;
+    counters.flush(frames);
     if (packets) {
       counters.packetsSent += frames;
       counters.bytesSent += Math.max(taken - frames * PACKET_OVERHEAD_BYTES, 0);

@@ -70,6 +70,8 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   /** When the stream stopped taking what we have for it; 0 while it takes it. */
   #blockedSince = 0;
   #touched = false;
+  /** When the first frame that still waits was queued. */
+  #waitingSince = 0;
   #pauses = 0;
   #budgetTurn = -1;
   #budgetUsed = 0;
@@ -243,9 +245,9 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   flush(): void {
     this.#touched = false;
     if (this.#state === SessionState.Ended) return;
-    if (this.#outbox.flush() === FlushResult.Blocked && this.#blockedSince === 0) {
-      this.#blockedSince = this.#context.clock.now;
-    }
+    const { clock, counters } = this.#context;
+    if (this.#outbox.flush() !== FlushResult.Blocked) counters.queueDelay(performance.now() - this.#waitingSince);
+    else if (this.#blockedSince === 0) this.#blockedSince = clock.now;
   }
 
   resumeReading(): void {
@@ -389,6 +391,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   #touch(): void {
     if (this.#touched || this.#blockedSince > 0) return;
     this.#touched = true;
+    this.#waitingSince = performance.now();
     this.#context.turn.flushAtEnd(this);
   }
 
