@@ -38,6 +38,11 @@ export const PACKET_KIND_NAMES: readonly string[] = ['other', 'disco'];
 export const REFUSAL_REASONS = [
   'source_limit',
   'connection_limit',
+  'handshake_limit',
+  'memory_limit',
+  'proxy_header',
+  'untrusted_proxy',
+  'listener_error',
   'tls_timeout',
   'tls_error',
   'tls_closed',
@@ -62,6 +67,11 @@ export const REFUSAL_REASONS = [
   'websocket_invalid',
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
+/** Upper bounds of {@link Counters.flushSizes}: frames that one write carried. A last bucket takes the rest. */
+export const FLUSH_SIZE_BOUNDS: readonly number[] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 25, 50, 100];
+/** Weight of the newest sample in {@link Counters.queueDelaySeconds}. */
+const QUEUE_DELAY_WEIGHT = 0.1;
 
 /** Two counts for each drop reason: `[reason][kind]`. */
 function dropTable(): number[][] {
@@ -99,6 +109,10 @@ export class Counters {
   /** Writes to streams and the frames they carried. */
   flushes = 0;
   flushedFrames = 0;
+  /** Writes by how many frames they carried; see {@link FLUSH_SIZE_BOUNDS}. */
+  readonly flushSizes: number[] = new Array<number>(FLUSH_SIZE_BOUNDS.length + 1).fill(0);
+  /** Moving average of the time from the first frame that was queued to the write that took it, seconds. */
+  queueDelaySeconds = 0;
 
   /** Gauges, kept by who owns the state. */
   connections = 0;
@@ -136,5 +150,22 @@ export class Counters {
   drop(reason: DropReason, kind: PacketKind, payloadBytes: number): void {
     this.dropPackets[reason]![kind]! += 1;
     this.dropBytes[reason]![kind]! += payloadBytes;
+  }
+
+  /** Counts one write of `frames` frames. */
+  flush(frames: number): void {
+    this.flushes++;
+    this.flushedFrames += frames;
+    let bucket = Math.max(frames - 1, 0);
+    if (bucket >= 10) {
+      bucket = 10;
+      while (bucket < FLUSH_SIZE_BOUNDS.length && frames > FLUSH_SIZE_BOUNDS[bucket]!) bucket++;
+    }
+    this.flushSizes[bucket]! += 1;
+  }
+
+  /** Takes one waiting time into the moving average. */
+  queueDelay(ms: number): void {
+    this.queueDelaySeconds += (ms / 1000 - this.queueDelaySeconds) * QUEUE_DELAY_WEIGHT;
   }
 }
