@@ -7,7 +7,7 @@ const HELP = `bench/run.sh [--short | --full] [flags]
 
   --short            three short rounds of the main cases, for CI (default; TOWPATH_BENCH=full changes that)
   --full             five rounds of every case; writes bench/results/
-  --servers LIST     of derper, node, bun (default: derper,node, and bun where its transport exists)
+  --servers LIST     of derper, node, bun (default: derper,node; with --full also bun)
   --cases LIST       only these; a name ending in * is a prefix (see bench/relay/cases.ts)
   --rounds N         rounds of every case
   --idle N           connections of the idle case (default 2000, short 500)
@@ -56,7 +56,7 @@ export function readOptions(argv: readonly string[], environment: NodeJS.Process
   const full = values.full ?? (values.short !== true && environment['TOWPATH_BENCH'] === 'full');
   return {
     short: !full,
-    servers: values.servers === undefined ? defaultServers() : list(values.servers).map(serverName),
+    servers: values.servers === undefined ? defaultServers(full) : list(values.servers).map(serverName),
     cases: values.cases === undefined ? [] : list(values.cases),
     rounds: number('rounds', values.rounds, full ? 5 : 3),
     idleConnections: number('idle', values.idle, full ? 2000 : 500),
@@ -66,8 +66,9 @@ export function readOptions(argv: readonly string[], environment: NodeJS.Process
   };
 }
 
-function defaultServers(): ServerName[] {
-  const bun = existsSync(join(import.meta.dirname, '..', '..', 'src', 'transport', 'bun'));
+/** Bun is left out of the short run, which has 90 seconds. */
+function defaultServers(full: boolean): ServerName[] {
+  const bun = full && existsSync(join(import.meta.dirname, '..', '..', 'src', 'transport', 'bun'));
   return [ServerName.Derper, ServerName.Node, ...(bun ? [ServerName.Bun] : [])];
 }
 

@@ -20,7 +20,7 @@ export interface Measured {
 
 const WARM_FLAGS = ['-warm', '2s'];
 /** In short mode a server stays for a whole round, so that only its first case meets cold code. */
-const WARM_AGAIN_FLAGS = ['-warm', '1s'];
+const WARM_AGAIN_FLAGS = ['-warm', '700ms'];
 const FULL_WINDOWS = ['-windows', '3', '-window-time', '800ms'];
 const SHORT_WINDOWS = ['-windows', '2', '-window-time', '500ms'];
 
