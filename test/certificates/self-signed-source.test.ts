@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,20 +8,10 @@ import type { CertificatePair } from '../../src/certificates/source.ts';
 import { TowpathError } from '../../src/errors.ts';
 import { pinOf } from '../../src/wire/pin.ts';
 import { DAY_MS, scratch, START, World } from './support.ts';
+import { issueByAuthority } from './x509-oracle.ts';
 
 const POLICY = { names: ['relay.example.com', '203.0.113.7'], validityDays: 365, renewBeforeDays: 30, pollSeconds: 10 };
 let count = 0;
-
-/** Writes a certificate that a small authority issued. */
-function issue(path: string, name: string): void {
-  const [ca, leaf] = [join(path, 'ca'), join(path, name)];
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout'];
-  const openssl = (...args: string[]): unknown => execFileSync('openssl', args, { stdio: 'pipe' });
-  openssl('req', '-x509', ...key, `${ca}.key`, '-out', `${ca}.crt`, '-subj', '/CN=ca');
-  openssl('req', ...key, `${leaf}.key`, '-out', `${leaf}.csr`, '-subj', `/CN=${name}`);
-  const authority = ['-CA', `${ca}.crt`, '-CAkey', `${ca}.key`, '-CAcreateserial'];
-  openssl('x509', '-req', '-in', `${leaf}.csr`, ...authority, '-out', `${leaf}.crt`);
-}
 
 describe('self-signed certificate', () => {
   const directory = scratch();
@@ -228,10 +217,12 @@ describe('self-signed certificate', () => {
     assert.equal(open(new World(), path).current().keyPem, key);
   });
 
-  it('leaves a certificate of an authority alone', () => {
+  it('leaves a certificate of an authority alone', async () => {
     const path = fresh();
     mkdirSync(path, { recursive: true });
-    issue(path, 'relay.example.com');
+    const { certPem, keyPem } = await issueByAuthority('relay.example.com');
+    writeFileSync(join(path, 'relay.example.com.crt'), certPem);
+    writeFileSync(join(path, 'relay.example.com.key'), keyPem);
     const error = failure(path);
     assert.equal(error.code, 'TOWPATH_CERTIFICATE_NOT_SELF_SIGNED');
     assert.match(error.hint ?? '', /mode "file"/);
