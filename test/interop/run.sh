@@ -5,6 +5,7 @@
 #
 # Without a part all parts run. --check compares docs/conformance.md with what the run gives instead of writing it.
 # RELAYS="derper" or "towpath" limits the relays (the report then is not made). TOWPATH_COMMAND is how towpath is run.
+# E2E_TRANSCRIPT is a file to which the pings and transfers are appended.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -87,7 +88,7 @@ run() { # title, then the command
 }
 
 conformance() {
-  (cd "$here" && attend go vet ./... && attend go test ./relay ./catalogue)
+  (cd "$here" && attend go vet ./catalogue ./relay ./conformance ./e2e ./derpprobe ./cmd/conformance-report && attend go test ./relay ./catalogue)
   compile conformance
   for relay in $relays; do
     run "conformance of $relay" env RELAY="$relay" CONFORMANCE_RESULTS="$work/$relay.json" \
@@ -104,8 +105,7 @@ e2e() {
   for relay in $relays; do
     # derper is what the numbers are compared with; a whole run needs towpath's only.
     if [[ $part == all && $relay == derper ]]; then continue; fi
-    run "end to end through $relay" env RELAY="$relay" E2E_TRANSCRIPT="${E2E_TRANSCRIPT:-$work/transcript}" \
-      "$work/e2e.test" -test.v -test.timeout 10m
+    run "end to end through $relay" env RELAY="$relay" "$work/e2e.test" -test.v -test.timeout 10m
   done
 }
 

@@ -36,13 +36,14 @@ func TestOverallIsTheWorst(t *testing.T) {
 		5: {"TLS": Passed, "WebSocket": Passed},
 		6: {"TLS": Passed, "WebSocket": AsChosen},
 		7: {"TLS": Failed, "WebSocket": AsChosen},
+		9: {"TLS": NotApplicable},
 	}}
-	for number, want := range map[int]Outcome{5: Passed, 6: AsChosen, 7: Failed, 8: ""} {
+	for number, want := range map[int]Outcome{5: Passed, 6: AsChosen, 7: Failed, 8: "", 9: NotApplicable} {
 		if got := results.Overall(number); got != want {
 			t.Errorf("statement %d: %q, not %q", number, got, want)
 		}
 	}
-	want := map[Outcome]int{Passed: 1, AsChosen: 1, Failed: 1, "": len(Statements) - 3}
+	want := map[Outcome]int{Passed: 1, AsChosen: 1, NotApplicable: 1, Failed: 1, "": len(Statements) - 4}
 	if got := results.Count(); !reflect.DeepEqual(got, want) {
 		t.Errorf("counts are %v", got)
 	}

@@ -8,11 +8,13 @@ import (
 // Outcome is what became of one statement on one transport.
 type Outcome string
 
-// The possible outcomes. A difference by choice is asserted like a statement, and passes or fails.
+// The possible outcomes. A difference by choice is asserted like a statement, and passes or fails; what a relay cannot be
+// told to do is not applicable, and nothing was asserted.
 const (
-	Passed   Outcome = "pass"
-	AsChosen Outcome = "as chosen"
-	Failed   Outcome = "fail"
+	Passed        Outcome = "pass"
+	AsChosen      Outcome = "as chosen"
+	NotApplicable Outcome = "not applicable"
+	Failed        Outcome = "fail"
 )
 
 // Results are the outcomes of one run: statement number, then the way it was driven ("TLS", "WebSocket", or "" where
@@ -44,7 +46,7 @@ func Read(path string) (Results, error) {
 // Overall is the worst outcome of a statement over all ways in which it was driven, or empty when it was not run.
 func (r Results) Overall(number int) Outcome {
 	var worst Outcome
-	for _, candidate := range []Outcome{Passed, AsChosen, Failed} {
+	for _, candidate := range []Outcome{Passed, AsChosen, NotApplicable, Failed} {
 		for _, outcome := range r.Outcomes[number] {
 			if outcome == candidate {
 				worst = candidate

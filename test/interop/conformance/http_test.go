@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"towpath.example/interop/catalogue"
+	"towpath.example/interop/relay"
 )
 
 // answer is a response that was read to its end.
@@ -69,20 +70,32 @@ func TestS69_ProbePathsAnswer(t *testing.T) {
 				}
 			}
 		}
-		for _, headers := range [][]string{nil, {"Upgrade", "h2c", "Connection", "Upgrade"}} {
+		upgrades := [][]string{nil, {"Upgrade", "h2c", "Connection", "Upgrade"}}
+		if s.differs(catalogue.NeutralPages) {
+			for _, headers := range upgrades {
+				s.expectNeutral(s.request(http.MethodGet, s.https("/derp"), headers...))
+			}
+			s.expectNeutral(s.request(http.MethodGet, s.https("/no/such/page")))
+			s.own(relay.Options{FullHomePage: true})
+		}
+		for _, headers := range upgrades {
 			got := s.request(http.MethodGet, s.https("/derp"), headers...)
 			s.expectStatus(got, http.StatusUpgradeRequired)
 			if !strings.Contains(got.body, "DERP requires connection upgrade") {
 				s.Errorf("/derp says %q", got.body)
 			}
 		}
-		unknown := s.request(http.MethodGet, s.https("/no/such/page"))
-		if s.differs(catalogue.UnknownPathsNotFound) {
-			s.expectStatus(unknown, http.StatusNotFound)
-		} else {
-			s.expectStatus(unknown, http.StatusOK)
-		}
+		s.expectStatus(s.request(http.MethodGet, s.https("/no/such/page")), http.StatusOK)
 	})
+}
+
+// expectNeutral checks that an answer does not say what kind of server gave it.
+func (s *scene) expectNeutral(got answer) {
+	s.Helper()
+	s.expectStatus(got, http.StatusNotFound)
+	if text := strings.ToLower(fmt.Sprint(got.Header, got.body)); strings.Contains(text, "derp") || strings.Contains(text, "towpath") {
+		s.Errorf("%s is answered with a page that is not neutral: %s", got.Request.URL, text)
+	}
 }
 
 func TestS70_PostToAProbePathIsRefused(t *testing.T) {
@@ -162,11 +175,15 @@ func TestS73_CaptivePortalQuestionIsAnswered(t *testing.T) {
 
 func TestS79_PlainHTTPRedirects(t *testing.T) {
 	statement(t, 79, []string{overAny}, func(s *scene) {
+		host := s.relay.HTTPAddress()
+		if s.differs(catalogue.RedirectsToTLSPort) {
+			host = s.relay.Address()
+		}
 		for _, path := range []string{"/path?a=b", "/derp/probe", "/a%20b?c=%2F&d"} {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
 				got := s.request(method, s.http(path))
 				s.expectStatus(got, http.StatusFound)
-				if location, want := got.Header.Get("Location"), "https://"+s.relay.HTTPAddress()+path; location != want {
+				if location, want := got.Header.Get("Location"), "https://"+host+path; location != want {
 					s.Errorf("%s %s leads to %q", method, path, location)
 				}
 			}

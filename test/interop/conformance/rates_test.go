@@ -55,13 +55,14 @@ func TestS58_FirstLargeFramePassesAndSecondWaits(t *testing.T) {
 
 func TestS59_ClosingAWaitingConnectionEndsTheWait(t *testing.T) {
 	statement(t, 59, []string{overTLS}, func(s *scene) {
-		rate := endless
+		rate, leastWait := endless, time.Duration(0)
 		if s.differs(catalogue.WaitOutlivesConnection) {
-			// With an end in sight: the client goes away when it is reached.
-			rate.BytesPerSecond = bucketFloor / 4
+			// A wait of four seconds: the client stays until then, and goes.
+			rate.BytesPerSecond, leastWait = bucketFloor/4, 3*time.Second
 		}
 		s.own(relay.Options{Rate: &rate})
 		a, b := s.join(), s.join()
+		start := time.Now()
 		a.write(append(a.largest(b), a.largest(b)...))
 		b.expectLargest(a)
 		b.expectNothing()
@@ -71,6 +72,9 @@ func TestS59_ClosingAWaitingConnectionEndsTheWait(t *testing.T) {
 			b.send(a.public(), []byte("are you there?"))
 			return slices.ContainsFunc(b.fence(), func(f frame) bool { return f.kind == peerGone })
 		})
+		if elapsed := time.Since(start); elapsed < leastWait {
+			s.Errorf("the client was gone after %v, before its wait had ended", elapsed)
+		}
 		s.awaitMetric(relay.Connections, 1)
 	})
 }

@@ -27,7 +27,7 @@ func region(t *testing.T, derpMap *tailcfg.DERPMap) *tailcfg.DERPRegion {
 func derpMapOf(t *testing.T, r *relay.Relay, pinned bool) *tailcfg.DERPMap {
 	t.Helper()
 	derpMap := &tailcfg.DERPMap{Regions: map[int]*tailcfg.DERPRegion{900: r.Region()}}
-	if r.Target == relay.Towpath && relay.HasDERPMapCommand {
+	if r.Target == relay.Towpath {
 		var err error
 		if derpMap, err = r.PrintedDERPMap(); err != nil {
 			t.Fatal(err)

@@ -22,7 +22,8 @@ import (
 // commandPatience is how long one run of the tailscale command may take.
 const commandPatience = 40 * time.Second
 
-// transcript is what a reader may want to see of a run: on the test's output, and in the file E2E_TRANSCRIPT.
+// transcript is what a reader may want to see of a run: on the test's output, and at the end of the file
+// E2E_TRANSCRIPT.
 type transcript struct {
 	t    *testing.T
 	file io.Writer

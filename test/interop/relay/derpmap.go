@@ -12,9 +12,6 @@ import (
 	"tailscale.com/tailcfg"
 )
 
-// HasDERPMapCommand says that towpath can print the DERP map of a configuration.
-const HasDERPMapCommand = false
-
 // PrintedDERPMap asks towpath for the DERP map of this relay, as its operator would.
 func (r *Relay) PrintedDERPMap() (*tailcfg.DERPMap, error) {
 	config := filepath.Join(r.dir, "derp-map.yaml")

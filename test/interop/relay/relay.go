@@ -80,8 +80,8 @@ type Options struct {
 	WriteTimeout time.Duration
 	// DisableFighters chooses the other policy for several connections of one key. Only towpath can do that.
 	DisableFighters bool
-	// DrainSeconds is how long towpath waits for its clients to leave when it is stopped; 0 is its default.
-	DrainSeconds int
+	// FullHomePage makes towpath's pages say what it is, as derper's do.
+	FullHomePage bool
 	// SecondHost is another address on which towpath serves everything on the same ports.
 	SecondHost string
 	// QueueDepth is derper's environment knob, passed on as text when QueueDepthSet.

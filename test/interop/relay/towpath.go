@@ -67,8 +67,8 @@ func (r *Relay) towpathConfig() ([]byte, error) {
 	if timeout := r.options.WriteTimeout; timeout != 0 {
 		fmt.Fprintf(&text, "%s\n", fmt.Sprintf(towpathWriteTimeout, timeout.Milliseconds()))
 	}
-	if seconds := r.options.DrainSeconds; seconds != 0 {
-		fmt.Fprintf(&text, "drain: { seconds: %d }\n", seconds)
+	if r.options.FullHomePage {
+		text.WriteString("home: { mode: full }\n")
 	}
 	return []byte(text.String()), nil
 }

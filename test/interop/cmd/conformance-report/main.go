@@ -60,11 +60,11 @@ our protocol reference that can be seen from there is one test. The same tests r
 they describe what upstream does, and against towpath.
 
 `)
-	fmt.Fprintf(&text, "| | pass | differ as chosen | fail | of |\n|---|---|---|---|---|\n")
+	fmt.Fprintf(&text, "| | pass | as chosen | not applicable | fail | of |\n|---|---|---|---|---|---|\n")
 	for _, results := range []catalogue.Results{derper, towpath} {
 		counts := results.Count()
-		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d |\n", results.Target,
-			counts[catalogue.Passed], counts[catalogue.AsChosen], counts[catalogue.Failed], len(catalogue.Statements))
+		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d |\n", results.Target, counts[catalogue.Passed],
+			counts[catalogue.AsChosen], counts[catalogue.NotApplicable], counts[catalogue.Failed], len(catalogue.Statements))
 	}
 
 	text.WriteString("\n## Statements\n\n| No. | Statement | Driven over | derper | towpath |\n|---|---|---|---|---|\n")
@@ -74,7 +74,8 @@ they describe what upstream does, and against towpath.
 			cell(derper, statement.Number), cell(towpath, statement.Number))
 	}
 
-	text.WriteString("\n## Differences by choice\n\nEach is asserted by the test of its statement: the relay must do what is said here.\n\n" +
+	text.WriteString("\n## Differences\n\nEach is asserted by the test of its statement: the relay must do what is said here. " +
+		"Only where a relay is said not to be able to run a statement, nothing was asserted.\n\n" +
 		"| No. | Relay | What it does | Why |\n|---|---|---|---|\n")
 	for _, difference := range sorted(catalogue.Differences) {
 		fmt.Fprintf(&text, "| %d | %s | %s | %s |\n", difference.Statement, difference.Target, difference.Chosen, difference.Reason)
