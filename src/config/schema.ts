@@ -8,7 +8,9 @@ import { key, optionalKey, section } from './schema/fields.ts';
 import { home, type HomeConfig } from './schema/home.ts';
 import { limits, type LimitsConfig } from './schema/limits.ts';
 import { log, type LogConfig } from './schema/log.ts';
+import { proxy, type ProxyConfig } from './schema/proxy.ts';
 import { region, type RegionConfig } from './schema/region.ts';
+import { sources, type SourcesConfig } from './schema/sources.ts';
 import { stun, type StunConfig } from './schema/stun.ts';
 import {
   addresses,
@@ -34,6 +36,10 @@ export interface Config {
   readonly http: readonly ListenAddress[];
   /** Null: off. */
   readonly admin: ListenAddress | null;
+  /** Plain: a proxy in front does TLS. */
+  readonly transport: 'tls' | 'plain';
+  readonly proxy: ProxyConfig;
+  readonly sources: SourcesConfig;
   readonly stun: StunConfig;
   readonly hostname?: string | undefined;
   readonly publicIp: readonly string[];
@@ -56,7 +62,12 @@ export interface Config {
 export const configSchema: z.ZodType<Config> = section(
   'Configuration of a towpath relay.',
   {
-    listen: key(addresses(), '[::]:443', 'TCP addresses of the relay itself, with TLS.'),
+    listen: key(addresses(), '[::]:443', 'TCP addresses of the relay itself, with TLS unless `transport` is plain.'),
+    transport: key(
+      choice('tls', 'plain'),
+      'tls',
+      'Plain when a proxy in front of the relay does TLS; then only the proxies in `proxy.trusted` can connect.',
+    ),
     http: key(
       addressesOrOff(),
       '[::]:80',
@@ -84,7 +95,9 @@ export const configSchema: z.ZodType<Config> = section(
       'Which of several connections with one key gets the packets: the one that sent last, or none while they fight.',
     ),
     selfTest: key(toggle(), true, 'Send a packet through the relay after the start and report whether it arrived.'),
+    proxy,
     stun,
+    sources,
     admission,
     certificate,
     home,
@@ -112,7 +125,13 @@ export const configSchema: z.ZodType<Config> = section(
     },
     complete: (values): Config => {
       const ownNames = values.hostname === undefined ? values.publicIp : [values.hostname];
-      return { ...values, certificate: { ...values.certificate, names: values.certificate.names ?? ownNames } };
+      // Whatever the proxy in front connects to, clients come to its port.
+      const derpPort = values.derpPort ?? (values.transport === 'plain' ? 443 : undefined);
+      return {
+        ...values,
+        derpPort,
+        certificate: { ...values.certificate, names: values.certificate.names ?? ownNames },
+      };
     },
   },
 );

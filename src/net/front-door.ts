@@ -1,7 +1,9 @@
 import type { Clock } from '../clock.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
-import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
-import { parseRequestHead, wantsDerp } from './request-head.ts';
+import type { Endpoint, HandshakeFailure, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
+import { forwardedClient, type ForwardedHeader } from '../wire/forwarded.ts';
+import type { DoorGuard, GuardRefusal } from './door-guard.ts';
+import { parseRequestHead, type RequestHead, wantsDerp } from './request-head.ts';
 
 /** What the front door leads to. */
 export interface Rooms {
@@ -17,8 +19,26 @@ export interface FrontDoorLimits {
   readonly requestHeadBytes: number;
   /** From the end of the TLS handshake to the end of the request head. */
   readonly requestHeadMs: number;
-  /** Open streams of all kinds; more are dropped before TLS. 0: no limit. */
-  readonly connections: number;
+}
+
+/** Proxies that do TLS for the relay and say in a header for whom they connect. */
+export interface FrontProxies {
+  readonly isTrusted: (ip: string) => boolean;
+  readonly header: ForwardedHeader;
+  /** Whether nobody else may connect: bytes without TLS come from a proxy or from a mistake. */
+  readonly excludesOthers: boolean;
+}
+
+export interface FrontDoorParts {
+  readonly rooms: Rooms;
+  readonly limits: FrontDoorLimits;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly guard: DoorGuard;
+  /** Null: clients connect without a proxy, or through one that passes TLS on. */
+  readonly proxies: FrontProxies | null;
+  /** The listener is in trouble. */
+  readonly onListenerError: (error: Error) => void;
 }
 
 /** How long a refused stream has to take the answer. */
@@ -26,6 +46,7 @@ const REFUSAL_FINISH_MS = 2000;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const STATUS_TEXT = {
   400: 'Bad Request',
+  429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',
   501: 'Not Implemented',
   505: 'HTTP Version Not Supported',
@@ -41,22 +62,32 @@ export class FrontDoor implements ListenerHandler {
   readonly #limits: FrontDoorLimits;
   readonly #clock: Clock;
   readonly #counters: Counters;
+  readonly #guard: DoorGuard;
+  readonly #proxies: FrontProxies | null;
+  readonly #onListenerError: (error: Error) => void;
   readonly #waiting = new Set<HeadReader>();
   readonly #stopTicking: () => void;
 
-  constructor(rooms: Rooms, limits: FrontDoorLimits, clock: Clock, counters: Counters) {
+  constructor({ rooms, limits, clock, counters, guard, proxies, onListenerError }: FrontDoorParts) {
     this.#rooms = rooms;
     this.#limits = limits;
     this.#clock = clock;
     this.#counters = counters;
+    this.#guard = guard;
+    this.#proxies = proxies;
+    this.#onListenerError = onListenerError;
     this.#stopTicking = clock.onTick((now) => this.#expire(now));
   }
 
   accepted(remote: Endpoint): boolean {
     this.#counters.tcpAccepts++;
-    const { connections } = this.#limits;
-    if (connections === 0 || this.#counters.openStreams < connections) return true;
-    this.#rooms.refused('connection_limit', remote, `${connections} connections are open`);
+    if (this.#proxies?.excludesOthers === true && !this.#proxies.isTrusted(remote.ip)) {
+      this.#rooms.refused('untrusted_proxy', remote, 'not in proxy.trusted');
+      return false;
+    }
+    const refusal = this.#guard.admit(remote.ip);
+    if (refusal === null) return true;
+    this.#rooms.refused(refusal.reason, remote, refusal.detail);
     return false;
   }
 
@@ -75,16 +106,22 @@ export class FrontDoor implements ListenerHandler {
     return reader;
   }
 
-  released(): void {
+  released(stream: Stream): void {
     this.#counters.openStreams--;
+    this.#guard.left(stream.remote.ip);
   }
 
-  failed(remote: Endpoint, failure: RefusalReason, detail: string): void {
+  failed(remote: Endpoint, failure: HandshakeFailure, detail: string): void {
+    if (failure !== 'proxy_header' && failure !== 'untrusted_proxy') {
+      this.#guard.settled(remote.ip);
+      this.#guard.left(remote.ip);
+    }
     this.#rooms.refused(failure, remote, detail);
   }
 
   error(error: Error): void {
-    this.#rooms.refused('tls_error', { ip: '', port: 0 }, `listener: ${error.message}`);
+    this.#rooms.refused('listener_error', { ip: '', port: 0 }, error.message);
+    this.#onListenerError(error);
   }
 
   /** Stops looking at deadlines; streams that are still at the door are closed. */
@@ -95,12 +132,19 @@ export class FrontDoor implements ListenerHandler {
 
   /** The head is complete at `headEnd` (the offset of the blank line); `buffer` holds everything so far. */
   enter(reader: HeadReader, buffer: Buffer, from: number, headEnd: number, to: number): void {
-    this.#waiting.delete(reader);
     const { stream } = reader;
     const head = parseRequestHead(buffer.toString('latin1', from, headEnd));
     if ('status' in head) {
       this.refuse(reader, 'head_invalid', head.status);
-    } else if (wantsDerp(head)) {
+      return;
+    }
+    const refusal = this.#forwardedRefusal(stream, head);
+    if (refusal !== null) {
+      this.refuse(reader, refusal.reason, 429, refusal.detail, refusal.remote);
+      return;
+    }
+    this.#settle(reader);
+    if (wantsDerp(head)) {
       const fastStart = head.headers.get('derp-fast-start') === '1';
       const notIdeal = (head.headers.get('ideal-node') ?? '') !== '';
       const handler = this.#rooms.derp(stream, { fastStart, notIdeal });
@@ -113,25 +157,54 @@ export class FrontDoor implements ListenerHandler {
   }
 
   /** Answers with `status` and closes. */
-  refuse(reader: HeadReader, reason: RefusalReason, status: keyof typeof STATUS_TEXT): void {
-    this.#waiting.delete(reader);
+  refuse(
+    reader: HeadReader,
+    reason: RefusalReason,
+    status: keyof typeof STATUS_TEXT,
+    detail = '',
+    remote: Endpoint = reader.stream.remote,
+  ): void {
+    this.#settle(reader);
     const text = `HTTP/1.1 ${status} ${STATUS_TEXT[status]}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status} ${STATUS_TEXT[status]}`;
     const answer = Buffer.from(text, 'latin1');
     reader.stream.write(answer, 0, answer.length);
     reader.stream.finish(REFUSAL_FINISH_MS);
-    this.#rooms.refused(reason, reader.stream.remote, '');
+    this.#rooms.refused(reason, remote, detail);
   }
 
   /** The stream ended before its head was complete. */
   gone(reader: HeadReader): void {
-    if (this.#waiting.delete(reader)) this.#rooms.refused('head_closed', reader.stream.remote, '');
+    if (this.#settle(reader)) this.#rooms.refused('head_closed', reader.stream.remote, '');
+  }
+
+  /** The head is there, or will never be. False when that was known. */
+  #settle(reader: HeadReader): boolean {
+    const waited = this.#waiting.delete(reader);
+    if (waited) this.#guard.settled(reader.stream.remote.ip);
+    return waited;
+  }
+
+  /** Counts the stream for the client that a trusted proxy names from now on, unless that one may not have any more. */
+  #forwardedRefusal(stream: Stream, head: RequestHead): (GuardRefusal & { readonly remote: Endpoint }) | null {
+    const proxies = this.#proxies;
+    const value = proxies === null ? undefined : head.headers.get(proxies.header);
+    if (proxies === null || value === undefined || !proxies.isTrusted(stream.remote.ip)) return null;
+    const ip = forwardedClient(proxies.header, value, proxies.isTrusted);
+    if (ip === null) return null;
+    const refusal = this.#guard.admit(ip);
+    if (refusal !== null) return { ...refusal, remote: { ip, port: 0 } };
+    // The stream is still under way and open, now for another source.
+    this.#guard.settled(stream.remote.ip);
+    this.#guard.left(stream.remote.ip);
+    stream.remote = { ip, port: 0 };
+    return null;
   }
 
   #expire(now: number): void {
     for (const reader of this.#waiting) {
       // Readers wait in the order of their deadlines, so the first one that has time left ends the search.
       if (reader.deadline > now) return;
-      this.#waiting.delete(reader);
+      this.#settle(reader);
       this.#rooms.refused('head_timeout', reader.stream.remote, '');
       reader.stream.abort();
     }

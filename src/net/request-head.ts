@@ -1,6 +1,9 @@
 /** Parses the head of the first HTTP request of a connection, as far as the relay must know it (protocol reference §1.1). */
 
-/** What the front door needs from a request. Header names are lower case; of repeated headers the first value counts. */
+/**
+ * What the front door needs from a request. Header names are lower case; of repeated headers the first value counts,
+ * except for those with which proxies say for whom they ask: some add a line of their own instead of to the line there is.
+ */
 export interface RequestHead {
   readonly method: string;
   /** As sent, with query. */
@@ -16,8 +19,10 @@ export interface BadHead {
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\S+) HTTP\/(\d)\.(\d)$/;
 const HEADER_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*$/;
 /** Control characters other than tab have no place in a head. */
- 
+
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
+
+const LIST_HEADERS: ReadonlySet<string> = new Set(['x-forwarded-for', 'forwarded']);
 
 /** Parses the text of a head without the blank line. */
 export function parseRequestHead(text: string): RequestHead | BadHead {
@@ -34,7 +39,9 @@ export function parseRequestHead(text: string): RequestHead | BadHead {
     const value = header[2]!;
     if (name === 'content-length') lengths = lengths.add(value);
     if (name === 'transfer-encoding' && value.toLowerCase() !== 'chunked') return { status: 501 };
-    if (!headers.has(name)) headers.set(name, value);
+    const before = headers.get(name);
+    if (before === undefined) headers.set(name, value);
+    else if (LIST_HEADERS.has(name)) headers.set(name, `${before}, ${value}`);
   }
   // Two lengths are two opinions about where the next request starts: the classic way to smuggle one.
   if (lengths.size > 1 || [...lengths].some((length) => !/^\d{1,15}$/.test(length))) return { status: 400 };

@@ -31,7 +31,7 @@ export function createWebSocketServer(): WebSocketServer {
  * mean nothing. One write is in flight at a time, as on the streams underneath.
  */
 export class WebSocketStream implements Stream {
-  readonly remote: Endpoint;
+  remote: Endpoint;
   readonly local: Endpoint;
   readonly tls: TlsFacts | null;
   handler: StreamHandler;

@@ -15,14 +15,18 @@ export function banner(config: Config, relay: Relay): string {
   const { derp, http, stun, admin } = relay.addresses;
   const { names, notAfter, pinSha256, selfSigned } = relay.certificate.info();
   const days = Math.floor((notAfter.getTime() - Date.now()) / 86_400_000);
+  const isPlain = config.transport === 'plain';
+  const ownCertificate: [string, string][] = [
+    ['certificate', `${selfSigned ? 'self-signed' : 'from files'}, for ${names.join(', ')}, ${days} days left`],
+    ['pin', formatPin(pinSha256)],
+  ];
   const rows: [string, string][] = [
-    ['DERP', `${list(derp)} (TLS)`],
+    ['DERP', `${list(derp)} (${isPlain ? 'plain: a proxy does TLS' : 'TLS'})`],
     ['HTTP', http.length === 0 ? 'off' : list(http)],
     ['STUN', stun.length === 0 ? 'off' : `${list(stun)} (UDP)`],
     ['admin', admin === null ? 'off' : `http://${formatHostPort(admin.ip, admin.port)}/`],
     ['public key', formatNodeKey(relay.keyPair.publicKey)],
-    ['certificate', `${selfSigned ? 'self-signed' : 'from files'}, for ${names.join(', ')}, ${days} days left`],
-    ['pin', formatPin(pinSha256)],
+    ...(isPlain ? [] : ownCertificate),
   ];
   const { map, comments, notes } = advertisedMap(config, relay.certificate.info());
   const table = rows.map(([name, value]) => `  ${name.padEnd(12)}${value}\n`).join('');

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { DoorGuard } from '../net/door-guard.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
 import type { EventSummary } from '../observe/event-summary.ts';
 import type { SessionReporter } from '../session/context.ts';
@@ -14,15 +15,18 @@ export class Refusals implements SessionReporter {
   readonly #counters: Counters;
   readonly #log: Logger;
   readonly #summary: EventSummary;
+  readonly #guard: DoorGuard;
 
-  constructor(counters: Counters, log: Logger, summary: EventSummary) {
+  constructor(counters: Counters, log: Logger, summary: EventSummary, guard: DoorGuard) {
     this.#counters = counters;
     this.#log = log;
     this.#summary = summary;
+    this.#guard = guard;
   }
 
   refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void {
     this.#counters.refusals[reason]++;
+    this.#guard.misbehaved(remote.ip, reason);
     const who = key === null ? '' : ` ${shortKey(key)}`;
     this.#summary.add(reason, `${remote.ip}${who}${detail === '' ? '' : `: ${detail}`}`);
   }

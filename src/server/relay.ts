@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import type { Logger } from 'pino';
+import { certificateOfProxy } from '../certificates/of-proxy.ts';
 import { openCertificateSource } from '../certificates/open.ts';
 import type { CertificateSource } from '../certificates/source.ts';
 import { Clock } from '../clock.ts';
@@ -11,6 +12,7 @@ import { BootstrapDns } from '../http/bootstrap-dns.ts';
 import { loadHomePage } from '../http/home-page.ts';
 import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
 import { createHttpServer } from '../http/server.ts';
+import type { SourceGuard } from '../net/door-guard.ts';
 import { FrontDoor } from '../net/front-door.ts';
 import { StunServer } from '../net/stun-server.ts';
 import { Counters } from '../observe/counters.ts';
@@ -22,12 +24,15 @@ import { Router } from '../relay/router.ts';
 import type { SessionContext } from '../session/context.ts';
 import { LoopTurn } from '../session/loop-turn.ts';
 import type { Session } from '../session/session.ts';
-import type { Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
+import type { Endpoint, Listener, ListenerHandler, ListenOptions, ServerTls, Transport } from '../transport/port.ts';
 import { VERSION } from '../version.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 import { AdmissionDesk } from './admission.ts';
 import { drain } from './drain.ts';
+import { buildGuard, exposedListener, frontProxies, keepAliveMs, listenPlaces } from './exposure.ts';
 import { HttpDoor } from './http-door.ts';
+import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
+import { Liveness } from './liveness.ts';
 import { Refusals } from './refusals.ts';
 import { buildRooms, HttpHall } from './rooms.ts';
 
@@ -50,9 +55,12 @@ export class Relay {
   readonly health: Health = new Health();
   readonly #clock = new Clock();
   readonly #transport: Transport;
+  readonly #inherited: InheritedSockets;
   readonly #sessions = new Map<Recipient, Session>();
   readonly #admission: AdmissionDesk;
   readonly #context: SessionContext;
+  readonly #guard: SourceGuard;
+  readonly #liveness: Liveness;
   readonly #refusals: Refusals;
   readonly #summary: EventSummary;
   readonly #stun: StunServer;
@@ -67,8 +75,9 @@ export class Relay {
   #config: Config;
 
   /** Reads key and certificate; opens no port yet. Throws a TowpathError when a file is unusable. */
-  constructor(config: Config, transport: Transport, log: Logger) {
+  constructor(config: Config, transport: Transport, log: Logger, inherited: InheritedSockets = NO_SOCKETS) {
     this.#config = config;
+    this.#inherited = inherited;
     this.#transport = transport;
     const { keyPair, created, warnings } = loadOrCreateKeyFile(config.keyFile);
     for (const warning of warnings) log.warn({ file: config.keyFile }, warning);
@@ -76,12 +85,16 @@ export class Relay {
     this.keyPair = keyPair;
     const clock = this.#clock;
     const listenIps = config.listen.map(({ ip }) => ip);
-    this.certificate = openCertificateSource(
-      { ...config.certificate, listenIps },
-      { serverPublicKey: keyPair.publicKey, clock, log },
-    );
+    this.certificate =
+      config.transport === 'plain'
+        ? certificateOfProxy(config.certificate.names)
+        : openCertificateSource(
+            { ...config.certificate, listenIps },
+            { serverPublicKey: keyPair.publicKey, clock, log },
+          );
     this.#summary = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });
-    this.#refusals = new Refusals(this.counters, log, this.#summary);
+    this.#guard = buildGuard(config, clock);
+    this.#refusals = new Refusals(this.counters, log, this.#summary, this.#guard);
     const { health } = this;
     this.#admission = new AdmissionDesk(config.admission, { clock, log, health, sessions: this.#sessions });
     this.#context = this.#buildContext();
@@ -90,6 +103,16 @@ export class Relay {
       clock,
       genericPerSecond: config.stun.generic ? config.stun.genericAnswersPerSecond : null,
       onError: (error) => log.warn({ error: error.message }, 'STUN socket'),
+    });
+    this.#liveness = new Liveness({
+      clock,
+      health,
+      stun: this.#stun,
+      certificate: config.transport === 'tls' ? () => this.certificate.info() : null,
+      changed: (reason) => {
+        if (reason === null) log.info('STUN answers again');
+        else log.error({ reason }, 'STUN is silent: clients should not choose this relay now');
+      },
     });
     this.#bootstrapDns = new BootstrapDns({ ...config.bootstrapDns, counters: this.counters, clock });
     this.#relayHttp = createRelayHttpHandler({
@@ -104,23 +127,27 @@ export class Relay {
       neutral: () => this.#config.home.mode === 'neutral',
     };
     const main = createHttpServer(this.#relayHttp.main, httpOptions);
+    // A proxy may send requests of several clients over one connection, and only its first request says for whom it is.
+    if (config.transport === 'plain') main.maxRequestsPerSocket = 1;
     const port80 = createHttpServer(this.#relayHttp.port80, httpOptions);
     this.#servers = [main, port80];
-    const refused = this.#refusals;
-    this.#door = new FrontDoor(
-      buildRooms({
+    this.#door = new FrontDoor({
+      rooms: buildRooms({
         context: this.#context,
         counters: this.counters,
-        refusals: refused,
+        refusals: this.#refusals,
         began: (session) => this.#sessions.set(session, session),
         http: main,
         httpConnections: config.limits.httpConnections,
       }),
-      config.limits,
+      limits: config.limits,
       clock,
-      this.counters,
-    );
-    this.#plainDoor = this.#httpDoor(port80, config.limits.httpConnections);
+      counters: this.counters,
+      guard: this.#guard,
+      proxies: frontProxies(config),
+      onListenerError: (error) => this.#liveness.listenerError(error),
+    });
+    this.#plainDoor = this.#httpDoor(port80, config.limits.httpConnections, this.#guard);
     this.certificate.onChange((pair) => {
       for (const listener of this.#derpListeners) listener.replaceCertificate(pair);
     });
@@ -145,11 +172,22 @@ export class Relay {
     this.#clock.start();
     try {
       await this.#admission.start();
-      const tls = { certificate: this.certificate.current(), handshakeTimeoutMs: config.limits.tlsHandshakeMs };
-      for (const address of config.listen) this.#derpListeners.push(await this.#listen(address, tls, this.#door));
-      for (const address of config.http) this.#httpListeners.push(await this.#listen(address, null, this.#plainDoor));
-      for (const { ip, port } of config.stun.listen) await this.#stun.bind(this.#transport, ip, port);
-      if (config.admin !== null) this.#adminListener = await this.#listen(config.admin, null, this.#adminDoor());
+      const tls = config.transport === 'tls' ? this.#serverTls() : null;
+      const front = exposedListener(config, tls, this.#transport);
+      const plain = exposedListener(config, null, this.#transport);
+      const { derp, http, stun, admin } = this.#inherited;
+      for (const place of listenPlaces(derp, config.listen)) {
+        this.#derpListeners.push(await this.#listen({ ...place, ...front }, this.#door));
+      }
+      for (const place of listenPlaces(http, config.http)) {
+        this.#httpListeners.push(await this.#listen({ ...place, ...plain }, this.#plainDoor));
+      }
+      for (const { ip, port, fd } of listenPlaces(stun, config.stun.listen)) {
+        await this.#stun.bind(this.#transport, ip, port, fd);
+      }
+      const [place] = listenPlaces(admin, config.admin === null ? [] : [config.admin]);
+      if (place !== undefined) this.#adminListener = await this.#listen(place, this.#adminDoor());
+      this.#liveness.check();
       void this.#bootstrapDns.start();
     } catch (error) {
       await this.close();
@@ -204,6 +242,8 @@ export class Relay {
     this.#admission.stop();
     this.certificate.stop();
     this.#summary.close();
+    this.#liveness.close();
+    this.#guard.close();
     this.#clock.stop();
   }
 
@@ -221,7 +261,7 @@ export class Relay {
       wakes: new WakeList(),
       router: new Router(this.counters, duplicates, limits.contactsPerClient),
       admission: this.#admission.admission,
-      limits: { ...limits, keepAliveMs: limits.keepAliveSeconds * 1000 },
+      limits: { ...limits, keepAliveMs: keepAliveMs(this.#config) },
       keyPair: this.keyPair,
       reporter: this.#refusals,
       ended: (session) => this.#sessions.delete(session),
@@ -229,14 +269,22 @@ export class Relay {
     };
   }
 
-  #listen(address: ListenAddress, tls: ServerTls | null, handler: ListenerHandler): Promise<Listener> {
-    return this.#transport.listen({ ip: address.ip, port: address.port, tls }, handler);
+  #serverTls(): ServerTls {
+    return { certificate: this.certificate.current(), handshakeTimeoutMs: this.#config.limits.tlsHandshakeMs };
   }
 
-  #httpDoor(server: Server, connections: number): HttpDoor {
-    return new HttpDoor(new HttpHall(server, connections), this.counters, (reason, remote, detail) =>
-      this.#refusals.refused(reason, remote, null, detail),
-    );
+  #listen(options: Partial<ListenOptions> & ListenAddress, handler: ListenerHandler): Promise<Listener> {
+    return this.#transport.listen({ tls: null, ...options }, handler);
+  }
+
+  #httpDoor(server: Server, connections: number, guard: SourceGuard | null): HttpDoor {
+    return new HttpDoor({
+      hall: new HttpHall(server, connections),
+      counters: this.counters,
+      refused: (reason, remote, detail) => this.#refusals.refused(reason, remote, null, detail),
+      guard,
+      onListenerError: (error) => this.#liveness.listenerError(error),
+    });
   }
 
   #adminDoor(): HttpDoor {
@@ -252,7 +300,7 @@ export class Relay {
     const pages = { '/admission': this.#admission.page };
     const server = createHttpServer(createAdminHandler({ metrics, health: this.health, pages }));
     this.#servers.push(server);
-    return this.#httpDoor(server, ADMIN_CONNECTIONS);
+    return this.#httpDoor(server, ADMIN_CONNECTIONS, null);
   }
 }
 

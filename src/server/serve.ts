@@ -2,8 +2,11 @@ import { TowpathError, errorMessage } from '../errors.ts';
 import type { Config } from '../config/schema.ts';
 import { createLog, type Log } from '../observe/log.ts';
 import { transport } from '../transport/runtime.ts';
+import { withPreamble } from '../transport/with-preamble.ts';
 import { VERSION } from '../version.ts';
+import { encodeProxyHeader } from '../wire/proxy-header.ts';
 import { banner } from './banner.ts';
+import { takeInheritedSockets } from './inherited-sockets.ts';
 import { Relay } from './relay.ts';
 import { reachable, runSelfTest } from './self-test.ts';
 
@@ -23,7 +26,7 @@ export interface ServeOptions {
  */
 export async function serve({ config, reload }: ServeOptions): Promise<number> {
   const log = createLog({ ...config.log, isBuffered: true });
-  const relay = new Relay(config, transport, log.log);
+  const relay = new Relay(config, transport, log.log, takeInheritedSockets());
   await relay.start();
   const { runtime, features } = transport;
   log.log.info({ version: VERSION, runtime, features, ...relay.addresses }, 'towpath started');
@@ -37,10 +40,11 @@ async function selfTest(config: Config, relay: Relay, log: Log): Promise<void> {
   const { derp, stun } = relay.addresses;
   try {
     const times = await runSelfTest({
-      transport,
+      // The relay is a neighbour of itself: where proxies on this machine are trusted, it has to speak as they do.
+      transport: config.proxy.protocol ? withPreamble(transport, encodeProxyHeader(null)) : transport,
       derp: derp[0]!,
       stun: stun[0] ?? null,
-      pinSha256: relay.certificate.info().pinSha256,
+      pinSha256: config.transport === 'tls' ? relay.certificate.info().pinSha256 : null,
       exempt: (key) => relay.exempt(key),
       serverName: config.certificate.names[0] ?? relay.certificate.info().names[0] ?? reachable(derp[0]!).ip,
     });

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { key, section } from './fields.ts';
+import { key, optionalKey, section } from './fields.ts';
 import { integer, type Value } from './values.ts';
 
 /** The largest frame that can be queued: header, source key and 64 KiB of payload (derp-protocol.md §2). */
@@ -19,6 +19,10 @@ export interface LimitsConfig {
   readonly connections: number;
   /** 0: no limit. */
   readonly connectionsPerSource: number;
+  readonly handshakes: number;
+  readonly handshakesPerSource: number;
+  /** Undefined: a part of what the machine or the container has; 0: no limit. */
+  readonly memoryMegabytes?: number | undefined;
   readonly contactsPerClient: number;
   readonly httpConnections: number;
 }
@@ -58,8 +62,23 @@ export const limits: z.ZodType<LimitsConfig> = section(
     connections: key(integer(1, 10_000_000), 20_000, 'Open streams in all; further ones are refused.'),
     connectionsPerSource: key(
       integer(0, 10_000_000),
-      0,
-      'Open streams from one IPv4 address or one IPv6 /64 network; 0 is no limit.',
+      5000,
+      'Open streams from one IPv4 address or one IPv6 /64 network that is not in `sources.exempt`; 0 is no limit.',
+    ),
+    handshakes: key(
+      integer(0, 10_000_000),
+      4096,
+      'Streams whose TLS handshake or request head is under way; further ones are refused; 0 is no limit.',
+    ),
+    handshakesPerSource: key(
+      integer(0, 10_000_000),
+      1024,
+      'The same for one IPv4 address or one IPv6 /64 network that is not in `sources.exempt`; 0 is no limit.',
+    ),
+    memoryMegabytes: optionalKey(
+      integer(0, 10_000_000, 'megabytes'),
+      'Megabytes of memory in use beyond which new connections are refused; 0 is no limit.',
+      { computed: '85 % of what the container or the machine has' },
     ),
     contactsPerClient: key(
       integer(16, 1_000_000),

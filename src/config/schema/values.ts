@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { canonicalIp, ipFamily, parseListenAddress } from '../../wire/ip-address.ts';
+import { canonicalPrefix } from '../../wire/ip-prefix.ts';
 
 /** A kind of value: how it is checked, how text becomes it, and what is allowed in words. */
 export interface Value<T> {
@@ -74,6 +75,12 @@ export function hostNames(): Value<string[]> {
 /** IPs, as canonical text. */
 export function ips(): Value<string[]> {
   return list((entry) => (ipFamily(entry) === 0 ? null : canonicalIp(entry)), 'IPs');
+}
+
+/** Networks such as 10.0.0.0/8 or single IPs, as canonical text; `none` is the empty list. */
+export function networks(): Value<string[]> {
+  const value = list(canonicalPrefix, 'networks such as 10.0.0.0/8', 'none');
+  return { ...value, allowed: `${value.allowed}, or none` };
 }
 
 /** Entries that match `pattern`. */

@@ -1,0 +1,89 @@
+import { totalmem } from 'node:os';
+import type { Clock } from '../clock.ts';
+import type { Config, ListenAddress } from '../config/schema.ts';
+import { TowpathError } from '../errors.ts';
+import { SourceGuard } from '../net/door-guard.ts';
+import type { FrontProxies } from '../net/front-door.ts';
+import type { ListenOptions, ProxyProtocol, ServerTls, Transport } from '../transport/port.ts';
+import { PrefixSet } from '../wire/ip-prefix.ts';
+
+/** Part of the memory of the container or machine that may be in use while new connections are still let in. */
+const MEMORY_SHARE = 0.85;
+const MEGABYTE = 1_000_000;
+const NEW_CONNECTIONS_WINDOW_SECONDS = 10;
+const MISBEHAVIOUR_WINDOW_SECONDS = 60;
+/** Proxies end connections that are idle for a minute, some for 50 seconds: two of these fit in. */
+const PROXY_KEEP_ALIVE_SECONDS = 25;
+
+/** The limits of the configuration, watched over. */
+export function buildGuard({ limits, sources, proxy }: Config, clock: Clock): SourceGuard {
+  const misbehaviour = { windowSeconds: MISBEHAVIOUR_WINDOW_SECONDS, blockSeconds: sources.blockSeconds };
+  return new SourceGuard(
+    {
+      ...limits,
+      memoryBytes: limits.memoryMegabytes === undefined ? defaultMemory() : limits.memoryMegabytes * MEGABYTE,
+      newConnections: {
+        count: sources.connectionsPer10Seconds,
+        windowSeconds: NEW_CONNECTIONS_WINDOW_SECONDS,
+        blockSeconds: 0,
+      },
+      failures: { ...misbehaviour, count: sources.failuresPerMinute },
+      refusals: { ...misbehaviour, count: sources.refusalsPerMinute },
+      siteFactor: sources.siteFactor,
+      trackedSources: sources.tracked,
+      // All clients behind a proxy look like the proxy until it says who they are.
+      exempt: new PrefixSet([...sources.exempt, ...proxy.trusted]),
+    },
+    clock,
+  );
+}
+
+function defaultMemory(): number {
+  const constrained = process.constrainedMemory();
+  // Without a limit the system reports 0 or a number beyond all memory.
+  const available = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+  return available * MEMORY_SHARE;
+}
+
+/** The proxies in front of a relay that does no TLS itself, or null. */
+export function frontProxies({ transport, proxy }: Config): FrontProxies | null {
+  if (transport === 'tls') return null;
+  const trusted = new PrefixSet(proxy.trusted);
+  return { isTrusted: (ip) => trusted.has(ip), header: proxy.header, excludesOthers: !proxy.protocol };
+}
+
+/** Period of KeepAlive frames: short enough for what stands in front. */
+export function keepAliveMs({ transport, proxy, limits }: Config): number {
+  const isBehindProxy = transport === 'plain' || proxy.protocol;
+  const seconds = limits.keepAliveSeconds;
+  return (isBehindProxy ? Math.min(seconds, PROXY_KEEP_ALIVE_SECONDS) : seconds) * 1000;
+}
+
+/** Options for the listeners that proxies may stand in front of. Throws a TowpathError where the runtime cannot. */
+export function exposedListener(config: Config, tls: ServerTls | null, transport: Transport): Partial<ListenOptions> {
+  const { proxy } = config;
+  if (!proxy.protocol) return { tls };
+  if (transport.proxyProtocol !== true) {
+    throw new TowpathError(
+      'TOWPATH_PROXY_PROTOCOL',
+      `The PROXY protocol is not available on the runtime ${transport.runtime}.`,
+      { hint: 'Run towpath with Node, or turn proxy.protocol off in the relay and in the proxy.' },
+    );
+  }
+  const trusted = new PrefixSet(proxy.trusted);
+  const protocol: ProxyProtocol = {
+    isTrusted: (ip) => trusted.has(ip),
+    timeoutMs: proxy.headerMs,
+    allowsDirect: config.transport === 'tls',
+  };
+  return { tls, proxy: protocol };
+}
+
+/** Where to listen: on the sockets that a service manager has opened, or else on the configured addresses. */
+export function listenPlaces(
+  inherited: readonly number[],
+  configured: readonly ListenAddress[],
+): readonly (ListenAddress & { readonly fd?: number })[] {
+  if (inherited.length === 0) return configured;
+  return inherited.map((fd, i) => ({ ...(configured[i] ?? configured[0] ?? { ip: '::', port: 0 }), fd }));
+}

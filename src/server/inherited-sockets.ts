@@ -1,0 +1,52 @@
+import { TowpathError } from '../errors.ts';
+
+/** What a listening socket can be for. */
+const ROLES = ['derp', 'http', 'stun', 'admin'] as const;
+type Role = (typeof ROLES)[number];
+
+/** Descriptors of listening sockets by their role. */
+export type InheritedSockets = Readonly<Record<Role, readonly number[]>>;
+
+/** The first descriptor that a service manager passes (sd_listen_fds(3)). */
+const FIRST_FD = 3;
+const MAX_FDS = 64;
+
+/** For a process that opens its sockets itself. */
+export const NO_SOCKETS: InheritedSockets = { derp: [], http: [], stun: [], admin: [] };
+
+type Environment = Record<string, string | undefined>;
+
+/**
+ * The sockets that systemd opened for this process (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`); takes the variables
+ * out of `env`, so that no child believes they are its own. Throws a TowpathError when a socket has no known name.
+ */
+export function takeInheritedSockets(env: Environment = process.env, pid: number = process.pid): InheritedSockets {
+  const { LISTEN_PID: forPid, LISTEN_FDS: count = '', LISTEN_FDNAMES: names = '' } = env;
+  delete env['LISTEN_PID'];
+  delete env['LISTEN_FDS'];
+  delete env['LISTEN_FDNAMES'];
+  delete env['LISTEN_PIDFDID'];
+  if (forPid !== String(pid) || count === '') return NO_SOCKETS;
+  const total = Number(count);
+  if (!/^\d+$/.test(count) || total > MAX_FDS) {
+    throw socketsError(`LISTEN_FDS is ${JSON.stringify(count)}, which is no number of sockets`);
+  }
+  const sockets: Record<Role, number[]> = { derp: [], http: [], stun: [], admin: [] };
+  const list = names === '' ? [] : names.split(':');
+  for (let i = 0; i < total; i++) {
+    const name = list[i] ?? '';
+    if (!isRole(name)) throw socketsError(`socket ${i + 1} of ${total} has the name ${JSON.stringify(name)}`);
+    sockets[name].push(FIRST_FD + i);
+  }
+  return sockets;
+}
+
+function isRole(name: string): name is Role {
+  return ROLES.some((role) => role === name);
+}
+
+function socketsError(problem: string): TowpathError {
+  return new TowpathError('TOWPATH_LISTEN_NAMES', `The sockets from systemd cannot be used: ${problem}.`, {
+    hint: `Give each socket unit a line FileDescriptorName= with one of ${ROLES.join(', ')}.`,
+  });
+}

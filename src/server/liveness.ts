@@ -1,0 +1,110 @@
+import { CLOCK_TICK_MS, type Clock } from '../clock.ts';
+import type { Health } from '../observe/health.ts';
+
+interface LivenessParts {
+  readonly clock: Clock;
+  readonly health: Health;
+  readonly stun: { setSilent(reason: string | null): void };
+  /** Null where no TLS is done here. */
+  readonly certificate: (() => { readonly notBefore: Date; readonly notAfter: Date }) | null;
+  /** Told of each change: the reason why STUN is silent, or null. */
+  readonly changed: (reason: string | null) => void;
+  /** Wall clock, milliseconds since 1970; for tests. */
+  readonly now?: () => number;
+}
+
+/** A turn of the event loop takes so long on average while the loop counts as behind; half of it ends that. */
+const MAX_LAG_MS = 500;
+/** Over which time the average is taken, so that one long turn is no reason. */
+const LAG_WINDOW_MS = 10_000;
+/** What one turn counts for at most: a process that was stopped for an hour is well again soon. */
+const LAG_SAMPLE_MAX_MS = 2000;
+/** So long after its last error a listener counts as well again. */
+const LISTENER_PATIENCE_MS = 10_000;
+const CHECK_MS = 1000;
+
+type Names = 'certificate-validity' | 'listener' | 'event-loop';
+
+/**
+ * A region whose STUN answers while its TLS does not keeps its clients and serves none of them (field-survey.md §3,
+ * pain 13): while the certificate is not valid, connections cannot be accepted or the event loop is behind, readiness
+ * fails with the reason and STUN is silent.
+ */
+export class Liveness {
+  readonly #parts: LivenessParts;
+  readonly #wallClock: () => number;
+  readonly #leaveClock: () => void;
+  readonly #problems = new Map<Names, string>();
+  #tickedMs: number;
+  #checkedMs: number;
+  #lagMs = 0;
+  #listenerError = '';
+  #listenerErrorMs = -Infinity;
+  #reason: string | null = null;
+
+  constructor(parts: LivenessParts) {
+    this.#parts = parts;
+    this.#wallClock = parts.now ?? Date.now;
+    this.#tickedMs = parts.clock.now;
+    this.#checkedMs = parts.clock.now;
+    this.#leaveClock = parts.clock.onTick((now) => this.#tick(now));
+  }
+
+  /** A listener could not accept. */
+  listenerError(error: Error): void {
+    this.#listenerError = error.message;
+    this.#listenerErrorMs = this.#parts.clock.now;
+    this.#check(this.#parts.clock.now);
+  }
+
+  /** Looks at everything now. */
+  check(): void {
+    this.#check(this.#parts.clock.now);
+  }
+
+  /** Leaves the clock. */
+  close(): void {
+    this.#leaveClock();
+  }
+
+  #tick(now: number): void {
+    const elapsed = now - this.#tickedMs;
+    this.#tickedMs = now;
+    const lag = Math.min(Math.max(elapsed - CLOCK_TICK_MS, 0), LAG_SAMPLE_MAX_MS);
+    // Weighted by time, because a loop that is behind ticks seldom.
+    const weight = 1 - Math.exp(-Math.min(elapsed, LAG_SAMPLE_MAX_MS) / LAG_WINDOW_MS);
+    this.#lagMs += (lag - this.#lagMs) * weight;
+    if (now - this.#checkedMs >= CHECK_MS) this.#check(now);
+  }
+
+  #check(now: number): void {
+    this.#checkedMs = now;
+    this.#set('certificate-validity', this.#certificateProblem());
+    const isListening = now - this.#listenerErrorMs >= LISTENER_PATIENCE_MS;
+    this.#set('listener', isListening ? null : `connections cannot be accepted: ${this.#listenerError}`);
+    const bound = this.#problems.has('event-loop') ? MAX_LAG_MS / 2 : MAX_LAG_MS;
+    this.#set('event-loop', this.#lagMs <= bound ? null : 'the event loop is behind: this machine is too slow or busy');
+    const reason = [...this.#problems.values()][0] ?? null;
+    if (reason === this.#reason) return;
+    this.#reason = reason;
+    this.#parts.stun.setSilent(reason);
+    this.#parts.changed(reason);
+  }
+
+  #set(name: Names, problem: string | null): void {
+    if (problem === null) this.#problems.delete(name);
+    else this.#problems.set(name, problem);
+    this.#parts.health.set(name, problem);
+  }
+
+  #certificateProblem(): string | null {
+    if (this.#parts.certificate === null) return null;
+    const { notBefore, notAfter } = this.#parts.certificate();
+    const now = this.#wallClock();
+    if (now > notAfter.getTime()) return `the certificate expired at ${notAfter.toISOString()}`;
+    if (now < notBefore.getTime()) {
+      return `the certificate is not valid before ${notBefore.toISOString()}; this machine's clock says ${new Date(now).toISOString()}`;
+    }
+    return null;
+  }
+}

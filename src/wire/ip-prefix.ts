@@ -1,0 +1,76 @@
+/** Networks such as `10.0.0.0/8` as text and as sets, and the prefix that stands for one source of connections. */
+import { formatIp, parseIp } from './ip-address.ts';
+
+/** A network: the address with its host bits cleared, and how many leading bits count. */
+interface Prefix {
+  readonly bytes: Buffer;
+  readonly bits: number;
+}
+
+/** `ip/bits`, or an address alone, as canonical text with the host bits cleared; null when it is neither. */
+export function canonicalPrefix(text: string): string | null {
+  const prefix = parsePrefix(text);
+  return prefix === null ? null : `${formatIp(prefix.bytes)}/${prefix.bits}`;
+}
+
+function parsePrefix(text: string): Prefix | null {
+  const match = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text);
+  const ip = match === null ? null : parseIp(match[1]!);
+  if (ip === null) return null;
+  const isMapped = ip.length === 4 && match![1]!.includes(':');
+  const written = match![2] === undefined ? null : Number(match![2]);
+  // The length of a mapped network counts from the start of the 16 bytes.
+  const bits = written === null ? ip.length * 8 : isMapped ? written - 96 : written;
+  if (bits < 0 || bits > ip.length * 8) return null;
+  const bytes = Buffer.from(ip);
+  for (let bit = bits; bit < bytes.length * 8; bit++) bytes[bit >> 3]! &= ~(0x80 >> (bit & 7));
+  return { bytes, bits };
+}
+
+/** A set of networks. */
+export class PrefixSet {
+  readonly #prefixes: readonly Prefix[];
+
+  /** Takes what {@link canonicalPrefix} returns; text that is no network is left out. */
+  constructor(prefixes: readonly string[]) {
+    this.#prefixes = prefixes.map(parsePrefix).filter((prefix) => prefix !== null);
+  }
+
+  /** Whether an address is in one of the networks. */
+  has(ip: string): boolean {
+    const bytes = parseIp(ip);
+    return bytes !== null && this.#prefixes.some((prefix) => contains(prefix, bytes));
+  }
+}
+
+function contains(prefix: Prefix, ip: Buffer): boolean {
+  if (prefix.bytes.length !== ip.length) return false;
+  const whole = prefix.bits >> 3;
+  if (prefix.bytes.compare(ip, 0, whole, 0, whole) !== 0) return false;
+  const rest = prefix.bits & 7;
+  return rest === 0 || ((prefix.bytes[whole]! ^ ip[whole]!) & (0xff00 >> rest) & 0xff) === 0;
+}
+
+/** Bytes of the network that one customer of a provider has: /64 is one link, /48 one site. */
+const LINK_BYTES = 8;
+const SITE_BYTES = 6;
+
+/** Whom a connection counts for. */
+export interface SourceNames {
+  /** An IPv4 address, or the /64 of an IPv6 address. */
+  readonly source: string;
+  /** The /48 of an IPv6 address; null for IPv4. */
+  readonly site: string | null;
+}
+
+/** The names under which the connections of an address are counted; text that is no address counts as one source. */
+export function sourceNames(ip: string): SourceNames {
+  if (!ip.includes(':')) return { source: ip, site: null };
+  const bytes = parseIp(ip);
+  if (bytes === null) return { source: '', site: null };
+  if (bytes.length === 4) return { source: formatIp(bytes), site: null };
+  return {
+    source: `${bytes.toString('hex', 0, LINK_BYTES)}/64`,
+    site: `${bytes.toString('hex', 0, SITE_BYTES)}/48`,
+  };
+}
