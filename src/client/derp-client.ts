@@ -153,6 +153,8 @@ export class DerpClient {
   uncork(): void {
     this.#isCorked = false;
     this.#outgoing.flush(this.#stream);
+    // A stream that took everything need not say that it takes more; not at once, because `drained` may send again.
+    if (this.#refusedSend) setImmediate(() => this.#writable());
   }
 
   /** The round trip of one Ping to the relay, in milliseconds. Rejects after `timeoutMs` and when the connection ends. */

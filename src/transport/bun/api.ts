@@ -9,6 +9,8 @@ export interface SocketOwner {
   received(chunk: Buffer): void;
   drained(): void;
   peerEnded(): void;
+  /** TLS or the kernel gave up on the connection, whose descriptor may still be open. */
+  failed(error: Error): void;
   /** The descriptor is gone; `error` tells of a reset. */
   socketClosed(error: Error | null): void;
 }

@@ -1,5 +1,7 @@
 import type { SocketHandlers } from './api.ts';
 
+const BORINGSSL = /^error:[0-9a-f]{8}:/;
+
 /** The handlers of all TCP sockets: a socket's `data` is told. */
 export const SOCKET_HANDLERS: SocketHandlers = {
   binaryType: 'buffer',
@@ -9,10 +11,18 @@ export const SOCKET_HANDLERS: SocketHandlers = {
   drain: (socket) => socket.data.drained(),
   end: (socket) => socket.data.peerEnded(),
   close: (socket, error) => socket.data.socketClosed(error ?? null),
-  // Bun hands over what a handler has thrown. That is a bug of ours, which must end the process as it does on Node.
-  error: (_socket, error) => {
-    queueMicrotask(() => {
-      throw error;
-    });
+  error: (socket, error) => {
+    if (isSocketError(error)) socket.data.failed(error);
+    // What a handler has thrown comes here too. It is a bug of ours, which must end the process as it does on Node.
+    else queueMicrotask(() => rethrow(error));
   },
 };
+
+/** Errors of the operating system name a system call; those of TLS are BoringSSL's words, at times nothing else. */
+function isSocketError(error: Error): boolean {
+  return 'syscall' in error || 'library' in error || BORINGSSL.test(error.message);
+}
+
+function rethrow(error: Error): never {
+  throw error;
+}

@@ -63,7 +63,8 @@ export class BunStream implements Stream, SocketOwner {
 
   write(buffer: Buffer, from: number, to: number): number {
     if (this.#phase !== Phase.Open || this.#socketClosed) return -1;
-    if (from >= to) return 0;
+    // Bun might take a byte or two before it says that there is room.
+    if (this.#blocked || from >= to) return 0;
     const wanted = to - from;
     const taken = this.#socket.write(buffer, from, wanted);
     if (taken < wanted) this.#blocked = true;
@@ -148,8 +149,11 @@ export class BunStream implements Stream, SocketOwner {
     if (this.#phase === Phase.Open) this.#reason ??= 'end';
   }
 
+  failed(): void {
+    this.#terminate('reset');
+  }
+
   socketClosed(error: Error | null): void {
-    // A socket that is gone has no addresses.
     this.#socketClosed = true;
     if (this.#phase === Phase.Open && error !== null) this.#reason ??= 'reset';
     // Later, because this may be called inside one of our own calls to the socket.

@@ -1,0 +1,193 @@
+import { X509Certificate } from 'node:crypto';
+import { getCACertificates } from 'node:tls';
+import { errorMessage, systemErrorCode } from '../../errors.ts';
+import { ipFamily } from '../../wire/ip-address.ts';
+import { connectError } from '../connect-errors.ts';
+import { deadlines } from '../deadlines.ts';
+import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
+import { checkPin } from '../verify.ts';
+import { bun, type BunSocket, type BunTls, type SocketOwner } from './api.ts';
+import { SOCKET_HANDLERS } from './handlers.ts';
+import { TCP_KEEPALIVE_MS } from './listener.ts';
+import { BunStream, remoteEndpoint } from './stream.ts';
+import { TLS_1_2 } from './tls-options.ts';
+import { presentedCertificates } from './undocumented.ts';
+
+const WRONG_NAME = 'ERR_TLS_CERT_ALTNAME_INVALID';
+/** OpenSSL's names of what can be wrong with a chain. */
+const VERIFY_CODES = /^(UNABLE_TO_|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_|ERROR_IN_|HOSTNAME_|PATH_LENGTH_)/;
+
+/** Opens a connection, with TLS where asked. Rejects with a `TOWPATH_CONNECT_…` error. */
+export function connect(options: ConnectOptions, handler: StreamHandler): Promise<Connected> {
+  return new Dial(options, handler).start();
+}
+
+/** One connect under way: the `data` of its socket until there is a stream. */
+class Dial implements SocketOwner {
+  readonly #options: ConnectOptions;
+  readonly #handler: StreamHandler;
+  readonly #startedAt = performance.now();
+  #socket: BunSocket | null = null;
+  #phase: 'DNS and TCP' | 'TLS' = 'DNS and TCP';
+  #tcpMs = 0;
+  #settled = false;
+  #resolve: (connected: Connected) => void = () => undefined;
+  #reject: (error: Error) => void = () => undefined;
+
+  constructor(options: ConnectOptions, handler: StreamHandler) {
+    this.#options = options;
+    this.#handler = handler;
+  }
+
+  start(): Promise<Connected> {
+    const { host, port, tls, timeoutMs } = this.#options;
+    deadlines.add(this, timeoutMs);
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      const where = { hostname: host, port, data: this, socket: SOCKET_HANDLERS };
+      bun.connect(tls === null ? where : { ...where, tls: clientTls(tls) }).catch((error: unknown) => {
+        this.#fail(error, false);
+      });
+    });
+  }
+
+  connected(socket: BunSocket): void {
+    this.#socket = socket;
+    if (this.#settled) {
+      socket.terminate();
+      return;
+    }
+    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
+    this.#tcpMs = performance.now() - this.#startedAt;
+    if (this.#options.tls === null) this.#succeed(socket, null, this.#tcpMs);
+    else this.#phase = 'TLS';
+  }
+
+  secured(socket: BunSocket, ok: boolean, error: Error | null): void {
+    const { tls } = this.#options;
+    if (this.#settled || tls === null) return;
+    const chain = presentedCertificates(socket).map((der) => new X509Certificate(der));
+    if (!ok && !isVerdict(error)) {
+      this.#fail(error ?? new Error('the handshake failed'), false);
+      return;
+    }
+    const problem = judge(chain, tls.verify, serverNameOf(tls), error);
+    if (problem !== null) {
+      this.#fail(problem, false);
+      return;
+    }
+    const facts: TlsFacts = {
+      version: socket.getTLSVersion() ?? '',
+      alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '',
+      serverName: '',
+      chain: chain.map((certificate) => certificate.raw),
+    };
+    this.#succeed(socket, facts, performance.now() - this.#startedAt);
+  }
+
+  received(): void {
+    // Not before there is a stream.
+  }
+
+  drained(): void {
+    // Nothing was written.
+  }
+
+  peerEnded(): void {
+    // `close` follows.
+  }
+
+  failed(error: Error): void {
+    this.#fail(error, false);
+  }
+
+  socketClosed(error: Error | null): void {
+    this.#socket = null;
+    this.#fail(error ?? new Error('the connection was closed'), false);
+  }
+
+  expired(): void {
+    this.#fail(new Error('timeout'), true);
+  }
+
+  #succeed(socket: BunSocket, tls: TlsFacts | null, tlsMs: number): void {
+    this.#settled = true;
+    deadlines.delete(this);
+    const { host, port } = this.#options;
+    const remote = remoteEndpoint(socket) ?? { ip: host, port };
+    const stream = new BunStream({ socket, remote, tls, listener: null });
+    stream.handler = this.#handler;
+    stream.hold();
+    this.#resolve({ stream, times: { tcpMs: this.#tcpMs, tlsMs } });
+  }
+
+  #fail(cause: unknown, timedOut: boolean): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    deadlines.delete(this);
+    this.#socket?.terminate();
+    this.#reject(connectError(this.#options, { phase: this.#phase, timedOut }, cause));
+  }
+}
+
+type TlsPart = NonNullable<ConnectOptions['tls']>;
+
+function serverNameOf(tls: TlsPart): string {
+  return ipFamily(tls.serverName) === 0 ? tls.serverName : '';
+}
+
+function clientTls(tls: TlsPart): BunTls {
+  const { verify } = tls;
+  const serverName = serverNameOf(tls);
+  return {
+    // Bun only reports what it found; whether that is good enough is judged after the handshake.
+    rejectUnauthorized: false,
+    minVersion: TLS_1_2,
+    ...(serverName === '' ? {} : { serverName }),
+    ...(verify.kind === 'ca' ? { ca: verify.caPem ?? systemAuthorities() } : {}),
+  };
+}
+
+let authorities: string[] | null = null;
+
+/** Bun's own list and that of the machine, where a company's authority may have been installed. */
+function systemAuthorities(): string[] {
+  authorities ??= [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
+  return authorities;
+}
+
+/**
+ * Whether an error is about the certificate, after a handshake that came about. Bun then says that TLS is not `ok` when
+ * the certificate is for another name than the one that was asked for, whatever `rejectUnauthorized` is.
+ */
+function isVerdict(error: Error | null): boolean {
+  const code = systemErrorCode(error);
+  return code === WRONG_NAME || VERIFY_CODES.test(code);
+}
+
+/** What is wrong with the server's certificate, or null. `error` is what Bun found. */
+function judge(
+  chain: readonly X509Certificate[],
+  verify: ServerVerification,
+  serverName: string,
+  error: Error | null,
+): Error | null {
+  switch (verify.kind) {
+    case 'none':
+      return null;
+    case 'pin':
+      return checkPin(chain, verify.sha256, serverName);
+    case 'ca': {
+      // Bun compares with the name that was asked for, and only after it has found the chain good.
+      if (error !== null && systemErrorCode(error) !== WRONG_NAME)
+        return new Error(errorMessage(error), { cause: error });
+      const leaf = chain[0];
+      const { name } = verify;
+      const fits = ipFamily(name) === 0 ? leaf?.checkHost(name) : leaf?.checkIP(name);
+      return fits === undefined
+        ? new Error(`the certificate is not for ${name} but for ${leaf?.subjectAltName ?? 'no name'}`)
+        : null;
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import { errorMessage, systemErrorCode } from '../../errors.ts';
+import { deadlines } from '../deadlines.ts';
+import type { Endpoint, HandshakeFailure, ListenerHandler, TlsFacts } from '../port.ts';
+import type { BunSocket, SocketOwner } from './api.ts';
+import { BunStream } from './stream.ts';
+
+const NO_CHAIN: readonly Uint8Array[] = [];
+/** Most connections agree on the same things: their facts are one object. */
+let latest: TlsFacts = { version: '', alpn: '', serverName: '', chain: NO_CHAIN };
+
+/** What TLS agreed on, seen from the server. */
+function serverFacts(socket: BunSocket): TlsFacts {
+  const version = socket.getTLSVersion() ?? '';
+  const { alpnProtocol } = socket;
+  const alpn = typeof alpnProtocol === 'string' ? alpnProtocol : '';
+  const serverName = socket.getServername() ?? '';
+  if (latest.version !== version || latest.alpn !== alpn || latest.serverName !== serverName) {
+    latest = { version, alpn, serverName, chain: NO_CHAIN };
+  }
+  return latest;
+}
+
+/** An accepted socket on which TLS is under way: either opened or failed, exactly once. */
+export class Handshake implements SocketOwner {
+  readonly #socket: BunSocket;
+  readonly #remote: Endpoint;
+  readonly #handler: ListenerHandler;
+  #settled = false;
+
+  constructor(socket: BunSocket, remote: Endpoint, handler: ListenerHandler, timeoutMs: number) {
+    this.#socket = socket;
+    this.#remote = remote;
+    this.#handler = handler;
+    socket.data = this;
+    deadlines.add(this, timeoutMs);
+  }
+
+  connected(): void {
+    // It was before.
+  }
+
+  /** Only `ok` counts: for want of a client certificate there is an error in any case. */
+  secured(socket: BunSocket, ok: boolean, error: Error | null): void {
+    if (this.#settled) return;
+    if (!ok) {
+      const closed = systemErrorCode(error) === 'ECONNRESET';
+      this.#fail(closed ? 'tls_closed' : 'tls_error', error === null ? 'TLS failed' : errorMessage(error));
+      return;
+    }
+    this.#settled = true;
+    deadlines.delete(this);
+    const stream = new BunStream({ socket, remote: this.#remote, tls: serverFacts(socket), listener: this.#handler });
+    stream.handler = this.#handler.opened(stream);
+  }
+
+  received(): void {
+    // Not before the end of the handshake.
+  }
+
+  drained(): void {
+    // Nothing of ours was written.
+  }
+
+  peerEnded(): void {
+    // `close` follows.
+  }
+
+  failed(error: Error): void {
+    this.#fail('tls_error', errorMessage(error));
+    this.#socket.terminate();
+  }
+
+  /** The deadline, also of a failed handshake whose descriptor is still there. */
+  expired(): void {
+    this.#fail('tls_timeout', 'The TLS handshake took too long');
+    this.#socket.terminate();
+  }
+
+  socketClosed(): void {
+    deadlines.delete(this);
+    this.#fail('tls_closed', 'The peer closed the connection during the TLS handshake');
+  }
+
+  #fail(failure: HandshakeFailure, detail: string): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#handler.failed(this.#remote, failure, detail);
+  }
+}

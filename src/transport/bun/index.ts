@@ -1,0 +1,60 @@
+import { TowpathError } from '../../errors.ts';
+import type { CertificatePair, Listener, ListenerHandler, ListenOptions, Transport } from '../port.ts';
+import { connect } from './connect.ts';
+import { bindDatagram } from './datagram.ts';
+import { listen } from './listener.ts';
+import { checkCertificatePair } from './tls-options.ts';
+import { probeTls, type TlsFindings } from './undocumented.ts';
+
+/** Options of {@link createBunTransport}. */
+export interface BunTransportOptions {
+  /** Replaces what the probes find, for tests of the other ways. */
+  readonly findings?: TlsFindings;
+}
+
+/** Bun's sockets behind the transport port. */
+export function createBunTransport(options: BunTransportOptions = {}): Transport {
+  return new BunTransport(options.findings ?? null);
+}
+
+class BunTransport implements Transport {
+  readonly runtime = 'bun';
+  readonly connect: Transport['connect'] = connect;
+  readonly bindDatagram: Transport['bindDatagram'] = bindDatagram;
+  #findings: TlsFindings | Promise<TlsFindings> | null;
+  #features: readonly string[] = [];
+
+  constructor(findings: TlsFindings | null) {
+    this.#findings = findings;
+  }
+
+  /** Known as soon as something listens with TLS: the probes need a certificate. */
+  get features(): readonly string[] {
+    return this.#features;
+  }
+
+  async listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener> {
+    const { tls } = options;
+    return listen(options, handler, tls !== null && (await this.#probe(tls.certificate)).replacesContext);
+  }
+
+  async #probe(certificate: CertificatePair): Promise<TlsFindings> {
+    checkCertificatePair(certificate);
+    this.#findings ??= probeTls(certificate);
+    const findings = await this.#findings;
+    this.#features = describe(findings);
+    if (!findings.refusesOldTls) {
+      throw new TowpathError('TOWPATH_RUNTIME', 'This version of Bun would accept TLS 1.1, which is not safe.', {
+        hint: 'Use the version of Bun that package.json names, or run the relay with Node.',
+      });
+    }
+    return findings;
+  }
+}
+
+function describe({ replacesContext, agreesOnAlpn }: TlsFindings): string[] {
+  return [
+    `certificate-swap: ${replacesContext ? 'in place' : 'by a second listener'}`,
+    `alpn: ${agreesOnAlpn ? 'on' : 'not available'}`,
+  ];
+}
