@@ -39,6 +39,8 @@ for (const output of [process.stdout, process.stderr]) {
   });
 }
 
-const exitCode = await run(argv);
-// Both streams are asynchronous on some platforms: end when they have taken everything.
-process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));
+// Not awaited: while its main module awaits, Bun reports an uncaught error and goes on, where it must end.
+void run(argv).then((exitCode) => {
+  // Both streams are asynchronous on some platforms: end when they have taken everything.
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));
+});

@@ -97,6 +97,13 @@ export function connectContract(transport: Transport): void {
         verify: () => authority('relay.test'),
         expect: 'TOWPATH_CONNECT_TLS',
       },
+      {
+        name: 'an unknown authority behind another server name',
+        server: () => good,
+        serverName: 'other.test',
+        verify: () => authority('relay.test'),
+        expect: 'TOWPATH_CONNECT_TLS',
+      },
       { name: 'nothing', server: withMeta, verify: () => ({ kind: 'none' }), expect: 'ok', chain: 2 },
     ];
     for (const { name, server, serverName, verify, expect, chain } of cases) {
