@@ -81,6 +81,14 @@ export function guarded(handler: RequestHandler): RequestHandler {
   };
 }
 
+/** Ends each connection after its first answer. */
+export function oncePerConnection(handler: RequestHandler): RequestHandler {
+  return (request, response) => {
+    response.setHeader('Connection', 'close');
+    handler(request, response);
+  };
+}
+
 function hasBody(request: IncomingMessage): boolean {
   const length = request.headers['content-length'];
   return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');

@@ -18,7 +18,7 @@ const MAX_LAG_MS = 500;
 /** Over which time the average is taken, so that one long turn is no reason. */
 const LAG_WINDOW_MS = 10_000;
 /** What one turn counts for at most: a process that was stopped for an hour is well again soon. */
-const LAG_SAMPLE_MAX_MS = 2000;
+const LAG_SAMPLE_MAX_MS = 1000;
 /** So long after its last error a listener counts as well again. */
 const LISTENER_PATIENCE_MS = 10_000;
 const CHECK_MS = 1000;

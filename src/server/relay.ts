@@ -8,6 +8,7 @@ import { loadOrCreateKeyFile } from '../config/key-file.ts';
 import type { Config, ListenAddress } from '../config/schema.ts';
 import { WakeList } from '../fairness/wake-list.ts';
 import { createAdminHandler } from '../http/admin.ts';
+import { oncePerConnection } from '../http/answers.ts';
 import { BootstrapDns } from '../http/bootstrap-dns.ts';
 import { loadHomePage } from '../http/home-page.ts';
 import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
@@ -126,9 +127,10 @@ export class Relay {
       counters: this.counters,
       neutral: () => this.#config.home.mode === 'neutral',
     };
-    const main = createHttpServer(this.#relayHttp.main, httpOptions);
-    // A proxy may send requests of several clients over one connection, and only its first request says for whom it is.
-    if (config.transport === 'plain') main.maxRequestsPerSocket = 1;
+    // A proxy may send requests of several clients over one connection, and only the first of them is looked at.
+    const isPlain = config.transport === 'plain';
+    const answer = isPlain ? oncePerConnection(this.#relayHttp.main) : this.#relayHttp.main;
+    const main = createHttpServer(answer, httpOptions);
     const port80 = createHttpServer(this.#relayHttp.port80, httpOptions);
     this.#servers = [main, port80];
     this.#door = new FrontDoor({

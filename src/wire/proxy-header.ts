@@ -2,7 +2,7 @@
  * The PROXY protocol, versions 1 and 2: a header before the first byte of a connection with which a proxy says whom it
  * connects for (haproxy.org, proxy-protocol.txt). Only the receiving side, and the sending side of version 2.
  */
-import { formatIp, parseIp } from './ip-address.ts';
+import { canonicalIp, formatIp, parseIp } from './ip-address.ts';
 
 /** The addresses that a proxy has announced. */
 interface ProxiedAddress {
@@ -57,11 +57,11 @@ function parseLine(buffer: Buffer, from: number, to: number): ProxyHeader {
     return to - from >= MAX_LINE_BYTES ? invalid('the PROXY line has no end') : MORE;
   }
   const bytes = end + 2;
-  const [, protocol, source = '', destination = '', sourcePort = '', destinationPort = '', ...more] = text
+  const [, protocol = '', source = '', destination = '', sourcePort = '', destinationPort = '', ...more] = text
     .slice(0, end)
     .split(' ');
   if (protocol === 'UNKNOWN') return { kind: 'header', bytes, source: null };
-  const length = { TCP4: IPV4_BYTES, TCP6: IPV6_BYTES }[protocol ?? ''];
+  const length = { TCP4: IPV4_BYTES, TCP6: IPV6_BYTES }[protocol];
   if (length === undefined) return invalid('the PROXY line names no known protocol');
   const from4or6 = addressOf(source, length, sourcePort);
   if (from4or6 === null || addressOf(destination, length, destinationPort) === null || more.length > 0) {
@@ -95,15 +95,9 @@ function parseBinary(buffer: Buffer, from: number, to: number): ProxyHeader {
   if (to - from < bytes) return MORE;
   if (!known) return { kind: 'header', bytes, source: null };
   const at = from + FIXED_BYTES;
-  const ip = canonical(buffer.subarray(at, at + addressBytes));
+  // IPv4-mapped addresses come as IPv4, as everywhere in the relay.
+  const ip = canonicalIp(formatIp(buffer.subarray(at, at + addressBytes)));
   return { kind: 'header', bytes, source: { ip, port: buffer.readUInt16BE(at + 2 * addressBytes) } };
-}
-
-/** IPv4-mapped addresses come as IPv4, as everywhere in the relay. */
-function canonical(bytes: Buffer): string {
-  const text = formatIp(bytes);
-  const unmapped = parseIp(text);
-  return unmapped === null ? text : formatIp(unmapped);
 }
 
 function invalid(detail: string): ProxyHeader {
