@@ -52,10 +52,15 @@ export function advertisedMap(
     derpPort: config.derpPort ?? config.listen[0]!.port,
     stunPort: overrides.stunPort ?? config.stun.advertisedPort ?? config.stun.listen[0]?.port ?? NO_STUN,
     answersPort80: config.http.some(({ port }) => port === CAPTIVE_PORTAL_PORT),
-    pin: certificate.selfSigned ? certificate.pinSha256 : null,
+    pin: isPinned(certificate) ? certificate.pinSha256 : null,
     omitDefaultRegions: overrides.omitDefaultRegions ?? false,
   });
   return { map, comments: renewalComments(certificate), notes: notesOn(hostName, certificate) };
+}
+
+/** A certificate that stands in for another one is gone before anyone has its pin. */
+function isPinned({ selfSigned, provisional = false }: CertificateInfo): boolean {
+  return selfSigned && !provisional;
 }
 
 function hostNameFor(config: AdvertisedConfig, ipv4: string, ipv6: string): string {
@@ -84,7 +89,7 @@ function notesOn(hostName: string, certificate: CertificateInfo): string[] {
     notes.push(`${hostName} is this machine itself; clients on other machines cannot reach the relay with this map`);
   }
   // With an IP clients send no server name, and a pin is then all they check (§8.3).
-  if ((ipFamily(hostName) === 0 || !certificate.selfSigned) && !isNamed(certificate, hostName)) {
+  if ((ipFamily(hostName) === 0 || !isPinned(certificate)) && !isNamed(certificate, hostName)) {
     notes.push(
       `clients ask for ${hostName}, but the certificate is for ${certificate.names.join(', ') || 'no name'} and they will refuse it; ` +
         'set hostname in the configuration of the relay, start it again, and run this again',

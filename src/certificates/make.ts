@@ -35,8 +35,8 @@ export interface SelfSignedFields {
   readonly notAfter: Date;
 }
 
-/** Makes a self-signed server certificate, PEM. `key` is ECDSA P-256. */
-export function makeSelfSigned(fields: SelfSignedFields, key: KeyObject): string {
+/** Makes a self-signed server certificate, PEM, with further extensions (DER). `key` is ECDSA P-256. */
+export function makeSelfSigned(fields: SelfSignedFields, key: KeyObject, further: readonly Buffer[] = []): string {
   const [first = ''] = fields.names;
   const named = isUsableCommonName(first);
   const der = selfSign(
@@ -51,6 +51,7 @@ export function makeSelfSigned(fields: SelfSignedFields, key: KeyObject): string
         extension(ID.basicConstraints, true, sequence()),
         // Without a subject the SAN is the only name and must be critical (RFC 5280 §4.2.1.6).
         extension(ID.subjectAltName, !named, sequence(...fields.names.map(alternativeName))),
+        ...further,
       ],
     },
     key,

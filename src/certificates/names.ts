@@ -42,3 +42,25 @@ export function derperPaths(directory: string, host: string): { certPath: string
   const base = join(directory, host.replaceAll(/[^A-Za-z0-9.-]/g, ''));
   return { certPath: `${base}.crt`, keyPath: `${base}.key`, nextPath: `${base}.next.crt` };
 }
+
+/** Top-level names that are not in the public DNS (RFC 6761, RFC 6762 appendix G, RFC 8375, ICANN's `internal`). */
+const INNER_NAMES =
+  /(?:^|\.)(?:localhost|local|internal|intranet|private|corp|home|lan|test|example|invalid|onion|home\.arpa)$/;
+
+/** True when a public authority may issue for it: a DNS name with a dot, or an IP of the public Internet. */
+export function isPublicName(name: string): boolean {
+  const ip = parseIp(name);
+  if (ip === null) return name.includes('.') && !INNER_NAMES.test(name);
+  return ip.length === 4 ? isPublicIpv4(ip) : (ip[0]! & 0xe0) === 0x20 && ip.readUInt32BE(0) !== 0x20010db8;
+}
+
+function isPublicIpv4(ip: Buffer): boolean {
+  const [a = 0, b = 0, c = 0] = ip;
+  if (a === 0 || a === 10 || a === 127 || a >= 224) return false;
+  if (a === 100) return b < 64 || b > 127;
+  if (a === 169) return b !== 254;
+  if (a === 172) return b < 16 || b > 31;
+  if (a === 192) return b !== 168 && !(b === 0 && (c === 0 || c === 2));
+  if (a === 198) return b !== 18 && b !== 19 && !(b === 51 && c === 100);
+  return !(a === 203 && b === 0 && c === 113);
+}

@@ -1,15 +1,18 @@
 import { existsSync, readFileSync } from 'node:fs';
+import type { AcmeConfig } from '../config/schema/acme.ts';
 import { errorMessage, TowpathError } from '../errors.ts';
+import { inspectAcme, openAcmeSource, type AcmeParts, type AcmePlace } from './acme/open.ts';
+import { AutoCertificateSource, AutoMemory, sayChoice } from './auto-source.ts';
 import { FileCertificateSource } from './file-source.ts';
-import { canonicalNames, derperPaths, selfSignedNames } from './names.ts';
+import { canonicalNames, derperPaths, isPublicName, selfSignedNames } from './names.ts';
 import { describe, readChain } from './read.ts';
 import { inspectSelfSigned, SelfSignedCertificateSource } from './self-signed-source.ts';
-import type { CertificateInfo, CertificateLog, CertificateSource, TickingClock } from './source.ts';
+import type { CertificateInfo, CertificateLog, CertificateSource, HealthReport, TickingClock } from './source.ts';
 import { MetaCertificateSource } from './with-meta.ts';
 
 /** The `certificate` section of the configuration, and where the relay listens. */
 export interface CertificateSettings {
-  readonly mode: 'self-signed' | 'file';
+  readonly mode: 'self-signed' | 'file' | 'acme' | 'auto';
   readonly directory: string;
   /** Without `file` and `keyFile`, mode `file` takes `DIRECTORY/NAME.crt` and `.key`, as derper does. */
   readonly file?: string | undefined;
@@ -20,6 +23,10 @@ export interface CertificateSettings {
   readonly validityDays: number;
   readonly renewBeforeDays: number;
   readonly pollSeconds: number;
+  /** Needed in modes `acme` and `auto`. */
+  readonly acme?: AcmeConfig;
+  /** Addresses under which the relay is reached, where they are known. */
+  readonly publicIp?: readonly string[];
 }
 
 /** What goes with the settings. */
@@ -29,17 +36,90 @@ export interface CertificateParts {
   readonly log: CertificateLog;
   /** Wall clock, milliseconds since 1970; for tests. */
   readonly now?: () => number;
+  /** Where a certificate that cannot be obtained or renewed is reported. */
+  readonly health?: HealthReport;
+  /** By which ways names can be proven here; by default none. */
+  readonly means?: AcmeParts['means'];
+  readonly fetchTrusting?: AcmeParts['fetchTrusting'];
+  readonly openClient?: AcmeParts['openClient'];
+  readonly random?: AcmeParts['random'];
 }
+
+const NO_MEANS = { http: false, alpn: false };
 
 /** Opens the server's certificate, with the meta-certificate behind it. Throws a {@link TowpathError}. */
 export function openCertificateSource(settings: CertificateSettings, parts: CertificateParts): CertificateSource {
   const { clock, log, now = Date.now, serverPublicKey } = parts;
+  return new MetaCertificateSource(openSource(settings, parts), { serverPublicKey, clock, log, now });
+}
+
+function openSource(settings: CertificateSettings, parts: CertificateParts): CertificateSource {
+  const { clock, log, now = Date.now } = parts;
   const names = namesOf(settings);
-  const source =
-    settings.mode === 'file'
-      ? new FileCertificateSource({ ...settings, names, ...filePaths(settings, names), clock, log, now })
-      : new SelfSignedCertificateSource({ ...settings, names, clock, log, now });
-  return new MetaCertificateSource(source, { serverPublicKey, clock, log, now });
+  switch (settings.mode) {
+    case 'file':
+      return new FileCertificateSource({ ...settings, names, ...filePaths(settings, names), clock, log, now });
+    case 'self-signed':
+      return new SelfSignedCertificateSource({ ...settings, names, clock, log, now });
+    case 'acme':
+      return openAcmeSource(acmeOf(settings), acmePlace(settings), acmeParts(parts));
+    case 'auto':
+      return openAuto(settings, parts, names);
+  }
+}
+
+/** Mode `auto`: never silently. */
+function openAuto(settings: CertificateSettings, parts: CertificateParts, names: string[]): CertificateSource {
+  const { clock, log, now = Date.now } = parts;
+  const memory = new AutoMemory(settings.directory);
+  const place = acmePlace(settings);
+  const openSelfSigned = (): CertificateSource =>
+    new SelfSignedCertificateSource({ ...settings, names, clock, log, now });
+  const why = whyNotAcme(settings, parts);
+  if (why !== null) {
+    sayChoice(log, memory, 'self-signed', why);
+    return openSelfSigned();
+  }
+  const made = memory.choice(place.names);
+  if (made !== null) {
+    sayChoice(log, memory, made.choice, `${made.why} (decided at an earlier start)`);
+    return made.choice === 'acme' ? openAcmeSource(acmeOf(settings), place, acmeParts(parts)) : openSelfSigned();
+  }
+  log.info({ names: place.names }, 'certificate mode auto: a certificate authority is tried');
+  return new AutoCertificateSource({
+    selfSigned: openSelfSigned(),
+    openAcme: (onFailure) => openAcmeSource(acmeOf(settings), place, acmeParts(parts), onFailure),
+    memory,
+    names: place.names,
+    log,
+    health: acmeParts(parts).health,
+  });
+}
+
+/** What rules out a certificate authority before it is asked, or null. */
+function whyNotAcme(settings: CertificateSettings, { means = NO_MEANS }: CertificateParts): string | null {
+  const { termsAgreed, dnsHook } = acmeOf(settings);
+  const { names } = acmePlace(settings);
+  if (!termsAgreed) return 'certificate.acme.termsAgreed is not true';
+  if (names.length === 0) return 'neither hostname nor publicIp is set';
+  const inner = names.filter((name) => !isPublicName(name));
+  if (inner.length > 0) return `no authority issues for ${inner.join(', ')}, which is not public`;
+  if (!means.http && !means.alpn && dnsHook.command.length === 0) return 'there is no way here to prove a name';
+  return null;
+}
+
+function acmeOf({ acme }: CertificateSettings): AcmeConfig {
+  if (acme !== undefined) return acme;
+  throw new TowpathError('TOWPATH_ACME_SETTINGS', 'there is no section certificate.acme');
+}
+
+function acmePlace({ directory, names, publicIp = [] }: CertificateSettings): AcmePlace {
+  return { directory, names: canonicalNames(names), publicIps: publicIp };
+}
+
+function acmeParts(parts: CertificateParts): AcmeParts {
+  const { now = Date.now, health = { set: () => undefined }, means = NO_MEANS } = parts;
+  return { ...parts, now, health, means };
 }
 
 /**
@@ -52,7 +132,8 @@ export function inspectCertificate(
   now: () => number = Date.now,
 ): CertificateInfo {
   const names = namesOf(settings);
-  if (settings.mode === 'self-signed') return inspectSelfSigned({ ...settings, names, log, now });
+  if (usesAcme(settings)) return inspectAcme(acmeOf(settings), acmePlace(settings), log, now);
+  if (settings.mode !== 'file') return inspectSelfSigned({ ...settings, names, log, now });
   const { certPath } = filePaths(settings, names);
   let text: string;
   try {
@@ -66,11 +147,18 @@ export function inspectCertificate(
 /** True when there is a certificate already, so that looking at it makes none. */
 export function isCertificateStored(settings: CertificateSettings): boolean {
   const names = namesOf(settings);
-  return settings.mode === 'file' || existsSync(derperPaths(settings.directory, names[0]!).certPath);
+  return (
+    settings.mode === 'file' || usesAcme(settings) || existsSync(derperPaths(settings.directory, names[0]!).certPath)
+  );
+}
+
+function usesAcme({ mode, directory, names }: CertificateSettings): boolean {
+  if (mode !== 'auto') return mode === 'acme';
+  return new AutoMemory(directory).choice(canonicalNames(names))?.choice === 'acme';
 }
 
 function namesOf({ mode, names, listenIps }: CertificateSettings): string[] {
-  return mode === 'file' ? canonicalNames(names) : selfSignedNames(names, listenIps);
+  return mode === 'file' || mode === 'acme' ? canonicalNames(names) : selfSignedNames(names, listenIps);
 }
 
 function filePaths(settings: CertificateSettings, names: readonly string[]): { certPath: string; keyPath: string } {

@@ -24,6 +24,18 @@ export interface CertificateInfo {
   readonly selfSigned: boolean;
   /** Null unless a planned renewal is under way. */
   readonly next: NextCertificate | null;
+  /** Who issued it, where that is neither the relay itself nor a file: for people. */
+  readonly origin?: string;
+  /** True while it only stands in for one that is being obtained, so that nobody should pin it. */
+  readonly provisional?: boolean;
+}
+
+/** What proves names to a certificate authority. */
+export interface ChallengeAnswers {
+  /** The answer to an HTTP-01 challenge, or null when the token is not one of ours. */
+  readonly httpResponse: (token: string) => string | null;
+  /** The certificate for who asks for `serverName` by `acme-tls/1`, or null. */
+  readonly alpnCertificate: (serverName: string) => CertificatePair | null;
 }
 
 /** Where the server's certificate comes from, and how it hears of a new one. */
@@ -32,6 +44,8 @@ export interface CertificateSource {
   /** Calls `listener` with each new pair; returns the way to end that. */
   onChange(listener: (pair: CertificatePair) => void): () => void;
   info(): CertificateInfo;
+  /** Absent where no authority asks for a proof. */
+  readonly challenges?: ChallengeAnswers | undefined;
   /** Looks for nothing new from now on. */
   stop(): void;
 }
@@ -47,4 +61,9 @@ export interface CertificateLog {
 export interface TickingClock {
   readonly now: number;
   onTick(listener: (now: number) => void): () => void;
+}
+
+/** Where problems are reported that keep the relay from being ready; null: all is well. */
+export interface HealthReport {
+  set(name: string, problem: string | null): unknown;
 }

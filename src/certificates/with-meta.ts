@@ -1,6 +1,13 @@
 import { errorMessage } from '../errors.ts';
 import { makeMetaCertificate, META_CERTIFICATE_REFRESH_MS } from '../wire/meta-certificate.ts';
-import type { CertificateInfo, CertificateLog, CertificatePair, CertificateSource, TickingClock } from './source.ts';
+import type {
+  CertificateInfo,
+  CertificateLog,
+  CertificatePair,
+  CertificateSource,
+  ChallengeAnswers,
+  TickingClock,
+} from './source.ts';
 
 /** What {@link MetaCertificateSource} needs. */
 export interface MetaCertificateOptions {
@@ -43,6 +50,10 @@ export class MetaCertificateSource implements CertificateSource {
 
   info(): CertificateInfo {
     return this.#inner.info();
+  }
+
+  get challenges(): ChallengeAnswers | undefined {
+    return this.#inner.challenges;
   }
 
   stop(): void {

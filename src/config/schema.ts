@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { admission, type AdmissionConfig } from './schema/admission.ts';
 import { bootstrapDns, type BootstrapDnsConfig } from './schema/bootstrap-dns.ts';
-import { certificate, type CertificateConfig } from './schema/certificate.ts';
+import { acmeConflict, certificate, type CertificateConfig } from './schema/certificate.ts';
 import { drain, type DrainConfig } from './schema/drain.ts';
 import { fairness, type FairnessConfig } from './schema/fairness.ts';
 import { key, optionalKey, section } from './schema/fields.ts';
@@ -122,16 +122,23 @@ export const configSchema: z.ZodType<Config> = section(
       claim('listen', values.listen);
       claim('http', values.http);
       claim('admin', values.admin === null ? [] : [values.admin]);
+      const names = certificateNames(values);
+      const conflict = acmeConflict({ ...values.certificate, names }, values.http.length > 0);
+      if (conflict !== null) refuse(conflict.key, conflict.message);
     },
-    complete: (values): Config => {
-      const ownNames = values.hostname === undefined ? values.publicIp : [values.hostname];
+    complete: (values): Config => ({
+      ...values,
       // Whatever the proxy in front connects to, clients come to its port.
-      const derpPort = values.derpPort ?? (values.transport === 'plain' ? 443 : undefined);
-      return {
-        ...values,
-        derpPort,
-        certificate: { ...values.certificate, names: values.certificate.names ?? ownNames },
-      };
-    },
+      derpPort: values.derpPort ?? (values.transport === 'plain' ? 443 : undefined),
+      certificate: { ...values.certificate, names: certificateNames(values) },
+    }),
   },
 );
+
+function certificateNames(values: {
+  readonly certificate: { readonly names: readonly string[] | undefined };
+  readonly hostname: string | undefined;
+  readonly publicIp: readonly string[];
+}): readonly string[] {
+  return values.certificate.names ?? (values.hostname === undefined ? values.publicIp : [values.hostname]);
+}

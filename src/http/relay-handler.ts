@@ -23,7 +23,7 @@ export interface RelayHttpOptions {
   /** Port that browsers are sent to from port 80. */
   readonly httpsPort?: number;
   /** The answer to an ACME HTTP-01 challenge, or null when the token is not one of ours. */
-  readonly challengeResponse?: (token: string) => string | null;
+  readonly challengeResponse?: ((token: string) => string | null) | undefined;
   /** The client's address, canonical; by default that of the socket. */
   readonly remoteIp?: (request: IncomingMessage) => string;
 }

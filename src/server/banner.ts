@@ -13,11 +13,14 @@ import type { Relay } from './relay.ts';
  */
 export function banner(config: Config, relay: Relay): string {
   const { derp, http, stun, admin } = relay.addresses;
-  const { names, notAfter, pinSha256, selfSigned } = relay.certificate.info();
+  const { names, notAfter, pinSha256, selfSigned, origin } = relay.certificate.info();
   const days = Math.floor((notAfter.getTime() - Date.now()) / 86_400_000);
   const isPlain = config.transport === 'plain';
   const ownCertificate: [string, string][] = [
-    ['certificate', `${selfSigned ? 'self-signed' : 'from files'}, for ${names.join(', ')}, ${days} days left`],
+    [
+      'certificate',
+      `${origin ?? (selfSigned ? 'self-signed' : 'from files')}, for ${names.join(', ')}, ${days} days left`,
+    ],
     ['pin', formatPin(pinSha256)],
   ];
   const rows: [string, string][] = [

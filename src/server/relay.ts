@@ -90,8 +90,15 @@ export class Relay {
       config.transport === 'plain'
         ? certificateOfProxy(config.certificate.names)
         : openCertificateSource(
-            { ...config.certificate, listenIps },
-            { serverPublicKey: keyPair.publicKey, clock, log },
+            { ...config.certificate, listenIps, publicIp: config.publicIp },
+            {
+              serverPublicKey: keyPair.publicKey,
+              clock,
+              log,
+              health: this.health,
+              means: { http: config.http.length > 0, alpn: transport.alpnChallenges === true },
+              fetchTrusting: transport.fetchTrusting,
+            },
           );
     this.#summary = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });
     this.#guard = buildGuard(config, clock);
@@ -120,6 +127,7 @@ export class Relay {
       home: loadHomePage(config.home),
       bootstrapDns: this.#bootstrapDns,
       httpsPort: config.derpPort ?? config.listen[0]!.port,
+      challengeResponse: this.certificate.challenges?.httpResponse,
     });
     const httpOptions = {
       headMs: config.limits.requestHeadMs,
@@ -272,7 +280,11 @@ export class Relay {
   }
 
   #serverTls(): ServerTls {
-    return { certificate: this.certificate.current(), handshakeTimeoutMs: this.#config.limits.tlsHandshakeMs };
+    return {
+      certificate: this.certificate.current(),
+      handshakeTimeoutMs: this.#config.limits.tlsHandshakeMs,
+      challenge: this.certificate.challenges?.alpnCertificate,
+    };
   }
 
   #listen(options: Partial<ListenOptions> & ListenAddress, handler: ListenerHandler): Promise<Listener> {

@@ -28,7 +28,7 @@ export interface TlsFacts {
 export interface StreamHandler {
   /** Bytes `[from, to)` of `buffer` arrived. They may be rewritten in place and are valid during the call only. */
   bytes(stream: Stream, buffer: Buffer, from: number, to: number): void;
-  /** After `write` took less than it was given: more can be taken now. Also called after a completed write. */
+  /** After `write` took less than it was given: more can be taken now. May also be called after a completed write. */
   writable(stream: Stream): void;
   /** The stream is gone, whoever ended it. */
   closed(stream: Stream, reason: CloseReason): void;
@@ -68,6 +68,11 @@ export interface ServerTls {
   readonly certificate: CertificatePair;
   /** From TCP accept to the end of the handshake. */
   readonly handshakeTimeoutMs: number;
+  /**
+   * Who offers the ALPN protocol `acme-tls/1` gets this certificate for the server name it sends (RFC 8737), or is
+   * refused on null. Only where {@link Transport.alpnChallenges} is true.
+   */
+  readonly challenge?: ((serverName: string) => CertificatePair | null) | undefined;
 }
 
 /** The PROXY protocol on a listener: connections of trusted proxies start with a header that names their client. */
@@ -169,6 +174,17 @@ export interface DatagramSocket {
   close(): Promise<void>;
 }
 
+/** One HTTPS request, as `fetch` makes it. */
+export type Fetch = (
+  url: string,
+  init: {
+    readonly method: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body: string | null;
+    readonly signal: AbortSignal;
+  },
+) => Promise<Response>;
+
 /** One runtime's sockets. */
 export interface Transport {
   /** For the start-up log: `node` or `bun`. */
@@ -177,6 +193,10 @@ export interface Transport {
   readonly features: readonly string[];
   /** Whether `listen` can take PROXY headers. */
   readonly proxyProtocol?: boolean;
+  /** True where {@link ServerTls.challenge} works. */
+  readonly alpnChallenges?: boolean;
+  /** HTTPS requests that trust the authorities in `caPem` besides the usual ones; absent where that cannot be had. */
+  readonly fetchTrusting?: (caPem: string) => Fetch;
   listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener>;
   /** Rejects with a TowpathError that says what failed (`TOWPATH_CONNECT_DNS`, `_TCP`, `_TLS`, `_PIN`, `_TIMEOUT`). */
   connect(options: ConnectOptions, handler: StreamHandler): Promise<Connected>;

@@ -2,6 +2,7 @@ import type { Transport } from '../port.ts';
 import { connect } from './connect.ts';
 import { bindDatagram } from './datagram.ts';
 import { detectFastRead } from './fast-read.ts';
+import { fetchTrusting } from './fetch-trusting.ts';
 import { listen } from './listener.ts';
 
 /** Options of {@link createNodeTransport}. */
@@ -19,6 +20,8 @@ export function createNodeTransport(options: NodeTransportOptions = {}): Transpo
     runtime: 'node',
     features: [`fast-read: ${state}`],
     proxyProtocol: true,
+    alpnChallenges: true,
+    fetchTrusting,
     listen: (where, handler) => listen(where, handler, fastRead),
     connect: (where, handler) => connect(where, handler, fastRead),
     bindDatagram,

@@ -5,7 +5,7 @@ import { deadlines } from '../deadlines.ts';
 import type { CertificatePair, Endpoint, HandshakeFailure, ListenerHandler, ServerTls, TlsFacts } from '../port.ts';
 import type { FastRead } from './fast-read.ts';
 import { NodeStream } from './stream.ts';
-import { checkCertificatePair, serverTlsOptions } from './tls-options.ts';
+import { challengeOptions, checkCertificatePair, serverTlsOptions } from './tls-options.ts';
 
 /** Node's own handshake timer is only a second fence: it starts anew with activity, ours does not. */
 const SECOND_FENCE_FACTOR = 2;
@@ -33,6 +33,7 @@ export class TlsAcceptor {
     this.#ticketKeys = ticketKeys;
     this.#server = createServer({
       ...serverTlsOptions(tls.certificate, ticketKeys),
+      ...(tls.challenge === undefined ? {} : challengeOptions(tls.challenge)),
       handshakeTimeout: tls.handshakeTimeoutMs * SECOND_FENCE_FACTOR,
     });
     this.#server.on('secureConnection', (socket) => this.#secured(socket));

@@ -1,5 +1,5 @@
-import { createSecureContext, type TlsOptions } from 'node:tls';
-import type { CertificatePair } from '../port.ts';
+import { createSecureContext, type TlsOptions, type TLSSocket } from 'node:tls';
+import type { CertificatePair, ServerTls } from '../port.ts';
 import { certificatePairError, SERVER_ALPN, SERVER_CIPHERS } from '../tls-policy.ts';
 
 /**
@@ -16,6 +16,25 @@ export function serverTlsOptions(certificate: CertificatePair, ticketKeys: Buffe
     honorCipherOrder: true,
     ALPNProtocols: [SERVER_ALPN],
     ticketKeys,
+  };
+}
+
+/** The protocol by which a certificate authority looks for its proof (RFC 8737). */
+const CHALLENGE_ALPN = 'acme-tls/1';
+
+/** Replaces the fixed ALPN list of {@link serverTlsOptions}: the certificate depends on what the client offers. */
+export function challengeOptions(
+  challenge: NonNullable<ServerTls['challenge']>,
+): Pick<TlsOptions, 'ALPNProtocols' | 'ALPNCallback'> {
+  return {
+    ALPNProtocols: undefined,
+    ALPNCallback(this: TLSSocket, { servername, protocols }) {
+      if (!protocols.includes(CHALLENGE_ALPN)) return protocols.includes(SERVER_ALPN) ? SERVER_ALPN : undefined;
+      const pair = challenge(servername);
+      if (pair === null) return undefined;
+      this.setKeyCert({ key: pair.keyPem, cert: pair.certPem });
+      return CHALLENGE_ALPN;
+    },
   };
 }
 

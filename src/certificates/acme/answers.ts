@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import { octetString } from '../../wire/der.ts';
+import { parseIp } from '../../wire/ip-address.ts';
+import { extension } from '../../wire/x509.ts';
+import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make.ts';
+import type { CertificatePair, ChallengeAnswers } from '../source.ts';
+
+const ACME_IDENTIFIER = '1.3.6.1.5.5.7.1.31';
+const DAY_MS = 86_400_000;
+
+/** The answers that are given at the moment, by the two listeners. */
+export class Answers implements ChallengeAnswers {
+  readonly #http = new Map<string, string>();
+  readonly #alpn = new Map<string, CertificatePair>();
+
+  readonly httpResponse = (token: string): string | null => this.#http.get(token) ?? null;
+
+  readonly alpnCertificate = (serverName: string): CertificatePair | null =>
+    this.#alpn.get(serverName.toLowerCase()) ?? null;
+
+  /** Answers `/.well-known/acme-challenge/TOKEN`; returns the way to end that. */
+  showHttp(token: string, answer: string): () => void {
+    this.#http.set(token, answer);
+    return () => this.#http.delete(token);
+  }
+
+  /** Shows the certificate of RFC 8737 to who asks for `name` by `acme-tls/1`; returns the way to end that. */
+  showAlpn(name: string, answer: string): () => void {
+    const serverName = alpnServerName(name);
+    this.#alpn.set(serverName, makeAlpnCertificate(name, answer));
+    return () => this.#alpn.delete(serverName);
+  }
+}
+
+/** What the authority sends as server name: a DNS name itself, of an IP the name for reverse look-ups (RFC 8738 §6). */
+export function alpnServerName(name: string): string {
+  const ip = parseIp(name);
+  if (ip === null) return name.toLowerCase();
+  if (ip.length === 4) return `${[...ip].reverse().join('.')}.in-addr.arpa`;
+  return `${Array.from(ip.toString('hex')).reverse().join('.')}.ip6.arpa`;
+}
+
+function makeAlpnCertificate(name: string, answer: string): CertificatePair {
+  const key = generateCertificateKey();
+  const digest = createHash('sha256').update(answer).digest();
+  const now = Date.now();
+  const certPem = makeSelfSigned(
+    { names: [name], notBefore: new Date(now - DAY_MS), notAfter: new Date(now + DAY_MS) },
+    key,
+    [extension(ACME_IDENTIFIER, true, octetString(digest))],
+  );
+  return { certPem, keyPem: formatCertificateKey(key) };
+}

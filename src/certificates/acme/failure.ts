@@ -1,0 +1,167 @@
+/** What kind of thing went wrong: decides the words and how soon it is tried again. */
+export type FailureKind =
+  /** The authority did not answer, or not as one. */
+  | 'unreachable'
+  /** It answered something that cannot be understood. */
+  | 'answer'
+  /** It refuses to issue to us at the moment. */
+  | 'rate-limit'
+  /** The account we used is not known any more. */
+  | 'no-account'
+  /** The certificate that is replaced is not to the authority's liking. */
+  | 'replaces'
+  /** It looked for the proof and did not find it. */
+  | 'challenge'
+  /** It refuses for another reason. */
+  | 'refused'
+  /** Something on this machine. */
+  | 'local';
+
+/** Why there is no certificate, in words for the operator. */
+export class AcmeFailure extends Error {
+  readonly kind: FailureKind;
+  readonly hint: string | undefined;
+  /** Milliseconds since 1970 before which it is of no use to ask again, or null. */
+  readonly retryAt: number | null;
+
+  constructor(kind: FailureKind, message: string, options: { hint?: string; retryAt?: number | null } = {}) {
+    super(message);
+    this.name = 'AcmeFailure';
+    this.kind = kind;
+    this.hint = options.hint;
+    this.retryAt = options.retryAt ?? null;
+  }
+}
+
+/** A problem document (RFC 7807), as far as it is used. */
+export interface Problem {
+  readonly type: string;
+  readonly detail: string;
+}
+
+/** What was asked for when the authority answered with a problem. */
+export interface ProblemContext {
+  /** The name under proof, or empty. */
+  readonly name: string;
+  readonly challenge: string;
+  readonly retryAt: number | null;
+}
+
+const PREFIX = 'urn:ietf:params:acme:error:';
+const PORTS: Readonly<Record<string, string>> = { 'http-01': 'TCP port 80', 'tls-alpn-01': 'TCP port 443' };
+const DETAIL_CHARACTERS = 300;
+
+/** A problem in words: what it is, what the authority said, what to do. */
+export function failureFrom(problem: Problem, context: ProblemContext): AcmeFailure {
+  const type = problem.type.startsWith(PREFIX) ? problem.type.slice(PREFIX.length) : problem.type;
+  const said = problem.detail.replaceAll(/\s+/g, ' ').trim().slice(0, DETAIL_CHARACTERS);
+  const { kind, message, hint } = wordsFor(type, context);
+  const text = said === '' ? message : `${message} (the authority says: ${said})`;
+  return new AcmeFailure(kind, text, { hint, retryAt: context.retryAt ?? retryDate(said) });
+}
+
+interface Words {
+  readonly kind: FailureKind;
+  readonly message: string;
+  readonly hint: string;
+}
+
+function wordsFor(type: string, { name, challenge }: ProblemContext): Words {
+  const port = PORTS[challenge] ?? 'the port';
+  const who = name === '' ? 'a name of the certificate' : name;
+  switch (type) {
+    case 'connection':
+      return {
+        kind: 'challenge',
+        message: `the authority could not connect to ${who} on ${port}`,
+        hint: `Open ${port} to everyone in the firewall and forward it here if there is a NAT, and check that ${who} is the address of this machine. Or choose another way in certificate.acme.challenges.`,
+      };
+    case 'dns':
+      return {
+        kind: 'challenge',
+        message: `the authority could not look up ${challenge === 'dns-01' ? '_acme-challenge.' : ''}${who} in DNS`,
+        hint: 'Check that the name exists publicly, that its name servers answer, and for dns-01 that the hook made the record.',
+      };
+    case 'unauthorized':
+    case 'incorrectResponse':
+      return {
+        kind: 'challenge',
+        message:
+          challenge === 'dns-01'
+            ? `the authority found another TXT record than ours at _acme-challenge.${who}`
+            : `something else than this relay answered for ${who} on ${port}`,
+        hint:
+          challenge === 'dns-01'
+            ? 'Check that the hook sets the value, and raise certificate.acme.dnsHook.waitSeconds.'
+            : `Check that DNS points ${who} at this machine, in A and in AAAA, and that no proxy or other server stands before ${port}.`,
+      };
+    case 'tls':
+      return {
+        kind: 'challenge',
+        message: `TLS with ${who} on ${port} did not come about`,
+        hint: 'Something before the relay may end TLS; then use http-01 or dns-01 in certificate.acme.challenges.',
+      };
+    case 'caa':
+      return {
+        kind: 'refused',
+        message: `a CAA record of ${who} or of a domain above it does not allow this authority`,
+        hint: 'Add the authority to the CAA record (for Let\'s Encrypt: 0 issue "letsencrypt.org").',
+      };
+    case 'rateLimited':
+      return {
+        kind: 'rate-limit',
+        message: 'the authority has issued or refused too much for us lately',
+        hint: 'Nothing but time helps. While you try things out, set certificate.acme.staging.',
+      };
+    case 'accountDoesNotExist':
+      return { kind: 'no-account', message: 'the authority does not know our account', hint: 'A new one is made.' };
+    case 'alreadyReplaced':
+      return { kind: 'replaces', message: 'the old certificate was replaced already', hint: 'It is ordered anew.' };
+    case 'externalAccountRequired':
+      return {
+        kind: 'refused',
+        message: 'the authority wants an external account',
+        hint: 'Set certificate.acme.eab.keyId and certificate.acme.eab.hmacKeyFile as it gave them to you.',
+      };
+    case 'rejectedIdentifier':
+    case 'unsupportedIdentifier':
+      return {
+        kind: 'refused',
+        message: 'the authority does not issue for one of the names',
+        hint: 'Public authorities issue for public names and public IPs only; Let\'s Encrypt wants profile "shortlived" for an IP. Otherwise use mode self-signed.',
+      };
+    case 'invalidProfile':
+      return {
+        kind: 'refused',
+        message: 'the authority does not have this profile, or not for us',
+        hint: 'Check certificate.acme.profile.',
+      };
+    case 'invalidContact':
+    case 'unsupportedContact':
+      return {
+        kind: 'refused',
+        message: 'the authority refuses the e-mail address',
+        hint: 'Check certificate.acme.email.',
+      };
+    case 'userActionRequired':
+      return {
+        kind: 'refused',
+        message: 'the authority wants something of you first, such as agreeing to new terms',
+        hint: 'Read what it says.',
+      };
+    default:
+      return {
+        kind: 'refused',
+        message: `the authority refuses with "${type}"${name === '' ? '' : ` for ${name}`}`,
+        hint: 'If the words of the authority do not help, look at its status page.',
+      };
+  }
+}
+
+/** Let's Encrypt says in words until when: "retry after 2026-11-24 18:00:00 UTC". */
+function retryDate(detail: string): number | null {
+  const [, day, time] = /retry after (\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2}) ?(?:UTC|Z)/i.exec(detail) ?? [];
+  if (day === undefined || time === undefined) return null;
+  const at = Date.parse(`${day}T${time}Z`);
+  return Number.isNaN(at) ? null : at;
+}

@@ -1,0 +1,160 @@
+import { errorMessage } from '../../errors.ts';
+import { ipFamily } from '../../wire/ip-address.ts';
+import { formatCertificateKey, generateCertificateKey } from '../make.ts';
+import { covers, readPair, type ReadCertificate } from '../read.ts';
+import type { CertificateLog } from '../source.ts';
+import type { Answers } from './answers.ts';
+import { showDns } from './dns-hook.ts';
+import { AcmeFailure } from './failure.ts';
+import {
+  identifierOf,
+  type AcmeClient,
+  type Authorization,
+  type Challenge,
+  type ChallengeType,
+  type OpenAcmeClient,
+  type Order,
+} from './port.ts';
+import type { AcmeSettings } from './settings.ts';
+import type { AcmeState, AcmeStore } from './store.ts';
+import { readDirectory, type Fetch } from './web.ts';
+
+const SHORT_LIVED = 'shortlived';
+
+/** What one attempt to obtain a certificate needs. */
+export interface IssueParts {
+  readonly settings: AcmeSettings;
+  readonly store: AcmeStore;
+  readonly answers: Answers;
+  readonly openClient: OpenAcmeClient;
+  readonly fetch: Fetch;
+  readonly log: CertificateLog;
+}
+
+/** One attempt. Throws an {@link AcmeFailure}, or whatever the disk throws. */
+export async function issue(parts: IssueParts, state: AcmeState, replaces: string | null): Promise<ReadCertificate> {
+  try {
+    return await new Issue(parts, state, replaces).run();
+  } catch (error) {
+    if (!(error instanceof AcmeFailure) || error.kind !== 'no-account') throw error;
+  }
+  // A private authority that was set up anew has forgotten us; the key is as good as before.
+  const { settings, store } = parts;
+  store.saveAccount(settings.directory, { ...store.account(settings.directory), accountUrl: null });
+  return new Issue(parts, { ...state, order: null }, replaces).run();
+}
+
+class Issue {
+  readonly #parts: IssueParts;
+  readonly #state: AcmeState;
+  readonly #replaces: string | null;
+
+  constructor(parts: IssueParts, state: AcmeState, replaces: string | null) {
+    this.#parts = parts;
+    this.#state = state;
+    this.#replaces = replaces;
+  }
+
+  async run(): Promise<ReadCertificate> {
+    const { settings, store } = this.#parts;
+    const { profiles } = await readDirectory(this.#parts.fetch, settings.directory);
+    const client = await this.#account();
+    const { order, keyPem } = await this.#order(client, profiles);
+    for (const authorization of order.authorizations) {
+      if (!authorization.isValid) await this.#prove(client, authorization);
+    }
+    const certPem = await client.finish(order.url, settings.names, keyPem);
+    const certificate = readPair({ certPem, keyPem }, 'the new certificate', 'the key of the order');
+    const missing = settings.names.filter((name) => !covers(certificate.leaf, name));
+    if (missing.length > 0) throw new AcmeFailure('answer', `the new certificate is not for ${missing.join(', ')}`);
+    store.saveCertificate(certificate);
+    return certificate;
+  }
+
+  async #account(): Promise<AcmeClient> {
+    const { settings, store, openClient } = this.#parts;
+    const account = store.account(settings.directory);
+    const client = await openClient(account, settings.email, settings.readEab());
+    if (account.accountUrl === null) {
+      store.saveAccount(settings.directory, { ...account, accountUrl: await client.register() });
+    }
+    return client;
+  }
+
+  /** Goes on with an order that a crash or a stop left behind: a new one would count against the limits. */
+  async #order(client: AcmeClient, profiles: readonly string[]): Promise<{ order: Order; keyPem: string }> {
+    const { order: begun } = this.#state;
+    const resumed = begun === null ? null : await client.resume(begun.url);
+    if (begun !== null && resumed !== null) return { order: resumed, keyPem: begun.keyPem };
+    const keyPem = formatCertificateKey(generateCertificateKey());
+    const order = await this.#newOrder(client, profiles, this.#replaces);
+    this.#parts.store.saveState({ ...this.#state, order: { url: order.url, keyPem } });
+    return { order, keyPem };
+  }
+
+  async #newOrder(client: AcmeClient, profiles: readonly string[], replaces: string | null): Promise<Order> {
+    const { names, profile } = this.#parts.settings;
+    const hasIp = names.some((name) => ipFamily(name) !== 0);
+    const identifiers = names.map((name) => identifierOf(name, ipFamily(name) !== 0));
+    try {
+      return await client.order({
+        identifiers,
+        profile: profile ?? (hasIp && profiles.includes(SHORT_LIVED) ? SHORT_LIVED : null),
+        replaces,
+      });
+    } catch (error) {
+      // What is said about the old certificate is a courtesy; the new one does not depend on it.
+      if (replaces === null || !(error instanceof AcmeFailure) || error.kind === 'unreachable') throw error;
+      return this.#newOrder(client, profiles, null);
+    }
+  }
+
+  async #prove(client: AcmeClient, authorization: Authorization): Promise<void> {
+    const challenge = this.#choose(authorization);
+    const { log } = this.#parts;
+    const name = authorization.identifier.value;
+    const clear = await this.#show(name, challenge);
+    try {
+      await client.prove(authorization, challenge);
+    } finally {
+      try {
+        await clear();
+      } catch (error) {
+        log.warn({ name, error: errorMessage(error) }, 'what was made to prove a name could not be removed');
+      }
+    }
+  }
+
+  /** The preferred way at first, and the next one after each failure. */
+  #choose({ identifier, challenges }: Authorization): Challenge & { readonly type: ChallengeType } {
+    const usable = this.#parts.settings.challenges.filter((type) => type !== 'dns-01' || identifier.type === 'dns');
+    const from = usable.length === 0 ? 0 : this.#state.failures % usable.length;
+    for (const type of [...usable.slice(from), ...usable.slice(0, from)]) {
+      const challenge = challenges.find((offered) => offered.type === type);
+      if (challenge !== undefined) return { ...challenge, type };
+    }
+    const offered = challenges.map(({ type }) => type).join(', ');
+    throw new AcmeFailure(
+      'local',
+      `the authority offers ${offered || 'no way that is known'} for ${identifier.value}`,
+      {
+        hint: 'Set certificate.acme.challenges to one of them.',
+      },
+    );
+  }
+
+  async #show(
+    name: string,
+    { type, token, answer }: Challenge & { readonly type: ChallengeType },
+  ): Promise<() => Promise<void> | void> {
+    const { answers, settings } = this.#parts;
+    switch (type) {
+      case 'http-01':
+        return answers.showHttp(token, answer);
+      case 'tls-alpn-01':
+        return answers.showAlpn(name, answer);
+      case 'dns-01':
+        return showDns(settings.dnsHook, name, answer);
+    }
+  }
+}

@@ -1,0 +1,226 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type * as Library from 'acme-client';
+import type { Client } from 'acme-client';
+import { AcmeFailure, failureFrom, type Problem } from './failure.ts';
+import type {
+  AcmeAccount,
+  AcmeClient,
+  Authorization,
+  Challenge,
+  ExternalAccount,
+  Identifier,
+  Order,
+  OrderRequest,
+} from './port.ts';
+import { ask, parseObject, retryAfterMs, type Answer, type Fetch } from './web.ts';
+
+const FIRST_POLL_MS = 250;
+const POLL_GROWTH = 1.5;
+const LONGEST_POLL_MS = 5000;
+/** Authorities look from several places and repeat; Let's Encrypt is done in seconds, others want a minute. */
+const VERDICT_MS = 180_000;
+
+type LibraryOrder = Awaited<ReturnType<Client['getOrder']>>;
+type LibraryAuthorization = Awaited<ReturnType<Client['getAuthorizations']>>[number];
+
+/** What {@link openLibraryClient} needs besides the account. */
+export interface LibraryOptions {
+  readonly fetch: Fetch;
+  readonly directoryUrl: string;
+}
+
+/** acme-client behind our port. It is loaded here and nowhere else: most of the time a relay has no use for it. */
+export async function openLibraryClient(
+  { fetch, directoryUrl }: LibraryOptions,
+  account: AcmeAccount,
+  email: string | null,
+  eab: ExternalAccount | null,
+): Promise<AcmeClient> {
+  const library = await import('acme-client');
+  useFetch(library, fetch);
+  const client = new library.Client({
+    directoryUrl,
+    accountKey: account.keyPem,
+    ...(account.accountUrl === null ? {} : { accountUrl: account.accountUrl }),
+    ...(eab === null ? {} : { externalAccountBinding: { kid: eab.keyId, hmacKey: eab.hmacKey } }),
+  });
+  return new LibraryClient(library, client, email);
+}
+
+/**
+ * Puts our own request function below the library. Its own way of trying again would sleep for as long as the
+ * authority says, hours if need be, and turns a refused connection into a TypeError.
+ */
+function useFetch(library: typeof Library, fetch: Fetch): void {
+  library.axios.defaults.adapter = async (config) => {
+    const headers: Record<string, string> = { 'User-Agent': 'towpath' };
+    for (const [name, value] of Object.entries(config.headers.toJSON())) {
+      if (name.toLowerCase() !== 'user-agent') headers[name] = String(value);
+    }
+    const body: unknown = config.data;
+    const answer = await ask(fetch, config.url ?? '', {
+      method: (config.method ?? 'get').toUpperCase(),
+      headers,
+      ...(typeof body === 'string' ? { body } : {}),
+    });
+    refuse(answer);
+    return {
+      data: answer.text,
+      status: answer.status,
+      statusText: '',
+      headers: Object.fromEntries(answer.headers),
+      config,
+    };
+  };
+}
+
+/** Throws for every refusal, except for a nonce that was used up: the library asks again with another. */
+function refuse(answer: Answer): void {
+  const { status, text, headers } = answer;
+  if (status < 400) return;
+  const wait = retryAfterMs(headers, Date.now());
+  const retryAt = wait === null ? null : Date.now() + wait;
+  const problem = problemIn(parseObject(text));
+  if (problem?.type === 'urn:ietf:params:acme:error:badNonce') return;
+  if (problem !== null) throw failureFrom(problem, { name: '', challenge: '', retryAt });
+  if (status === 429) throw new AcmeFailure('rate-limit', 'the authority asks for fewer requests', { retryAt });
+  throw new AcmeFailure('unreachable', `the authority answers ${status}`, { retryAt });
+}
+
+function problemIn(value: unknown): Problem | null {
+  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') return null;
+  const detail = 'detail' in value && typeof value.detail === 'string' ? value.detail : '';
+  return { type: value.type, detail };
+}
+
+class LibraryClient implements AcmeClient {
+  readonly #library: typeof Library;
+  readonly #client: Client;
+  readonly #email: string | null;
+
+  constructor(library: typeof Library, client: Client, email: string | null) {
+    this.#library = library;
+    this.#client = client;
+    this.#email = email;
+  }
+
+  async register(): Promise<string> {
+    await this.#client.createAccount({
+      termsOfServiceAgreed: true,
+      ...(this.#email === null ? {} : { contact: [`mailto:${this.#email}`] }),
+    });
+    return this.#client.getAccountUrl();
+  }
+
+  async order({ identifiers, profile, replaces }: OrderRequest): Promise<Order> {
+    const payload = {
+      identifiers: identifiers.map(({ type, value }) => ({ type, value })),
+      ...(profile === null ? {} : { profile }),
+      ...(replaces === null ? {} : { replaces }),
+    };
+    return this.#read(await this.#client.createOrder(payload));
+  }
+
+  async resume(orderUrl: string): Promise<Order | null> {
+    try {
+      const order = await this.#read(await this.#fetchOrder(orderUrl));
+      return order.status === 'invalid' ? null : order;
+    } catch (error) {
+      if (error instanceof AcmeFailure && error.kind === 'refused') return null;
+      throw error;
+    }
+  }
+
+  async prove(authorization: Authorization, challenge: Challenge): Promise<void> {
+    const { url, identifier } = authorization;
+    await this.#client.completeChallenge({ ...challenge, type: 'http-01', status: 'pending' });
+    await this.#until(`the proof for ${identifier.value}`, async () => {
+      const [now] = await this.#client.getAuthorizations({ ...NO_ORDER, authorizations: [url] });
+      if (now === undefined || now.status === 'pending') return null;
+      if (now.status === 'valid') return now;
+      throw failureOf(now, challenge.type);
+    });
+  }
+
+  async finish(orderUrl: string, names: readonly string[], keyPem: string): Promise<string> {
+    let order = await this.#fetchOrder(orderUrl);
+    if (order.status === 'pending' || order.status === 'ready') {
+      const [, csr] = await this.#library.crypto.createCsr({ altNames: [...names] }, keyPem);
+      order = await this.#client.finalizeOrder(order, csr);
+    }
+    if (order.status !== 'valid') {
+      order = await this.#until('the certificate', async () => {
+        const now = await this.#fetchOrder(orderUrl);
+        if (now.status === 'valid') return now;
+        if (now.status === 'invalid') throw invalidOrder(now);
+        return null;
+      });
+    }
+    return this.#client.getCertificate(order);
+  }
+
+  #fetchOrder(url: string): Promise<LibraryOrder> {
+    return this.#client.getOrder({ ...NO_ORDER, url });
+  }
+
+  async #read(order: LibraryOrder): Promise<Order> {
+    const open = order.status === 'pending' ? await this.#client.getAuthorizations(order) : [];
+    return {
+      url: order.url,
+      status: order.status,
+      authorizations: await Promise.all(open.map((authorization) => this.#readAuthorization(authorization))),
+    };
+  }
+
+  async #readAuthorization({ url, identifier, status, challenges }: LibraryAuthorization): Promise<Authorization> {
+    const known = challenges.filter(({ type }) => CHALLENGES.has(type));
+    return {
+      url,
+      identifier: readIdentifier(identifier),
+      isValid: status === 'valid',
+      challenges: await Promise.all(
+        known.map(async (challenge) => ({
+          type: challenge.type,
+          url: challenge.url,
+          token: challenge.token,
+          answer: await this.#client.getChallengeKeyAuthorization(challenge),
+        })),
+      ),
+    };
+  }
+
+  async #until<T>(what: string, look: () => Promise<T | null>): Promise<T> {
+    const startedAt = performance.now();
+    for (let wait = FIRST_POLL_MS; ; wait = Math.min(wait * POLL_GROWTH, LONGEST_POLL_MS)) {
+      const found = await look();
+      if (found !== null) return found;
+      if (performance.now() - startedAt > VERDICT_MS) {
+        throw new AcmeFailure('unreachable', `the authority did not decide on ${what} within ${VERDICT_MS / 1000} s`);
+      }
+      await sleep(wait);
+    }
+  }
+}
+
+const CHALLENGES: ReadonlySet<string> = new Set(['http-01', 'tls-alpn-01', 'dns-01']);
+/** The library wants whole orders where it only looks at one field. */
+const NO_ORDER: LibraryOrder = { url: '', status: 'pending', identifiers: [], authorizations: [], finalize: '' };
+
+function readIdentifier({ type, value }: { readonly type: string; readonly value: string }): Identifier {
+  return { type: type === 'ip' ? 'ip' : 'dns', value };
+}
+
+function failureOf({ identifier, status, challenges }: LibraryAuthorization, challenge: string): AcmeFailure {
+  const problem = challenges.map(({ error }) => problemIn(error)).find((found) => found !== null);
+  const context = { name: identifier.value, challenge, retryAt: null };
+  return problem === undefined
+    ? new AcmeFailure('challenge', `the proof for ${identifier.value} is ${status}`)
+    : failureFrom(problem, context);
+}
+
+function invalidOrder(order: LibraryOrder): AcmeFailure {
+  const problem = problemIn(order.error);
+  return problem === null
+    ? new AcmeFailure('refused', 'the authority gave up the order without saying why')
+    : failureFrom(problem, { name: '', challenge: '', retryAt: null });
+}

@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs';
+import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
+import type { AcmeConfig } from '../../config/schema/acme.ts';
+import { describe, readChain } from '../read.ts';
+import type { CertificateInfo, CertificateLog, HealthReport, TickingClock } from '../source.ts';
+import { AcmeCertificateSource, type AcmeSourceOptions } from './acme-source.ts';
+import { openLibraryClient } from './library.ts';
+import type { OpenAcmeClient } from './port.ts';
+import { acmeSettings, type ChallengeMeans } from './settings.ts';
+import { AcmeStore } from './store.ts';
+import type { Fetch } from './web.ts';
+
+/** What the process lends to the part that obtains certificates. */
+export interface AcmeParts {
+  readonly clock: TickingClock;
+  readonly log: CertificateLog;
+  readonly health: HealthReport;
+  readonly now: () => number;
+  readonly means: ChallengeMeans;
+  /** HTTPS requests that trust these authorities (PEM) too; absent where the runtime cannot. */
+  readonly fetchTrusting?: ((caPem: string) => Fetch) | undefined;
+  /** For tests. */
+  readonly openClient?: OpenAcmeClient | undefined;
+  readonly random?: (() => number) | undefined;
+}
+
+/** What of the configuration matters besides the section `acme`. */
+export interface AcmePlace {
+  readonly directory: string;
+  readonly names: readonly string[];
+  readonly publicIps: readonly string[];
+}
+
+/** Opens the source of certificates from an authority. Throws a {@link TowpathError}. */
+export function openAcmeSource(
+  config: AcmeConfig,
+  { directory, names, publicIps }: AcmePlace,
+  parts: AcmeParts,
+  onFailure?: AcmeSourceOptions['onFailure'],
+): AcmeCertificateSource {
+  const settings = acmeSettings(config, names, parts.means);
+  const fetch = openFetch(config, parts);
+  const { clock, log, health, now, random = Math.random } = parts;
+  return new AcmeCertificateSource({
+    settings,
+    directory,
+    fetch,
+    clock,
+    log,
+    health,
+    now,
+    random,
+    publicIps,
+    openClient:
+      parts.openClient ??
+      ((account, email, eab) => openLibraryClient({ fetch, directoryUrl: settings.directory }, account, email, eab)),
+    ...(onFailure === undefined ? {} : { onFailure }),
+  });
+}
+
+function openFetch({ caFile }: AcmeConfig, { fetchTrusting }: AcmeParts): Fetch {
+  if (caFile === undefined) return (url, init) => fetch(url, init);
+  if (fetchTrusting === undefined) {
+    throw new TowpathError('TOWPATH_ACME_SETTINGS', 'certificate.acme.caFile does not work on this runtime', {
+      hint: 'Run on Node, or give the file to the whole process by NODE_EXTRA_CA_CERTS.',
+    });
+  }
+  try {
+    const caPem = readFileSync(caFile, 'utf8');
+    readChain(caPem, caFile);
+    return fetchTrusting(caPem);
+  } catch (error) {
+    if (error instanceof TowpathError) throw error;
+    throw new TowpathError('TOWPATH_ACME_SETTINGS', `${caFile}: ${errorMessage(error)}`, {
+      hint: 'Check certificate.acme.caFile.',
+      cause: error,
+    });
+  }
+}
+
+/** Facts about the certificate that the relay obtained, or those that are certain before it has one. Changes nothing. */
+export function inspectAcme(
+  config: AcmeConfig,
+  { directory, names }: AcmePlace,
+  log: CertificateLog,
+  now: () => number,
+): CertificateInfo {
+  const { certPath } = new AcmeStore(directory, config.directory, names[0] ?? '', log);
+  try {
+    return describe(readChain(readFileSync(certPath, 'utf8'), certPath)[0]);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT')
+      log.warn({ certPath, error: errorMessage(error) }, 'the stored certificate cannot be read');
+  }
+  log.warn(
+    { certPath },
+    'no certificate has been issued yet; start the relay, and clients can connect once it has one',
+  );
+  const date = new Date(now());
+  return { names, notBefore: date, notAfter: date, pinSha256: '', selfSigned: false, next: null, provisional: true };
+}

@@ -1,0 +1,61 @@
+import type { CertificateInfo } from '../source.ts';
+import type { FailureKind } from './failure.ts';
+import type { RenewalWindow } from './renewal-info.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+/** Certificates that live shorter are renewed at half time: less is left to mend what fails. */
+const SHORT_LIFE_MS = 10 * DAY_MS;
+/** Part of the lifetime by which renewals spread, so that relays that were set up together do not come together. */
+const JITTER = 0.05;
+/** Whatever the authority suggests, this part of the lifetime is kept for trying again. */
+const LATEST = 0.9;
+/** No clock, and no authority, may keep us from trying for longer. */
+export const LONGEST_WAIT_MS: number = 7 * DAY_MS;
+
+/**
+ * First pause and longest pause after a failure. Five refused proofs an hour are what Let's Encrypt allows, so four
+ * attempts happen in the first.
+ */
+const PAUSES: Readonly<Record<'far' | 'near', { readonly first: number; readonly longest: number }>> = {
+  far: { first: MINUTE_MS, longest: HOUR_MS },
+  near: { first: 5 * MINUTE_MS, longest: 6 * HOUR_MS },
+};
+
+/** When to renew without advice from the authority: the jitter is the same for the same certificate. */
+export function renewByLifetime({ notBefore, notAfter, pinSha256 }: CertificateInfo): number {
+  const lifetime = notAfter.getTime() - notBefore.getTime();
+  const part = lifetime < SHORT_LIFE_MS ? 1 / 2 : 2 / 3;
+  const jitter = (Number.parseInt(pinSha256.slice(0, 8), 16) / 2 ** 32) * JITTER;
+  return notBefore.getTime() + lifetime * (part - jitter);
+}
+
+/** A moment in the window, chosen once (RFC 9773 §4.2). `random` is from 0 to 1. */
+export function momentIn({ start, end }: RenewalWindow, random: number): number {
+  return start + (end - start) * random;
+}
+
+/** When to renew. `advised`: the moment chosen by the authority's window, or null. */
+export function renewAt(info: CertificateInfo, advised: number | null): number {
+  if (advised === null) return renewByLifetime(info);
+  const [from, to] = [info.notBefore.getTime(), info.notAfter.getTime()];
+  return Math.min(advised, from + (to - from) * LATEST);
+}
+
+/** From when on a renewal that keeps failing is an emergency: half of the time that was left for it is over. */
+export function alarmAt(info: CertificateInfo, renewal: number): number {
+  return (renewal + info.notAfter.getTime()) / 2;
+}
+
+/** When to try again. `failures` counts this one. `random` is from 0 to 1. */
+export function retryAt(
+  now: number,
+  failures: number,
+  failure: { readonly kind: FailureKind; readonly retryAt: number | null },
+  random: number,
+): number {
+  const { first, longest } = PAUSES[failure.kind === 'unreachable' ? 'far' : 'near'];
+  const pause = Math.min(first * 2 ** Math.min(failures - 1, 16), longest) * (1 + 0.2 * random);
+  return Math.min(Math.max(now + pause, failure.retryAt ?? 0), now + LONGEST_WAIT_MS);
+}

@@ -1,0 +1,149 @@
+import { existsSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writePrivateFile } from '../../config/private-file.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
+import { formatCertificateKey, generateCertificateKey } from '../make.ts';
+import { readKey, readPair, type ReadCertificate } from '../read.ts';
+import type { CertificateLog } from '../source.ts';
+import type { AcmeAccount } from './port.ts';
+
+const time = z.number().nonnegative();
+
+const accountSchema = z.object({ directory: z.string(), accountUrl: z.string().nullable(), keyPem: z.string().min(1) });
+
+const stateSchema = z.object({
+  /** What was asked for; after a change of the configuration the rest is of no use. */
+  fingerprint: z.string(),
+  /** Failures in a row. */
+  failures: z.int().nonnegative(),
+  /** Milliseconds since 1970 before which nothing is tried. */
+  notBefore: time,
+  problem: z.string().nullable(),
+  /** An order under way, with the key of its certificate. */
+  order: z.object({ url: z.string(), keyPem: z.string() }).nullable(),
+  renewal: z
+    .object({
+      /** The certificate that this is about. */
+      pinSha256: z.string(),
+      window: z.object({ start: time, end: time }).nullable(),
+      /** The moment chosen from the window. */
+      at: time.nullable(),
+      lookAt: time,
+    })
+    .nullable(),
+});
+
+/** What is remembered over restarts about obtaining one certificate. */
+export type AcmeState = Readonly<z.output<typeof stateSchema>>;
+
+const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----/;
+
+/**
+ * The files of one authority and one certificate: `account.json`, `NAME.pem` with key and chain in one so that they
+ * change together, and `NAME.state.json`. A file that cannot be read is moved aside and made anew: all of them can be.
+ */
+export class AcmeStore {
+  readonly certPath: string;
+  readonly #statePath: string;
+  readonly #accountPath: string;
+  readonly #log: CertificateLog;
+
+  constructor(directory: string, directoryUrl: string, name: string, log: CertificateLog) {
+    const folder = join(
+      directory,
+      'acme',
+      directoryUrl.replace(/^https?:\/\//, '').replaceAll(/[^A-Za-z0-9.-]+/g, '-'),
+    );
+    const base = join(folder, name.replaceAll(':', '-').replaceAll(/[^A-Za-z0-9.-]/g, ''));
+    this.certPath = `${base}.pem`;
+    this.#statePath = `${base}.state.json`;
+    this.#accountPath = join(folder, 'account.json');
+    this.#log = log;
+  }
+
+  /** The account with the authority, or a new key for one. */
+  account(directoryUrl: string): AcmeAccount {
+    const stored = this.#load(this.#accountPath, (text) => {
+      const account = accountSchema.parse(JSON.parse(text));
+      readKey(account.keyPem, this.#accountPath);
+      return account;
+    });
+    if (stored !== null) return stored;
+    const account = { accountUrl: null, keyPem: formatCertificateKey(generateCertificateKey()) };
+    this.saveAccount(directoryUrl, account);
+    return account;
+  }
+
+  saveAccount(directory: string, { accountUrl, keyPem }: AcmeAccount): void {
+    this.#save(this.#accountPath, json({ directory, accountUrl, keyPem }));
+  }
+
+  /** The certificate that was obtained last, or null. */
+  certificate(): ReadCertificate | null {
+    return this.#load(this.certPath, (text) => {
+      const [keyPem = ''] = KEY_BLOCK.exec(text) ?? [];
+      const certPem = text.replace(KEY_BLOCK, '').trimStart();
+      return readPair({ certPem, keyPem }, this.certPath, this.certPath);
+    });
+  }
+
+  saveCertificate({ pair }: ReadCertificate): void {
+    this.#save(this.certPath, `${pair.keyPem.trimEnd()}\n${pair.certPem.trimEnd()}\n`);
+  }
+
+  /** What is remembered for this fingerprint, or a blank. */
+  state(fingerprint: string): AcmeState {
+    const stored = this.#load(this.#statePath, (text) => stateSchema.parse(JSON.parse(text)));
+    if (stored?.fingerprint === fingerprint) return stored;
+    return { fingerprint, failures: 0, notBefore: 0, problem: null, order: null, renewal: stored?.renewal ?? null };
+  }
+
+  saveState(state: AcmeState): void {
+    this.#save(this.#statePath, json(state));
+  }
+
+  #load<T>(path: string, read: (text: string) => T): T | null {
+    let text: string;
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') return null;
+      throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {
+        hint: 'Give the user that runs towpath the right to read it, or choose another certificate directory.',
+        cause: error,
+      });
+    }
+    try {
+      return read(text);
+    } catch {
+      const aside = freeName(`${path}.broken`);
+      renameSync(path, aside);
+      // The reason is left out on purpose: a parser may quote the text, which holds keys.
+      this.#log.error({ path, aside }, 'the file is damaged; it was moved aside and is made anew');
+      return null;
+    }
+  }
+
+  #save(path: string, text: string): void {
+    try {
+      writePrivateFile(path, text, { replace: true });
+    } catch (error) {
+      throw new TowpathError('TOWPATH_CERTIFICATE_UNWRITABLE', `${path}: ${errorMessage(error)}`, {
+        hint: 'Give the user that runs towpath the right to write there, or choose another certificate directory.',
+        cause: error,
+      });
+    }
+  }
+}
+
+function json(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+function freeName(path: string): string {
+  for (let n = 0; ; n++) {
+    const candidate = n === 0 ? path : `${path}-${n}`;
+    if (!existsSync(candidate)) return candidate;
+  }
+}
