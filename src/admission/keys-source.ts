@@ -24,6 +24,7 @@ export class KeysSource implements ListSource {
   #polledAt: number;
   #goodAt: number;
   #problem: string | null = null;
+  #wasKept = true;
   #leaveClock: () => void = () => undefined;
 
   /** Throws a {@link TowpathError} when a file is unusable at the start. */
@@ -71,13 +72,16 @@ export class KeysSource implements ListSource {
   #tick(now: number): void {
     if (now - this.#polledAt < this.#config.pollSeconds * 1000) return;
     this.#polledAt = now;
-    const wasKept = this.#isKept();
     if (this.#problem === null) this.#goodAt = now;
     const stamp = this.#readStamp();
     if (stamp !== this.#stamp) {
       this.#stamp = stamp;
       this.#reload();
-    } else if (wasKept !== this.#isKept()) this.#changed();
+    } else if (this.#wasKept && !this.#isKept()) {
+      this.#wasKept = false;
+      this.#parts.log.error({ source: this.name }, 'the last allow list is too old to be used any more');
+      this.#changed();
+    }
   }
 
   #reload(): void {
@@ -93,6 +97,7 @@ export class KeysSource implements ListSource {
       return;
     }
     this.#problem = null;
+    this.#wasKept = true;
     this.#goodAt = this.#parts.clock.now;
     log.info({ source: this.name, allowed: this.#allow.size, denied: this.#deny.size }, 'key files reloaded');
     this.#changed();

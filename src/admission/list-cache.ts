@@ -32,7 +32,7 @@ export class ListCache {
     } catch {
       return null;
     }
-    const { version, origin, fetchedAt, keys } = value as Record<string, unknown>;
+    const { version, origin, fetchedAt, keys } = (value ?? {}) as Record<string, unknown>;
     if (version !== VERSION || origin !== this.#origin || typeof fetchedAt !== 'number' || !Array.isArray(keys))
       return null;
     return { fetchedAt, keys: keys.filter((key): key is string => typeof key === 'string' && KEY.test(key)) };

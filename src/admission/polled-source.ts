@@ -9,6 +9,10 @@ const FIRST_PAUSE_MS = 2000;
 const LONGEST_PAUSE_MS = 300_000;
 /** An unchanged list is written again after this time, so that the disk knows how fresh it is. */
 const REWRITE_MS = 600_000;
+/** An unknown key may be that of a new node: the list is then fetched again, but not sooner than this after the last time. */
+const EARLY_MS = 5000;
+/** Nor so often that fetching takes more than this part of the time. */
+const EARLY_SHARE = 1 / 20;
 
 /** What {@link PolledSource} needs. */
 export interface PolledSourceOptions {
@@ -38,6 +42,7 @@ export class PolledSource implements ListSource {
   #fetchedAt: number | null = null;
   #savedAt = Number.NEGATIVE_INFINITY;
   #nextAt = Infinity;
+  #earlyAt = Infinity;
   #failures = 0;
   #failure: SourceFailure | null = null;
   #wasKept = false;
@@ -70,6 +75,7 @@ export class PolledSource implements ListSource {
   look(key: string): Answer {
     if (this.#isKept()) {
       if (this.#keys.has(key)) return 'yes';
+      this.#nextAt = Math.min(this.#nextAt, this.#earlyAt);
       return { reason: 'unknown_key', detail: 'no node has this key', failsOpen: false };
     }
     const failsOpen = this.#options.failOpen && this.#failure?.kind === 'transport';
@@ -123,17 +129,18 @@ export class PolledSource implements ListSource {
   }
 
   async #refresh(): Promise<void> {
-    this.#nextAt = Infinity;
+    const startedAt = performance.now();
+    this.#nextAt = this.#earlyAt = Infinity;
     try {
       const keys = await this.#options.fetchKeys();
-      if (!this.#isStopped) this.#take(keys);
+      if (!this.#isStopped) this.#take(keys, performance.now() - startedAt);
     } catch (error) {
       if (!this.#isStopped)
         this.#fail(error instanceof SourceFailure ? error : new SourceFailure('local', errorMessage(error)));
     }
   }
 
-  #take(keys: ReadonlySet<string>): void {
+  #take(keys: ReadonlySet<string>, tookMs: number): void {
     const { log, clock, now } = this.#parts;
     const isFirst = this.#fetchedAt === null;
     const isChanged = isFirst || !this.#wasKept || !isSame(keys, this.#keys);
@@ -145,6 +152,7 @@ export class PolledSource implements ListSource {
     this.#fetchedAt = now();
     this.#wasKept = true;
     this.#nextAt = clock.now + this.#options.refreshSeconds * 1000;
+    this.#earlyAt = clock.now + Math.max(EARLY_MS, tookMs / EARLY_SHARE);
     if (isChanged || now() - this.#savedAt >= REWRITE_MS) this.#save();
     if (isChanged) this.#changed();
   }

@@ -1,0 +1,167 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before } from 'node:test';
+import type { AdmissionLog, Answer } from '../../src/admission/source.ts';
+import { Clock } from '../../src/clock.ts';
+
+/** What other machines do within; only a failing test waits that long. */
+const PATIENCE_MS = 10_000;
+
+export const START: number = Date.UTC(2026, 10, 24, 12);
+
+interface Line {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly message: string;
+}
+
+/** A clock, a wall clock and a log that tests drive and read. */
+export class World {
+  readonly clock: Clock = new Clock();
+  readonly lines: Line[] = [];
+  wall: number = START;
+  readonly #waiting = new Set<() => void>();
+  readonly log: AdmissionLog = {
+    info: (fields, message) => this.#add({ level: 'info', fields: { ...fields }, message }),
+    warn: (fields, message) => this.#add({ level: 'warn', fields: { ...fields }, message }),
+    error: (fields, message) => this.#add({ level: 'error', fields: { ...fields }, message }),
+  };
+
+  constructor() {
+    this.clock.tick(0);
+  }
+
+  /** What the sources take. */
+  get parts(): { clock: Clock; log: AdmissionLog; now: () => number } {
+    return { clock: this.clock, log: this.log, now: () => this.wall };
+  }
+
+  /** Lets time pass and ticks once. */
+  pass(seconds: number): void {
+    this.wall += seconds * 1000;
+    this.clock.tick(this.clock.now + seconds * 1000);
+  }
+
+  /** Resolves with the first line from now on, or from before, that contains `message`, and takes it out. */
+  async line(message: string): Promise<Line> {
+    return within(
+      new Promise((resolve) => {
+        const look = (): void => {
+          const at = this.lines.findIndex((line) => line.message.includes(message));
+          if (at < 0) return;
+          this.#waiting.delete(look);
+          resolve(this.lines.splice(at, 1)[0]!);
+        };
+        this.#waiting.add(look);
+        look();
+      }),
+      `a line "${message}"; there are ${JSON.stringify(this.lines)}`,
+    );
+  }
+
+  #add(line: Line): void {
+    this.lines.push(line);
+    for (const look of this.#waiting) look();
+  }
+}
+
+/** A promise, with a deadline. */
+export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not in time: ${what}`)), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A request that a fake service got. */
+export interface Received {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+}
+
+type Reply = (response: ServerResponse, request: Received) => void;
+
+/** A web service on the loopback whose answers a test chooses. */
+export class FakeService {
+  readonly received: Received[] = [];
+  reply: Reply;
+  readonly #server: Server;
+  readonly #waiting: ((request: Received) => void)[] = [];
+
+  constructor(reply: Reply) {
+    this.reply = reply;
+    this.#server = createServer((request, response) => void this.#take(request, response));
+  }
+
+  async listen(where: number | string = 0): Promise<void> {
+    if (typeof where === 'string') this.#server.listen(where);
+    else this.#server.listen(where, '127.0.0.1');
+    await once(this.#server, 'listening');
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** The next request. */
+  next(): Promise<Received> {
+    return within(new Promise((resolve) => this.#waiting.push(resolve)), 'a request');
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    if (!this.#server.listening) return;
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+    const { method = '', url = '', headers } = request;
+    const received = { method, url, headers, body: Buffer.concat(chunks).toString() };
+    this.received.push(received);
+    this.reply(response, received);
+    this.#waiting.shift()?.(received);
+  }
+}
+
+/** Answers with JSON. */
+export function json(value: unknown, status = 200, headers: Record<string, string> = {}): Reply {
+  return (response) => {
+    response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(value));
+  };
+}
+
+/** A node key, as hex, that `seed` makes. */
+export function hexKey(seed: number): string {
+  return seed.toString(16).padStart(2, '0').repeat(32);
+}
+
+/** The reason of a no, or `yes`. */
+export function reasonOf(answer: Answer | null): string {
+  return answer === null || answer === 'yes' ? String(answer) : answer.reason;
+}
+
+/** A directory for the tests of one suite. */
+export function scratch(): { readonly path: string } {
+  const directory = { path: '' };
+  before(() => (directory.path = mkdtempSync(join(tmpdir(), 'towpath-admission-'))));
+  after(() => rmSync(directory.path, { recursive: true }));
+  return directory;
+}
