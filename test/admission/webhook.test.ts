@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { AskedSource, type AskedSourceOptions } from '../../src/admission/asked-source.ts';
+import { openSecret } from '../../src/admission/secret.ts';
+import { verifyRequest } from '../../src/admission/verify-request.ts';
+import { FakeService, hexKey, json, reasonOf, scratch, within, World } from './support.ts';
+
+const question = (seed: number, ip = '192.0.2.1') => ({ key: hexKey(seed), ip });
+
+describe('the source webhook', () => {
+  const directory = scratch();
+  const service = new FakeService(json({ Allow: true }));
+  before(() => service.listen());
+  after(() => service.close());
+  beforeEach(() => {
+    service.received.length = 0;
+    service.reply = json({ Allow: true });
+  });
+
+  function open(world: World, options: Partial<AskedSourceOptions> = {}, url = `${service.url}/check?x=1`): AskedSource {
+    return new AskedSource(
+      {
+        name: 'hook',
+        kind: 'webhook',
+        refreshSeconds: 60,
+        keepSeconds: 3600,
+        cacheSeconds: 0,
+        maxConcurrent: 32,
+        failOpen: false,
+        request: verifyRequest(url, 5000, null),
+        isByAddress: true,
+        no: 'the web service said no',
+        ...options,
+      },
+      world.parts,
+    );
+  }
+
+  it('§4.9 sends what derper sends: NodePublic and Source, with a length and without a Content-Type', async () => {
+    assert.equal(await open(new World()).ask(question(1), false), 'yes');
+    const [request] = service.received;
+    assert.equal(request?.method, 'POST');
+    assert.equal(request.url, '/check?x=1');
+    assert.equal(request.body, `{"NodePublic":"nodekey:${hexKey(1)}","Source":"192.0.2.1"}`);
+    assert.equal(request.headers['content-type'], undefined);
+    assert.equal(request.headers['content-length'], String(request.body.length));
+    assert.equal(request.headers.authorization, undefined);
+  });
+
+  const refusals: [string, FakeService['reply'], string][] = [
+    ['200 {"Allow":false}', json({ Allow: false }), 'unknown_key'],
+    ['200 {}', json({}), 'unknown_key'],
+    ['200 {"Allow":"true"}', json({ Allow: 'true' }), 'unknown_key'],
+    ['a 500', json({ Allow: true }, 500), 'unavailable'],
+    ['a 404', json({ Allow: true }, 404), 'unavailable'],
+    ['a 204', (response) => response.writeHead(204).end(), 'unavailable'],
+    ['invalid JSON', (response) => response.end('{"Allow":true'), 'unavailable'],
+    ['a list', json([true]), 'unavailable'],
+    ['more than 4096 bytes', json({ Allow: true, padding: 'x'.repeat(4096) }), 'unavailable'],
+  ];
+  for (const [name, reply, reason] of refusals) {
+    it(`§9.98 refuses at ${name}, even with failOpen`, async () => {
+      service.reply = reply;
+      assert.equal(reasonOf(await open(new World()).ask(question(1), false)), reason);
+      const answer = await open(new World(), { failOpen: true }).ask(question(1), false);
+      assert.ok(answer !== 'yes' && answer.reason === reason && !answer.failsOpen);
+    });
+  }
+
+  it('§4.9 takes an answer of 4096 bytes', async () => {
+    const empty = JSON.stringify({ Allow: true, padding: '' }).length;
+    service.reply = json({ Allow: true, padding: 'x'.repeat(4096 - empty) });
+    assert.equal(await open(new World()).ask(question(1), false), 'yes');
+  });
+
+  for (const [name, options, url, failsOpen] of [
+    ['refused connections', {}, 'http://127.0.0.1:1/', false],
+    ['refused connections with failOpen', { failOpen: true }, 'http://127.0.0.1:1/', true],
+    ['an unknown name with failOpen', { failOpen: true }, 'http://no-such-host.invalid/', true],
+  ] as const) {
+    it(`§9.98 ${failsOpen ? 'admits' : 'refuses'} at ${name}`, async () => {
+      const request = verifyRequest(url, 5000, null);
+      const answer = await open(new World(), { ...options, request }).ask(question(1), false);
+      assert.ok(answer !== 'yes');
+      assert.equal(answer.reason, 'unavailable');
+      assert.equal(answer.failsOpen, failsOpen);
+      assert.match(answer.detail, /^no connection: ./);
+    });
+  }
+
+  it('gives up after its time', async () => {
+    service.reply = () => undefined;
+    const answer = await open(new World(), { request: verifyRequest(service.url, 50, null) }).ask(question(1), false);
+    assert.ok(answer !== 'yes' && answer.detail === 'no answer within 0.05 s');
+  });
+
+  it('sends a bearer token, read anew for each request', async () => {
+    const tokenFile = join(directory.path, 'token');
+    const source = open(new World(), { request: verifyRequest(service.url, 5000, openSecret(undefined, tokenFile)) });
+    const missing = await source.ask(question(1), false);
+    assert.ok(missing !== 'yes' && missing.detail.includes('the secret cannot be read'));
+    for (const token of ['first', 'second']) {
+      writeFileSync(tokenFile, `${token}\n`);
+      await source.ask(question(1), false);
+      assert.equal(service.received.at(-1)?.headers.authorization, `Bearer ${token}`);
+    }
+  });
+
+  it('asks again for each connection after cacheSeconds, for each address by itself', async () => {
+    const world = new World();
+    const source = open(world, { cacheSeconds: 10 });
+    await source.ask(question(1), false);
+    await source.ask(question(1), false);
+    assert.equal(service.received.length, 1);
+    await source.ask(question(1, '192.0.2.2'), false);
+    assert.equal(service.received.length, 2);
+    world.pass(10);
+    await source.ask(question(1), false);
+    assert.equal(service.received.length, 3);
+    await source.ask(question(1), true);
+    assert.equal(service.received.length, 4, 'a fresh answer is no remembered one');
+  });
+
+  it('asks once for connections with one key at one time', async () => {
+    const source = open(new World());
+    await Promise.all([source.ask(question(1), false), source.ask(question(1), false)]);
+    assert.equal(service.received.length, 1);
+  });
+
+  it('asks no more than maxConcurrent times at once, and turns away who would wait too long', async () => {
+    let open_ = 0;
+    let most = 0;
+    const waiting: (() => void)[] = [];
+    const source = open(new World(), {
+      maxConcurrent: 2,
+      request: async () => {
+        most = Math.max(most, ++open_);
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        open_--;
+        return true;
+      },
+    });
+    const asked = Array.from({ length: 2 + 1024 + 1 }, (_, i) =>
+      source.ask({ key: i.toString(16).padStart(64, '0'), ip: '' }, false),
+    );
+    assert.equal(reasonOf(await asked.at(-1)!), 'busy');
+    const release = setInterval(() => waiting.splice(0).forEach((resolve) => resolve()), 0);
+    const answers = await within(Promise.all(asked.slice(0, -1)), 'all answers');
+    clearInterval(release);
+    assert.ok(answers.every((answer) => answer === 'yes'));
+    assert.equal(most, 2);
+  });
+
+  it('keeps the last answer while the service is down, for keepSeconds', async () => {
+    const world = new World();
+    const source = open(world, { failOpen: true });
+    await source.ask(question(1), false);
+    service.reply = json({ Allow: false });
+    await source.ask(question(2), false);
+    service.reply = (response) => response.destroy();
+    assert.equal(await source.ask(question(1), false), 'yes');
+    const no = await source.ask(question(2), false);
+    assert.ok(no !== 'yes' && no.reason === 'unknown_key', 'a no is kept too, whatever failOpen says');
+    assert.equal((await world.line('does not answer')).level, 'warn');
+    assert.match(source.state().problem ?? '', /no connection/);
+    world.pass(3600);
+    assert.equal(reasonOf(await source.ask(question(1), false)), 'unavailable');
+    service.reply = json({ Allow: true });
+    assert.equal(await source.ask(question(1), false), 'yes');
+    await world.line('answers again');
+    assert.equal(source.state().problem, null);
+  });
+
+  it('never repeats its token or its URL in what it says', async () => {
+    const world = new World();
+    const tokenFile = join(directory.path, 'secret');
+    writeFileSync(tokenFile, 'very-secret');
+    service.reply = json({ error: 'no' }, 401);
+    const request = verifyRequest(`${service.url}/?token=hidden`, 5000, openSecret(undefined, tokenFile));
+    const answer = await open(world, { request }).ask(question(1), false);
+    assert.doesNotMatch(JSON.stringify([answer, world.lines]), /very-secret|hidden/);
+  });
+});
