@@ -2,7 +2,7 @@ import type { StepName, StepResult, StepStatus } from '../client/probe/step.ts';
 import type { ProbeTarget } from '../client/probe/target.ts';
 
 const MARKS: Record<StepStatus, string> = { ok: '✓', warning: '!', failed: '✗', skipped: '–' };
-const LABELS: Record<StepName, string> = {
+export const LABELS: Readonly<Record<StepName, string>> = {
   dns: 'DNS',
   'tcp-ipv4': 'TCP over IPv4',
   'tcp-ipv6': 'TCP over IPv6',
@@ -22,10 +22,15 @@ export function heading(target: ProbeTarget): string {
   return `${target.name}  ${target.relay?.url ?? `${target.host} (STUN only)`}\n`;
 }
 
-/** The lines of one step. */
-export function stepLines({ step, status, ms, text, fix }: StepResult): string {
+/** The lines of one step of a probe. */
+export function probeLines(result: StepResult): string {
+  return stepLines(result, LABELS[result.step]);
+}
+
+/** The lines of one step under a label. */
+export function stepLines({ status, ms, text, fix }: StepResult<string>, label: string): string {
   const time = ms === null ? '' : `${ms.toFixed(1)} ms`;
-  const line = `  ${MARKS[status]} ${LABELS[step].padEnd(LABEL_COLUMNS)} ${time.padStart(TIME_COLUMNS)}  ${text.replace(/\.$/, '')}\n`;
+  const line = `  ${MARKS[status]} ${label.padEnd(LABEL_COLUMNS)} ${time.padStart(TIME_COLUMNS)}  ${text.replace(/\.$/, '')}\n`;
   return fix === null ? line : `${line}      → ${fix}\n`;
 }
 

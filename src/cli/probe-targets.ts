@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { targetOfUrl, targetsOfMap, type ProbeTarget, type TargetOverrides } from '../client/probe/target.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
-import { parseDerpMap } from '../wire/derp-map.ts';
+import { parseDerpMap, type DerpMap } from '../wire/derp-map.ts';
 
 /** Tailscale's own map is about 60 KiB. */
 const MAX_MAP_BYTES = 4 * 1024 * 1024;
@@ -19,12 +19,18 @@ export async function readTargets(
     if (region !== null) throw usage('--region is for DERP maps, not for the URL of one relay');
     return [targetOfUrl(text, overrides)];
   }
-  const source = isUrl ? await fetchMap(text, timeoutMs) : await readMap(text);
-  const targets = targetsOfMap(parseDerpMap(parseText(source, text)), region, overrides);
+  const targets = targetsOfMap(await readDerpMap(text, timeoutMs), region, overrides);
   if (targets.length > 0) return targets;
   throw usage(
     region === null ? `the DERP map ${text} has no relays` : `the DERP map ${text} has no region "${region}"`,
   );
+}
+
+/** The DERP map in a file or at a URL. */
+export async function readDerpMap(text: string, timeoutMs: number): Promise<DerpMap> {
+  const isUrl = /^https?:\/\//i.test(text);
+  const source = isUrl ? await fetchMap(text, timeoutMs) : await readMap(text);
+  return parseDerpMap(parseText(source, text));
 }
 
 function usage(message: string, hint?: string): TowpathError {

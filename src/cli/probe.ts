@@ -8,7 +8,7 @@ import type { ServerVerification } from '../transport/port.ts';
 import { transport } from '../transport/runtime.ts';
 import { parsePin } from '../wire/pin.ts';
 import { ExitCode } from './failure.ts';
-import { heading, isGood, reportJson, stepLines, summary, type TargetReport } from './probe-report.ts';
+import { heading, isGood, probeLines, reportJson, summary, type TargetReport } from './probe-report.ts';
 import { readTargets } from './probe-targets.ts';
 
 const MAX_PACKETS = 10_000;
@@ -84,7 +84,7 @@ async function probeAll(
   try {
     for (const target of targets) {
       write(heading(target));
-      const steps = await probeRelay(target, { ...options, onStep: (result) => write(stepLines(result)) });
+      const steps = await probeRelay(target, { ...options, onStep: (result) => write(probeLines(result)) });
       reports.push({ target, steps });
     }
   } finally {

@@ -16,9 +16,9 @@ export type StepName =
 /** `warning`: works today, but needs somebody's eye. `skipped`: could not or need not be tried. */
 export type StepStatus = 'ok' | 'warning' | 'failed' | 'skipped';
 
-/** What one step found. */
-export interface StepResult {
-  readonly step: StepName;
+/** What one step found. Others than the probe name their steps otherwise. */
+export interface StepResult<N extends string = StepName> {
+  readonly step: N;
   readonly status: StepStatus;
   /** How long it took, or what it measured; null when there is nothing to measure. */
   readonly ms: number | null;
@@ -40,11 +40,11 @@ export interface Outcome {
 }
 
 /** Runs one step. What it throws becomes a failed result; `fixFor` may know a better fix than the error. */
-export async function runStep(
-  step: StepName,
+export async function runStep<N extends string>(
+  step: N,
   work: () => Promise<Outcome>,
   fixFor: (error: unknown) => string | null = () => null,
-): Promise<StepResult> {
+): Promise<StepResult<N>> {
   const startedAtMs = performance.now();
   try {
     const { status = 'ok', text, ms = performance.now() - startedAtMs, fix = null, details = {} } = await work();
@@ -63,6 +63,6 @@ export async function runStep(
 }
 
 /** A step that is not tried, and why. */
-export function skipped(step: StepName, reason: string): StepResult {
+export function skipped<N extends string>(step: N, reason: string): StepResult<N> {
   return { step, status: 'skipped', ms: null, text: reason, fix: null, details: {} };
 }

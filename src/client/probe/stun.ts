@@ -36,9 +36,10 @@ export async function stunStep(
         if (ipFamily(socket.address.ip) !== family) {
           return { status: 'skipped', text: `this machine has no IPv${family}` };
         }
-        const { answer, ms } = await exchange.run(socket, ip, port, Math.min(timeoutMs, MAX_WAIT_MS));
+        const { answer, from, ms } = await exchange.run(socket, ip, port, Math.min(timeoutMs, MAX_WAIT_MS));
         const mapped = formatHostPort(answer.ip, answer.port);
-        return { text: `this machine is seen as ${mapped}`, ms, details: { mapped } };
+        const details = { ip, port, mapped, mappedIp: answer.ip, answeredFrom: from };
+        return { text: `this machine is seen as ${mapped}`, ms, details };
       } finally {
         await socket.close();
       }
@@ -50,17 +51,19 @@ export async function stunStep(
   );
 }
 
+interface Answered {
+  readonly answer: StunAnswer;
+  /** Where the answer came from. */
+  readonly from: string;
+  readonly ms: number;
+}
+
 /** One question in up to {@link TRIES} datagrams. */
 class StunExchange {
   readonly #sentAtMs = new Map<string, number>();
-  readonly #answered = Promise.withResolvers<{ answer: StunAnswer; ms: number }>();
+  readonly #answered = Promise.withResolvers<Answered>();
 
-  async run(
-    socket: DatagramSocket,
-    ip: string,
-    port: number,
-    waitMs: number,
-  ): Promise<{ answer: StunAnswer; ms: number }> {
+  async run(socket: DatagramSocket, ip: string, port: number, waitMs: number): Promise<Answered> {
     const ask = (): void => {
       const id = randomBytes(STUN_TRANSACTION_ID_BYTES);
       const request = encodeBindingRequest(id);
@@ -76,10 +79,11 @@ class StunExchange {
     }
   }
 
-  datagram(_socket: DatagramSocket, buffer: Buffer, from: number, to: number): void {
-    const answer = parseBindingResponse(buffer, from, to);
+  datagram(_socket: DatagramSocket, buffer: Buffer, start: number, end: number, ip: string, port: number): void {
+    const answer = parseBindingResponse(buffer, start, end);
     const sentAtMs = answer === null ? undefined : this.#sentAtMs.get(answer.transactionId.toString('hex'));
-    if (answer !== null && sentAtMs !== undefined) this.#answered.resolve({ answer, ms: performance.now() - sentAtMs });
+    if (answer === null || sentAtMs === undefined) return;
+    this.#answered.resolve({ answer, from: formatHostPort(ip, port), ms: performance.now() - sentAtMs });
   }
 
   error(error: Error): void {
