@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { derperPaths } from '../../certificates/names.ts';
+import { describe, readChain } from '../../certificates/read.ts';
+import { configKeys } from '../../config/keys.ts';
+import { ipFamily } from '../../wire/ip-address.ts';
+import type { Draft } from './draft.ts';
+import { goBool, usage, type GoFlags } from './go-flags.ts';
+
+const DEFAULT_HOSTNAME = 'derp.tailscale.com';
+const GOOGLE_DIRECTORY = 'https://dv.acme-v02.api.pki.goog/directory';
+const TERMS = 'certificate.acme.termsAgreed';
+const SELF_SIGNED_NOTE =
+  'The certificate that derper made stays in use, with its pin; towpath renews it before its end, which derper does not.';
+
+/** The name of the relay, and where its certificate comes from. */
+export function convertCertificate(flags: GoFlags, draft: Draft, isTls: boolean): void {
+  const mode = flags.get('certmode') ?? 'letsencrypt';
+  if (!['letsencrypt', 'gcp', 'manual'].includes(mode)) {
+    throw usage(`-certmode: "${mode}" is none of letsencrypt, gcp, manual`);
+  }
+  const hostname = flags.get('hostname') ?? DEFAULT_HOSTNAME;
+  if (!draft.set({ hostname })) throw usage(`-hostname: "${hostname}" is neither a DNS name nor an IP`);
+  if (hostname === DEFAULT_HOSTNAME) {
+    draft.remark(`hostname is the default of derper; set it to the name or address of this relay.`);
+  }
+  if (!isTls) {
+    if (flags.has('certdir')) draft.remark('-certdir is of no use without TLS.');
+    return;
+  }
+  if (mode === 'manual') convertManual(flags, draft, hostname);
+  else convertAcme(flags, draft, mode === 'gcp');
+}
+
+function convertManual(flags: GoFlags, draft: Draft, hostname: string): void {
+  const directory = certificateDirectory(flags);
+  const { certPath, keyPath } = derperPaths(directory, hostname);
+  const isSelfSigned = readIsSelfSigned(certPath);
+  if (ipFamily(hostname) !== 0 && isSelfSigned !== false) {
+    draft.set(
+      { 'certificate.mode': 'self-signed', 'certificate.directory': directory },
+      isSelfSigned === true
+        ? SELF_SIGNED_NOTE
+        : 'derper makes a self-signed certificate for an IP without files; so does towpath.',
+    );
+    return;
+  }
+  draft.set(
+    { 'certificate.mode': 'file', 'certificate.file': certPath, 'certificate.keyFile': keyPath },
+    'The files of derper. Changed ones are taken up without a restart.',
+  );
+  if (isSelfSigned === null) draft.remark(`${certPath} cannot be read from here; see that the relay can.`);
+}
+
+/** Null when there is no certificate that can be read. */
+function readIsSelfSigned(certPath: string): boolean | null {
+  try {
+    return describe(readChain(readFileSync(certPath, 'utf8'), certPath)[0]).selfSigned;
+  } catch {
+    return null;
+  }
+}
+
+function certificateDirectory(flags: GoFlags): string {
+  const given = flags.get('certdir') ?? '';
+  return given === '' ? join(userCacheDirectory(), 'tailscale', 'derper-certs') : resolve(given);
+}
+
+/** As Go's os.UserCacheDir says. */
+function userCacheDirectory(): string {
+  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches');
+  const given = process.env['XDG_CACHE_HOME'] ?? '';
+  return given.startsWith('/') ? given : join(homedir(), '.cache');
+}
+
+function convertAcme(flags: GoFlags, draft: Draft, isGoogle: boolean): void {
+  if (!configKeys.has(TERMS)) {
+    draft.remark('-certmode: this towpath obtains no certificates; it makes a self-signed one that clients pin.');
+    return;
+  }
+  draft.set(
+    { 'certificate.mode': 'acme', [TERMS]: true },
+    'derper agrees to the terms of the authority without a question. A new certificate is obtained at the first start; -certdir is not used.',
+  );
+  const email = flags.get('acme-email') ?? '';
+  if (email !== '' && !draft.set({ 'certificate.acme.email': email })) {
+    draft.remark(`-acme-email: "${email}" is no e-mail address and is left out.`);
+  }
+  if (isGoogle) convertGoogle(flags, draft);
+  else if (flags.has('acme-eab-kid')) convertEab(flags, draft);
+  if (goBool(flags.get('acme-ip-certs') ?? 'false')) {
+    draft.remark(
+      '-acme-ip-certs: derper obtains certificates for the addresses of this machine when clients ask; with towpath list ' +
+        'them, with the hostname, in certificate.names.',
+    );
+  }
+}
+
+function convertGoogle(flags: GoFlags, draft: Draft): void {
+  draft.set({ 'certificate.acme.directory': GOOGLE_DIRECTORY });
+  convertEab(flags, draft);
+}
+
+/** The key is a secret, so it goes into a file and not into the configuration. */
+function convertEab(flags: GoFlags, draft: Draft): void {
+  const keyId = flags.get('acme-eab-kid') ?? '';
+  const hmacKeyFile = '/var/lib/towpath/eab.key';
+  if (draft.set({ 'certificate.acme.eab.keyId': keyId, 'certificate.acme.eab.hmacKeyFile': hmacKeyFile })) {
+    draft.remark(`-acme-eab-key: write its value into ${hmacKeyFile}, readable for the relay only.`);
+  } else {
+    draft.remark('-acme-eab-kid: set certificate.acme.eab by hand.');
+  }
+}

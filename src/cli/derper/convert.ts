@@ -1,0 +1,247 @@
+import { errorMessage } from '../../errors.ts';
+import { splitList } from '../../config/schema/values.ts';
+import { formatHostPort, ipFamily, canonicalIp } from '../../wire/ip-address.ts';
+import { convertCertificate } from './certificate.ts';
+import { Draft } from './draft.ts';
+import { goBool, goInt, parseGoDuration, parseGoFlags, usage, type GoFlagKind, type GoFlags } from './go-flags.ts';
+import { parseRateConfig } from './rate-config.ts';
+import { resolve } from 'node:path';
+
+/** The flags of derper v1.102 (protocol reference §7.1). */
+const DERPER_FLAGS: Readonly<Record<string, GoFlagKind>> = {
+  dev: 'bool',
+  version: 'bool',
+  a: 'string',
+  'http-port': 'int',
+  'stun-port': 'int',
+  c: 'string',
+  certmode: 'string',
+  certdir: 'string',
+  hostname: 'string',
+  'acme-eab-kid': 'string',
+  'acme-eab-key': 'string',
+  'acme-email': 'string',
+  'acme-ip-certs': 'bool',
+  stun: 'bool',
+  derp: 'bool',
+  home: 'string',
+  'mesh-psk-file': 'string',
+  'mesh-with': 'string',
+  'secrets-url': 'string',
+  'secrets-path-prefix': 'string',
+  'secrets-cache-dir': 'string',
+  'bootstrap-dns-names': 'string',
+  'unpublished-bootstrap-dns-names': 'string',
+  'verify-clients': 'bool',
+  'verify-client-url': 'string',
+  'verify-client-url-fail-open': 'bool',
+  socket: 'string',
+  'accept-connection-limit': 'float',
+  'accept-connection-burst': 'int',
+  'rate-config': 'string',
+  'tcp-keepalive-time': 'duration',
+  'tcp-user-timeout': 'duration',
+  'tcp-write-timeout': 'duration',
+  ace: 'bool',
+};
+
+/** Why a flag has no equivalent. */
+const NO_EQUIVALENT: Readonly<Record<string, string>> = {
+  version: 'it only prints the version; "towpath --version" does too',
+  'mesh-psk-file': 'towpath does not mesh relays: give each relay a region of its own',
+  'mesh-with': 'towpath does not mesh relays: give each relay a region of its own',
+  'secrets-url': 'it fetches the mesh key, and towpath does not mesh relays',
+  'secrets-path-prefix': 'it fetches the mesh key, and towpath does not mesh relays',
+  'secrets-cache-dir': 'it fetches the mesh key, and towpath does not mesh relays',
+  'accept-connection-limit':
+    'towpath bounds what one source and all handshakes together may do (limits, sources); the defaults are meant to be left alone',
+  'accept-connection-burst': 'it belongs to -accept-connection-limit',
+  'tcp-keepalive-time': 'towpath finds dead connections by keep-alives of its own (limits.keepAliveSeconds)',
+  'tcp-user-timeout': 'towpath ends connections that take nothing after limits.writeDeadlineMs',
+  ace: 'the CONNECT proxy of derper is not part of towpath',
+};
+
+const DEFAULT_KEY_FILE = '/var/lib/derper/derper.key';
+const DEV_ADDRESS = ':3340';
+const HTTPS_PORT = 443;
+const SERVICES: Readonly<Record<string, number>> = { https: 443, http: 80 };
+const ADMIN = '127.0.0.1:9090';
+
+/** The configuration that does what derper does with these arguments. Throws `TOWPATH_USAGE` when derper would refuse them. */
+export function convertDerper(argv: readonly string[]): Draft {
+  // Somebody may well copy the whole line.
+  const flags = parseGoFlags(argv[0]?.startsWith('-') === false ? argv.slice(1) : argv, DERPER_FLAGS);
+  const draft = new Draft();
+  const isTls = convertAddresses(flags, draft);
+  convertKeyFile(flags, draft);
+  convertCertificate(flags, draft, isTls);
+  convertHome(flags, draft);
+  convertAdmission(flags, draft);
+  convertNames(flags, draft);
+  convertLimits(flags, draft);
+  if (!bool(flags, 'derp', true)) {
+    draft.remark(
+      '-derp=false: towpath always relays; for STUN alone keep derper, or give STUN a region with STUNOnly.',
+    );
+  }
+  for (const [name, reason] of Object.entries(NO_EQUIVALENT)) {
+    if (flags.has(name)) draft.remark(`-${name} has no equivalent: ${reason}.`);
+  }
+  return draft;
+}
+
+/** Where it listens; returns whether that is with TLS. */
+function convertAddresses(flags: GoFlags, draft: Draft): boolean {
+  const isDev = bool(flags, 'dev', false);
+  const text = isDev ? DEV_ADDRESS : (flags.get('a') ?? ':443');
+  const { host, port } = parseAddress(text);
+  const isTls = !isDev && (port === HTTPS_PORT || flags.get('certmode') === 'manual');
+  const ip = listenIp(host, draft);
+  const listen = formatHostPort(ip, port);
+  const httpPort = flags.has('http-port') ? goInt(flags.get('http-port')!) : 80;
+  const http =
+    isTls && httpPort >= 0 && !(httpPort === port && port !== 0)
+      ? formatHostPort(ip, checkedPort('http-port', httpPort))
+      : 'off';
+  const stunPort = flags.has('stun-port') ? goInt(flags.get('stun-port')!) : 3478;
+  const stun = bool(flags, 'stun', true) ? formatHostPort(ip, checkedPort('stun-port', stunPort)) : 'off';
+  const isAdminTaken = listen === ADMIN || http === ADMIN;
+  const admin: Record<string, string> = isAdminTaken ? { admin: '127.0.0.1:9091' } : {};
+  draft.set({ listen, http, 'stun.listen': stun, ...admin });
+  if (!isTls) plain(draft, port, isDev);
+  return isTls;
+}
+
+function plain(draft: Draft, port: number, isDev: boolean): void {
+  const words = isDev ? 'derper -dev speaks' : `derper speaks`;
+  const isSet = draft.set(
+    { transport: 'plain' },
+    `On port ${port} ${words} HTTP without TLS. Only the proxies in proxy.trusted can connect then (docs/behind-a-proxy.md).`,
+  );
+  if (!isSet) draft.remark(`On port ${port} ${words} HTTP without TLS; towpath speaks TLS there.`);
+}
+
+/** Go's `host:port`, where the port may be the name of a service. */
+function parseAddress(text: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/.exec(text);
+  const service = match?.[3] ?? '';
+  const port = /^\d{1,5}$/.test(service) ? Number(service) : SERVICES[service];
+  if (match === null || port === undefined || port > 65_535) throw usage(`-a: "${text}" is no address such as :443`);
+  return { host: match[1] ?? match[2] ?? '', port };
+}
+
+function listenIp(host: string, draft: Draft): string {
+  if (host === '') return '::';
+  if (ipFamily(host) !== 0) return canonicalIp(host);
+  if (host === 'localhost') return '127.0.0.1';
+  draft.remark(
+    `-a: derper listens on the address of the name ${host}; towpath wants the address, so here it is all of them.`,
+  );
+  return '::';
+}
+
+function checkedPort(name: string, port: number): number {
+  if (port < 0 || port > 65_535) throw usage(`-${name}: ${port} is no port`);
+  return port;
+}
+
+function convertKeyFile(flags: GoFlags, draft: Draft): void {
+  if (bool(flags, 'dev', false)) {
+    draft.set({ keyFile: resolve('derper-dev.key') }, 'derper -dev has another key at each start; this one is kept.');
+    return;
+  }
+  const path = flags.get('c') ?? '';
+  if (path !== '') draft.set({ keyFile: resolve(path) }, 'The key file of derper, as it is.');
+  else draft.set({ keyFile: DEFAULT_KEY_FILE }, 'Where derper has its key without -c.');
+}
+
+function convertHome(flags: GoFlags, draft: Draft): void {
+  const home = flags.get('home') ?? '';
+  if (home === '') {
+    draft.set(
+      { 'home.mode': 'full' },
+      'derper says what it is; "neutral", the default of towpath, tells scanners nothing.',
+    );
+  } else if (home === 'blank') {
+    draft.set({ 'home.mode': 'blank' });
+  } else if (!draft.set({ 'home.mode': 'redirect', 'home.url': home })) {
+    throw usage(`-home: "${home}" is neither empty, blank, nor a URL`);
+  }
+}
+
+function convertAdmission(flags: GoFlags, draft: Draft): void {
+  const url = flags.get('verify-client-url') ?? '';
+  const socket = flags.get('socket') ?? '';
+  if (bool(flags, 'verify-clients', false)) {
+    const place: Record<string, string> = socket === '' ? {} : { socket: resolve(socket) };
+    draft.set({ 'admission.sources': [{ kind: 'tailscaled', ...place }] }, '-verify-clients');
+    if (url === '') return;
+    draft.remark(
+      '-verify-client-url is left out: derper admits only clients that tailscaled and the URL both admit, but for towpath ' +
+        'one source that says yes is enough. To ask the URL instead, replace the source by: ' +
+        `{ kind: webhook, url: ${JSON.stringify(url)}, failOpen: ${bool(flags, 'verify-client-url-fail-open', true)} }`,
+    );
+    return;
+  }
+  if (socket !== '') draft.remark('-socket is of no use without -verify-clients.');
+  if (url === '') {
+    draft.set(
+      { 'admission.open': true },
+      'Without -verify-clients and -verify-client-url derper is open to everyone. docs/admission.md has better ways.',
+    );
+    return;
+  }
+  const failOpen = bool(flags, 'verify-client-url-fail-open', true);
+  const note = failOpen
+    ? '-verify-client-url; failOpen is what derper does unless it is told otherwise, false is safer.'
+    : '-verify-client-url';
+  if (!draft.set({ 'admission.sources': [{ kind: 'webhook', url, failOpen }] }, note)) {
+    throw usage(`-verify-client-url: "${url}" is no URL that starts with https:// or http://`);
+  }
+}
+
+function convertNames(flags: GoFlags, draft: Draft): void {
+  for (const [flag, key] of [
+    ['bootstrap-dns-names', 'bootstrapDns.published'],
+    ['unpublished-bootstrap-dns-names', 'bootstrapDns.unpublished'],
+  ] as const) {
+    const good: string[] = [];
+    for (const name of splitList(flags.get(flag) ?? '')) {
+      if (draft.set({ [key]: [...good, name] })) good.push(name);
+      else draft.remark(`-${flag}: "${name}" is no DNS name and is left out.`);
+    }
+  }
+}
+
+function convertLimits(flags: GoFlags, draft: Draft): void {
+  const write = flags.get('tcp-write-timeout');
+  if (write !== undefined) {
+    const ms = Math.round(parseGoDuration(write) ?? 0);
+    if (!draft.set({ 'limits.writeDeadlineMs': ms }, '-tcp-write-timeout')) {
+      draft.remark(
+        `-tcp-write-timeout ${write}: limits.writeDeadlineMs goes from 100 ms to 10 minutes; the default of 2 s stays.`,
+      );
+    }
+  }
+  const path = flags.get('rate-config') ?? '';
+  if (path === '') return;
+  const name = resolve(path);
+  try {
+    const { bytesPerSecond, burstBytes } = parseRateConfig(name);
+    const isSet = draft.set(
+      { 'fairness.perClient.bytesPerSecond': bytesPerSecond, 'fairness.perClient.burstBytes': burstBytes },
+      `As ${name} says today. After a change here send SIGHUP, as with derper.`,
+    );
+    if (!isSet) draft.remark(`-rate-config ${name}: its numbers are too large for fairness.perClient.`);
+  } catch (error) {
+    draft.remark(
+      `-rate-config ${name}: ${errorMessage(error)}. Set fairness.perClient.bytesPerSecond and burstBytes by hand.`,
+    );
+  }
+}
+
+/** The value of a boolean flag, or what derper takes without it. */
+function bool(flags: GoFlags, name: string, initial: boolean): boolean {
+  const value = flags.get(name);
+  return value === undefined ? initial : goBool(value);
+}

@@ -1,0 +1,106 @@
+import { TowpathError } from '../../errors.ts';
+
+/** How Go reads the value of a flag. */
+export type GoFlagKind = 'bool' | 'int' | 'float' | 'string' | 'duration';
+
+/** What was given on a command line, by the name of the flag; values are as written. */
+export type GoFlags = ReadonlyMap<string, string>;
+
+const TRUE = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
+const FALSE = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);
+const INTEGER = /^[+-]?(?:0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|\d+)$/;
+const FLOAT = /^[+-]?(?:inf(?:inity)?|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)$/i;
+const DURATION_PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/**
+ * Reads a command line as Go's flag package does: `-x v`, `-x=v`, `--x`, booleans without a value. Throws
+ * `TOWPATH_USAGE` for what Go refuses.
+ */
+export function parseGoFlags(argv: readonly string[], known: Readonly<Record<string, GoFlagKind>>): GoFlags {
+  const flags = new Map<string, string>();
+  let at = 0;
+  while (at < argv.length) {
+    const argument = argv[at++]!;
+    const match = /^--?([^-=][^=]*)(?:=([^]*))?$/.exec(argument);
+    if (match === null) throw usage(`${argument} is no flag of derper`);
+    const name = match[1]!;
+    const kind = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (kind === undefined) throw usage(`derper has no flag -${name}`);
+    let value = match[2];
+    // Only a boolean goes without: the next word is never its value.
+    value ??= kind === 'bool' ? 'true' : argv[at++];
+    if (value === undefined) throw usage(`-${name} needs a value`);
+    if (!isValue(kind, value)) throw usage(`-${name}: "${value}" is no ${WORDS[kind]}`);
+    flags.set(name, value);
+  }
+  return flags;
+}
+
+const WORDS: Readonly<Record<GoFlagKind, string>> = {
+  bool: 'true or false',
+  int: 'whole number',
+  float: 'number',
+  string: 'text',
+  duration: 'duration such as 2s or 1m30s',
+};
+
+function isValue(kind: GoFlagKind, value: string): boolean {
+  switch (kind) {
+    case 'bool':
+      return TRUE.has(value) || FALSE.has(value);
+    case 'int':
+      return INTEGER.test(value);
+    case 'float':
+      return FLOAT.test(value);
+    case 'duration':
+      return parseGoDuration(value) !== null;
+    case 'string':
+      return true;
+  }
+}
+
+/** The value of a boolean flag that was given. */
+export function goBool(value: string): boolean {
+  return TRUE.has(value);
+}
+
+/** The value of an integer flag that was given. */
+export function goInt(value: string): number {
+  const sign = value.startsWith('-') ? -1 : 1;
+  const digits = value.replace(/^[+-]/, '');
+  // Go takes a leading zero for octal, JavaScript does not.
+  return sign * Number(/^0\d/.test(digits) ? `0o${digits.slice(1)}` : digits);
+}
+
+/** Milliseconds of a Go duration such as `1m30s`; null when it is none. */
+export function parseGoDuration(text: string): number | null {
+  const sign = text.startsWith('-') ? -1 : 1;
+  const bare = text.replace(/^[+-]/, '');
+  if (bare === '0') return 0;
+  let ms = 0;
+  let at = 0;
+  while (at < bare.length) {
+    DURATION_PART.lastIndex = at;
+    const match = DURATION_PART.exec(bare);
+    if (match === null) return null;
+    ms += Number(match[1]) * UNIT_MS[match[2]!]!;
+    at = DURATION_PART.lastIndex;
+  }
+  return at === 0 ? null : sign * ms;
+}
+
+export function usage(message: string): TowpathError {
+  return new TowpathError('TOWPATH_USAGE', message, {
+    hint: 'Give the flags as derper gets them: towpath migrate derper -- -hostname derp.example.com -verify-clients',
+  });
+}

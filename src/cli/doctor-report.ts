@@ -1,0 +1,50 @@
+import type { Check, DoctorCheckName, Section } from '../doctor/check.ts';
+import { isSound } from '../doctor/check.ts';
+import { LABELS as PROBE_LABELS, stepLines } from './probe-report.ts';
+
+const DOCTOR_LABELS: Readonly<Record<DoctorCheckName, string>> = {
+  version: 'Version',
+  config: 'Configuration',
+  open: 'Open to everyone',
+  'admin-exposed': 'Admin listener',
+  advertised: 'Where it is',
+  'key-file': 'Key file',
+  certificate: 'Certificate',
+  clock: 'Clock',
+  'time-service': 'Time service',
+  'file-limit': 'File limit',
+  kernel: 'Kernel settings',
+  'derp-port': 'DERP port',
+  'served-certificate': 'Served certificate',
+  'served-key': 'Who answers',
+  'http-port': 'HTTP port',
+  'stun-port': 'STUN port',
+  'admin-port': 'Admin port',
+  ready: 'Readiness',
+  names: 'DNS',
+  'public-address': 'Public address',
+  'derp-map': 'Entry in the map',
+  'admission-source': 'Source',
+  'admission-key': 'Node key',
+};
+const LABELS = { ...PROBE_LABELS, ...DOCTOR_LABELS };
+
+/** The lines of one section. */
+export function sectionLines({ title, checks }: Section): string {
+  return `${title}\n${checks.map((found) => stepLines(found, LABELS[found.step])).join('')}`;
+}
+
+/** The last line of the report. */
+export function verdict(sections: readonly Section[]): string {
+  const all = sections.flatMap(({ checks }) => checks);
+  const count = (status: Check['status']): number => all.filter((found) => found.status === status).length;
+  const [failed, warnings] = [count('failed'), count('warning')];
+  const warned = warnings === 0 ? '' : `${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`;
+  if (failed === 0) return warned === '' ? 'All good\n' : `Good, with ${warned}\n`;
+  return `Not good: ${failed} ${failed === 1 ? 'thing' : 'things'} to mend${warned === '' ? '' : `, ${warned}`}\n`;
+}
+
+/** The whole report for programs. */
+export function doctorJson(sections: readonly Section[]): string {
+  return `${JSON.stringify({ ok: isSound(sections), sections }, null, 2)}\n`;
+}

@@ -1,0 +1,123 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import { Clock } from '../clock.ts';
+import { loadConfig } from '../config/load.ts';
+import { isSound, type Section } from '../doctor/check.ts';
+import { examine } from '../doctor/doctor.ts';
+import { parseRelayUrl } from '../client/relay-url.ts';
+import { transport } from '../transport/runtime.ts';
+import { parseNodeKey } from '../wire/keys.ts';
+import { doctorJson, sectionLines, verdict } from './doctor-report.ts';
+import { ExitCode } from './failure.ts';
+import { addConfigFlags, readConfigFlags } from './flags.ts';
+import { readDerpMap } from './probe-targets.ts';
+
+const DEFAULT_STUN_PORT = 3478;
+const MAX_TIMEOUT_S = 60;
+/** Goes to the start of the line and clears it. */
+const CLEAR_LINE = '\r\u001B[K';
+
+interface DoctorFlags {
+  readonly key?: Buffer;
+  readonly derpMap?: string;
+  readonly outside?: readonly string[];
+  readonly stunServer?: { readonly host: string; readonly port: number };
+  readonly timeout: number;
+  readonly json?: true;
+}
+
+/** Adds `towpath doctor` to the program. */
+export function registerDoctor(program: Command): void {
+  const command = program.command('doctor');
+  command
+    .description(
+      'Find out why a relay does not work, on its own machine and as clients reach it; run it where the relay runs',
+    )
+    .option('--key <nodekey>', 'ask the admission sources about this node, "nodekey:" and 64 hex digits', nodeKey)
+    .option('--derp-map <file>', 'file or URL of the DERP map that clients get, to compare with the relay')
+    .option('--outside <url...>', 'look at the relay at these URLs, as clients do', relayUrl)
+    .option('--stun-server <host:port>', 'ask this STUN server elsewhere for the public address', hostPort)
+    .option('--timeout <seconds>', 'for each thing that is waited for', seconds, 5)
+    .option('--json', 'print the report as JSON, and nothing else');
+  addConfigFlags(command)
+    .addHelpText('after', '\nExit codes: 0 all good, 1 something failed, 2 wrong usage.')
+    .action(async (flags: DoctorFlags) => {
+      const write = (text: string): void => command.configureOutput().writeOut?.(text);
+      const sections = await run(command, flags, flags.json === true ? () => undefined : write);
+      write(flags.json === true ? doctorJson(sections) : `\n${verdict(sections)}`);
+      if (!isSound(sections)) process.exitCode = ExitCode.Failed;
+    });
+}
+
+async function run(command: Command, flags: DoctorFlags, write: (text: string) => void): Promise<Section[]> {
+  const timeoutMs = flags.timeout * 1000;
+  const progress = new Progress(flags.json !== true);
+  const clock = new Clock();
+  clock.start();
+  let isFirst = true;
+  try {
+    return await examine({
+      transport,
+      clock,
+      timeoutMs,
+      load: () => loadConfig({ ...readConfigFlags(command), env: process.env }),
+      map: flags.derpMap === undefined ? null : await readDerpMap(flags.derpMap, timeoutMs),
+      outside: flags.outside ?? [],
+      stunServer: flags.stunServer ?? null,
+      nodeKey: flags.key ?? null,
+      onStart: (title) => progress.show(title),
+      onSection: (section) => {
+        progress.clear();
+        write(`${isFirst ? '' : '\n'}${sectionLines(section)}`);
+        isFirst = false;
+      },
+    });
+  } finally {
+    progress.clear();
+    clock.stop();
+  }
+}
+
+/** Tells a person who waits what is being looked at. A pipe gets nothing of it. */
+class Progress {
+  readonly #isShown: boolean;
+
+  constructor(isWanted: boolean) {
+    this.#isShown = isWanted && process.stderr.isTTY;
+  }
+
+  show(title: string): void {
+    if (this.#isShown) process.stderr.write(`${CLEAR_LINE}… ${title}`);
+  }
+
+  clear(): void {
+    if (this.#isShown) process.stderr.write(CLEAR_LINE);
+  }
+}
+
+function nodeKey(text: string): Buffer {
+  const key = parseNodeKey(text);
+  if (key !== null) return key;
+  throw new InvalidArgumentError('It must be "nodekey:" and 64 hex digits.');
+}
+
+function relayUrl(text: string, previous: readonly string[] | undefined): string[] {
+  try {
+    parseRelayUrl(text);
+  } catch {
+    throw new InvalidArgumentError('It must be https://HOST[:PORT]/derp.');
+  }
+  return [...(previous ?? []), text];
+}
+
+function hostPort(text: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  const port = Number(match?.[3] ?? DEFAULT_STUN_PORT);
+  if (match === null || port < 1 || port > 65_535) throw new InvalidArgumentError('It must be HOST or HOST:PORT.');
+  return { host: match[1] ?? match[2]!, port };
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_TIMEOUT_S) return value;
+  throw new InvalidArgumentError(`It must be a whole number from 1 to ${MAX_TIMEOUT_S}.`);
+}

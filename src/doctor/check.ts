@@ -1,0 +1,53 @@
+import type { StepName, StepResult, StepStatus } from '../client/probe/step.ts';
+
+/** What the doctor looks at besides the steps of a probe. */
+export type DoctorCheckName =
+  | 'version'
+  | 'config'
+  | 'open'
+  | 'admin-exposed'
+  | 'advertised'
+  | 'key-file'
+  | 'certificate'
+  | 'clock'
+  | 'time-service'
+  | 'file-limit'
+  | 'kernel'
+  | 'derp-port'
+  | 'served-certificate'
+  | 'served-key'
+  | 'http-port'
+  | 'stun-port'
+  | 'admin-port'
+  | 'ready'
+  | 'names'
+  | 'public-address'
+  | 'derp-map'
+  | 'admission-source'
+  | 'admission-key';
+
+/** What one check found. */
+export type Check = StepResult<DoctorCheckName | StepName>;
+
+/** Checks that belong together. */
+export interface Section {
+  readonly title: string;
+  readonly checks: readonly Check[];
+}
+
+/** What goes with a check besides its text. */
+interface CheckExtra {
+  /** One sentence: what to do about it. */
+  readonly fix?: string | undefined;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** A check that took no time worth telling. */
+export function check(step: DoctorCheckName, status: StepStatus, text: string, extra: CheckExtra = {}): Check {
+  return { step, status, ms: null, text, fix: extra.fix ?? null, details: extra.details ?? {} };
+}
+
+/** True when nothing failed. */
+export function isSound(sections: readonly Section[]): boolean {
+  return sections.every(({ checks }) => checks.every(({ status }) => status !== 'failed'));
+}

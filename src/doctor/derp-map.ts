@@ -1,0 +1,185 @@
+import { covers } from '../certificates/read.ts';
+import type { CertificateInfo } from '../certificates/source.ts';
+import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from '../wire/derp-map.ts';
+import { canonicalIp, formatHostPort, ipFamily } from '../wire/ip-address.ts';
+import { formatPin, parsePin } from '../wire/pin.ts';
+import { check, type Check } from './check.ts';
+import type { Findings, Patient } from './patient.ts';
+import { advertisedNode } from './setup.ts';
+
+const PIN_START = 'sha256-raw:';
+const HTTP_PORT = 80;
+
+/** One thing that the map says otherwise than the relay is. */
+interface Difference {
+  readonly text: string;
+  readonly fix: string;
+  /** It works all the same. */
+  readonly isHarmless?: boolean;
+}
+
+/** The entry of the map that means this relay: by its name, or by where it is. */
+export function findNode(map: DerpMap, { config }: Patient): DerpNode | null {
+  const nodes = Object.values(map.Regions).flatMap(({ Nodes }) => Nodes);
+  const { region, hostname, publicIp } = config;
+  const addresses = new Set([hostname ?? '', ...publicIp].filter((text) => text !== '').map(canonicalIp));
+  return (
+    nodes.find(({ Name, RegionID }) => Name === region.nodeName && RegionID === region.id) ??
+    nodes.find(({ HostName, IPv4 = '', IPv6 = '' }) =>
+      [HostName, IPv4, IPv6].some((text) => addresses.has(canonicalIp(text))),
+    ) ??
+    (nodes.length === 1 ? nodes[0]! : null)
+  );
+}
+
+/** Compares the map that clients get with the relay as it is configured and as it serves. */
+export function derpMapChecks(map: DerpMap, patient: Patient, { served }: Findings): Check[] {
+  const node = findNode(map, patient);
+  const { region, hostname } = patient.config;
+  if (node === null) {
+    return [
+      check(
+        'derp-map',
+        'failed',
+        `it has no entry for this relay (region ${region.id}, ${hostname ?? region.nodeName})`,
+        {
+          fix: 'Put what "towpath derp-map" prints into it, or correct region.id and region.nodeName.',
+        },
+      ),
+    ];
+  }
+  const certificate = served ?? patient.stored?.info ?? null;
+  const differences = [
+    ...portDifferences(node, patient),
+    ...addressDifferences(node, patient),
+    ...(certificate === null ? [] : certificateDifferences(node, patient, certificate)),
+  ];
+  const name = `${node.Name} of region ${node.RegionID}`;
+  if (differences.length === 0) {
+    const where = formatHostPort(node.HostName, node.DERPPort ?? DEFAULT_DERP_PORT);
+    return [check('derp-map', 'ok', `${name}, ${where}: as the relay is`)];
+  }
+  return differences.map(({ text, fix, isHarmless = false }) =>
+    check('derp-map', isHarmless ? 'warning' : 'failed', `${name}: ${text}`, { fix }),
+  );
+}
+
+function portDifferences(node: DerpNode, { config }: Patient): Difference[] {
+  const found: Difference[] = [];
+  const derpPort = config.derpPort ?? (config.transport === 'plain' ? DEFAULT_DERP_PORT : config.listen[0]!.port);
+  const mapPort = portOf(node.DERPPort, DEFAULT_DERP_PORT);
+  if (mapPort !== derpPort) {
+    found.push({
+      text: `clients connect to port ${mapPort}, but the relay is on ${derpPort}`,
+      fix: `Set DERPPort to ${derpPort} in the map; or set derpPort to ${mapPort}, if a firewall or NAT passes that port on to ${derpPort}.`,
+    });
+  }
+  if (node.STUNOnly === true) {
+    found.push({ text: 'STUNOnly is true, so clients never use it as a relay', fix: 'Take STUNOnly out of the map.' });
+  }
+  const stunPort = config.stun.advertisedPort ?? config.stun.listen[0]?.port ?? -1;
+  const mapStun = portOf(node.STUNPort, DEFAULT_STUN_PORT);
+  if (mapStun < 0 && stunPort > 0) {
+    found.push({
+      text: 'STUNPort is negative, so clients do not use STUN here',
+      fix: `Set STUNPort to ${stunPort}.`,
+      isHarmless: true,
+    });
+  } else if (mapStun > 0 && stunPort < 0) {
+    found.push({
+      text: `clients ask for STUN on port ${mapStun}, but it is off`,
+      fix: 'Set STUNPort to -1, or switch STUN on (stun).',
+    });
+  } else if (mapStun !== stunPort && stunPort > 0) {
+    found.push({
+      text: `clients ask for STUN on port ${mapStun}, but it is on ${stunPort}`,
+      fix: `Set STUNPort to ${stunPort} in the map; or set stun.advertisedPort to ${mapStun}, if NAT passes that port on.`,
+    });
+  }
+  if (node.CanPort80 === true && !config.http.some(({ port }) => port === HTTP_PORT)) {
+    found.push({
+      text: 'CanPort80 is true, but the relay does not listen on port 80; clients may take that for a captive portal',
+      fix: 'Take CanPort80 out of the map, or set http to "[::]:80".',
+      isHarmless: config.http.length > 0,
+    });
+  }
+  return found;
+}
+
+function portOf(port: number | undefined, usual: number): number {
+  return port === undefined || port === 0 ? usual : port;
+}
+
+function addressDifferences(node: DerpNode, { config }: Patient): Difference[] {
+  const found: Difference[] = [];
+  for (const [name, family] of [
+    ['IPv4', 4],
+    ['IPv6', 6],
+  ] as const) {
+    const told = node[name] ?? '';
+    const known = config.publicIp.filter((ip) => ipFamily(ip) === family);
+    if (ipFamily(told) !== family || known.length === 0 || known.includes(canonicalIp(told))) continue;
+    found.push({
+      text: `${name} is ${told}, but publicIp is ${known.join(', ')}`,
+      fix: `Set ${name} to ${known[0]!} in the map, or correct publicIp.`,
+    });
+  }
+  const { hostname } = config;
+  if (hostname !== undefined && canonicalIp(node.HostName).toLowerCase() !== canonicalIp(hostname).toLowerCase()) {
+    found.push({
+      text: `HostName is ${node.HostName}, but hostname is ${hostname}`,
+      fix: 'Make them the same, so that both mean this relay.',
+      isHarmless: true,
+    });
+  }
+  const { id } = config.region;
+  if (node.RegionID !== id) {
+    found.push({
+      text: `the configuration has it in region ${id}`,
+      fix: `Set region.id to ${node.RegionID}.`,
+      isHarmless: true,
+    });
+  }
+  return found;
+}
+
+function certificateDifferences(node: DerpNode, patient: Patient, certificate: CertificateInfo): Difference[] {
+  const { CertName = '', InsecureForTests } = node;
+  const right = formatPin(certificate.pinSha256);
+  const found: Difference[] = [];
+  if (InsecureForTests === true) {
+    found.push({
+      text: 'InsecureForTests is true, so anybody can pose as the relay',
+      fix: `Take it out and set CertName to "${right}".`,
+      isHarmless: true,
+    });
+  }
+  if (CertName.startsWith(PIN_START)) {
+    if (CertName === right) return found;
+    const isSpelling = parsePin(CertName) === certificate.pinSha256;
+    const text = isSpelling
+      ? 'the pin in CertName must be in lower case; clients compare letter by letter'
+      : `the pin in CertName (${CertName}) is not that of the certificate in use`;
+    return [...found, { text, fix: `Set CertName to "${right}" in the map.` }];
+  }
+  if (InsecureForTests === true) return found;
+  if (certificate.selfSigned) {
+    return [
+      ...found,
+      {
+        text: 'CertName has no pin, but the certificate is self-signed, and clients refuse it',
+        fix: `Set CertName to "${right}" in the map.`,
+      },
+    ];
+  }
+  const name = CertName === '' ? node.HostName : CertName;
+  const leaf = patient.stored?.info.pinSha256 === certificate.pinSha256 ? patient.stored.leaf : null;
+  if (leaf === null || covers(leaf, name)) return found;
+  return [
+    ...found,
+    {
+      text: `clients want a certificate for ${name}, but it is for ${certificate.names.join(', ')}`,
+      fix: `Get a certificate for ${name}, or set HostName to ${advertisedNode(patient.config, certificate).HostName}.`,
+    },
+  ];
+}

@@ -1,0 +1,235 @@
+import { isWildcard } from '../certificates/names.ts';
+import { generate204Step } from '../client/probe/captive-portal.ts';
+import { tcpStep } from '../client/probe/network.ts';
+import { stunStep } from '../client/probe/stun.ts';
+import type { ListenAddress } from '../config/schema.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
+import { formatHostPort, ipFamily } from '../wire/ip-address.ts';
+import { formatNodeKey } from '../wire/keys.ts';
+import { formatPin } from '../wire/pin.ts';
+import { check, type Check } from './check.ts';
+import type { Findings, Patient } from './patient.ts';
+import { ownerText, portOwner } from './port-owner.ts';
+import { lookAt, type Presented } from './presented.ts';
+import { validity } from './setup.ts';
+import { judgeStun, ownAddresses } from './stun-judgement.ts';
+
+/** What stands in for the first free port: the port is then known to the running relay only. */
+const ANY_PORT = 'port 0 is another one at each start; look into the log of the relay';
+
+/** Looks at every port that the relay should have on this machine. */
+export async function listenerChecks(patient: Patient, findings: Findings): Promise<Check[]> {
+  const { listen, http, stun, admin } = patient.config;
+  const found = await Promise.all([
+    ...listen.map((address) => derpChecks(patient, findings, address)),
+    ...http.map((address) => httpChecks(patient, address)),
+    ...stun.listen.map((address) => stunChecks(patient, findings, address)),
+  ]);
+  const off = [
+    ...(http.length === 0 ? [check('http-port', 'skipped', 'off')] : []),
+    ...(stun.listen.length === 0
+      ? [
+          check('stun-port', 'warning', 'off: clients cannot measure how near this relay is', {
+            fix: 'Switch it on with stun: "[::]:3478", unless another program serves STUN for this region.',
+          }),
+        ]
+      : []),
+    ...(admin === null ? [check('admin-port', 'skipped', 'off')] : []),
+  ];
+  return [...found.flat(), ...off];
+}
+
+/** Where something that listens on `address` is reached from this machine. */
+function localIp({ ip }: ListenAddress): string {
+  return isWildcard(ip) ? '127.0.0.1' : ip;
+}
+
+async function derpChecks(patient: Patient, findings: Findings, address: ListenAddress): Promise<Check[]> {
+  const { port } = address;
+  if (port === 0) return [check('derp-port', 'skipped', ANY_PORT)];
+  const ip = localIp(address);
+  const where = formatHostPort(ip, port);
+  const { owner } = portOwner('tcp', port);
+  let presented: Presented;
+  try {
+    const { local: transport, clock, timeoutMs, config } = patient;
+    const secure = config.transport === 'tls';
+    presented = await lookAt({ transport, clock, timeoutMs, ip, port, host: config.hostname ?? ip, secure });
+  } catch (error) {
+    if (!(error instanceof TowpathError)) throw error;
+    return [silent(findings, error, where, port)];
+  }
+  const { serverKey, certificate, isRelay } = presented;
+  if (!isRelay) {
+    return [
+      check('derp-port', 'failed', `${where} is taken by another program${ownerText(owner)}: it does not speak DERP`, {
+        fix: takenFix(port),
+      }),
+    ];
+  }
+  if (patient.publicKey !== null && serverKey?.equals(patient.publicKey) === false) {
+    return [
+      check(
+        'derp-port',
+        'failed',
+        `${where} is a relay with another key${ownerText(owner)}: ${formatNodeKey(serverKey)} in place of ${formatNodeKey(patient.publicKey)}`,
+        {
+          fix: `Another relay runs there, or this one was started with another key file than ${patient.config.keyFile}: stop the one that is wrong, or give the doctor the configuration of the one that runs.`,
+        },
+      ),
+    ];
+  }
+  findings.relay = owner;
+  findings.served = certificate;
+  const whose = patient.publicKey === null || serverKey === null ? 'a relay' : 'this relay';
+  const text = `${where} is ${whose}${ownerText(owner)}`;
+  return [
+    check('derp-port', 'ok', text, { details: { serverKey: serverKey === null ? null : formatNodeKey(serverKey) } }),
+    ...served(patient, presented),
+  ];
+}
+
+/** Nobody there, or nobody that speaks TLS. */
+function silent(findings: Findings, error: TowpathError, where: string, port: number): Check {
+  const { isTaken, owner } = portOwner('tcp', port);
+  if (systemErrorCode(error.cause) === 'ECONNREFUSED' || isTaken === false) {
+    findings.relay = 'none';
+    const elsewhere =
+      isTaken === true ? `; something listens on port ${port} of another address${ownerText(owner)}` : '';
+    return check('derp-port', 'failed', `nothing listens on ${where}: the relay is not running${elsewhere}`, {
+      fix: 'Start it (towpath serve, or systemctl start towpath), and read its log when it ends again.',
+    });
+  }
+  return check('derp-port', 'failed', `${where} is taken by another program${ownerText(owner)}: ${error.message}`, {
+    fix: takenFix(port),
+  });
+}
+
+function takenFix(port: number): string {
+  return `Find it with "ss -lntp 'sport = :${port}'" and stop it, or choose another port with listen and derpPort.`;
+}
+
+/** Whether the relay serves the certificate that is on the disk, and whether that is good. */
+function served({ stored, config }: Patient, { certificate }: Presented): Check[] {
+  if (certificate === null) return [];
+  const isSame = stored?.info.pinSha256 === certificate.pinSha256;
+  const checks: Check[] = isSame ? [] : [validity('served-certificate', certificate, 'what the relay serves', config)];
+  if (stored === null || isSame) return checks;
+  const wait = config.certificate.pollSeconds;
+  return [
+    ...checks,
+    check(
+      'served-certificate',
+      'failed',
+      `the relay serves another certificate (${formatPin(certificate.pinSha256)}) than the one on the disk`,
+      {
+        fix: `It takes changed files up within ${wait} s unless they are wrong; look for "certificate" in its log, or restart it.`,
+      },
+    ),
+  ];
+}
+
+async function httpChecks(patient: Patient, address: ListenAddress): Promise<Check[]> {
+  const { port } = address;
+  if (port === 0) return [check('http-port', 'skipped', ANY_PORT)];
+  const { local: transport, timeoutMs } = patient;
+  const ip = localIp(address);
+  const where = formatHostPort(ip, port);
+  const tcp = await tcpStep(transport, ipFamily(ip) === 6 ? 'tcp-ipv6' : 'tcp-ipv4', ip, port, timeoutMs);
+  if (tcp.status === 'failed') {
+    return [
+      check('http-port', 'failed', `nothing listens on ${where}`, {
+        fix: 'Start the relay; if it runs, its log says why it could not have this port.',
+      }),
+    ];
+  }
+  const answer = await generate204Step(transport, ip, port, timeoutMs);
+  if (answer.status !== 'failed')
+    return [{ ...answer, step: 'http-port', text: `${where} answers captive-portal checks` }];
+  return [
+    check(
+      'http-port',
+      'failed',
+      `${where} is taken by another program${ownerText(portOwner('tcp', port).owner)}: ${answer.text}`,
+      {
+        fix: `Find it with "ss -lntp 'sport = :${port}'" and stop it, or choose another port with http.`,
+      },
+    ),
+  ];
+}
+
+async function stunChecks(patient: Patient, findings: Findings, address: ListenAddress): Promise<Check[]> {
+  const { port } = address;
+  if (port === 0) return [check('stun-port', 'skipped', ANY_PORT)];
+  const ip = localIp(address);
+  const where = formatHostPort(ip, port);
+  const answer = await stunStep(
+    patient.transport,
+    ipFamily(ip) === 6 ? 'stun-ipv6' : 'stun-ipv4',
+    ip,
+    port,
+    patient.timeoutMs,
+  );
+  if (answer.status !== 'failed') return [{ ...judgeStun(answer, ownAddresses()), step: 'stun-port' }];
+  const { isTaken, owner } = portOwner('udp', port);
+  if (isTaken !== true) {
+    return [
+      check('stun-port', 'failed', `nothing listens on ${where} (UDP)`, {
+        fix: 'Start the relay; if it runs, see whether its STUN is off or listens elsewhere (stun.listen).',
+      }),
+    ];
+  }
+  const { relay } = findings;
+  if (owner !== null && relay !== null && relay !== 'none' && owner.pid === relay.pid) {
+    return [
+      check('stun-port', 'failed', `the relay holds ${where} (UDP), but is silent`, {
+        fix: 'It is silent on purpose while clients cannot use it: see its readiness. Else look for a firewall on this machine.',
+      }),
+    ];
+  }
+  return [
+    check('stun-port', 'failed', `${where} (UDP) is taken${ownerText(owner)}, but does not answer STUN of clients`, {
+      fix: `If "ss -lnup 'sport = :${port}'" shows another program, stop it or choose another port; else look for a firewall on this machine.`,
+    }),
+  ];
+}
+
+/** Asks the relay itself how it is. */
+export async function readinessChecks({ config, timeoutMs }: Patient): Promise<Check[]> {
+  const { admin } = config;
+  if (admin === null) return [];
+  if (admin.port === 0) return [check('admin-port', 'skipped', ANY_PORT)];
+  const where = formatHostPort(localIp(admin), admin.port);
+  try {
+    const response = await fetch(`http://${where}/readyz`, { signal: AbortSignal.timeout(timeoutMs) });
+    const text = (await response.text()).trim();
+    if (response.status === 200)
+      return [check('ready', 'ok', `the relay says that it is ready (http://${where}/readyz)`)];
+    if (response.status === 503) {
+      return [
+        check('ready', 'failed', `the relay says that it is not ready: ${text.replaceAll('\n', '; ')}`, {
+          fix: 'Its log tells more of each of these.',
+        }),
+      ];
+    }
+    throw new Error(`/readyz answers ${response.status}`);
+  } catch (error) {
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    const refused = systemErrorCode(cause) === 'ECONNREFUSED';
+    const { owner } = portOwner('tcp', admin.port);
+    return [
+      refused
+        ? check('admin-port', 'failed', `nothing listens on ${where}`, {
+            fix: 'Start the relay; if it runs, its log says why it could not have this port.',
+          })
+        : check(
+            'admin-port',
+            'failed',
+            `${where} is taken by another program${ownerText(owner)}: ${errorMessage(cause)}`,
+            {
+              fix: `Find it with "ss -lntp 'sport = :${admin.port}'" and stop it, or choose another port with admin.`,
+            },
+          ),
+    ];
+  }
+}

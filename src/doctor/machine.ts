@@ -1,0 +1,174 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { AdmissionSourceConfig } from '../config/schema/admission-sources.ts';
+import type { Config } from '../config/schema.ts';
+import { errorMessage } from '../errors.ts';
+import type { Transport } from '../transport/port.ts';
+import { VERSION } from '../version.ts';
+import { check, type Check } from './check.ts';
+import type { Findings } from './patient.ts';
+
+/** Files that the relay needs besides one for each connection: listeners, logs, lists, the runtime's own. */
+const OTHER_FILES = 100;
+/** What systemd's own time service leaves when it has the time from somewhere. */
+const TIMESYNC_MARK = '/run/systemd/timesync/synchronized';
+/** A Date header has whole seconds, and a slow answer adds some. */
+const SKEW_WARNING_S = 10;
+/** Certificates and control servers stop working somewhere from here on. */
+const SKEW_FAILURE_S = 300;
+
+/** Kernel settings that have made relays slow, with the least that does not. */
+const KERNEL_LEAST = [
+  ['net/core/somaxconn', 511, 'connections that wait to be accepted'],
+  ['net/core/rmem_max', 212_992, 'the receive buffer of STUN'],
+] as const;
+const NOTSENT_LOWAT = 'net/ipv4/tcp_notsent_lowat';
+/** What reference measurements recommend; the default is no limit. */
+const NOTSENT_LOWAT_BYTES = 131_072;
+
+/** Which towpath this is, and on what. */
+export function versionCheck(transport: Transport): Check {
+  const runtime = process.versions.bun === undefined ? `Node ${process.versions.node}` : `Bun ${process.versions.bun}`;
+  const features = transport.features.length === 0 ? '' : ` (${transport.features.join(', ')})`;
+  return check('version', 'ok', `towpath ${VERSION} on ${runtime}${features}, ${process.platform} ${process.arch}`, {
+    details: { version: VERSION, runtime, features: transport.features },
+  });
+}
+
+/** Whether the relay may open as many files as it may have connections. */
+export function fileLimitCheck(config: Config, relay: Findings['relay']): Check {
+  if (relay === null) {
+    return check('file-limit', 'skipped', "another user's relay; run the doctor as that user, or as root, to see it");
+  }
+  const who = relay === 'none' ? 'a program started from here' : 'the relay';
+  const limit = readFileLimit(relay === 'none' ? 'self' : relay.pid);
+  if (limit === null) return check('file-limit', 'skipped', 'this system does not tell (no /proc)');
+  const { connections } = config.limits;
+  const needed = connections + OTHER_FILES;
+  const details = { limit: Number.isFinite(limit) ? limit : null, needed };
+  const limitText = Number.isFinite(limit) ? String(limit) : 'any number of';
+  if (limit >= needed) {
+    return check('file-limit', 'ok', `${who} may open ${limitText} files; ${connections} connections need ${needed}`, {
+      details,
+    });
+  }
+  return check(
+    'file-limit',
+    'failed',
+    `${who} may open ${limitText} files only; ${connections} connections need ${needed}`,
+    {
+      fix: `Raise it (systemd: LimitNOFILE=${needed}; container: --ulimit nofile=${needed}; shell: ulimit -n ${needed}), or lower limits.connections.`,
+      details,
+    },
+  );
+}
+
+function readFileLimit(process: 'self' | number): number | null {
+  const text = read(`/proc/${process}/limits`);
+  const soft = /^Max open files\s+(\S+)/m.exec(text ?? '')?.[1];
+  if (soft === undefined) return null;
+  return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
+}
+
+/** Kernel settings. Those of a container are its own, so they are read where the doctor runs. */
+export function kernelCheck(): Check {
+  const low: string[] = [];
+  const values: Record<string, number> = {};
+  for (const [name, least, what] of KERNEL_LEAST) {
+    const value = readSetting(name);
+    if (value === null) continue;
+    values[settingName(name)] = value;
+    if (value < least) low.push(`${settingName(name)} is ${value} (${what}; ${least} or more is usual)`);
+  }
+  const lowat = readSetting(NOTSENT_LOWAT);
+  if (lowat !== null) values[settingName(NOTSENT_LOWAT)] = lowat;
+  if (Object.keys(values).length === 0) return check('kernel', 'skipped', 'this system shows none (no /proc/sys)');
+  const details = values;
+  if (low.length > 0) {
+    return check('kernel', 'warning', low.join('; '), {
+      fix: 'Set them in /etc/sysctl.d/ and run "sysctl --system".',
+      details,
+    });
+  }
+  if (lowat !== null && lowat > NOTSENT_LOWAT_BYTES) {
+    return check(
+      'kernel',
+      'ok',
+      `good; with net.ipv4.tcp_notsent_lowat=${NOTSENT_LOWAT_BYTES} slow readers take less memory`,
+      {
+        details,
+      },
+    );
+  }
+  return check(
+    'kernel',
+    'ok',
+    Object.entries(values)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', '),
+    { details },
+  );
+}
+
+function settingName(path: string): string {
+  return path.replaceAll('/', '.');
+}
+
+function readSetting(name: string): number | null {
+  const text = read(`/proc/sys/${name}`)?.trim();
+  return text === undefined || !/^\d+$/.test(text) ? null : Number(text);
+}
+
+/** Whether something keeps the clock right. The kernel's own answer takes a system call that the runtime does not have. */
+export function timeServiceCheck(): Check {
+  return existsSync(TIMESYNC_MARK)
+    ? check('time-service', 'ok', 'systemd-timesyncd has set the clock')
+    : check('time-service', 'skipped', 'no sign of systemd-timesyncd; another time service cannot be seen from here');
+}
+
+/** Compares the clock with those of the web services that admission asks; somebody else's clock is the only measure. */
+export async function clockCheck(sources: readonly AdmissionSourceConfig[], timeoutMs: number): Promise<Check> {
+  const [url] = sources.flatMap(urlOf);
+  if (url === undefined) {
+    return check('clock', 'skipped', `${new Date().toISOString()}; there is nobody to compare it with`);
+  }
+  const startedAt = Date.now();
+  let date: number;
+  try {
+    const response = await fetch(url, { method: 'HEAD', redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) });
+    date = Date.parse(response.headers.get('date') ?? '');
+  } catch (error) {
+    return check('clock', 'skipped', `${new URL(url).host} cannot be asked for the time: ${errorMessage(error)}`);
+  }
+  if (Number.isNaN(date)) return check('clock', 'skipped', `${new URL(url).host} does not tell the time`);
+  return judgeSkew(((startedAt + Date.now()) / 2 - date) / 1000, new URL(url).host);
+}
+
+function judgeSkew(seconds: number, host: string): Check {
+  const size = Math.round(Math.abs(seconds));
+  const details = { skewSeconds: seconds };
+  if (size < SKEW_WARNING_S) return check('clock', 'ok', `agrees with ${host}`, { details });
+  const text = `the clock is ${size} s ${seconds > 0 ? 'ahead of' : 'behind'} that of ${host}`;
+  const fix = 'Set the clock right and keep it so with a time service (systemd-timesyncd, chrony).';
+  return check('clock', size < SKEW_FAILURE_S ? 'warning' : 'failed', text, { fix, details });
+}
+
+function urlOf(source: AdmissionSourceConfig): string[] {
+  switch (source.kind) {
+    case 'webhook':
+    case 'headscale':
+      return [source.url];
+    case 'tailscale-api':
+      return [source.baseUrl];
+    case 'keys':
+    case 'tailscaled':
+      return [];
+  }
+}
+
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}

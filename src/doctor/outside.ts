@@ -1,0 +1,99 @@
+import { probeRelay } from '../client/probe.ts';
+import type { StepResult } from '../client/probe/step.ts';
+import { targetOfUrl, targetsOfMap, type ProbeTarget } from '../client/probe/target.ts';
+import { TowpathError } from '../errors.ts';
+import { DEFAULT_DERP_PORT, type DerpMap } from '../wire/derp-map.ts';
+import { formatHostPort } from '../wire/ip-address.ts';
+import { formatNodeKey } from '../wire/keys.ts';
+import { check, type Check } from './check.ts';
+import { findNode } from './derp-map.ts';
+import type { Findings, Patient } from './patient.ts';
+import { lookAt } from './presented.ts';
+import { advertisedNode, isKnownHost } from './setup.ts';
+import { judgeStun, ownAddresses, type OwnAddresses } from './stun-judgement.ts';
+
+const PACKETS = 5;
+/** How a refusal by admission looks: a close before ServerInfo, of which a fast start sees nothing but the close. */
+const REFUSED: ReadonlySet<unknown> = new Set(['TOWPATH_CLIENT_REFUSED', 'TOWPATH_CLIENT_UPGRADE']);
+
+/** The relay as clients are told to reach it: by the map, by the given URLs, or else as it would be advertised. */
+export function outsideTargets(patient: Patient, { served }: Findings): ProbeTarget[] {
+  const { map, outside, config } = patient;
+  const certificate = served ?? patient.stored?.info ?? null;
+  const targets: ProbeTarget[] = [];
+  const node = map === null ? null : findNode(map, patient);
+  if (map !== null && node !== null) {
+    targets.push(...targetsOfMap(map, String(node.RegionID), {}).filter(({ name }) => name === node.Name));
+  }
+  const stunPort = config.stun.advertisedPort ?? config.stun.listen[0]?.port ?? -1;
+  const verify =
+    certificate?.selfSigned === true ? { verify: { kind: 'pin', sha256: certificate.pinSha256 } as const } : {};
+  for (const url of outside) targets.push(targetOfUrl(url, { ...verify, stunPort }));
+  if (targets.length > 0 || !isKnownHost(config)) return targets;
+  // The port of the proxy in front is nowhere in the configuration but here.
+  if (config.transport === 'plain') {
+    const host = config.hostname ?? config.publicIp[0];
+    if (host === undefined) return [];
+    return [targetOfUrl(`https://${formatHostPort(host, config.derpPort ?? DEFAULT_DERP_PORT)}/derp`, { stunPort })];
+  }
+  if (certificate === null) return [];
+  const own = advertisedNode(config, certificate);
+  const region = { RegionID: own.RegionID, RegionCode: '', RegionName: '', Nodes: [own] };
+  const advertised: DerpMap = { Regions: { [own.RegionID]: region } };
+  return targetsOfMap(advertised, null, {});
+}
+
+/** Looks at the relay as a client does. */
+export async function outsideChecks(patient: Patient, target: ProbeTarget): Promise<Check[]> {
+  const { transport, clock, timeoutMs } = patient;
+  const results = await probeRelay(target, { transport, clock, timeoutMs, packets: PACKETS, websocket: false });
+  const own = ownAddresses();
+  const checks = results.map((result) => reword(result, patient, own));
+  const reached = results.find(({ step, status }) => step.startsWith('tcp-') && status === 'ok');
+  const { ip, port } = reached?.details ?? {};
+  if (typeof ip !== 'string' || typeof port !== 'number' || target.relay?.secure !== true) return checks;
+  return [...checks, await keyCheck(patient, target, ip, port)];
+}
+
+function reword(result: StepResult, patient: Patient, own: OwnAddresses): Check {
+  const { step, status, details } = result;
+  if (REFUSED.has(details['code']) && !isOpen(patient)) {
+    return { ...result, status: 'ok', text: 'a key that nobody knows is refused, as admission wants it', fix: null };
+  }
+  if ((step === 'tcp-ipv4' || step === 'tcp-ipv6') && status === 'failed') {
+    return {
+      ...result,
+      fix: `${result.fix ?? ''} Some routers do not let a machine reach its own public address: then run "towpath probe" from another network.`.trim(),
+    };
+  }
+  return step === 'stun-ipv4' || step === 'stun-ipv6' ? judgeStun(result, own) : result;
+}
+
+function isOpen({ config }: Patient): boolean {
+  const { open, sources } = config.admission;
+  return open || sources.length === 0;
+}
+
+/** Whether it is this relay that answers at the address that clients use. */
+async function keyCheck(patient: Patient, target: ProbeTarget, ip: string, port: number): Promise<Check> {
+  const { publicKey } = patient;
+  if (publicKey === null) return check('served-key', 'skipped', 'there is no key to compare with');
+  try {
+    const { isRelay, serverKey } = await lookAt({ ...patient, ip, port, host: target.host, secure: true });
+    if (serverKey?.equals(publicKey) === true) return check('served-key', 'ok', 'it is this relay that answers');
+    if (isRelay && serverKey === null) {
+      return check(
+        'served-key',
+        'skipped',
+        'a proxy hides the certificate with the key, and the relay refuses strangers',
+      );
+    }
+    const who = serverKey === null ? 'no relay' : `another relay, ${formatNodeKey(serverKey)}`;
+    return check('served-key', 'failed', `${who} answers there, not this one`, {
+      fix: 'The name or address leads to another machine or program: correct the DNS, the map or the port forwarding; or the key file is not that of the relay.',
+    });
+  } catch (error) {
+    if (!(error instanceof TowpathError)) throw error;
+    return check('served-key', 'skipped', 'no TLS');
+  }
+}

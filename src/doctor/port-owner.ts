@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+
+/** The program that holds a port. */
+export interface PortOwner {
+  readonly pid: number;
+  readonly name: string;
+}
+
+const TABLES = { tcp: ['/proc/net/tcp', '/proc/net/tcp6'], udp: ['/proc/net/udp', '/proc/net/udp6'] } as const;
+/** State of a listening TCP socket in `/proc/net/tcp`; UDP sockets that are bound have 07. */
+const WAITING = { tcp: '0A', udp: '07' } as const;
+const ADDRESS_COLUMN = 1;
+const STATE_COLUMN = 3;
+const INODE_COLUMN = 9;
+
+/** Whether some program holds the port, and which: Linux only, and another user's program is seen by root only. */
+export function portOwner(protocol: 'tcp' | 'udp', port: number): { isTaken: boolean | null; owner: PortOwner | null } {
+  const inodes = socketInodes(protocol, port);
+  if (inodes === null) return { isTaken: null, owner: null };
+  if (inodes.size === 0) return { isTaken: false, owner: null };
+  return { isTaken: true, owner: findOwner(inodes) };
+}
+
+/** The owner in words: ` (nginx, process 123)`, or nothing. */
+export function ownerText(owner: PortOwner | null): string {
+  return owner === null ? '' : ` (${owner.name}, process ${owner.pid})`;
+}
+
+function socketInodes(protocol: 'tcp' | 'udp', port: number): Set<string> | null {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const inodes = new Set<string>();
+  let isReadable = false;
+  for (const table of TABLES[protocol]) {
+    const text = read(table);
+    if (text === null) continue;
+    isReadable = true;
+    for (const line of text.split('\n')) {
+      const columns = line.trim().split(/\s+/);
+      const isHere = columns[ADDRESS_COLUMN]?.endsWith(suffix) === true && columns[STATE_COLUMN] === WAITING[protocol];
+      if (isHere) inodes.add(`socket:[${columns[INODE_COLUMN] ?? ''}]`);
+    }
+  }
+  return isReadable ? inodes : null;
+}
+
+function findOwner(inodes: ReadonlySet<string>): PortOwner | null {
+  for (const entry of list('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    if (!list(`/proc/${entry}/fd`).some((fd) => inodes.has(link(`/proc/${entry}/fd/${fd}`)))) continue;
+    return { pid: Number(entry), name: programName(entry) };
+  }
+  return null;
+}
+
+/** What a person knows the program by; of a script, not what runs it. */
+function programName(pid: string): string {
+  const words = (read(`/proc/${pid}/cmdline`) ?? '').split('\0').filter((word) => word !== '');
+  const [program = read(`/proc/${pid}/comm`)?.trim() ?? 'unknown', ...rest] = words;
+  const script = rest.find((word) => !word.startsWith('-'));
+  const isRunner = /^(?:node|bun|python[\d.]*|MainThread)$/.test(basename(program));
+  return isRunner && script !== undefined ? `${basename(program)} ${script}` : basename(program);
+}
+
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function link(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
