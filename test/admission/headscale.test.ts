@@ -45,7 +45,12 @@ describe('the source headscale', () => {
 
   it('reads the nodes with the API key, without those that have expired', async () => {
     writeFileSync(join(directory.path, 'key'), 'hskey-api-secret\n');
-    const expiries = [null, '0001-01-01T00:00:00Z', new Date(START + 1000).toISOString(), new Date(START).toISOString()];
+    const expiries = [
+      null,
+      '0001-01-01T00:00:00Z',
+      new Date(START + 1000).toISOString(),
+      new Date(START).toISOString(),
+    ];
     service.reply = json({ nodes: expiries.map((expiry, i) => node(i + 1, expiry)) });
     const keys = await headscaleNodes(config(`${service.url}/`), () => START)();
     assert.deepEqual([...keys], [hexKey(1), hexKey(2), hexKey(3)]);

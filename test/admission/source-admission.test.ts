@@ -7,7 +7,11 @@ import type { Answer, AskingSource, ListSource, RefusalReason } from '../../src/
 import { hexKey, World } from './support.ts';
 
 const request = (seed: number) => ({ key: Buffer.from(hexKey(seed), 'hex'), ip: '192.0.2.1' });
-const no = (reason: RefusalReason = 'unknown_key', failsOpen = false): Answer => ({ reason, detail: 'because', failsOpen });
+const no = (reason: RefusalReason = 'unknown_key', failsOpen = false): Answer => ({
+  reason,
+  detail: 'because',
+  failsOpen,
+});
 const STATE = { problem: null, isUsable: true, keys: null, ageSeconds: null };
 
 class FakeList implements ListSource {
@@ -67,7 +71,11 @@ function counted(admission: SourceAdmission, metric: string): Record<string, num
 describe('admission by several sources', () => {
   it('admits at the first yes, lists without waiting', () => {
     const asked = new FakeAsked('hook', no());
-    const admission = new SourceAdmission([asked, new FakeList('a', 1), new FakeList('b', 2)], false, new World().parts);
+    const admission = new SourceAdmission(
+      [asked, new FakeList('a', 1), new FakeList('b', 2)],
+      false,
+      new World().parts,
+    );
     assert.deepEqual(atOnce(admission.admit(request(1))), { admitted: true });
     assert.deepEqual(atOnce(admission.admit(request(2))), { admitted: true });
     assert.deepEqual(asked.asked, []);

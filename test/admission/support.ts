@@ -97,7 +97,6 @@ export class FakeService {
   readonly received: Received[] = [];
   reply: Reply;
   readonly #server: Server;
-  readonly #waiting: ((request: Received) => void)[] = [];
 
   constructor(reply: Reply) {
     this.reply = reply;
@@ -118,11 +117,6 @@ export class FakeService {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** The next request. */
-  next(): Promise<Received> {
-    return within(new Promise((resolve) => this.#waiting.push(resolve)), 'a request');
-  }
-
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     if (!this.#server.listening) return;
@@ -137,7 +131,6 @@ export class FakeService {
     const received = { method, url, headers, body: Buffer.concat(chunks).toString() };
     this.received.push(received);
     this.reply(response, received);
-    this.#waiting.shift()?.(received);
   }
 }
 

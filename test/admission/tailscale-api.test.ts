@@ -71,7 +71,11 @@ describe('the source tailscale-api', () => {
   let caches = 0;
   const cachePath = (): string => join(directory.path, 'cache', `${caches++}.json`);
 
-  function open(world: World, fields: Partial<TailscaleApiSourceConfig> = {}, path: string = cachePath()): PolledSource {
+  function open(
+    world: World,
+    fields: Partial<TailscaleApiSourceConfig> = {},
+    path: string = cachePath(),
+  ): PolledSource {
     const whole = config(fields);
     const fetchKeys = tailscaleDevices(whole, world.parts.now);
     return new PolledSource({ ...whole, fetchKeys, cache: new ListCache(path, 'origin') }, world.parts);
@@ -120,7 +124,12 @@ describe('the source tailscale-api', () => {
     let isRevoked = false;
     api.reply = (response, request) => {
       if (request.url === '/api/v2/oauth/token') {
-        const token = { access_token: `token-${++tokens}`, token_type: 'Bearer', expires_in: 3600, scope: 'devices:core:read' };
+        const token = {
+          access_token: `token-${++tokens}`,
+          token_type: 'Bearer',
+          expires_in: 3600,
+          scope: 'devices:core:read',
+        };
         json(token)(response, request);
       } else if (isRevoked) json({ message: 'API token invalid' }, 401)(response, request);
       else json({ devices: [device(hexKey(++lists))] })(response, request);
@@ -188,12 +197,20 @@ describe('the source tailscale-api', () => {
   });
 
   const failures: [string, FakeService['reply'], RegExp][] = [
-    ['401', json({ message: 'API token invalid' }, 401), /it answered 401 \(is the key or token right.*API token invalid/],
+    [
+      '401',
+      json({ message: 'API token invalid' }, 401),
+      /it answered 401 \(is the key or token right.*API token invalid/,
+    ],
     ['500', (response) => response.writeHead(500).end('oops'), /it answered 500: oops/],
     ['no list', json({ message: 'odd' }), /no list "devices"/],
     ['null', json(null), /no list "devices"/],
     ['HTML', (response) => response.end('<html>login</html>'), /not JSON/],
-    ['JSON that ends early', (response) => response.end('{"devices":[{"nodeKey":"nodekey:0'), /not JSON, or not all of it/],
+    [
+      'JSON that ends early',
+      (response) => response.end('{"devices":[{"nodeKey":"nodekey:0'),
+      /not JSON, or not all of it/,
+    ],
     [
       'a body that is cut off',
       (response) => {
@@ -276,7 +293,10 @@ describe('the source tailscale-api', () => {
     for (let i = 0; i < 9; i++) {
       const { retryInSeconds } = (await world.line('does not answer')).fields as { retryInSeconds: number };
       const nominal = Math.min(2 * 2 ** i, 300);
-      assert.ok(retryInSeconds >= nominal * 0.74 - 1 && retryInSeconds <= nominal * 1.26 + 1, `${i}: ${retryInSeconds} s`);
+      assert.ok(
+        retryInSeconds >= nominal * 0.74 - 1 && retryInSeconds <= nominal * 1.26 + 1,
+        `${i}: ${retryInSeconds} s`,
+      );
       // Only a failure of another kind is worth a line.
       api.reply = json({ message: `failure ${i + 1}` }, 500);
       world.pass(retryInSeconds + 1);
@@ -376,4 +396,3 @@ describe('the source tailscale-api', () => {
     admission.stop();
   });
 });
-

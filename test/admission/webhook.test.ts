@@ -19,7 +19,11 @@ describe('the source webhook', () => {
     service.reply = json({ Allow: true });
   });
 
-  function open(world: World, options: Partial<AskedSourceOptions> = {}, url = `${service.url}/check?x=1`): AskedSource {
+  function open(
+    world: World,
+    options: Partial<AskedSourceOptions> = {},
+    url = `${service.url}/check?x=1`,
+  ): AskedSource {
     return new AskedSource(
       {
         name: 'hook',

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { key, optionalKey, section } from './fields.ts';
-import { choice, filePath, integer, text, toggle, webAddress } from './values.ts';
+import { choice, filePath, integer, text, toggle, webAddress, type Value } from './values.ts';
 
 /** What every source has. */
 interface NamedSource {
@@ -78,6 +78,14 @@ const KEEP_ANSWER_SECONDS = 3600;
 const ASK_SECONDS = 5;
 
 const SOCKET = process.platform === 'darwin' ? '/var/run/tailscaled.socket' : '/var/run/tailscale/tailscaled.sock';
+
+/** Where a service is. A password in it would end up in logs, and `fetch` takes none. */
+function serviceAddress(): Value<string> {
+  const address = webAddress('https', 'http');
+  const hasPassword = (url: string): boolean => /^[^/]*\/\/[^/]*@/.test(url);
+  const schema = address.schema.refine((url) => !hasPassword(url));
+  return { ...address, schema, allowed: `${address.allowed}, without user and password` };
+}
 
 function secret(help: string): z.ZodType<string | undefined> {
   return optionalKey(text(ENV_REFERENCE, 'env: and the name of an environment variable that holds it'), help, {
@@ -159,7 +167,7 @@ export const admissionSourceKinds: SourceSchemas = {
       kind: key(choice('tailscale-api'), 'tailscale-api', 'The kind of source.'),
       name,
       tailnet: key(text(/^[^/?#\s]+$/, 'a tailnet, or - for that of the key'), '-', 'The tailnet.'),
-      baseUrl: key(webAddress('https', 'http'), 'https://api.tailscale.com', 'Where the API is.'),
+      baseUrl: key(serviceAddress(), 'https://api.tailscale.com', 'Where the API is.'),
       apiKey: secret('API key of the tailnet, as env:NAME.'),
       apiKeyFile: optionalKey(filePath(), 'File with the API key of the tailnet.'),
       clientId: optionalKey(
@@ -188,7 +196,7 @@ export const admissionSourceKinds: SourceSchemas = {
     {
       kind: key(choice('headscale'), 'headscale', 'The kind of source.'),
       name,
-      url: optionalKey(webAddress('https', 'http'), 'Where the Headscale server is.'),
+      url: optionalKey(serviceAddress(), 'Where the Headscale server is.'),
       mode: optionalKey(
         choice('verify', 'api'),
         'verify asks /verify about each connection, api reads the list of all nodes with an API key.',
@@ -217,7 +225,7 @@ export const admissionSourceKinds: SourceSchemas = {
     {
       kind: key(choice('webhook'), 'webhook', 'The kind of source.'),
       name,
-      url: optionalKey(webAddress('https', 'http'), 'Where to ask.'),
+      url: optionalKey(serviceAddress(), 'Where to ask.'),
       token: secret('Bearer token that is sent along, as env:NAME.'),
       tokenFile: optionalKey(filePath(), 'File with the bearer token.'),
       ...asking(),
