@@ -79,10 +79,15 @@ async function readBounded(response: Response): Promise<string> {
   return text + decoder.decode();
 }
 
-/** JSON is YAML too, and Headscale's maps are YAML. */
+/**
+ * JSON is YAML too, and Headscale's maps are YAML. Of a tailnet policy, or of the part of it that `derp-map` prints, the
+ * `derpMap` is taken; YAML has its trailing commas but not its comments.
+ */
 function parseText(text: string, where: string): unknown {
   try {
-    return parse(text);
+    const value: unknown = parse(text.replaceAll(/^\s*\/\/.*$/gm, '').replace(/,\s*$/, ''));
+    const isPolicy = typeof value === 'object' && value !== null && 'derpMap' in value;
+    return isPolicy ? value.derpMap : value;
   } catch (error) {
     throw usage(`${where} is neither JSON nor YAML: ${errorMessage(error)}`);
   }

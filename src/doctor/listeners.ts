@@ -7,6 +7,7 @@ import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
 import { formatHostPort, ipFamily } from '../wire/ip-address.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 import { formatPin } from '../wire/pin.ts';
+import { VERSION } from '../version.ts';
 import { check, type Check } from './check.ts';
 import type { Findings, Patient } from './patient.ts';
 import { ownerText, portOwner } from './port-owner.ts';
@@ -194,6 +195,18 @@ async function stunChecks(patient: Patient, findings: Findings, address: ListenA
   ];
 }
 
+/** Whether the relay that runs is this version. */
+async function runningVersion(where: string, timeoutMs: number): Promise<Check[]> {
+  const response = await fetch(`http://${where}/metrics`, { signal: AbortSignal.timeout(timeoutMs) });
+  const running = /^towpath_build_info\{.*?version="([^"]*)"/m.exec(await response.text())?.[1];
+  if (running === undefined || running === VERSION) return [];
+  return [
+    check('version', 'warning', `the relay that runs is towpath ${running}, this command is ${VERSION}`, {
+      fix: 'Restart the relay, so that it runs what is installed.',
+    }),
+  ];
+}
+
 /** Asks the relay itself how it is. */
 export async function readinessChecks({ config, timeoutMs }: Patient): Promise<Check[]> {
   const { admin } = config;
@@ -203,8 +216,10 @@ export async function readinessChecks({ config, timeoutMs }: Patient): Promise<C
   try {
     const response = await fetch(`http://${where}/readyz`, { signal: AbortSignal.timeout(timeoutMs) });
     const text = (await response.text()).trim();
-    if (response.status === 200)
-      return [check('ready', 'ok', `the relay says that it is ready (http://${where}/readyz)`)];
+    if (response.status === 200) {
+      const ready = check('ready', 'ok', `the relay says that it is ready (http://${where}/readyz)`);
+      return [ready, ...(await runningVersion(where, timeoutMs))];
+    }
     if (response.status === 503) {
       return [
         check('ready', 'failed', `the relay says that it is not ready: ${text.replaceAll('\n', '; ')}`, {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createKeyFile } from '../../src/config/key-file.ts';
@@ -204,6 +204,9 @@ describe('towpath doctor', () => {
     const [derp, stun] = found(diagnosis, 'derp-map');
     assert.match(derp!.text, new RegExp(`clients connect to port 443, but the relay is on ${relay.port}`));
     assert.match(stun!.text, /clients ask for STUN on port 1, but it is on \d+/);
+    const policy = readFileSync(clinic.mapFile, 'utf8');
+    writeFileSync(clinic.mapFile, `{\n  // of the tailnet policy\n  "derpMap": ${policy},\n}\n`);
+    assert.equal(found(await clinic.examine({}, '--derp-map', clinic.mapFile), 'derp-map').length, 2);
     const missing = await clinic.examine(
       {},
       '--derp-map',
