@@ -70,6 +70,8 @@ export function transportFailure(error: unknown, signal: AbortSignal, timeoutMs:
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const code = systemErrorCode(cause);
   const message = errorMessage(cause);
+  // Waiting does not help against that, and it must not count as an outage that opens the door.
+  if (message === 'bad port') return new SourceFailure('local', 'web clients refuse to use this port; choose another');
   return new SourceFailure('transport', `no connection: ${message === '' ? code : message}`);
 }
 

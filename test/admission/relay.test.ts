@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { formatNodeKey, generateNodeKeyPair } from '../../src/wire/keys.ts';
 import { TestRelay } from '../server/support.ts';
-import { FakeService, json, scratch, within } from './support.ts';
+import { closedPort, FakeService, json, scratch, within } from './support.ts';
 
 const sources = (...list: object[]): Record<string, string> => ({ TOWPATH_ADMISSION_SOURCES: JSON.stringify(list) });
 
@@ -86,7 +86,7 @@ describe('a relay with admission', () => {
     const relay = await TestRelay.start(
       sources({
         kind: 'headscale',
-        url: 'http://127.0.0.1:1',
+        url: `http://127.0.0.1:${await closedPort()}`,
         apiKeyFile: allowFile(Buffer.alloc(32, 1)),
         mode: 'api',
       }),

@@ -158,3 +158,12 @@ export function scratch(): { readonly path: string } {
   after(() => rmSync(directory.path, { recursive: true }));
   return directory;
 }
+
+/** A port of the loopback on which nobody listens. */
+export async function closedPort(): Promise<number> {
+  const service = new FakeService(() => undefined);
+  await service.listen();
+  const { port } = service;
+  await service.close();
+  return port;
+}

@@ -7,7 +7,7 @@ import { ListCache } from '../../src/admission/list-cache.ts';
 import { PolledSource } from '../../src/admission/polled-source.ts';
 import { tailscaleDevices } from '../../src/admission/tailscale-api.ts';
 import type { TailscaleApiSourceConfig } from '../../src/config/schema/admission-sources.ts';
-import { FakeService, hexKey, json, reasonOf, scratch, START, within, World } from './support.ts';
+import { closedPort, FakeService, hexKey, json, reasonOf, scratch, START, within, World } from './support.ts';
 
 const HOUR_MS = 3_600_000;
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -351,7 +351,7 @@ describe('the source tailscale-api', () => {
 
   it('fails open on request, but only while there is no connection', async () => {
     const world = new World();
-    const source = open(world, { failOpen: true, baseUrl: 'http://127.0.0.1:1' });
+    const source = open(world, { failOpen: true, baseUrl: `http://127.0.0.1:${await closedPort()}` });
     await source.start();
     const answer = source.look(hexKey(1));
     assert.ok(answer !== 'yes' && answer.failsOpen);

@@ -5,7 +5,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { AskedSource, type AskedSourceOptions } from '../../src/admission/asked-source.ts';
 import { openSecret } from '../../src/admission/secret.ts';
 import { verifyRequest } from '../../src/admission/verify-request.ts';
-import { FakeService, hexKey, json, reasonOf, scratch, within, World } from './support.ts';
+import { closedPort, FakeService, hexKey, json, reasonOf, scratch, within, World } from './support.ts';
 
 const question = (seed: number, ip = '192.0.2.1') => ({ key: hexKey(seed), ip });
 
@@ -80,12 +80,12 @@ describe('the source webhook', () => {
   });
 
   for (const [name, options, url, failsOpen] of [
-    ['refused connections', {}, 'http://127.0.0.1:1/', false],
-    ['refused connections with failOpen', { failOpen: true }, 'http://127.0.0.1:1/', true],
+    ['refused connections', {}, 'http://127.0.0.1:CLOSED/', false],
+    ['refused connections with failOpen', { failOpen: true }, 'http://127.0.0.1:CLOSED/', true],
     ['an unknown name with failOpen', { failOpen: true }, 'http://no-such-host.invalid/', true],
   ] as const) {
     it(`§9.98 ${failsOpen ? 'admits' : 'refuses'} at ${name}`, async () => {
-      const request = verifyRequest(url, 5000, null);
+      const request = verifyRequest(url.replace('CLOSED', String(await closedPort())), 5000, null);
       const answer = await open(new World(), { ...options, request }).ask(question(1), false);
       assert.ok(answer !== 'yes');
       assert.equal(answer.reason, 'unavailable');
@@ -93,6 +93,12 @@ describe('the source webhook', () => {
       assert.match(answer.detail, /^no connection: ./);
     });
   }
+
+  it('does not take a port that web clients refuse for an outage', async () => {
+    const request = verifyRequest('http://127.0.0.1:6000/', 5000, null);
+    const answer = await open(new World(), { failOpen: true, request }).ask(question(1), false);
+    assert.ok(answer !== 'yes' && !answer.failsOpen && answer.detail.includes('choose another'));
+  });
 
   it('gives up after its time', async () => {
     service.reply = () => undefined;

@@ -47,7 +47,7 @@ export interface HeadscaleSourceConfig extends RemoteSource, SecretFields<'apiKe
   readonly timeoutSeconds: number;
 }
 
-export interface WebhookSourceConfig extends RemoteSource, SecretFields<'token'> {
+interface WebhookSourceConfig extends RemoteSource, SecretFields<'token'> {
   readonly kind: 'webhook';
   readonly url: string;
   readonly cacheSeconds: number;
@@ -55,7 +55,7 @@ export interface WebhookSourceConfig extends RemoteSource, SecretFields<'token'>
   readonly timeoutSeconds: number;
 }
 
-export interface TailscaledSourceConfig extends RemoteSource {
+interface TailscaledSourceConfig extends RemoteSource {
   readonly kind: 'tailscaled';
   readonly socket: string;
   readonly cacheSeconds: number;
