@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { KEY_BYTES } from '../wire/frames.ts';
-import type { Peer } from './peer.ts';
+import { KEY_WORDS, type Peer } from './peer.ts';
 
-const KEY_WORDS = KEY_BYTES / 4;
 const INITIAL_SLOTS = 256;
 
 /**
@@ -16,6 +14,9 @@ export class PeerTable {
   #peers: (Peer | null)[] = new Array<Peer | null>(INITIAL_SLOTS).fill(null);
   #size = 0;
   readonly #seed: number;
+  /** The buffer that was looked at last, which mostly is the one read window of the transport, and a view of it. */
+  #viewed: Buffer | null = null;
+  #view: DataView = new DataView(new ArrayBuffer(0));
 
   /** `seed` is random unless a test wants collisions. */
   constructor(seed: number = randomBytes(4).readInt32LE(0)) {
@@ -28,21 +29,30 @@ export class PeerTable {
 
   /** The peer whose key is the 32 bytes at `offset`, or null. */
   find(buffer: Buffer, offset: number): Peer | null {
-    return this.#peers[this.#locate(buffer, offset)] ?? null;
+    return this.#peers[this.#locate(this.view(buffer), offset)] ?? null;
+  }
+
+  /** A view of `buffer`: reading words through it costs a fraction of Buffer's own methods. */
+  view(buffer: Buffer): DataView {
+    if (buffer !== this.#viewed) {
+      this.#viewed = buffer;
+      this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
+    }
+    return this.#view;
   }
 
   /** Adds a peer whose key is not in the table yet. */
   add(peer: Peer): void {
     if (this.#size * 2 >= this.#slots) this.#grow();
-    const slot = this.#locate(peer.key, 0);
+    const slot = this.#locate(this.view(peer.key), 0);
     if (this.#peers[slot] === null) this.#size++;
     this.#peers[slot] = peer;
-    for (let i = 0; i < KEY_WORDS; i++) this.#words[slot * KEY_WORDS + i] = peer.key.readInt32LE(i * 4);
+    this.#words.set(peer.words, slot * KEY_WORDS);
   }
 
   /** Removes the peer; later entries of its probe run move up, so there are no tombstones. */
   remove(peer: Peer): void {
-    let hole = this.#locate(peer.key, 0);
+    let hole = this.#locate(this.view(peer.key), 0);
     if (this.#peers[hole] !== peer) return;
     const mask = this.#slots - 1;
     this.#size--;
@@ -68,22 +78,23 @@ export class PeerTable {
   }
 
   /** The slot that holds the key at `offset`, or the empty one where it would go. */
-  #locate(buffer: Buffer, offset: number): number {
-    const first = buffer.readInt32LE(offset);
+  #locate(view: DataView, offset: number): number {
+    const first = view.getInt32(offset, true);
     const words = this.#words;
     const mask = this.#slots - 1;
-    let slot = this.#hash(first, buffer.readInt32LE(offset + 4));
+    const second = view.getInt32(offset + 4, true);
+    let slot = this.#hash(first, second);
     for (; this.#peers[slot] !== null; slot = (slot + 1) & mask) {
       const base = slot * KEY_WORDS;
       if (
         words[base] === first &&
-        words[base + 1] === buffer.readInt32LE(offset + 4) &&
-        words[base + 2] === buffer.readInt32LE(offset + 8) &&
-        words[base + 3] === buffer.readInt32LE(offset + 12) &&
-        words[base + 4] === buffer.readInt32LE(offset + 16) &&
-        words[base + 5] === buffer.readInt32LE(offset + 20) &&
-        words[base + 6] === buffer.readInt32LE(offset + 24) &&
-        words[base + 7] === buffer.readInt32LE(offset + 28)
+        words[base + 1] === second &&
+        words[base + 2] === view.getInt32(offset + 8, true) &&
+        words[base + 3] === view.getInt32(offset + 12, true) &&
+        words[base + 4] === view.getInt32(offset + 16, true) &&
+        words[base + 5] === view.getInt32(offset + 20, true) &&
+        words[base + 6] === view.getInt32(offset + 24, true) &&
+        words[base + 7] === view.getInt32(offset + 28, true)
       ) {
         break;
       }

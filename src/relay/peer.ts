@@ -1,4 +1,8 @@
+import { KEY_BYTES } from '../wire/frames.ts';
 import type { Contactable, Recipient } from './recipient.ts';
+
+/** Words of a node key. */
+export const KEY_WORDS: number = KEY_BYTES / 4;
 
 /** What happens when several connections have one key (protocol reference §4.4). */
 export const DuplicatePolicy = {
@@ -15,6 +19,8 @@ export type DuplicatePolicy = (typeof DuplicatePolicy)[keyof typeof DuplicatePol
  */
 export class Peer implements Contactable {
   readonly key: Buffer;
+  /** The key as eight little-endian words, for comparing and writing it fast. */
+  readonly words: Int32Array;
   readonly reached: Set<Recipient> = new Set();
   /** The connection that is given packets; null when all are disabled. */
   active: Recipient | null = null;
@@ -27,6 +33,7 @@ export class Peer implements Contactable {
 
   constructor(key: Buffer) {
     this.key = key;
+    this.words = Int32Array.from({ length: KEY_WORDS }, (_, i) => key.readInt32LE(i * 4));
   }
 
   get size(): number {

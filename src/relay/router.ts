@@ -1,8 +1,7 @@
 import { FRAME_HEADER_BYTES, FrameType, KEY_BYTES, looksLikeDisco } from '../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../observe/counters.ts';
 import { Contacts } from './contacts.ts';
-import type { DuplicatePolicy} from './peer.ts';
-import { Peer } from './peer.ts';
+import { KEY_WORDS, Peer, type DuplicatePolicy } from './peer.ts';
 import { PeerTable } from './peer-table.ts';
 import type { Recipient } from './recipient.ts';
 
@@ -94,7 +93,9 @@ export class Router {
     }
     if (!source.reached.has(recipient)) this.#contacts.note(source, recipient);
     buffer[from] = FrameType.RecvPacket;
-    buffer.set(source.key, from + FRAME_HEADER_BYTES);
+    const view = this.table.view(buffer);
+    const { words } = source;
+    for (let i = 0; i < KEY_WORDS; i++) view.setInt32(from + FRAME_HEADER_BYTES + i * 4, words[i]!, true);
     recipient.deliver(buffer, from, to, kind);
     return RouteResult.Routed;
   }

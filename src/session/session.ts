@@ -259,7 +259,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     this.#awaitingTokens = false;
     if (this.#state === SessionState.Ended) return;
     this.#decoder.resume();
-    if (this.#decoder.bufferedBytes < this.#context.limits.readBudgetBytes) this.#unpause(Pause.Rate);
+    if (this.#decoder.heldBytes < this.#context.limits.readBudgetBytes) this.#unpause(Pause.Rate);
   }
 
   // ---- handshake
@@ -371,7 +371,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
    * not notice that its peer has gone, which must end the wait (§9.59).
    */
   #pauseWhileHolding(): void {
-    if (this.#awaitingTokens && this.#decoder.bufferedBytes >= this.#context.limits.readBudgetBytes)
+    if (this.#awaitingTokens && this.#decoder.heldBytes >= this.#context.limits.readBudgetBytes)
       this.#pause(Pause.Rate);
   }
 

@@ -1,4 +1,4 @@
-import { FRAME_HEADER_BYTES } from './frames.ts';
+import { FRAME_HEADER_BYTES, MAX_SEND_PAYLOAD_BYTES } from './frames.ts';
 
 /** What a {@link FrameSink} wants done with a frame whose header it has seen. */
 export const HeaderVerdict = {
@@ -22,6 +22,22 @@ export interface FrameSink {
 }
 
 const EMPTY = Buffer.alloc(0);
+/** Frames of this size and less are collected in a buffer of Node's own pool. */
+const SMALL_FRAME_BYTES = 4096;
+/** Buffers for larger unfinished frames, kept for reuse: every packet beyond 16 KiB is cut by TLS records. */
+const LARGE_FRAME_BYTES: number = FRAME_HEADER_BYTES + MAX_SEND_PAYLOAD_BYTES;
+const MAX_FREE_BUFFERS = 128;
+const freeBuffers: Buffer[] = [];
+
+function takeFrameBuffer(bytes: number): Buffer {
+  if (bytes <= SMALL_FRAME_BYTES) return Buffer.allocUnsafe(bytes);
+  if (bytes > LARGE_FRAME_BYTES) return Buffer.allocUnsafeSlow(bytes);
+  return freeBuffers.pop() ?? Buffer.allocUnsafeSlow(LARGE_FRAME_BYTES);
+}
+
+function giveFrameBuffer(buffer: Buffer): void {
+  if (buffer.length === LARGE_FRAME_BYTES && freeBuffers.length < MAX_FREE_BUFFERS) freeBuffers.push(buffer);
+}
 
 /**
  * Cuts a byte stream into frames (protocol reference §2.1). Frames that lie whole in a read are handed over where they
@@ -33,6 +49,8 @@ export class FrameDecoder {
   /** The unfinished frame: allocated at full size once its header was accepted, else the first header bytes. */
   #partial: Buffer = EMPTY;
   #partialBytes = 0;
+  /** Size of the unfinished frame, once its header was accepted. */
+  #frameBytes = 0;
   /** The sink has taken the header of the unfinished frame. */
   #taken = false;
   /** Payload bytes still to pass over. */
@@ -48,6 +66,11 @@ export class FrameDecoder {
   /** Bytes kept between reads; for memory accounting. */
   get bufferedBytes(): number {
     return this.#partial.length + this.#held.length;
+  }
+
+  /** Bytes kept because of a `Wait`. */
+  get heldBytes(): number {
+    return this.#held.length;
   }
 
   /** True at the end of a frame: nothing unfinished, nothing to skip, nothing held. */
@@ -81,6 +104,7 @@ export class FrameDecoder {
   /** Forgets everything and decodes nothing more. */
   stop(): void {
     this.#stopped = true;
+    giveFrameBuffer(this.#partial);
     this.#partial = this.#held = EMPTY;
     this.#partialBytes = this.#skipBytes = 0;
   }
@@ -124,7 +148,8 @@ export class FrameDecoder {
   }
 
   #startPartial(buffer: Buffer, at: number, to: number, frameBytes: number): void {
-    this.#partial = Buffer.allocUnsafeSlow(frameBytes);
+    this.#partial = takeFrameBuffer(frameBytes);
+    this.#frameBytes = frameBytes;
     this.#partialBytes = buffer.copy(this.#partial, 0, at, to);
     this.#taken = true;
   }
@@ -137,14 +162,15 @@ export class FrameDecoder {
       return from + skipped < to ? from + skipped : -1;
     }
     if (!this.#taken) return this.#finishHeader(buffer, from, to);
-    const wanted = Math.min(this.#partial.length - this.#partialBytes, to - from);
+    const wanted = Math.min(this.#frameBytes - this.#partialBytes, to - from);
     buffer.copy(this.#partial, this.#partialBytes, from, from + wanted);
     this.#partialBytes += wanted;
-    if (this.#partialBytes < this.#partial.length) return -1;
+    if (this.#partialBytes < this.#frameBytes) return -1;
     const frame = this.#partial;
     this.#partial = EMPTY;
     this.#partialBytes = 0;
-    this.#sink.frame(frame[0]!, frame, 0, frame.length);
+    this.#sink.frame(frame[0]!, frame, 0, this.#frameBytes);
+    giveFrameBuffer(frame);
     return this.#stopped ? -1 : from + wanted;
   }
 

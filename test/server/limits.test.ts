@@ -24,6 +24,28 @@ suite('rate limit of a connection', () => {
     }
   });
 
+  for (const websocket of [false, true]) {
+    test(`largest packets go on at the rate, ${websocket ? 'over WebSocket' : 'over TLS'}`, async () => {
+      const relay = await TestRelay.start({ TOWPATH_FAIRNESS_PER_CLIENT_BYTES_PER_SECOND: '400000' });
+      try {
+        const queueBytes = 1_000_000;
+        const [a, b] = await Promise.all([relay.client({ websocket, queueBytes }), relay.client({ websocket })]);
+        const frame = Buffer.alloc(5 + 32 + 65_536);
+        frame[0] = 4;
+        frame.writeUInt32BE(32 + 65_536, 1);
+        frame.set(b.publicKey, 5);
+        let arrived = 0;
+        const all = new Promise<void>((resolve) => {
+          b.handler = { packet: () => ++arrived === 5 && resolve() };
+        });
+        for (let i = 0; i < 5; i++) assert.ok(a.sendFrame(frame));
+        await within(all, 'five packets, of which four wait for tokens');
+      } finally {
+        await relay.stop();
+      }
+    });
+  }
+
   test('§9.61 a reload replaces the limit of open connections, and rate 0 removes it', async () => {
     const relay = await TestRelay.start({ TOWPATH_FAIRNESS_PER_CLIENT_BYTES_PER_SECOND: '1' });
     try {
