@@ -64,7 +64,7 @@ export function offersDerpSubprotocol(header: string | undefined): boolean {
 }
 
 /** The path of a request target, without its query. */
-export function pathOf(target: string): string {
+function pathOf(target: string): string {
   const query = target.indexOf('?');
   return query < 0 ? target : target.slice(0, query);
 }

@@ -35,7 +35,7 @@ export const PACKET_KIND_NAMES: readonly string[] = ['other', 'disco'];
  * Every reason for which a connection is refused or ended by us. The names are metric labels and appear in logs, so
  * they are stable.
  */
-export const REFUSAL_REASONS = [
+const REFUSAL_REASONS = [
   'source_limit',
   'connection_limit',
   'handshake_limit',

@@ -4,7 +4,7 @@
  */
 
 /** Smallest class in bytes; the next ones are 4, 16 and 64 times as large. */
-export const SMALLEST_BUFFER_BYTES = 4096;
+const SMALLEST_BUFFER_BYTES = 4096;
 /** How many free bytes each class may hold on to. */
 const POOLED_BYTES_PER_CLASS = 16 * 1024 * 1024;
 const CLASS_COUNT = 4;

@@ -11,7 +11,7 @@ import type { LoopTurn } from './loop-turn.ts';
 import type { OutboxLimits } from './outbox.ts';
 
 /** What one connection may cost; each comes from the configuration key of the same name under `limits`. */
-export interface SessionLimits extends OutboxLimits {
+interface SessionLimits extends OutboxLimits {
   /** From the upgrade to a valid ClientInfo. */
   readonly derpHandshakeMs: number;
   /** How long a connection may take nothing while something waits for it. */

@@ -38,6 +38,11 @@ export class FrameQueue {
     return this.#frames;
   }
 
+  /** Bytes at the front that are the rest of a frame whose first part was written. */
+  get unfinishedBytes(): number {
+    return this.#unfinishedBytes;
+  }
+
   get buffer(): Buffer {
     return this.#buffer;
   }

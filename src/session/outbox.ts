@@ -6,7 +6,7 @@ import { FrameQueue } from './frame-queue.ts';
 /** Bytes of a RecvPacket frame that are not the packet. */
 const PACKET_OVERHEAD_BYTES = FRAME_HEADER_BYTES + KEY_BYTES;
 /** Control frames are never dropped; a connection that lets this many bytes of them pile up is beyond saving. */
-export const CONTROL_QUEUE_BYTES = 65_536;
+const CONTROL_QUEUE_BYTES = 65_536;
 
 export interface OutboxLimits {
   /** Bytes of ordinary packets that wait for one connection. */
@@ -62,12 +62,20 @@ export class Outbox {
 
   /** Writes as much as the stream takes. */
   flush(): FlushResult {
-    const controlled = this.#write(this.#control, false);
+    const rest = this.#finishFrame();
+    if (rest >= FlushResult.Blocked) return rest;
+    const controlled = this.#write(this.#control, this.#control.bytes, false);
     if (controlled >= FlushResult.Blocked) return controlled;
-    const disco = this.#write(this.#disco, true);
+    const disco = this.#write(this.#disco, this.#disco.bytes, true);
     if (disco >= FlushResult.Blocked) return disco;
-    const packets = this.#write(this.#packets, true);
-    return packets === FlushResult.Idle ? (disco === FlushResult.Idle ? controlled : disco) : packets;
+    const packets = this.#write(this.#packets, this.#packets.bytes, true);
+    return packets === FlushResult.Idle && (rest | controlled | disco) > 0 ? FlushResult.Written : packets;
+  }
+
+  /** Some streams take a part of what they are offered: nothing may come between the two parts of a frame. */
+  #finishFrame(): FlushResult {
+    const queue = this.#packets.unfinishedBytes > 0 ? this.#packets : this.#disco;
+    return this.#write(queue, queue.unfinishedBytes, true);
   }
 
   /** The connection is gone: counts what was still waiting as dropped. */
@@ -77,10 +85,9 @@ export class Outbox {
     this.#control.clear();
   }
 
-  #write(queue: FrameQueue, packets: boolean): FlushResult {
-    const offered = queue.bytes;
+  #write(queue: FrameQueue, offered: number, packets: boolean): FlushResult {
     if (offered === 0) return FlushResult.Idle;
-    const taken = this.#stream.write(queue.buffer, queue.start, queue.end);
+    const taken = this.#stream.write(queue.buffer, queue.start, queue.start + offered);
     if (taken < 0) return FlushResult.Closed;
     if (taken === 0) return FlushResult.Blocked;
     const frames = queue.consume(taken);

@@ -110,8 +110,9 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     }
     this.#budgetUsed += to - from;
     if (this.#budgetUsed >= limits.readBudgetBytes && (this.#pauses & Pause.Budget) === 0) {
-      this.#pause(Pause.Budget);
+      // In this order: Bun's streams look at the end of the turn, after the resuming, whether they are still paused.
       turn.resumeAtEnd(this);
+      this.#pause(Pause.Budget);
     }
     this.#decoder.push(buffer, from, to);
     this.#pauseWhileHolding();

@@ -104,7 +104,7 @@ export interface ListenOptions {
 export type HandshakeFailure = 'tls_timeout' | 'tls_error' | 'tls_closed' | ProxyFailure;
 
 /** With these, `accepted` was not called: whose connection it was is not known, so `remote` is the proxy. */
-export type ProxyFailure = 'proxy_header' | 'untrusted_proxy';
+type ProxyFailure = 'proxy_header' | 'untrusted_proxy';
 
 export interface ListenerHandler {
   /** A connection was accepted by the kernel and nothing was spent on it yet. False drops it with a reset. */

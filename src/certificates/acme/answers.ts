@@ -33,7 +33,7 @@ export class Answers implements ChallengeAnswers {
 }
 
 /** What the authority sends as server name: a DNS name itself, of an IP the name for reverse look-ups (RFC 8738 §6). */
-export function alpnServerName(name: string): string {
+function alpnServerName(name: string): string {
   const ip = parseIp(name);
   if (ip === null) return name.toLowerCase();
   if (ip.length === 4) return `${[...ip].reverse().join('.')}.in-addr.arpa`;

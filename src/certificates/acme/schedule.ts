@@ -24,7 +24,7 @@ const PAUSES: Readonly<Record<'far' | 'near', { readonly first: number; readonly
 };
 
 /** When to renew without advice from the authority: the jitter is the same for the same certificate. */
-export function renewByLifetime({ notBefore, notAfter, pinSha256 }: CertificateInfo): number {
+function renewByLifetime({ notBefore, notAfter, pinSha256 }: CertificateInfo): number {
   const lifetime = notAfter.getTime() - notBefore.getTime();
   const part = lifetime < SHORT_LIFE_MS ? 1 / 2 : 2 / 3;
   const jitter = (Number.parseInt(pinSha256.slice(0, 8), 16) / 2 ** 32) * JITTER;

@@ -10,32 +10,58 @@ import type { AcmeAccount } from './port.ts';
 
 const time = z.number().nonnegative();
 
-const accountSchema = z.object({ directory: z.string(), accountUrl: z.string().nullable(), keyPem: z.string().min(1) });
+const accountSchema: z.ZodType<Account> = z.object({
+  directory: z.string(),
+  accountUrl: z.string().nullable(),
+  keyPem: z.string().min(1),
+});
 
-const stateSchema = z.object({
+/** The account at one authority, as kept on disk. */
+interface Account {
+  readonly directory: string;
+  readonly accountUrl: string | null;
+  readonly keyPem: string;
+}
+
+/** What is remembered over restarts about obtaining one certificate. */
+export interface AcmeState {
   /** What was asked for; after a change of the configuration the rest is of no use. */
-  fingerprint: z.string(),
+  readonly fingerprint: string;
   /** Failures in a row. */
-  failures: z.int().nonnegative(),
+  readonly failures: number;
   /** Milliseconds since 1970 before which nothing is tried. */
+  readonly notBefore: number;
+  readonly problem: string | null;
+  /** An order under way, with the key of its certificate. */
+  readonly order: { readonly url: string; readonly keyPem: string } | null;
+  readonly renewal: AcmeRenewal | null;
+}
+
+/** When one certificate is to be renewed. Times are milliseconds since 1970. */
+interface AcmeRenewal {
+  /** The certificate that this is about. */
+  readonly pinSha256: string;
+  readonly window: { readonly start: number; readonly end: number } | null;
+  /** The moment chosen from the window. */
+  readonly at: number | null;
+  readonly lookAt: number;
+}
+
+const stateSchema: z.ZodType<AcmeState> = z.object({
+  fingerprint: z.string(),
+  failures: z.int().nonnegative(),
   notBefore: time,
   problem: z.string().nullable(),
-  /** An order under way, with the key of its certificate. */
   order: z.object({ url: z.string(), keyPem: z.string() }).nullable(),
   renewal: z
     .object({
-      /** The certificate that this is about. */
       pinSha256: z.string(),
       window: z.object({ start: time, end: time }).nullable(),
-      /** The moment chosen from the window. */
       at: time.nullable(),
       lookAt: time,
     })
     .nullable(),
 });
-
-/** What is remembered over restarts about obtaining one certificate. */
-export type AcmeState = Readonly<z.output<typeof stateSchema>>;
 
 const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----/;
 

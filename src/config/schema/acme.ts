@@ -3,7 +3,7 @@ import { key, optionalKey, section } from './fields.ts';
 import { filePath, integer, text, texts, toggle, webAddress } from './values.ts';
 
 /** A way to prove a name to a certificate authority. */
-export type AcmeChallenge = 'http-01' | 'tls-alpn-01' | 'dns-01';
+type AcmeChallenge = 'http-01' | 'tls-alpn-01' | 'dns-01';
 
 /** How certificates are obtained from a certificate authority. */
 export interface AcmeConfig {
@@ -20,7 +20,7 @@ export interface AcmeConfig {
   readonly caFile?: string | undefined;
 }
 
-export interface DnsHookConfig {
+interface DnsHookConfig {
   /** Empty: none. */
   readonly command: readonly string[];
   readonly timeoutSeconds: number;
@@ -28,7 +28,7 @@ export interface DnsHookConfig {
 }
 
 /** Both or none. */
-export interface ExternalAccountConfig {
+interface ExternalAccountConfig {
   readonly keyId?: string | undefined;
   readonly hmacKeyFile?: string | undefined;
 }

@@ -88,7 +88,7 @@ export interface BunListener {
   stop(closeConnections: boolean): void;
 }
 
-export interface BunConnectOptions {
+interface BunConnectOptions {
   readonly hostname: string;
   readonly port: number;
   readonly tls?: BunTls;
