@@ -6,6 +6,7 @@ import { suite, test } from 'node:test';
 import type { Command } from 'commander';
 import { createProgram } from '../src/cli/program.ts';
 import { loadConfig } from '../src/config/load.ts';
+import { Counters } from '../src/observe/counters.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const PAGES = [
@@ -78,6 +79,11 @@ suite('documentation', () => {
       }
     });
   }
+});
+
+test('docs/operating.md explains every reason for which a connection is refused', () => {
+  const text = readFileSync(path.join(ROOT, 'docs/operating.md'), 'utf8');
+  for (const reason of Object.keys(new Counters().refusals)) assert.ok(text.includes(`\`${reason}\``), reason);
 });
 
 function find(command: Command, name: string | undefined): Command | undefined {
