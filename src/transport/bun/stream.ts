@@ -8,6 +8,9 @@ type Phase = (typeof Phase)[keyof typeof Phase];
 
 const NOBODY: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
 
+/** What a reader gets in one call at most; as much as Node gives. */
+const LARGEST_READ_BYTES = 65_536;
+
 /** What a {@link BunStream} is made of. */
 export interface StreamParts {
   readonly socket: BunSocket;
@@ -33,6 +36,8 @@ export class BunStream implements Stream, SocketOwner {
   #phase: Phase = Phase.Open;
   #reason: CloseReason | null = null;
   #paused = false;
+  /** The socket itself was paused, at the end of a turn. */
+  #socketPaused = false;
   /** A write was not taken whole. */
   #blocked = false;
   /** Bytes that Bun had already decrypted when the reader paused. */
@@ -74,17 +79,29 @@ export class BunStream implements Stream, SocketOwner {
   pause(): void {
     if (this.#paused || this.#phase !== Phase.Open) return;
     this.#paused = true;
-    if (!this.#socketClosed) this.#socket.pause();
+    // A reader that has used up its budget resumes at the end of the turn: then the socket need not hear of it.
+    if (!this.#socketPaused) pauseSocketLater(this);
+  }
+
+  /** Nobody takes bytes at the end of the turn: stops the socket, so that TCP pushes back on the peer. */
+  settlePause(): void {
+    if (!this.#paused && this.#held === null) return;
+    if (this.#socketPaused || this.#socketClosed || this.#phase !== Phase.Open) return;
+    this.#socketPaused = true;
+    this.#socket.pause();
   }
 
   resume(): void {
     if (!this.#paused || this.#phase !== Phase.Open) return;
     this.#paused = false;
-    if (this.#held !== null) {
-      if (!this.#delivering) setImmediate(deliverHeld, this);
-    } else if (!this.#socketClosed) {
-      this.#socket.resume();
-    }
+    if (this.#held === null) this.#resumeSocket();
+    else if (!this.#delivering) setImmediate(deliverHeld, this);
+  }
+
+  #resumeSocket(): void {
+    if (!this.#socketPaused || this.#socketClosed) return;
+    this.#socketPaused = false;
+    this.#socket.resume();
   }
 
   finish(deadlineMs: number): void {
@@ -97,7 +114,7 @@ export class BunStream implements Stream, SocketOwner {
     }
     deadlines.add(this, deadlineMs);
     // What the peer still sends is read and dropped: its FIN could not be seen otherwise.
-    this.#socket.resume();
+    this.#resumeSocket();
     this.#socket.shutdown();
   }
 
@@ -130,12 +147,25 @@ export class BunStream implements Stream, SocketOwner {
 
   received(chunk: Buffer): void {
     if (this.#phase !== Phase.Open) return;
-    if (this.#paused || this.#held !== null) {
-      if (this.#held === null) this.#held = [chunk];
-      else this.#held.push(chunk);
-      return;
+    if (this.#paused || this.#held !== null) this.#hold(chunk);
+    else if (chunk.length <= LARGEST_READ_BYTES) this.handler.bytes(this, chunk, 0, chunk.length);
+    else this.#deliver(chunk);
+  }
+
+  /** Bun reads up to 512 KiB at once. In parts, so that a reader's budget means something. */
+  #deliver(chunk: Buffer): void {
+    let from = 0;
+    while (from < chunk.length && !this.#paused && this.#phase === Phase.Open) {
+      const start = from;
+      from = Math.min(start + LARGEST_READ_BYTES, chunk.length);
+      this.handler.bytes(this, chunk, start, from);
     }
-    this.handler.bytes(this, chunk, 0, chunk.length);
+    if (from < chunk.length) this.#hold(chunk.subarray(from));
+  }
+
+  #hold(chunk: Buffer): void {
+    if (this.#held === null) this.#held = [chunk];
+    else this.#held.push(chunk);
   }
 
   drained(): void {
@@ -166,13 +196,18 @@ export class BunStream implements Stream, SocketOwner {
     this.#delivering = true;
     while (!this.#paused && this.#phase === Phase.Open && this.#held !== null) {
       const next = this.#held.shift();
-      if (next === undefined) this.#held = null;
-      else this.handler.bytes(this, next, 0, next.length);
+      if (next === undefined) {
+        this.#held = null;
+      } else {
+        const to = Math.min(next.length, LARGEST_READ_BYTES);
+        if (to < next.length) this.#held.unshift(next.subarray(to));
+        this.handler.bytes(this, next, 0, to);
+      }
     }
     this.#delivering = false;
     if (this.#paused || this.#phase !== Phase.Open) return;
     if (this.#socketClosed) this.reportClosed();
-    else this.#socket.resume();
+    else this.#resumeSocket();
   }
 
   reportClosed(): void {
@@ -199,6 +234,20 @@ function localEndpoint(socket: BunSocket): Endpoint {
 
 function deliverHeld(stream: BunStream): void {
   stream.deliverHeld();
+}
+
+let pausing: BunStream[] = [];
+
+/** Immediates run before the loop looks for new bytes, and those that resume readers run before this one. */
+function pauseSocketLater(stream: BunStream): void {
+  if (pausing.length === 0) setImmediate(settlePauses);
+  pausing.push(stream);
+}
+
+function settlePauses(): void {
+  const streams = pausing;
+  pausing = [];
+  for (const stream of streams) stream.settlePause();
 }
 
 function reportClosed(stream: BunStream): void {
