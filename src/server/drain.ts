@@ -22,7 +22,8 @@ export async function drain(sessions: ReadonlyMap<unknown, Session>, config: Dra
   await new Promise<void>((resolve) => {
     const stop = clock.onTick((now) => {
       const share = drainMs === 0 ? 1 : (now - startedAt) / drainMs;
-      const left = Math.max(0, Math.floor(total * (1 - share)));
+      // Rounded, so that a few connections are spread over the time as well.
+      const left = Math.max(0, Math.round(total * (1 - share)));
       while (waiting.length > left) waiting.pop()!.finish();
       if (waiting.length > 0) return;
       stop();
