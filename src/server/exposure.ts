@@ -15,6 +15,12 @@ const MISBEHAVIOUR_WINDOW_SECONDS = 60;
 /** Proxies end connections that are idle for a minute, some for 50 seconds: two of these fit in. */
 const PROXY_KEEP_ALIVE_SECONDS = 25;
 
+/**
+ * Connections that wait in the kernel to be accepted. When it is full the kernel drops the first packet of a client,
+ * which tries again a second later at the earliest. The kernel caps it at net.core.somaxconn, 4096 as a rule.
+ */
+const BACKLOG = 4096;
+
 /** The limits of the configuration, watched over. */
 export function buildGuard({ limits, sources, proxy }: Config, clock: Clock): SourceGuard {
   const misbehaviour = { windowSeconds: MISBEHAVIOUR_WINDOW_SECONDS, blockSeconds: sources.blockSeconds };
@@ -62,7 +68,7 @@ export function keepAliveMs({ transport, proxy, limits }: Config): number {
 /** Options for the listeners that proxies may stand in front of. Throws a TowpathError where the runtime cannot. */
 export function exposedListener(config: Config, tls: ServerTls | null, transport: Transport): Partial<ListenOptions> {
   const { proxy } = config;
-  if (!proxy.protocol) return { tls };
+  if (!proxy.protocol) return { tls, backlog: BACKLOG };
   if (transport.proxyProtocol !== true) {
     throw new TowpathError(
       'TOWPATH_PROXY_PROTOCOL',
@@ -76,7 +82,7 @@ export function exposedListener(config: Config, tls: ServerTls | null, transport
     timeoutMs: proxy.headerMs,
     allowsDirect: config.transport === 'tls',
   };
-  return { tls, proxy: protocol };
+  return { tls, backlog: BACKLOG, proxy: protocol };
 }
 
 /** Where to listen: on the sockets that a service manager has opened, or else on the configured addresses. */

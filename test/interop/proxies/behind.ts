@@ -1,0 +1,45 @@
+/**
+ * `behind.ts PROXY serve …` is `towpath serve …` behind a proxy: the address in `--listen` is the proxy's. Other commands
+ * are passed on. As TOWPATH_COMMAND it puts any relay of the conformance suite behind a proxy.
+ */
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { freePort, isProxyName, relayEnvironment, startProxy } from './proxies.ts';
+
+const MAIN = path.resolve(import.meta.dirname, '../../../src/main.ts');
+const [proxy, ...args] = process.argv.slice(2);
+if (!isProxyName(proxy)) throw new Error(`unknown proxy ${String(proxy)}`);
+
+/** The value of a flag, or the empty string. */
+function valueOf(flag: string): string {
+  const at = args.indexOf(flag);
+  return at < 0 ? '' : (args[at + 1] ?? '');
+}
+
+const isServe = args[0] === 'serve';
+const relayPort = await freePort();
+const listen = valueOf('--listen');
+const own = isServe ? args.map((arg, i) => (args[i - 1] === '--listen' ? `127.0.0.1:${relayPort}` : arg)) : args;
+const relay = spawn(process.execPath, [MAIN, ...own], {
+  stdio: 'inherit',
+  env: { ...process.env, ...(isServe ? relayEnvironment(proxy) : {}) },
+});
+let endProxy = (): void => undefined;
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => relay.kill(signal));
+relay.on('exit', (code, signal) => {
+  endProxy();
+  process.exit(signal === null ? (code ?? 1) : 1);
+});
+if (isServe) {
+  try {
+    endProxy = await startProxy(proxy, {
+      frontPort: Number(/:(\d+)$/.exec(listen)?.[1]),
+      relayPort,
+      certificateFile: valueOf('--certificate-file'),
+      keyFile: valueOf('--certificate-key-file'),
+    });
+  } catch (error) {
+    console.error(error);
+    relay.kill('SIGKILL');
+  }
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Runs the recipes of deploy/haproxy and deploy/nginx in front of a real relay: the relaying part of the conformance suite
+# with the official Go client through each, and whose address the relay's log then has. Installs HAProxy and nginx from
+# Debian when they are missing. Prints "N passed, N failed".
+#
+#   run.sh [haproxy|nginx-stream|nginx-http]...
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+interop=$here/..
+node=$here/../../../node_modules/.bin/node
+proxies=${*:-haproxy nginx-stream nginx-http}
+# Handshake, relaying, what peers hear of each other, WebSocket; not what takes a minute or is not about streams.
+statements='05|06|07|08|09|10|17|18|19|20|26|27|28|29|30|31|32|49|96|100|101'
+# A client starts fast when it has seen the relay's own certificate; a proxy that does TLS shows its own.
+fast_start='15|16'
+
+if ! command -v haproxy > /dev/null || ! command -v nginx > /dev/null || [[ ! -e /usr/lib/nginx/modules/ngx_stream_module.so ]]; then
+  echo "installing haproxy and nginx"
+  # Nobody wants these two to start as services here.
+  printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
+  chmod +x /usr/sbin/policy-rc.d
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends haproxy nginx libnginx-mod-stream > /dev/null
+  rm /usr/sbin/policy-rc.d
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0
+failed=0
+
+count() { # log, pattern of a pass, pattern of a failure
+  passed=$((passed + $(grep -cE "$2" "$1" || true)))
+  failed=$((failed + $(grep -cE "$3" "$1" || true)))
+}
+
+(cd "$interop" && go test -c -o "$work/conformance.test" ./conformance)
+for proxy in $proxies; do
+  echo "== conformance of towpath behind $proxy"
+  status=0
+  run="^TestS($statements|$fast_start)_"
+  if [[ $proxy == nginx-http ]]; then run="^TestS($statements)_"; fi
+  RELAY=towpath TOWPATH_COMMAND="$node $here/behind.ts $proxy" \
+    "$work/conformance.test" -test.v -test.parallel 6 -test.timeout 4m -test.run "$run" > "$work/$proxy.log" 2>&1 || status=$?
+  count "$work/$proxy.log" '^ +--- PASS' '^ +--- FAIL'
+  if ((status == 0)); then
+    echo "   $(grep -cE '^ +--- PASS' "$work/$proxy.log") ok"
+  else
+    cat "$work/$proxy.log"
+    # A suite that did not get as far as its tests has failed too.
+    if ! grep -qE '^ +--- FAIL' "$work/$proxy.log"; then failed=$((failed + 1)); fi
+  fi
+done
+
+echo "== addresses in the log"
+status=0
+"$node" "$here/addresses.ts" > "$work/addresses.log" 2>&1 || status=$?
+cat "$work/addresses.log"
+count "$work/addresses.log" '^ok ' '^FAIL '
+if ((status != 0)) && ! grep -qE '^FAIL ' "$work/addresses.log"; then failed=$((failed + 1)); fi
+
+echo "$passed passed, $failed failed"
+((failed == 0))
