@@ -1,0 +1,183 @@
+/**
+ * Connects and half handshakes from one IPv6 /64, as fast as one core makes them, while a client from elsewhere connects
+ * again and again (issue 5 §5.4). Runs in a network namespace of its own, so it needs root and nothing else.
+ *
+ *   flood.ts [seconds]       30 by default; prints what it saw, and ends with 1 when a bound was missed
+ */
+import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import path from 'node:path';
+import { connectDerp } from '../../src/client/connect.ts';
+import type { DerpClient } from '../../src/client/derp-client.ts';
+import { Clock } from '../../src/clock.ts';
+import { transport } from '../../src/transport/runtime.ts';
+import { ATTACKERS, RELAY_IP, RELAY_PORT } from './flood-addresses.ts';
+
+const ADMIN_PORT = 9090;
+const MAX_CONNECT_MS = 1000;
+const PAUSE_MS = 200;
+const DAY_ROUNDS = 3;
+const DAY_CLIENTS = 500;
+/** Handshakes of the attacker that are still open when it ends are given up after `limits.tlsHandshakeMs`. */
+const CALM_MS = 12_000;
+const COLLECT_MS = 6000;
+/** What a runtime keeps of memory that it does not need: the flood must not have cost more in the end. */
+const MAX_GROWTH_BYTES = 48 * 1024 * 1024;
+
+const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
+const seconds = Number(process.argv[2] ?? 30);
+
+function run(command: string, ...args: string[]): void {
+  const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** A program on one core, if there is one for each. */
+function pinned(core: number, file: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+  const command = [process.execPath, file, ...args];
+  const whole = availableParallelism() < 2 ? command : ['taskset', '-c', String(core), ...command];
+  return spawn(whole[0]!, whole.slice(1), { stdio: ['ignore', 'pipe', 'inherit'], ...options });
+}
+
+function residentBytes(child: ChildProcess): number {
+  const status = readFileSync(`/proc/${child.pid ?? 0}/status`, 'latin1');
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+}
+
+async function metric(name: string): Promise<number> {
+  const answer = await fetch(`http://127.0.0.1:${ADMIN_PORT}/metrics`);
+  const lines = (await answer.text()).split('\n').filter((line) => line.startsWith(name));
+  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}
+
+async function startRelay(folder: string): Promise<ChildProcess> {
+  const args = [
+    ...['serve', '--listen', `[${RELAY_IP}]:${RELAY_PORT}`, '--http', 'off', '--stun', 'off', '--no-self-test'],
+    ...['--admin', `127.0.0.1:${ADMIN_PORT}`, '--hostname', RELAY_IP, '--log-level', 'error'],
+    ...['--key-file', path.join(folder, 'derper.key'), '--certificate-directory', folder],
+  ];
+  // A snapshot begins with a full collection of garbage, and a signal is the only way to ask another process for one.
+  const env = { ...process.env, NODE_OPTIONS: '--heapsnapshot-signal=SIGUSR2' };
+  const relay = pinned(0, MAIN, args, { cwd: folder, env });
+  let output = '';
+  relay.stdout?.setEncoding('utf8');
+  for await (const text of relay.stdout ?? []) {
+    output += String(text);
+    if (output.includes('public key')) break;
+  }
+  return relay;
+}
+
+interface Measured {
+  readonly times: readonly number[];
+  readonly errors: readonly string[];
+}
+
+/** Connects as a client of elsewhere would until `isOver`; takes the times from the first packet to a whole DERP handshake. */
+async function measure(clock: Clock, isOver: () => boolean): Promise<Measured> {
+  const times: number[] = [];
+  const errors: string[] = [];
+  while (!isOver()) {
+    const startedAt = performance.now();
+    try {
+      const client = await connectElsewhere(clock, 5000);
+      times.push(performance.now() - startedAt);
+      client.close();
+    } catch (error) {
+      errors.push(String(error));
+    }
+    await pause(PAUSE_MS);
+  }
+  return { times, errors };
+}
+
+/** Rounds of clients of elsewhere that connect at once, stay a moment and leave. */
+async function ordinaryDay(clock: Clock): Promise<void> {
+  for (let round = 0; round < DAY_ROUNDS; round++) {
+    const clients = await Promise.all(Array.from({ length: DAY_CLIENTS }, () => connectElsewhere(clock, 20_000)));
+    for (const client of clients) client.close();
+  }
+  await pause(PAUSE_MS);
+}
+
+function connectElsewhere(clock: Clock, timeoutMs: number): Promise<DerpClient> {
+  const url = `https://[${RELAY_IP}]:${RELAY_PORT}/derp`;
+  return connectDerp({ transport, clock, url, verify: { kind: 'none' }, timeoutMs });
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 1024 / 1024).toFixed(0)} MiB`;
+}
+
+async function main(): Promise<void> {
+  run('ip', 'link', 'set', 'lo', 'up');
+  for (const ip of [RELAY_IP, ...ATTACKERS]) run('ip', '-6', 'addr', 'add', `${ip}/128`, 'dev', 'lo', 'nodad');
+  const folder = mkdtempSync(path.join(tmpdir(), 'towpath-flood-'));
+  const clock = new Clock();
+  clock.start();
+  const relay = await startRelay(folder);
+  try {
+    // An ordinary day comes first: a runtime keeps what it needed once, which has nothing to do with the flood.
+    const cold = residentBytes(relay);
+    await ordinaryDay(clock);
+    relay.kill('SIGUSR2');
+    await pause(COLLECT_MS);
+    const before = residentBytes(relay);
+    const attacker = pinned(1, path.join(import.meta.dirname, 'flood-attacker.ts'), [String(seconds)]);
+    let report = '';
+    attacker.stdout?.setEncoding('utf8').on('data', (text: string) => (report += text));
+    let over = false;
+    void once(attacker, 'close').then(() => (over = true));
+    let peak = before;
+    const watch = setInterval(() => (peak = Math.max(peak, residentBytes(relay))), 200);
+    const { times, errors } = await measure(clock, () => over);
+    clearInterval(watch);
+    await pause(CALM_MS);
+    // What the runtime would do some time later: only what is still there then was not given back.
+    relay.kill('SIGUSR2');
+    await pause(COLLECT_MS);
+    const after = residentBytes(relay);
+    const worst = Math.max(...times);
+    const median = times.toSorted((a, b) => a - b)[times.length >> 1] ?? NaN;
+    const refused = await metric('towpath_refusals_total{reason="source_limit"}');
+    const open = await metric('towpath_open_streams ');
+    console.log(`attacker   ${report.trim()}`);
+    console.log(`relay      ${refused} connections dropped before TLS, ${open} streams open in the end`);
+    console.log(`client     ${times.length} connects, median ${median.toFixed(0)} ms, worst ${worst.toFixed(0)} ms`);
+    console.log(
+      `memory     ${mebibytes(cold)} at the start, ${mebibytes(before)} after an ordinary day, ${mebibytes(peak)} at most, ${mebibytes(after)} after the flood`,
+    );
+    check('every connect of the client succeeded', errors.length === 0 && times.length > 0, errors[0]);
+    check(`every one took less than ${MAX_CONNECT_MS} ms`, worst < MAX_CONNECT_MS);
+    check('the flood was dropped before TLS', refused > 0);
+    // Our own question is a stream too.
+    check('nothing stays open', open <= 1);
+    check('memory returns', after - before < MAX_GROWTH_BYTES);
+  } finally {
+    relay.kill('SIGKILL');
+    clock.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function check(what: string, holds: boolean, detail = ''): void {
+  console.log(`${holds ? 'ok  ' : 'FAIL'} ${what}${holds ? '' : ` ${detail}`}`);
+  if (!holds) process.exitCode = 1;
+}
+
+if (process.env['FLOOD_INSIDE'] === '1') {
+  await main();
+} else {
+  const inside = spawn('unshare', ['--net', process.execPath, import.meta.filename, String(seconds)], {
+    stdio: 'inherit',
+    env: { ...process.env, FLOOD_INSIDE: '1' },
+  });
+  const [code] = (await once(inside, 'close')) as [number | null];
+  process.exitCode = code ?? 1;
+}
