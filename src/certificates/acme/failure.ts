@@ -55,7 +55,9 @@ const DETAIL_CHARACTERS = 300;
 export function failureFrom(problem: Problem, context: ProblemContext): AcmeFailure {
   const type = problem.type.startsWith(PREFIX) ? problem.type.slice(PREFIX.length) : problem.type;
   const said = problem.detail.replaceAll(/\s+/g, ' ').trim().slice(0, DETAIL_CHARACTERS);
-  const { kind, message, hint } = wordsFor(type, context);
+  // Some authorities call a port that is closed a wrong answer.
+  const isClosed = type === 'unauthorized' && /failed to connect|connection refused|timed? ?out/i.test(said);
+  const { kind, message, hint } = wordsFor(isClosed ? 'connection' : type, context);
   const text = said === '' ? message : `${message} (the authority says: ${said})`;
   return new AcmeFailure(kind, text, { hint, retryAt: context.retryAt ?? retryDate(said) });
 }

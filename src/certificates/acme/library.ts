@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type * as Library from 'acme-client';
 import type { Client } from 'acme-client';
@@ -105,10 +106,17 @@ class LibraryClient implements AcmeClient {
   }
 
   async register(): Promise<string> {
-    await this.#client.createAccount({
-      termsOfServiceAgreed: true,
-      ...(this.#email === null ? {} : { contact: [`mailto:${this.#email}`] }),
-    });
+    try {
+      await this.#client.createAccount({
+        termsOfServiceAgreed: true,
+        ...(this.#email === null ? {} : { contact: [`mailto:${this.#email}`] }),
+      });
+    } catch (error) {
+      // Of an account that is there already the library learns the URL, and then fails to update it with nothing.
+      const url = this.#accountUrl();
+      if (url !== null) return url;
+      throw error;
+    }
     return this.#client.getAccountUrl();
   }
 
@@ -145,7 +153,9 @@ class LibraryClient implements AcmeClient {
   async finish(orderUrl: string, names: readonly string[], keyPem: string): Promise<string> {
     let order = await this.#fetchOrder(orderUrl);
     if (order.status === 'pending' || order.status === 'ready') {
-      const [, csr] = await this.#library.crypto.createCsr({ altNames: [...names] }, keyPem);
+      // The library can make nothing of the older form, SEC1.
+      const pkcs8 = createPrivateKey(keyPem).export({ type: 'pkcs8', format: 'pem' }).toString();
+      const [, csr] = await this.#library.crypto.createCsr({ altNames: [...names] }, pkcs8);
       order = await this.#client.finalizeOrder(order, csr);
     }
     if (order.status !== 'valid') {
@@ -157,6 +167,14 @@ class LibraryClient implements AcmeClient {
       });
     }
     return this.#client.getCertificate(order);
+  }
+
+  #accountUrl(): string | null {
+    try {
+      return this.#client.getAccountUrl();
+    } catch {
+      return null;
+    }
   }
 
   #fetchOrder(url: string): Promise<LibraryOrder> {

@@ -108,6 +108,8 @@ export class AcmeStore {
   /** The certificate that was obtained last, or null. */
   certificate(): ReadCertificate | null {
     return this.#load(this.certPath, (text) => {
+      // Without this a chain that was cut off behind the leaf would pass.
+      if (text.split('-----BEGIN ').length !== text.split('-----END ').length) throw new Error('cut off');
       const [keyPem = ''] = KEY_BLOCK.exec(text) ?? [];
       const certPem = text.replace(KEY_BLOCK, '').trimStart();
       return readPair({ certPem, keyPem }, this.certPath, this.certPath);

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Obtains and renews certificates from pebble, a small certificate authority that is unkind on purpose.
+#
+#   run.sh [PATTERN]     only the cases whose name matches
+#
+# Installs the Debian package pebble where it is missing (as root). Needs openssl. Takes about two minutes.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repository=$(cd "$here/../../.." && pwd)
+node=${TOWPATH_NODE:-$repository/node_modules/.bin/node}
+
+if ! command -v pebble > /dev/null || ! command -v pebble-challtestsrv > /dev/null; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pebble > /dev/null
+fi
+
+exec "$node" "$here/run.ts" "$@"
