@@ -139,7 +139,9 @@ export class AcmeCertificateSource implements CertificateSource {
 
   /** A clock that was set back must not keep us from trying for longer than we would ever wait. */
   #waitUntil(): number {
-    return Math.min(this.#state.notBefore, this.#options.now() + LONGEST_WAIT_MS);
+    const latest = this.#options.now() + LONGEST_WAIT_MS;
+    if (this.#state.notBefore > latest) this.#save({ notBefore: latest });
+    return this.#state.notBefore;
   }
 
   /** Does what is due; never rejects. */
