@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs what needs further real programs: Headscale and tailscaled for admission, pebble for ACME, HAProxy and nginx in
+# front, and the floods. Each part installs what it needs; together they take some six minutes once that is there.
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+node=$here/../../node_modules/.bin/node
+failed=0
+part() {
+  echo "==> $*"
+  "$@" || failed=1
+}
+part "$here/admission/run.sh"
+part "$here/acme/run.sh"
+part "$here/proxies/run.sh"
+part "$node" "$here/../chaos/silence.ts"
+part "$node" "$here/../chaos/flood.ts"
+exit "$failed"
