@@ -15,6 +15,7 @@ export interface AcmeSettings {
   readonly challenges: readonly ChallengeType[];
   readonly profile: string | null;
   readonly dnsHook: DnsHookOptions;
+  readonly eabKeyId: string | null;
   /** Reads the key when it is needed; throws a {@link TowpathError}. */
   readonly readEab: () => ExternalAccount | null;
 }
@@ -43,6 +44,7 @@ export function acmeSettings(config: AcmeConfig, names: readonly string[], means
     challenges: usableChallenges(config, names, means),
     profile,
     dnsHook,
+    eabKeyId: eab.keyId ?? null,
     readEab: () => readEab(eab),
   };
 }
@@ -87,7 +89,7 @@ function readEab({ keyId, hmacKeyFile }: AcmeConfig['eab']): ExternalAccount | n
 }
 
 /** Changes when something is configured that may mend what failed before. */
-export function fingerprint({ names, email, challenges, profile, dnsHook }: AcmeSettings): string {
-  const text = JSON.stringify([[...names].sort(), email, challenges, profile, dnsHook]);
+export function fingerprint({ names, email, challenges, profile, dnsHook, eabKeyId }: AcmeSettings): string {
+  const text = JSON.stringify([[...names].sort(), email, challenges, profile, dnsHook, eabKeyId]);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
