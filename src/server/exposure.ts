@@ -1,3 +1,4 @@
+import { readFileSync, readlinkSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import type { Clock } from '../clock.ts';
 import type { Config, ListenAddress } from '../config/schema.ts';
@@ -20,6 +21,9 @@ const PROXY_KEEP_ALIVE_SECONDS = 25;
  * which tries again a second later at the earliest. The kernel caps it at net.core.somaxconn, 4096 as a rule.
  */
 const BACKLOG = 4096;
+
+/** Of a row in /proc/net/udp. */
+const INODE_COLUMN = 9;
 
 /** The limits of the configuration, watched over. */
 export function buildGuard({ limits, sources, proxy }: Config, clock: Clock): SourceGuard {
@@ -91,5 +95,17 @@ export function listenPlaces(
   configured: readonly ListenAddress[],
 ): readonly (ListenAddress & { readonly fd?: number })[] {
   if (inherited.length === 0) return configured;
-  return inherited.map((fd, i) => ({ ...(configured[i] ?? configured[0] ?? { ip: '::', port: 0 }), fd }));
+  return inherited.map((fd) => ({ ip: isIpv4Datagram(fd) ? '0.0.0.0' : '::', port: 0, fd }));
+}
+
+/** Datagram sockets have to be treated by their family, and only the kernel knows that of an inherited one. */
+function isIpv4Datagram(fd: number): boolean {
+  try {
+    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+    const rows = readFileSync('/proc/self/net/udp', 'latin1').split('\n');
+    return inode !== undefined && rows.some((row) => row.trim().split(/\s+/)[INODE_COLUMN] === inode);
+  } catch {
+    // Without that file there is no systemd either.
+    return false;
+  }
 }

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { takeInheritedSockets } from '../../src/server/inherited-sockets.ts';
+import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
+import { within } from '../server/support.ts';
+
+const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
+
+describe('LISTEN_FDS', () => {
+  const env = (fields: Record<string, string>): Record<string, string | undefined> => ({ LISTEN_PID: '7', ...fields });
+
+  it('gives each socket its role by its name, and leaves nothing for children', () => {
+    const variables = env({ LISTEN_FDS: '5', LISTEN_FDNAMES: 'derp:stun:http:derp:admin' });
+    assert.deepEqual(takeInheritedSockets(variables, 7), { derp: [3, 6], http: [5], stun: [4], admin: [7] });
+    assert.deepEqual(Object.keys(variables), []);
+  });
+
+  it('is not for us when it names another process, or is not there', () => {
+    const none = { derp: [], http: [], stun: [], admin: [] };
+    assert.deepEqual(takeInheritedSockets(env({ LISTEN_FDS: '1', LISTEN_FDNAMES: 'derp' }), 8), none);
+    assert.deepEqual(takeInheritedSockets({}, 7), none);
+  });
+
+  it('refuses sockets whose role is unknown, with the words that help', () => {
+    for (const names of ['towpath.socket', '', 'derp']) {
+      const variables = env({ LISTEN_FDS: '2', LISTEN_FDNAMES: names });
+      assert.throws(() => takeInheritedSockets(variables, 7), {
+        code: 'TOWPATH_LISTEN_NAMES',
+        hint: /FileDescriptorName=/,
+      });
+    }
+    assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: 'x' }), 7), /no number of sockets/);
+    assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: '65' }), 7), /no number of sockets/);
+  });
+});
+
+/** The descriptor of a server of this process, for a child. */
+function handleFd(holder: object): number {
+  const handle: unknown = Reflect.get(holder, '_handle');
+  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
+  assert.ok(typeof fd === 'number' && fd > 0);
+  return fd;
+}
+
+async function tcpServer(): Promise<Server> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+/** The handle of a datagram socket, which Node hides behind a symbol. */
+function datagramHandle(socket: Socket): object {
+  const key = Object.getOwnPropertySymbols(socket).find((symbol) => symbol.description === 'state symbol');
+  const state: unknown = key === undefined ? undefined : Reflect.get(socket, key);
+  assert.ok(typeof state === 'object' && state !== null);
+  return { _handle: Reflect.get(state, 'handle') as unknown };
+}
+
+describe('a relay with sockets from systemd', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'towpath-sockets-'));
+  const ports = { derp: 0, http: 0, stun: 0 };
+  let child: ChildProcess;
+  let ended: Promise<unknown>;
+  let output = '';
+
+  before(async () => {
+    const [derp, http] = [await tcpServer(), await tcpServer()];
+    const stun = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(stun, 'listening');
+    Object.assign(ports, { derp: portOf(derp), http: portOf(http), stun: stun.address().port });
+    // The process that systemd starts knows its own number only when it runs, so a shell says it and becomes the relay.
+    const command = 'LISTEN_PID=$$ LISTEN_FDS=3 LISTEN_FDNAMES=derp:http:stun exec "$@"';
+    const off = ['--http', 'off', '--stun', 'off', '--admin', 'off'];
+    const own = ['--listen', '127.0.0.1:1', '--hostname', '127.0.0.1', '--key-file', path.join(folder, 'derper.key')];
+    const args = ['serve', ...own, ...off, '--certificate-directory', folder];
+    child = spawn('sh', ['-c', command, 'sh', process.execPath, MAIN, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe', handleFd(derp), handleFd(http), handleFd(datagramHandle(stun))],
+    });
+    ended = once(child, 'close');
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+    }
+    // This process holds the same sockets and must not take what comes in.
+    derp.close();
+    http.close();
+    stun.close();
+  });
+
+  after(async () => {
+    child.kill('SIGKILL');
+    await ended;
+    rmSync(folder, { recursive: true });
+  });
+
+  it('listens on them instead of on the configured addresses, and its self-test goes through them', async () => {
+    const ready = new Promise<void>((resolve, reject) => {
+      const look = (): void => {
+        if (output.includes('"msg":"ready"')) resolve();
+        if (output.includes('"msg":"not ready"')) reject(new Error(output));
+      };
+      for (const stream of [child.stdout, child.stderr]) stream?.on('data', look);
+      child.once('close', () => reject(new Error(output)));
+      look();
+    });
+    await within(ready, 'the relay is ready', 10_000);
+    for (const [role, port] of Object.entries(ports)) {
+      assert.ok(output.includes(`"${role}":[{"ip":"127.0.0.1","port":${port}}]`), `${role} ${port} in ${output}`);
+    }
+  });
+
+  it('answers STUN on the socket that it was given', async () => {
+    const client = createSocket('udp4');
+    const transaction = Buffer.alloc(12, 7);
+    const answer = once(client, 'message') as Promise<[Buffer]>;
+    client.send(encodeBindingRequest(transaction), ports.stun, '127.0.0.1');
+    const [message] = await within(answer, 'STUN');
+    assert.ok(parseBindingResponse(message, 0, message.length)?.transactionId.equals(transaction));
+    client.close();
+  });
+});
