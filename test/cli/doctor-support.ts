@@ -117,7 +117,8 @@ export async function doctor(...args: readonly string[]): Promise<{ out: string;
     await program.parseAsync(['doctor', ...args], { from: 'user' });
     return { ...said, code: Number(process.exitCode ?? 0) };
   } finally {
-    process.exitCode = undefined;
+    // Bun does not take undefined.
+    process.exitCode = 0;
   }
 }
 

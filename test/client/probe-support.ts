@@ -21,7 +21,8 @@ export async function probe(...args: string[]): Promise<{ out: string; code: num
     await program.parseAsync(['probe', ...args], { from: 'user' });
     return { out, code: Number(process.exitCode ?? 0) };
   } finally {
-    process.exitCode = undefined;
+    // Bun does not take undefined.
+    process.exitCode = 0;
   }
 }
 

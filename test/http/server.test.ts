@@ -60,7 +60,9 @@ describe('HTTP server', () => {
     assert.equal(counters.refusals.head_too_large, 1);
     assert.equal(counters.refusals.head_invalid, 2);
     const slow = await listen(t, createHttpServer(main, { counters, headMs: 1 }));
-    assert.match(await exchange(slow, 'GET / HTTP/1.1\r\n'), /^HTTP\/1\.1 408 Request Timeout\r\n/);
+    // Bun has no deadline of its own for a server that is given its connections: ours closes without an answer.
+    const late = 'bun' in process.versions ? /^$/ : /^HTTP\/1\.1 408 Request Timeout\r\n/;
+    assert.match(await exchange(slow, 'GET / HTTP/1.1\r\n'), late);
     assert.equal(counters.refusals.head_timeout, 1);
   });
 

@@ -1,9 +1,42 @@
-import { describe } from 'node:test';
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
 import { createBunTransport } from '../../src/transport/bun/index.ts';
+import { makeCertificate } from './certificates.ts';
 import { transportContract } from './contract.ts';
+import { handshakeContract } from './contract-handshake.ts';
+import { listenContract } from './contract-listen.ts';
+import { serve } from './support.ts';
 
-const isBun = 'bun' in process.versions;
+const skip = !('bun' in process.versions);
 
-describe('Bun transport', { timeout: 60_000, skip: !isBun }, () => {
-  if (isBun) transportContract(createBunTransport());
+describe('Bun transport', { timeout: 60_000, skip }, () => {
+  if (!skip) transportContract(createBunTransport());
+});
+
+describe('Bun transport where contexts cannot be replaced', { timeout: 60_000, skip }, () => {
+  if (skip) return;
+  const findings = { replacesContext: false, agreesOnAlpn: true, refusesOldTls: true };
+  handshakeContract(createBunTransport({ findings }));
+  listenContract(createBunTransport({ findings }));
+});
+
+describe('Bun transport features', { skip }, () => {
+  it('finds everything undocumented on the pinned Bun', async () => {
+    const transport = createBunTransport();
+    assert.deepEqual(transport.features, []);
+    const serving = await serve(transport, makeCertificate(['relay.test']));
+    assert.deepEqual(transport.features, ['certificate-swap: in place', 'alpn: on']);
+    await serving.stop();
+  });
+
+  it('says what is missing, and refuses where TLS would not be safe', async () => {
+    const certificate = makeCertificate(['relay.test']);
+    const missing = { replacesContext: false, agreesOnAlpn: false, refusesOldTls: true };
+    const poor = createBunTransport({ findings: missing });
+    const serving = await serve(poor, certificate);
+    assert.deepEqual(poor.features, ['certificate-swap: by a second listener', 'alpn: not available']);
+    await serving.stop();
+    const unsafe = createBunTransport({ findings: { ...missing, refusesOldTls: false } });
+    await assert.rejects(serve(unsafe, certificate), { code: 'TOWPATH_RUNTIME' });
+  });
 });

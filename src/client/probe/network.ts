@@ -1,5 +1,6 @@
+import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
-import { systemErrorCode, TowpathError } from '../../errors.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
 import type { StreamHandler, Transport } from '../../transport/port.ts';
 import { formatHostPort } from '../../wire/ip-address.ts';
 import { runStep, skipped, type StepResult } from './step.ts';
@@ -29,7 +30,7 @@ export async function dnsStep(
   const result = await runStep(
     'dns',
     async () => {
-      const found = await withTimeout(lookup(host, { all: true }), timeoutMs, `no answer for the name ${host}`);
+      const found = await withTimeout(lookUp(host), timeoutMs, `no answer for the name ${host}`);
       addresses = fixed(ipv4, ipv6, found);
       const used = found.map(({ address }) => address);
       return { text: `${host} is ${used.join(', ')}`, details: { addresses: used } };
@@ -37,6 +38,16 @@ export async function dnsStep(
     () => `Check the spelling of ${host}, and that it has an A or AAAA record which this machine can look up.`,
   );
   return { result, addresses };
+}
+
+/** Bun's errors do not name what was looked up. */
+async function lookUp(host: string): Promise<LookupAddress[]> {
+  try {
+    return await lookup(host, { all: true });
+  } catch (error) {
+    if (errorMessage(error).includes(host)) throw error;
+    throw Object.assign(new Error(`${errorMessage(error)} ${host}`, { cause: error }), { code: systemErrorCode(error) });
+  }
 }
 
 function fixed(

@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { getCACertificates } from 'node:tls';
-import { errorMessage, systemErrorCode } from '../../errors.ts';
+import { systemErrorCode } from '../../errors.ts';
 import { ipFamily } from '../../wire/ip-address.ts';
+import { isMetaCertificate } from '../../wire/meta-certificate.ts';
 import { connectError } from '../connect-errors.ts';
 import { deadlines } from '../deadlines.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
@@ -11,11 +12,9 @@ import { SOCKET_HANDLERS } from './handlers.ts';
 import { TCP_KEEPALIVE_MS } from './listener.ts';
 import { BunStream, remoteEndpoint } from './stream.ts';
 import { TLS_1_2 } from './tls-options.ts';
-import { presentedCertificates } from './undocumented.ts';
+import { isHandshakeDone, presentedCertificates, WRONG_NAME } from './undocumented.ts';
 
-const WRONG_NAME = 'ERR_TLS_CERT_ALTNAME_INVALID';
-/** OpenSSL's names of what can be wrong with a chain. */
-const VERIFY_CODES = /^(UNABLE_TO_|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_|ERROR_IN_|HOSTNAME_|PATH_LENGTH_)/;
+const SELF_SIGNED = 'DEPTH_ZERO_SELF_SIGNED_CERT';
 
 /** Opens a connection, with TLS where asked. Rejects with a `TOWPATH_CONNECT_…` error. */
 export function connect(options: ConnectOptions, handler: StreamHandler): Promise<Connected> {
@@ -68,7 +67,7 @@ class Dial implements SocketOwner {
     const { tls } = this.#options;
     if (this.#settled || tls === null) return;
     const chain = presentedCertificates(socket).map((der) => new X509Certificate(der));
-    if (!ok && !isVerdict(error)) {
+    if (!isHandshakeDone(ok, error)) {
       this.#fail(error ?? new Error('the handshake failed'), false);
       return;
     }
@@ -157,15 +156,6 @@ function systemAuthorities(): string[] {
   return authorities;
 }
 
-/**
- * Whether an error is about the certificate, after a handshake that came about. Bun then says that TLS is not `ok` when
- * the certificate is for another name than the one that was asked for, whatever `rejectUnauthorized` is.
- */
-function isVerdict(error: Error | null): boolean {
-  const code = systemErrorCode(error);
-  return code === WRONG_NAME || VERIFY_CODES.test(code);
-}
-
 /** What is wrong with the server's certificate, or null. `error` is what Bun found. */
 function judge(
   chain: readonly X509Certificate[],
@@ -179,15 +169,26 @@ function judge(
     case 'pin':
       return checkPin(chain, verify.sha256, serverName);
     case 'ca': {
-      // Bun compares with the name that was asked for, and only after it has found the chain good.
-      if (error !== null && systemErrorCode(error) !== WRONG_NAME)
-        return new Error(errorMessage(error), { cause: error });
       const leaf = chain[0];
+      // Bun compares with the name that was asked for, and only after it has found the chain good.
+      if (error !== null && systemErrorCode(error) !== WRONG_NAME) {
+        const own = chain.filter((certificate) => !isMetaCertificate(certificate));
+        const selfSigned = own.length === 1 && leaf?.issuer === leaf?.subject;
+        return selfSigned ? verdict(SELF_SIGNED, 'self-signed certificate', error) : error;
+      }
       const { name } = verify;
       const fits = ipFamily(name) === 0 ? leaf?.checkHost(name) : leaf?.checkIP(name);
-      return fits === undefined
-        ? new Error(`the certificate is not for ${name} but for ${leaf?.subjectAltName ?? 'no name'}`)
-        : null;
+      if (fits !== undefined) return null;
+      return verdict(
+        WRONG_NAME,
+        `the certificate is not for ${name} but for ${leaf?.subjectAltName ?? 'no name'}`,
+        error,
+      );
     }
   }
+}
+
+/** An error with the code that Node gives to the same thing. */
+function verdict(code: string, message: string, cause: Error | null): Error {
+  return Object.assign(new Error(message, { cause }), { code });
 }

@@ -2,6 +2,7 @@ import { TowpathError } from '../../errors.ts';
 import type { CertificatePair, Listener, ListenerHandler, ListenOptions, Transport } from '../port.ts';
 import { connect } from './connect.ts';
 import { bindDatagram } from './datagram.ts';
+import { fetchTrusting } from './fetch-trusting.ts';
 import { listen } from './listener.ts';
 import { checkCertificatePair } from './tls-options.ts';
 import { probeTls, type TlsFindings } from './undocumented.ts';
@@ -21,6 +22,7 @@ class BunTransport implements Transport {
   readonly runtime = 'bun';
   readonly connect: Transport['connect'] = connect;
   readonly bindDatagram: Transport['bindDatagram'] = bindDatagram;
+  readonly fetchTrusting: NonNullable<Transport['fetchTrusting']> = fetchTrusting;
   #findings: TlsFindings | Promise<TlsFindings> | null;
   #features: readonly string[] = [];
 

@@ -3,6 +3,7 @@
  * are here; when one is missing, the relay says so among its features and goes another way, or refuses to listen.
  */
 import { createServer } from 'node:tls';
+import { systemErrorCode } from '../../errors.ts';
 import { makeMetaCertificate } from '../../wire/meta-certificate.ts';
 import { deadlines } from '../deadlines.ts';
 import type { CertificatePair, Endpoint } from '../port.ts';
@@ -15,6 +16,11 @@ import { alpnWire, serverContextOptions, serverTls, TLS_1_1 } from './tls-option
 /** How long one handshake of a probe may take. */
 const PROBE_MS = 2000;
 const KEY_BYTES = 32;
+
+/** The code of a certificate that is for another name. */
+export const WRONG_NAME = 'ERR_TLS_CERT_ALTNAME_INVALID';
+/** OpenSSL's names of what can be wrong with a chain. */
+const VERIFY_CODES = /^(UNABLE_TO_|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_|ERROR_IN_|HOSTNAME_|PATH_LENGTH_)/;
 
 /** What the probes found. */
 export interface TlsFindings {
@@ -50,6 +56,15 @@ export function boundAddress(listener: BunListener): Endpoint | null {
   return typeof name.address === 'string' && typeof name.port === 'number'
     ? { ip: name.address, port: name.port }
     : null;
+}
+
+/**
+ * Whether TLS came about for a client. Bun also says that it is not `ok` when the certificate is for another name than
+ * the one that was asked for, whatever `rejectUnauthorized` is; the error tells the one from the other.
+ */
+export function isHandshakeDone(ok: boolean, error: Error | null): boolean {
+  const code = systemErrorCode(error);
+  return ok || code === WRONG_NAME || VERIFY_CODES.test(code);
 }
 
 /** DER of all certificates that the server presented, leaf first: Bun gives them as Node's legacy objects only. */
@@ -153,8 +168,8 @@ class ProbeClient implements SocketOwner {
     this.#socket = socket;
   }
 
-  secured(socket: BunSocket, ok: boolean): void {
-    if (!ok) {
+  secured(socket: BunSocket, ok: boolean, error: Error | null): void {
+    if (!isHandshakeDone(ok, error)) {
       this.#answer(null);
       return;
     }
