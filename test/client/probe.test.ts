@@ -116,7 +116,10 @@ describe('towpath probe of a towpath', () => {
     } finally {
       server.close();
     }
-    await assert.rejects(probe(`${base}/map.json`), { code: 'TOWPATH_PROBE_MAP', message: /fetch failed \(|ECONNREFUSED/ });
+    await assert.rejects(probe(`${base}/map.json`), {
+      code: 'TOWPATH_PROBE_MAP',
+      message: /fetch failed \(|ECONNREFUSED/,
+    });
   });
 
   it('names the pin that a wrong one should have been', async () => {

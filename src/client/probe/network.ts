@@ -46,7 +46,9 @@ async function lookUp(host: string): Promise<LookupAddress[]> {
     return await lookup(host, { all: true });
   } catch (error) {
     if (errorMessage(error).includes(host)) throw error;
-    throw Object.assign(new Error(`${errorMessage(error)} ${host}`, { cause: error }), { code: systemErrorCode(error) });
+    throw Object.assign(new Error(`${errorMessage(error)} ${host}`, { cause: error }), {
+      code: systemErrorCode(error),
+    });
   }
 }
 
