@@ -9,6 +9,12 @@ const noRuntimeSockets = {
   ],
 };
 
+const noEndOnBunSockets = {
+  selector: 'CallExpression[callee.property.name=/^(end|close)$/]',
+  message:
+    'On a TLS socket of Bun this leaves the descriptor open for ever when the peer does not answer: shutdown(), then terminate() at a deadline.',
+};
+
 export default tseslint.config(
   {
     ignores: [
@@ -52,5 +58,11 @@ export default tseslint.config(
     files: ['src/**'],
     ignores: ['src/transport/node/**', 'src/transport/bun/**'],
     rules: { 'no-restricted-imports': ['error', noRuntimeSockets] },
+  },
+  {
+    files: ['src/transport/bun/**'],
+    // The datagram socket has no other way to be closed.
+    ignores: ['src/transport/bun/datagram.ts'],
+    rules: { 'no-restricted-syntax': ['error', noEndOnBunSockets] },
   },
 );

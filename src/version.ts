@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 
+/** Set by `npm run build:binary`: an executable has no package.json beside it. */
+declare const TOWPATH_VERSION: string | undefined;
+
 /** The version of this package, from its package.json beside `src/` or `dist/`. */
-export const VERSION: string = readVersion();
+export const VERSION: string = typeof TOWPATH_VERSION === 'string' ? TOWPATH_VERSION : readVersion();
 
 function readVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));

@@ -1,12 +1,15 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { Config } from '../config/schema.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
+import { continueIn, RUNTIMES, type RuntimeName } from './runtime.ts';
 
 /** `towpath serve`. */
 export function registerServe(program: Command): void {
   addConfigFlags(program.command('serve').description('Run the relay'))
+    .addOption(new Option('--runtime <name>', 'run in this runtime instead of the present one').choices(RUNTIMES))
     .addHelpText('after', '\nSIGHUP reads the configuration again; SIGTERM and SIGINT drain the relay and end it.')
-    .action(async (_options: unknown, command: Command) => {
+    .action(async ({ runtime }: { runtime?: RuntimeName }, command: Command) => {
+      if (runtime !== undefined) continueIn(runtime);
       const [{ loadConfig }, { serve }] = await Promise.all([
         import('../config/load.ts'),
         import('../server/serve.ts'),

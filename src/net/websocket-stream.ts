@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { WebSocket } from 'ws';
-import { WebSocketServer } from 'ws';
+import type { WebSocket } from 'real-ws';
+// `ws` by another name: what Bun gives out under its own name knows no bounds for fragments.
+import { WebSocketServer } from 'real-ws';
 import type { Endpoint, Stream, StreamHandler, TlsFacts } from '../transport/port.ts';
 
 /** Limits of one WebSocket connection (node-and-packages.md §1.1). A message is only a slice of the byte stream. */

@@ -1,5 +1,5 @@
 import type { Server } from 'node:http';
-import type { WebSocketServer } from 'ws';
+import type { WebSocketServer } from 'real-ws';
 import type { Counters } from '../observe/counters.ts';
 import type { Rooms } from '../net/front-door.ts';
 import { offersDerpSubprotocol } from '../net/request-head.ts';

@@ -69,7 +69,8 @@ function datagramHandle(socket: Socket): object {
   return { _handle: Reflect.get(state, 'handle') as unknown };
 }
 
-describe('a relay with sockets from systemd', () => {
+// Bun cannot take over datagram sockets; with streams alone the transport's contract tests it.
+describe('a relay with sockets from systemd', { skip: 'bun' in process.versions }, () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'towpath-sockets-'));
   const ports = { derp: 0, http: 0, stun: 0 };
   let child: ChildProcess;

@@ -14,13 +14,23 @@ export class RelayProcess {
   output = '';
   readonly #ended: Promise<unknown[]>;
 
-  constructor(args: readonly string[], folder: string = mkdtempSync(path.join(tmpdir(), 'towpath-e2e-'))) {
+  /** `program` runs the sources, or is a compiled executable when `main` is null. */
+  constructor(
+    args: readonly string[],
+    folder: string = mkdtempSync(path.join(tmpdir(), 'towpath-e2e-')),
+    program: string = process.execPath,
+    main: string | null = MAIN,
+  ) {
     this.folder = folder;
     const own = ['--key-file', path.join(folder, 'derper.json'), '--certificate-directory', path.join(folder, 'certs')];
-    this.child = spawn(process.execPath, [MAIN, 'serve', ...own, '--hostname', '127.0.0.1', ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      cwd: folder,
-    });
+    this.child = spawn(
+      program,
+      [...(main === null ? [] : [main]), 'serve', ...own, '--hostname', '127.0.0.1', ...args],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        cwd: folder,
+      },
+    );
     this.#ended = once(this.child, 'close');
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => (this.output += text));

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { Agent, request, type RequestOptions } from 'node:https';
 import { before, describe, it } from 'node:test';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'real-ws';
 import { streamToDuplex } from '../../src/transport/duplex.ts';
 import type { StreamHandler, Transport } from '../../src/transport/port.ts';
 import { makeCertificate, type TestCertificate } from './certificates.ts';

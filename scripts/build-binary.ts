@@ -1,0 +1,18 @@
+/**
+ * Builds one executable that contains Bun and towpath: `npm run build:binary`, or with a file name to put it elsewhere
+ * than in dist/.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { findRuntime } from '../src/cli/runtime.ts';
+
+const root = path.resolve(import.meta.dirname, '..');
+const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
+const output = path.resolve(process.argv[2] ?? path.join(root, 'dist', 'towpath'));
+const main = path.join(root, 'src', 'main.ts');
+const define = `TOWPATH_VERSION=${JSON.stringify(version)}`;
+execFileSync(findRuntime('bun'), ['build', '--compile', '--define', define, main, '--outfile', output], {
+  cwd: root,
+  stdio: 'inherit',
+});

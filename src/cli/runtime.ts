@@ -1,0 +1,78 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { TowpathError } from '../errors.ts';
+
+/** What runs JavaScript. */
+export type RuntimeName = 'node' | 'bun';
+
+/** The runtimes that `serve --runtime` takes. */
+export const RUNTIMES: readonly RuntimeName[] = ['node', 'bun'];
+
+/** Where Bun keeps the files inside a compiled executable. */
+const COMPILED = /[/\\](\$bunfs|~BUN)[/\\]/;
+
+/**
+ * Goes on in `wanted`: in this process when it is that already, otherwise the other runtime takes the place of this
+ * process, with the same number, descriptors, signals and output, and this function does not return.
+ */
+export function continueIn(wanted: RuntimeName, argv: readonly string[] = process.argv): void {
+  if (wanted === currentRuntime()) return;
+  const [, script = ''] = argv;
+  if (COMPILED.test(import.meta.url) || COMPILED.test(script)) {
+    throw new TowpathError('TOWPATH_RUNTIME', `This executable contains Bun and cannot run in ${wanted}.`, {
+      hint: 'Leave --runtime out, or install towpath with npm.',
+    });
+  }
+  const program = findRuntime(wanted);
+  if (process.execve === undefined) {
+    throw new TowpathError('TOWPATH_RUNTIME', 'On this system a process cannot change its runtime.', {
+      hint: `Start ${program} ${script} directly.`,
+    });
+  }
+  if (process.env['LISTEN_PID'] === String(process.pid)) {
+    throw new TowpathError('TOWPATH_RUNTIME', 'Sockets from systemd do not survive a change of the runtime.', {
+      hint: `In ExecStart=, start ${program} ${script} directly, without --runtime.`,
+    });
+  }
+  process.execve(program, [program, script, ...withoutRuntime(argv.slice(2))], process.env);
+}
+
+function currentRuntime(): RuntimeName {
+  return 'bun' in process.versions ? 'bun' : 'node';
+}
+
+/** The program of a runtime. Bun comes with the npm package `bun`; Node with the package `node` or from the PATH. */
+export function findRuntime(name: RuntimeName): string {
+  const found = fromPackage(name) ?? (name === 'node' ? fromPath('node') : null);
+  if (found !== null) return found;
+  throw new TowpathError('TOWPATH_RUNTIME', `${name === 'bun' ? 'Bun' : 'Node'} is not installed.`, {
+    hint:
+      name === 'bun'
+        ? 'Install the npm package bun beside towpath, in the version that towpath is tested with (its package.json names it).'
+        : 'Install Node.js 24.11 or newer, so that "node" is found.',
+  });
+}
+
+function fromPackage(name: RuntimeName): string | null {
+  const file = name === 'bun' ? 'bun.exe' : 'node';
+  try {
+    const manifest = createRequire(import.meta.url).resolve(`${name}/package.json`);
+    const program = path.join(path.dirname(manifest), 'bin', file);
+    return existsSync(program) ? program : null;
+  } catch {
+    return null;
+  }
+}
+
+function fromPath(file: string): string | null {
+  const folders = (process.env['PATH'] ?? '').split(path.delimiter);
+  return folders.map((folder) => path.join(folder, file)).find((program) => existsSync(program)) ?? null;
+}
+
+/** The arguments without `--runtime`: whoever gets them runs in it already. */
+function withoutRuntime(args: readonly string[]): string[] {
+  return args.filter(
+    (arg, i) => arg !== '--runtime' && !arg.startsWith('--runtime=') && (i === 0 || args[i - 1] !== '--runtime'),
+  );
+}

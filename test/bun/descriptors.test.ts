@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { describe, it } from 'node:test';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { FREE_PORTS, RelayProcess } from '../e2e/relay-process.ts';
+import { eventually } from '../transport/support.ts';
+import { BUN, needsBun } from './installed.ts';
+
+const PEERS = 500;
+/** What the process may open besides connections, for example to look something up. */
+const SLACK = 5;
+
+/** Each kind makes the relay end the connection in another way. The peers read nothing from then on. */
+const KINDS: Readonly<Record<string, string | null>> = {
+  'that are refused with 400': 'this is no HTTP\r\n\r\n',
+  'that asked for a page and for the end of the connection': 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+  'that break the DERP handshake':
+    'GET /derp HTTP/1.1\r\nHost: x\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n\x09\x00\x00\x00\x01x',
+  'that send garbage instead of TLS': null,
+};
+
+describe(`${PEERS} peers that never answer a FIN, a relay on Bun`, needsBun, () => {
+  for (const [name, request] of Object.entries(KINDS)) {
+    it(`${name}: every descriptor comes back`, async () => {
+      const relay = new RelayProcess([...FREE_PORTS, '--no-self-test'], undefined, BUN!);
+      const peers: Socket[] = [];
+      try {
+        const port = await relay.port('DERP');
+        const descriptors = (): number => readdirSync(`/proc/${relay.child.pid}/fd`).length;
+        const before = descriptors();
+        for (let i = 0; i < PEERS; i++) peers.push(request === null ? await tcp(port) : await tls(port));
+        await eventually(() => descriptors() >= before + PEERS - SLACK, `all connected: ${descriptors()}`);
+        for (const peer of peers) {
+          peer.pause();
+          peer.write(request ?? Buffer.alloc(600, 0x41), 'latin1');
+        }
+        await eventually(
+          () => descriptors() <= before + SLACK,
+          `${before} descriptors again, now ${descriptors()}`,
+          20_000,
+        );
+        assert.ok(
+          peers.every(({ destroyed }) => !destroyed),
+          'no peer has closed',
+        );
+      } finally {
+        for (const peer of peers) peer.destroy();
+        await relay.clean();
+      }
+    });
+  }
+});
+
+async function tcp(port: number): Promise<Socket> {
+  const socket = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true });
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function tls(port: number): Promise<TLSSocket> {
+  const socket = connectTls({ socket: await tcp(port), rejectUnauthorized: false });
+  socket.on('error', () => undefined);
+  await once(socket, 'secureConnect');
+  return socket;
+}
