@@ -16,10 +16,10 @@ npm pack --silent --pack-destination "$work" > /dev/null
 cd "$work"
 npm init -y > /dev/null
 npm install --silent --no-audit --no-fund ./towpath-*.tgz
-towpath() { "$node" node_modules/towpath/dist/main.js "$@"; }
+main=node_modules/towpath/dist/main.js
 
-echo "towpath $(towpath --version), packed, installed and started:"
-towpath serve --listen 127.0.0.1:0 --http off --stun 127.0.0.1:0 --admin off --hostname 127.0.0.1 \
+echo "towpath $("$node" "$main" --version), packed, installed and started:"
+"$node" "$main" serve --listen 127.0.0.1:0 --http off --stun 127.0.0.1:0 --admin off --hostname 127.0.0.1 \
   --key-file derper.json --certificate-directory certs > out.txt 2> log.txt &
 relay=$!
 for _ in $(seq 100); do
