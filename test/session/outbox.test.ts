@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Counters, PacketKind } from '../../src/observe/counters.ts';
+import { FlushResult, Outbox } from '../../src/session/outbox.ts';
+import type { Stream } from '../../src/transport/port.ts';
+import { encodeFrame, FRAME_HEADER_BYTES, FrameType, KEY_BYTES } from '../../src/wire/frames.ts';
+
+/** A stream that takes as many bytes as it is told to. */
+class Sink implements Pick<Stream, 'write'> {
+  room = 0;
+  written: Buffer = Buffer.alloc(0);
+
+  write(buffer: Buffer, from: number, to: number): number {
+    const taken = Math.min(this.room, to - from);
+    this.room -= taken;
+    this.written = Buffer.concat([this.written, buffer.subarray(from, from + taken)]);
+    return taken;
+  }
+
+  /** The types of the whole frames that were written; fails on anything that is none. */
+  types(): number[] {
+    const types: number[] = [];
+    let at = 0;
+    while (at < this.written.length) {
+      types.push(this.written[at]!);
+      at += FRAME_HEADER_BYTES + this.written.readUInt32BE(at + 1);
+    }
+    assert.equal(at, this.written.length);
+    return types;
+  }
+}
+
+function packetFrame(fill: number, bytes: number): Buffer {
+  return encodeFrame(FrameType.RecvPacket, Buffer.alloc(KEY_BYTES + bytes, fill));
+}
+
+for (const kind of [PacketKind.Other, PacketKind.Disco]) {
+  test(`a packet of kind ${kind} that was taken in part is finished before any other frame, wherever it was cut`, () => {
+    const frame = packetFrame(1, 200);
+    for (let cut = 1; cut < frame.length; cut++) {
+      const sink = new Sink();
+      const counters = new Counters();
+      const limits = { queueBytes: 600, discoQueueBytes: 600 };
+      const outbox = new Outbox(sink as unknown as Stream, counters, limits);
+      outbox.packet(frame, 0, frame.length, kind);
+      sink.room = cut;
+      assert.equal(outbox.flush(), FlushResult.Blocked);
+      outbox.control(encodeFrame(FrameType.Pong, Buffer.alloc(8)));
+      // More than the queue holds: what was begun is not among the dropped.
+      for (let i = 0; i < 4; i++) outbox.packet(packetFrame(2, 200), 0, frame.length, kind);
+      outbox.packet(packetFrame(3, 40), 0, packetFrame(3, 40).length, PacketKind.Disco);
+      sink.room = 1_000_000;
+      assert.notEqual(outbox.flush(), FlushResult.Blocked);
+      const types = sink.types();
+      assert.deepEqual(types.slice(0, 2), [FrameType.RecvPacket, FrameType.Pong], `cut at ${cut}`);
+      assert.ok(sink.written.subarray(0, frame.length).equals(frame));
+      assert.equal(outbox.bytes, 0);
+      assert.equal(counters.packetsSent, types.length - 1);
+    }
+  });
+}
