@@ -172,9 +172,10 @@ function registerState(registry: Registry, options: MetricsOptions): void {
     labels: [],
     read: () => {
       const loopNow = performance.eventLoopUtilization();
-      const { utilization } = performance.eventLoopUtilization(loopNow, loopBefore);
+      const { utilization, idle, active } = performance.eventLoopUtilization(loopNow, loopBefore);
       loopBefore = loopNow;
-      return [[{}, utilization]];
+      // Bun does not measure it, and a loop that is never busy would be a lie.
+      return idle + active > 0 ? [[{}, utilization]] : [];
     },
   });
   if (health !== undefined) {
