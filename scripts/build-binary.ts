@@ -1,6 +1,6 @@
 /**
  * Builds one executable that contains Bun and towpath: `npm run build:binary`, or with a file name to put it elsewhere
- * than in dist/.
+ * than in build/, which npm does not pack.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { findRuntime } from '../src/cli/runtime.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
-const output = path.resolve(process.argv[2] ?? path.join(root, 'dist', 'towpath'));
+const output = path.resolve(process.argv[2] ?? path.join(root, 'build', 'towpath'));
 const main = path.join(root, 'src', 'main.ts');
 const define = `TOWPATH_VERSION=${JSON.stringify(version)}`;
 execFileSync(findRuntime('bun'), ['build', '--compile', '--define', define, main, '--outfile', output], {
