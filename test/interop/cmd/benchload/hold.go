@@ -1,12 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
 // warmConnections are opened and closed before anything is counted: code is compiled and pools are filled by then.
 const warmConnections = 100
+
+// connecting is how many connections are opened at once.
+const connecting = 4
 
 type idleResult struct {
 	Connections   int     `json:"connections"`
@@ -29,18 +34,14 @@ func runIdle(address string, pid, n int, settle time.Duration) (*idleResult, err
 	if err != nil {
 		return nil, err
 	}
-	held := make([]*client, 0, n)
+	held, err := connectMany(address, n)
 	defer func() {
 		for _, c := range held {
 			c.close()
 		}
 	}()
-	for range n {
-		c, err := connect(address)
-		if err != nil {
-			return nil, fmt.Errorf("connection %d: %w", len(held), err)
-		}
-		held = append(held, c)
+	if err != nil {
+		return nil, err
 	}
 	spent, err := processCPU(pid)
 	if err != nil {
@@ -55,6 +56,35 @@ func runIdle(address string, pid, n int, settle time.Duration) (*idleResult, err
 		Connections: n, RSSBefore: before, RSSAfter: after, BytesPerConn: float64(after-before) / float64(n),
 		ServerSeconds: float64(spent-cpu) / 1e9,
 	}, nil
+}
+
+// connectMany opens n connections, a few at a time, so that neither side waits for the other.
+func connectMany(address string, n int) ([]*client, error) {
+	var lock sync.Mutex
+	var group sync.WaitGroup
+	held, problem, next := make([]*client, 0, n), error(nil), 0
+	take := func() bool {
+		lock.Lock()
+		defer lock.Unlock()
+		next++
+		return next <= n && problem == nil
+	}
+	for range connecting {
+		group.Go(func() {
+			for take() {
+				c, err := connect(address)
+				lock.Lock()
+				if err != nil {
+					problem = errors.Join(problem, fmt.Errorf("connection %d: %w", len(held), err))
+				} else {
+					held = append(held, c)
+				}
+				lock.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	return held, problem
 }
 
 type handshakeResult struct {

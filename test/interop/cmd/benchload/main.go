@@ -4,6 +4,7 @@
 //	benchload load -address A -pid P ...   packets through pairs of clients, in measured windows
 //	benchload idle -address A -pid P -n N  memory of the relay per connection that is only held
 //	benchload handshake -address A -pid P -n N  CPU of the relay per full TLS and DERP handshake
+//	benchload stun -address A -pid P       STUN answers of the relay, as many as it gives
 //
 // It is one thread with one event loop, so that it can share a machine of two cores with the relay, and it says when
 // the result was limited by itself.
@@ -30,7 +31,7 @@ func main() {
 	runtime.LockOSThread()
 	debug.SetGCPercent(400)
 	if len(os.Args) < 2 {
-		fail(errors.New("usage: benchload files|load|idle|handshake [flags]"))
+		fail(errors.New("usage: benchload files|load|idle|handshake|stun [flags]"))
 	}
 	result, err := run(os.Args[1], os.Args[2:])
 	if result != nil {
@@ -57,6 +58,8 @@ func run(command string, arguments []string) (any, error) {
 		return writeFiles(*dir)
 	case "load":
 		return runLoad(flags, arguments)
+	case "stun":
+		return runStun(flags, arguments)
 	case "idle", "handshake":
 		address := flags.String("address", "", "loopback address of the relay")
 		pid := flags.Int("pid", 0, "process id of the relay")
