@@ -18,6 +18,12 @@ import { ask, parseObject, retryAfterMs, type Answer, type Fetch } from './web.t
 const FIRST_POLL_MS = 250;
 const POLL_GROWTH = 1.5;
 const LONGEST_POLL_MS = 5000;
+const BAD_NONCE = 'urn:ietf:params:acme:error:badNonce';
+/** How often one step is begun again when the authority refused the nonces of it; the library sends each six times. */
+const NONCE_ROUNDS = 5;
+const NONCE_PAUSE_MS = 200;
+/** What the library says when it gives up over a nonce. It passes on no more than the words of the authority. */
+const NONCES_REFUSED = 'towpath: nonce refused';
 /** Authorities look from several places and repeat; Let's Encrypt is done in seconds, others want a minute. */
 const VERDICT_MS = 180_000;
 
@@ -64,9 +70,9 @@ function useFetch(library: typeof Library, fetch: Fetch): void {
       headers,
       ...(typeof body === 'string' ? { body } : {}),
     });
-    refuse(answer);
+    const isBadNonce = refuse(answer);
     return {
-      data: answer.text,
+      data: isBadNonce ? JSON.stringify({ type: BAD_NONCE, detail: NONCES_REFUSED }) : answer.text,
       status: answer.status,
       statusText: '',
       headers: Object.fromEntries(answer.headers),
@@ -75,17 +81,37 @@ function useFetch(library: typeof Library, fetch: Fetch): void {
   };
 }
 
-/** Throws for every refusal, except for a nonce that was used up: the library asks again with another. */
-function refuse(answer: Answer): void {
+/** Throws for every refusal, except for that of a nonce, which is true: the library asks again with another. */
+function refuse(answer: Answer): boolean {
   const { status, text, headers } = answer;
-  if (status < 400) return;
+  if (status < 400) return false;
   const wait = retryAfterMs(headers, Date.now());
   const retryAt = wait === null ? null : Date.now() + wait;
   const problem = problemIn(parseObject(text));
-  if (problem?.type === 'urn:ietf:params:acme:error:badNonce') return;
+  if (problem?.type === BAD_NONCE) return true;
   if (problem !== null) throw failureFrom(problem, { name: '', challenge: '', retryAt });
   if (status === 429) throw new AcmeFailure('rate-limit', 'the authority asks for fewer requests', { retryAt });
   throw new AcmeFailure('unreachable', `the authority answers ${status}`, { retryAt });
+}
+
+/**
+ * Begins a step again when the authority refused the nonces of it. Such a refusal changes nothing on its side, so that
+ * every step can be sent again (RFC 8555 §6.5).
+ */
+async function withNonces<T>(step: () => Promise<T>): Promise<T> {
+  for (let round = 1; ; round++) {
+    try {
+      return await step();
+    } catch (error) {
+      if (!(error instanceof Error) || error.message !== NONCES_REFUSED) throw error;
+      if (round === NONCE_ROUNDS) {
+        throw new AcmeFailure('unreachable', 'the authority refused every nonce that it gave out itself', {
+          hint: 'It may be several servers that do not know of each other, or a proxy in between keeps its answers. It is tried again.',
+        });
+      }
+      await sleep(NONCE_PAUSE_MS * round);
+    }
+  }
 }
 
 function problemIn(value: unknown): Problem | null {
@@ -107,10 +133,8 @@ class LibraryClient implements AcmeClient {
 
   async register(): Promise<string> {
     try {
-      await this.#client.createAccount({
-        termsOfServiceAgreed: true,
-        ...(this.#email === null ? {} : { contact: [`mailto:${this.#email}`] }),
-      });
+      const contact = this.#email === null ? {} : { contact: [`mailto:${this.#email}`] };
+      await withNonces(() => this.#client.createAccount({ termsOfServiceAgreed: true, ...contact }));
     } catch (error) {
       // Of an account that is there already the library learns the URL, and then fails to update it with nothing.
       const url = this.#accountUrl();
@@ -126,7 +150,7 @@ class LibraryClient implements AcmeClient {
       ...(profile === null ? {} : { profile }),
       ...(replaces === null ? {} : { replaces }),
     };
-    return this.#read(await this.#client.createOrder(payload));
+    return this.#read(await withNonces(() => this.#client.createOrder(payload)));
   }
 
   async resume(orderUrl: string): Promise<Order | null> {
@@ -141,9 +165,9 @@ class LibraryClient implements AcmeClient {
 
   async prove(authorization: Authorization, challenge: Challenge): Promise<void> {
     const { url, identifier } = authorization;
-    await this.#client.completeChallenge({ ...challenge, type: 'http-01', status: 'pending' });
+    await withNonces(() => this.#client.completeChallenge({ ...challenge, type: 'http-01', status: 'pending' }));
     await this.#until(`the proof for ${identifier.value}`, async () => {
-      const [now] = await this.#client.getAuthorizations({ ...NO_ORDER, authorizations: [url] });
+      const [now] = await this.#authorizations([url]);
       if (now === undefined || now.status === 'pending') return null;
       if (now.status === 'valid') return now;
       throw failureOf(now, challenge.type);
@@ -156,7 +180,8 @@ class LibraryClient implements AcmeClient {
       // The library can make nothing of the older form, SEC1.
       const pkcs8 = createPrivateKey(keyPem).export({ type: 'pkcs8', format: 'pem' }).toString();
       const [, csr] = await this.#library.crypto.createCsr({ altNames: [...names] }, pkcs8);
-      order = await this.#client.finalizeOrder(order, csr);
+      const ready = order;
+      order = await withNonces(() => this.#client.finalizeOrder(ready, csr));
     }
     if (order.status !== 'valid') {
       order = await this.#until('the certificate', async () => {
@@ -166,7 +191,8 @@ class LibraryClient implements AcmeClient {
         return null;
       });
     }
-    return this.#client.getCertificate(order);
+    const issued = order;
+    return withNonces(() => this.#client.getCertificate(issued));
   }
 
   #accountUrl(): string | null {
@@ -178,11 +204,15 @@ class LibraryClient implements AcmeClient {
   }
 
   #fetchOrder(url: string): Promise<LibraryOrder> {
-    return this.#client.getOrder({ ...NO_ORDER, url });
+    return withNonces(() => this.#client.getOrder({ ...NO_ORDER, url }));
+  }
+
+  #authorizations(urls: string[]): Promise<LibraryAuthorization[]> {
+    return withNonces(() => this.#client.getAuthorizations({ ...NO_ORDER, authorizations: urls }));
   }
 
   async #read(order: LibraryOrder): Promise<Order> {
-    const open = order.status === 'pending' ? await this.#client.getAuthorizations(order) : [];
+    const open = order.status === 'pending' ? await this.#authorizations(order.authorizations) : [];
     return {
       url: order.url,
       status: order.status,

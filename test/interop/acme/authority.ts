@@ -1,4 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -6,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fetchTrusting } from '../../../src/transport/node/fetch-trusting.ts';
 
-/** The ports that the authority looks at, and on which every relay of this run listens, one after the other. */
+/** The ports that the authority looks at, and on which every relay of a case listens, one after the other. */
 export interface Ports {
   readonly http: number;
   readonly tls: number;
@@ -22,13 +23,30 @@ export interface AuthorityOptions {
   readonly sleepSeconds?: number;
 }
 
-/** Ports that are free now. */
+/** Below the ports that systems take for outgoing connections: what is free stays free until it is listened on. */
+const PORTS_FROM = 15_000;
+const PORTS_TO = 32_000;
+let nextPort = PORTS_FROM + randomInt(PORTS_TO - PORTS_FROM - 2000);
+
+/** Ports that are free, each handed out once. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = nextPort++;
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+  } catch {
+    return false;
+  }
+  await once(server.close(), 'close');
+  return true;
 }
 
 /** pebble-challtestsrv as the DNS that the authority asks. */
@@ -147,8 +165,11 @@ function makeWebCertificate(cert: string, key: string): void {
   execFileSync('openssl', ['req', '-x509', ...kind, '-keyout', key, '-out', cert, ...subject], { stdio: 'ignore' });
 }
 
+/** So late that what is waited for will never come, whatever else the machine does. */
+const DEADLINE_MS = 60_000;
+
 /** Asks until the answer is true; errors count as not yet. */
-export async function until(what: string | (() => string), look: () => boolean | Promise<boolean>, deadlineMs = 15_000): Promise<void> {
+export async function until(what: string | (() => string), look: () => boolean | Promise<boolean>, deadlineMs = DEADLINE_MS): Promise<void> {
   const startedAt = performance.now();
   let last: unknown = null;
   for (;;) {

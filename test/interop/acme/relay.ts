@@ -47,7 +47,11 @@ export class RelayUnderTest {
     );
     const child = spawn(process.execPath, [MAIN, 'serve', '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
     const relay = new RelayUnderTest(child, folder, ports, admin);
-    await until('the relay answers', async () => (await fetch(relay.#adminUrl('healthz'))).ok);
+    const end = relay.#ended.then(() => Promise.reject(new Error(`the relay ended:\n${relay.output}`)));
+    const answer = until('the relay answers', async () => (await fetch(relay.#adminUrl('healthz'))).ok);
+    await Promise.race([answer, end]);
+    // It ends some time.
+    end.catch(() => undefined);
     return relay;
   }
 
@@ -70,7 +74,7 @@ export class RelayUnderTest {
   presented(serverName: string | null): X509Certificate {
     const name = serverName === null ? ['-noservername'] : ['-servername', serverName];
     const args = ['s_client', '-connect', `127.0.0.1:${this.ports.tls}`, ...name];
-    const text = execFileSync('openssl', args, { input: '', stdio: ['pipe', 'pipe', 'ignore'], encoding: 'utf8' });
+    const text = execFileSync('openssl', args, { input: '', stdio: ['pipe', 'pipe', 'ignore'], encoding: 'utf8', timeout: 20_000 });
     return new X509Certificate(text);
   }
 

@@ -3,7 +3,7 @@
 #
 #   run.sh [PATTERN]     only the cases whose name matches
 #
-# Installs the Debian package pebble where it is missing (as root). Needs openssl. Takes about two minutes.
+# Installs the Debian package pebble where it is missing (as root). Needs openssl. Takes about a minute.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

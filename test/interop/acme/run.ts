@@ -1,6 +1,6 @@
-/** Runs the cases one after the other and prints `N passed, N failed`. */
+/** Runs the cases, some at a time, and prints `N passed, N failed`. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { freePorts, MockDns } from './authority.ts';
 import { issuing } from './issuing.ts';
@@ -8,18 +8,25 @@ import { renewing } from './renewing.ts';
 import { failing } from './failing.ts';
 import type { Case, Stage } from './stage.ts';
 
+/** They mostly wait. */
+const AT_ONCE = 2 * availableParallelism();
+
 const pattern = new RegExp(process.argv[2] ?? '');
 const root = mkdtempSync(path.join(tmpdir(), 'towpath-acme-'));
-const dns = await MockDns.start();
-const [http, tls] = (await freePorts(2)) as [number, number];
+// The longest are among the renewals.
+const cases = [...renewing, ...failing, ...issuing].filter(({ name }) => pattern.test(name));
 let failed = 0;
 let passed = 0;
-for (const { name, run } of [...issuing, ...renewing, ...failing].filter(({ name }: Case) => pattern.test(name))) {
+
+async function runCase({ name, run }: Case): Promise<void> {
   const ends: (() => unknown)[] = [];
-  const folder = mkdtempSync(path.join(root, 'case-'));
-  const stage: Stage = { folder, dns, ports: { http, tls }, atEnd: (end) => ends.push(end) };
   const startedAt = performance.now();
   try {
+    const folder = mkdtempSync(path.join(root, 'case-'));
+    const [http, tls] = (await freePorts(2)) as [number, number];
+    const dns = await MockDns.start();
+    ends.push(() => dns.stop());
+    const stage: Stage = { folder, dns, ports: { http, tls }, atEnd: (end) => ends.push(end) };
     await run(stage);
     passed++;
     console.log(`ok      ${name} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)`);
@@ -30,7 +37,13 @@ for (const { name, run } of [...issuing, ...renewing, ...failing].filter(({ name
     for (const end of ends.reverse()) await end();
   }
 }
-dns.stop();
+
+const waiting = cases.values();
+async function work(): Promise<void> {
+  for (const one of waiting) await runCase(one);
+}
+await Promise.all(Array.from({ length: AT_ONCE }, work));
+
 rmSync(root, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
