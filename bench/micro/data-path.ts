@@ -4,6 +4,7 @@ import { Peer } from '../../src/relay/peer.ts';
 import { PeerTable } from '../../src/relay/peer-table.ts';
 import type { Recipient } from '../../src/relay/recipient.ts';
 import { Router } from '../../src/relay/router.ts';
+import { QueueSpace } from '../../src/session/frame-queue.ts';
 import { Outbox } from '../../src/session/outbox.ts';
 import type { Stream } from '../../src/transport/port.ts';
 import { FrameDecoder, HeaderVerdict } from '../../src/wire/frame-decoder.ts';
@@ -87,7 +88,7 @@ function benchOutbox(): void {
     write: (_buffer: Buffer, from: number, to: number) => (writable ? to - from : 0),
   } as unknown as Stream;
   const limits = { queueBytes: QUEUE_BYTES, discoQueueBytes: DISCO_QUEUE_BYTES };
-  const outbox = new Outbox(stream, new Counters(), limits);
+  const outbox = new Outbox(stream, new Counters(), limits, new QueueSpace(268_435_456));
   const frame = sendPacket(randomBytes(KEY_BYTES));
   for (const batch of [1, FRAMES_PER_READ]) {
     measure(`Outbox, ${batch} packets of 1200 bytes and a flush, per packet`, (times) => {

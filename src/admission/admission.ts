@@ -8,7 +8,9 @@ export interface AdmissionRequest {
 
 /** Expected refusals are values, not exceptions. `reason` is for our log; the node only sees the connection close. */
 export type AdmissionVerdict =
-  { readonly admitted: true } | { readonly admitted: false; readonly source: string; readonly reason: string };
+  /** `source` is the name of the source that said yes; undefined when everyone is let in. */
+  | { readonly admitted: true; readonly source?: string }
+  | { readonly admitted: false; readonly source: string; readonly reason: string };
 
 /** Decides who may come in. */
 export interface Admission {

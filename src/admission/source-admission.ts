@@ -121,7 +121,7 @@ export class SourceAdmission implements Admission {
   #settle(question: Question, judgement: Judgement): AdmissionVerdict {
     if (judgement.admitted) {
       this.#counts.admitted(judgement.source, judgement.isFailOpen);
-      return ADMITTED;
+      return { admitted: true, source: judgement.source };
     }
     const { source, reason, detail } = judgement;
     this.#counts.refused(source, reason);

@@ -103,8 +103,9 @@ function absolutePath(value: unknown, origin: Origin): unknown {
 }
 
 function toProblem(issue: z.core.$ZodIssue, settings: ReadonlyMap<string, Setting>): Problem {
-  const names = issue.path.filter((part) => typeof part === 'string');
-  const index = issue.path.find((part) => typeof part === 'number');
+  const at = issue.path.findIndex((part) => typeof part === 'number');
+  const names = at < 0 ? issue.path : issue.path.slice(0, at);
+  const index = at < 0 ? undefined : Number(issue.path[at]);
   const path = names.join('.');
   const key = configKeys.get(path);
   const setting = settings.get(path) ?? sectionSetting(path, settings);

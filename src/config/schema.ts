@@ -122,6 +122,12 @@ export const configSchema: z.ZodType<Config> = section(
       claim('listen', values.listen);
       claim('http', values.http);
       claim('admin', values.admin === null ? [] : [values.admin]);
+      const sources = values.admission.sources.map(({ name }) => name);
+      const stranger = values.fairness.tiers.flatMap((tier) => tier.sources).find((name) => !sources.includes(name));
+      if (stranger !== undefined) {
+        const known = sources.length === 0 ? 'there are none' : `they are ${sources.join(', ')}`;
+        refuse('fairness', `tiers: ${stranger} is not one of admission.sources; ${known}`);
+      }
       const names = certificateNames(values);
       const conflict = acmeConflict({ ...values.certificate, names }, values.http.length > 0);
       if (conflict !== null) refuse(conflict.key, conflict.message);

@@ -106,6 +106,7 @@ export class Counters {
   homeMovesOut = 0;
   writeTimeouts = 0;
   rateLimitWaits = 0;
+  totalLimitWaits = 0;
   /** Writes to streams and the frames they carried. */
   flushes = 0;
   flushedFrames = 0;

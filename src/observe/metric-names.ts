@@ -53,6 +53,10 @@ export const FIELD_METRICS: Readonly<Record<Exclude<NumberField, ComputedField>,
     'towpath_rate_limit_waits_total',
     'Times that reading from a client waited for its rate limit.',
   ),
+  totalLimitWaits: counter(
+    'towpath_total_limit_waits_total',
+    'Times that reading from a client waited for its share of the total of the relay.',
+  ),
   flushes: counter('towpath_flushes_total', 'Writes to streams.'),
   queueDelaySeconds: gauge(
     'towpath_queue_delay_average_seconds',

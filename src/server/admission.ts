@@ -95,7 +95,7 @@ export class AdmissionDesk {
     if (session.state !== SessionState.Open || key === null) return;
     const verdict = this.admission.review({ key, ip: session.stream.remote.ip }, due);
     const { admitted, ...refusal } = verdict instanceof Promise ? await verdict : verdict;
-    if (!admitted && 'source' in refusal) session.expel('not_admitted', `${refusal.source}: ${refusal.reason}`);
+    if (!admitted && 'reason' in refusal) session.expel('not_admitted', `${refusal.source}: ${refusal.reason}`);
   }
 
   #reportHealth(now: number): void {

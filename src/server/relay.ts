@@ -23,6 +23,7 @@ import { createMetrics } from '../observe/metrics.ts';
 import type { Recipient } from '../relay/recipient.ts';
 import { Router } from '../relay/router.ts';
 import type { SessionContext } from '../session/context.ts';
+import { QueueSpace } from '../session/frame-queue.ts';
 import { LoopTurn } from '../session/loop-turn.ts';
 import type { Session } from '../session/session.ts';
 import type { Endpoint, Listener, ListenerHandler, ListenOptions, ServerTls, Transport } from '../transport/port.ts';
@@ -36,6 +37,7 @@ import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { Liveness } from './liveness.ts';
 import { Refusals } from './refusals.ts';
 import { buildRooms, HttpHall } from './rooms.ts';
+import { sharedLimits } from './shares.ts';
 
 /** The administration serves a handful of scrapers. */
 const ADMIN_CONNECTIONS = 64;
@@ -215,21 +217,17 @@ export class Relay {
   }
 
   /**
-   * Takes over what may change while running: rate limit, home page, duplicate policy. Returns the keys that changed
+   * Takes over what may change while running: rate limits, home page, duplicate policy. Returns the keys that changed
    * but need a restart.
    */
   reload(config: Config): string[] {
     const before = this.#config;
     const home = loadHomePage(config.home);
-    const rate = config.fairness.perClient;
-    const rateChanged =
-      rate.bytesPerSecond !== before.fairness.perClient.bytesPerSecond ||
-      rate.burstBytes !== before.fairness.perClient.burstBytes;
     this.#relayHttp.setHome(home);
     this.#context.router.duplicatePolicy = config.duplicates;
-    if (rateChanged) {
-      this.#context.rate = rate;
-      for (const session of this.#sessions.values()) session.setRate(rate);
+    if (JSON.stringify(config.fairness) !== JSON.stringify(before.fairness)) {
+      const context = Object.assign(this.#context, sharedLimits(config.fairness, this.#context.wakes));
+      for (const session of this.#sessions.values()) session.setLimits(context.rate);
     }
     this.#config = { ...before, home: config.home, duplicates: config.duplicates, fairness: config.fairness };
     return restartKeys(before, config);
@@ -264,18 +262,20 @@ export class Relay {
 
   #buildContext(): SessionContext {
     const { limits, fairness, duplicates } = this.#config;
+    const wakes = new WakeList();
     return {
       clock: this.#clock,
       counters: this.counters,
-      turn: new LoopTurn(),
-      wakes: new WakeList(),
+      turn: new LoopTurn(limits.readBudgetBytes),
+      space: new QueueSpace(limits.totalQueueBytes),
+      wakes,
       router: new Router(this.counters, duplicates, limits.contactsPerClient),
       admission: this.#admission.admission,
       limits: { ...limits, keepAliveMs: keepAliveMs(this.#config) },
       keyPair: this.keyPair,
       reporter: this.#refusals,
       ended: (session) => this.#sessions.delete(session),
-      rate: fairness.perClient,
+      ...sharedLimits(fairness, wakes),
     };
   }
 

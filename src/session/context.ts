@@ -1,5 +1,6 @@
 import type { Admission } from '../admission/admission.ts';
 import type { Clock } from '../clock.ts';
+import type { FairShare } from '../fairness/fair-share.ts';
 import type { ByteRate } from '../fairness/token-bucket.ts';
 import type { WakeList } from '../fairness/wake-list.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
@@ -7,6 +8,7 @@ import type { Recipient } from '../relay/recipient.ts';
 import type { Router } from '../relay/router.ts';
 import type { Endpoint } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
+import type { QueueSpace } from './frame-queue.ts';
 import type { LoopTurn } from './loop-turn.ts';
 import type { OutboxLimits } from './outbox.ts';
 
@@ -14,9 +16,11 @@ import type { OutboxLimits } from './outbox.ts';
 interface SessionLimits extends OutboxLimits {
   /** From the upgrade to a valid ClientInfo. */
   readonly derpHandshakeMs: number;
+  /** How long a packet may wait for a connection that takes others. */
+  readonly queueMs: number;
   /** How long a connection may take nothing while something waits for it. */
   readonly writeDeadlineMs: number;
-  /** Bytes that are read from one connection in one turn of the event loop. */
+  /** Bytes that are read at most from one connection of weight 1 in one turn of the event loop. */
   readonly readBudgetBytes: number;
   /** Period of KeepAlive frames, before jitter. */
   readonly keepAliveMs: number;
@@ -35,6 +39,8 @@ export interface SessionContext {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly turn: LoopTurn;
+  /** The memory of all outboxes. */
+  readonly space: QueueSpace;
   readonly wakes: WakeList;
   readonly router: Router;
   readonly admission: Admission;
@@ -43,6 +49,10 @@ export interface SessionContext {
   readonly reporter: SessionReporter;
   /** A session has ended; called once for each. */
   readonly ended: (session: Recipient) => void;
+  /** Shares the relay's total among all connections; null without a total. */
+  share: FairShare | null;
+  /** How many shares a connection has that the admission source of this name let in. */
+  weightOf: (source: string) => number;
   /** The rate for new connections, announced in ServerInfo; 0 bytes per second is no limit. */
   rate: ByteRate;
 }

@@ -1,12 +1,29 @@
-import { FRAME_HEADER_BYTES } from '../wire/frames.ts';
+import { FRAME_HEADER_BYTES, KEY_BYTES, MAX_PACKET_BYTES } from '../wire/frames.ts';
 import { giveBuffer, takeBuffer } from './buffer-pool.ts';
 
 const EMPTY = Buffer.alloc(0);
 /** Room beyond the limit, so that moving the content to the front happens once in many frames and not at each. */
-const SLACK_BYTES = 128 * 1024;
+const SLACK_BYTES = 63 * 1024;
+/** However scarce the space for all queues is, each may hold one largest frame. */
+const LEAST_LIMIT_BYTES: number = FRAME_HEADER_BYTES + KEY_BYTES + MAX_PACKET_BYTES;
 
-/** Told about every frame that is dropped from the head of a full queue: its size in bytes, header included. */
-export type DropListener = (frameBytes: number) => void;
+/** Told about every frame that is dropped from the head of a queue: its size in bytes, header included. */
+export interface DropListener {
+  dropped(queue: FrameQueue, frameBytes: number): void;
+}
+
+/**
+ * The memory that all queues may use together. Each queue may hold as much as is still free for all, so that the more
+ * of them are stuck, the less each of them keeps, and there is always room for one that is not.
+ */
+export class QueueSpace {
+  /** Bytes that are not taken by a buffer; below zero when the queues hold only what each of them may always hold. */
+  freeBytes: number;
+
+  constructor(bytes: number) {
+    this.freeBytes = bytes;
+  }
+}
 
 /**
  * Whole frames, one behind the other in one buffer, bounded in bytes; the oldest are dropped when it is full. Frames
@@ -15,18 +32,22 @@ export type DropListener = (frameBytes: number) => void;
  */
 export class FrameQueue {
   readonly #limitBytes: number;
-  readonly #dropped: DropListener;
+  readonly #space: QueueSpace;
+  readonly #listener: DropListener;
   #buffer: Buffer = EMPTY;
   #start = 0;
   #end = 0;
   /** Bytes at the start that belong to a frame whose first part was written. */
   #unfinishedBytes = 0;
   #frames = 0;
+  /** Of the frames, how many were there at the last {@link dropAged}. They are the first ones. */
+  #agedFrames = 0;
 
   /** `limitBytes` must hold at least one largest frame. */
-  constructor(limitBytes: number, dropped: DropListener) {
+  constructor(limitBytes: number, space: QueueSpace, listener: DropListener) {
     this.#limitBytes = limitBytes;
-    this.#dropped = dropped;
+    this.#space = space;
+    this.#listener = listener;
   }
 
   get bytes(): number {
@@ -58,11 +79,18 @@ export class FrameQueue {
   /** Copies the frame `[from, to)` of `source` to the end; drops the oldest frames to stay within the limit. */
   append(source: Buffer, from: number, to: number): void {
     const size = to - from;
-    while (this.bytes + size > this.#limitBytes && this.#frames > 0) this.#dropOldest();
-    if (this.#end + size > this.#buffer.length) this.#makeRoom(size);
+    const limit = Math.min(this.#limitBytes, Math.max(this.#space.freeBytes, LEAST_LIMIT_BYTES));
+    while (this.bytes + size > limit && this.#frames > 0) this.#dropOldest();
+    if (this.#end + size > this.#buffer.length) this.#makeRoom(size, limit + SLACK_BYTES);
     source.copy(this.#buffer, this.#end, from, to);
     this.#end += size;
     this.#frames++;
+  }
+
+  /** Drops the frames that were there at the last call of this already; called at intervals, it bounds how long they wait. */
+  dropAged(): void {
+    while (this.#agedFrames > 0) this.#dropOldest();
+    this.#agedFrames = this.#frames;
   }
 
   /** Takes `bytes` that were written off the front; returns how many whole frames ended within them. */
@@ -78,7 +106,7 @@ export class FrameQueue {
     if (this.#unfinishedBytes > 0 && boundary <= this.#start) ended++;
     while (boundary < this.#start) {
       boundary += FRAME_HEADER_BYTES + this.#buffer.readUInt32BE(boundary + 1);
-      this.#frames--;
+      this.#takeFrame();
       if (boundary <= this.#start) ended++;
     }
     this.#unfinishedBytes = boundary - this.#start;
@@ -87,9 +115,19 @@ export class FrameQueue {
 
   /** Forgets all and gives the buffer back. */
   clear(): void {
+    this.#replace(EMPTY);
+    this.#start = this.#end = this.#unfinishedBytes = this.#frames = this.#agedFrames = 0;
+  }
+
+  #replace(buffer: Buffer): void {
+    this.#space.freeBytes += this.#buffer.length - buffer.length;
     if (this.#buffer.length > 0) giveBuffer(this.#buffer);
-    this.#buffer = EMPTY;
-    this.#start = this.#end = this.#unfinishedBytes = this.#frames = 0;
+    this.#buffer = buffer;
+  }
+
+  #takeFrame(): void {
+    this.#frames--;
+    if (this.#agedFrames > 0) this.#agedFrames--;
   }
 
   #dropOldest(): void {
@@ -97,20 +135,18 @@ export class FrameQueue {
     const size = FRAME_HEADER_BYTES + this.#buffer.readUInt32BE(victim + 1);
     if (this.#unfinishedBytes > 0) this.#buffer.copyWithin(this.#start + size, this.#start, victim);
     this.#start += size;
-    this.#frames--;
-    this.#dropped(size);
+    this.#takeFrame();
+    this.#listener.dropped(this, size);
   }
 
-  #makeRoom(size: number): void {
+  #makeRoom(size: number, largest: number): void {
     const queued = this.bytes;
-    const largest = this.#limitBytes + SLACK_BYTES;
     if (queued + size <= this.#buffer.length && (this.#start >= queued || this.#buffer.length >= largest)) {
       this.#buffer.copyWithin(0, this.#start, this.#end);
     } else {
       const larger = takeBuffer(Math.max(queued + size, Math.min(this.#buffer.length * 4, largest)));
       this.#buffer.copy(larger, 0, this.#start, this.#end);
-      if (this.#buffer.length > 0) giveBuffer(this.#buffer);
-      this.#buffer = larger;
+      this.#replace(larger);
     }
     this.#start = 0;
     this.#end = queued;

@@ -1,7 +1,7 @@
 import { FRAME_HEADER_BYTES, KEY_BYTES } from '../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../observe/counters.ts';
 import type { Stream } from '../transport/port.ts';
-import { FrameQueue } from './frame-queue.ts';
+import { FrameQueue, type DropListener, type QueueSpace } from './frame-queue.ts';
 
 /** Bytes of a RecvPacket frame that are not the packet. */
 const PACKET_OVERHEAD_BYTES = FRAME_HEADER_BYTES + KEY_BYTES;
@@ -22,21 +22,22 @@ export type FlushResult = (typeof FlushResult)[keyof typeof FlushResult];
 /**
  * What waits to be written to one connection: control frames first, then disco packets, then the rest. Each packet is
  * copied in once; everything queued is offered to the stream once per loop turn (performance.md §0.1). The two packet
- * queues are bounded and drop their oldest, so that a blocked reader costs a known amount and never delays a sender.
+ * queues are bounded in bytes and in time and drop their oldest, so that a blocked reader costs a known amount and never delays a sender.
  */
-export class Outbox {
+export class Outbox implements DropListener {
   readonly #stream: Stream;
   readonly #counters: Counters;
   readonly #control: FrameQueue;
   readonly #disco: FrameQueue;
   readonly #packets: FrameQueue;
 
-  constructor(stream: Stream, counters: Counters, limits: OutboxLimits) {
+  /** `space` is what all outboxes have together. */
+  constructor(stream: Stream, counters: Counters, limits: OutboxLimits, space: QueueSpace) {
     this.#stream = stream;
     this.#counters = counters;
-    this.#control = new FrameQueue(Infinity, () => undefined);
-    this.#disco = new FrameQueue(limits.discoQueueBytes, (bytes) => this.#countDrop(PacketKind.Disco, bytes));
-    this.#packets = new FrameQueue(limits.queueBytes, (bytes) => this.#countDrop(PacketKind.Other, bytes));
+    this.#control = new FrameQueue(CONTROL_QUEUE_BYTES, space, this);
+    this.#disco = new FrameQueue(limits.discoQueueBytes, space, this);
+    this.#packets = new FrameQueue(limits.queueBytes, space, this);
   }
 
   get bytes(): number {
@@ -78,6 +79,12 @@ export class Outbox {
     return this.#write(queue, queue.unfinishedBytes, true);
   }
 
+  /** Drops the packets that were waiting at the last call of this already. */
+  dropAged(): void {
+    this.#disco.dropAged();
+    this.#packets.dropAged();
+  }
+
   /** The connection is gone: counts what was still waiting as dropped. */
   close(): void {
     this.#countLeft(this.#disco, PacketKind.Disco);
@@ -100,7 +107,8 @@ export class Outbox {
     return taken < offered ? FlushResult.Blocked : FlushResult.Written;
   }
 
-  #countDrop(kind: PacketKind, frameBytes: number): void {
+  dropped(queue: FrameQueue, frameBytes: number): void {
+    const kind = queue === this.#disco ? PacketKind.Disco : PacketKind.Other;
     this.#counters.drop(DropReason.QueueHead, kind, frameBytes - PACKET_OVERHEAD_BYTES);
   }
 

@@ -7,11 +7,10 @@ import {
   PeerGoneReason,
 } from '../wire/frames.ts';
 import { encodeFrame, encodeHealth, encodePeerGone, encodeRestarting, encodeServerKey } from '../wire/frames.ts';
-import { FrameDecoder, HeaderVerdict, type FrameSink } from '../wire/frame-decoder.ts';
+import { HeaderVerdict, type FrameSink } from '../wire/frame-decoder.ts';
 import { encodeServerInfo } from '../wire/handshake.ts';
 import { errorMessage } from '../errors.ts';
-import { TokenBucket, type ByteRate } from '../fairness/token-bucket.ts';
-import type { Sleeper } from '../fairness/wake-list.ts';
+import type { ByteRate } from '../fairness/token-bucket.ts';
 import { DropReason, type PacketKind, type RefusalReason } from '../observe/counters.ts';
 import type { Peer } from '../relay/peer.ts';
 import type { Contactable, Recipient } from '../relay/recipient.ts';
@@ -22,15 +21,13 @@ import type { SessionContext } from './context.ts';
 import { judgeFirstFrame, judgeFrame } from './frame-rules.ts';
 import { identify, type Identity } from './handshake.ts';
 import { HintBudget } from './hint-budget.ts';
-import type { Flushable, Reader } from './loop-turn.ts';
+import { Intake } from './intake.ts';
+import type { Flushable } from './loop-turn.ts';
 import { FlushResult, Outbox } from './outbox.ts';
 
 /** Where a connection is in its life; it only moves forward. */
 export const SessionState = { Identifying: 0, Admitting: 1, Open: 2, Ended: 3 } as const;
 export type SessionState = (typeof SessionState)[keyof typeof SessionState];
-
-/** Why reading is paused; several may hold at once. */
-const Pause = { Budget: 1, Rate: 2, Admission: 4 } as const;
 
 /** KeepAlive periods are spread by up to this much, chosen once for each connection (protocol reference §4.5). */
 const KEEP_ALIVE_JITTER_MS = 5000;
@@ -51,17 +48,16 @@ export interface UpgradeFacts {
  * One DERP connection from upgrade to end: identifies the client, asks for its admission, and then passes its packets
  * to the router and the packets for it to its stream (protocol reference §3, §4).
  */
-export class Session implements StreamHandler, FrameSink, Recipient, Flushable, Reader, Sleeper {
+export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   readonly heardFrom: Set<Contactable> = new Set();
   readonly stream: Stream;
   readonly #context: SessionContext;
   readonly #facts: UpgradeFacts;
   readonly #outbox: Outbox;
-  readonly #decoder: FrameDecoder;
+  readonly #intake: Intake;
   readonly #hints = new HintBudget();
   #state: SessionState = SessionState.Identifying;
   #peer: Peer | null = null;
-  #bucket: TokenBucket | null = null;
   #home = false;
   #openedAt = 0;
   #keepAlivePeriodMs = 0;
@@ -69,21 +65,19 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   #handshakeDeadline: number;
   /** When the stream stopped taking what we have for it; 0 while it takes it. */
   #blockedSince = 0;
+  /** When the outbox is next to drop what has waited for too long. */
+  #agedAt = 0;
   #touched = false;
   /** When the first frame that still waits was queued. */
   #waitingSince = 0;
-  #pauses = 0;
-  #budgetTurn = -1;
-  #budgetUsed = 0;
-  #awaitingTokens = false;
 
   /** `head` is the response head that precedes the greeting, empty for Fast Start and WebSocket. */
   constructor(stream: Stream, context: SessionContext, facts: UpgradeFacts, head: string) {
     this.stream = stream;
     this.#context = context;
     this.#facts = facts;
-    this.#outbox = new Outbox(stream, context.counters, context.limits);
-    this.#decoder = new FrameDecoder(this);
+    this.#outbox = new Outbox(stream, context.counters, context.limits, context.space);
+    this.#intake = new Intake(stream, context, this);
     this.#handshakeDeadline = context.clock.now + context.limits.derpHandshakeMs;
     context.counters.accepts++;
     if (facts.notIdeal) context.counters.notIdealConnections++;
@@ -103,19 +97,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   // ---- from the stream
 
   bytes(_stream: Stream, buffer: Buffer, from: number, to: number): void {
-    const { turn, limits } = this.#context;
-    if (this.#budgetTurn !== turn.number) {
-      this.#budgetTurn = turn.number;
-      this.#budgetUsed = 0;
-    }
-    this.#budgetUsed += to - from;
-    if (this.#budgetUsed >= limits.readBudgetBytes && (this.#pauses & Pause.Budget) === 0) {
-      // In this order: Bun's streams look at the end of the turn, after the resuming, whether they are still paused.
-      turn.resumeAtEnd(this);
-      this.#pause(Pause.Budget);
-    }
-    this.#decoder.push(buffer, from, to);
-    this.#pauseWhileHolding();
+    this.#intake.bytes(buffer, from, to);
   }
 
   writable(): void {
@@ -124,11 +106,10 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   }
 
   closed(_stream: Stream, reason: CloseReason): void {
-    const { counters, wakes, router, reporter, ended } = this.#context;
+    const { counters, router, reporter, ended } = this.#context;
     if (this.#state === SessionState.Identifying && reason !== 'local') this.#note('handshake_closed', '');
     this.#state = SessionState.Ended;
-    this.#decoder.stop();
-    wakes.remove(this);
+    this.#intake.stop();
     if (this.#facts.notIdeal) counters.notIdealConnections--;
     if (this.#home) counters.homeConnections--;
     this.#home = false;
@@ -150,7 +131,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       this.#refuse(refused, `frame type 0x${type.toString(16)}, ${payloadBytes} bytes`);
       return HeaderVerdict.Stop;
     }
-    if (this.#bucket !== null && !this.#takeTokens(this.#bucket, payloadBytes)) return HeaderVerdict.Wait;
+    if (!this.#intake.allows(payloadBytes)) return HeaderVerdict.Wait;
     const peer = this.#peer!;
     if (peer.size > 1) peer.spoke(this, this.#context.router.duplicatePolicy);
     if (type === FrameType.SendPacket || type === FrameType.Ping || type === FrameType.NotePreferred) {
@@ -221,10 +202,9 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     if (this.#state !== SessionState.Ended) this.#refuse(reason, detail);
   }
 
-  /** Replaces the rate limit by a fresh full bucket, or removes it (§4.8). */
-  setRate(rate: ByteRate): void {
-    this.#bucket = rate.bytesPerSecond > 0 ? new TokenBucket(rate, performance.now()) : null;
-    if (this.#awaitingTokens) this.wake();
+  /** The limits of what it may send have changed. */
+  setLimits(rate: ByteRate): void {
+    if (this.#state === SessionState.Open) this.#intake.setLimits(rate);
   }
 
   /** Looks at everything that depends on time; called at each clock tick. */
@@ -236,6 +216,10 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       this.#note('write_timeout', `${this.#outbox.bytes} bytes were waiting`);
       this.#state = SessionState.Ended;
       this.stream.abort();
+    } else if (now >= this.#agedAt && this.#outbox.bytes > 0) {
+      // Twice in the time, so that nothing waits for longer than that.
+      this.#agedAt = now + this.#context.limits.queueMs / 2;
+      this.#outbox.dropAged();
     } else if (now >= this.#keepAliveAt) {
       this.#keepAliveAt += this.#keepAlivePeriodMs;
       this.#context.counters.keepAlivesSent++;
@@ -249,18 +233,6 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     const { clock, counters } = this.#context;
     if (this.#outbox.flush() !== FlushResult.Blocked) counters.queueDelay(performance.now() - this.#waitingSince);
     else if (this.#blockedSince === 0) this.#blockedSince = clock.now;
-  }
-
-  resumeReading(): void {
-    this.#unpause(Pause.Budget);
-  }
-
-  /** Tokens may be there now. */
-  wake(): void {
-    this.#awaitingTokens = false;
-    if (this.#state === SessionState.Ended) return;
-    this.#decoder.resume();
-    if (this.#decoder.heldBytes < this.#context.limits.readBudgetBytes) this.#unpause(Pause.Rate);
   }
 
   // ---- handshake
@@ -285,7 +257,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     const verdict = admission.admit({ key: identity.key, ip: this.stream.remote.ip });
     if (verdict instanceof Promise) {
       this.#state = SessionState.Admitting;
-      this.#pause(Pause.Admission);
+      this.#intake.awaitAdmission();
       verdict.then(
         (answer) => this.#admitted(identity, answer),
         (error: unknown) => this.#admitted(identity, { admitted: false, source: 'error', reason: errorMessage(error) }),
@@ -307,25 +279,21 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       this.#end(FINISH_MS);
       return;
     }
-    this.#open(identity);
+    this.#open(identity, this.#context.weightOf(verdict.source ?? ''));
   }
 
-  #open(identity: Identity): void {
+  #open(identity: Identity, weight: number): void {
     const { clock, router, limits, rate, reporter } = this.#context;
     this.#state = SessionState.Open;
     this.#peer = router.register(identity.key, this);
     this.#openedAt = clock.now;
     this.#keepAlivePeriodMs = limits.keepAliveMs + Math.random() * KEEP_ALIVE_JITTER_MS;
     this.#keepAliveAt = clock.now + this.#keepAlivePeriodMs;
-    this.setRate(rate);
     const burstBytes = rate.bytesPerSecond > 0 ? rate.burstBytes : 0;
     this.#control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
     router.announceDuplicates(this.#peer);
     reporter.opened(this.stream.remote, identity.key);
-    if ((this.#pauses & Pause.Admission) !== 0) {
-      this.#decoder.resume();
-      this.#unpause(Pause.Admission);
-    }
+    this.#intake.admitted(weight, rate);
   }
 
   // ---- frames of an open connection
@@ -357,26 +325,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     else counters.homeMovesOut++;
   }
 
-  /** Charges a frame (§4.8); false when it must wait until the tokens are there. */
-  #takeTokens(bucket: TokenBucket, payloadBytes: number): boolean {
-    const waitMs = bucket.take(payloadBytes, performance.now());
-    if (waitMs === 0) return true;
-    this.#context.counters.rateLimitWaits++;
-    this.#awaitingTokens = true;
-    this.#context.wakes.add(this, waitMs);
-    return false;
-  }
-
-  /**
-   * While frames wait for tokens, reading goes on until a read budget is held and pauses then: a paused stream would
-   * not notice that its peer has gone, which must end the wait (§9.59).
-   */
-  #pauseWhileHolding(): void {
-    if (this.#awaitingTokens && this.#decoder.heldBytes >= this.#context.limits.readBudgetBytes)
-      this.#pause(Pause.Rate);
-  }
-
-  // ---- writing, pausing, ending
+  // ---- writing, ending
 
   #control(frame: Buffer): void {
     if (this.#state === SessionState.Ended) return;
@@ -396,17 +345,6 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     this.#context.turn.flushAtEnd(this);
   }
 
-  #pause(reason: number): void {
-    if (this.#pauses === 0) this.stream.pause();
-    this.#pauses |= reason;
-  }
-
-  #unpause(reason: number): void {
-    if ((this.#pauses & reason) === 0) return;
-    this.#pauses &= ~reason;
-    if (this.#pauses === 0 && this.#state !== SessionState.Ended) this.stream.resume();
-  }
-
   #note(reason: RefusalReason, detail: string): void {
     this.#context.reporter.refused(reason, this.stream.remote, this.key, detail);
   }
@@ -418,7 +356,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
 
   #end(deadlineMs: number): void {
     this.#state = SessionState.Ended;
-    this.#decoder.stop();
+    this.#intake.stop();
     this.stream.finish(deadlineMs);
   }
 }

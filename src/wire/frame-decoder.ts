@@ -55,8 +55,11 @@ export class FrameDecoder {
   #taken = false;
   /** Payload bytes still to pass over. */
   #skipBytes = 0;
-  /** What came after a `Wait`. */
+  /** What came after a `Wait`: the bytes of this buffer from `#heldFrom` on. */
   #held: Buffer = EMPTY;
+  #heldFrom = 0;
+  /** The held buffer that is being decoded: what of it must wait again stays where it is. */
+  #resumed: Buffer | null = null;
   #stopped = false;
 
   constructor(sink: FrameSink) {
@@ -65,12 +68,17 @@ export class FrameDecoder {
 
   /** Bytes kept between reads; for memory accounting. */
   get bufferedBytes(): number {
-    return this.#partial.length + this.#held.length;
+    return this.#partial.length + this.heldBytes;
   }
 
   /** Bytes kept because of a `Wait`. */
   get heldBytes(): number {
-    return this.#held.length;
+    return this.#held.length - this.#heldFrom;
+  }
+
+  /** True once nothing more is decoded. */
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
   /** True at the end of a frame: nothing unfinished, nothing to skip, nothing held. */
@@ -87,7 +95,8 @@ export class FrameDecoder {
   push(buffer: Buffer, from: number, to: number): void {
     if (this.#stopped) return;
     if (this.#held.length > 0) {
-      this.#held = Buffer.concat([this.#held, buffer.subarray(from, to)]);
+      this.#held = Buffer.concat([this.#held.subarray(this.#heldFrom), buffer.subarray(from, to)]);
+      this.#heldFrom = 0;
       return;
     }
     this.#decode(buffer, from, to);
@@ -97,8 +106,12 @@ export class FrameDecoder {
   resume(): void {
     if (this.#stopped || this.#held.length === 0) return;
     const held = this.#held;
+    const from = this.#heldFrom;
     this.#held = EMPTY;
-    this.#decode(held, 0, held.length);
+    this.#heldFrom = 0;
+    this.#resumed = held;
+    this.#decode(held, from, held.length);
+    this.#resumed = null;
   }
 
   /** Forgets everything and decodes nothing more. */
@@ -106,7 +119,7 @@ export class FrameDecoder {
     this.#stopped = true;
     giveFrameBuffer(this.#partial);
     this.#partial = this.#held = EMPTY;
-    this.#partialBytes = this.#skipBytes = 0;
+    this.#partialBytes = this.#skipBytes = this.#heldFrom = 0;
   }
 
   #decode(buffer: Buffer, from: number, to: number): void {
@@ -134,7 +147,7 @@ export class FrameDecoder {
           return;
         }
       } else {
-        if (verdict === HeaderVerdict.Wait) this.#held = Buffer.from(buffer.subarray(at, to));
+        if (verdict === HeaderVerdict.Wait) this.#hold(buffer, at, to);
         else this.stop();
         return;
       }
@@ -145,6 +158,12 @@ export class FrameDecoder {
       this.#partialBytes = to - at;
       this.#taken = false;
     }
+  }
+
+  #hold(buffer: Buffer, from: number, to: number): void {
+    const stays = buffer === this.#resumed;
+    this.#held = stays ? buffer : Buffer.from(buffer.subarray(from, to));
+    this.#heldFrom = stays ? from : 0;
   }
 
   #startPartial(buffer: Buffer, at: number, to: number, frameBytes: number): void {

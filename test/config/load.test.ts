@@ -289,3 +289,26 @@ describe('environment', () => {
     assert.throws(() => loadConfig({ env: { TOWPATH_DREP_PORT: '1' } }), expected);
   });
 });
+
+describe('tiers', () => {
+  const base = 'admission:\n  sources:\n    - kind: keys\n      name: owners\n      allowFile: a.keys\n';
+
+  it('name admission sources', () => {
+    const { config } = loadConfig({
+      file: write(`${base}fairness:\n  tiers:\n    - sources: owners\n      weight: 4\n`),
+    });
+    assert.deepEqual(config.fairness.tiers, [{ sources: ['owners'], weight: 4 }]);
+  });
+
+  it('are refused when the source does not exist', () => {
+    assert.match(
+      refusal(`${base}fairness:\n  tiers:\n    - sources: [others]\n      weight: 4\n`),
+      /fairness: tiers: others is not one of admission\.sources; they are owners/,
+    );
+  });
+
+  it('are refused with the line of the entry and what is allowed', () => {
+    const text = refusal(`${base}fairness:\n  tiers:\n    - sources: [owners]\n      weight: 0\n`);
+    assert.match(text, /towpath\.yaml:8.*fairness\.tiers\[0\].*weight \(1 to 100\)/);
+  });
+});

@@ -2,11 +2,15 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
-import { FrameQueue } from '../../src/session/frame-queue.ts';
+import { FrameQueue, QueueSpace, type DropListener } from '../../src/session/frame-queue.ts';
 
 function frame(payloadBytes: number, mark: number): Buffer {
   return encodeFrame(FrameType.RecvPacket, Buffer.alloc(payloadBytes, mark));
 }
+
+/** More than any test uses. */
+const SPACE_BYTES = 10_000_000;
+const NOBODY: DropListener = { dropped: () => undefined };
 
 /** What a stream would do: takes up to `most` bytes and returns them. */
 function take(queue: FrameQueue, most: number): Buffer {
@@ -18,7 +22,9 @@ function take(queue: FrameQueue, most: number): Buffer {
 suite('frame queue', () => {
   test('§9.22 with a full queue the oldest frames are lost and the newest kept', () => {
     const dropped: number[] = [];
-    const queue = new FrameQueue(3 * 105, (bytes) => dropped.push(bytes));
+    const queue = new FrameQueue(3 * 105, new QueueSpace(SPACE_BYTES), {
+      dropped: (_queue, bytes) => dropped.push(bytes),
+    });
     for (let mark = 0; mark < 5; mark++) {
       const next = frame(100, mark);
       queue.append(next, 0, next.length);
@@ -29,7 +35,7 @@ suite('frame queue', () => {
   });
 
   test('a frame that was written in part is kept whole, and the one behind it is dropped instead', () => {
-    const queue = new FrameQueue(210, () => undefined);
+    const queue = new FrameQueue(210, new QueueSpace(SPACE_BYTES), NOBODY);
     for (const mark of [1, 2]) queue.append(frame(100, mark), 0, 105);
     const head = take(queue, 50);
     queue.append(frame(100, 3), 0, 105);
@@ -46,7 +52,7 @@ suite('frame queue', () => {
       fc.property(fc.array(move, { maxLength: 200 }), fc.integer({ min: 3005, max: 9000 }), (moves, limit) => {
         let drops = 0;
         let ended = 0;
-        const queue = new FrameQueue(limit, () => drops++);
+        const queue = new FrameQueue(limit, new QueueSpace(SPACE_BYTES), { dropped: () => drops++ });
         const seen: Buffer[] = [];
         let appended = 0;
         const write = (most: number): void => {
@@ -91,9 +97,50 @@ suite('frame queue', () => {
   });
 
   test('a larger frame than the limit is still taken when nothing else waits', () => {
-    const queue = new FrameQueue(100, () => undefined);
+    const queue = new FrameQueue(100, new QueueSpace(SPACE_BYTES), NOBODY);
     const large = frame(65_568, 9);
     queue.append(large, 0, large.length);
     assert.deepEqual(take(queue, 100_000), large);
+  });
+
+  test('what waited from one call to the next is dropped, what came later stays', () => {
+    const dropped: number[] = [];
+    const queue = new FrameQueue(10_000, new QueueSpace(SPACE_BYTES), {
+      dropped: (_queue, bytes) => dropped.push(bytes),
+    });
+    for (const mark of [1, 2, 3]) queue.append(frame(100, mark), 0, 105);
+    queue.dropAged();
+    assert.deepEqual(dropped, []);
+    take(queue, 105);
+    queue.append(frame(100, 4), 0, 105);
+    queue.dropAged();
+    assert.deepEqual(dropped, [105, 105]);
+    assert.deepEqual(take(queue, 10_000), frame(100, 4));
+  });
+
+  test('a frame that was written in part does not age', () => {
+    const queue = new FrameQueue(10_000, new QueueSpace(SPACE_BYTES), NOBODY);
+    for (const mark of [1, 2]) queue.append(frame(100, mark), 0, 105);
+    const head = take(queue, 50);
+    for (let i = 0; i < 3; i++) queue.dropAged();
+    assert.deepEqual(Buffer.concat([head, take(queue, 10_000)]), frame(100, 1));
+  });
+
+  test('however many queues are stuck, together they stay within their space and a largest frame each', () => {
+    const spaceBytes = 1_000_000;
+    const space = new QueueSpace(spaceBytes);
+    const large = frame(16_384, 1);
+    const queues = Array.from({ length: 50 }, () => new FrameQueue(262_144, space, NOBODY));
+    for (let round = 0; round < 40; round++) for (const queue of queues) queue.append(large, 0, large.length);
+    const taken = queues.reduce((sum, queue) => sum + queue.buffer.length, 0);
+    assert.equal(space.freeBytes, spaceBytes - taken);
+    // A largest frame, and the room beyond it that saves moving.
+    assert.ok(taken <= spaceBytes + 50 * 131_072, `${taken}`);
+    const fresh = new FrameQueue(262_144, space, NOBODY);
+    for (let i = 0; i < 3; i++) fresh.append(large, 0, large.length);
+    assert.equal(fresh.frames, 3, 'one that is not stuck still has room');
+    for (const queue of queues) queue.clear();
+    fresh.clear();
+    assert.equal(space.freeBytes, spaceBytes);
   });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Counters, PacketKind } from '../../src/observe/counters.ts';
+import { QueueSpace } from '../../src/session/frame-queue.ts';
 import { FlushResult, Outbox } from '../../src/session/outbox.ts';
 import type { Stream } from '../../src/transport/port.ts';
 import { encodeFrame, FRAME_HEADER_BYTES, FrameType, KEY_BYTES } from '../../src/wire/frames.ts';
@@ -41,7 +42,7 @@ for (const kind of [PacketKind.Other, PacketKind.Disco]) {
       const sink = new Sink();
       const counters = new Counters();
       const limits = { queueBytes: 600, discoQueueBytes: 600 };
-      const outbox = new Outbox(sink as unknown as Stream, counters, limits);
+      const outbox = new Outbox(sink as unknown as Stream, counters, limits, new QueueSpace(1_000_000));
       outbox.packet(frame, 0, frame.length, kind);
       sink.room = cut;
       assert.equal(outbox.flush(), FlushResult.Blocked);

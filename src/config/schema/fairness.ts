@@ -1,9 +1,19 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { key, section } from './fields.ts';
-import { integer } from './values.ts';
+import { integer, type Value } from './values.ts';
 
 /** A bucket must hold at least one largest packet with its address (derp-protocol.md §4.8). */
 const LEAST_BURST_BYTES = 65_568;
+const MOST_WEIGHT = 100;
+const MOST_TIERS = 32;
+
+/** Connections that count for more than others when something is shared. */
+interface TierConfig {
+  /** The names of the admission sources whose clients are of this tier. */
+  readonly sources: readonly string[];
+  /** How many shares each of its connections has; those without a tier have one. */
+  readonly weight: number;
+}
 
 /** How a greedy client is held back. */
 export interface FairnessConfig {
@@ -13,6 +23,9 @@ export interface FairnessConfig {
     /** At least 65568. */
     readonly burstBytes: number;
   };
+  /** 0: no limit. */
+  readonly totalBytesPerSecond: number;
+  readonly tiers: readonly TierConfig[];
 }
 
 export const fairness: z.ZodType<FairnessConfig> = section(
@@ -34,5 +47,29 @@ export const fairness: z.ZodType<FairnessConfig> = section(
       },
       { complete: (values) => ({ ...values, burstBytes: Math.max(values.burstBytes, LEAST_BURST_BYTES) }) },
     ),
+    totalBytesPerSecond: key(
+      integer(0, Number.MAX_SAFE_INTEGER, 'bytes'),
+      0,
+      'Bytes per second that the relay takes from all connections together, shared fairly among those that send; 0 is no limit.',
+    ),
+    tiers: key(
+      tierList(),
+      [],
+      'Clients that get more than one share of what is scarce, by the admission source that let them in.',
+      { flag: false },
+    ),
   },
 );
+
+function tierList(): Value<TierConfig[]> {
+  const name = z.string().min(1);
+  const tier = z.strictObject({
+    sources: z.union([name.transform((only) => [only]), z.array(name).min(1)]),
+    weight: z.int().min(1).max(MOST_WEIGHT),
+  });
+  return {
+    schema: z.array(tier).max(MOST_TIERS),
+    kind: 'json',
+    allowed: `a list of up to ${MOST_TIERS} tiers, each with sources (names of admission sources) and weight (1 to ${MOST_WEIGHT})`,
+  };
+}

@@ -14,6 +14,8 @@ export interface LimitsConfig {
   readonly writeDeadlineMs: number;
   readonly queueBytes: number;
   readonly discoQueueBytes: number;
+  readonly totalQueueBytes: number;
+  readonly queueMs: number;
   readonly readBudgetBytes: number;
   readonly keepAliveSeconds: number;
   readonly connections: number;
@@ -52,6 +54,16 @@ export const limits: z.ZodType<LimitsConfig> = section(
       integer(2048, 1_073_741_824, 'bytes'),
       32_768,
       'Bytes of path-finding (disco) packets that may wait for one connection; they go before the others.',
+    ),
+    totalQueueBytes: key(
+      integer(LARGEST_FRAME_BYTES, Number.MAX_SAFE_INTEGER, 'bytes'),
+      268_435_456,
+      'Bytes of memory for what waits for all connections; when it gets scarce, less may wait for each, but always one largest packet.',
+    ),
+    queueMs: key(
+      milliseconds(),
+      1000,
+      'Milliseconds that a packet may wait for one connection; then it is dropped, at the earliest after half of them.',
     ),
     readBudgetBytes: key(
       integer(1024, 16_777_216, 'bytes'),

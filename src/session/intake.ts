@@ -1,0 +1,142 @@
+import { FRAME_HEADER_BYTES } from '../wire/frames.ts';
+import { FrameDecoder, type FrameSink } from '../wire/frame-decoder.ts';
+import type { Contender, ShareAccount } from '../fairness/fair-share.ts';
+import { TokenBucket, type ByteRate } from '../fairness/token-bucket.ts';
+import type { Sleeper } from '../fairness/wake-list.ts';
+import type { Stream } from '../transport/port.ts';
+import type { SessionContext } from './context.ts';
+import type { Reader } from './loop-turn.ts';
+
+/** Why reading is paused; several may hold at once. */
+const Pause = { Budget: 1, Limits: 2, Admission: 4 } as const;
+
+/**
+ * What one connection may send us: reads its stream, cuts it into frames, and makes a greedy sender wait at its own
+ * door, by not reading it. Three bounds apply: bytes in one turn of the event loop, the connection's own rate, and its
+ * share of the relay's total.
+ */
+export class Intake implements Reader, Sleeper, Contender {
+  readonly #stream: Stream;
+  readonly #context: SessionContext;
+  readonly #decoder: FrameDecoder;
+  #weight = 1;
+  #bucket: TokenBucket | null = null;
+  #account: ShareAccount | null = null;
+  /** The frame that waits was charged to the connection's own rate already. */
+  #isCharged = false;
+  #pauses = 0;
+  #turn = -1;
+  /** Bytes read in this turn, and what earlier turns read beyond their budget. */
+  #usedBytes = 0;
+
+  constructor(stream: Stream, context: SessionContext, sink: FrameSink) {
+    this.#stream = stream;
+    this.#context = context;
+    this.#decoder = new FrameDecoder(sink);
+  }
+
+  /** Bytes from the stream. */
+  bytes(buffer: Buffer, from: number, to: number): void {
+    const { turn, limits } = this.#context;
+    if (this.#turn !== turn.number) {
+      this.#turn = turn.number;
+      this.#usedBytes = 0;
+    }
+    this.#usedBytes += to - from;
+    if (this.#usedBytes >= this.#budgetBytes && (this.#pauses & Pause.Budget) === 0) {
+      // In this order: Bun's streams look at the end of the turn, after the resuming, whether they are still paused.
+      turn.resumeAtEnd(this);
+      this.#pause(Pause.Budget);
+    }
+    this.#decoder.push(buffer, from, to);
+    // While frames wait, reading goes on until a budget is held and pauses then: a paused stream would not notice that
+    // its peer has gone, which must end the wait (protocol reference §9.59).
+    if (this.#decoder.heldBytes >= limits.readBudgetBytes) this.#pause(Pause.Limits);
+  }
+
+  /** The next turn begins. A read that was larger than the budget is paid for by sitting turns out. */
+  resumeReading(): void {
+    const { turn } = this.#context;
+    this.#usedBytes -= this.#budgetBytes;
+    this.#turn = turn.number;
+    if (this.#usedBytes >= this.#budgetBytes) turn.resumeAtEnd(this);
+    else this.#unpause(Pause.Budget);
+  }
+
+  /** Whether a frame of `payloadBytes` may go on; after false it is asked for again when it may. */
+  allows(payloadBytes: number): boolean {
+    if (this.#bucket !== null && !this.#isCharged && !this.#charge(this.#bucket, payloadBytes)) return false;
+    if (this.#account?.take(FRAME_HEADER_BYTES + payloadBytes, performance.now()) === false) {
+      this.#isCharged = true;
+      this.#context.counters.totalLimitWaits++;
+      return false;
+    }
+    this.#isCharged = false;
+    return true;
+  }
+
+  /** Reads nothing until {@link admitted}. */
+  awaitAdmission(): void {
+    this.#pause(Pause.Admission);
+  }
+
+  /** The connection is open: from now on its limits hold, and it has `weight` shares of them. */
+  admitted(weight: number, rate: ByteRate): void {
+    this.#weight = weight;
+    this.setLimits(rate);
+    this.#unpause(Pause.Admission);
+  }
+
+  /** The limits have changed: the connection's own rate, as a fresh full bucket (protocol reference §4.8), or the total. */
+  setLimits(rate: ByteRate): void {
+    this.#leaveLimits();
+    this.#bucket = rate.bytesPerSecond > 0 ? new TokenBucket(rate, performance.now()) : null;
+    this.#account = this.#context.share?.join(this, this.#weight) ?? null;
+    this.sendMore();
+  }
+
+  /** Tokens may be there now. */
+  wake(): void {
+    this.sendMore();
+  }
+
+  sendMore(): void {
+    this.#decoder.resume();
+    if (this.#decoder.heldBytes < this.#context.limits.readBudgetBytes) this.#unpause(Pause.Limits);
+  }
+
+  /** Forgets what it holds and decodes nothing more. */
+  stop(): void {
+    this.#decoder.stop();
+    this.#leaveLimits();
+  }
+
+  get #budgetBytes(): number {
+    return this.#context.turn.budgetBytes * this.#weight;
+  }
+
+  #leaveLimits(): void {
+    this.#context.wakes.remove(this);
+    this.#account?.leave();
+    this.#account = null;
+  }
+
+  #charge(bucket: TokenBucket, payloadBytes: number): boolean {
+    const waitMs = bucket.take(payloadBytes, performance.now());
+    if (waitMs === 0) return true;
+    this.#context.counters.rateLimitWaits++;
+    this.#context.wakes.add(this, waitMs);
+    return false;
+  }
+
+  #pause(reason: number): void {
+    if (this.#pauses === 0) this.#stream.pause();
+    this.#pauses |= reason;
+  }
+
+  #unpause(reason: number): void {
+    if ((this.#pauses & reason) === 0) return;
+    this.#pauses &= ~reason;
+    if (this.#pauses === 0 && !this.#decoder.stopped) this.#stream.resume();
+  }
+}
