@@ -1,5 +1,9 @@
-/** Micro-benchmarks of the parts that work per packet or per connection: nanoseconds per operation on this machine. */
+/**
+ * Micro-benchmarks of the parts that work per packet or per connection: nanoseconds per operation on this machine. With
+ * `--keep` the figures go to bench/results, and `npm run bench:report` shows them.
+ */
 import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { TokenBucket } from '../src/fairness/token-bucket.ts';
 import { openBox, sealBox, sharedBoxKey } from '../src/wire/box.ts';
 import { generateNodeKeyPair } from '../src/wire/keys.ts';
@@ -11,13 +15,28 @@ import {
   writeBindingResponse,
 } from '../src/wire/stun.ts';
 import { benchDataPath } from './micro/data-path.ts';
-import { measure, sink } from './micro/harness.ts';
+import { measure, measured, sink } from './micro/harness.ts';
+import { describeMachine, machineSlug } from './relay/machine.ts';
+import type { MicroResults } from './relay/page.ts';
+import { RESULTS_FOLDER } from './relay/results.ts';
 
 console.log(`node ${process.version}, median [lowest–highest] of 15 samples\n`);
 benchDataPath();
 benchTokenBucket();
 benchBox();
 benchStun();
+if (process.argv.includes('--keep')) keep();
+
+function keep(): void {
+  const machine = describeMachine([]);
+  const { node, towpath } = machine.versions;
+  const title = `${machine.date.slice(0, 16).replace('T', ' ')} UTC, node ${node}, towpath ${towpath}; median [lowest–highest] of 15 samples.`;
+  const results: MicroResults = { title, rows: measured };
+  mkdirSync(RESULTS_FOLDER, { recursive: true });
+  const file = `${RESULTS_FOLDER}/${machine.date.slice(0, 10)}-${machineSlug(machine)}-micro.json`;
+  writeFileSync(file, `${JSON.stringify(results, null, 1)}\n`);
+  console.log(`\nkept as ${file}`);
+}
 
 function benchTokenBucket(): void {
   const bucket = new TokenBucket({ bytesPerSecond: 1e12, burstBytes: 1e9 }, 0);

@@ -1,14 +1,23 @@
 /** Compares relays on this machine; started by run.sh, which builds the programs it needs. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describeMachine, formatMachine, type Machine } from './relay/machine.ts';
+import { dirname, join, resolve } from 'node:path';
+import { casesOf } from './relay/cases.ts';
+import { describeMachine, formatMachine } from './relay/machine.ts';
 import { readOptions, type BenchOptions } from './relay/options.ts';
+import { renderPage } from './relay/page.ts';
 import { makeFiles } from './relay/programs.ts';
-import { figuresOf, formatReport } from './relay/report.ts';
-import { runRounds, type Measured } from './relay/rounds.ts';
-
-const RESULTS = join(import.meta.dirname, 'results');
+import { formatReport } from './relay/report.ts';
+import {
+  merged,
+  NO_RESULTS,
+  RESULTS_FOLDER,
+  todaysFile,
+  tryRead,
+  writeResults,
+  type Results,
+} from './relay/results.ts';
+import { runRounds, type Run } from './relay/rounds.ts';
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
@@ -23,38 +32,66 @@ try {
 /** Returns the exit code: 1 when a run failed or a packet was corrupted, never because of a time. */
 async function bench(options: BenchOptions): Promise<number> {
   const machine = describeMachine(options.servers);
+  const cases = casesOf(options);
   const dir = mkdtempSync(join(tmpdir(), 'bench-'));
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  const file = options.out ?? todaysFile(machine);
+  const earlier = options.short ? NO_RESULTS : (tryRead(file) ?? NO_RESULTS);
+  const names = new Set(cases.map(({ name }) => name));
+  const known = options.resume ? earlier.runs.filter((run) => names.has(run.case)) : [];
   const started = performance.now();
-  const measured = await runRounds(options, await makeFiles(dir), showProgress);
+  const fresh: Run[] = [];
+  const results = (): Results => {
+    const part = { machine, options, cases: [...names], seconds: (performance.now() - started) / 1000 };
+    const titles = Object.fromEntries(cases.map(({ name, title }) => [name, title]));
+    const isAgain = (run: Run): boolean =>
+      fresh.some((one) => one.case === run.case && one.round === run.round && one.server === run.server);
+    return { parts: [part], titles, runs: [...known.filter((run) => !isAgain(run)), ...fresh] };
+  };
+  const document = (): Results => {
+    const all = merged(earlier, results());
+    // Rounds that an earlier start has measured remain that start's.
+    return known.length > 0 ? { ...all, parts: [...earlier.parts, ...results().parts] } : all;
+  };
+  await runRounds({
+    ...{ options, cases, known, progress: showProgress },
+    files: await makeFiles(dir),
+    ended(run) {
+      fresh.push(run);
+      if (!options.short) writeResults(file, document());
+    },
+  });
   showProgress('');
-  const seconds = ((performance.now() - started) / 1000).toFixed(0);
-  const table = `${formatMachine(machine)}\n\n${formatReport(measured, options.servers)}\n\n${options.rounds} rounds in ${seconds} s. Median [lowest–highest]; ratios are inside a round.`;
-  const json = JSON.stringify(document(options, machine, measured), null, 1);
+  show(options, cases, results(), formatMachine(machine));
+  if (!options.short) {
+    console.error(`kept in ${file}`);
+    if (dirname(resolve(file)) === RESULTS_FOLDER) await renderPage([file]);
+  }
+  return reportFailures(fresh);
+}
+
+function show(
+  options: BenchOptions,
+  cases: ReturnType<typeof casesOf>,
+  { parts, runs }: Results,
+  machine: string,
+): void {
+  const seconds = parts[0]!.seconds.toFixed(0);
+  const table = `${machine}\n\n${formatReport(cases, runs)}\n\n${options.rounds} rounds in ${seconds} s. Median [lowest–highest]; ratios are inside a round.`;
   if (options.json) {
     console.error(table);
-    console.log(json);
+    console.log(JSON.stringify({ parts, runs }, null, 1));
   } else {
     console.log(table);
   }
-  if (!options.short) keep(machine, json);
-  const failed = measured.runs.filter((run) => run.error !== null);
+}
+
+function reportFailures(runs: readonly Run[]): number {
+  const failed = runs.filter((run) => run.error !== null);
   for (const { round, case: name, server, error } of failed) {
     console.error(`FAILED: ${name}, ${server}, round ${round + 1}: ${error ?? ''}`);
   }
   return failed.length > 0 ? 1 : 0;
-}
-
-function document(options: BenchOptions, machine: Machine, measured: Measured): object {
-  const cases = measured.cases.map(({ name, title }) => ({ name, title }));
-  return { machine, options, cases, figures: figuresOf(measured, options.servers), runs: measured.runs };
-}
-
-function keep(machine: Machine, json: string): void {
-  mkdirSync(RESULTS, { recursive: true });
-  const file = join(RESULTS, `relay-${machine.date.slice(0, 19).replaceAll(':', '')}.json`);
-  writeFileSync(file, `${json}\n`);
-  console.error(`kept as ${file}`);
 }
 
 /** One line that is written over on a terminal, and lines elsewhere, so that a log shows where a run hangs. */

@@ -3,6 +3,9 @@ import { formatSummary, summarize } from '../relay/statistics.ts';
 /** Runs the measured operation `times` times. The loop is the benchmark's own, so that no call is added to what is measured. */
 export type Loop = (times: number) => void;
 
+/** What was measured so far: the operation and its nanoseconds, median and spread. */
+export const measured: (readonly [title: string, nanoseconds: string])[] = [];
+
 const WARM_MS = 300;
 const SAMPLE_MS = 60;
 const SAMPLES = 15;
@@ -17,7 +20,9 @@ export function measure(title: string, loop: Loop): void {
   }
   const samples = Array.from({ length: SAMPLES }, () => (timed(loop, times) / times) * 1e6);
   const summary = summarize(samples);
-  console.log(`${title.padEnd(58)} ${formatSummary(summary, digitsFor(summary?.median ?? 0))} ns/op`);
+  const text = formatSummary(summary, digitsFor(summary?.median ?? 0));
+  measured.push([title, text]);
+  console.log(`${title.padEnd(58)} ${text} ns/op`);
 }
 
 function timed(loop: Loop, times: number): number {

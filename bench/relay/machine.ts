@@ -34,12 +34,27 @@ export function describeMachine(servers: readonly ServerName[]): Machine {
   };
 }
 
+/** A name for files: what a reader would call this machine. */
+export function machineSlug({ cpus: count, cpu }: Machine): string {
+  const name = cpu
+    .replaceAll(/\((?:r|tm)\)|processor|cpu|@.*$/gi, '')
+    .replaceAll(/[^A-Za-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .toLowerCase();
+  return `${count}x-${name}`;
+}
+
 /** One line for the head of the table. */
 export function formatMachine({ date, cpu, cpus: count, memoryGiB, kernel, loadAverage, versions }: Machine): string {
-  const programs = Object.entries(versions)
+  const programs = formatVersions(versions);
+  return `${date}, ${count} × ${cpu}, ${memoryGiB} GiB, Linux ${kernel}, load ${loadAverage.toFixed(1)} at the start\n${programs}`;
+}
+
+/** `node v24.21.0, go go1.26.6`. */
+export function formatVersions(versions: Machine['versions']): string {
+  return Object.entries(versions)
     .map(([name, version]) => `${name} ${version}`)
     .join(', ');
-  return `${date}, ${count} × ${cpu}, ${memoryGiB} GiB, Linux ${kernel}, load ${loadAverage.toFixed(1)} at the start\n${programs}`;
 }
 
 function output(command: string, ...parameters: string[]): string {

@@ -6,13 +6,16 @@ import { ServerName } from './server.ts';
 const HELP = `bench/run.sh [--short | --full] [flags]
 
   --short            three short rounds of the main cases, for CI (default; TOWPATH_BENCH=full changes that)
-  --full             five rounds of every case; writes bench/results/
+  --full             five rounds of every case; keeps JSON in bench/results/ and renders docs/performance.md
   --servers LIST     of derper, node, bun (default: derper,node; with --full also bun)
   --cases LIST       only these; a name ending in * is a prefix (see bench/relay/cases.ts)
-  --rounds N         rounds of every case
-  --idle N           connections of the idle case (default 2000, short 500)
+  --rounds N         rounds of every case (default 5, short 3)
+  --resume           with --full: keep what today's file has and run only the rounds that it lacks
+  --out FILE         with --full: the JSON file (default bench/results/DATE-MACHINE.json); cases in it that are not
+                     run now stay; with another folder docs/performance.md is left alone
+  --idle N           connections of the idle case (default 10000, short 500)
   --megabytes N      megabytes each way between two tailscaled (default 50, short 30)
-  --repeats N        how often a run is repeated when others used the machine (default 3, short 0)
+  --repeats N        how often a run is repeated when others used the machine (default 2, short 0)
   --json             JSON on stdout; the table goes to stderr
   --help`;
 
@@ -28,6 +31,10 @@ export interface BenchOptions {
   /** How often a run is repeated when others used the machine; the calmest one counts. */
   readonly repeats: number;
   readonly json: boolean;
+  /** Only the rounds that the file lacks. */
+  readonly resume: boolean;
+  /** Where the results are kept; null is today's file of this machine. */
+  readonly out: string | null;
 }
 
 const NAMES: readonly string[] = Object.values(ServerName);
@@ -46,6 +53,8 @@ export function readOptions(argv: readonly string[], environment: NodeJS.Process
       megabytes: { type: 'string' },
       repeats: { type: 'string' },
       json: { type: 'boolean' },
+      resume: { type: 'boolean' },
+      out: { type: 'string' },
       help: { type: 'boolean' },
     },
   });
@@ -59,10 +68,12 @@ export function readOptions(argv: readonly string[], environment: NodeJS.Process
     servers: values.servers === undefined ? defaultServers(full) : list(values.servers).map(serverName),
     cases: values.cases === undefined ? [] : list(values.cases),
     rounds: number('rounds', values.rounds, full ? 5 : 3),
-    idleConnections: number('idle', values.idle, full ? 2000 : 500),
+    idleConnections: number('idle', values.idle, full ? 10_000 : 500),
     megabytes: number('megabytes', values.megabytes, full ? 50 : 30),
-    repeats: number('repeats', values.repeats, full ? 3 : 0),
+    repeats: number('repeats', values.repeats, full ? 2 : 0),
     json: values.json === true,
+    resume: values.resume === true,
+    out: values.out ?? null,
   };
 }
 

@@ -63,6 +63,24 @@ export interface HandshakeResult {
   readonly foreignShare: number;
 }
 
+/** One measured window of `benchload stun`. */
+export interface StunWindow {
+  readonly seconds: number;
+  readonly answers: number;
+  readonly serverSeconds: number;
+  readonly serverShare: number;
+  readonly foreignShare: number;
+}
+
+/** What `benchload stun` prints. */
+export interface StunResult {
+  readonly windows: readonly StunWindow[];
+  readonly sent: number;
+  readonly answers: number;
+  readonly lost: number;
+  readonly generatorLimited: boolean;
+}
+
 /** What `benchtailscale` prints. */
 export interface TailscaleResult {
   readonly transfers: readonly {

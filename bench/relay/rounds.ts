@@ -1,4 +1,4 @@
-import { casesOf, FOREIGN_SHARE, type Case, type RoundContext, type Sample } from './cases.ts';
+import { FOREIGN_SHARE, Fresh, type Case, type RoundContext, type Sample } from './case.ts';
 import type { BenchOptions } from './options.ts';
 import type { RelayFiles } from './programs.ts';
 import { Server, type ServerName } from './server.ts';
@@ -10,111 +10,144 @@ export interface Run {
   readonly server: ServerName;
   readonly sample: Sample | null;
   readonly error: string | null;
+  /** How long it took, with starting and stopping the server. */
+  readonly seconds: number;
 }
 
-/** Everything that was measured. */
-export interface Measured {
+/** What a run of all rounds works on, and whom it tells. */
+export interface Rounds {
+  readonly options: BenchOptions;
+  readonly files: RelayFiles;
   readonly cases: readonly Case[];
-  readonly runs: readonly Run[];
+  /** Runs of an earlier, interrupted start, which are not repeated. */
+  readonly known: readonly Run[];
+  progress(text: string): void;
+  /** A run has ended; called for each one at once, so that an interruption loses nothing. */
+  ended(run: Run): void;
 }
 
 const WARM_FLAGS = ['-warm', '2s'];
-/** In short mode a server stays for a whole round, so that only its first case meets cold code. */
+/** A server that stays for a whole round meets cold code in its first case only. */
 const WARM_AGAIN_FLAGS = ['-warm', '700ms'];
-const FULL_WINDOWS = ['-windows', '3', '-window-time', '800ms'];
+const FULL_WINDOWS = ['-windows', '3', '-window-time', '700ms'];
 const SHORT_WINDOWS = ['-windows', '2', '-window-time', '500ms'];
+const PER_ROUND_WINDOWS = ['-windows', '3', '-window-time', '500ms'];
 
 /** Runs all rounds. The servers take turns within each case, in another order each round. */
-export async function runRounds(
-  options: BenchOptions,
-  files: RelayFiles,
-  progress: (text: string) => void,
-): Promise<Measured> {
-  const cases = casesOf(options);
-  const runs: Run[] = [];
-  const rounds = Math.max(options.rounds, 1);
-  for (let round = 0; round < rounds; round++) {
-    const order = rotated(options.servers, round);
-    const kept = new Map<ServerName, Server>();
-    const ceilings = new Map<ServerName, number>();
-    for (const one of cases) {
-      if (round >= one.rounds) continue;
-      for (const name of order) {
-        progress(`round ${round + 1}/${rounds}, ${one.name}, ${name}`);
-        const run = await runCalmly(one, name, round, { options, files, ceilings, windows: [] }, kept);
-        runs.push(run);
-        if (run.error !== null) progress(`${one.name}, ${name}: ${run.error}\n`);
-        const perSecond = run.sample?.values['perSecond'] ?? null;
-        if (one.name === 'closed' && perSecond !== null) ceilings.set(name, perSecond);
-      }
-    }
-    for (const [name, server] of kept) await stop(server, runs, round, name);
-  }
-  return { cases, runs };
+export async function runRounds(rounds: Rounds): Promise<void> {
+  for (let round = 0; round < Math.max(rounds.options.rounds, 1); round++) await new Round(rounds, round).run();
 }
 
-/** Repeats a run that others have disturbed; a failed one is kept as it is. */
-async function runCalmly(
-  one: Case,
-  name: ServerName,
-  round: number,
-  context: RoundContext,
-  kept: Map<ServerName, Server>,
-): Promise<Run> {
-  let best = await runOne(one, name, round, context, kept);
-  for (let repeat = 0; repeat < context.options.repeats && foreignShareOf(best) > FOREIGN_SHARE; repeat++) {
-    const next = await runOne(one, name, round, context, kept);
-    if (next.error !== null) return next;
-    if (foreignShareOf(next) < foreignShareOf(best)) best = next;
+/** One round: every case once against every server. */
+class Round {
+  readonly #rounds: Rounds;
+  readonly #round: number;
+  /** Servers that stay until the round ends. */
+  readonly #kept = new Map<ServerName, Server>();
+  readonly #ceilings = new Map<ServerName, number>();
+
+  constructor(rounds: Rounds, round: number) {
+    this.#rounds = rounds;
+    this.#round = round;
   }
-  return best;
+
+  async run(): Promise<void> {
+    const { cases, options } = this.#rounds;
+    for (const one of cases) {
+      if (this.#round >= one.rounds) continue;
+      const servers = one.servers ?? options.servers;
+      const known = this.#knownRuns(one, servers);
+      if (known !== null) {
+        for (const run of known) this.#noteCeiling(run);
+        continue;
+      }
+      for (const name of rotated(servers, this.#round)) {
+        this.#rounds.progress(`round ${this.#round + 1}/${options.rounds}, ${one.name}, ${name}`);
+        const run = await this.#runCalmly(one, name);
+        this.#noteCeiling(run);
+        this.#rounds.ended(run);
+        if (run.error !== null) this.#rounds.progress(`${one.name}, ${name}: ${run.error}\n`);
+      }
+    }
+    await this.#stopKept();
+  }
+
+  /** Null unless every server has done this case in this round: half of a comparison is none. */
+  #knownRuns(one: Case, servers: readonly ServerName[]): Run[] | null {
+    const runs = this.#rounds.known.filter(
+      (run) => run.case === one.name && run.round === this.#round && run.error === null,
+    );
+    return servers.every((name) => runs.some((run) => run.server === name)) ? runs : null;
+  }
+
+  #noteCeiling(run: Run): void {
+    const perSecond = run.sample?.values['perSecond'] ?? null;
+    if (run.case === 'closed' && perSecond !== null) this.#ceilings.set(run.server, perSecond);
+  }
+
+  /** Repeats a run that others have disturbed; a failed one is kept as it is. */
+  async #runCalmly(one: Case, name: ServerName): Promise<Run> {
+    let best = await this.#runOne(one, name);
+    for (let repeat = 0; repeat < this.#rounds.options.repeats && foreignShareOf(best) > FOREIGN_SHARE; repeat++) {
+      const next = await this.#runOne(one, name);
+      if (next.error !== null) return next;
+      if (foreignShareOf(next) < foreignShareOf(best)) best = next;
+    }
+    return best;
+  }
+
+  async #runOne(one: Case, name: ServerName): Promise<Run> {
+    const { options, files } = this.#rounds;
+    const started = performance.now();
+    const keep = one.fresh === Fresh.PerRound || (options.short && one.fresh === Fresh.WhenFull);
+    const known = keep ? this.#kept.get(name) : undefined;
+    const fullWindows = keep ? PER_ROUND_WINDOWS : FULL_WINDOWS;
+    const windows = [
+      ...(known === undefined ? WARM_FLAGS : WARM_AGAIN_FLAGS),
+      ...(options.short ? SHORT_WINDOWS : fullWindows),
+    ];
+    let server: Server | undefined;
+    const failed: string[] = [];
+    let sample: Sample | null = null;
+    try {
+      server = known ?? (await Server.start(name, files, { pinned: one.pinned, loopDelay: one.loopDelay && !keep }));
+      if (keep) this.#kept.set(name, server);
+      const context: RoundContext = { options, files, ceilings: this.#ceilings, windows };
+      if (one.needsCeiling && !this.#ceilings.has(name)) throw new Error('the case closed failed in this round');
+      sample = await one.run(server, context);
+    } catch (error) {
+      failed.push(messageOf(error));
+    }
+    if (server !== undefined && (!keep || failed.length > 0)) {
+      if (keep) this.#kept.delete(name);
+      failed.push(...(await stopped(server)));
+    }
+    const seconds = (performance.now() - started) / 1000;
+    const error = failed.length > 0 ? failed.join('; ') : null;
+    return { round: this.#round, case: one.name, server: name, sample, error, seconds };
+  }
+
+  async #stopKept(): Promise<void> {
+    for (const [name, server] of this.#kept) {
+      for (const error of await stopped(server)) {
+        this.#rounds.ended({ round: this.#round, case: 'stop', server: name, sample: null, error, seconds: 0 });
+      }
+    }
+  }
+}
+
+/** Stops a server and gives what was wrong with it, if anything was. */
+async function stopped(server: Server): Promise<string[]> {
+  try {
+    await server.stop();
+    return [];
+  } catch (error) {
+    return [messageOf(error)];
+  }
 }
 
 function foreignShareOf(run: Run): number {
   return run.sample?.foreignShare ?? 0;
-}
-
-async function runOne(
-  one: Case,
-  name: ServerName,
-  round: number,
-  context: RoundContext,
-  kept: Map<ServerName, Server>,
-): Promise<Run> {
-  const { options, files } = context;
-  const keep = options.short && !one.fresh;
-  const known = keep ? kept.get(name) : undefined;
-  const windows = [
-    ...(known === undefined ? WARM_FLAGS : WARM_AGAIN_FLAGS),
-    ...(options.short ? SHORT_WINDOWS : FULL_WINDOWS),
-  ];
-  let server: Server | undefined;
-  const failed: string[] = [];
-  let sample: Sample | null = null;
-  try {
-    server = known ?? (await Server.start(name, files, one.pinned));
-    if (keep) kept.set(name, server);
-    sample = await one.run(server, { ...context, windows });
-  } catch (error) {
-    failed.push(messageOf(error));
-  }
-  if (server !== undefined && (!keep || failed.length > 0)) {
-    if (keep) kept.delete(name);
-    try {
-      await server.stop();
-    } catch (error) {
-      failed.push(messageOf(error));
-    }
-  }
-  return { round, case: one.name, server: name, sample, error: failed.length > 0 ? failed.join('; ') : null };
-}
-
-async function stop(server: Server, runs: Run[], round: number, name: ServerName): Promise<void> {
-  try {
-    await server.stop();
-  } catch (error) {
-    runs.push({ round, case: 'stop', server: name, sample: null, error: messageOf(error) });
-  }
 }
 
 function rotated<T>(values: readonly T[], by: number): T[] {

@@ -3,16 +3,51 @@ import { once } from 'node:events';
 import { createServer, connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LOOP_DELAY_MARK, type LoopDelay } from './loop-delay.ts';
 import { program, type RelayFiles } from './programs.ts';
 
-/** The servers that can be compared. */
-export const ServerName = { Derper: 'derper', Node: 'node', Bun: 'bun' } as const;
+/** The servers that can be compared. The last two are the relay with its counting per packet taken out. */
+export const ServerName = {
+  Derper: 'derper',
+  Node: 'node',
+  Bun: 'bun',
+  NodeUncounted: 'node-uncounted',
+  BunUncounted: 'bun-uncounted',
+} as const;
 export type ServerName = (typeof ServerName)[keyof typeof ServerName];
+
+/** What a server's figures are divided by, or null for those that others are compared with. */
+export function baseOf(name: ServerName): ServerName | null {
+  switch (name) {
+    case ServerName.Derper:
+      return null;
+    case ServerName.NodeUncounted:
+      return ServerName.Node;
+    case ServerName.BunUncounted:
+      return ServerName.Bun;
+    default:
+      return ServerName.Derper;
+  }
+}
+
+/** How a server is started. */
+export interface Placement {
+  /** On its own CPU, or where the scheduler likes. */
+  readonly pinned: boolean;
+  /** With a timer that measures how late it fires; towpath only. */
+  readonly loopDelay: boolean;
+  /** Another checkout of towpath than this one. */
+  readonly checkout?: string;
+  /** Where Node writes a CPU profile that two SIGUSR2 begin and end. */
+  readonly profile?: string;
+}
 
 /** The one CPU that a server runs on; the generator has the other. */
 const SERVER_CPU = 0;
 const START_PATIENCE_MS = 20_000;
 const STOP_PATIENCE_MS = 10_000;
+const LOOP_DELAY_PATIENCE_MS = 5000;
+const LOOP_DELAY_LINE = new RegExp(`${LOOP_DELAY_MARK}(.*)\\n`);
 const REPOSITORY = join(import.meta.dirname, '..', '..');
 const KEPT_OUTPUT_CHARS = 4000;
 
@@ -27,27 +62,32 @@ export class Server {
   readonly port: number;
   readonly stunPort: number;
   readonly #child: ChildProcess;
+  readonly #measuresLoop: boolean;
   #output = '';
 
-  private constructor(name: ServerName, ports: Ports, child: ChildProcess) {
+  private constructor(name: ServerName, ports: Ports, child: ChildProcess, measuresLoop: boolean) {
     this.name = name;
     this.port = ports.derp;
     this.stunPort = ports.stun;
     this.#child = child;
+    this.#measuresLoop = measuresLoop;
     child.stdout?.on('data', (chunk: Buffer) => this.#keep(chunk));
     child.stderr?.on('data', (chunk: Buffer) => this.#keep(chunk));
   }
 
   /** Starts a server on free ports and waits until it accepts connections. */
-  static async start(name: ServerName, files: RelayFiles, pinned: boolean): Promise<Server> {
+  static async start(name: ServerName, files: RelayFiles, where: Placement): Promise<Server> {
     const ports = { derp: await freePort(), stun: await freePort() };
     // taskset replaces itself by the command, so that the process id is the server's.
-    const placement = pinned ? ['taskset', '-c', String(SERVER_CPU)] : [];
-    const command = [...placement, ...commandOf(name, files, ports)];
-    const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], cwd: REPOSITORY });
+    const placement = where.pinned ? ['taskset', '-c', String(SERVER_CPU)] : [];
+    const command = [...placement, ...commandOf(name, files, ports, where)];
+    const child = spawn(command[0]!, command.slice(1), {
+      ...{ stdio: ['ignore', 'pipe', 'pipe'], cwd: where.checkout ?? REPOSITORY },
+      env: { ...process.env, BENCH_PROFILE: where.profile },
+    });
     running.add(child);
     child.once('exit', () => running.delete(child));
-    const server = new Server(name, ports, child);
+    const server = new Server(name, ports, child, where.loopDelay && name !== ServerName.Derper);
     await server.#accepts();
     return server;
   }
@@ -58,6 +98,22 @@ export class Server {
 
   get address(): string {
     return `127.0.0.1:${this.port}`;
+  }
+
+  /** How late its timers fired since it started or was asked last; null where that is not measured. */
+  async loopDelay(): Promise<LoopDelay | null> {
+    if (!this.#measuresLoop) return null;
+    this.#child.kill('SIGUSR2');
+    const deadline = performance.now() + LOOP_DELAY_PATIENCE_MS;
+    while (performance.now() < deadline) {
+      const line = LOOP_DELAY_LINE.exec(this.#output);
+      if (line !== null) {
+        this.#output = this.#output.replace(line[0], '');
+        return JSON.parse(line[1]!) as LoopDelay;
+      }
+      await sleep(20);
+    }
+    throw new Error(`${this.name} does not say its loop delay:\n${this.#output}`);
   }
 
   /** Ends it; throws when it had ended by itself, which is a crash. */
@@ -96,18 +152,37 @@ interface Ports {
   readonly stun: number;
 }
 
-function commandOf(name: ServerName, files: RelayFiles, ports: Ports): string[] {
+function commandOf(name: ServerName, files: RelayFiles, ports: Ports, where: Placement): string[] {
   if (name === ServerName.Derper) {
     return [
       ...[program('derper'), '-a', `127.0.0.1:${ports.derp}`, '-certmode', 'manual', '-hostname', '127.0.0.1'],
       ...['-certdir', files.dir, '-c', files.relayKey, '-http-port', '-1', '-stun-port', String(ports.stun)],
     ];
   }
-  const runtime = join(REPOSITORY, 'node_modules', '.bin', name);
+  const isBun = name === ServerName.Bun || name === ServerName.BunUncounted;
+  const isUncounted = name === ServerName.NodeUncounted || name === ServerName.BunUncounted;
+  const runtime = join(REPOSITORY, 'node_modules', '.bin', isBun ? 'bun' : 'node');
+  const preloaded = [
+    ...(isUncounted ? ['without-counters.ts'] : []),
+    ...(where.loopDelay ? ['loop-delay.ts'] : []),
+    ...(where.profile === undefined ? [] : ['profile.ts']),
+  ];
+  const preload = preloaded.flatMap((file) => [
+    isBun ? '--preload' : '--import',
+    join(REPOSITORY, 'bench', 'preload', file),
+  ]);
   const serve = ['--listen', `127.0.0.1:${ports.derp}`, '--http', 'off', '--stun', `127.0.0.1:${ports.stun}`];
   const rest = ['--key-file', files.relayKey, '--admin', 'off', '--log-level', 'warn', '--no-self-test'];
   const certificate = ['--certificate-file', files.certificate, '--certificate-key-file', files.certificateKey];
-  return [runtime, join(REPOSITORY, 'src', 'main.ts'), 'serve', ...serve, ...certificate, ...rest];
+  return [
+    runtime,
+    ...preload,
+    join(where.checkout ?? REPOSITORY, 'src', 'main.ts'),
+    'serve',
+    ...serve,
+    ...certificate,
+    ...rest,
+  ];
 }
 
 async function freePort(): Promise<number> {

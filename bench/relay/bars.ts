@@ -1,0 +1,74 @@
+import { figureOf } from './figures.ts';
+import type { Run } from './rounds.ts';
+import { ServerName } from './server.ts';
+import type { Summary } from './statistics.ts';
+
+/** What is asked of one figure, on each runtime. */
+export interface Bar {
+  readonly title: string;
+  readonly case: string;
+  readonly metric: string;
+  readonly digits: number;
+  /** The figure itself, or its ratio to derper inside a round. */
+  readonly of: 'figure' | 'ratio';
+  readonly direction: 'at most' | 'at least';
+  readonly limits: Readonly<Record<Runtime, number>>;
+  /** Follows the numbers. */
+  readonly unit: string;
+}
+
+export type Runtime = typeof ServerName.Node | typeof ServerName.Bun;
+export const RUNTIMES: readonly Runtime[] = [ServerName.Node, ServerName.Bun];
+
+const CPU = { metric: 'cpuUs', digits: 2, of: 'ratio', direction: 'at most', unit: '' } as const;
+
+/** The bars of the project, all judged by the median. */
+export const bars: readonly Bar[] = [
+  { ...CPU, title: 'CPU per packet, closed loop', case: 'closed', limits: { node: 0.65, bun: 0.6 } },
+  { ...CPU, title: 'CPU per packet, 20 000 packets/s', case: 'paced', limits: { node: 0.9, bun: 0.6 } },
+  { ...CPU, title: 'CPU per packet, coalesced', case: 'coalesced', limits: { node: 0.12, bun: 0.1 } },
+  {
+    ...{ ...CPU, metric: 'cpuMsPerMb', title: 'CPU per MB, two tailscaled', case: 'tailscaled' },
+    limits: { node: 0.6, bun: 0.42 },
+  },
+  {
+    ...{ title: 'Flood: delivered of the closed-loop ceiling', case: 'flood', metric: 'ofCeilingPercent' },
+    ...{ digits: 0, of: 'figure', direction: 'at least', limits: { node: 95, bun: 95 }, unit: ' %' },
+  },
+  {
+    ...{ title: 'Flood: lost', case: 'flood', metric: 'lostPercent', digits: 3, of: 'figure', direction: 'at most' },
+    ...{ limits: { node: 0, bun: 0 }, unit: ' %' },
+  },
+  {
+    ...{ title: 'Flood: loop delay p99', case: 'flood', metric: 'loopDelayP99Ms', digits: 1, of: 'figure' },
+    ...{ direction: 'at most', limits: { node: 20, bun: 20 }, unit: ' ms' },
+  },
+  {
+    ...{ title: 'RSS per idle TLS connection', case: 'idle', metric: 'kibPerConnection', digits: 1, of: 'figure' },
+    ...{ direction: 'at most', limits: { node: 40, bun: 9 }, unit: ' KiB' },
+  },
+  {
+    ...{ ...CPU, metric: 'cpuMs', title: 'CPU per full handshake', case: 'handshake' },
+    limits: { node: 1.1, bun: 0.5 },
+  },
+  { ...CPU, metric: 'p99Us', title: 'p99 latency at 50 % load', case: 'latency-50', limits: { node: 1, bun: 1 } },
+  {
+    ...{ title: 'STUN answers per second and core', case: 'stun', metric: 'kpps', digits: 1, of: 'figure' },
+    ...{ direction: 'at least', limits: { node: 40, bun: 60 }, unit: ' k' },
+  },
+];
+
+/** What became of a bar; null where nothing was measured. */
+export interface Verdict {
+  readonly measured: Summary;
+  readonly met: boolean;
+}
+
+/** Judges one bar on one runtime. */
+export function judge(bar: Bar, runtime: Runtime, runs: readonly Run[]): Verdict | null {
+  const figure = figureOf(runs, { name: bar.case }, { key: bar.metric }, runtime);
+  const measured = bar.of === 'ratio' ? figure.ratio : figure.summary;
+  if (measured === null) return null;
+  const limit = bar.limits[runtime];
+  return { measured, met: bar.direction === 'at most' ? measured.median <= limit : measured.median >= limit };
+}

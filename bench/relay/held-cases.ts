@@ -1,0 +1,118 @@
+import { DISTURBED, FOREIGN_SHARE, Fresh, GENERATOR_LIMITED, ORDINARY, type Case } from './case.ts';
+import type { BenchOptions } from './options.ts';
+import { runGenerator, runTailscale } from './programs.ts';
+import type { HandshakeResult, IdleResult, StunResult, StunWindow } from './programs.ts';
+import { summarize } from './statistics.ts';
+
+/** Holding so many connections takes the longest of all, and memory varies the least. */
+const IDLE_ROUNDS = 3;
+
+/** What a relay does besides moving packets between two of the generator's clients. */
+export function heldCases(options: BenchOptions): Case[] {
+  const rounds = options.short ? 1 : Infinity;
+  return [
+    { ...stunCase(), rounds },
+    { ...handshakeCase(options.short ? 300 : 1000), rounds },
+    { ...tailscaledCase(options.megabytes), rounds },
+    { ...idleCase(options.idleConnections), rounds: options.short ? 1 : IDLE_ROUNDS },
+  ];
+}
+
+function stunCase(): Case {
+  return {
+    name: 'stun',
+    title: "Tailscale's STUN requests from 8 ports, 192 under way",
+    metrics: [
+      { key: 'kpps', title: 'answers, thousands/s', digits: 1, ratio: false },
+      { key: 'cpuUs', title: 'CPU µs/answer', digits: 2, ratio: true },
+      { key: 'lostPercent', title: 'lost %', digits: 2, ratio: false },
+    ],
+    ...{ ...ORDINARY, fresh: Fresh.PerRound },
+    async run(server, { windows }) {
+      const where = ['-address', `127.0.0.1:${server.stunPort}`, '-pid', String(server.pid)];
+      const result = await runGenerator<StunResult>('stun', ...where, ...windows);
+      const median = (value: (window: StunWindow) => number): number =>
+        summarize(result.windows.map(value))?.median ?? 0;
+      const foreign = median((window) => window.foreignShare);
+      return {
+        values: {
+          kpps: median((window) => window.answers / window.seconds) / 1000,
+          cpuUs: median((window) => (window.serverSeconds / window.answers) * 1e6),
+          lostPercent: (result.lost / result.sent) * 100,
+          serverPercent: median((window) => window.serverShare) * 100,
+        },
+        foreignShare: foreign,
+        notes: [
+          ...(result.generatorLimited ? [GENERATOR_LIMITED] : []),
+          ...(foreign > FOREIGN_SHARE ? [DISTURBED] : []),
+        ],
+      };
+    },
+  };
+}
+
+function idleCase(connections: number): Case {
+  return {
+    name: 'idle',
+    title: `${connections} TLS connections held`,
+    metrics: [{ key: 'kibPerConnection', title: 'RSS KiB/connection', digits: 1, ratio: true }],
+    ...{ ...ORDINARY, fresh: Fresh.Always },
+    async run(server) {
+      const flags = ['-address', server.address, '-pid', String(server.pid), '-n', String(connections)];
+      const { bytesPerConnection, rssBefore, rssAfter } = await runGenerator<IdleResult>('idle', ...flags);
+      return {
+        values: {
+          kibPerConnection: bytesPerConnection / 1024,
+          rssBeforeMiB: rssBefore / 2 ** 20,
+          rssAfterMiB: rssAfter / 2 ** 20,
+        },
+        foreignShare: null,
+        notes: [],
+      };
+    },
+  };
+}
+
+function handshakeCase(count: number): Case {
+  return {
+    name: 'handshake',
+    title: `${count} full TLS and DERP handshakes`,
+    metrics: [{ key: 'cpuMs', title: 'CPU ms/handshake', digits: 3, ratio: true }],
+    ...{ ...ORDINARY, fresh: Fresh.PerRound },
+    async run(server) {
+      const flags = ['-address', server.address, '-pid', String(server.pid), '-n', String(count)];
+      const { serverMsPerHandshake, perSecond, foreignShare } = await runGenerator<HandshakeResult>(
+        'handshake',
+        ...flags,
+      );
+      const notes = foreignShare > FOREIGN_SHARE ? [DISTURBED] : [];
+      return { values: { cpuMs: serverMsPerHandshake, handshakesPerSecond: perSecond }, foreignShare, notes };
+    },
+  };
+}
+
+function tailscaledCase(megabytes: number): Case {
+  return {
+    name: 'tailscaled',
+    title: `two stock tailscaled, ${megabytes} MB each way, nothing pinned`,
+    metrics: [
+      { key: 'cpuMsPerMb', title: 'CPU ms/MB', digits: 1, ratio: true },
+      { key: 'mbit', title: 'Mbit/s', digits: 0, ratio: true },
+    ],
+    ...{ ...ORDINARY, pinned: false, fresh: Fresh.Always },
+    async run(server, { files }) {
+      const where = ['-port', String(server.port), '-stun-port', String(server.stunPort), '-pin', files.pin];
+      const { transfers } = await runTailscale(...where, '-pid', String(server.pid), '-megabytes', String(megabytes));
+      const sum = (key: 'megabytes' | 'seconds' | 'serverSeconds'): number =>
+        transfers.reduce((total, transfer) => total + transfer[key], 0);
+      return {
+        values: {
+          cpuMsPerMb: (sum('serverSeconds') * 1000) / sum('megabytes'),
+          mbit: (sum('megabytes') * 8) / sum('seconds'),
+        },
+        foreignShare: null,
+        notes: [],
+      };
+    },
+  };
+}

@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { format, resolveConfig } from 'prettier';
+import { casesOf } from './cases.ts';
+import { barsTable, caseList, casesTable, countersTable, machineText, table } from './markdown.ts';
+import { readOptions } from './options.ts';
+import { keptFiles, merged, NO_RESULTS, RESULTS_FOLDER, tryRead, type Results } from './results.ts';
+
+/** The page whose tables are made from the results. */
+export const PAGE: string = join(import.meta.dirname, '..', '..', 'docs', 'performance.md');
+
+/** What `npm run bench:micro -- --keep` writes. */
+export interface MicroResults {
+  readonly title: string;
+  readonly rows: readonly (readonly [name: string, nanoseconds: string])[];
+}
+
+/** What a `…fairness….json` in the results holds: one line of the table each, made from `towpath load fairness`. */
+interface FairnessResults {
+  readonly title: string;
+  readonly rows: readonly {
+    readonly case: string;
+    readonly wanted: string;
+    readonly measured: string;
+    readonly met: boolean;
+  }[];
+}
+
+/**
+ * Puts fresh tables between the markers of {@link PAGE}. Takes the result files to show, of which later ones replace the
+ * cases of earlier ones; without any, the newest that is kept. Throws an Error when a file or a marker is missing.
+ */
+export async function renderPage(files: readonly string[]): Promise<void> {
+  const shown = files.length > 0 ? files : keptFiles().slice(-1);
+  const results = shown.map(readResults).reduce(merged, NO_RESULTS);
+  let text = readFileSync(PAGE, 'utf8');
+  for (const [name, section] of Object.entries(sections(results))) text = replaced(text, name, section);
+  writeFileSync(PAGE, await format(text, { ...(await resolveConfig(PAGE)), filepath: PAGE }));
+}
+
+function readResults(file: string): Results {
+  const results = tryRead(file);
+  if (results === null) throw new Error(`${file}: no results of bench:relay`);
+  return results;
+}
+
+function sections({ titles, ...rest }: Results): Record<string, string> {
+  const options = readOptions(['--full'], {});
+  const cases = options === null ? [] : casesOf(options);
+  return {
+    machine: machineText({ titles, ...rest }),
+    bars: barsTable(rest.runs),
+    list: caseList(cases, titles),
+    cases: casesTable(cases, rest.runs),
+    counters: countersTable(cases, rest.runs),
+    fairness: fairnessText(),
+    micro: microText(),
+  };
+}
+
+function replaced(text: string, name: string, section: string): string {
+  const [begin, end] = [`<!-- bench: ${name} -->`, `<!-- end: ${name} -->`];
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${PAGE} lacks the lines ${begin} and ${end}`);
+  return `${text.slice(0, from + begin.length)}\n\n${section}\n\n${text.slice(to)}`;
+}
+
+function fairnessText(): string {
+  const kept = newest('fairness') as FairnessResults | null;
+  if (kept === null) return 'Not measured yet.';
+  const rows = kept.rows.map((row) => [row.case, row.wanted, row.measured, row.met ? 'met' : '**missed**']);
+  return `${kept.title}\n\n${table([['case', 'bar', 'measured', ''], ...rows])}`;
+}
+
+function microText(): string {
+  const kept = newest('micro') as MicroResults | null;
+  if (kept === null) return 'Not measured yet.';
+  return `${kept.title}\n\n${table([['operation', 'ns'], ...kept.rows])}`;
+}
+
+function newest(kind: string): unknown {
+  const name = readdirSync(RESULTS_FOLDER)
+    .filter((file) => /^\d{4}-\d{2}-\d{2}-/.test(file) && file.includes(kind) && file.endsWith('.json'))
+    .sort()
+    .at(-1);
+  return name === undefined ? null : JSON.parse(readFileSync(join(RESULTS_FOLDER, name), 'utf8'));
+}

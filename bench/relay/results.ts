@@ -1,0 +1,81 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { machineSlug, type Machine } from './machine.ts';
+import type { BenchOptions } from './options.ts';
+import type { Run } from './rounds.ts';
+
+/** Where results are kept, in git. */
+export const RESULTS_FOLDER: string = join(import.meta.dirname, '..', 'results');
+
+const FORMAT = 'towpath-bench-relay-1';
+
+/** One start of the benchmark. */
+export interface Part {
+  readonly machine: Machine;
+  readonly options: BenchOptions;
+  /** Names of its cases. */
+  readonly cases: readonly string[];
+  readonly seconds: number;
+}
+
+/** What was measured, on one day and machine or in several parts. */
+export interface Results {
+  readonly parts: readonly Part[];
+  readonly titles: Readonly<Record<string, string>>;
+  readonly runs: readonly Run[];
+}
+
+export const NO_RESULTS: Results = { parts: [], titles: {}, runs: [] };
+
+/** The file of this day and machine. */
+export function todaysFile(machine: Machine): string {
+  return join(RESULTS_FOLDER, `${machine.date.slice(0, 10)}-${machineSlug(machine)}.json`);
+}
+
+/** Files of relay results in {@link RESULTS_FOLDER}, oldest first. */
+export function keptFiles(): string[] {
+  return readdirSync(RESULTS_FOLDER)
+    .filter((name) => /^\d{4}-\d{2}-\d{2}-.*\.json$/.test(name))
+    .sort()
+    .map((name) => join(RESULTS_FOLDER, name))
+    .filter((file) => tryRead(file) !== null);
+}
+
+/** Null when there is no such file, or it holds something else. */
+export function tryRead(file: string): Results | null {
+  try {
+    const { format, ...results } = JSON.parse(readFileSync(file, 'utf8')) as Results & { format?: string };
+    return format === FORMAT ? results : null;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw new Error(`${file} cannot be read as JSON: ${String(error)}`, { cause: error });
+  }
+}
+
+/** `earlier` without the cases that `later` has, and all of `later`: rounds of two starts are never mixed in a case. */
+export function merged(earlier: Results, later: Results): Results {
+  const again = new Set(later.runs.map((run) => run.case));
+  const runs = [...earlier.runs.filter((run) => !again.has(run.case)), ...later.runs];
+  const left = new Set(runs.map((run) => run.case));
+  const parts = [...earlier.parts, ...later.parts].filter(({ cases }) => cases.some((name) => left.has(name)));
+  return { parts, titles: { ...earlier.titles, ...later.titles }, runs };
+}
+
+/** Writes results, a line for each run; a crash leaves the file as it was. */
+export function writeResults(file: string, { parts, titles, runs }: Results): void {
+  mkdirSync(dirname(file), { recursive: true });
+  const lines = (values: readonly unknown[]): string =>
+    values.map((one) => `\n  ${JSON.stringify(one, rounded)}`).join(',');
+  const text = [
+    `{\n "format": ${JSON.stringify(FORMAT)},\n "parts": [${lines(parts)}\n ],`,
+    ` "titles": ${JSON.stringify(titles, null, 2).replaceAll('\n', '\n ')},`,
+    ` "runs": [${lines(runs)}\n ]\n}\n`,
+  ];
+  writeFileSync(`${file}.new`, text.join('\n'));
+  renameSync(`${file}.new`, file);
+}
+
+/** No measurement here is good to more than five digits. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
+}
