@@ -1,6 +1,7 @@
 import type { RefusalReason } from '../../src/observe/counters.ts';
 
-/** Problems are repeated for hours when they are: only the first of them are worth words. */
+/** Problems are repeated for hours when they are: only the first of each kind are worth words. */
+const PROBLEMS_OF_A_KIND = 3;
 const MAX_PROBLEMS = 50;
 
 /** What the generator did and saw: the other side of the relay's counters. */
@@ -21,6 +22,7 @@ export class Ledger {
   skipped = 0;
   readonly problems: string[] = [];
   problemCount = 0;
+  readonly #kinds = new Map<string, number>();
 
   /** A connection of ours gives the relay this reason to end it. */
   cause(reason: RefusalReason): void {
@@ -37,9 +39,13 @@ export class Ledger {
     return [...this.possible.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  /** Something that must not happen did. */
+  /** Something that must not happen did. Texts that differ in numbers only are of one kind. */
   problem(text: string): void {
     this.problemCount++;
-    if (this.problems.length < MAX_PROBLEMS) this.problems.push(`${new Date().toISOString()} ${text}`);
+    const kind = text.replaceAll(/\d+/g, '#');
+    const known = this.#kinds.get(kind) ?? 0;
+    if (known >= PROBLEMS_OF_A_KIND || this.problems.length >= MAX_PROBLEMS) return;
+    this.#kinds.set(kind, known + 1);
+    this.problems.push(`${new Date().toISOString()} ${text}`);
   }
 }

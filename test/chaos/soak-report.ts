@@ -157,7 +157,7 @@ export function printReport(findings: Findings): boolean {
   if (ledger.skipped > 0) console.log(`note: ${ledger.skipped} actions left out, as too many were under way`);
   for (const text of ledger.problems) console.log(`FAIL ${text}`);
   if (ledger.problemCount > ledger.problems.length) {
-    console.log(`FAIL and ${ledger.problemCount - ledger.problems.length} more`);
+    console.log(`FAIL and ${ledger.problemCount - ledger.problems.length} more of these kinds`);
   }
   if (relayOutput !== '') console.log(`the relay wrote:\n${relayOutput.slice(-4000)}`);
   console.log(passed ? 'soak: passed' : 'soak: FAILED');

@@ -57,7 +57,9 @@ export class Scenario {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all(this.#underWay);
     await this.#stun.close();
-    for (let waited = 0; this.pairs.underWay > 0 && waited < PATIENCE_MS; waited += 100) await pause(100);
+    const { child } = this.#world.relay;
+    const mayArrive = (): boolean => this.pairs.underWay > 0 && child.exitCode === null && child.signalCode === null;
+    for (let waited = 0; mayArrive() && waited < PATIENCE_MS; waited += 100) await pause(100);
     if (this.pairs.underWay > 0) this.#world.ledger.problem(`${this.pairs.underWay} packets between pairs never came`);
     this.pairs.close();
   }
