@@ -1,38 +1,73 @@
 import { randomBytes } from 'node:crypto';
-import { parseIp } from '../wire/ip-address.ts';
+import { MAX_IP_BYTES, writeIp } from '../wire/ip-address.ts';
 
-/** Counters per row. Two rows of 16 Ki two-byte counters cost 64 KiB whatever the number of sources. */
+/** Counters per row. Two rows of 16 Ki four-byte counters cost 128 KiB whatever the number of sources. */
 const ROW_CELLS = 16_384;
-/** An IPv4 address, or the /64 of an IPv6 address. */
-const PREFIX_BYTES = { ipv4: 4, ipv6: 8 } as const;
-/** What a two-byte counter can hold. */
-const MAX_BURST = 65_535;
+const IPV4_BYTES = 4;
+/** The /64 and the /48 of an IPv6 address: one link, and one site. */
+const LINK_BYTES = 8;
+const SITE_BYTES = 6;
+
+/** How often a source may ask. */
+export interface SketchRule {
+  readonly perSecond: number;
+  /** Requests that may come at once. */
+  readonly burst: number;
+  /** A site (IPv6 /48) may have so many times what one source may. */
+  readonly siteFactor: number;
+}
+
+const scratch = new Uint8Array(MAX_IP_BYTES);
+
 /**
- * A rate limit per source prefix (IPv4 /32, IPv6 /64) in fixed memory: a count-min sketch of leaky buckets. A source
- * is refused when both of its counters are full, so strangers that share one counter do not hurt each other. Which
- * counters a source has is secret (tabulation hashing with random tables), so nobody can aim at another one's.
+ * A rate limit per source (IPv4 address, IPv6 /64, and IPv6 /48 with a larger one) in fixed memory and without
+ * allocation, for datagrams whose source addresses anyone can forge.
  */
 export class SourceSketch {
+  readonly #sources: Cells;
+  readonly #sites: Cells;
+
+  constructor({ perSecond, burst, siteFactor }: SketchRule) {
+    this.#sources = new Cells(perSecond, burst);
+    this.#sites = new Cells(perSecond * siteFactor, burst * siteFactor);
+  }
+
+  /** Counts one request of `ip`; false when its source has used up what it may do now, or it is no address. */
+  take(ip: string): boolean {
+    const length = writeIp(scratch, 0, ip);
+    if (length === IPV4_BYTES) return this.#sources.take(scratch, IPV4_BYTES);
+    return length > 0 && this.#sources.take(scratch, LINK_BYTES) && this.#sites.take(scratch, SITE_BYTES);
+  }
+
+  /** Lets time pass: to be called at every tick of the clock, with its time in milliseconds. */
+  drain(now: number): void {
+    this.#sources.drain(now);
+    this.#sites.drain(now);
+  }
+}
+
+/**
+ * A count-min sketch of leaky buckets. A prefix is refused when both of its counters are full, so strangers that share
+ * one counter do not hurt each other. Which counters a prefix has is secret (tabulation hashing with random tables), so
+ * nobody can aim at another one's.
+ */
+class Cells {
   readonly #perSecond: number;
   readonly #burst: number;
-  readonly #cells: Uint16Array = new Uint16Array(2 * ROW_CELLS);
+  readonly #cells: Uint32Array = new Uint32Array(2 * ROW_CELLS);
   readonly #tables: Uint32Array;
   #dirty = false;
   #drained = 0;
 
-  /** Lets each source prefix make `perSecond` requests per second, as many of them at once as it likes. */
-  constructor(perSecond: number) {
+  constructor(perSecond: number, burst: number) {
     this.#perSecond = perSecond;
-    this.#burst = Math.min(Math.max(Math.ceil(perSecond), 1), MAX_BURST);
-    const random = randomBytes(PREFIX_BYTES.ipv6 * 256 * Uint32Array.BYTES_PER_ELEMENT);
-    this.#tables = Uint32Array.from({ length: PREFIX_BYTES.ipv6 * 256 }, (_, i) => random.readUInt32LE(i * 4));
+    this.#burst = Math.max(Math.ceil(burst), 1);
+    const random = randomBytes(LINK_BYTES * 256 * Uint32Array.BYTES_PER_ELEMENT);
+    this.#tables = Uint32Array.from({ length: LINK_BYTES * 256 }, (_, i) => random.readUInt32LE(i * 4));
   }
 
-  /** Counts one request of `ip`; false when its prefix has used up what it may do now. */
-  take(ip: string): boolean {
-    const bytes = parseIp(ip);
-    if (bytes === null) return false;
-    const hash = this.#hash(bytes);
+  take(bytes: Uint8Array, length: number): boolean {
+    const hash = this.#hash(bytes, length);
     const first = hash & (ROW_CELLS - 1);
     const second = ROW_CELLS + ((hash >>> 16) & (ROW_CELLS - 1));
     const used = Math.min(this.#cells[first]!, this.#cells[second]!);
@@ -44,7 +79,6 @@ export class SourceSketch {
     return true;
   }
 
-  /** Lets time pass: to be called at every tick of the clock, with its time in milliseconds. */
   drain(now: number): void {
     if (!this.#dirty) {
       this.#drained = now;
@@ -65,8 +99,7 @@ export class SourceSketch {
     this.#dirty = left !== 0;
   }
 
-  #hash(bytes: Buffer): number {
-    const length = bytes.length === PREFIX_BYTES.ipv4 ? PREFIX_BYTES.ipv4 : PREFIX_BYTES.ipv6;
+  #hash(bytes: Uint8Array, length: number): number {
     let hash = 0;
     for (let i = 0; i < length; i++) hash ^= this.#tables[i * 256 + bytes[i]!]!;
     return hash >>> 0;

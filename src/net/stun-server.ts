@@ -2,16 +2,18 @@ import type { Clock } from '../clock.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../transport/port.ts';
 import { isBindingRequest, isTailnodeRequest, MAX_STUN_RESPONSE_BYTES, writeBindingResponse } from '../wire/stun.ts';
-import { SourceSketch } from './source-sketch.ts';
+import type { PrefixSet } from '../wire/ip-prefix.ts';
+import { SourceSketch, type SketchRule } from './source-sketch.ts';
 
 export interface StunServerOptions {
   readonly counters: Counters;
   readonly clock: Clock;
-  /**
-   * Also answer STUN clients that are not Tailscale's, at most so often per second and source prefix. Null, as the
-   * reference does: they get no answer.
-   */
-  readonly genericPerSecond?: number | null;
+  /** What one source of Tailscale's requests may ask; null: no limit. */
+  readonly limit?: SketchRule | null;
+  /** Addresses that `limit` does not apply to. */
+  readonly exempt?: PrefixSet;
+  /** Also answer STUN clients that are not Tailscale's, within this. Null, as the reference does: they get no answer. */
+  readonly generic?: SketchRule | null;
   /** Told of socket errors, which are counted and otherwise survived. */
   readonly onError?: (error: Error) => void;
 }
@@ -22,7 +24,9 @@ export interface StunServerOptions {
  */
 export class StunServer implements DatagramHandler {
   readonly #counters: Counters;
-  readonly #sketch: SourceSketch | null;
+  readonly #limit: SourceSketch | null;
+  readonly #exempt: PrefixSet | undefined;
+  readonly #generic: SourceSketch | null;
   readonly #onError: ((error: Error) => void) | undefined;
   readonly #stopTicking: () => void;
   readonly #sockets = new Set<DatagramSocket>();
@@ -32,9 +36,14 @@ export class StunServer implements DatagramHandler {
   constructor(options: StunServerOptions) {
     this.#counters = options.counters;
     this.#onError = options.onError;
-    const sketch = options.genericPerSecond ? new SourceSketch(options.genericPerSecond) : null;
-    this.#sketch = sketch;
-    this.#stopTicking = sketch === null ? () => undefined : options.clock.onTick((now) => sketch.drain(now));
+    const [limit, generic] = [options.limit, options.generic].map((rule) => (rule ? new SourceSketch(rule) : null));
+    this.#limit = limit ?? null;
+    this.#exempt = options.exempt;
+    this.#generic = generic ?? null;
+    this.#stopTicking = options.clock.onTick((now) => {
+      limit?.drain(now);
+      generic?.drain(now);
+    });
   }
 
   /** Listens on one more address and returns it with its real port. Rejects when the address cannot be had. */
@@ -73,7 +82,7 @@ export class StunServer implements DatagramHandler {
   /** A datagram arrived (transport port). */
   datagram(socket: DatagramSocket, buffer: Buffer, from: number, to: number, ip: string, port: number): void {
     if (this.#silentReason !== null) return;
-    if (!isTailnodeRequest(buffer, from, to) && !this.#isGenericRequest(buffer, from, to, ip)) return;
+    if (!this.#mayAsk(buffer, from, to, ip)) return;
     const length = writeBindingResponse(this.#response, buffer, from, ip, port);
     if (length === 0 || !socket.send(this.#response, 0, length, ip, port)) {
       this.#counters.stunWriteErrors += 1;
@@ -90,14 +99,18 @@ export class StunServer implements DatagramHandler {
     this.#onError?.(error);
   }
 
-  /** Tailscale's own requests never come here: generic ones behind the same address cannot use up what they may do. */
-  #isGenericRequest(buffer: Buffer, from: number, to: number, ip: string): boolean {
-    if (this.#sketch === null || !isBindingRequest(buffer, from, to)) {
+  /** Generic requests have limits of their own: those of Tailscale behind the same address live on. */
+  #mayAsk(buffer: Buffer, from: number, to: number, ip: string): boolean {
+    let isWithin: boolean;
+    if (isTailnodeRequest(buffer, from, to)) {
+      isWithin = this.#limit === null || this.#limit.take(ip) || this.#exempt?.has(ip) === true;
+    } else if (this.#generic !== null && isBindingRequest(buffer, from, to)) {
+      isWithin = this.#generic.take(ip);
+    } else {
       this.#counters.stunNotStun += 1;
       return false;
     }
-    if (this.#sketch.take(ip)) return true;
-    this.#counters.stunRateLimited += 1;
-    return false;
+    if (!isWithin) this.#counters.stunRateLimited += 1;
+    return isWithin;
   }
 }

@@ -5,6 +5,7 @@ import type { Config, ListenAddress } from '../config/schema.ts';
 import { TowpathError } from '../errors.ts';
 import { SourceGuard } from '../net/door-guard.ts';
 import type { FrontProxies } from '../net/front-door.ts';
+import type { StunServerOptions } from '../net/stun-server.ts';
 import type { ListenOptions, ProxyProtocol, ServerTls, Transport } from '../transport/port.ts';
 import { PrefixSet } from '../wire/ip-prefix.ts';
 
@@ -12,6 +13,7 @@ import { PrefixSet } from '../wire/ip-prefix.ts';
 const MEMORY_SHARE = 0.85;
 const MEGABYTE = 1_000_000;
 const NEW_CONNECTIONS_WINDOW_SECONDS = 10;
+const STUN_WINDOW_SECONDS = 10;
 const MISBEHAVIOUR_WINDOW_SECONDS = 60;
 /** Proxies end connections that are idle for a minute, some for 50 seconds: two of these fit in. */
 const PROXY_KEEP_ALIVE_SECONDS = 25;
@@ -46,6 +48,17 @@ export function buildGuard({ limits, sources, proxy }: Config, clock: Clock): So
     },
     clock,
   );
+}
+
+/** What STUN answers, by source. */
+export function stunLimits({ stun, sources }: Config): Pick<StunServerOptions, 'limit' | 'exempt' | 'generic'> {
+  const { stunPer10Seconds: burst, siteFactor } = sources;
+  const perSecond = stun.genericAnswersPerSecond;
+  return {
+    limit: burst === 0 ? null : { perSecond: burst / STUN_WINDOW_SECONDS, burst, siteFactor },
+    exempt: new PrefixSet(sources.exempt),
+    generic: stun.generic ? { perSecond, burst: perSecond, siteFactor } : null,
+  };
 }
 
 function defaultMemory(): number {

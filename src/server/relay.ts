@@ -31,7 +31,7 @@ import { VERSION } from '../version.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 import { AdmissionDesk } from './admission.ts';
 import { drain } from './drain.ts';
-import { buildGuard, exposedListener, frontProxies, keepAliveMs, listenPlaces } from './exposure.ts';
+import { buildGuard, exposedListener, frontProxies, keepAliveMs, listenPlaces, stunLimits } from './exposure.ts';
 import { HttpDoor } from './http-door.ts';
 import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { Liveness } from './liveness.ts';
@@ -111,7 +111,7 @@ export class Relay {
     this.#stun = new StunServer({
       counters: this.counters,
       clock,
-      genericPerSecond: config.stun.generic ? config.stun.genericAnswersPerSecond : null,
+      ...stunLimits(config),
       onError: (error) => log.warn({ error: error.message }, 'STUN socket'),
     });
     this.#liveness = new Liveness({

@@ -1,63 +1,120 @@
-/** IP addresses as text and as bytes, without a socket API: `parseIp`, `formatIp`, `canonicalIp`, `parseHostPort`. */
+/** IP addresses as text and as bytes, without a socket API: `writeIp`, `parseIp`, `formatIp`, `canonicalIp`, … */
 
-const IPV4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
+/** The longest address. */
+export const MAX_IP_BYTES = 16;
+const IPV4_BYTES = 4;
+const GROUP_BYTES = 2;
+const MAX_GROUP_DIGITS = 4;
+
+const DOT = 0x2e;
+const COLON = 0x3a;
+const DIGIT_ZERO = 0x30;
+const LETTER_A = 0x61;
+const LOWER_CASE = 0x20;
+
+const scratch = Buffer.alloc(MAX_IP_BYTES);
 
 /** The 4 or 16 bytes of an IP, IPv4-mapped forms unmapped; null when the text is no address. A zone (`%eth0`) is ignored. */
 export function parseIp(text: string): Buffer | null {
+  const length = writeIp(scratch, 0, text);
+  return length === 0 ? null : Buffer.from(scratch.subarray(0, length));
+}
+
+/**
+ * Writes what {@link parseIp} returns to `out`, which has room for {@link MAX_IP_BYTES} at `at`, without allocating: it
+ * is needed for each datagram. Returns the number of bytes, or 0 when the text is no address.
+ */
+export function writeIp(out: Uint8Array, at: number, text: string): number {
   const zone = text.indexOf('%');
-  const bare = zone < 0 ? text : text.slice(0, zone);
-  return bare.includes(':') ? unmap(parseIpv6(bare)) : parseIpv4(bare);
+  const end = zone < 0 ? text.length : zone;
+  const colon = text.indexOf(':');
+  if (colon < 0 || colon > end) return writeIpv4(out, at, text, 0, end) ? IPV4_BYTES : 0;
+  if (!writeIpv6(out, at, text, end)) return 0;
+  if (!isMapped(out, at)) return MAX_IP_BYTES;
+  out.copyWithin(at, at + MAX_IP_BYTES - IPV4_BYTES, at + MAX_IP_BYTES);
+  return IPV4_BYTES;
 }
 
-function parseIpv4(text: string): Buffer | null {
-  const match = IPV4.exec(text);
-  if (match === null) return null;
-  const bytes = Buffer.allocUnsafe(4);
-  for (let i = 0; i < 4; i++) {
-    const part = match[i + 1]!;
-    const value = Number(part);
-    if (value > 255 || (part.length > 1 && part.startsWith('0'))) return null;
-    bytes[i] = value;
-  }
-  return bytes;
-}
-
-function parseIpv6(text: string): Buffer | null {
-  const halves = text.split('::');
-  if (halves.length > 2) return null;
-  const head = parseGroups(halves[0]!, halves.length === 1);
-  const tail = halves.length === 2 ? parseGroups(halves[1]!, true) : [];
-  if (head === null || tail === null) return null;
-  const missing = 8 - head.length - tail.length;
-  if (halves.length === 1 ? missing !== 0 : missing < 1) return null;
-  const bytes = Buffer.alloc(16);
-  head.forEach((group, i) => bytes.writeUInt16BE(group, i * 2));
-  tail.forEach((group, i) => bytes.writeUInt16BE(group, 16 - (tail.length - i) * 2));
-  return bytes;
-}
-
-/** 16-bit groups of one side of `::`; a dotted quad may stand last where `last` says so. */
-function parseGroups(text: string, last: boolean): number[] | null {
-  if (text === '') return [];
-  const groups: number[] = [];
-  const parts = text.split(':');
-  for (const [i, part] of parts.entries()) {
-    if (part.includes('.')) {
-      const quad = last && i === parts.length - 1 ? parseIpv4(part) : null;
-      if (quad === null) return null;
-      groups.push(quad.readUInt16BE(0), quad.readUInt16BE(2));
+function writeIpv4(out: Uint8Array, at: number, text: string, from: number, end: number): boolean {
+  let parts = 0;
+  let value = -1;
+  for (let i = from; i <= end; i++) {
+    const code = i === end ? DOT : text.charCodeAt(i);
+    if (code >= DIGIT_ZERO && code < DIGIT_ZERO + 10) {
+      // Some read a leading zero as octal.
+      if (value === 0) return false;
+      value = (value < 0 ? 0 : value * 10) + code - DIGIT_ZERO;
+      if (value > 255) return false;
     } else {
-      if (!/^[0-9a-f]{1,4}$/i.test(part)) return null;
-      groups.push(Number.parseInt(part, 16));
+      if (code !== DOT || value < 0 || parts === IPV4_BYTES) return false;
+      out[at + parts++] = value;
+      value = -1;
     }
   }
-  return groups;
+  return parts === IPV4_BYTES;
 }
 
-function unmap(bytes: Buffer | null): Buffer | null {
-  if (bytes === null) return null;
-  const mapped = bytes.readUInt32BE(0) === 0 && bytes.readUInt32BE(4) === 0 && bytes.readUInt32BE(8) === 0xffff;
-  return mapped ? bytes.subarray(12) : bytes;
+function writeIpv6(out: Uint8Array, at: number, text: string, end: number): boolean {
+  let written = 0;
+  /** How many bytes stand before `::`, or -1. */
+  let gap = -1;
+  let i = 0;
+  while (i < end) {
+    if (text.charCodeAt(i) === COLON) {
+      if (gap >= 0 || text.charCodeAt(i + 1) !== COLON) return false;
+      gap = written;
+      i += 2;
+      continue;
+    }
+    const after = groupEnd(text, i, end);
+    if (text.charCodeAt(after) === DOT) {
+      if (written > MAX_IP_BYTES - IPV4_BYTES || !writeIpv4(out, at + written, text, i, end)) return false;
+      written += IPV4_BYTES;
+      break;
+    }
+    if (after === i || written === MAX_IP_BYTES) return false;
+    writeGroup(out, at + written, text, i, after);
+    written += GROUP_BYTES;
+    if (after === end) break;
+    if (text.charCodeAt(after) !== COLON || after + 1 === end) return false;
+    i = text.charCodeAt(after + 1) === COLON ? after : after + 1;
+  }
+  return fillGap(out, at, written, gap);
+}
+
+/** The first place after the hexadecimal digits at `from`, of which four are enough. */
+function groupEnd(text: string, from: number, end: number): number {
+  let i = from;
+  while (i < end && i < from + MAX_GROUP_DIGITS && hexValue(text.charCodeAt(i)) >= 0) i++;
+  return i;
+}
+
+function writeGroup(out: Uint8Array, at: number, text: string, from: number, end: number): void {
+  let value = 0;
+  for (let i = from; i < end; i++) value = value * 16 + hexValue(text.charCodeAt(i));
+  out[at] = value >> 8;
+  out[at + 1] = value & 0xff;
+}
+
+function hexValue(code: number): number {
+  if (code >= DIGIT_ZERO && code < DIGIT_ZERO + 10) return code - DIGIT_ZERO;
+  const letter = (code | LOWER_CASE) - LETTER_A;
+  return letter >= 0 && letter < 6 ? letter + 10 : -1;
+}
+
+/** Puts zeros where `::` stands, which is for one group at least. */
+function fillGap(out: Uint8Array, at: number, written: number, gap: number): boolean {
+  if (gap < 0) return written === MAX_IP_BYTES;
+  const missing = MAX_IP_BYTES - written;
+  if (missing < GROUP_BYTES) return false;
+  out.copyWithin(at + gap + missing, at + gap, at + written);
+  out.fill(0, at + gap, at + gap + missing);
+  return true;
+}
+
+function isMapped(out: Uint8Array, at: number): boolean {
+  for (let i = 0; i < 10; i++) if (out[at + i] !== 0) return false;
+  return out[at + 10] === 0xff && out[at + 11] === 0xff;
 }
 
 /** Canonical text (RFC 5952) of 4 or 16 bytes. */

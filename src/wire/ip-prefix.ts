@@ -1,5 +1,5 @@
 /** Networks such as `10.0.0.0/8` as text and as sets, and the prefix that stands for one source of connections. */
-import { formatIp, parseIp } from './ip-address.ts';
+import { formatIp, MAX_IP_BYTES, parseIp, writeIp } from './ip-address.ts';
 
 /** A network: the address with its host bits cleared, and how many leading bits count. */
 interface Prefix {
@@ -27,6 +27,8 @@ function parsePrefix(text: string): Prefix | null {
   return { bytes, bits };
 }
 
+const scratch = Buffer.alloc(MAX_IP_BYTES);
+
 /** A set of networks. */
 export class PrefixSet {
   readonly #prefixes: readonly Prefix[];
@@ -38,13 +40,14 @@ export class PrefixSet {
 
   /** Whether an address is in one of the networks. */
   has(ip: string): boolean {
-    const bytes = parseIp(ip);
-    return bytes !== null && this.#prefixes.some((prefix) => contains(prefix, bytes));
+    const length = writeIp(scratch, 0, ip);
+    for (const prefix of this.#prefixes) if (contains(prefix, scratch, length)) return true;
+    return false;
   }
 }
 
-function contains(prefix: Prefix, ip: Buffer): boolean {
-  if (prefix.bytes.length !== ip.length) return false;
+function contains(prefix: Prefix, ip: Buffer, length: number): boolean {
+  if (prefix.bytes.length !== length) return false;
   const whole = prefix.bits >> 3;
   if (prefix.bytes.compare(ip, 0, whole, 0, whole) !== 0) return false;
   const rest = prefix.bits & 7;

@@ -3,7 +3,7 @@
  * client reads from the answer. Everything works on `[from, to)` of a buffer, so that nothing is copied.
  */
 import { crc32 } from 'node:zlib';
-import { canonicalIp, formatIp, parseIp } from './ip-address.ts';
+import { canonicalIp, formatIp, writeIp } from './ip-address.ts';
 
 /** The id that ties an answer to its request. */
 export const STUN_TRANSACTION_ID_BYTES = 12;
@@ -19,8 +19,6 @@ const MAGIC_COOKIE = 0x2112a442;
 const PORT_MASK = 0x2112;
 const FINGERPRINT_MASK = 0x5354554e;
 const FINGERPRINT_BYTES = 8;
-const DOT = 0x2e;
-const DIGIT_ZERO = 0x30;
 const FAMILY_IPV4 = 1;
 const FAMILY_IPV6 = 2;
 const SOFTWARE = Buffer.from('tailnode', 'latin1');
@@ -97,11 +95,8 @@ export function writeBindingResponse(
   ip: string,
   port: number,
 ): number {
-  const isIpv4 = !ip.includes(':') && writeIpv4(out, HEADER_BYTES + 8, ip);
-  const bytes = isIpv4 ? null : parseIp(ip);
-  if (!isIpv4 && bytes === null) return 0;
-  bytes?.copy(out, HEADER_BYTES + 8);
-  const addressBytes = bytes === null ? 4 : bytes.length;
+  const addressBytes = writeIp(out, HEADER_BYTES + 8, ip);
+  if (addressBytes === 0) return 0;
   const valueBytes = 4 + addressBytes;
   out.writeUInt16BE(BINDING_SUCCESS, 0);
   out.writeUInt16BE(ATTRIBUTE_HEADER_BYTES + valueBytes, 2);
@@ -204,22 +199,4 @@ function fingerprint(buffer: Buffer, from: number, to: number): number {
 /** The mask of an address is the cookie and the transaction id, which stand side by side in every message. */
 function xorWithCookieAndId(target: Buffer, at: number, length: number, message: Buffer, messageFrom: number): void {
   for (let i = 0; i < length; i++) target[at + i]! ^= message[messageFrom + 4 + i]!;
-}
-
-/** Writes dotted quad text as 4 bytes without allocating; false when it is none. */
-function writeIpv4(out: Buffer, at: number, text: string): boolean {
-  let value = -1;
-  let parts = 0;
-  for (let i = 0; i <= text.length; i++) {
-    const code = i === text.length ? DOT : text.charCodeAt(i);
-    if (code >= DIGIT_ZERO && code < DIGIT_ZERO + 10) {
-      value = (value < 0 ? 0 : value * 10) + code - DIGIT_ZERO;
-      if (value > 255) return false;
-    } else {
-      if (code !== DOT || value < 0 || parts === 4) return false;
-      out[at + parts++] = value;
-      value = -1;
-    }
-  }
-  return parts === 4;
 }

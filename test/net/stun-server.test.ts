@@ -8,6 +8,7 @@ import { StunServer, type StunServerOptions } from '../../src/net/stun-server.ts
 import { Counters } from '../../src/observe/counters.ts';
 import { createNodeTransport } from '../../src/transport/node/index.ts';
 import type { DatagramSocket, Transport } from '../../src/transport/port.ts';
+import { PrefixSet } from '../../src/wire/ip-prefix.ts';
 import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
 
 const ID = Buffer.from('0102030405060708090a0b0c', 'hex');
@@ -45,6 +46,8 @@ function setUp(options: Partial<StunServerOptions> = {}) {
   };
   return { counters, clock, socket, server, receive };
 }
+
+const GENERIC_RULE = { perSecond: 3, burst: 3, siteFactor: 4 };
 
 const parse = (bytes: Buffer) => parseBindingResponse(bytes, 0, bytes.length);
 
@@ -121,7 +124,7 @@ describe('STUN server', () => {
   });
 
   it('answers generic clients only when told to, and limits them per source without touching Tailscale’s', () => {
-    const { receive, counters, clock } = setUp({ genericPerSecond: 3 });
+    const { receive, counters, clock } = setUp({ generic: GENERIC_RULE });
     clock.tick(0);
     const answers = Array.from({ length: 5 }, () => receive(GENERIC));
     assert.deepEqual(answers, [1, 1, 1, 0, 0]);
@@ -139,9 +142,38 @@ describe('STUN server', () => {
   });
 });
 
+describe('STUN requests of Tailscale clients from one source', () => {
+  const limit = { perSecond: 2, burst: 4, siteFactor: 2 };
+  const ask = encodeBindingRequest(ID);
+
+  it('are answered up to the limit, and others go on', () => {
+    const { receive, counters, clock } = setUp({ limit, exempt: new PrefixSet(['10.0.0.0/8']) });
+    clock.tick(0);
+    const answers = (count: number, ip: string): number =>
+      Array.from({ length: count }, () => receive(ask, ip)).reduce((sum, sent) => sum + sent, 0);
+    assert.equal(answers(10, '192.0.2.1'), 4);
+    assert.equal(counters.stunRateLimited, 6);
+    assert.equal(answers(10, '192.0.2.2'), 4);
+    assert.equal(answers(10, '10.0.0.1'), 10, 'exempt');
+    clock.tick(1000);
+    assert.equal(answers(10, '192.0.2.1'), 2);
+  });
+
+  it('count for the /64 and, with a larger limit, for the /48 of an IPv6 address', () => {
+    const { receive, clock } = setUp({ limit });
+    clock.tick(0);
+    const answers = Array.from({ length: 40 }, (_, i) => receive(ask, `2001:db8:7:${(i >> 3).toString(16)}::${i + 1}`));
+    assert.deepEqual(
+      [0, 8, 16].map((from) => answers.slice(from, from + 8).reduce((sum, sent) => sum + sent, 0)),
+      [4, 4, 0],
+    );
+    assert.equal(receive(ask, '2001:db8:8::1'), 1);
+  });
+});
+
 describe('source sketch', () => {
   it('treats an IPv6 /64 as one source and an IPv4 address as one', () => {
-    const sketch = new SourceSketch(1);
+    const sketch = new SourceSketch({ perSecond: 1, burst: 1, siteFactor: 4 });
     assert.ok(sketch.take('2001:db8:0:1::1'));
     assert.ok(!sketch.take('2001:db8:0:1:ffff::2'));
     assert.ok(sketch.take('2001:db8:0:2::1'));
@@ -152,14 +184,14 @@ describe('source sketch', () => {
   });
 
   it('seldom refuses one source for the requests of a thousand others', () => {
-    const sketch = new SourceSketch(1);
+    const sketch = new SourceSketch({ perSecond: 1, burst: 1, siteFactor: 4 });
     let refused = 0;
     for (let i = 0; i < 1000; i++) if (!sketch.take(`198.51.${i >> 8}.${i & 255}`)) refused += 1;
     assert.ok(refused <= 20, `${refused} of 1000`);
   });
 
   it('drains slow rates too, and forgets a source that is quiet', () => {
-    const sketch = new SourceSketch(0.1);
+    const sketch = new SourceSketch({ perSecond: 0.1, burst: 1, siteFactor: 4 });
     sketch.drain(0);
     assert.ok(sketch.take('192.0.2.1'));
     sketch.drain(9000);

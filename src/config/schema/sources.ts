@@ -8,6 +8,7 @@ export interface SourcesConfig {
   readonly connectionsPer10Seconds: number;
   readonly failuresPerMinute: number;
   readonly refusalsPerMinute: number;
+  readonly stunPer10Seconds: number;
   readonly blockSeconds: number;
   readonly siteFactor: number;
   readonly tracked: number;
@@ -43,6 +44,11 @@ export const sources: z.ZodType<SourcesConfig> = section(
       integer(0, 10_000_000),
       1200,
       'Clients within a minute that admission refused, after which the source is blocked; 0 is no limit.',
+    ),
+    stunPer10Seconds: key(
+      integer(0, 10_000_000),
+      2000,
+      'STUN requests of Tailscale clients within 10 seconds, beyond which they get no answer; 0 is no limit.',
     ),
     blockSeconds: key(
       integer(1, 86_400, 'seconds'),

@@ -169,7 +169,7 @@ function makeWebCertificate(cert: string, key: string): void {
 const DEADLINE_MS = 60_000;
 
 /** Asks until the answer is true; errors count as not yet. */
-export async function until(what: string | (() => string), look: () => boolean | Promise<boolean>, deadlineMs = DEADLINE_MS): Promise<void> {
+export async function until(what: string | (() => string), look: () => boolean | Promise<boolean>, deadlineMs: number = DEADLINE_MS): Promise<void> {
   const startedAt = performance.now();
   let last: unknown = null;
   for (;;) {
