@@ -11,6 +11,7 @@ const allowed = {
   certificates: ['wire', 'net', 'observe', 'clock', 'config', 'errors'],
   http: ['wire', 'net', 'observe', 'clock', 'config', 'errors'],
   client: ['wire', 'transport', 'net', 'errors', 'clock'],
+  load: ['client', 'wire', 'transport', 'clock', 'errors'],
   config: ['wire', 'errors'],
   server: [
     'transport',
@@ -45,6 +46,7 @@ const allowed = {
   cli: [
     'server',
     'doctor',
+    'load',
     'client',
     'config',
     'certificates',

@@ -1,8 +1,8 @@
 import { CommanderError } from 'commander';
 import { errorMessage, TowpathError } from '../errors.ts';
 
-/** Exit codes of every command. */
-export const ExitCode = { Done: 0, Failed: 1, Usage: 2 } as const;
+/** Exit codes of every command; the last two are those of `load`. */
+export const ExitCode = { Done: 0, Failed: 1, Usage: 2, ConditionFailed: 3, Interrupted: 130 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 /** Codes of errors that are wrong usage, not failure. */

@@ -1,25 +1,18 @@
-import { readFile } from 'node:fs/promises';
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { Clock } from '../clock.ts';
 import { probeRelay } from '../client/probe.ts';
 import type { ProbeTarget, TargetOverrides } from '../client/probe/target.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
-import type { ServerVerification } from '../transport/port.ts';
 import { transport } from '../transport/runtime.ts';
-import { parsePin } from '../wire/pin.ts';
 import { ExitCode } from './failure.ts';
 import { heading, isGood, probeLines, reportJson, summary, type TargetReport } from './probe-report.ts';
 import { readTargets } from './probe-targets.ts';
+import { addTargetFlags, targetOverrides, whole, type TargetFlags } from './target-flags.ts';
 
 const MAX_PACKETS = 10_000;
 const MAX_TIMEOUT_S = 60;
 const MAX_PORT = 65_535;
 
-interface ProbeFlags {
-  readonly region?: string;
-  readonly pin?: string;
-  readonly ca?: string;
-  readonly insecure?: true;
+interface ProbeFlags extends TargetFlags {
   readonly websocket?: true;
   readonly packets: number;
   readonly stunPort?: number;
@@ -33,15 +26,8 @@ export function registerProbe(program: Command): void {
   const command = program.command('probe');
   command
     .description('Look at a relay from outside, step by step, and say how to mend what does not work.')
-    .argument('<relay>', 'https://HOST[:PORT]/derp, or the file or URL of a DERP map')
-    .option('--region <id>', 'only this region of the map, by id or code')
-    .addOption(
-      new Option('--pin <pin>', 'accept only the certificate with this pin, "sha256-raw:" and 64 hex digits')
-        .argParser(pinOption)
-        .conflicts(['ca', 'insecure']),
-    )
-    .addOption(new Option('--ca <file>', 'trust only the authorities in this PEM file').conflicts('insecure'))
-    .option('--insecure', 'do not verify the certificate')
+    .argument('<relay>', 'https://HOST[:PORT]/derp, or the file or URL of a DERP map');
+  addTargetFlags(command)
     .option('--websocket', 'send the packets over WebSocket, and take a failure of it for one')
     .option('--packets <n>', 'packets to send there and back', whole(1, MAX_PACKETS), 50)
     .option(
@@ -95,39 +81,9 @@ async function probeAll(
 
 async function overrides(flags: ProbeFlags): Promise<TargetOverrides> {
   const { stunPort, httpPort } = flags;
-  const verify = verification(flags);
   return {
-    ...(verify === null ? {} : { verify }),
-    ...(flags.ca === undefined ? {} : { caPem: await readCa(flags.ca) }),
+    ...(await targetOverrides(flags)),
     ...(stunPort === undefined ? {} : { stunPort }),
     ...(httpPort === undefined ? {} : { httpPort }),
-  };
-}
-
-/** Null when URL or map decide. */
-function verification(flags: ProbeFlags): ServerVerification | null {
-  if (flags.insecure === true) return { kind: 'none' };
-  return flags.pin === undefined ? null : { kind: 'pin', sha256: flags.pin };
-}
-
-async function readCa(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new TowpathError('TOWPATH_USAGE', `--ca: ${errorMessage(error)}`);
-  }
-}
-
-function pinOption(text: string): string {
-  const sha256 = parsePin(text);
-  if (sha256 === null) throw new InvalidArgumentError('It must be "sha256-raw:" and 64 hex digits.');
-  return sha256;
-}
-
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
   };
 }

@@ -7,6 +7,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   keygen: async () => (await import('./keygen.ts')).registerKeygen,
   'derp-map': async () => (await import('./derp-map.ts')).registerDerpMap,
   probe: async () => (await import('./probe.ts')).registerProbe,
+  load: async () => (await import('./load.ts')).registerLoad,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
   migrate: async () => (await import('./migrate.ts')).registerMigrate,
   config: async () => (await import('./config.ts')).registerConfig,

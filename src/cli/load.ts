@@ -1,0 +1,173 @@
+import { Option, type Command } from 'commander';
+import type { ProbeTarget } from '../client/probe/target.ts';
+import { TowpathError } from '../errors.ts';
+import { runLoad } from '../load/coordinator.ts';
+import { refuseTooMany } from '../load/descriptors.ts';
+import { judge, parseCondition } from '../load/fail-if.ts';
+import { jsonReport } from '../load/json-report.ts';
+import { refuseForeign } from '../load/ownership.ts';
+import type { LoadPlan, LoadTarget, Scenario } from '../load/plan.ts';
+import { ProgressLine } from '../load/progress.ts';
+import type { LoadResult } from '../load/result.ts';
+import { ServerProcess } from '../load/server-process.ts';
+import { summaryText } from '../load/summary.ts';
+import { ExitCode } from './failure.ts';
+import {
+  addLoadFlags,
+  addSizeFlag,
+  packetsPerSecond,
+  pairCount,
+  pairGroup,
+  planOf,
+  rateOption,
+  type LoadFlags,
+  type Rate,
+} from './load-flags.ts';
+import { readTargets } from './probe-targets.ts';
+import { targetOverrides, whole } from './target-flags.ts';
+
+const MAX_WINDOW_PACKETS = 100_000;
+
+type Own = Parameters<typeof planOf>[3];
+
+/** Adds `towpath load` and its scenarios to the program. */
+export function registerLoad(program: Command): void {
+  const load = program
+    .command('load')
+    .description('Test a relay under load, and say what it lost, how fast it was and whether it was fair.')
+    .addHelpText('after', EXIT_CODES);
+  registerThroughput(load);
+  registerLatency(load);
+  registerFairness(load);
+}
+
+const EXIT_CODES =
+  '\nExit codes: 0 done, 1 could not run, 2 wrong usage or a relay that is not on this machine,\n' +
+  '3 a condition of --fail-if is true, 130 interrupted.';
+
+function registerThroughput(load: Command): void {
+  const command = scenario(load, 'throughput', 'Send between pairs: as fast as the relay delivers, or at a rate.')
+    .option('--pairs <n>', 'senders, each with its own receiver', pairCount, 10)
+    .addOption(
+      new Option('--window <packets>', 'of each pair under way; the next one is sent when one has arrived')
+        .argParser(whole(1, MAX_WINDOW_PACKETS))
+        .default(32),
+    )
+    .addOption(new Option('--rate <rate>', 'of each pair, in place of a window').argParser(rateOption));
+  addSizeFlag(command).action(
+    async (relay: string, flags: LoadFlags & { pairs: number; size: number; window: number; rate?: Rate }) => {
+      const { pairs, size, window, rate } = flags;
+      await run(command, 'throughput', relay, flags, {
+        groups: [
+          pairGroup(
+            'pairs',
+            pairs,
+            size,
+            rate === undefined
+              ? { kind: 'window', packets: window }
+              : { kind: 'rate', packetsPerSecond: packetsPerSecond(rate, size) },
+          ),
+        ],
+      });
+    },
+  );
+}
+
+function registerLatency(load: Command): void {
+  const command = scenario(load, 'latency', 'Send at a low rate and look at the latencies.')
+    .option('--pairs <n>', 'senders, each with its own receiver', pairCount, 10)
+    .option('--rate <rate>', 'of each pair', rateOption, { unit: 'packets', perSecond: 100 });
+  addSizeFlag(command).action(async (relay: string, flags: LoadFlags & { pairs: number; size: number; rate: Rate }) => {
+    const { pairs, size, rate } = flags;
+    await run(command, 'latency', relay, flags, {
+      groups: [pairGroup('pairs', pairs, size, { kind: 'rate', packetsPerSecond: packetsPerSecond(rate, size) })],
+    });
+  });
+}
+
+function registerFairness(load: Command): void {
+  const command = scenario(load, 'fairness', 'Send at a rate beside others that send as fast as they can.')
+    .option('--polite <n>', 'pairs that send at a rate', pairCount, 50)
+    .option('--polite-rate <rate>', 'of each polite pair', rateOption, { unit: 'bits', perSecond: 1e6 })
+    .option('--greedy <n>', 'pairs that send as fast as they can', pairCount, 5);
+  addSizeFlag(command).action(
+    async (relay: string, flags: LoadFlags & { polite: number; politeRate: Rate; greedy: number; size: number }) => {
+      const { polite, politeRate, greedy, size } = flags;
+      await run(command, 'fairness', relay, flags, {
+        groups: [
+          pairGroup('polite', polite, size, {
+            kind: 'rate',
+            packetsPerSecond: packetsPerSecond(politeRate, size),
+          }),
+          pairGroup('greedy', greedy, size, { kind: 'flood' }),
+        ],
+      });
+    },
+  );
+}
+
+function scenario(load: Command, name: Scenario, description: string): Command {
+  return addLoadFlags(load.command(name).description(description).addHelpText('after', EXIT_CODES));
+}
+
+/** Does what the command line says, and sets the exit code. */
+async function run(command: Command, name: Scenario, relay: string, flags: LoadFlags, own: Own): Promise<void> {
+  // First, so that a mistake in them is not found after the run.
+  const conditions = (flags.failIf ?? []).map((text) => parseCondition(text, name));
+  const plan = planOf(name, await readTarget(relay, flags), flags, own);
+  if (flags.iOwnThisServer !== true) await refuseForeign(plan.target);
+  refuseTooMany(plan);
+  const server = flags.serverPid === undefined ? null : new ServerProcess(flags.serverPid);
+  const result = await watched(plan, server, flags.json === true);
+  if (result === null) {
+    process.exitCode = ExitCode.Interrupted;
+    return;
+  }
+  const verdicts = conditions.map((condition) => judge(condition, result));
+  command
+    .configureOutput()
+    .writeOut?.(flags.json === true ? jsonReport(result, verdicts) : summaryText(result, verdicts));
+  if (result.interrupted) process.exitCode = ExitCode.Interrupted;
+  else if (verdicts.some(({ failed }) => failed)) process.exitCode = ExitCode.ConditionFailed;
+}
+
+/** Runs it with progress on a terminal; null when it was interrupted before there was anything to tell. */
+async function watched(plan: LoadPlan, server: ServerProcess | null, quiet: boolean): Promise<LoadResult | null> {
+  const isShown = !quiet && process.stderr.isTTY;
+  const line = new ProgressLine(plan, isShown ? (text) => process.stderr.write(text) : null);
+  const stop = new AbortController();
+  const onSignal = (): void => stop.abort();
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  try {
+    return await runLoad(plan, server, line, stop.signal);
+  } catch (error) {
+    if (error instanceof TowpathError && error.code === 'TOWPATH_LOAD_INTERRUPTED') return null;
+    throw error;
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    line.clear();
+  }
+}
+
+async function readTarget(relay: string, flags: LoadFlags): Promise<LoadTarget> {
+  const region = flags.region ?? null;
+  const all = await readTargets(relay, region, await targetOverrides(flags), flags.timeout * 1000);
+  const relays = all.filter(({ name, relay: served }) => served !== null && (flags.node ?? name) === name);
+  const [first, ...others] = relays;
+  if (first === undefined) throw usage(`${relay} names no relay with this --node`, 'See which nodes the map has.');
+  if (others.length > 0) {
+    const names = relays.map(({ name }) => name).join(', ');
+    throw usage(`the DERP map ${relay} has several relays: ${names}`, 'Choose one with --region or --node.');
+  }
+  return toTarget(first, flags.websocket === true);
+}
+
+function toTarget(target: ProbeTarget, websocket: boolean): LoadTarget {
+  const { name, serverName, verify, idealNode } = target;
+  const ip = [target.ipv4, target.ipv6].find((family) => family.kind === 'ip');
+  return { name, url: target.relay!.url, serverName, verify, idealNode, ip: ip?.ip ?? null, websocket };
+}
+
+function usage(message: string, hint: string): TowpathError {
+  return new TowpathError('TOWPATH_USAGE', message, { hint });
+}

@@ -1,0 +1,142 @@
+import type { ClassName } from './plan.ts';
+
+/** What the workers and the coordinator tell each other. Plain data, since it goes from thread to thread. */
+
+/** A histogram on its way. */
+export interface SentHistogram {
+  readonly counts: Uint32Array;
+  readonly max: number;
+}
+
+/** What was seen of packets, since the start. */
+export interface PacketCounts {
+  sent: number;
+  /** Different packets that arrived whole. */
+  delivered: number;
+  reordered: number;
+  duplicated: number;
+  corrupted: number;
+  misrouted: number;
+  /** Due and not sent because the relay did not read fast enough. */
+  skipped: number;
+  /** Due and not sent because this tester was late. */
+  missed: number;
+  /** Numbers that were passed over by later ones; what is still under way is not among them. */
+  missing: number;
+}
+
+/** A {@link PacketCounts} of zeros. */
+export function noPackets(): PacketCounts {
+  return {
+    sent: 0,
+    delivered: 0,
+    reordered: 0,
+    duplicated: 0,
+    corrupted: 0,
+    misrouted: 0,
+    skipped: 0,
+    missed: 0,
+    missing: 0,
+  };
+}
+
+/** Adds `more` to `sum`. */
+export function addPackets(sum: PacketCounts, more: Readonly<PacketCounts>): void {
+  for (const key of Object.keys(sum) as (keyof PacketCounts)[]) sum[key] += more[key];
+}
+
+/** What was seen of connections, since the start. */
+export interface ConnectionCounts {
+  open: number;
+  opened: number;
+  failed: number;
+  /** Ended by the relay or the network, stalled receivers not among them. */
+  disconnected: number;
+  /** Receivers that do not read. */
+  stalled: number;
+  /** Those of them that the relay has ended. */
+  cut: number;
+}
+
+/** A {@link ConnectionCounts} of zeros. */
+export function noConnections(): ConnectionCounts {
+  return { open: 0, opened: 0, failed: 0, disconnected: 0, stalled: 0, cut: 0 };
+}
+
+/** Adds `more` to `sum`. */
+export function addConnections(sum: ConnectionCounts, more: Readonly<ConnectionCounts>): void {
+  for (const key of Object.keys(sum) as (keyof ConnectionCounts)[]) sum[key] += more[key];
+}
+
+/** Why connections failed or ended, and how many did. */
+export interface Trouble {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+  count: number;
+}
+
+/** One class of pairs: counts since the start, latencies (µs) since the last sample. */
+export interface ClassSample {
+  readonly className: ClassName;
+  readonly counts: PacketCounts;
+  readonly latency: SentHistogram;
+}
+
+/** What a worker says regularly, and once more at its end. */
+export interface WorkerSample {
+  readonly kind: 'sample';
+  readonly worker: number;
+  /** False during the warm-up. */
+  readonly measured: boolean;
+  /** After the end, with what was still under way. */
+  readonly last: boolean;
+  readonly classes: readonly ClassSample[];
+  readonly connections: ConnectionCounts;
+  /** Durations of logins (µs) since the last sample. */
+  readonly logins: SentHistogram;
+  /** Round trips of Pings (µs) since the last sample. */
+  readonly pings: SentHistogram;
+  /** How late the worker's own timer was (µs), since the last sample. */
+  readonly lag: SentHistogram;
+  /** Part of one CPU that the worker used since the last sample. */
+  readonly cpuShare: number;
+}
+
+/** One pair at the end. */
+export interface PairResult {
+  readonly className: ClassName;
+  readonly counts: PacketCounts;
+  /** Delivered while it was measured. */
+  readonly measuredDelivered: number;
+}
+
+/** A worker's last word. */
+export interface WorkerDone {
+  readonly kind: 'done';
+  readonly worker: number;
+  readonly pairs: readonly PairResult[];
+  readonly troubles: readonly Trouble[];
+  /** Bytes per second that the relay allows each client, as its ServerInfo says; 0 for no limit, null when none was seen. */
+  readonly announcedBytesPerSecond: number | null;
+}
+
+/** Everything that a worker sends. */
+export type FromWorker =
+  /** All its pairs and stalled receivers are connected. */
+  | { readonly kind: 'ready'; readonly worker: number }
+  /** So many of its connections are open, before it is ready. */
+  | { readonly kind: 'opening'; readonly worker: number; readonly opened: number }
+  | WorkerSample
+  | WorkerDone
+  /** It could not do its work. */
+  | {
+      readonly kind: 'failed';
+      readonly worker: number;
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string;
+    };
+
+/** Everything that a worker is told. */
+export type ToWorker = { readonly kind: 'begin' } | { readonly kind: 'stop' };
