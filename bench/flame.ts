@@ -1,4 +1,4 @@
-/** Draws a flame graph of a relay under closed-loop load; started by flame.sh as NAME CHECKOUT. */
+/** Draws a flame graph of a relay under closed-loop load; started by flame.sh as NAME CHECKOUT [--naive]. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,8 @@ const PERF_SECONDS = 3;
 const WRITE_PATIENCE_MS = 20_000;
 const NAMED_FUNCTIONS = 12;
 
-const [name = '', checkout = ''] = process.argv.slice(2);
+const [name = '', checkout = '', variant] = process.argv.slice(2);
+const naive = variant === '--naive';
 const dir = mkdtempSync(join(tmpdir(), 'flame-'));
 process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
 try {
@@ -30,7 +31,7 @@ try {
 async function flame(): Promise<void> {
   const profile = join(dir, 'relay.cpuprofile');
   const server = await Server.start(ServerName.Node, await makeFiles(dir), {
-    ...{ pinned: true, loopDelay: false, checkout, profile },
+    ...{ pinned: true, loopDelay: false, checkout, profile, naive },
   });
   const load = runGenerator<LoadResult>(
     ...['load', '-address', server.address, '-pid', String(server.pid), '-mode', 'closed', '-warm', `${WARM_SECONDS}s`],
@@ -58,7 +59,7 @@ function keep(profile: CpuProfile, perf: Awaited<ReturnType<typeof sampleShares>
   const shares = sharesByOwner(root);
   const window = load.windows?.[0];
   const cpuUs = window === undefined ? null : (window.serverSeconds / window.delivered) * 1e6;
-  const title = `${name}: towpath ${commit}, node ${process.version}, closed loop of 1200-byte packets, 10 pairs`;
+  const title = `${name}: towpath ${commit}${naive ? ' made naive' : ''}, node ${process.version}, closed loop of 1200-byte packets, 10 pairs`;
   mkdirSync(RESULTS_FOLDER, { recursive: true });
   const file = join(RESULTS_FOLDER, `flame-${name}.svg`);
   writeFileSync(file, drawFlame(root, title, shares));
@@ -71,7 +72,7 @@ function keep(profile: CpuProfile, perf: Awaited<ReturnType<typeof sampleShares>
     perf,
   };
   writeFileSync(join(RESULTS_FOLDER, `flame-${name}.json`), `${JSON.stringify(kept, null, 1)}\n`);
-  console.log(`${title}\n`);
+  console.log(`${title}: ${cpuUs?.toFixed(2) ?? '?'} µs of CPU per packet, measuring included\n`);
   for (const [owner, share] of shares) console.log(`${(share * 100).toFixed(1).padStart(5)} %  ${owner}`);
   console.log('\nself time:');
   for (const [frame, share] of heaviest(root, NAMED_FUNCTIONS))

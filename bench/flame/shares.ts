@@ -12,6 +12,8 @@ export interface CpuShares {
   readonly runtime: number;
   /** What it compiled from JavaScript. */
   readonly compiled: number;
+  /** The C library: copying, for the most part. */
+  readonly libc: number;
   readonly other: number;
 }
 
@@ -29,7 +31,7 @@ export async function sampleShares(pid: number, seconds: number, dir: string): P
 }
 
 function readShares(report: string): CpuShares {
-  const shares = { kernel: 0, runtime: 0, compiled: 0, other: 0 };
+  const shares = { kernel: 0, runtime: 0, compiled: 0, libc: 0, other: 0 };
   for (const [, percent, dso] of report.matchAll(/^\s+(\d+\.\d+)%\s+(\S.*?)\s*$/gm)) {
     shares[kindOf(dso!)] += Number(percent) / 100;
   }
@@ -39,5 +41,6 @@ function readShares(report: string): CpuShares {
 function kindOf(dso: string): keyof CpuShares {
   if (dso.startsWith('[kernel') || dso.startsWith('[guest.kernel')) return 'kernel';
   if (/^(?:node|bun)\b/.test(dso)) return 'runtime';
+  if (dso.startsWith('libc')) return 'libc';
   return /^(?:\[JIT\]|perf-\d+\.map|\[unknown\]|anon|\/\/anon|\[anon)/.test(dso) ? 'compiled' : 'other';
 }

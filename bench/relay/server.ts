@@ -40,6 +40,8 @@ export interface Placement {
   readonly checkout?: string;
   /** Where Node writes a CPU profile that two SIGUSR2 begin and end. */
   readonly profile?: string;
+  /** Without what makes the data path fast; Node only. */
+  readonly naive?: boolean;
 }
 
 /** The one CPU that a server runs on; the generator has the other. */
@@ -163,6 +165,7 @@ function commandOf(name: ServerName, files: RelayFiles, ports: Ports, where: Pla
   const isUncounted = name === ServerName.NodeUncounted || name === ServerName.BunUncounted;
   const runtime = join(REPOSITORY, 'node_modules', '.bin', isBun ? 'bun' : 'node');
   const preloaded = [
+    ...(where.naive === true ? ['naive.ts'] : []),
     ...(isUncounted ? ['without-counters.ts'] : []),
     ...(where.loopDelay ? ['loop-delay.ts'] : []),
     ...(where.profile === undefined ? [] : ['profile.ts']),
