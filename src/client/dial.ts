@@ -7,7 +7,7 @@ import type {
   Transport,
 } from '../transport/port.ts';
 import { readMetaCertificate } from '../wire/meta-certificate.ts';
-import { closedError, statusError, timeoutError, upgradeError } from './errors.ts';
+import { closedError, refusedUnseenError, statusError, timeoutError, upgradeError } from './errors.ts';
 import type { RelayAddress } from './relay-url.ts';
 import { ResponseStart } from './response-head.ts';
 import { upgradeRequest, type UpgradeMode, type UpgradeRequest } from './upgrade-request.ts';
@@ -157,9 +157,9 @@ class Dial implements StreamHandler {
 
   closed(_stream: Stream, reason: CloseReason): void {
     if (this.#over) return;
-    this.fail(
-      this.#stream === null ? closedError(reason) : upgradeError('the relay closed the connection without an answer'),
-    );
+    if (this.#stream === null) this.fail(closedError(reason));
+    else if (this.#mode === 'fast-start' && this.#start.bytes.length === 0) this.fail(refusedUnseenError());
+    else this.fail(upgradeError('the relay closed the connection without an answer'));
   }
 
   /** Gives up, once. */

@@ -38,9 +38,27 @@ export function greetingError(reason: string): TowpathError {
 
 /** The relay closed after it had our key and before it said ServerInfo: the way in which relays refuse (§11.1). */
 export function refusedError(): TowpathError {
-  return new TowpathError('TOWPATH_CLIENT_REFUSED', 'the relay does not admit this key', {
-    hint: 'The relay admits only keys that it knows: add this key there, or test with a node that belongs to its network.',
-  });
+  return new TowpathError(
+    'TOWPATH_CLIENT_REFUSED',
+    'the relay closed the connection once it had our key: most likely it does not admit this key',
+    {
+      hint: 'Relays admit only keys that they know, and never say why: its log and the page /admission of its admin listener do. Add this key there, or test with a node that belongs to its network.',
+    },
+  );
+}
+
+/**
+ * The relay closed a fast start without a word. Our key went along with the request, and the greeting of the relay may be
+ * lost with the close, so this is what a refusal looks like; but not every such close is one.
+ */
+export function refusedUnseenError(): TowpathError {
+  return new TowpathError(
+    'TOWPATH_CLIENT_UPGRADE',
+    'the relay closed the connection after the TLS handshake, when it had the request and our key, without an answer: probably it does not admit this key',
+    {
+      hint: 'Its log and the page /admission of its admin listener say whether it refused this key. If they do not, check that no proxy in between breaks connection upgrades.',
+    },
+  );
 }
 
 /** ServerInfo does not open or does not parse. */

@@ -193,8 +193,11 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   /** Ends the connection in good order: writes what is queued, then FIN. */
   finish(): void {
     if (this.#state === SessionState.Ended) return;
+    // Who is refused in a fast start sees our greeting, too, and so that it is not the network that fails.
     this.#outbox.flush();
-    this.#end(FINISH_MS);
+    this.#state = SessionState.Ended;
+    this.#intake.stop();
+    this.stream.finish(FINISH_MS);
   }
 
   /** Ends an open connection whose admission was taken back. */
@@ -276,7 +279,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
         identity.key,
         `${verdict.source}: ${verdict.reason}`,
       );
-      this.#end(FINISH_MS);
+      this.finish();
       return;
     }
     this.#open(identity, this.#context.weightOf(verdict.source ?? ''));
@@ -351,12 +354,6 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
 
   #refuse(reason: RefusalReason, detail: string): void {
     this.#note(reason, detail);
-    this.#end(FINISH_MS);
-  }
-
-  #end(deadlineMs: number): void {
-    this.#state = SessionState.Ended;
-    this.#intake.stop();
-    this.stream.finish(deadlineMs);
+    this.finish();
   }
 }

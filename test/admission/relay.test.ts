@@ -39,7 +39,7 @@ describe('a relay with admission', () => {
       await relay.client({ keys: member, handler: { closed: () => (isEnded = true) } });
       let hasStayed = true;
       await relay.client({ keys: other, handler: { closed: () => (hasStayed = false) } });
-      await assert.rejects(relay.client({ keys: stranger }));
+      await assert.rejects(relay.client({ keys: stranger }), { code: 'TOWPATH_CLIENT_REFUSED' });
       assert.ok(hasLine(relay, '"not admitted"', 'office', 'unknown_key', '127.0.0.1'));
 
       allowFile(other.publicKey);

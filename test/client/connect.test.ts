@@ -281,4 +281,11 @@ describe('fast start (§1.5)', () => {
     await test.startSecure({ login: (connection) => connection.stream.finish(1000) });
     await assert.rejects(test.connect({ verify }), refusal('TOWPATH_CLIENT_REFUSED', /does not admit/));
   });
+
+  it('takes a close without a word for a refusal, most likely', async () => {
+    await test.startSecure({ upgrade: (connection) => connection.stream.finish(1000) });
+    await assert.rejects(test.connect({ verify }), refusal('TOWPATH_CLIENT_UPGRADE', /probably it does not admit/));
+    const upgrade = test.connect({ verify, fastStart: false });
+    await assert.rejects(upgrade, refusal('TOWPATH_CLIENT_UPGRADE', /without an answer$/));
+  });
 });

@@ -64,7 +64,7 @@ describe('towpath probe of relays that are not well', () => {
     assert.match(step(out, 'TLS'), /– .* an http:\/\/ relay has none/);
     assert.match(
       step(out, 'Login  '),
-      /✗ .* the relay does not admit this key\n +→ The relay admits only keys that it knows/,
+      /✗ .* most likely it does not admit this key\n +→ Relays admit only keys that they know/,
     );
     assert.match(step(out, 'Packets'), /– .* not logged in/);
   });
