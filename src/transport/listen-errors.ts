@@ -35,6 +35,7 @@ export function listenError(protocol: 'TCP' | 'UDP', ip: string, port: number, c
     case 'EBADF':
     case 'ENOTSOCK':
     case 'EINVAL':
+    case 'ERR_INVALID_FD_TYPE':
       return new TowpathError(
         'TOWPATH_LISTEN_FD',
         `Cannot listen on ${what}: the inherited descriptor is not such a socket.`,

@@ -69,8 +69,8 @@ export interface ServerTls {
   /** From TCP accept to the end of the handshake. */
   readonly handshakeTimeoutMs: number;
   /**
-   * Who offers the ALPN protocol `acme-tls/1` gets this certificate for the server name it sends (RFC 8737), or is
-   * refused on null. Only where {@link Transport.alpnChallenges} is true.
+   * Who offers the ALPN protocol `acme-tls/1` gets this certificate for the server name it sends (RFC 8737); on null,
+   * that protocol is not agreed on. Only where {@link Transport.alpnChallenges} is true.
    */
   readonly challenge?: ((serverName: string) => CertificatePair | null) | undefined;
 }

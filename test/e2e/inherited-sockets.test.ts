@@ -9,6 +9,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { takeInheritedSockets } from '../../src/server/inherited-sockets.ts';
 import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
+import { BUN, needsBun } from '../bun/installed.ts';
 import { within } from '../server/support.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
@@ -69,8 +70,17 @@ function datagramHandle(socket: Socket): object {
   return { _handle: Reflect.get(state, 'handle') as unknown };
 }
 
-// Bun cannot take over datagram sockets; with streams alone the transport's contract tests it.
-describe('a relay with sockets from systemd', { skip: 'bun' in process.versions }, () => {
+// Only Node tells the descriptors of its own sockets; the relay that gets them runs on either.
+const skip = 'bun' in process.versions ? 'needs Node to open the sockets' : false;
+const RUNTIMES = { Node: process.execPath, Bun: BUN };
+
+for (const [name, program] of Object.entries(RUNTIMES)) {
+  describe(`a relay on ${name} with sockets from systemd`, { skip: program === null ? needsBun.skip : skip }, () => {
+    if (program !== null) relayWithSockets(program);
+  });
+}
+
+function relayWithSockets(program: string): void {
   const folder = mkdtempSync(path.join(tmpdir(), 'towpath-sockets-'));
   const ports = { derp: 0, http: 0, stun: 0 };
   let child: ChildProcess;
@@ -87,7 +97,7 @@ describe('a relay with sockets from systemd', { skip: 'bun' in process.versions 
     const off = ['--http', 'off', '--stun', 'off', '--admin', 'off'];
     const own = ['--listen', '127.0.0.1:1', '--hostname', '127.0.0.1', '--key-file', path.join(folder, 'derper.key')];
     const args = ['serve', ...own, ...off, '--certificate-directory', folder];
-    child = spawn('sh', ['-c', command, 'sh', process.execPath, MAIN, ...args], {
+    child = spawn('sh', ['-c', command, 'sh', program, MAIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', handleFd(derp), handleFd(http), handleFd(datagramHandle(stun))],
     });
     ended = once(child, 'close');
@@ -131,4 +141,4 @@ describe('a relay with sockets from systemd', { skip: 'bun' in process.versions 
     assert.ok(parseBindingResponse(message, 0, message.length)?.transactionId.equals(transaction));
     client.close();
   });
-});
+}

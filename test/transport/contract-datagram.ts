@@ -71,6 +71,10 @@ export function datagramContract(transport: Transport): void {
       await socket.close();
     });
 
+    it('a descriptor that is no datagram socket is said so', async () => {
+      await assert.rejects(transport.bindDatagram('127.0.0.1', 1, new Inbox(), 987_654), { code: 'TOWPATH_LISTEN_FD' });
+    });
+
     it('a port in use is said in one sentence', async () => {
       const socket = await transport.bindDatagram('127.0.0.1', 0, new Inbox());
       await assert.rejects(transport.bindDatagram('127.0.0.1', socket.address.port, new Inbox()), {

@@ -1,16 +1,11 @@
-import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import type { Transport } from '../../src/transport/port.ts';
 import { makeCertificate, type TestCertificate } from './certificates.ts';
 import { HOSTILE_STARTS } from './contract-handshake.ts';
-import { collectGarbage, descriptors, eventually, Recorder, serve, type Serving, tcpPeer } from './support.ts';
+import { leavesNothing } from './leaves-nothing.ts';
+import { eventually, Recorder, serve, type Serving, tcpPeer } from './support.ts';
 
 const ROUND = 300;
-const MIB = 1_048_576;
-/** Noise of the allocator. 300 leaked TLS connections are 15 MiB. */
-const RSS_SLACK_MIB = 8;
-/** A leak grows with every round, noise does not: one quiet round is enough. */
-const MAX_ROUNDS = 5;
 
 type Act = (serving: Serving) => Promise<void>;
 
@@ -75,18 +70,7 @@ export function resourcesContract(transport: Transport): void {
           );
           await serving.stop();
         };
-        await round(ROUND);
-        const fds = descriptors();
-        const grown: number[] = [];
-        do {
-          collectGarbage();
-          const before = process.memoryUsage().rss;
-          await round(ROUND);
-          await eventually(() => descriptors() <= fds, `descriptors back at ${fds}, now ${descriptors()}`);
-          collectGarbage();
-          grown.push((process.memoryUsage().rss - before) / MIB);
-        } while (grown.at(-1)! > RSS_SLACK_MIB && grown.length < MAX_ROUNDS);
-        assert.ok(grown.at(-1)! <= RSS_SLACK_MIB, `RSS grew by ${grown.map((mib) => mib.toFixed(1)).join(', ')} MiB`);
+        await leavesNothing(() => round(ROUND));
       });
     }
   });

@@ -3,12 +3,14 @@
  */
 import type { Transport } from '../../src/transport/port.ts';
 import { bytesContract } from './contract-bytes.ts';
+import { challengeContract } from './contract-challenge.ts';
 import { closingContract } from './contract-closing.ts';
 import { connectContract } from './contract-connect.ts';
 import { datagramContract } from './contract-datagram.ts';
 import { duplexContract } from './contract-duplex.ts';
 import { handshakeContract } from './contract-handshake.ts';
 import { listenContract } from './contract-listen.ts';
+import { proxyContract } from './contract-proxy.ts';
 import { resourcesContract } from './contract-resources.ts';
 
 /** Declares all tests of the contract for one transport. */
@@ -17,6 +19,8 @@ export function transportContract(transport: Transport): void {
   closingContract(transport);
   handshakeContract(transport);
   listenContract(transport);
+  proxyContract(transport);
+  challengeContract(transport);
   connectContract(transport);
   datagramContract(transport);
   duplexContract(transport);

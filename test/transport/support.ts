@@ -12,6 +12,8 @@ import type {
   HandshakeFailure,
   Listener,
   ListenerHandler,
+  ListenOptions,
+  ServerTls,
   Stream,
   StreamHandler,
   Transport,
@@ -126,14 +128,12 @@ export class Serving implements ListenerHandler {
 export async function serve(
   transport: Transport,
   certificate: CertificatePair | null,
-  options: { ip?: string; handshakeTimeoutMs?: number; reusePort?: boolean; port?: number } = {},
+  options: Partial<Omit<ListenOptions, 'tls'> & Omit<ServerTls, 'certificate'>> = {},
 ): Promise<Serving> {
   const serving = new Serving();
-  const tls = certificate && { certificate, handshakeTimeoutMs: options.handshakeTimeoutMs ?? 4000 };
-  serving.listener = await transport.listen(
-    { ip: options.ip ?? '127.0.0.1', port: options.port ?? 0, tls, reusePort: options.reusePort ?? false },
-    serving,
-  );
+  const { handshakeTimeoutMs = 4000, challenge, ...where } = options;
+  const tls = certificate && { certificate, handshakeTimeoutMs, challenge };
+  serving.listener = await transport.listen({ ip: '127.0.0.1', port: 0, ...where, tls }, serving);
   return serving;
 }
 

@@ -105,8 +105,9 @@ export interface BunUdpSocket {
 }
 
 export interface BunUdpOptions {
-  readonly hostname: string;
-  readonly port: number;
+  readonly hostname?: string;
+  readonly port?: number;
+  readonly fd?: number;
   readonly binaryType: 'buffer';
   readonly socket: {
     data(socket: BunUdpSocket, bytes: Buffer, port: number, address: string): void;

@@ -7,12 +7,12 @@ import { connectError } from '../connect-errors.ts';
 import { deadlines } from '../deadlines.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
 import { checkPin } from '../verify.ts';
+import { TCP_KEEPALIVE_MS } from './acceptor.ts';
 import { bun, type BunSocket, type BunTls, type SocketOwner } from './api.ts';
 import { SOCKET_HANDLERS } from './handlers.ts';
-import { TCP_KEEPALIVE_MS } from './listener.ts';
 import { BunStream, remoteEndpoint } from './stream.ts';
 import { TLS_1_2 } from './tls-options.ts';
-import { isHandshakeDone, presentedCertificates, WRONG_NAME } from './undocumented.ts';
+import { isHandshakeDone, presentedCertificates, startClientTls, WRONG_NAME } from './undocumented.ts';
 
 const SELF_SIGNED = 'DEPTH_ZERO_SELF_SIGNED_CERT';
 
@@ -39,15 +39,17 @@ class Dial implements SocketOwner {
   }
 
   start(): Promise<Connected> {
-    const { host, port, tls, timeoutMs } = this.#options;
+    const { host, port, tls, timeoutMs, preamble } = this.#options;
     deadlines.add(this, timeoutMs);
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
       const where = { hostname: host, port, data: this, socket: SOCKET_HANDLERS };
-      bun.connect(tls === null ? where : { ...where, tls: clientTls(tls) }).catch((error: unknown) => {
-        this.#fail(error, false);
-      });
+      bun
+        .connect(tls === null || preamble !== undefined ? where : { ...where, tls: clientTls(tls) })
+        .catch((error: unknown) => {
+          this.#fail(error, false);
+        });
     });
   }
 
@@ -57,10 +59,26 @@ class Dial implements SocketOwner {
       socket.terminate();
       return;
     }
+    // TLS behind a preamble is a socket of its own, which comes here too.
+    if (this.#phase === 'TLS') return;
     socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
     this.#tcpMs = performance.now() - this.#startedAt;
-    if (this.#options.tls === null) this.#succeed(socket, null, this.#tcpMs);
-    else this.#phase = 'TLS';
+    const { tls, preamble } = this.#options;
+    if (preamble !== undefined && socket.write(preamble, 0, preamble.length) < preamble.length) {
+      this.#fail(new Error('the connection does not take what has to come first'), false);
+      return;
+    }
+    if (tls === null) {
+      this.#succeed(socket, null, this.#tcpMs);
+      return;
+    }
+    this.#phase = 'TLS';
+    if (preamble === undefined) return;
+    try {
+      startClientTls(socket, clientTls(tls), this);
+    } catch (error) {
+      this.#fail(error, false);
+    }
   }
 
   secured(socket: BunSocket, ok: boolean, error: Error | null): void {

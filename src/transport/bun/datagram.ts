@@ -1,8 +1,9 @@
-import { systemErrorCode, TowpathError } from '../../errors.ts';
+import { systemErrorCode } from '../../errors.ts';
 import { canonicalIp } from '../../wire/ip-address.ts';
 import { isIpv6Off, listenError } from '../listen-errors.ts';
 import type { DatagramHandler, DatagramSocket, Endpoint } from '../port.ts';
 import { bun, type BunUdpOptions, type BunUdpSocket } from './api.ts';
+import { openInheritedUdp } from './undocumented.ts';
 
 /** Room for the datagrams of one loop turn; more than that waiting means that the interface does not keep up. */
 const SLAB_BYTES = 262_144;
@@ -17,16 +18,16 @@ export async function bindDatagram(
   handler: DatagramHandler,
   fd?: number,
 ): Promise<DatagramSocket> {
-  if (fd !== undefined) {
-    throw new TowpathError('TOWPATH_LISTEN_FD', 'Bun cannot take over an inherited UDP socket.', {
-      hint: 'Let the relay bind the STUN port itself, or run it with Node.',
-    });
-  }
   const socket = new BunDatagramSocket(handler);
   try {
-    socket.opened(await bun.udpSocket({ hostname: ip, port, ...socket.options }));
+    const opened =
+      fd === undefined
+        ? await bun.udpSocket({ hostname: ip, port, ...socket.options })
+        : await openInheritedUdp(fd, socket.options);
+    if (opened === null) throw new Error('this version of Bun cannot take over a UDP socket, Node can');
+    socket.opened(opened);
   } catch (error) {
-    if (isIpv6Off(ip, error)) return bindDatagram('0.0.0.0', port, handler);
+    if (fd === undefined && isIpv6Off(ip, error)) return bindDatagram('0.0.0.0', port, handler);
     throw listenError('UDP', ip, port, error);
   }
   return socket;

@@ -3,6 +3,7 @@ import { deadlines } from '../deadlines.ts';
 import type { Endpoint, HandshakeFailure, ListenerHandler, TlsFacts } from '../port.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 import { BunStream } from './stream.ts';
+import type { TlsStart } from './tls-start.ts';
 
 const NO_CHAIN: readonly Uint8Array[] = [];
 /** Most connections agree on the same things: their facts are one object. */
@@ -20,23 +21,41 @@ function serverFacts(socket: BunSocket): TlsFacts {
   return latest;
 }
 
+/** What a {@link Handshake} is made of. */
+export interface HandshakeParts {
+  readonly socket: BunSocket;
+  readonly remote: Endpoint;
+  readonly handler: ListenerHandler;
+  readonly timeoutMs: number;
+  /** Begins TLS on a plain socket; null where the listener does TLS. */
+  readonly start: TlsStart | null;
+}
+
 /** An accepted socket on which TLS is under way: either opened or failed, exactly once. */
 export class Handshake implements SocketOwner {
-  readonly #socket: BunSocket;
+  #socket: BunSocket;
   readonly #remote: Endpoint;
   readonly #handler: ListenerHandler;
+  /** Null once TLS has begun. */
+  #start: TlsStart | null;
+  /** What the client has sent before that. */
+  #received: Buffer | null = null;
   #settled = false;
 
-  constructor(socket: BunSocket, remote: Endpoint, handler: ListenerHandler, timeoutMs: number) {
+  constructor({ socket, remote, handler, timeoutMs, start }: HandshakeParts) {
     this.#socket = socket;
     this.#remote = remote;
     this.#handler = handler;
+    this.#start = start;
     socket.data = this;
     deadlines.add(this, timeoutMs);
   }
 
-  connected(): void {
-    // It was before.
+  /** TLS begins on what was a plain socket. */
+  connected(socket: BunSocket): void {
+    this.#socket = socket;
+    this.#start = null;
+    this.#received = null;
   }
 
   /** Only `ok` counts: for want of a client certificate there is an error in any case. */
@@ -53,8 +72,16 @@ export class Handshake implements SocketOwner {
     stream.handler = this.#handler.opened(stream);
   }
 
-  received(): void {
-    // Not before the end of the handshake.
+  /** The start of a ClientHello, on a plain socket. */
+  received(chunk: Buffer): void {
+    if (this.#start === null || this.#settled) return;
+    this.#received = this.#received === null ? chunk : Buffer.concat([this.#received, chunk]);
+    try {
+      this.#start.begin(this.#socket, this.#received, this);
+    } catch (error) {
+      this.#socket.data = this;
+      this.failed(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   drained(): void {

@@ -3,9 +3,9 @@ import type { CertificatePair, Listener, ListenerHandler, ListenOptions, Transpo
 import { connect } from './connect.ts';
 import { bindDatagram } from './datagram.ts';
 import { fetchTrusting } from './fetch-trusting.ts';
-import { listen } from './listener.ts';
+import { listen, readsBeforeTls } from './listener.ts';
 import { checkCertificatePair } from './tls-options.ts';
-import { probeTls, type TlsFindings } from './undocumented.ts';
+import { probeTls, type TlsFindings } from './probe.ts';
 
 /** Options of {@link createBunTransport}. */
 export interface BunTransportOptions {
@@ -20,6 +20,8 @@ export function createBunTransport(options: BunTransportOptions = {}): Transport
 
 class BunTransport implements Transport {
   readonly runtime = 'bun';
+  readonly proxyProtocol = true;
+  readonly alpnChallenges = true;
   readonly connect: Transport['connect'] = connect;
   readonly bindDatagram: Transport['bindDatagram'] = bindDatagram;
   readonly fetchTrusting: NonNullable<Transport['fetchTrusting']> = fetchTrusting;
@@ -36,8 +38,18 @@ class BunTransport implements Transport {
   }
 
   async listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener> {
-    const { tls } = options;
-    return listen(options, handler, tls !== null && (await this.#probe(tls.certificate)).replacesContext);
+    if (options.tls === null) return listen(options, handler, false);
+    const { replacesContext, upgrades } = await this.#probe(options.tls.certificate);
+    if (readsBeforeTls(options) && !upgrades) {
+      throw new TowpathError(
+        'TOWPATH_RUNTIME',
+        'This version of Bun cannot begin TLS on a connection that has been read from, which the PROXY protocol and tls-alpn-01 need.',
+        {
+          hint: 'Use the version of Bun that package.json names, or run the relay with Node.',
+        },
+      );
+    }
+    return listen(options, handler, replacesContext);
   }
 
   async #probe(certificate: CertificatePair): Promise<TlsFindings> {
@@ -54,9 +66,10 @@ class BunTransport implements Transport {
   }
 }
 
-function describe({ replacesContext, agreesOnAlpn }: TlsFindings): string[] {
+function describe({ replacesContext, agreesOnAlpn, upgrades }: TlsFindings): string[] {
   return [
     `certificate-swap: ${replacesContext ? 'in place' : 'by a second listener'}`,
     `alpn: ${agreesOnAlpn ? 'on' : 'not available'}`,
+    `tls-after-reading: ${upgrades ? 'on' : 'not available'}`,
   ];
 }

@@ -2,15 +2,17 @@ import { TowpathError } from '../../errors.ts';
 import { canonicalIp } from '../../wire/ip-address.ts';
 import { isIpv6Off, listenError } from '../listen-errors.ts';
 import type { CertificatePair, Endpoint, Listener, ListenerHandler, ListenOptions } from '../port.ts';
-import { bun, type BunListener, type BunListenOptions, type BunSocket, type SocketOwner } from './api.ts';
+import { Acceptor } from './acceptor.ts';
+import { bun, type BunListener, type BunListenOptions } from './api.ts';
 import { SOCKET_HANDLERS } from './handlers.ts';
-import { Handshake } from './handshake.ts';
-import { BunStream, remoteEndpoint } from './stream.ts';
 import { checkCertificatePair, serverTls } from './tls-options.ts';
+import { TlsStart } from './tls-start.ts';
 import { boundAddress, replaceContext } from './undocumented.ts';
 
-/** As derper: notice vanished peers without waking sleeping phones often. */
-export const TCP_KEEPALIVE_MS = 600_000;
+/** Whether something has to be read from a connection before TLS can begin on it. */
+export function readsBeforeTls({ tls, proxy }: ListenOptions): boolean {
+  return tls !== null && (proxy !== undefined || tls.challenge !== undefined);
+}
 
 /**
  * Opens a listener; throws a TowpathError that says why the address cannot be had. `replacesContext` tells whether its
@@ -18,13 +20,24 @@ export const TCP_KEEPALIVE_MS = 600_000;
  */
 export function listen(options: ListenOptions, handler: ListenerHandler, replacesContext: boolean): Listener {
   const { tls } = options;
-  const acceptor = new Acceptor(handler, tls?.handshakeTimeoutMs ?? null);
-  const sharesPort = tls !== null && !replacesContext;
+  const start = tls !== null && readsBeforeTls(options) ? new TlsStart(tls) : null;
+  const acceptor = new Acceptor(options, handler, start);
+  const own = start === null ? tls : null;
+  const sharesPort = own !== null && !replacesContext;
   const reopen = (where: ListenOptions, certificate: CertificatePair | null): BunListener =>
     bind(where, acceptor, certificate, sharesPort || options.reusePort === true);
-  const listener = reopen(options, tls?.certificate ?? null);
-  return new BunPortListener(options, listener, reopen, replacesContext);
+  const listener = reopen(options, own?.certificate ?? null);
+  const replace: Replace =
+    start !== null
+      ? (_listener, certificate) => start.replaceCertificate(certificate)
+      : replacesContext
+        ? replaceContext
+        : null;
+  return new BunPortListener(options, listener, reopen, replace);
 }
+
+/** Changes the certificate of a listener in place; null where only a new listener can have another one. */
+type Replace = ((listener: BunListener, certificate: CertificatePair) => void) | null;
 
 function bind(
   where: ListenOptions,
@@ -44,74 +57,23 @@ function bind(
   }
 }
 
-/** The `data` of accepted sockets before they belong to a handshake or a stream, and for good when they are refused. */
-class Acceptor implements SocketOwner {
-  readonly #handler: ListenerHandler;
-  /** Null where there is no TLS. */
-  readonly #handshakeMs: number | null;
-
-  constructor(handler: ListenerHandler, handshakeMs: number | null) {
-    this.#handler = handler;
-    this.#handshakeMs = handshakeMs;
-  }
-
-  connected(socket: BunSocket): void {
-    const remote = remoteEndpoint(socket);
-    if (remote === null || !this.#handler.accepted(remote)) {
-      socket.terminate();
-      return;
-    }
-    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
-    if (this.#handshakeMs === null) {
-      const stream = new BunStream({ socket, remote, tls: null, listener: this.#handler });
-      stream.handler = this.#handler.opened(stream);
-    } else {
-      new Handshake(socket, remote, this.#handler, this.#handshakeMs);
-    }
-  }
-
-  secured(): void {
-    // Of a refused connection.
-  }
-
-  received(): void {
-    // Of a refused connection.
-  }
-
-  drained(): void {
-    // Nothing was written.
-  }
-
-  peerEnded(): void {
-    // Of a refused connection.
-  }
-
-  failed(): void {
-    // Of a refused connection.
-  }
-
-  socketClosed(): void {
-    // It was not even counted.
-  }
-}
-
 class BunPortListener implements Listener {
   readonly address: Endpoint;
   readonly #options: ListenOptions;
   readonly #reopen: (where: ListenOptions, certificate: CertificatePair) => BunListener;
-  readonly #replacesContext: boolean;
+  readonly #replace: Replace;
   #listener: BunListener | null;
 
   constructor(
     options: ListenOptions,
     listener: BunListener,
     reopen: (where: ListenOptions, certificate: CertificatePair) => BunListener,
-    replacesContext: boolean,
+    replace: Replace,
   ) {
     this.#options = options;
     this.#listener = listener;
     this.#reopen = reopen;
-    this.#replacesContext = replacesContext;
+    this.#replace = replace;
     const bound = boundAddress(listener) ?? {
       ip: options.ip,
       port: options.fd === undefined ? listener.port : options.port,
@@ -122,8 +84,8 @@ class BunPortListener implements Listener {
   replaceCertificate(certificate: CertificatePair): void {
     if (this.#listener === null || this.#options.tls === null) return;
     checkCertificatePair(certificate);
-    if (this.#replacesContext) {
-      replaceContext(this.#listener, certificate);
+    if (this.#replace !== null) {
+      this.#replace(this.#listener, certificate);
       return;
     }
     if (this.#options.fd !== undefined) {

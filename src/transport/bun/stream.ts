@@ -27,7 +27,7 @@ export interface StreamParts {
  * is resumed, or by the reset that answers the next write. Sessions write keep-alives, HTTP has deadlines of its own.
  */
 export class BunStream implements Stream, SocketOwner {
-  readonly remote: Endpoint;
+  remote: Endpoint;
   readonly tls: TlsFacts | null;
   handler: StreamHandler = NOBODY;
   readonly #socket: BunSocket;
@@ -60,9 +60,11 @@ export class BunStream implements Stream, SocketOwner {
     return this.#local;
   }
 
-  /** Keeps what arrives until the next turn of the loop: the caller does not have the stream yet. */
-  hold(): void {
+  /** Keeps `early` and what else arrives until the next turn of the loop: the caller does not have the stream yet. */
+  hold(early?: Buffer): void {
+    if (this.#phase !== Phase.Open) return;
     this.#held ??= [];
+    if (early !== undefined) this.#held.push(early);
     setImmediate(deliverHeld, this);
   }
 

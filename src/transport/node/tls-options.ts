@@ -1,6 +1,6 @@
 import { createSecureContext, type TlsOptions, type TLSSocket } from 'node:tls';
 import type { CertificatePair, ServerTls } from '../port.ts';
-import { certificatePairError, SERVER_ALPN, SERVER_CIPHERS } from '../tls-policy.ts';
+import { certificatePairError, CHALLENGE_ALPN, SERVER_ALPN, SERVER_CIPHERS } from '../tls-policy.ts';
 
 /**
  * The whole option set of a server; `setSecureContext` needs all of it each time, and `ticketKeys` must stay the same
@@ -18,9 +18,6 @@ export function serverTlsOptions(certificate: CertificatePair, ticketKeys: Buffe
     ticketKeys,
   };
 }
-
-/** The protocol by which a certificate authority looks for its proof (RFC 8737). */
-const CHALLENGE_ALPN = 'acme-tls/1';
 
 /** Replaces the fixed ALPN list of {@link serverTlsOptions}: the certificate depends on what the client offers. */
 export function challengeOptions(

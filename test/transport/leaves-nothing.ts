@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { collectGarbage, descriptors, eventually } from './support.ts';
+
+const MIB = 1_048_576;
+/** Noise of the allocator. 300 leaked TLS connections are 15 MiB. */
+const RSS_SLACK_MIB = 8;
+/** A leak grows with every round, noise does not: one quiet round is enough. */
+const MAX_ROUNDS = 5;
+
+/** Runs `round` until descriptors and memory are what they were before it; fails when they never are. */
+export async function leavesNothing(round: () => Promise<void>): Promise<void> {
+  await round();
+  const fds = descriptors();
+  const grown: number[] = [];
+  do {
+    collectGarbage();
+    const before = process.memoryUsage().rss;
+    await round();
+    await eventually(() => descriptors() <= fds, `descriptors back at ${fds}, now ${descriptors()}`);
+    collectGarbage();
+    grown.push((process.memoryUsage().rss - before) / MIB);
+  } while (grown.at(-1)! > RSS_SLACK_MIB && grown.length < MAX_ROUNDS);
+  assert.ok(grown.at(-1)! <= RSS_SLACK_MIB, `RSS grew by ${grown.map((mib) => mib.toFixed(1)).join(', ')} MiB`);
+}
