@@ -128,6 +128,12 @@ export const configSchema: z.ZodType<Config> = section(
         const known = sources.length === 0 ? 'there are none' : `they are ${sources.join(', ')}`;
         refuse('fairness', `tiers: ${stranger} is not one of admission.sources; ${known}`);
       }
+      const { mode } = values.certificate;
+      if (values.transport === 'plain' && mode !== 'self-signed') {
+        const text = `found ${mode}; with transport plain a proxy does TLS and has the certificate: leave certificate.mode and the files out here and obtain the certificate in the proxy, or set transport to tls`;
+        refuse('certificate', text, 'mode');
+        return;
+      }
       const names = certificateNames(values);
       const conflict = acmeConflict({ ...values.certificate, names }, values.http.length > 0);
       if (conflict !== null) refuse(conflict.key, conflict.message);

@@ -27,6 +27,9 @@ function refusal(content: string, more: { env?: Record<string, string>; flags?: 
   assert.fail('the configuration was accepted');
 }
 
+const OF_PROXY =
+  'with transport plain a proxy does TLS and has the certificate: leave certificate.mode and the files out here and obtain the certificate in the proxy, or set transport to tls';
+
 describe('defaults', () => {
   it('are a complete relay', () => {
     const { config, origins, file } = loadConfig({});
@@ -228,6 +231,16 @@ describe('refusals', () => {
       'an address used twice',
       'listen: 8443\nadmin: "[::]:8443"',
       'towpath.yaml:2: admin: found [::]:8443; allowed: an address that listen does not use',
+    ],
+    [
+      'a certificate of an authority where a proxy does TLS',
+      'transport: plain\nhostname: a.example\ncertificate:\n  acme: { termsAgreed: true }\n  mode: acme',
+      `towpath.yaml:5: certificate.mode: found acme; ${OF_PROXY}`,
+    ],
+    [
+      'certificate files where a proxy does TLS',
+      'transport: plain\ncertificate:\n  file: a.pem\n  keyFile: b.pem',
+      `towpath.yaml:3: certificate.mode: found file; ${OF_PROXY}`,
     ],
     ['a key given twice', 'listen: 1\nlisten: 2', 'towpath.yaml:2: Map keys must be unique'],
   ];

@@ -83,8 +83,8 @@ function enter<S extends z.ZodType>(
 
 type Shape = Readonly<Record<string, z.ZodType>>;
 type ShapeOutput<S extends Shape> = { readonly [K in keyof S]: z.output<S[K]> };
-/** Refuses a combination of values: the key to blame and what is wrong, in one sentence. */
-type Refuse<K> = (key: K, message: string) => void;
+/** Refuses a combination of values: the key to blame, what is wrong in one sentence, and, in a section, which key of it. */
+type Refuse<K> = (key: K, message: string, inner?: string) => void;
 
 interface SectionOptions<S extends Shape, O> {
   /** Refuses impossible combinations; runs when every key by itself is right. */
@@ -105,9 +105,10 @@ export function section<S extends Shape>(
 export function section(help: string, shape: Shape, options: Partial<SectionOptions<Shape, unknown>> = {}): z.ZodType {
   const { check, complete, shorthand, flags = true } = options;
   const object = z.strictObject(shape).superRefine((values, context) => {
-    check?.(values, (name, message) =>
-      context.addIssue({ code: 'custom', path: [name], message, params: { combination: true } }),
-    );
+    check?.(values, (name, message, inner) => {
+      const path = inner === undefined ? [name] : [name, inner];
+      context.addIssue({ code: 'custom', path, message, params: { combination: true } });
+    });
   });
   const whole: z.ZodType = complete === undefined ? object : object.transform(complete);
   const described = whole.prefault({}).describe(help);
