@@ -1,12 +1,14 @@
+import { writeFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import type { ProbeTarget } from '../client/probe/target.ts';
-import { TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../errors.ts';
 import { runLoad } from '../load/coordinator.ts';
 import { refuseTooMany } from '../load/descriptors.ts';
 import { judge, parseCondition } from '../load/fail-if.ts';
+import { htmlReport } from '../load/html-report.ts';
 import { jsonReport } from '../load/json-report.ts';
 import { refuseForeign } from '../load/ownership.ts';
-import type { LoadPlan, LoadTarget, Scenario } from '../load/plan.ts';
+import { PATTERNS, type LoadPlan, type LoadTarget, type Pattern, type Scenario } from '../load/plan.ts';
 import { ProgressLine } from '../load/progress.ts';
 import type { LoadResult } from '../load/result.ts';
 import { ServerProcess } from '../load/server-process.ts';
@@ -27,6 +29,12 @@ import { readTargets } from './probe-targets.ts';
 import { targetOverrides, whole } from './target-flags.ts';
 
 const MAX_WINDOW_PACKETS = 100_000;
+/** About as many local ports as there are to one address. */
+const MAX_CONNECTIONS = 60_000;
+/** Packets for receivers that do not read: large, so that they are soon full. */
+const FEED_BYTES = 8192;
+const FEED_BITS_PER_SECOND = 8e6;
+const MAX_FEED_BITS_PER_SECOND = 1e9;
 
 type Own = Parameters<typeof planOf>[3];
 
@@ -39,6 +47,8 @@ export function registerLoad(program: Command): void {
   registerThroughput(load);
   registerLatency(load);
   registerFairness(load);
+  registerSlow(load);
+  registerConnections(load);
 }
 
 const EXIT_CODES =
@@ -106,6 +116,59 @@ function registerFairness(load: Command): void {
   );
 }
 
+function registerSlow(load: Command): void {
+  const command = scenario(load, 'slow', 'Send between healthy pairs beside receivers that have stopped to read.')
+    .option('--stalled <n>', 'receivers that never read', whole(1, MAX_CONNECTIONS), 100)
+    .option('--feed <rate>', 'sent to all of them together (default: 8 Mbit/s for each, at most 1 Gbit/s)', rateOption)
+    .option('--pairs <n>', 'healthy senders, each with its own receiver', pairCount, 10)
+    .option('--rate <rate>', 'of each healthy pair', rateOption, { unit: 'packets', perSecond: 100 });
+  addSizeFlag(command).action(
+    async (
+      relay: string,
+      flags: LoadFlags & { stalled: number; feed?: Rate; pairs: number; rate: Rate; size: number },
+    ) => {
+      const { stalled, pairs, rate, size } = flags;
+      const feed = flags.feed ?? {
+        unit: 'bits',
+        perSecond: Math.min(stalled * FEED_BITS_PER_SECOND, MAX_FEED_BITS_PER_SECOND),
+      };
+      const perSecond = packetsPerSecond(rate, size);
+      await run(command, 'slow', relay, flags, {
+        groups: [pairGroup('healthy', pairs, size, { kind: 'rate', packetsPerSecond: perSecond })],
+        stalled: {
+          receivers: stalled,
+          packetBytes: FEED_BYTES,
+          packetsPerSecond: packetsPerSecond(feed, FEED_BYTES),
+        },
+      });
+    },
+  );
+}
+
+function registerConnections(load: Command): void {
+  const command = scenario(load, 'connections', 'Open connections that carry nothing but a Ping now and then.')
+    .addOption(
+      new Option('--pattern <name>', 'idle: hold them; ramp: open more all the time; churn: replace the oldest')
+        .choices(PATTERNS)
+        .default('idle'),
+    )
+    .option('--connections <n>', 'open at most', whole(1, MAX_CONNECTIONS), 1000)
+    .option(
+      '--per-second <n>',
+      'opened, or replaced (default: as fast as it goes; ramp: all within the duration)',
+      whole(1, MAX_CONNECTIONS),
+    );
+  command.action(
+    async (relay: string, flags: LoadFlags & { pattern: Pattern; connections: number; perSecond?: number }) => {
+      const { pattern, connections, duration, warmUp } = flags;
+      const byDefault = pattern === 'ramp' ? connections / (duration + warmUp) : 0;
+      await run(command, 'connections', relay, flags, {
+        connections: { pattern, connections, perSecond: flags.perSecond ?? byDefault },
+      });
+    },
+  );
+}
+
 function scenario(load: Command, name: Scenario, description: string): Command {
   return addLoadFlags(load.command(name).description(description).addHelpText('after', EXIT_CODES));
 }
@@ -124,11 +187,22 @@ async function run(command: Command, name: Scenario, relay: string, flags: LoadF
     return;
   }
   const verdicts = conditions.map((condition) => judge(condition, result));
+  if (flags.report !== undefined) await write(flags.report, htmlReport(result, verdicts));
   command
     .configureOutput()
     .writeOut?.(flags.json === true ? jsonReport(result, verdicts) : summaryText(result, verdicts));
   if (result.interrupted) process.exitCode = ExitCode.Interrupted;
   else if (verdicts.some(({ failed }) => failed)) process.exitCode = ExitCode.ConditionFailed;
+}
+
+async function write(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text);
+  } catch (error) {
+    throw new TowpathError('TOWPATH_LOAD_REPORT', `--report ${path} cannot be written: ${errorMessage(error)}`, {
+      hint: 'Give a file in a folder that exists and that this user may write to.',
+    });
+  }
 }
 
 /** Runs it with progress on a terminal; null when it was interrupted before there was anything to tell. */

@@ -1,15 +1,13 @@
 import { Clock } from '../clock.ts';
-import type { DerpClient } from '../client/derp-client.ts';
 import { errorMessage, TowpathError } from '../errors.ts';
 import type { Transport } from '../transport/port.ts';
 import { GeneratorMeter } from './generator-meter.ts';
+import { HeldConnections } from './held-connections.ts';
 import { Histogram } from './histogram.ts';
 import {
   addPackets,
-  noConnections,
   noPackets,
   type ClassSample,
-  type ConnectionCounts,
   type FromWorker,
   type SentHistogram,
   type ToWorker,
@@ -18,7 +16,7 @@ import { Opener } from './opener.ts';
 import { Pair, sendQueueBytes } from './pair.ts';
 import { PacketShape } from './payload.ts';
 import { CLASSES, type ClassName, type PairGroup, type WorkerPlan } from './plan.ts';
-import { Troubles } from './troubles.ts';
+import { StalledReceivers } from './stalled-receivers.ts';
 
 /** How often a full window in which nothing arrives is given up. */
 const UNSTALL_MS = 250;
@@ -34,12 +32,9 @@ export class Engine {
   readonly #opener: Opener;
   readonly #pairs: Pair[] = [];
   readonly #latency = new Map<ClassName, Histogram>();
-  readonly #logins = new Histogram();
-  readonly #pings = new Histogram();
-  readonly #troubles = new Troubles();
-  readonly #connections: ConnectionCounts = noConnections();
+  readonly #held: HeldConnections | null;
+  readonly #stalled: StalledReceivers | null;
   readonly #meter: GeneratorMeter;
-  #announced: number | null = null;
   #startMs = 0;
   #phase: 'opening' | 'running' | 'stopping' | 'over' = 'opening';
   #sampleTimer: NodeJS.Timeout | undefined;
@@ -55,6 +50,10 @@ export class Engine {
     this.#post = post;
     this.#opener = new Opener(plan, transport);
     this.#meter = new GeneratorMeter(plan.workers);
+    const { connections, stalled, handshakesAtOnce } = plan;
+    this.#held =
+      connections === null ? null : new HeldConnections(connections, this.#opener, this.#clock, handshakesAtOnce);
+    this.#stalled = stalled === null ? null : new StalledReceivers(plan, stalled, this.#opener, this.#clock);
     this.#clock.start();
     for (const { className } of plan.groups) this.#latency.set(className, new Histogram());
   }
@@ -86,15 +85,20 @@ export class Engine {
       number += group.pairs;
       await this.#opener.each(group.pairs, async (index) => {
         this.#pairs.push(await this.#openPair(group, index, first + index));
-        this.#post({ kind: 'opening', worker: this.#plan.worker, opened: this.#connections.opened });
+        this.#progress();
       });
     }
+    await this.#stalled?.open(() => this.#progress());
+  }
+
+  #progress(): void {
+    this.#post({ kind: 'opening', worker: this.#plan.worker, opened: this.#opener.counts.opened });
   }
 
   async #openPair(group: PairGroup, index: number, number: number): Promise<Pair> {
     const { coalesce, run } = this.#plan;
-    const receiver = await this.#login(RECEIVER_QUEUE_BYTES);
-    const sender = await this.#login(sendQueueBytes(group.packetBytes, coalesce));
+    const receiver = await this.#opener.open(this.#clock, RECEIVER_QUEUE_BYTES);
+    const sender = await this.#opener.open(this.#clock, sendQueueBytes(group.packetBytes, coalesce));
     return new Pair({
       className: group.className,
       sender,
@@ -104,24 +108,9 @@ export class Engine {
       coalesce,
       phase: (index + this.#plan.worker / this.#plan.workers) / group.pairs,
       latency: this.#latency.get(group.className)!,
-      closed: (error) => this.#disconnected(error),
+      closed: (error) => this.#opener.disconnected(error),
       hungry: () => this.#hungry(),
     });
-  }
-
-  async #login(queueBytes: number): Promise<DerpClient> {
-    const client = await this.#opener.open(this.#clock, queueBytes);
-    this.#connections.opened++;
-    this.#connections.open++;
-    this.#logins.add(client.facts.openMs * 1000);
-    this.#announced = client.facts.serverInfo.bytesPerSecond;
-    return client;
-  }
-
-  #disconnected(error: unknown): void {
-    this.#connections.open--;
-    this.#connections.disconnected++;
-    this.#troubles.add(error);
   }
 
   #begin(): void {
@@ -131,6 +120,8 @@ export class Engine {
     this.#meter.cpuShare();
     this.#meter.lag.clear();
     for (const pair of this.#pairs) pair.begin(this.#startMs);
+    this.#stalled?.begin(this.#startMs);
+    this.#held?.begin();
     this.#sampleTimer = setTimeout(() => this.#sample(), this.#plan.sampleMs);
     this.#unstallTimer = setInterval(() => {
       for (const pair of this.#pairs) pair.unstall();
@@ -145,6 +136,7 @@ export class Engine {
     this.#turnTimer = setTimeout(this.#turn, 1);
     const nowMs = performance.now();
     for (const pair of this.#pairs) pair.pump(nowMs);
+    this.#stalled?.feed(nowMs);
   };
 
   #hungry(): void {
@@ -177,9 +169,9 @@ export class Engine {
       measured,
       last,
       classes,
-      connections: { ...this.#connections },
-      logins: taken(this.#logins),
-      pings: taken(this.#pings),
+      connections: { ...this.#opener.counts },
+      logins: taken(this.#opener.durations),
+      pings: taken(this.#held?.pings ?? new Histogram()),
       lag: taken(this.#meter.lag),
       cpuShare: this.#meter.cpuShare(),
     });
@@ -191,6 +183,8 @@ export class Engine {
     this.#opener.stop();
     clearTimeout(this.#sampleTimer);
     for (const pair of this.#pairs) pair.stop();
+    this.#stalled?.stop();
+    this.#held?.stop();
     this.#stopped.resolve(undefined);
   }
 
@@ -220,8 +214,8 @@ export class Engine {
       kind: 'done',
       worker: this.#plan.worker,
       pairs: this.#pairs.map((pair) => pair.result()),
-      troubles: this.#troubles.list,
-      announcedBytesPerSecond: this.#announced,
+      troubles: this.#opener.troubles.list,
+      announcedBytesPerSecond: this.#opener.announcedBytesPerSecond,
     });
   }
 
@@ -240,6 +234,8 @@ export class Engine {
     this.#meter.stop();
     this.#clock.stop();
     for (const pair of this.#pairs) pair.abort();
+    this.#stalled?.abort();
+    this.#held?.abort();
   }
 }
 

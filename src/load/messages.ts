@@ -56,11 +56,13 @@ export interface ConnectionCounts {
   stalled: number;
   /** Those of them that the relay has ended. */
   cut: number;
+  /** Bytes of packets that were sent to them. */
+  fedBytes: number;
 }
 
 /** A {@link ConnectionCounts} of zeros. */
 export function noConnections(): ConnectionCounts {
-  return { open: 0, opened: 0, failed: 0, disconnected: 0, stalled: 0, cut: 0 };
+  return { open: 0, opened: 0, failed: 0, disconnected: 0, stalled: 0, cut: 0, fedBytes: 0 };
 }
 
 /** Adds `more` to `sum`. */

@@ -1,8 +1,7 @@
 import type { ServerVerification } from '../transport/port.ts';
 
 /** What a load does; each is a subcommand of `towpath load`. */
-const SCENARIOS = ['throughput', 'latency', 'connections', 'fairness', 'slow'] as const;
-export type Scenario = (typeof SCENARIOS)[number];
+export type Scenario = 'throughput' | 'latency' | 'connections' | 'fairness' | 'slow';
 
 /** Pairs that are counted together. */
 export const CLASSES = ['pairs', 'polite', 'greedy', 'healthy'] as const;
@@ -48,7 +47,7 @@ interface StalledGroup {
 }
 
 /** How connections come and go. `idle` holds them, `ramp` opens more all the time, `churn` replaces the oldest. */
-const PATTERNS = ['idle', 'ramp', 'churn'] as const;
+export const PATTERNS = ['idle', 'ramp', 'churn'] as const;
 export type Pattern = (typeof PATTERNS)[number];
 
 /** Connections that carry nothing. */

@@ -2,6 +2,9 @@ import type { Verdict } from './fail-if.ts';
 import { formatBits, formatBytes, formatCount, formatMs, formatShare } from './format.ts';
 import type { ClassResult, Latencies, LoadResult } from './result.ts';
 
+/** Below this, somebody always waits for a CPU. */
+const FULL_IDLE_SHARE = 0.05;
+
 type Row = readonly [label: string, ...cells: string[]];
 
 /** The table for people, and what they must know to believe it. */
@@ -17,14 +20,14 @@ export function summaryText(result: LoadResult, verdicts: readonly Verdict[]): s
 }
 
 /** The line above the table. */
-function heading({ plan, measuredSeconds, interrupted }: LoadResult): string {
+export function heading({ plan, measuredSeconds, interrupted }: LoadResult): string {
   const way = plan.target.websocket ? ' over WebSocket' : '';
   const end = interrupted ? ', interrupted' : '';
   return `${plan.scenario}  ${plan.target.url}${way}, ${measuredSeconds.toFixed(1)} s measured${end}`;
 }
 
 /** The rows of the table: a column for each class, or one. */
-function rowsOf(result: LoadResult): Row[] {
+export function rowsOf(result: LoadResult): Row[] {
   const { classes, connections, logins, pings, server, generator } = result;
   const row = (label: string, cell: (one: ClassResult) => string): Row => [label, ...classes.map(cell)];
   const rows: Row[] = [];
@@ -95,16 +98,26 @@ function withShare(count: number, whole: number): string {
 /** What a reader must know: limits of the tester, limits that the relay announces, connections that failed. */
 export function notes({
   generator,
+  connections,
   announcedBytesPerSecond,
   troubles,
   interrupted,
   measuredSeconds,
 }: LoadResult): string[] {
   const list: string[] = [];
+  if (generator.idleShare < FULL_IDLE_SHARE && measuredSeconds > 0) {
+    list.push('This machine had no CPU left: relay, tester and whatever else runs here held each other up.');
+  }
   for (const limit of generator.limits) list.push(`The generator may have limited the result: ${limit}.`);
   if (announcedBytesPerSecond !== null && announcedBytesPerSecond > 0) {
     list.push(
       `The relay announces a limit of ${formatBits(announcedBytesPerSecond * 8)} for each client. Real clients drop what is over it; this tester sends it.`,
+    );
+  }
+  if (connections.stalled > 0 && connections.cut < connections.stalled) {
+    const each = connections.fedBytes / connections.stalled;
+    list.push(
+      `${connections.stalled - connections.cut} receivers that do not read are still connected; each was sent ${formatBytes(each)}. The kernels alone may hold that much before the relay notices: feed more, or for longer.`,
     );
   }
   for (const { count, message } of troubles) list.push(`${count} × ${message}`);
