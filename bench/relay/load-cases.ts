@@ -42,7 +42,11 @@ export const moreLoads: readonly Case[] = [
   ...[20, 80].map((percent) => latencyCase(percent, Fresh.PerRound)),
   ...[1.5, 3].map(overloadCase),
   ...[64, 1400, 16_384, 65_536].map((size) =>
-    closedCase(`size-${size}`, `${size} bytes, a write per packet or 11, 10 pairs, closed loop`, { size }),
+    closedCase(
+      `size-${size}`,
+      `${size} bytes, 10 pairs, closed loop, ${isLarge(size) ? 1 : 11} packet${isLarge(size) ? '' : 's'} per system call`,
+      { size },
+    ),
   ),
   ...[1, 100].map((pairs) =>
     closedCase(`pairs-${pairs}`, `1200 bytes, ${pairs} pair${pairs === 1 ? '' : 's'}, closed loop of 44`, { pairs }),
@@ -56,8 +60,13 @@ export const counterCase: Case = {
   servers: [ServerName.Node, ServerName.NodeUncounted, ServerName.Bun, ServerName.BunUncounted],
 };
 
+/** Several of these do not go into one system call. */
+function isLarge(size: number): boolean {
+  return size > 1400;
+}
+
 function closedCase(name: string, title: string, { size = 1200, pairs = 10 }: { size?: number; pairs?: number }): Case {
-  const large = size > 1400;
+  const large = isLarge(size);
   const window = large ? Math.floor(LARGE_WINDOW_BYTES / (size + 37)) : 44;
   const made = load(name, title, [CPU, RATE, LOST], () => [
     ...['-mode', 'closed', '-size', String(size), '-pairs', String(pairs), '-window', String(window)],

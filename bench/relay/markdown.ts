@@ -35,7 +35,7 @@ export function barsTable(runs: readonly Run[]): string {
       const limit = `${bar.direction === 'at most' ? '≤' : '≥'} ${bar.limits[runtime]}${bar.unit}`;
       if (verdict === null) return [limit, 'not measured', ''];
       const { measured, met } = verdict;
-      const rounds = measured.count < 5 ? ` (${measured.count} rounds)` : '';
+      const rounds = measured.count < 5 ? ` (${measured.count} round${measured.count === 1 ? '' : 's'})` : '';
       return [limit, `${formatSummary(measured, bar.digits)}${bar.unit}${rounds}`, met ? 'met' : '**missed**'];
     }),
   ]);
@@ -55,7 +55,10 @@ export function casesTable(cases: readonly Case[], runs: readonly Run[]): string
       ]),
     );
   if (rows.length === 0) return 'Not measured yet.';
-  const notes = cases.flatMap((one) => notesOf(runs, one).map((note) => `- \`${one.name}\`: ${note}`));
+  const notes = cases.flatMap((one) => {
+    const own = notesOf(runs, one);
+    return own.length === 0 ? [] : [`- \`${one.name}\`: ${own.join('; ')}`];
+  });
   const head = ['case', 'figure', ...COMPARED, 'node ÷ derper', 'bun ÷ derper'];
   return [
     table([head, ...rows]),

@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { casesOf } from './cases.ts';
 import { barsTable, caseList, casesTable, countersTable, machineText, table } from './markdown.ts';
+import type { Machine } from './machine.ts';
 import { readOptions } from './options.ts';
 import { keptFiles, merged, NO_RESULTS, RESULTS_FOLDER, tryRead, type Results } from './results.ts';
 
@@ -15,15 +16,26 @@ export interface MicroResults {
   readonly rows: readonly (readonly [name: string, nanoseconds: string])[];
 }
 
-/** What a `…fairness….json` in the results holds: one line of the table each, made from `towpath load fairness`. */
-interface FairnessResults {
+/** What `npm run bench:fairness` keeps. */
+export interface FairnessResults {
+  readonly machine: Machine;
   readonly title: string;
   readonly rows: readonly {
+    /** Empty when it is that of the row before. */
     readonly case: string;
     readonly wanted: string;
     readonly measured: string;
-    readonly met: boolean;
+    /** Null where no bar is. */
+    readonly met: boolean | null;
   }[];
+}
+
+/** What of `flame-NAME.json` is shown. */
+interface FlameResults {
+  readonly title: string;
+  readonly cpuUs: number | null;
+  readonly shares: Readonly<Record<string, number>>;
+  readonly perf: Readonly<Record<string, number>> | null;
 }
 
 /**
@@ -54,6 +66,7 @@ function sections({ titles, ...rest }: Results): Record<string, string> {
     cases: casesTable(cases, rest.runs),
     counters: countersTable(cases, rest.runs),
     fairness: fairnessText(),
+    flame: flameText(),
     micro: microText(),
   };
 }
@@ -68,8 +81,34 @@ function replaced(text: string, name: string, section: string): string {
 function fairnessText(): string {
   const kept = newest('fairness') as FairnessResults | null;
   if (kept === null) return 'Not measured yet.';
-  const rows = kept.rows.map((row) => [row.case, row.wanted, row.measured, row.met ? 'met' : '**missed**']);
-  return `${kept.title}\n\n${table([['case', 'bar', 'measured', ''], ...rows])}`;
+  const rows = kept.rows.map((row) => [
+    row.case,
+    row.wanted,
+    row.measured,
+    row.met === null ? '' : row.met ? 'met' : '**missed**',
+  ]);
+  return `${kept.title}\n\n${table([['case', 'wanted', 'measured', ''], ...rows])}`;
+}
+
+/** Where the time goes, before and after; from what `npm run bench:flame` keeps. */
+function flameText(): string {
+  const kept = ['before', 'after'].flatMap((name) => {
+    const file = join(RESULTS_FOLDER, `flame-${name}.json`);
+    return existsSync(file) ? [{ name, ...(JSON.parse(readFileSync(file, 'utf8')) as FlameResults) }] : [];
+  });
+  if (kept.length === 0) return 'Not measured yet.';
+  const percent = (share: number | undefined): string => (share === undefined ? '' : `${(share * 100).toFixed(1)} %`);
+  const owners = [...new Set(kept.flatMap(({ shares }) => Object.keys(shares)))];
+  const kinds = [...new Set(kept.flatMap(({ perf }) => Object.keys(perf ?? {})))];
+  return [
+    kept.map(({ title }) => `- ${title}`).join('\n'),
+    table([
+      ['', ...kept.map(({ name }) => name)],
+      ['CPU µs/packet, profiler included', ...kept.map(({ cpuUs }) => cpuUs?.toFixed(2) ?? '')],
+      ...owners.map((owner) => [owner, ...kept.map(({ shares }) => percent(shares[owner]))]),
+      ...kinds.map((kind) => [`perf: ${kind}`, ...kept.map(({ perf }) => percent(perf?.[kind]))]),
+    ]),
+  ].join('\n\n');
 }
 
 function microText(): string {

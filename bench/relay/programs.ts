@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-const GENERATOR_CPU = 1;
+/** The CPU of whatever makes the load; the relay has the other. */
+export const GENERATOR_CPU = 1;
 const PROGRAM_PATIENCE_MS = 240_000;
 
 /** Certificate, its key and the relay's key, as derper and towpath read them. */

@@ -42,6 +42,8 @@ export interface Placement {
   readonly profile?: string;
   /** Without what makes the data path fast; Node only. */
   readonly naive?: boolean;
+  /** Further environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The one CPU that a server runs on; the generator has the other. */
@@ -85,7 +87,7 @@ export class Server {
     const command = [...placement, ...commandOf(name, files, ports, where)];
     const child = spawn(command[0]!, command.slice(1), {
       ...{ stdio: ['ignore', 'pipe', 'pipe'], cwd: where.checkout ?? REPOSITORY },
-      env: { ...process.env, BENCH_PROFILE: where.profile },
+      env: { ...process.env, BENCH_PROFILE: where.profile, ...where.env },
     });
     running.add(child);
     child.once('exit', () => running.delete(child));
