@@ -25,6 +25,7 @@ export interface ServeOptions {
  * second one ends at once. Throws a TowpathError when the relay cannot be started.
  */
 export async function serve({ config, reload }: ServeOptions): Promise<number> {
+  transport.prepareServer?.();
   const log = createLog({ ...config.log, isBuffered: true });
   const relay = new Relay(config, transport, log.log, takeInheritedSockets());
   await relay.start();

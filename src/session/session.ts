@@ -212,6 +212,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
 
   /** Looks at everything that depends on time; called at each clock tick. */
   tick(now: number): void {
+    if (this.#state === SessionState.Ended) return;
     if (this.#state < SessionState.Open && now >= this.#handshakeDeadline) {
       this.#refuse('handshake_timeout', this.#state === SessionState.Admitting ? 'waiting for admission' : '');
     } else if (this.#blockedSince > 0 && now - this.#blockedSince >= this.#context.limits.writeDeadlineMs) {

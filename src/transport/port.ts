@@ -197,6 +197,8 @@ export interface Transport {
   readonly alpnChallenges?: boolean;
   /** HTTPS requests that trust the authorities in `caPem` besides the usual ones; absent where that cannot be had. */
   readonly fetchTrusting?: (caPem: string) => Fetch;
+  /** Sets the runtime up for holding many idle connections; for servers, at their start. */
+  readonly prepareServer?: () => void;
   listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener>;
   /** Rejects with a TowpathError that says what failed (`TOWPATH_CONNECT_DNS`, `_TCP`, `_TLS`, `_PIN`, `_TIMEOUT`). */
   connect(options: ConnectOptions, handler: StreamHandler): Promise<Connected>;

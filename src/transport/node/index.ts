@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import type { Transport } from '../port.ts';
 import { connect } from './connect.ts';
 import { bindDatagram } from './datagram.ts';
@@ -22,8 +23,18 @@ export function createNodeTransport(options: NodeTransportOptions = {}): Transpo
     proxyProtocol: true,
     alpnChallenges: true,
     fetchTrusting,
+    prepareServer,
     listen: (where, handler) => listen(where, handler, fastRead),
     connect: (where, handler) => connect(where, handler, fastRead),
     bindDatagram,
   };
+}
+
+/**
+ * Keeps the space for young objects at its first size. Left alone it grows to 48 MiB while connections come, of which
+ * the relay has no use: its packets are no objects. Saves 4 KiB for each of 9,000 idle connections, at no cost in
+ * throughput (docs/performance.md).
+ */
+function prepareServer(): void {
+  setFlagsFromString('--semi-space-growth-factor=1');
 }
