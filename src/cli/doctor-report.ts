@@ -21,6 +21,8 @@ const DOCTOR_LABELS: Readonly<Record<DoctorCheckName, string>> = {
   'stun-port': 'STUN port',
   'admin-port': 'Admin port',
   ready: 'Readiness',
+  proxy: 'Proxy in front',
+  'total-time': 'Time',
   names: 'DNS',
   'public-address': 'Public address',
   'derp-map': 'Entry in the map',

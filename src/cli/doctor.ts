@@ -13,6 +13,8 @@ import { readDerpMap } from './probe-targets.ts';
 
 const DEFAULT_STUN_PORT = 3478;
 const MAX_TIMEOUT_S = 60;
+const DEFAULT_TOTAL_S = 60;
+const MAX_TOTAL_S = 3600;
 /** Goes to the start of the line and clears it. */
 const CLEAR_LINE = '\r\u001B[K';
 
@@ -22,6 +24,7 @@ interface DoctorFlags {
   readonly outside?: readonly string[];
   readonly stunServer?: { readonly host: string; readonly port: number };
   readonly timeout: number;
+  readonly totalTimeout: number;
   readonly json?: true;
 }
 
@@ -36,7 +39,8 @@ export function registerDoctor(program: Command): void {
     .option('--derp-map <file>', 'file or URL of the DERP map that clients get, to compare with the relay')
     .option('--outside <url...>', 'look at the relay at these URLs, as clients do', relayUrl)
     .option('--stun-server <host:port>', 'ask this STUN server elsewhere for the public address', hostPort)
-    .option('--timeout <seconds>', 'for each thing that is waited for', seconds, 5)
+    .option('--timeout <seconds>', 'for each thing that is waited for', seconds(MAX_TIMEOUT_S), 5)
+    .option('--total-timeout <seconds>', 'for everything together', seconds(MAX_TOTAL_S), DEFAULT_TOTAL_S)
     .option('--json', 'print the report as JSON, and nothing else');
   addConfigFlags(command)
     .addHelpText('after', '\nExit codes: 0 all good, 1 something failed, 2 wrong usage.')
@@ -59,6 +63,7 @@ async function run(command: Command, flags: DoctorFlags, write: (text: string) =
       transport,
       clock,
       timeoutMs,
+      totalMs: flags.totalTimeout * 1000,
       load: () => loadConfig({ ...readConfigFlags(command), env: process.env }),
       map: flags.derpMap === undefined ? null : await readDerpMap(flags.derpMap, timeoutMs),
       outside: flags.outside ?? [],
@@ -116,8 +121,10 @@ function hostPort(text: string): { host: string; port: number } {
   return { host: match[1] ?? match[2]!, port };
 }
 
-function seconds(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= MAX_TIMEOUT_S) return value;
-  throw new InvalidArgumentError(`It must be a whole number from 1 to ${MAX_TIMEOUT_S}.`);
+function seconds(most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${most}.`);
+  };
 }

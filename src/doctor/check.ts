@@ -20,6 +20,8 @@ export type DoctorCheckName =
   | 'stun-port'
   | 'admin-port'
   | 'ready'
+  | 'proxy'
+  | 'total-time'
   | 'names'
   | 'public-address'
   | 'derp-map'

@@ -9,7 +9,10 @@ import { listenerChecks, readinessChecks } from './listeners.ts';
 import { clockCheck, fileLimitCheck, kernelCheck, timeServiceCheck, versionCheck } from './machine.ts';
 import { outsideChecks, outsideTargets } from './outside.ts';
 import type { DoctorOptions, Findings, Patient } from './patient.ts';
+import { speaksProxyProtocol } from './proxy.ts';
 import { advertisedCheck, certificateCheck, configCheck, configWarnings, keyFileCheck } from './setup.ts';
+
+const LOOPBACK = '127.0.0.1';
 
 /** Looks at a relay from its own machine and as clients do, and says what is wrong. Never rejects for what it finds. */
 export async function examine(options: DoctorOptions): Promise<Section[]> {
@@ -21,6 +24,8 @@ export async function examine(options: DoctorOptions): Promise<Section[]> {
 class Examination {
   readonly sections: Section[] = [];
   readonly #options: DoctorOptions;
+  readonly #startedAt: number = performance.now();
+  #isOver = false;
   readonly #findings: Findings = { relay: null, served: null, seenIps: [] };
 
   constructor(options: DoctorOptions) {
@@ -67,7 +72,9 @@ class Examination {
       const { config } = loaded;
       const key = keyFileCheck(config.keyFile);
       const certificate = certificateCheck(config);
-      const local = config.proxy.protocol ? withPreamble(transport, encodeProxyHeader(null)) : transport;
+      const local = speaksProxyProtocol(config, LOOPBACK)
+        ? withPreamble(transport, encodeProxyHeader(null))
+        : transport;
       patient = { ...this.#options, config, local, publicKey: key.publicKey, stored: certificate.stored };
       const warnings = [...configWarnings(config), ...advertisedCheck(config)];
       return Promise.resolve([version, ...checks, ...warnings, key.check, ...certificate.checks]);
@@ -84,9 +91,31 @@ class Examination {
     ];
   }
 
+  /** What comes of it; or, when the time for everything is over, that it is: what is under way is then left alone. */
+  async #inTime(title: string, work: Promise<Check[]>): Promise<Check[]> {
+    const { totalMs } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    const over = new Promise<Check[]>((resolve) => {
+      const late = (): void => {
+        this.#isOver = true;
+        const text = `"${title}" was not done when the ${totalMs / 1000} s for everything were over; nothing after it was looked at`;
+        resolve([
+          check('total-time', 'failed', text, { fix: 'Mend what is found above, or give more with --total-timeout.' }),
+        ]);
+      };
+      timer = setTimeout(late, Math.max(this.#startedAt + totalMs - performance.now(), 0));
+    });
+    try {
+      return await Promise.race([work, over]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   async #section(title: string, work: () => Promise<Check[]>): Promise<void> {
+    if (this.#isOver) return;
     this.#options.onStart?.(title);
-    const checks = await work();
+    const checks = await this.#inTime(title, work());
     const section = {
       title,
       checks: checks.length > 0 ? checks : [check('derp-port', 'skipped', 'nothing to look at')],

@@ -12,6 +12,7 @@ import { check, type Check } from './check.ts';
 import type { Findings, Patient } from './patient.ts';
 import { ownerText, portOwner } from './port-owner.ts';
 import { lookAt, type Presented } from './presented.ts';
+import { mayConnect, proxyChecks } from './proxy.ts';
 import { validity } from './setup.ts';
 import { judgeStun, ownAddresses } from './stun-judgement.ts';
 
@@ -51,6 +52,7 @@ async function derpChecks(patient: Patient, findings: Findings, address: ListenA
   const ip = localIp(address);
   const where = formatHostPort(ip, port);
   const { owner } = portOwner('tcp', port);
+  if (!mayConnect(patient.config, ip)) return [closedToUs(findings, where, port)];
   let presented: Presented;
   try {
     const { local: transport, clock, timeoutMs, config } = patient;
@@ -90,16 +92,31 @@ async function derpChecks(patient: Patient, findings: Findings, address: ListenA
   ];
 }
 
+/** All that can be told from outside of `proxy.trusted`. */
+function closedToUs(findings: Findings, where: string, port: number): Check {
+  const { isTaken, owner } = portOwner('tcp', port);
+  if (isTaken === false) return notRunning(findings, where, '');
+  return check(
+    'derp-port',
+    'skipped',
+    `${where}${ownerText(owner)} takes connections of proxy.trusted only, and this machine is not in it`,
+  );
+}
+
+function notRunning(findings: Findings, where: string, elsewhere: string): Check {
+  findings.relay = 'none';
+  return check('derp-port', 'failed', `nothing listens on ${where}: the relay is not running${elsewhere}`, {
+    fix: 'Start it (towpath serve, or systemctl start towpath), and read its log when it ends again.',
+  });
+}
+
 /** Nobody there, or nobody that speaks TLS. */
 function silent(findings: Findings, error: TowpathError, where: string, port: number): Check {
   const { isTaken, owner } = portOwner('tcp', port);
   if (systemErrorCode(error.cause) === 'ECONNREFUSED' || isTaken === false) {
-    findings.relay = 'none';
     const elsewhere =
       isTaken === true ? `; something listens on port ${port} of another address${ownerText(owner)}` : '';
-    return check('derp-port', 'failed', `nothing listens on ${where}: the relay is not running${elsewhere}`, {
-      fix: 'Start it (towpath serve, or systemctl start towpath), and read its log when it ends again.',
-    });
+    return notRunning(findings, where, elsewhere);
   }
   return check('derp-port', 'failed', `${where} is taken by another program${ownerText(owner)}: ${error.message}`, {
     fix: takenFix(port),
@@ -196,15 +213,19 @@ async function stunChecks(patient: Patient, findings: Findings, address: ListenA
 }
 
 /** Whether the relay that runs is this version. */
-async function runningVersion(where: string, timeoutMs: number): Promise<Check[]> {
-  const response = await fetch(`http://${where}/metrics`, { signal: AbortSignal.timeout(timeoutMs) });
-  const running = /^towpath_build_info\{.*?version="([^"]*)"/m.exec(await response.text())?.[1];
+function runningVersion(metrics: string): Check[] {
+  const running = /^towpath_build_info\{.*?version="([^"]*)"/m.exec(metrics)?.[1];
   if (running === undefined || running === VERSION) return [];
   return [
     check('version', 'warning', `the relay that runs is towpath ${running}, this command is ${VERSION}`, {
       fix: 'Restart the relay, so that it runs what is installed.',
     }),
   ];
+}
+
+async function readMetrics(where: string, timeoutMs: number): Promise<string> {
+  const response = await fetch(`http://${where}/metrics`, { signal: AbortSignal.timeout(timeoutMs) });
+  return response.text();
 }
 
 /** Asks the relay itself how it is. */
@@ -218,7 +239,8 @@ export async function readinessChecks({ config, timeoutMs }: Patient): Promise<C
     const text = (await response.text()).trim();
     if (response.status === 200) {
       const ready = check('ready', 'ok', `the relay says that it is ready (http://${where}/readyz)`);
-      return [ready, ...(await runningVersion(where, timeoutMs))];
+      const metrics = await readMetrics(where, timeoutMs);
+      return [ready, ...runningVersion(metrics), ...proxyChecks(config, metrics)];
     }
     if (response.status === 503) {
       return [

@@ -9,6 +9,7 @@ import { check, type Check } from './check.ts';
 import { findNode } from './derp-map.ts';
 import type { Findings, Patient } from './patient.ts';
 import { lookAt } from './presented.ts';
+import { fixInFront } from './proxy.ts';
 import { advertisedNode, isKnownHost } from './setup.ts';
 import { judgeStun, ownAddresses, type OwnAddresses } from './stun-judgement.ts';
 
@@ -48,18 +49,21 @@ export async function outsideChecks(patient: Patient, target: ProbeTarget): Prom
   const { transport, clock, timeoutMs } = patient;
   const results = await probeRelay(target, { transport, clock, timeoutMs, packets: PACKETS, websocket: false });
   const own = ownAddresses();
-  const checks = results.map((result) => reword(result, patient, own));
+  const frontPort = target.relay?.port ?? DEFAULT_DERP_PORT;
+  const checks = results.map((result) => reword(result, patient, frontPort, own));
   const reached = results.find(({ step, status }) => step.startsWith('tcp-') && status === 'ok');
   const { ip, port } = reached?.details ?? {};
   if (typeof ip !== 'string' || typeof port !== 'number' || target.relay?.secure !== true) return checks;
   return [...checks, await keyCheck(patient, target, ip, port)];
 }
 
-function reword(result: StepResult, patient: Patient, own: OwnAddresses): Check {
+function reword(result: StepResult, patient: Patient, port: number, own: OwnAddresses): Check {
   const { step, status, details } = result;
   if (REFUSED.has(details['code']) && !isOpen(patient)) {
     return { ...result, status: 'ok', text: 'a key that nobody knows is refused, as admission wants it', fix: null };
   }
+  const inFront = patient.config.transport === 'plain' && status === 'failed' ? fixInFront(step, port) : null;
+  if (inFront !== null) return { ...result, fix: inFront };
   if ((step === 'tcp-ipv4' || step === 'tcp-ipv6') && status === 'failed') {
     return {
       ...result,

@@ -15,6 +15,8 @@ export interface DoctorOptions {
   readonly clock: Clock;
   /** For each thing that is waited for. */
   readonly timeoutMs: number;
+  /** For everything together. */
+  readonly totalMs: number;
   /** Reads the configuration; throws a TowpathError when it is not fit for use. */
   readonly load: () => LoadedConfig;
   /** What clients are told, when the caller has it. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -14,6 +14,7 @@ import { TestRelay } from '../server/support.ts';
 export class Clinic {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'towpath-doctor-'));
   relay: TestRelay | null = null;
+  readonly #held: Socket[] = [];
   readonly #others: (Server | UdpSocket)[] = [];
 
   get keyFile(): string {
@@ -69,6 +70,14 @@ export class Clinic {
     return (server.address() as { port: number }).port;
   }
 
+  /** A program that takes a TCP port of the loopback and never says anything. */
+  async silentTcp(): Promise<number> {
+    const server = createServer((socket) => this.#held.push(socket.on('error', () => undefined)));
+    this.#others.push(server.listen(0, '127.0.0.1'));
+    await once(server, 'listening');
+    return (server.address() as { port: number }).port;
+  }
+
   /** A program that takes a UDP port of the loopback. */
   async strangerUdp(answer?: (request: Buffer) => Buffer): Promise<number> {
     const socket = createSocket('udp4');
@@ -81,6 +90,7 @@ export class Clinic {
   }
 
   async close(): Promise<void> {
+    for (const socket of this.#held) socket.destroy();
     for (const other of this.#others) other.close();
     await this.relay?.stop();
     rmSync(this.folder, { recursive: true });

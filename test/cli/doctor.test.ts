@@ -274,7 +274,31 @@ describe('towpath doctor', () => {
         ['No TCP connection to 127.0.0.1:1:'],
         'there is no proxy',
       );
+      assert.match(diagnosis.failed[0]!.fix!, /it is the proxy in front that listens there/);
+      assert.equal(found(diagnosis, 'proxy')[0]!.status, 'ok');
     }
+  });
+
+  it('says what the relay has against its proxy, and looks on where this machine may not connect', async () => {
+    const proxy = { trusted: ['192.0.2.1/32'] };
+    const before = await clinic.examine({ transport: 'plain', proxy });
+    assert.match(found(before, 'derp-port')[0]!.text, /the relay is not running/);
+    const relay = await clinic.start({ TOWPATH_TRANSPORT: 'plain', TOWPATH_PROXY_TRUSTED: '192.0.2.1/32' });
+    await assert.rejects(relay.client({ url: `http://127.0.0.1:${relay.port}/derp` }));
+    const diagnosis = await clinic.examine({ transport: 'plain', proxy, derpPort: 1 });
+    assert.match(found(diagnosis, 'derp-port')[0]!.text, /takes connections of proxy\.trusted only/);
+    assert.match(found(diagnosis, 'proxy')[0]!.text, /1 connections from outside proxy\.trusted \(192\.0\.2\.1\/32\)/);
+  });
+
+  it('comes to an end when its time is over, with what it has found', async () => {
+    const silent = await clinic.strangerTcp('');
+    const source = { kind: 'webhook', url: `http://127.0.0.1:${await clinic.silentTcp()}/` };
+    const changes = { listen: `127.0.0.1:${silent}`, admission: { sources: [source] } };
+    const args = ['--config', clinic.configure(changes), '--timeout', '60', '--total-timeout', '1'];
+    const diagnosis = await diagnose(...args);
+    const [late] = found(diagnosis, 'total-time');
+    assert.match(late!.text, / was not done when the 1 s for everything were over/);
+    assert.equal(diagnosis.sections[0]!.title, 'Set-up');
   });
 
   it('prints for people, says nothing on a pipe but the report, and refuses wrong usage', async () => {
@@ -289,6 +313,7 @@ describe('towpath doctor', () => {
       ['--outside', 'ftp://x'],
       ['--stun-server', 'a:b'],
       ['--timeout', '0'],
+      ['--total-timeout', '4000'],
     ])
       await assert.rejects(doctor('--config', file, ...args), args.join(' '));
     const { status } = spawnSync(process.execPath, [MAIN, 'doctor', '--derp-map', join(clinic.folder, 'none')]);
