@@ -153,6 +153,7 @@ export class Collector {
       measured,
       classes,
       lossShare: sent === 0 ? 0 : missing / sent,
+      openPairs: this.#latest.reduce((sum, sample) => sum + (sample?.openPairs ?? 0), 0),
       connections,
       pingP99Ms: milliseconds(this.#pingsInterval.percentile(0.99)),
       serverCpuShare: usage?.cpuShare ?? null,

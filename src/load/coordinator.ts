@@ -124,7 +124,7 @@ class Coordinator {
     if (point === null || this.#stopped) return;
     this.#observer.point(point);
     // Nothing is left to measure.
-    if (this.#plan.groups.length > 0 && point.connections.open === 0) this.#stop();
+    if (this.#plan.groups.length > 0 && point.openPairs === 0) this.#stop();
   }
 
   #stop(): void {

@@ -169,6 +169,7 @@ export class Engine {
       measured,
       last,
       classes,
+      openPairs: this.#pairs.filter((pair) => pair.isOpen).length,
       connections: { ...this.#opener.counts },
       logins: taken(this.#opener.durations),
       pings: taken(this.#held?.pings ?? new Histogram()),

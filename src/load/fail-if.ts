@@ -45,7 +45,7 @@ const CONDITION = /^\s*([a-z][a-z0-9.-]*)\s*(?:(>=|<=|==?|>|<)\s*(\d+(?:\.\d+)?)
  */
 export function parseCondition(text: string, scenario: Scenario): Condition {
   const match = CONDITION.exec(text);
-  if (match === null) throw usage(text, 'is no condition', 'Write it as NAME>LIMIT, for example "loss>0.1%".');
+  if (match === null) throw usage(text, 'this is no condition', 'Write it as NAME>LIMIT, for example "loss>0.1%".');
   const [, name = '', comparison, number, unit = ''] = match;
   const metrics = metricsOf(scenario);
   const metric = metrics.find((candidate) => candidate.name === name);

@@ -94,6 +94,8 @@ export interface WorkerSample {
   /** After the end, with what was still under way. */
   readonly last: boolean;
   readonly classes: readonly ClassSample[];
+  /** Pairs of which both connections are open. */
+  readonly openPairs: number;
   readonly connections: ConnectionCounts;
   /** Durations of logins (µs) since the last sample. */
   readonly logins: SentHistogram;

@@ -45,6 +45,8 @@ export interface TimelinePoint {
   }[];
   /** Part of what was sent until now that later packets have passed over. */
   readonly lossShare: number;
+  /** Pairs of which both connections are open. */
+  readonly openPairs: number;
   readonly connections: ConnectionCounts;
   readonly pingP99Ms: number | null;
   readonly serverCpuShare: number | null;
