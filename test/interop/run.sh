@@ -4,7 +4,8 @@
 #   run.sh [conformance|e2e|derpprobe|build] [--check]
 #
 # Without a part all parts run. --check compares docs/conformance.md with what the run gives instead of writing it.
-# RELAYS="derper" or "towpath" limits the relays (the report then is not made). TOWPATH_COMMAND is how towpath is run.
+# RELAYS="derper" or "towpath" limits the relays (the report then is not made). TOWPATH_COMMAND is how towpath is run;
+# TOWPATH_INTEROP_RUNTIME=bun runs the sources on Bun.
 # E2E_TRANSCRIPT is a file to which the pings and transfers are appended.
 set -euo pipefail
 

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
+import { RELAY_PROGRAM } from '../relay-program.ts';
 import { freePorts, until, type Ports } from './authority.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../../src/main.ts');
@@ -45,7 +46,7 @@ export class RelayUnderTest {
         ...rest,
       }),
     );
-    const child = spawn(process.execPath, [MAIN, 'serve', '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(RELAY_PROGRAM, [MAIN, 'serve', '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
     const relay = new RelayUnderTest(child, folder, ports, admin);
     const end = relay.#ended.then(() => Promise.reject(new Error(`the relay ended:\n${relay.output}`)));
     const answer = until('the relay answers', async () => (await fetch(relay.#adminUrl('healthz'))).ok);

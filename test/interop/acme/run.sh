@@ -3,6 +3,8 @@
 #
 #   run.sh [PATTERN]     only the cases whose name matches
 #
+# TOWPATH_INTEROP_RUNTIME=bun runs the relays on Bun.
+#
 # Installs the Debian package pebble where it is missing (as root). Needs openssl. Takes about a minute.
 set -euo pipefail
 

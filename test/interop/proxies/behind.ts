@@ -4,7 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import { freePort, isProxyName, relayEnvironment, startProxy } from './proxies.ts';
+import { RELAY_PROGRAM } from '../relay-program.ts';
+import { freePort, isProxyName, NOT_FOR_PLAIN, relayEnvironment, startProxy } from './proxies.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../../src/main.ts');
 const [proxy, ...args] = process.argv.slice(2);
@@ -16,13 +17,22 @@ function valueOf(flag: string): string {
   return at < 0 ? '' : (args[at + 1] ?? '');
 }
 
+/** The flags for the relay: it listens elsewhere, and has no certificate where the proxy does TLS. */
+function relayArguments(): string[] {
+  const isCertificate = (arg: string | undefined): boolean =>
+    proxy === 'nginx-http' && (arg === '--certificate-file' || arg === '--certificate-key-file');
+  return args
+    .filter((arg, i) => !isCertificate(arg) && !isCertificate(args[i - 1]))
+    .map((arg, i, all) => (all[i - 1] === '--listen' ? `127.0.0.1:${relayPort}` : arg));
+}
+
 const isServe = args[0] === 'serve';
 const relayPort = await freePort();
 const listen = valueOf('--listen');
-const own = isServe ? args.map((arg, i) => (args[i - 1] === '--listen' ? `127.0.0.1:${relayPort}` : arg)) : args;
-const relay = spawn(process.execPath, [MAIN, ...own], {
+const own = isServe ? relayArguments() : args;
+const relay = spawn(RELAY_PROGRAM, [MAIN, ...own], {
   stdio: 'inherit',
-  env: { ...process.env, ...(isServe ? relayEnvironment(proxy) : {}) },
+  env: { ...process.env, ...(isServe ? environment : {}) },
 });
 let endProxy = (): void => undefined;
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => relay.kill(signal));

@@ -11,7 +11,7 @@ const DEPLOY = path.resolve(import.meta.dirname, '../../../deploy');
 const PROXY_IP = '127.0.0.77';
 const START_MS = 20_000;
 
-export const PROXIES = ['haproxy', 'nginx-stream', 'nginx-http'] as const;
+export const PROXIES = ['haproxy', 'nginx-stream', 'nginx-http', 'caddy'] as const;
 export type ProxyName = (typeof PROXIES)[number];
 
 export function isProxyName(name: string | undefined): name is ProxyName {
@@ -20,11 +20,16 @@ export function isProxyName(name: string | undefined): name is ProxyName {
 
 /** Environment of a relay that stands behind the proxy. */
 export function relayEnvironment(proxy: ProxyName): Record<string, string> {
+  const doesTls = proxy === 'nginx-http' || proxy === 'caddy';
   return {
-    TOWPATH_PROXY_TRUSTED: PROXY_IP,
-    ...(proxy === 'nginx-http' ? { TOWPATH_TRANSPORT: 'plain' } : { TOWPATH_PROXY_PROTOCOL: 'true' }),
+    // The Caddy of Debian cannot choose where it connects from.
+    TOWPATH_PROXY_TRUSTED: proxy === 'caddy' ? '127.0.0.1' : PROXY_IP,
+    ...(doesTls ? { TOWPATH_TRANSPORT: 'plain' } : { TOWPATH_PROXY_PROTOCOL: 'true' }),
   };
 }
+
+/** What the proxy does without: a relay with `transport: plain` takes no certificate files. */
+export const NOT_FOR_PLAIN: readonly string[] = ['--certificate-file', '--certificate-key-file'];
 
 interface Places {
   readonly frontPort: number;
@@ -37,12 +42,17 @@ interface Places {
 export async function startProxy(proxy: ProxyName, places: Places): Promise<() => void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'towpath-proxy-'));
   await untilListening(places.relayPort);
-  const child = proxy === 'haproxy' ? haproxy(folder, places) : nginx(folder, proxy, places);
+  const child = start(folder, proxy, places);
   await Promise.race([untilListening(places.frontPort), failure(child, proxy)]);
   return () => {
     child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   };
+}
+
+function start(folder: string, proxy: ProxyName, places: Places): ChildProcess {
+  if (proxy === 'haproxy') return haproxy(folder, places);
+  return proxy === 'caddy' ? caddy(folder, places) : nginx(folder, proxy, places);
 }
 
 /** The recipe with its addresses replaced; fails when the recipe no longer has them. */
@@ -96,6 +106,21 @@ function nginx(folder: string, proxy: ProxyName, places: Places): ChildProcess {
   );
   return spawn('nginx', ['-p', folder, '-c', file, '-g', 'daemon off; master_process off;'], {
     stdio: ['ignore', 'inherit', 'inherit'],
+  });
+}
+
+function caddy(folder: string, { frontPort, relayPort, certificateFile, keyFile }: Places): ChildProcess {
+  const text = recipe('caddy/Caddyfile', [
+    [/^relay\.example\.com \{/, `https://:${frontPort} {\n\tbind 127.0.0.1\n\ttls ${certificateFile} ${keyFile}`],
+    [/reverse_proxy 127\.0\.0\.1:8080/, `reverse_proxy 127.0.0.1:${relayPort}`],
+    // Nobody comes to port 80 here.
+    [/^http:\/\/relay\.example\.com \{/, `http://relay.example.com {\n\tbind unix/${folder}/port80`],
+  ]);
+  const file = path.join(folder, 'Caddyfile');
+  writeFileSync(file, `{\n\tadmin off\n\tauto_https off\n\tlog {\n\t\tlevel ERROR\n\t}\n}\n${text}`);
+  return spawn('caddy', ['run', '--config', file, '--adapter', 'caddyfile'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder },
   });
 }
 

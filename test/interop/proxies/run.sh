@@ -1,28 +1,30 @@
 #!/usr/bin/env bash
-# Runs the recipes of deploy/haproxy and deploy/nginx in front of a real relay: the relaying part of the conformance suite
-# with the official Go client through each, and whose address the relay's log then has. Installs HAProxy and nginx from
+# Runs the recipes of deploy/haproxy, deploy/nginx and deploy/caddy in front of a real relay: the relaying part of the conformance suite
+# with the official Go client through each, and whose address the relay's log then has. Installs the proxies from
 # Debian when they are missing. Prints "N passed, N failed".
 #
-#   run.sh [haproxy|nginx-stream|nginx-http]...
+#   run.sh [haproxy|nginx-stream|nginx-http|caddy]...
+#
+# TOWPATH_INTEROP_RUNTIME=bun runs the relays on Bun.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 interop=$here/..
 node=$here/../../../node_modules/.bin/node
-proxies=${*:-haproxy nginx-stream nginx-http}
+proxies=${*:-haproxy nginx-stream nginx-http caddy}
 # Handshake, relaying, what peers hear of each other, WebSocket; not what takes a minute or is not about streams.
 statements='05|06|07|08|09|10|17|18|19|20|26|27|28|29|30|31|32|49|96|101'
 # Behind a proxy that does TLS: it shows a certificate of its own, without which no client starts fast, and it writes the
 # Connection header of the answer itself.
 own_tls='15|16|100'
 
-if ! command -v haproxy > /dev/null || ! command -v nginx > /dev/null || [[ ! -e /usr/lib/nginx/modules/ngx_stream_module.so ]]; then
-  echo "installing haproxy and nginx"
-  # Nobody wants these two to start as services here.
+if ! command -v haproxy > /dev/null || ! command -v nginx > /dev/null || ! command -v caddy > /dev/null || [[ ! -e /usr/lib/nginx/modules/ngx_stream_module.so ]]; then
+  echo "installing haproxy, nginx and caddy"
+  # Nobody wants these to start as services here.
   printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
   chmod +x /usr/sbin/policy-rc.d
   apt-get update -qq
-  apt-get install -y -qq --no-install-recommends haproxy nginx libnginx-mod-stream > /dev/null
+  apt-get install -y -qq --no-install-recommends haproxy nginx libnginx-mod-stream caddy > /dev/null
   rm /usr/sbin/policy-rc.d
 fi
 
@@ -41,7 +43,7 @@ for proxy in $proxies; do
   echo "== conformance of towpath behind $proxy"
   status=0
   run="^TestS($statements|$own_tls)_"
-  if [[ $proxy == nginx-http ]]; then run="^TestS($statements)_"; fi
+  if [[ $proxy == nginx-http || $proxy == caddy ]]; then run="^TestS($statements)_"; fi
   RELAY=towpath TOWPATH_COMMAND="$node $here/behind.ts $proxy" \
     "$work/conformance.test" -test.v -test.parallel 6 -test.timeout 4m -test.run "$run" > "$work/$proxy.log" 2>&1 || status=$?
   count "$work/$proxy.log" '^ +--- PASS' '^ +--- FAIL'

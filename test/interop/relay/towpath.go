@@ -10,14 +10,19 @@ import (
 	"strings"
 )
 
-// TowpathCommand is the argument vector that runs towpath's command line: TOWPATH_COMMAND, or the sources themselves.
+// TowpathCommand is the argument vector that runs towpath's command line: TOWPATH_COMMAND, or the sources
+// themselves on the runtime that TOWPATH_INTEROP_RUNTIME names, node without it.
 func TowpathCommand() []string {
 	if command := strings.Fields(os.Getenv("TOWPATH_COMMAND")); len(command) > 0 {
 		return command
 	}
 	_, file, _, _ := runtime.Caller(0)
 	repository := filepath.Join(filepath.Dir(file), "..", "..", "..")
-	return []string{filepath.Join(repository, "node_modules", ".bin", "node"), filepath.Join(repository, "src", "main.ts")}
+	program := "node"
+	if name := os.Getenv("TOWPATH_INTEROP_RUNTIME"); name != "" {
+		program = name
+	}
+	return []string{filepath.Join(repository, "node_modules", ".bin", program), filepath.Join(repository, "src", "main.ts")}
 }
 
 func (r *Relay) towpathCommand() (argv, env []string, err error) {
