@@ -34,8 +34,8 @@ export interface CertificateInfo {
 export interface ChallengeAnswers {
   /** The answer to an HTTP-01 challenge, or null when the token is not one of ours. */
   readonly httpResponse: (token: string) => string | null;
-  /** The certificate for who asks for `serverName` by `acme-tls/1`, or null. */
-  readonly alpnCertificate: (serverName: string) => CertificatePair | null;
+  /** The certificate for who asks for `serverName` by `acme-tls/1`, or null. Absent where nobody will ask. */
+  readonly alpnCertificate?: ((serverName: string) => CertificatePair | null) | undefined;
 }
 
 /** Where the server's certificate comes from, and how it hears of a new one. */

@@ -70,11 +70,12 @@ class Site {
     wall: number | null = null,
     mode: 'acme' | 'auto' = 'acme',
     authority?: FakeAuthority,
+    flags: Readonly<Record<string, string>> = {},
   ) {
     if (wall !== null) this.world.wall = wall;
     if (authority !== undefined) this.authority = authority;
     const { config } = loadConfig({
-      flags: { hostname: NAME, 'certificate.directory': directory, 'certificate.acme.termsAgreed': true },
+      flags: { hostname: NAME, 'certificate.directory': directory, 'certificate.acme.termsAgreed': true, ...flags },
     });
     const settings: CertificateSettings = { ...config.certificate, mode, listenIps: [], publicIp: ['192.0.2.1'] };
     this.source = openCertificateSource(settings, {
@@ -121,6 +122,14 @@ describe('a certificate from an authority', () => {
     assert.equal(site.health.size, 0);
     assert.deepEqual(site.authority.answered, ['tls-alpn-01']);
     site.source.stop();
+  });
+
+  it('answers acme-tls/1 only where it may be asked for that', () => {
+    for (const challenges of ['http-01', 'http-01,tls-alpn-01']) {
+      const { source } = new Site(fresh(), null, 'acme', undefined, { 'certificate.acme.challenges': challenges });
+      assert.equal(source.challenges?.alpnCertificate !== undefined, challenges.includes('tls-alpn-01'));
+      source.stop();
+    }
   });
 
   it('is renewed at two thirds, once, and not before', async () => {

@@ -7,6 +7,7 @@ import type {
   CertificateLog,
   CertificatePair,
   CertificateSource,
+  ChallengeAnswers,
   HealthReport,
   TickingClock,
 } from '../source.ts';
@@ -50,7 +51,7 @@ export interface AcmeSourceOptions {
  * certificate stands in, so that the relay is up and can answer the challenges itself.
  */
 export class AcmeCertificateSource implements CertificateSource {
-  readonly challenges: Answers = new Answers();
+  readonly #answers = new Answers();
   readonly #options: AcmeSourceOptions;
   readonly #store: AcmeStore;
   readonly #listeners = new Set<(pair: CertificatePair) => void>();
@@ -87,6 +88,14 @@ export class AcmeCertificateSource implements CertificateSource {
 
   current(): CertificatePair {
     return this.#current().pair;
+  }
+
+  /** Looking for `acme-tls/1` has a price on Bun, for every connection: only who may be asked pays it. */
+  get challenges(): ChallengeAnswers {
+    const { httpResponse, alpnCertificate } = this.#answers;
+    return this.#options.settings.challenges.includes('tls-alpn-01')
+      ? { httpResponse, alpnCertificate }
+      : { httpResponse };
   }
 
   onChange(listener: (pair: CertificatePair) => void): () => void {
@@ -188,7 +197,7 @@ export class AcmeCertificateSource implements CertificateSource {
   async #obtain(): Promise<void> {
     const { settings, log } = this.#options;
     log.info({ authority: this.#authority, names: settings.names }, 'ordering a certificate');
-    const parts = { ...this.#options, store: this.#store, answers: this.challenges };
+    const parts = { ...this.#options, store: this.#store, answers: this.#answers };
     const replaces = this.#issued === null ? null : renewalId(this.#issued.leaf);
     try {
       const certificate = await issue(parts, this.#state, replaces);
