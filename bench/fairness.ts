@@ -1,6 +1,6 @@
 /** Measures fairness with `towpath load`; started by fairness.sh. Exit code 1 when a run failed, never because of a bar. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
@@ -82,7 +82,16 @@ async function load(one: FairnessCase, runtime: ServerName, files: RelayFiles): 
           one.scenario,
           `https://${server.address}/derp`,
         ],
-        ...['--insecure', '--json', '--workers', '1', '--duration', values.seconds, '--server-pid', String(server.pid)],
+        ...[
+          '--insecure',
+          '--json',
+          '--workers',
+          '1',
+          '--duration',
+          String(Number(values.seconds) * one.longer),
+          '--server-pid',
+          String(server.pid),
+        ],
         ...one.flags,
       ],
       { maxBuffer: OUTPUT_BYTES },
@@ -109,7 +118,9 @@ function summed(): FairnessResults {
     ),
   );
   const when = machine.date.slice(0, 16).replace('T', ' ');
-  const title = `${when} UTC, ${values.rounds} rounds of ${values.seconds} s, ${formatVersions(machine.versions)}. The relay has one core, the load tester the other.`;
+  // Decides how much of what nobody reads is in the kernel instead of the relay.
+  const lowat = readFileSync('/proc/sys/net/ipv4/tcp_notsent_lowat', 'utf8').trim();
+  const title = `${when} UTC, ${values.rounds} rounds of ${values.seconds} s, ${formatVersions(machine.versions)}, \`tcp_notsent_lowat\` ${lowat}. The relay has one core, the load tester the other.`;
   return { machine, title, rows };
 }
 

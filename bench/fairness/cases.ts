@@ -19,6 +19,8 @@ export interface FairnessCase {
   readonly title: string;
   readonly scenario: 'fairness' | 'slow';
   readonly flags: readonly string[];
+  /** The usual length of a run times this. */
+  readonly longer: number;
   /** Configuration of the relay. */
   readonly environment: Readonly<Record<string, string>>;
   readonly wanted: readonly Wanted[];
@@ -32,19 +34,20 @@ export function fairnessCases(stalled: number): FairnessCase[] {
   return [
     {
       ...{ name: 'cap', title: '50 polite at 1 Mbit/s, 5 greedy, total of 200 Mbit/s', scenario: 'fairness' },
-      flags: POLITE,
+      ...{ flags: POLITE, longer: 1 },
       environment: { TOWPATH_FAIRNESS_TOTAL_BYTES_PER_SECOND: String(CAP_BYTES_PER_SECOND) },
       wanted: [share(99), p99({ direction: '≤', limit: 20 }), jain({ direction: '≥', limit: 0.98 }), megabits()],
     },
     {
       ...{ name: 'saturated', title: '50 polite at 1 Mbit/s, 5 greedy, no total', scenario: 'fairness' },
-      flags: POLITE,
+      ...{ flags: POLITE, longer: 1 },
       environment: {},
       wanted: [share(97), p99(null), jain(null), megabits(), cpu()],
     },
     {
       ...{ name: 'stalled', title: `healthy pairs beside ${stalled} receivers that stop reading`, scenario: 'slow' },
-      flags: ['--stalled', String(stalled)],
+      // Their kernel buffers must be full before anything can wait in the relay.
+      ...{ flags: ['--stalled', String(stalled)], longer: 3 },
       environment: {},
       wanted: [
         {

@@ -16,6 +16,8 @@ export function formatReport(cases: readonly Case[], runs: readonly Run[]): stri
     titles.set(lines.length, `${one.name}: ${one.title}${notes.join('')}`);
     for (const metric of one.metrics) {
       const figures = new Map(servers.map((server) => [server, figureOf(runs, one, metric, server)]));
+      // Some figures exist in the full run only.
+      if ([...figures.values()].every(({ summary }) => summary === null)) continue;
       lines.push([
         `  ${metric.title}`,
         ...servers.map((server) => formatSummary(figures.get(server)?.summary ?? null, metric.digits)),

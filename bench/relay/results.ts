@@ -10,7 +10,7 @@ export const RESULTS_FOLDER: string = join(import.meta.dirname, '..', 'results')
 const FORMAT = 'towpath-bench-relay-1';
 
 /** One start of the benchmark. */
-export interface Part {
+interface Part {
   readonly machine: Machine;
   readonly options: BenchOptions;
   /** Names of its cases. */
