@@ -5,11 +5,13 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { RELAY_PROGRAM } from '../relay-program.ts';
-import { freePort, isProxyName, NOT_FOR_PLAIN, relayEnvironment, startProxy } from './proxies.ts';
+import { doesTls, freePort, isProxyName, relayEnvironment, startProxy } from './proxies.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../../src/main.ts');
 const [proxy, ...args] = process.argv.slice(2);
 if (!isProxyName(proxy)) throw new Error(`unknown proxy ${String(proxy)}`);
+
+const isPlain = doesTls(proxy);
 
 /** The value of a flag, or the empty string. */
 function valueOf(flag: string): string {
@@ -20,7 +22,7 @@ function valueOf(flag: string): string {
 /** The flags for the relay: it listens elsewhere, and has no certificate where the proxy does TLS. */
 function relayArguments(): string[] {
   const isCertificate = (arg: string | undefined): boolean =>
-    proxy === 'nginx-http' && (arg === '--certificate-file' || arg === '--certificate-key-file');
+    isPlain && (arg === '--certificate-file' || arg === '--certificate-key-file');
   return args
     .filter((arg, i) => !isCertificate(arg) && !isCertificate(args[i - 1]))
     .map((arg, i, all) => (all[i - 1] === '--listen' ? `127.0.0.1:${relayPort}` : arg));
@@ -32,7 +34,7 @@ const listen = valueOf('--listen');
 const own = isServe ? relayArguments() : args;
 const relay = spawn(RELAY_PROGRAM, [MAIN, ...own], {
   stdio: 'inherit',
-  env: { ...process.env, ...(isServe ? environment : {}) },
+  env: { ...process.env, ...(isServe ? relayEnvironment(proxy) : {}) },
 });
 let endProxy = (): void => undefined;
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => relay.kill(signal));

@@ -18,18 +18,19 @@ export function isProxyName(name: string | undefined): name is ProxyName {
   return PROXIES.some((proxy) => proxy === name);
 }
 
+/** Whether the certificate is the proxy's, so that the relay speaks no TLS. */
+export function doesTls(proxy: ProxyName): boolean {
+  return proxy === 'nginx-http' || proxy === 'caddy';
+}
+
 /** Environment of a relay that stands behind the proxy. */
 export function relayEnvironment(proxy: ProxyName): Record<string, string> {
-  const doesTls = proxy === 'nginx-http' || proxy === 'caddy';
   return {
     // The Caddy of Debian cannot choose where it connects from.
     TOWPATH_PROXY_TRUSTED: proxy === 'caddy' ? '127.0.0.1' : PROXY_IP,
-    ...(doesTls ? { TOWPATH_TRANSPORT: 'plain' } : { TOWPATH_PROXY_PROTOCOL: 'true' }),
+    ...(doesTls(proxy) ? { TOWPATH_TRANSPORT: 'plain' } : { TOWPATH_PROXY_PROTOCOL: 'true' }),
   };
 }
-
-/** What the proxy does without: a relay with `transport: plain` takes no certificate files. */
-export const NOT_FOR_PLAIN: readonly string[] = ['--certificate-file', '--certificate-key-file'];
 
 interface Places {
   readonly frontPort: number;
@@ -111,10 +112,10 @@ function nginx(folder: string, proxy: ProxyName, places: Places): ChildProcess {
 
 function caddy(folder: string, { frontPort, relayPort, certificateFile, keyFile }: Places): ChildProcess {
   const text = recipe('caddy/Caddyfile', [
-    [/^relay\.example\.com \{/, `https://:${frontPort} {\n\tbind 127.0.0.1\n\ttls ${certificateFile} ${keyFile}`],
+    [/^relay\.example\.com \{/m, `https://:${frontPort} {\n\tbind 127.0.0.1\n\ttls ${certificateFile} ${keyFile}`],
     [/reverse_proxy 127\.0\.0\.1:8080/, `reverse_proxy 127.0.0.1:${relayPort}`],
     // Nobody comes to port 80 here.
-    [/^http:\/\/relay\.example\.com \{/, `http://relay.example.com {\n\tbind unix/${folder}/port80`],
+    [/^http:\/\/relay\.example\.com \{/m, `http://relay.example.com {\n\tbind unix/${folder}/port80`],
   ]);
   const file = path.join(folder, 'Caddyfile');
   writeFileSync(file, `{\n\tadmin off\n\tauto_https off\n\tlog {\n\t\tlevel ERROR\n\t}\n}\n${text}`);

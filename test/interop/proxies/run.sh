@@ -58,7 +58,7 @@ done
 
 echo "== addresses in the log"
 status=0
-"$node" "$here/addresses.ts" > "$work/addresses.log" 2>&1 || status=$?
+"$node" "$here/addresses.ts" $proxies > "$work/addresses.log" 2>&1 || status=$?
 cat "$work/addresses.log"
 count "$work/addresses.log" '^ok ' '^FAIL '
 if ((status != 0)) && ! grep -qE '^FAIL ' "$work/addresses.log"; then failed=$((failed + 1)); fi
