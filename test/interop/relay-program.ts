@@ -8,3 +8,6 @@ function program(wanted: string): string {
   if (name === undefined) throw new Error(`TOWPATH_INTEROP_RUNTIME is ${wanted}; it can be ${RUNTIMES.join(' or ')}`);
   return name === 'node' ? process.execPath : findRuntime(name);
 }
+
+/** Whether that is Bun, for what Bun cannot do. */
+export const RUNS_ON_BUN: boolean = RELAY_PROGRAM !== process.execPath;

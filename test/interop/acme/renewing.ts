@@ -8,6 +8,7 @@ import { connectDerp } from '../../../src/client/connect.ts';
 import type { DerpClient } from '../../../src/client/derp-client.ts';
 import { Clock } from '../../../src/clock.ts';
 import { transport } from '../../../src/transport/runtime.ts';
+import { RUNS_ON_BUN } from '../relay-program.ts';
 import type { Authority } from './authority.ts';
 import { until } from './authority.ts';
 import { authority, relay, storeOf, type Case, type Stage } from './stage.ts';
@@ -41,7 +42,8 @@ export const renewing: readonly Case[] = [
       assert.equal(times.length, CONNECTIONS);
       assert.equal(lost, 0);
       assert.equal(clients.filter((client) => client.isOpen).length, CONNECTIONS);
-      assert.equal((await sessionOf(stage, ticket.session)).reused, true, 'a ticket from before the renewal is taken');
+      // Bun does not let its ticket keys be set: there a ticket ends with the certificate, and the handshake is a full one.
+      assert.equal((await sessionOf(stage, ticket.session)).reused, !RUNS_ON_BUN, 'a ticket from before the renewal');
       const another = await derp(stage, pebble, clock, () => undefined);
       another.close();
       for (const client of clients) client.abort();
