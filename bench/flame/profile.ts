@@ -14,7 +14,7 @@ export const Owner = {
   Relay: 'towpath',
   Dependency: 'dependencies',
   Node: "Node's JavaScript",
-  Native: 'native calls from JavaScript (writes: encryption and system call)',
+  Native: 'native calls from JavaScript (writes: encryption and system call; copies)',
   Runtime: 'outside of JavaScript (reads: system call and decryption, loop)',
   Collector: 'garbage collector',
 } as const;
