@@ -16,6 +16,8 @@ const HELP = `bench/run.sh [--short | --full] [flags]
   --idle N           connections of the idle case (default 10000, short 500)
   --megabytes N      megabytes each way between two tailscaled (default 50, short 30)
   --repeats N        how often a run is repeated when others used the machine (default 2, short 0)
+  --patience N       seconds to wait, before all runs together, for moments in which nothing else uses the machine
+                     (default 0)
   --json             JSON on stdout; the table goes to stderr
   --help`;
 
@@ -30,6 +32,8 @@ export interface BenchOptions {
   readonly megabytes: number;
   /** How often a run is repeated when others used the machine; the calmest one counts. */
   readonly repeats: number;
+  /** How long all runs together may wait for a quiet machine. */
+  readonly patienceSeconds: number;
   readonly json: boolean;
   /** Only the rounds that the file lacks. */
   readonly resume: boolean;
@@ -52,6 +56,7 @@ export function readOptions(argv: readonly string[], environment: NodeJS.Process
       idle: { type: 'string' },
       megabytes: { type: 'string' },
       repeats: { type: 'string' },
+      patience: { type: 'string' },
       json: { type: 'boolean' },
       resume: { type: 'boolean' },
       out: { type: 'string' },
@@ -71,6 +76,7 @@ export function readOptions(argv: readonly string[], environment: NodeJS.Process
     idleConnections: number('idle', values.idle, full ? 10_000 : 500),
     megabytes: number('megabytes', values.megabytes, full ? 50 : 30),
     repeats: number('repeats', values.repeats, full ? 2 : 0),
+    patienceSeconds: number('patience', values.patience, 0),
     json: values.json === true,
     resume: values.resume === true,
     out: values.out ?? null,

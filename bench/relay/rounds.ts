@@ -1,6 +1,7 @@
 import { FOREIGN_SHARE, Fresh, type Case, type RoundContext, type Sample } from './case.ts';
 import type { BenchOptions } from './options.ts';
 import type { RelayFiles } from './programs.ts';
+import { awaitQuiet } from './quiet.ts';
 import { Server, type ServerName } from './server.ts';
 
 /** One run of one case against one server, or why there is none. */
@@ -35,7 +36,10 @@ const PER_ROUND_WINDOWS = ['-windows', '3', '-window-time', '500ms'];
 
 /** Runs all rounds. The servers take turns within each case, in another order each round. */
 export async function runRounds(rounds: Rounds): Promise<void> {
-  for (let round = 0; round < Math.max(rounds.options.rounds, 1); round++) await new Round(rounds, round).run();
+  const patience = { leftMs: rounds.options.patienceSeconds * 1000 };
+  for (let round = 0; round < Math.max(rounds.options.rounds, 1); round++) {
+    await new Round(rounds, round, patience).run();
+  }
 }
 
 /** One round: every case once against every server. */
@@ -46,9 +50,12 @@ class Round {
   readonly #kept = new Map<ServerName, Server>();
   readonly #ceilings = new Map<ServerName, number>();
 
-  constructor(rounds: Rounds, round: number) {
+  readonly #patience: { leftMs: number };
+
+  constructor(rounds: Rounds, round: number, patience: { leftMs: number }) {
     this.#rounds = rounds;
     this.#round = round;
+    this.#patience = patience;
   }
 
   async run(): Promise<void> {
@@ -97,6 +104,7 @@ class Round {
   }
 
   async #runOne(one: Case, name: ServerName): Promise<Run> {
+    if (this.#patience.leftMs > 0) this.#patience.leftMs -= await awaitQuiet(this.#patience.leftMs);
     const { options, files } = this.#rounds;
     const started = performance.now();
     const keep = one.fresh === Fresh.PerRound || (options.short && one.fresh === Fresh.WhenFull);

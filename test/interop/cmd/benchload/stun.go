@@ -18,7 +18,7 @@ const (
 	stunWindow = 24
 	stunBatch  = 12
 	// stunGiveUp is after how long without an answer the rest of a window counts as lost.
-	stunGiveUp = 50 * time.Millisecond
+	stunGiveUp = 200 * time.Millisecond
 
 	stunRequestBytes = 40
 	stunAnswerBytes  = 64
