@@ -2,11 +2,21 @@ import { readFileSync } from 'node:fs';
 import { errorMessage, TowpathError } from '../errors.ts';
 import { fileStamp } from './file-stamp.ts';
 import { covers, readPair, type ReadCertificate } from './read.ts';
-import type { CertificateInfo, CertificateLog, CertificatePair, CertificateSource, TickingClock } from './source.ts';
+import type {
+  CertificateInfo,
+  CertificateLog,
+  CertificatePair,
+  CertificateSource,
+  HealthReport,
+  TickingClock,
+} from './source.ts';
 
 const DAY_MS = 86_400_000;
 /** A certificate this close to its end should have been replaced by whoever replaces it. */
 const EXPIRY_WARNING_MS = 7 * DAY_MS;
+/** From here on the relay counts as not ready, while there is time to act; of short-lived ones in their last tenth. */
+const EXPIRY_ALARM_MS = 3 * DAY_MS;
+const EXPIRY_ALARM_PART = 0.1;
 
 /** What {@link FileCertificateSource} needs. */
 export interface FileCertificateOptions {
@@ -17,6 +27,8 @@ export interface FileCertificateOptions {
   readonly pollSeconds: number;
   readonly clock: TickingClock;
   readonly log: CertificateLog;
+  /** Where a certificate that nobody renews is reported. */
+  readonly health?: HealthReport | undefined;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -33,6 +45,8 @@ export class FileCertificateSource implements CertificateSource {
   #certificate: ReadCertificate;
   #stamp: string;
   #polledAt: number;
+  /** Why changed files are not in use, or null. */
+  #unusable: string | null = null;
   #warnedAt = Number.NEGATIVE_INFINITY;
 
   /** Throws a {@link TowpathError} when there is no usable pair at the start. */
@@ -43,6 +57,7 @@ export class FileCertificateSource implements CertificateSource {
     this.#polledAt = options.clock.now;
     this.#warnAboutNames();
     this.#warnAboutExpiry();
+    this.#report();
     this.#endTicks = options.clock.onTick((now) => this.#tick(now));
   }
 
@@ -73,6 +88,17 @@ export class FileCertificateSource implements CertificateSource {
       this.#reload();
     }
     this.#warnAboutExpiry();
+    this.#report();
+  }
+
+  #report(): void {
+    const { certPath, health, now } = this.#options;
+    const { notBefore, notAfter } = this.#certificate.info;
+    const lifetime = notAfter.getTime() - notBefore.getTime();
+    const isLate = notAfter.getTime() - now() < Math.min(EXPIRY_ALARM_MS, lifetime * EXPIRY_ALARM_PART);
+    const why =
+      this.#unusable === null ? 'nobody has replaced it' : `what replaced it is not usable: ${this.#unusable}`;
+    health?.set('certificate', isLate ? `${certPath} ends on ${notAfter.toISOString()}, and ${why}` : null);
   }
 
   #reload(): void {
@@ -80,7 +106,9 @@ export class FileCertificateSource implements CertificateSource {
     const before = this.#certificate;
     try {
       this.#certificate = load(this.#options);
+      this.#unusable = null;
     } catch (error) {
+      this.#unusable = errorMessage(error);
       const hint = error instanceof TowpathError ? error.hint : undefined;
       log.error(
         { certPath, error: errorMessage(error), hint, notAfter: before.info.notAfter },

@@ -54,13 +54,13 @@ export function openCertificateSource(settings: CertificateSettings, parts: Cert
 }
 
 function openSource(settings: CertificateSettings, parts: CertificateParts): CertificateSource {
-  const { clock, log, now = Date.now } = parts;
+  const { clock, health, log, now = Date.now } = parts;
   const names = namesOf(settings);
   switch (settings.mode) {
     case 'file':
-      return new FileCertificateSource({ ...settings, names, ...filePaths(settings, names), clock, log, now });
+      return new FileCertificateSource({ ...settings, names, ...filePaths(settings, names), clock, health, log, now });
     case 'self-signed':
-      return new SelfSignedCertificateSource({ ...settings, names, clock, log, now });
+      return new SelfSignedCertificateSource({ ...settings, names, clock, health, log, now });
     case 'acme':
       return openAcmeSource(acmeOf(settings), acmePlace(settings), acmeParts(parts));
     case 'auto':
@@ -70,11 +70,11 @@ function openSource(settings: CertificateSettings, parts: CertificateParts): Cer
 
 /** Mode `auto`: never silently. */
 function openAuto(settings: CertificateSettings, parts: CertificateParts, names: string[]): CertificateSource {
-  const { clock, log, now = Date.now } = parts;
+  const { clock, health, log, now = Date.now } = parts;
   const memory = new AutoMemory(settings.directory);
   const place = acmePlace(settings);
   const openSelfSigned = (): CertificateSource =>
-    new SelfSignedCertificateSource({ ...settings, names, clock, log, now });
+    new SelfSignedCertificateSource({ ...settings, names, clock, health, log, now });
   const why = whyNotAcme(settings, parts);
   if (why !== null) {
     sayChoice(log, memory, 'self-signed', why);

@@ -10,7 +10,14 @@ import {
   type Held,
   type RenewalPolicy,
 } from './renewal.ts';
-import type { CertificateInfo, CertificateLog, CertificatePair, CertificateSource, TickingClock } from './source.ts';
+import type {
+  CertificateInfo,
+  CertificateLog,
+  CertificatePair,
+  CertificateSource,
+  HealthReport,
+  TickingClock,
+} from './source.ts';
 import { CertificateStore } from './store.ts';
 
 const CHECK_MS = 3_600_000;
@@ -24,6 +31,8 @@ export interface SelfSignedOptions extends RenewalPolicy {
   readonly pollSeconds: number;
   readonly clock: TickingClock;
   readonly log: CertificateLog;
+  /** Where a certificate that cannot be renewed is reported. */
+  readonly health?: HealthReport | undefined;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -82,17 +91,23 @@ export class SelfSignedCertificateSource implements CertificateSource {
     }
     if (tick - this.#checkedAt >= CHECK_MS) {
       this.#checkedAt = tick;
-      this.#guard('the certificate could not be renewed', () => this.#check());
+      const problem = this.#guard('the certificate could not be renewed', () => this.#check());
+      const { notAfter } = this.#held.current.info;
+      const text = `the certificate ends on ${notAfter.toISOString()} and cannot be renewed: ${problem ?? ''}`;
+      this.#options.health?.set('certificate', problem === null ? null : text);
     }
   }
 
-  #guard(failure: string, action: () => void): void {
+  /** Returns what went wrong, or null. */
+  #guard(failure: string, action: () => void): string | null {
     try {
       action();
+      return null;
     } catch (error) {
       const hint = error instanceof TowpathError ? error.hint : undefined;
       const { notAfter } = this.#held.current.info;
       this.#options.log.error({ error: errorMessage(error), hint, notAfter }, failure);
+      return errorMessage(error);
     }
   }
 

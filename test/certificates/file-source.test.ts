@@ -83,6 +83,25 @@ describe('certificate from files', () => {
     assert.match(world.said()[0]!, /^error: the certificate has expired/);
   });
 
+  it('that nobody replaces fails readiness in its last days, with the reason, until it is replaced', () => {
+    const world = new World();
+    const files = put(makePair(['relay.example.com'], 10));
+    open(world, files);
+    world.pass(8 * DAY_MS);
+    assert.equal(world.problems.get('certificate'), undefined);
+    world.pass(DAY_MS);
+    assert.match(
+      world.problems.get('certificate')!,
+      /tls\.crt ends on 2026-12-04T12:00:00\.000Z, and nobody has replaced it$/,
+    );
+    put({ ...good, certPem: 'damaged' }, join(files.certPath, '..'));
+    world.pass(POLL_SECONDS * 1000);
+    assert.match(world.problems.get('certificate')!, /what replaced it is not usable: /);
+    put(makePair(['relay.example.com'], 99), join(files.certPath, '..'));
+    world.pass(POLL_SECONDS * 1000);
+    assert.equal(world.problems.size, 0);
+  });
+
   it('takes a changed pair at the next poll, and not before', () => {
     const world = new World();
     const files = put(good);

@@ -178,6 +178,7 @@ describe('self-signed certificate', () => {
     const said = world.said();
     assert.match(said[0]!, /^error: the changed certificate is not usable/);
     assert.match(said[1]!, /^error: the certificate could not be renewed/);
+    assert.match(world.problems.get('certificate')!, /^the certificate ends on .* and cannot be renewed: /);
     assert.ok(source.current().certPem.length > 0);
   });
 

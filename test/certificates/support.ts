@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import type { CertificateLog } from '../../src/certificates/source.ts';
+import type { CertificateLog, HealthReport } from '../../src/certificates/source.ts';
 import { Clock } from '../../src/clock.ts';
 
 export const DAY_MS = 86_400_000;
@@ -19,6 +19,11 @@ export class World {
   readonly clock: Clock = new Clock();
   readonly lines: LogLine[] = [];
   wall: number = START;
+  /** What keeps the relay from being ready. */
+  readonly problems: Map<string, string> = new Map();
+  readonly health: HealthReport = {
+    set: (name, problem) => (problem === null ? this.problems.delete(name) : this.problems.set(name, problem)),
+  };
   readonly now = (): number => this.wall;
   readonly log: CertificateLog = {
     info: (fields, message) => this.lines.push({ level: 'info', fields, message }),
@@ -31,8 +36,8 @@ export class World {
   }
 
   /** What the sources take. */
-  get parts(): { clock: Clock; log: CertificateLog; now: () => number } {
-    return { clock: this.clock, log: this.log, now: this.now };
+  get parts(): { clock: Clock; log: CertificateLog; health: HealthReport; now: () => number } {
+    return { clock: this.clock, log: this.log, health: this.health, now: this.now };
   }
 
   /** Lets time pass and ticks once. */
