@@ -1,4 +1,3 @@
-import type { AdmissionSourceConfig } from '../config/schema/admission-sources.ts';
 import { withPreamble } from '../transport/with-preamble.ts';
 import { encodeProxyHeader } from '../wire/proxy-header.ts';
 import { addressChecks } from './addresses.ts';
@@ -43,7 +42,7 @@ class Examination {
       const [ports, readiness] = await Promise.all([listenerChecks(patient, this.#findings), readinessChecks(patient)]);
       return this.#findings.relay === 'none' ? withoutEchoes([...ports, ...readiness]) : [...ports, ...readiness];
     });
-    await this.#section('This machine', () => this.#machine(patient, config.admission.sources));
+    await this.#section('This machine', () => this.#machine(patient));
     await this.#section('Name and addresses', () => addressChecks(patient, this.#findings));
     if (map !== null) {
       await this.#section('DERP map', () => Promise.resolve(derpMapChecks(map, patient, this.#findings)));
@@ -82,11 +81,11 @@ class Examination {
     return patient;
   }
 
-  async #machine({ config, timeoutMs }: Patient, sources: readonly AdmissionSourceConfig[]): Promise<Check[]> {
+  async #machine({ config, timeoutMs }: Patient): Promise<Check[]> {
     return [
       fileLimitCheck(config, this.#findings.relay),
       kernelCheck(),
-      await clockCheck(sources, timeoutMs),
+      await clockCheck(config, timeoutMs),
       timeServiceCheck(),
     ];
   }

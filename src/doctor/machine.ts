@@ -125,9 +125,10 @@ export function timeServiceCheck(): Check {
     : check('time-service', 'skipped', 'no sign of systemd-timesyncd; another time service cannot be seen from here');
 }
 
-/** Compares the clock with those of the web services that admission asks; somebody else's clock is the only measure. */
-export async function clockCheck(sources: readonly AdmissionSourceConfig[], timeoutMs: number): Promise<Check> {
-  const [url] = sources.flatMap(urlOf);
+/** Compares the clock with that of a web service that the relay asks anyway; somebody else's clock is the only measure. */
+export async function clockCheck({ admission, certificate }: Config, timeoutMs: number): Promise<Check> {
+  const usesAcme = certificate.mode === 'acme' || certificate.mode === 'auto';
+  const [url] = [...admission.sources.flatMap(urlOf), ...(usesAcme ? [certificate.acme.directory] : [])];
   if (url === undefined) {
     return check('clock', 'skipped', `${new Date().toISOString()}; there is nobody to compare it with`);
   }
