@@ -12,7 +12,9 @@ const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'ut
 const output = path.resolve(process.argv[2] ?? path.join(root, 'build', 'towpath'));
 const main = path.join(root, 'src', 'main.ts');
 const define = `TOWPATH_VERSION=${JSON.stringify(version)}`;
-execFileSync(findRuntime('bun'), ['build', '--compile', '--define', define, main, '--outfile', output], {
+// A thread of `towpath load` starts with a module of its own, which no import names.
+const worker = path.join(root, 'src', 'load', 'worker.ts');
+execFileSync(findRuntime('bun'), ['build', '--compile', '--define', define, main, worker, '--outfile', output], {
   cwd: root,
   stdio: 'inherit',
 });

@@ -9,6 +9,9 @@ import type { ServerProcess } from './server-process.ts';
 /** How long workers may take to end beyond the time that they wait for packets. */
 const END_PATIENCE_MS = 5000;
 
+/** Where Bun keeps the files inside an executable, in which all modules are one. */
+const COMPILED = /[/\\](\$bunfs|~BUN)[/\\]/;
+
 /** Is told how a run goes. */
 export interface LoadObserver {
   /** So many of the connections of pairs and stalled receivers are open. */
@@ -148,7 +151,8 @@ class Coordinator {
   }
 }
 
-/** The module of the threads, beside this one, from the sources or from what was built of them. */
+/** The module of the threads: beside this one, from the sources or from what was built of them, or in an executable. */
 function workerUrl(): URL {
+  if (COMPILED.test(import.meta.url)) return new URL('./load/worker.js', import.meta.url);
   return new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 }
