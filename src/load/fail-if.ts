@@ -29,6 +29,7 @@ export interface Verdict {
 /** Units of each kind, with what they are in the kind's own unit. The empty one may be left out. */
 const UNITS: Readonly<Record<MetricKind, Readonly<Record<string, number>>>> = {
   share: { '%': 0.01, '': 1 },
+  index: { '': 1 },
   time: { us: 0.001, µs: 0.001, ms: 1, s: 1000 },
   count: { '': 1, k: 1000 },
   rate: { '': 1, k: 1000, '/s': 1, 'k/s': 1000 },
@@ -97,6 +98,7 @@ function readComparison(text: string): Comparison {
 function example(kind: MetricKind): string {
   const examples: Record<MetricKind, string> = {
     share: '0.1%',
+    index: '0.98',
     time: '5ms or 200us',
     count: '0 or 10k',
     rate: '20k or 500/s',

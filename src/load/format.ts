@@ -5,6 +5,8 @@ export function formatMetric(value: number, kind: MetricKind): string {
   switch (kind) {
     case 'share':
       return formatShare(value);
+    case 'index':
+      return value.toFixed(4);
     case 'time':
       return formatMs(value);
     case 'count':
@@ -56,5 +58,6 @@ export function formatBits(bits: number): string {
 
 /** Bytes of memory. */
 export function formatBytes(bytes: number): string {
-  return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(2)} GiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  if (bytes >= 2 ** 30) return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+  return bytes >= 2 ** 20 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / 2 ** 10).toFixed(1)} KiB`;
 }

@@ -1,8 +1,8 @@
 import type { Scenario } from './plan.ts';
 import { mainClass, type ClassResult, type LoadResult } from './result.ts';
 
-/** What a metric's number means: parts of 1, milliseconds, a number of things, things or bits per second, bytes, yes or no. */
-export type MetricKind = 'share' | 'time' | 'count' | 'rate' | 'bits' | 'bytes' | 'flag';
+/** What a metric's number means: parts of 1, an index up to 1, milliseconds, a number of things, things or bits per second, bytes, yes or no. */
+export type MetricKind = 'share' | 'index' | 'time' | 'count' | 'rate' | 'bits' | 'bytes' | 'flag';
 
 /** A number that conditions and programs can ask for by name. */
 export interface Metric {
@@ -39,7 +39,7 @@ export const METRICS: readonly Metric[] = [
   of('fairness', 'polite-share', 'share', 'the same as worst-share: of the worst polite pair', (result) =>
     classValue(result, 'polite', ({ worstShare }) => worstShare),
   ),
-  of('fairness', 'jain', 'share', "Jain's index of what the greedy pairs got: 1 when all got the same", (result) =>
+  of('fairness', 'jain', 'index', "Jain's index of what the greedy pairs got: 1 when all got the same", (result) =>
     classValue(result, 'greedy', ({ jain }) => jain),
   ),
   of('fairness', 'greedy-delivered-bits', 'bits', 'bits per second that arrived of the greedy pairs', (result) =>

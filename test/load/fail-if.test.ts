@@ -22,6 +22,7 @@ function refused(text: string, message: RegExp, hint: RegExp): void {
 /** A unit of each kind, with what it is in the kind's own. */
 const UNITS = {
   share: ['%', 0.01],
+  index: ['', 1],
   time: ['us', 0.001],
   count: ['k', 1000],
   rate: ['k/s', 1000],
