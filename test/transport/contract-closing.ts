@@ -115,6 +115,19 @@ export function closingContract(transport: Transport): void {
         await endPair(both);
       });
 
+      it('a reset behind bytes at a paused reader is told when it writes, at the latest', async () => {
+        const both = await pair(transport, pem());
+        both.client.pause();
+        new PatternSender(both.server, both.serverEnd, 48 * MIB).pump();
+        await quiet(50);
+        both.server.abort();
+        const told = (): boolean => both.clientEnd.closes.length > 0;
+        await eventually(() => told() || both.client.write(Buffer.alloc(1), 0, 1) < 0, 'the write is refused');
+        await eventually(told, 'told');
+        assert.deepEqual(both.clientEnd.closes, ['reset']);
+        await endPair(both);
+      });
+
       it('an abort in opened() is a clean end', async () => {
         const serving = await serve(transport, pem());
         serving.onOpened = (stream, end) => {

@@ -74,6 +74,8 @@ export class BunStream implements Stream, SocketOwner {
     if (this.#blocked || from >= to) return 0;
     const wanted = to - from;
     const taken = this.#socket.write(buffer, from, wanted);
+    // The write has taken the reset from the kernel: a paused reader would hear of nothing but a FIN, when it resumes.
+    if (taken < 0) this.#terminate('reset');
     if (taken < wanted) this.#blocked = true;
     return taken;
   }
@@ -187,7 +189,11 @@ export class BunStream implements Stream, SocketOwner {
 
   socketClosed(error: Error | null): void {
     this.#socketClosed = true;
-    if (this.#phase === Phase.Open && error !== null) this.#reason ??= 'reset';
+    if (this.#phase === Phase.Open && error !== null) {
+      this.#reason ??= 'reset';
+      // Bun still hands over what came before a reset. A paused reader may never ask for it, and has to be told.
+      if (this.#paused) this.#held = null;
+    }
     // Later, because this may be called inside one of our own calls to the socket.
     if (this.#phase !== Phase.Open || this.#held === null) process.nextTick(reportClosed, this);
   }
