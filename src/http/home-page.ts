@@ -13,7 +13,7 @@ export interface HomeSettings {
 
 /** What a browser sees at `/` and at every path that is nothing else. */
 export interface HomePage {
-  /** True when no answer may tell what this server is. */
+  /** True when no answer may tell what this server is: with every page but the one that says so itself. */
   readonly neutral: boolean;
   readonly page: Page;
 }
@@ -41,13 +41,13 @@ export function loadHomePage(settings: HomeSettings): HomePage {
     case 'neutral':
       return { neutral: true, page: neutralPage(404, 'Not Found') };
     case 'blank':
-      return { neutral: false, page: emptyPage(200, { ...BROWSER_HEADERS, 'Content-Type': HTML }) };
+      return { neutral: true, page: emptyPage(200, { ...BROWSER_HEADERS, 'Content-Type': HTML }) };
     case 'full':
       return { neutral: false, page: htmlPage(Buffer.from(FULL_PAGE), '') };
     case 'redirect':
-      return { neutral: false, page: emptyPage(302, { ...BROWSER_HEADERS, Location: checkedUrl(settings.url) }) };
+      return { neutral: true, page: emptyPage(302, { ...BROWSER_HEADERS, Location: checkedUrl(settings.url) }) };
     case 'file':
-      return { neutral: false, page: htmlPage(readPage(settings.file ?? ''), FILE_POLICY) };
+      return { neutral: true, page: htmlPage(readPage(settings.file ?? ''), FILE_POLICY) };
   }
 }
 

@@ -105,7 +105,7 @@ function mainPage(routes: RelayRoutes, request: IncomingMessage, path: string, q
   const { home } = routes;
   switch (path) {
     case '/derp':
-      // Clients always ask for the upgrade; who does not is a scanner (a chosen difference from §5.1 in neutral mode).
+      // Clients always ask for the upgrade; who does not is a scanner (a chosen difference from §5.1 in all modes but full).
       return home.neutral ? home.page : UPGRADE_REQUIRED;
     case '/derp/probe':
     case '/derp/latency-check':

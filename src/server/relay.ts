@@ -135,7 +135,7 @@ export class Relay {
       headMs: config.limits.requestHeadMs,
       headBytes: config.limits.requestHeadBytes,
       counters: this.counters,
-      neutral: () => this.#config.home.mode === 'neutral',
+      neutral: () => this.#config.home.mode !== 'full',
     };
     // A proxy may send requests of several clients over one connection, and only the first of them is looked at.
     const isPlain = config.transport === 'plain';

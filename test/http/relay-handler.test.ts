@@ -137,6 +137,22 @@ describe('home page', () => {
     assert.ok(browserHeaders(robots));
   });
 
+  it('blank and redirect: no path tells more than another', async (t) => {
+    for (const home of ['blank', 'redirect'] as const) {
+      const port = await main(t, { home });
+      const expected = await ask(port, '/');
+      for (const path of ['/derp', '/robots.txt', '/bootstrap-dns', '/nowhere']) {
+        const answer = await ask(port, path);
+        assert.deepEqual(
+          [answer.status, answer.body, answer.headers.location],
+          [expected.status, expected.body, expected.headers.location],
+          `${home} ${path}`,
+        );
+        assert.doesNotMatch(JSON.stringify(answer), /derp|relay|towpath|tailscale/i);
+      }
+    }
+  });
+
   it('blank and redirect', async (t) => {
     const blank = await ask(await main(t, { home: 'blank' }), '/');
     assert.deepEqual([blank.status, blank.body, blank.headers['content-type']], [200, '', 'text/html; charset=utf-8']);
