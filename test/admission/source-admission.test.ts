@@ -76,8 +76,8 @@ describe('admission by several sources', () => {
       false,
       new World().parts,
     );
-    assert.deepEqual(atOnce(admission.admit(request(1))), { admitted: true });
-    assert.deepEqual(atOnce(admission.admit(request(2))), { admitted: true });
+    assert.deepEqual(atOnce(admission.admit(request(1))), { admitted: true, source: 'a' });
+    assert.deepEqual(atOnce(admission.admit(request(2))), { admitted: true, source: 'b' });
     assert.deepEqual(asked.asked, []);
   });
 
@@ -85,7 +85,7 @@ describe('admission by several sources', () => {
     const slow = new FakeAsked('slow', no());
     slow.answer = () => new Promise<Answer>(() => undefined);
     const admission = new SourceAdmission([slow, new FakeAsked('quick', 'yes')], false, new World().parts);
-    assert.deepEqual(await admission.admit(request(1)), { admitted: true });
+    assert.deepEqual(await admission.admit(request(1)), { admitted: true, source: 'quick' });
   });
 
   it('refuses what a deny list has, whoever says yes', () => {
@@ -116,7 +116,7 @@ describe('admission by several sources', () => {
     const open = new FakeAsked('open', no('unavailable', true));
     const admission = new SourceAdmission([open, new FakeList('list', 1)], false, world.parts);
     await admission.admit(request(1));
-    assert.deepEqual(await admission.admit(request(2)), { admitted: true });
+    assert.deepEqual(await admission.admit(request(2)), { admitted: true, source: 'open' });
     assert.deepEqual(counted(admission, 'fail_open_total'), { open: 1 });
   });
 

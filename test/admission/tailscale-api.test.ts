@@ -385,8 +385,8 @@ describe('the source tailscale-api', () => {
     const admission = openSourceAdmission({ open: false, cacheDirectory, sources }, world.parts);
     await admission.start();
     const admit = (seed: number) => admission.admit({ key: Buffer.from(hexKey(seed), 'hex'), ip: '192.0.2.1' });
-    assert.deepEqual(admit(1), { admitted: true });
-    assert.deepEqual(admit(2), { admitted: true });
+    assert.deepEqual(admit(1), { admitted: true, source: 'first' });
+    assert.deepEqual(admit(2), { admitted: true, source: 'second' });
     assert.deepEqual(admit(3), {
       admitted: false,
       source: 'all',
