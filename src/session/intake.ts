@@ -130,7 +130,7 @@ export class Intake implements Reader, Sleeper, Contender {
   }
 
   #pause(reason: number): void {
-    if (this.#pauses === 0) this.#stream.pause();
+    if (this.#pauses === 0) this.#stream.pause('soft');
     this.#pauses |= reason;
   }
 

@@ -48,8 +48,11 @@ export interface Stream {
    * What was taken may be overwritten by the caller at once.
    */
   write(buffer: Buffer, from: number, to: number): number;
-  /** No `bytes` call after this one returns (also when called inside `bytes`), until `resume`. TCP pushes back on the peer. */
-  pause(): void;
+  /**
+   * No `bytes` call after this one returns (also when called inside `bytes`), until `resume`. TCP pushes back on the peer.
+   * With `soft`, bytes that were read already may still come: for those who only want no more, since holding them costs a copy.
+   */
+  pause(how?: 'soft'): void;
   resume(): void;
   /** Flushes what was taken, sends FIN, and aborts when the peer has not closed after `deadlineMs`. Reading stops. */
   finish(deadlineMs: number): void;

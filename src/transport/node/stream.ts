@@ -35,6 +35,7 @@ export class NodeStream implements Stream {
   #phase: Phase = Phase.Open;
   #reason: CloseReason | null = null;
   #paused = false;
+  #softPaused = false;
   #writing = false;
   /** Bytes that Node had already decrypted when the reader paused. */
   #held: Buffer[] | null = null;
@@ -62,7 +63,7 @@ export class NodeStream implements Stream {
     if (fastRead?.attach(this.#socket, onWindow) !== true) this.#socket.on('data', onData);
     if (Buffer.isBuffer(early)) this.#hold(early);
     if (this.#held !== null) setImmediate(deliverHeld, this);
-    else if (!this.#paused) this.#socket.resume();
+    else if (!this.#paused && !this.#softPaused) this.#socket.resume();
   }
 
   write(buffer: Buffer, from: number, to: number): number {
@@ -74,15 +75,16 @@ export class NodeStream implements Stream {
     return to - from;
   }
 
-  pause(): void {
+  pause(how?: 'soft'): void {
     if (this.#paused || this.#phase !== Phase.Open) return;
-    this.#paused = true;
+    if (how === 'soft') this.#softPaused = true;
+    else this.#paused = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    if (!this.#paused || this.#phase !== Phase.Open) return;
-    this.#paused = false;
+    if ((!this.#paused && !this.#softPaused) || this.#phase !== Phase.Open) return;
+    this.#paused = this.#softPaused = false;
     if (this.#held === null) this.#socket.resume();
     else if (!this.#delivering) setImmediate(deliverHeld, this);
   }
@@ -139,7 +141,7 @@ export class NodeStream implements Stream {
       return false;
     }
     this.handler.bytes(this, buffer, from, to);
-    return !this.#paused;
+    return !(this.#softPaused || this.#paused);
   }
 
   #hold(bytes: Buffer): void {
@@ -161,7 +163,7 @@ export class NodeStream implements Stream {
     if (this.#paused || this.#phase !== Phase.Open) return;
     if (this.#socketClosed) this.reportClosed();
     else if (this.#peerEnded) this.#socket.destroy();
-    else this.#socket.resume();
+    else if (!this.#softPaused) this.#socket.resume();
   }
 
   /** The peer's FIN. Half-open streams are not supported: our side closes too. */
