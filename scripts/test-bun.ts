@@ -8,6 +8,10 @@ import path from 'node:path';
 import { findRuntime } from '../src/cli/runtime.ts';
 
 const AT_ONCE = 2;
+/** Longer than any file takes on a busy machine: what still runs then hangs. */
+const LIMIT_MS = 240_000;
+/** It takes longest, so that it must not start last. */
+const FIRST = 'test/transport/bun.test.ts';
 /** They are about Node or about the sources, not about what runs. */
 const NOT_FOR_BUN = /^test\/(transport\/node|layers|docs|bun\/.*)\.test\.ts$/;
 
@@ -16,11 +20,13 @@ const bun = findRuntime('bun');
 const wanted = process.argv.slice(2);
 const files = globSync('test/**/*.test.ts', { cwd: root })
   .filter((file) => !NOT_FOR_BUN.test(file) && (wanted.length === 0 || wanted.some((part) => file.includes(part))))
-  .sort();
+  .sort((a, b) => Number(b === FIRST) - Number(a === FIRST) || (a < b ? -1 : 1));
 const totals = { pass: 0, skip: 0, fail: 0 };
+const skipped: string[] = [];
 let failedFiles = 0;
 
 async function run(file: string): Promise<void> {
+  const startedAt = performance.now();
   const child = spawn(bun, ['test', `./${file}`, '--timeout', '120000'], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -29,11 +35,21 @@ async function run(file: string): Promise<void> {
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   }
+  const limit = setTimeout(() => {
+    output += `\nstill running after ${LIMIT_MS / 1000} s\n`;
+    child.kill('SIGKILL');
+  }, LIMIT_MS);
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  clearTimeout(limit);
   const count = (what: keyof typeof totals): number =>
     Number(new RegExp(`^ *(\\d+) ${what}$`, 'm').exec(output)?.[1] ?? 0);
   for (const what of ['pass', 'skip', 'fail'] as const) totals[what] += count(what);
-  console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${file}: ${count('pass')} pass, ${count('skip')} skip`);
+  // Once where it happens, and once more in a summary.
+  for (const [, name] of output.matchAll(/^\(skip\) (.*?)(?: \[.*\])?$/gm)) skipped.push(`${file}: ${name}`);
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  console.log(
+    `${code === 0 ? 'ok    ' : 'FAILED'} ${file}: ${count('pass')} pass, ${count('skip')} skip, ${seconds} s`,
+  );
   if (code === 0) return;
   failedFiles++;
   console.log(output.replaceAll(/^\(pass\).*\n/gm, ''));
@@ -44,5 +60,8 @@ async function work(): Promise<void> {
 }
 
 await Promise.all(Array.from({ length: AT_ONCE }, work));
-console.log(`${totals.pass} pass, ${totals.skip} skip, ${totals.fail} fail in Bun`);
+for (const name of new Set(skipped)) console.log(`skipped ${name}`);
+console.log(
+  `${totals.pass} pass, ${totals.skip} skip, ${totals.fail} fail in Bun after ${Math.round(performance.now() / 1000)} s`,
+);
 process.exitCode = failedFiles > 0 ? 1 : 0;
