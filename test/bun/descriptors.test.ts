@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
-import { describe, it } from 'node:test';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { FREE_PORTS, RelayProcess } from '../e2e/relay-process.ts';
 import { eventually } from '../transport/support.ts';
@@ -23,37 +25,50 @@ const KINDS: Readonly<Record<string, string | null>> = {
   'that send garbage instead of TLS': null,
 };
 
-describe(`${PEERS} peers that never answer a FIN, a relay on Bun`, needsBun, () => {
-  for (const [name, request] of Object.entries(KINDS)) {
-    it(`${name}: every descriptor comes back`, async () => {
-      const relay = new RelayProcess([...FREE_PORTS, '--no-self-test'], undefined, BUN!);
-      const peers: Socket[] = [];
-      try {
-        const port = await relay.port('DERP');
-        const descriptors = (): number => readdirSync(`/proc/${relay.child.pid}/fd`).length;
-        const before = descriptors();
-        for (let i = 0; i < PEERS; i++) peers.push(request === null ? await tcp(port) : await tls(port));
-        await eventually(() => descriptors() >= before + PEERS - SLACK, `all connected: ${descriptors()}`);
-        for (const peer of peers) {
-          peer.pause();
-          peer.write(request ?? Buffer.alloc(600, 0x41), 'latin1');
+const folder = mkdtempSync(path.join(tmpdir(), 'towpath-descriptors-'));
+const behindProxy = path.join(folder, 'towpath.yaml');
+writeFileSync(behindProxy, 'proxy: { protocol: true, trusted: [192.0.2.0/24] }\n');
+after(() => rmSync(folder, { recursive: true }));
+
+/** TLS by the listener, and TLS that begins after something was read: Bun ends these in different ways. */
+const LISTENERS: Readonly<Record<string, readonly string[]>> = {
+  'a relay on Bun': [],
+  'a relay on Bun that expects proxies': ['--config', behindProxy],
+};
+
+for (const [relayName, args] of Object.entries(LISTENERS)) {
+  describe(`${PEERS} peers that never answer a FIN, ${relayName}`, needsBun, () => {
+    for (const [name, request] of Object.entries(KINDS)) {
+      it(`${name}: every descriptor comes back`, async () => {
+        const relay = new RelayProcess([...FREE_PORTS, '--no-self-test', ...args], undefined, BUN!);
+        const peers: Socket[] = [];
+        try {
+          const port = await relay.port('DERP');
+          const descriptors = (): number => readdirSync(`/proc/${relay.child.pid}/fd`).length;
+          const before = descriptors();
+          for (let i = 0; i < PEERS; i++) peers.push(request === null ? await tcp(port) : await tls(port));
+          await eventually(() => descriptors() >= before + PEERS - SLACK, `all connected: ${descriptors()}`);
+          for (const peer of peers) {
+            peer.pause();
+            peer.write(request ?? Buffer.alloc(600, 0x41), 'latin1');
+          }
+          await eventually(
+            () => descriptors() <= before + SLACK,
+            `${before} descriptors again, now ${descriptors()}`,
+            FREED_MS,
+          );
+          assert.ok(
+            peers.every(({ destroyed }) => !destroyed),
+            'no peer has closed',
+          );
+        } finally {
+          for (const peer of peers) peer.destroy();
+          await relay.clean();
         }
-        await eventually(
-          () => descriptors() <= before + SLACK,
-          `${before} descriptors again, now ${descriptors()}`,
-          FREED_MS,
-        );
-        assert.ok(
-          peers.every(({ destroyed }) => !destroyed),
-          'no peer has closed',
-        );
-      } finally {
-        for (const peer of peers) peer.destroy();
-        await relay.clean();
-      }
-    });
-  }
-});
+      });
+    }
+  });
+}
 
 async function tcp(port: number): Promise<Socket> {
   const socket = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true });
