@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs what needs further real programs: Headscale and tailscaled for admission, pebble for ACME, HAProxy and nginx in
-# front, and the floods. Each part installs what it needs; together they take some six minutes once that is there.
+# Runs what needs further real programs: Headscale and tailscaled for admission, pebble for ACME, HAProxy, nginx and Caddy
+# in front, and the floods. Each part installs what it needs; together they take some five minutes once that is there.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 node=$here/../../node_modules/.bin/node
