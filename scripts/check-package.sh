@@ -25,6 +25,9 @@ relay=$!
 for _ in $(seq 100); do
   if grep -q '"msg":"ready"' log.txt; then
     grep -o '"tls":.*' log.txt
+    # Its threads start with a module that no import names.
+    port=$(sed -n 's/^  DERP .*:\([0-9]*\).*/\1/p' out.txt | head -1)
+    "$node" "$main" load latency "https://127.0.0.1:$port/derp" --insecure --duration 1 --fail-if 'loss>0' | tail -1
     kill "$relay"
     wait "$relay"
     relay=

@@ -19,8 +19,8 @@ import { Troubles } from './troubles.ts';
 
 /** More than this part of the packets being late means that this tester was too slow. */
 const MAX_MISSED_SHARE = 0.001;
-/** A thread that works this much of the time has no room for more. */
-const MAX_CPU_SHARE = 0.9;
+/** A thread that works more than this much of the time makes packets wait for it. */
+const MAX_CPU_SHARE = 0.8;
 /** Latencies of a thread that is this late are its own. */
 const MAX_LAG_MS = 20;
 
