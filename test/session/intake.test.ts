@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { SessionContext } from '../../src/session/context.ts';
+import { Intake } from '../../src/session/intake.ts';
+import { LoopTurn } from '../../src/session/loop-turn.ts';
+import type { Stream } from '../../src/transport/port.ts';
+import { HeaderVerdict, type FrameSink } from '../../src/wire/frame-decoder.ts';
+import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
+
+const BUDGET_BYTES = 65_536;
+const NO_LIMIT = { bytesPerSecond: 0, burstBytes: 0 };
+const TAKES_ALL: FrameSink = { header: () => HeaderVerdict.Take, frame: () => undefined };
+
+/** A connection whose socket always has bytes: what it gives at a time is `readBytes`. */
+class Source {
+  readonly intake: Intake;
+  readonly #chunk: Buffer;
+  paused = false;
+  takenBytes = 0;
+
+  constructor(turn: LoopTurn, readBytes: number, weight = 1) {
+    const context = {
+      turn,
+      limits: { readBudgetBytes: BUDGET_BYTES },
+      wakes: { remove: () => undefined },
+      share: null,
+    };
+    const stream = { pause: () => (this.paused = true), resume: () => (this.paused = false) };
+    this.intake = new Intake(stream as unknown as Stream, context as unknown as SessionContext, TAKES_ALL);
+    this.intake.admitted(weight, NO_LIMIT);
+    this.#chunk = encodeFrame(FrameType.Ping, Buffer.alloc(readBytes - 5));
+  }
+
+  /** What a turn of the event loop reads: up to `reads` times, while it is not paused. */
+  read(reads: number): void {
+    for (let i = 0; i < reads && !this.paused; i++) {
+      this.takenBytes += this.#chunk.length;
+      this.intake.bytes(this.#chunk, 0, this.#chunk.length);
+    }
+  }
+}
+
+async function turns(count: number, sources: readonly Source[], reads: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    for (const source of sources) source.read(reads);
+    await nextTurn();
+  }
+}
+
+suite('what a connection may send in one turn of the event loop', () => {
+  test('greedy ones get equal bytes, however much one read of them brings', async () => {
+    const turn = new LoopTurn(BUDGET_BYTES);
+    const sources = [new Source(turn, 250_000), new Source(turn, 65_536), new Source(turn, 1000)];
+    await turns(200, sources, 100);
+    const taken = sources.map((source) => source.takenBytes);
+    assert.ok(Math.max(...taken) - Math.min(...taken) <= 2 * 250_000, taken.join(' '));
+  });
+
+  test('one with a weight gets so many times as much', async () => {
+    const turn = new LoopTurn(BUDGET_BYTES);
+    const [one, three] = [new Source(turn, 10_000), new Source(turn, 10_000, 3)];
+    await turns(200, [one, three], 100);
+    const ratio = three.takenBytes / one.takenBytes;
+    assert.ok(ratio > 2.8 && ratio < 3.2, `${ratio}`);
+  });
+
+  test('many greedy ones have smaller budgets, and all have the full one again when they stop', async () => {
+    const turn = new LoopTurn(BUDGET_BYTES);
+    const sources = Array.from({ length: 100 }, () => new Source(turn, 4096));
+    await turns(20, sources, 100);
+    assert.ok(turn.budgetBytes < 2 * 1024 * 1024 * 0.011, `${turn.budgetBytes}`);
+    const before = sources.map((source) => source.takenBytes);
+    await turns(1, sources, 100);
+    const inOneTurn = sources.reduce((sum, source, i) => sum + source.takenBytes - before[i]!, 0);
+    assert.ok(inOneTurn <= 2 * 1024 * 1024 + 100 * 4096, `${inOneTurn}`);
+    await turns(3, [], 0);
+    new Source(turn, BUDGET_BYTES).read(1);
+    await nextTurn();
+    assert.equal(turn.budgetBytes, BUDGET_BYTES);
+  });
+
+  test('one that stays below its budget is never paused', async () => {
+    const turn = new LoopTurn(BUDGET_BYTES);
+    const thin = new Source(turn, 1200);
+    const greedy = Array.from({ length: 50 }, () => new Source(turn, 65_536));
+    for (let i = 0; i < 50; i++) {
+      thin.read(2);
+      assert.equal(thin.paused, false);
+      await turns(1, greedy, 10);
+    }
+    assert.equal(thin.takenBytes, 50 * 2 * 1200);
+  });
+});
