@@ -1,4 +1,3 @@
-import { cpus } from 'node:os';
 import { Histogram } from './histogram.ts';
 import {
   addConnections,
@@ -12,6 +11,7 @@ import {
   type WorkerDone,
   type WorkerSample,
 } from './messages.ts';
+import { idleSince, machineTimes } from './machine-times.ts';
 import type { ClassName, LoadPlan, PairGroup } from './plan.ts';
 import type { ClassResult, Latencies, LoadResult, TimelinePoint } from './result.ts';
 import type { ServerProcess } from './server-process.ts';
@@ -291,24 +291,4 @@ function latencies(histogram: Histogram): Latencies {
     p999Ms: milliseconds(histogram.percentile(0.999)),
     maxMs: histogram.total === 0 ? null : histogram.max / 1000,
   };
-}
-
-interface MachineTimes {
-  readonly idle: number;
-  readonly all: number;
-}
-
-function machineTimes(): MachineTimes {
-  let idle = 0;
-  let all = 0;
-  for (const { times } of cpus()) {
-    idle += times.idle;
-    all += times.user + times.nice + times.sys + times.idle + times.irq;
-  }
-  return { idle, all };
-}
-
-function idleSince(before: MachineTimes): number {
-  const now = machineTimes();
-  return now.all === before.all ? 1 : (now.idle - before.idle) / (now.all - before.all);
 }
