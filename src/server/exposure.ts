@@ -82,8 +82,11 @@ export function keepAliveMs({ transport, proxy, limits }: Config): number {
   return (isBehindProxy ? Math.min(seconds, PROXY_KEEP_ALIVE_SECONDS) : seconds) * 1000;
 }
 
+/** What a listener that strangers reach has besides its place. */
+type Exposed = Pick<ListenOptions, 'tls'> & Partial<ListenOptions>;
+
 /** Options for the listeners that proxies may stand in front of. Throws a TowpathError where the runtime cannot. */
-export function exposedListener(config: Config, tls: ServerTls | null, transport: Transport): Partial<ListenOptions> {
+export function exposedListener(config: Config, tls: ServerTls | null, transport: Transport): Exposed {
   const { proxy } = config;
   if (!proxy.protocol) return { tls, backlog: BACKLOG };
   if (transport.proxyProtocol !== true) {

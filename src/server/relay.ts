@@ -5,7 +5,7 @@ import { openCertificateSource } from '../certificates/open.ts';
 import type { CertificateSource } from '../certificates/source.ts';
 import { Clock } from '../clock.ts';
 import { loadOrCreateKeyFile } from '../config/key-file.ts';
-import type { Config, ListenAddress } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import { WakeList } from '../fairness/wake-list.ts';
 import { createAdminHandler } from '../http/admin.ts';
 import { oncePerConnection } from '../http/answers.ts';
@@ -26,14 +26,15 @@ import type { SessionContext } from '../session/context.ts';
 import { QueueSpace } from '../session/frame-queue.ts';
 import { LoopTurn } from '../session/loop-turn.ts';
 import type { Session } from '../session/session.ts';
-import type { Endpoint, Listener, ListenerHandler, ListenOptions, ServerTls, Transport } from '../transport/port.ts';
+import type { ServerTls, Transport } from '../transport/port.ts';
 import { VERSION } from '../version.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 import { AdmissionDesk } from './admission.ts';
 import { drain } from './drain.ts';
-import { buildGuard, exposedListener, frontProxies, keepAliveMs, listenPlaces, stunLimits } from './exposure.ts';
+import { buildGuard, frontProxies, keepAliveMs, stunLimits } from './exposure.ts';
 import { HttpDoor } from './http-door.ts';
 import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
+import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
 import { Refusals } from './refusals.ts';
 import { buildRooms, HttpHall } from './rooms.ts';
@@ -41,14 +42,6 @@ import { sharedLimits } from './shares.ts';
 
 /** The administration serves a handful of scrapers. */
 const ADMIN_CONNECTIONS = 64;
-
-/** Where a running relay really listens. */
-export interface RelayAddresses {
-  readonly derp: readonly Endpoint[];
-  readonly http: readonly Endpoint[];
-  readonly stun: readonly Endpoint[];
-  readonly admin: Endpoint | null;
-}
 
 /** One relay, put together from its configuration: start, reload, drain, close. */
 export class Relay {
@@ -58,7 +51,6 @@ export class Relay {
   readonly health: Health = new Health();
   readonly #clock = new Clock();
   readonly #transport: Transport;
-  readonly #inherited: InheritedSockets;
   readonly #sessions = new Map<Recipient, Session>();
   readonly #admission: AdmissionDesk;
   readonly #context: SessionContext;
@@ -70,17 +62,13 @@ export class Relay {
   readonly #bootstrapDns: BootstrapDns;
   readonly #relayHttp: RelayHttp;
   readonly #door: FrontDoor;
-  readonly #plainDoor: HttpDoor;
   readonly #servers: Server[];
-  readonly #derpListeners: Listener[] = [];
-  readonly #httpListeners: Listener[] = [];
-  #adminListener: Listener | null = null;
+  readonly #listeners: Listeners;
   #config: Config;
 
   /** Reads key and certificate; opens no port yet. Throws a TowpathError when a file is unusable. */
   constructor(config: Config, transport: Transport, log: Logger, inherited: InheritedSockets = NO_SOCKETS) {
     this.#config = config;
-    this.#inherited = inherited;
     this.#transport = transport;
     const { keyPair, created, warnings } = loadOrCreateKeyFile(config.keyFile);
     for (const warning of warnings) log.warn({ file: config.keyFile }, warning);
@@ -159,10 +147,13 @@ export class Relay {
       proxies: frontProxies(config),
       onListenerError: (error) => this.#liveness.listenerError(error),
     });
-    this.#plainDoor = this.#httpDoor(port80, config.limits.httpConnections, this.#guard);
-    this.certificate.onChange((pair) => {
-      for (const listener of this.#derpListeners) listener.replaceCertificate(pair);
+    this.#listeners = new Listeners(transport, inherited, {
+      derp: this.#door,
+      http: this.#httpDoor(port80, config.limits.httpConnections, this.#guard),
+      stun: this.#stun,
+      admin: () => this.#adminDoor(),
     });
+    this.certificate.onChange((pair) => this.#listeners.replaceCertificate(pair));
     clock.onTick((now) => {
       for (const session of this.#sessions.values()) session.tick(now);
     });
@@ -184,21 +175,7 @@ export class Relay {
     this.#clock.start();
     try {
       await this.#admission.start();
-      const tls = config.transport === 'tls' ? this.#serverTls() : null;
-      const front = exposedListener(config, tls, this.#transport);
-      const plain = exposedListener(config, null, this.#transport);
-      const { derp, http, stun, admin } = this.#inherited;
-      for (const place of listenPlaces(derp, config.listen)) {
-        this.#derpListeners.push(await this.#listen({ ...place, ...front }, this.#door));
-      }
-      for (const place of listenPlaces(http, config.http)) {
-        this.#httpListeners.push(await this.#listen({ ...place, ...plain }, this.#plainDoor));
-      }
-      for (const { ip, port, fd } of listenPlaces(stun, config.stun.listen)) {
-        await this.#stun.bind(this.#transport, ip, port, fd);
-      }
-      const [place] = listenPlaces(admin, config.admin === null ? [] : [config.admin]);
-      if (place !== undefined) this.#adminListener = await this.#listen(place, this.#adminDoor());
+      await this.#listeners.open(config, config.transport === 'tls' ? this.#serverTls() : null);
       this.#liveness.check();
       void this.#bootstrapDns.start();
     } catch (error) {
@@ -208,12 +185,7 @@ export class Relay {
   }
 
   get addresses(): RelayAddresses {
-    return {
-      derp: this.#derpListeners.map((listener) => listener.address),
-      http: this.#httpListeners.map((listener) => listener.address),
-      stun: this.#stun.addresses,
-      admin: this.#adminListener?.address ?? null,
-    };
+    return this.#listeners.addresses;
   }
 
   /**
@@ -235,17 +207,17 @@ export class Relay {
 
   /** Stops accepting, tells the clients, and closes their connections within the drain time. */
   async drain(): Promise<void> {
-    await this.#closeFront();
+    await this.#listeners.closeFront();
     await drain(this.#sessions, this.#config.drain, this.#clock);
   }
 
   /** Closes everything that is still open. */
   async close(): Promise<void> {
-    await this.#closeFront();
+    await this.#listeners.closeFront();
     for (const session of this.#sessions.values()) session.finish();
     this.#door.close();
     for (const server of this.#servers) server.closeAllConnections();
-    await this.#adminListener?.close();
+    await this.#listeners.closeAdmin();
     this.#bootstrapDns.stop();
     this.#admission.stop();
     this.certificate.stop();
@@ -253,11 +225,6 @@ export class Relay {
     this.#liveness.close();
     this.#guard.close();
     this.#clock.stop();
-  }
-
-  async #closeFront(): Promise<void> {
-    await Promise.all([...this.#derpListeners, ...this.#httpListeners].map((listener) => listener.close()));
-    await this.#stun.close();
   }
 
   #buildContext(): SessionContext {
@@ -285,10 +252,6 @@ export class Relay {
       handshakeTimeoutMs: this.#config.limits.tlsHandshakeMs,
       challenge: this.certificate.challenges?.alpnCertificate,
     };
-  }
-
-  #listen(options: Partial<ListenOptions> & ListenAddress, handler: ListenerHandler): Promise<Listener> {
-    return this.#transport.listen({ tls: null, ...options }, handler);
   }
 
   #httpDoor(server: Server, connections: number, guard: SourceGuard | null): HttpDoor {

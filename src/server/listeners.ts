@@ -1,0 +1,82 @@
+import type { Config } from '../config/schema.ts';
+import type { StunServer } from '../net/stun-server.ts';
+import type { CertificatePair, Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
+import { exposedListener, listenPlaces } from './exposure.ts';
+import type { InheritedSockets } from './inherited-sockets.ts';
+
+/** Where a running relay really listens. */
+export interface RelayAddresses {
+  readonly derp: readonly Endpoint[];
+  readonly http: readonly Endpoint[];
+  readonly stun: readonly Endpoint[];
+  readonly admin: Endpoint | null;
+}
+
+/** Who is behind which port. */
+export interface Doors {
+  readonly derp: ListenerHandler;
+  readonly http: ListenerHandler;
+  readonly stun: StunServer;
+  /** Asked for when the administration has a port. */
+  readonly admin: () => ListenerHandler;
+}
+
+/** All ports of a relay: those that the configuration names, or that a service manager has opened in their place. */
+export class Listeners {
+  readonly #transport: Transport;
+  readonly #inherited: InheritedSockets;
+  readonly #stun: StunServer;
+  readonly #doors: Doors;
+  readonly #derp: Listener[] = [];
+  readonly #http: Listener[] = [];
+  #admin: Listener | null = null;
+
+  constructor(transport: Transport, inherited: InheritedSockets, doors: Doors) {
+    this.#transport = transport;
+    this.#inherited = inherited;
+    this.#doors = doors;
+    this.#stun = doors.stun;
+  }
+
+  /** Opens all ports, the front with `tls` or without. Throws a TowpathError when one cannot be had; others stay open. */
+  async open(config: Config, tls: ServerTls | null): Promise<void> {
+    const { derp, http, stun, admin } = this.#inherited;
+    const front = exposedListener(config, tls, this.#transport);
+    const plain = exposedListener(config, null, this.#transport);
+    for (const place of listenPlaces(derp, config.listen)) {
+      this.#derp.push(await this.#transport.listen({ ...place, ...front }, this.#doors.derp));
+    }
+    for (const place of listenPlaces(http, config.http)) {
+      this.#http.push(await this.#transport.listen({ ...place, ...plain }, this.#doors.http));
+    }
+    for (const { ip, port, fd } of listenPlaces(stun, config.stun.listen)) {
+      await this.#stun.bind(this.#transport, ip, port, fd);
+    }
+    const [place] = listenPlaces(admin, config.admin === null ? [] : [config.admin]);
+    if (place !== undefined) this.#admin = await this.#transport.listen({ tls: null, ...place }, this.#doors.admin());
+  }
+
+  get addresses(): RelayAddresses {
+    return {
+      derp: this.#derp.map((listener) => listener.address),
+      http: this.#http.map((listener) => listener.address),
+      stun: this.#stun.addresses,
+      admin: this.#admin?.address ?? null,
+    };
+  }
+
+  /** Uses this certificate for new connections. */
+  replaceCertificate(pair: CertificatePair): void {
+    for (const listener of this.#derp) listener.replaceCertificate(pair);
+  }
+
+  /** Closes what clients come to; the administration stays. */
+  async closeFront(): Promise<void> {
+    await Promise.all([...this.#derp, ...this.#http].map((listener) => listener.close()));
+    await this.#stun.close();
+  }
+
+  async closeAdmin(): Promise<void> {
+    await this.#admin?.close();
+  }
+}
