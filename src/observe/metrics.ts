@@ -188,21 +188,16 @@ function registerState(registry: Registry, options: MetricsOptions): void {
     });
   }
   if (certificateExpiry !== undefined) {
-    for (const [unit, milliseconds] of [
-      ['seconds', 1000],
-      ['days', 86_400_000],
-    ] as const) {
-      register(registry, {
-        name: `towpath_certificate_expiry_${unit}`,
-        help: `${unit === 'days' ? 'Days' : 'Seconds'} until the certificate in use expires; absent while there is none.`,
-        type: 'gauge',
-        labels: [],
-        read: () => {
-          const expiry = certificateExpiry();
-          return expiry === null ? [] : [[{}, (expiry - Date.now()) / milliseconds]];
-        },
-      });
-    }
+    register(registry, {
+      name: 'towpath_certificate_expiry_seconds',
+      help: 'Seconds until the certificate in use expires; absent while there is none.',
+      type: 'gauge',
+      labels: [],
+      read: () => {
+        const expiry = certificateExpiry();
+        return expiry === null ? [] : [[{}, (expiry - Date.now()) / 1000]];
+      },
+    });
   }
   if (bootstrapDnsQueriedNames !== undefined) {
     register(registry, {

@@ -77,8 +77,6 @@ describe('metrics', () => {
     }
     const expiry = text.find((line) => line.startsWith('towpath_certificate_expiry_seconds '));
     assert.ok(Math.abs(Number(expiry?.split(' ')[1]) - 86_400) < 60, expiry);
-    const days = text.find((line) => line.startsWith('towpath_certificate_expiry_days '));
-    assert.ok(Math.abs(Number(days?.split(' ')[1]) - 1) < 0.001, days);
   });
 
   it('do not grow from scrape to scrape', async () => {
