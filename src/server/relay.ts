@@ -233,7 +233,7 @@ export class Relay {
     return {
       clock: this.#clock,
       counters: this.counters,
-      turn: new LoopTurn(limits.readBudgetBytes),
+      turn: new LoopTurn(),
       space: new QueueSpace(limits.totalQueueBytes),
       wakes,
       router: new Router(this.counters, duplicates, limits.contactsPerClient),

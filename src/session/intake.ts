@@ -26,7 +26,9 @@ export class Intake implements Reader, Sleeper, Contender {
   #isCharged = false;
   #pauses = 0;
   #turn = -1;
-  /** Bytes read in this turn, and what earlier turns read beyond their budget. */
+  /** Bytes read in this turn. */
+  #turnBytes = 0;
+  /** The same, and what earlier turns read beyond their budget. */
   #usedBytes = 0;
 
   constructor(stream: Stream, context: SessionContext, sink: FrameSink) {
@@ -40,9 +42,10 @@ export class Intake implements Reader, Sleeper, Contender {
     const { turn, limits } = this.#context;
     if (this.#turn !== turn.number) {
       this.#turn = turn.number;
-      this.#usedBytes = 0;
+      this.#usedBytes = this.#turnBytes = 0;
     }
     this.#usedBytes += to - from;
+    this.#turnBytes += to - from;
     if (this.#usedBytes >= this.#budgetBytes && (this.#pauses & Pause.Budget) === 0) {
       // In this order: Bun's streams look at the end of the turn, after the resuming, whether they are still paused.
       turn.resumeAtEnd(this);
@@ -54,13 +57,19 @@ export class Intake implements Reader, Sleeper, Contender {
     if (this.#decoder.heldBytes >= limits.readBudgetBytes) this.#pause(Pause.Limits);
   }
 
-  /** The next turn begins. A read that was larger than the budget is paid for by sitting turns out. */
-  resumeReading(): void {
+  /** A turn begins. A read that was larger than the budget is paid for by sitting turns out. */
+  resumeReading(): number {
     const { turn } = this.#context;
+    const expected = this.#turnBytes;
     this.#usedBytes -= this.#budgetBytes;
+    if (this.#usedBytes >= this.#budgetBytes) {
+      turn.resumeAtEnd(this);
+      return 0;
+    }
     this.#turn = turn.number;
-    if (this.#usedBytes >= this.#budgetBytes) turn.resumeAtEnd(this);
-    else this.#unpause(Pause.Budget);
+    this.#turnBytes = 0;
+    this.#unpause(Pause.Budget);
+    return expected;
   }
 
   /** Whether a frame of `payloadBytes` may go on; after false it is asked for again when it may. */
@@ -112,7 +121,7 @@ export class Intake implements Reader, Sleeper, Contender {
   }
 
   get #budgetBytes(): number {
-    return this.#context.turn.budgetBytes * this.#weight;
+    return this.#context.limits.readBudgetBytes * this.#weight;
   }
 
   #leaveLimits(): void {

@@ -5,16 +5,15 @@ export interface Flushable {
 
 /** Was paused because it used up its read budget. */
 export interface Reader {
-  resumeReading(): void;
+  /** Reads again, or asks for another turn. Returns how many bytes it will read at once, by what it read the last time. */
+  resumeReading(): number;
 }
 
 /**
- * What all greedy connections together may read in one turn. It bounds how long a turn lasts, and with it the delay of
- * a thin flow, however many greedy ones there are: some 5 ms of work.
+ * What greedy connections together may read in one turn; those for which nothing is left have the next one. It bounds
+ * how long a turn lasts, and with it the delay of a thin flow, however many are greedy: some 5 ms of work.
  */
 const TURN_BYTES = 2 * 1024 * 1024;
-/** A greedy connection's budget is not made smaller than this: each turn has a price of its own. */
-const LEAST_BUDGET_BYTES = 8192;
 
 /**
  * One turn of the event loop: outboxes that were touched in it are flushed together at its end, and connections that
@@ -23,19 +22,13 @@ const LEAST_BUDGET_BYTES = 8192;
 export class LoopTurn {
   /** Counts turns, so that a connection can tell whether its budget is of this one. */
   number = 0;
-  /** Bytes that a connection of weight 1 may read in this turn; see {@link TURN_BYTES}. */
-  budgetBytes: number;
-  readonly #mostBudgetBytes: number;
   #touched: Flushable[] = [];
+  /** Who waits to read: those of the round that goes on, from `#nextReader` on, and those of the next one. */
   #readers: Reader[] = [];
+  #nextReader = 0;
+  #nextRound: Reader[] = [];
   #scheduled = false;
   readonly #run = (): void => this.#end();
-
-  /** `mostBudgetBytes`: the budget of a turn in which few are greedy. */
-  constructor(mostBudgetBytes: number) {
-    this.#mostBudgetBytes = mostBudgetBytes;
-    this.budgetBytes = mostBudgetBytes;
-  }
 
   /** `flushable.flush()` is called at the end of this turn. The caller sees to it that it is not asked for twice. */
   flushAtEnd(flushable: Flushable): void {
@@ -43,9 +36,9 @@ export class LoopTurn {
     this.#schedule();
   }
 
-  /** `reader.resumeReading()` is called after this turn's flush. */
+  /** `reader.resumeReading()` is called after the flush of this turn, or of a later one when many want it. */
   resumeAtEnd(reader: Reader): void {
-    this.#readers.push(reader);
+    this.#nextRound.push(reader);
     this.#schedule();
   }
 
@@ -61,10 +54,22 @@ export class LoopTurn {
     const touched = this.#touched;
     this.#touched = [];
     for (const flushable of touched) flushable.flush();
-    const readers = this.#readers;
+    this.#resumeReaders();
+    if (this.#nextReader < this.#readers.length || this.#nextRound.length > 0) this.#schedule();
+  }
+
+  #resumeReaders(): void {
+    if (this.#nextReader === this.#readers.length) {
+      this.#readers = this.#nextRound;
+      this.#nextRound = [];
+      this.#nextReader = 0;
+    }
+    // Rounds are not mixed: the order in which the kernel reports sockets would favour some of them.
+    for (let left = TURN_BYTES; left > 0 && this.#nextReader < this.#readers.length; this.#nextReader++) {
+      left -= this.#readers[this.#nextReader]!.resumeReading();
+    }
+    if (this.#nextReader < this.#readers.length) return;
     this.#readers = [];
-    const equalBytes = Math.max(TURN_BYTES / Math.max(readers.length, 1), LEAST_BUDGET_BYTES);
-    this.budgetBytes = Math.min(this.#mostBudgetBytes, equalBytes);
-    for (const reader of readers) reader.resumeReading();
+    this.#nextReader = 0;
   }
 }
