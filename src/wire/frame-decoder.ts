@@ -55,9 +55,10 @@ export class FrameDecoder {
   #taken = false;
   /** Payload bytes still to pass over. */
   #skipBytes = 0;
-  /** What came after a `Wait`: the bytes of this buffer from `#heldFrom` on. */
+  /** What came after a `Wait`: the bytes of this buffer from `#heldFrom` up to `#heldTo`. */
   #held: Buffer = EMPTY;
   #heldFrom = 0;
+  #heldTo = 0;
   /** The held buffer that is being decoded: what of it must wait again stays where it is. */
   #resumed: Buffer | null = null;
   #stopped = false;
@@ -68,12 +69,12 @@ export class FrameDecoder {
 
   /** Bytes kept between reads; for memory accounting. */
   get bufferedBytes(): number {
-    return this.#partial.length + this.heldBytes;
+    return this.#partial.length + this.#held.length;
   }
 
   /** Bytes kept because of a `Wait`. */
   get heldBytes(): number {
-    return this.#held.length - this.#heldFrom;
+    return this.#heldTo - this.#heldFrom;
   }
 
   /** True once nothing more is decoded. */
@@ -83,34 +84,30 @@ export class FrameDecoder {
 
   /** True at the end of a frame: nothing unfinished, nothing to skip, nothing held. */
   get atBoundary(): boolean {
-    return this.#partialBytes === 0 && this.#skipBytes === 0 && this.#held.length === 0;
+    return this.#partialBytes === 0 && this.#skipBytes === 0 && this.heldBytes === 0;
   }
 
   /** True after a `Wait` until `resume` went past it. Bytes that arrive meanwhile are kept, so the owner pauses its stream. */
   get waiting(): boolean {
-    return this.#held.length > 0;
+    return this.heldBytes > 0;
   }
 
   /** Decodes bytes `[from, to)`. */
   push(buffer: Buffer, from: number, to: number): void {
     if (this.#stopped) return;
-    if (this.#held.length > 0) {
-      this.#held = Buffer.concat([this.#held.subarray(this.#heldFrom), buffer.subarray(from, to)]);
-      this.#heldFrom = 0;
-      return;
-    }
-    this.#decode(buffer, from, to);
+    if (this.heldBytes > 0) this.#append(buffer, from, to);
+    else this.#decode(buffer, from, to);
   }
 
   /** Goes on after a `Wait`: asks the sink about the same header again. */
   resume(): void {
-    if (this.#stopped || this.#held.length === 0) return;
+    if (this.#stopped || this.heldBytes === 0) return;
     const held = this.#held;
-    const from = this.#heldFrom;
+    const [from, to] = [this.#heldFrom, this.#heldTo];
     this.#held = EMPTY;
-    this.#heldFrom = 0;
+    this.#heldFrom = this.#heldTo = 0;
     this.#resumed = held;
-    this.#decode(held, from, held.length);
+    this.#decode(held, from, to);
     this.#resumed = null;
   }
 
@@ -119,7 +116,7 @@ export class FrameDecoder {
     this.#stopped = true;
     giveFrameBuffer(this.#partial);
     this.#partial = this.#held = EMPTY;
-    this.#partialBytes = this.#skipBytes = this.#heldFrom = 0;
+    this.#partialBytes = this.#skipBytes = this.#heldFrom = this.#heldTo = 0;
   }
 
   #decode(buffer: Buffer, from: number, to: number): void {
@@ -161,9 +158,27 @@ export class FrameDecoder {
   }
 
   #hold(buffer: Buffer, from: number, to: number): void {
-    const stays = buffer === this.#resumed;
-    this.#held = stays ? buffer : Buffer.from(buffer.subarray(from, to));
-    this.#heldFrom = stays ? from : 0;
+    if (buffer === this.#resumed) {
+      this.#held = buffer;
+      this.#heldFrom = from;
+      this.#heldTo = to;
+    } else {
+      this.#append(buffer, from, to);
+    }
+  }
+
+  /** Keeps more bytes. The room grows by doubling: what waits may come in very many small reads. */
+  #append(buffer: Buffer, from: number, to: number): void {
+    const kept = this.heldBytes;
+    if (this.#heldTo + to - from > this.#held.length) {
+      const fits = kept + to - from <= this.#held.length / 2;
+      const room = fits ? this.#held : Buffer.allocUnsafeSlow(Math.max(2 * kept, kept + to - from));
+      this.#held.copy(room, 0, this.#heldFrom, this.#heldTo);
+      this.#held = room;
+      this.#heldFrom = 0;
+      this.#heldTo = kept;
+    }
+    this.#heldTo += buffer.copy(this.#held, this.#heldTo, from, to);
   }
 
   #startPartial(buffer: Buffer, at: number, to: number, frameBytes: number): void {
