@@ -11,4 +11,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
 # 5,000 receivers that stop reading, on either side.
 ulimit -Sn "$(ulimit -Hn)"
 
-exec "$repository/node_modules/.bin/node" "$repository/bench/fairness.ts" "$@"
+# The kernel setting that is shipped, where it may be set; put back at the end.
+setting=/proc/sys/net/ipv4/tcp_notsent_lowat
+if [[ -w $setting ]]; then
+  before=$(< "$setting")
+  trap 'echo "$before" > "$setting"' EXIT
+  sed -n 's/^net.ipv4.tcp_notsent_lowat = //p' "$repository/deploy/sysctl/90-towpath.conf" > "$setting"
+fi
+
+"$repository/node_modules/.bin/node" "$repository/bench/fairness.ts" "$@"
