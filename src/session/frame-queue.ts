@@ -42,6 +42,8 @@ export class FrameQueue {
   #frames = 0;
   /** Of the frames, how many were there at the last {@link dropAged}. They are the first ones. */
   #agedFrames = 0;
+  /** How full the buffer was when it was last given back: a busy queue begins with what it needed before. */
+  #usualBytes = 0;
 
   /** `limitBytes` must hold at least one largest frame. */
   constructor(limitBytes: number, space: QueueSpace, listener: DropListener) {
@@ -115,6 +117,7 @@ export class FrameQueue {
 
   /** Forgets all and gives the buffer back. */
   clear(): void {
+    this.#usualBytes = this.#end;
     this.#replace(EMPTY);
     this.#start = this.#end = this.#unfinishedBytes = this.#frames = this.#agedFrames = 0;
   }
@@ -144,7 +147,8 @@ export class FrameQueue {
     if (queued + size <= this.#buffer.length && (this.#start >= queued || this.#buffer.length >= largest)) {
       this.#buffer.copyWithin(0, this.#start, this.#end);
     } else {
-      const larger = takeBuffer(Math.max(queued + size, Math.min(this.#buffer.length * 4, largest)));
+      const wanted = Math.max(this.#buffer.length * 4, this.#usualBytes);
+      const larger = takeBuffer(Math.max(queued + size, Math.min(wanted, largest)));
       this.#buffer.copy(larger, 0, this.#start, this.#end);
       this.#replace(larger);
     }
