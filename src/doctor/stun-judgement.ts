@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import type { StepName, StepResult } from '../client/probe/step.ts';
-import { canonicalIp, formatHostPort, ipFamily, parseIp } from '../wire/ip-address.ts';
+import { canonicalIp, formatHostPort, ipFamily, isLoopback, parseIp } from '../wire/ip-address.ts';
 
 /** Interfaces behind which containers and virtual machines sit. */
 const BRIDGE = /^(?:docker|br-|podman|cni|virbr|lxcbr|lxdbr|cbr)/;
@@ -46,10 +46,6 @@ export function judgeStun<N extends StepName>(result: StepResult<N>, own: OwnAdd
       'Something between (Docker with its userland proxy, a UDP load balancer) hides where datagrams come from, and clients are told wrong addresses: ' +
       `run the relay with the network of the host, or check from another machine that "towpath probe" shows that machine's own address.`,
   };
-}
-
-function isLoopback(ip: string): boolean {
-  return ip === '::1' || ip.startsWith('127.');
 }
 
 /** Whether the address means nothing on the internet (RFC 1918, RFC 6598, ULA, link-local, loopback). */

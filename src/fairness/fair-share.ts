@@ -1,11 +1,10 @@
+import { MAX_PACKET_FRAME_BYTES } from '../wire/frames.ts';
 import type { Sleeper, WakeList } from './wake-list.ts';
 
 /** Bytes that a connection of weight 1 may send when its turn comes. Small, so that a round of many greedy ones is short. */
 export const QUANTUM_BYTES = 16_384;
 /** How much of the total may be saved up while nobody sends, as time: an idle second must not be sent all at once. */
 const BURST_MS = 50;
-/** The least that can be saved up: one largest frame. */
-const LEAST_BURST_BYTES = 65_573;
 /** Shares are dealt out at this grain at the finest: the timers of the runtimes have no finer one. */
 const DEAL_MS = 1;
 
@@ -54,9 +53,11 @@ export class ShareAccount {
  */
 export class FairShare implements Sleeper {
   readonly #wakes: WakeList;
-  #bytesPerMs = 0;
-  #tokens = 0;
-  #refilledAt = 0;
+  readonly #bytesPerMs: number;
+  /** Bytes that may be saved up, one largest frame at least. */
+  readonly #burst: number;
+  #tokens: number;
+  #refilledAt: number;
   /** Contenders that have begun to send, and those that go on. A contender stays until its turn finds it idle. */
   readonly #fresh = new Set<ShareAccount>();
   readonly #steady = new Set<ShareAccount>();
@@ -66,15 +67,10 @@ export class FairShare implements Sleeper {
   /** `bytesPerSecond` above 0; `now` in milliseconds, as `performance.now()` has them. */
   constructor(wakes: WakeList, bytesPerSecond: number, now: number) {
     this.#wakes = wakes;
-    this.#refilledAt = now;
-    this.setRate(bytesPerSecond);
-    this.#tokens = this.#burst;
-  }
-
-  /** Changes the total, in bytes per second. */
-  setRate(bytesPerSecond: number): void {
     this.#bytesPerMs = bytesPerSecond / 1000;
-    this.#tokens = Math.min(this.#tokens, this.#burst);
+    this.#burst = Math.max(this.#bytesPerMs * BURST_MS, MAX_PACKET_FRAME_BYTES);
+    this.#tokens = this.#burst;
+    this.#refilledAt = now;
   }
 
   /** An account for a contender, whose turns are `weight` times as long as those of weight 1. */
@@ -124,10 +120,6 @@ export class FairShare implements Sleeper {
 
   get #isIdle(): boolean {
     return this.#fresh.size === 0 && this.#steady.size === 0;
-  }
-
-  get #burst(): number {
-    return Math.max(this.#bytesPerMs * BURST_MS, LEAST_BURST_BYTES);
   }
 
   #refill(now: number): void {

@@ -2,7 +2,7 @@
  * Which clients see a name that is being rolled out: the reference's own test, a PCG-DXSM generator seeded with the
  * client's address, so that a client gets the same answer from every server (protocol reference §5.5, §10.7).
  */
-import { parseIp } from '../wire/ip-address.ts';
+import { isLoopback, parseIp } from '../wire/ip-address.ts';
 
 const MASK_64 = (1n << 64n) - 1n;
 const MASK_128 = (1n << 128n) - 1n;
@@ -33,12 +33,6 @@ export function isRolledOutTo(ip: string, fraction: number, random: () => number
   if (fraction >= 1) return true;
   const bytes = parseIp(ip);
   if (bytes === null) return false;
-  if (isLoopback(bytes)) return random() < 0.5;
+  if (isLoopback(ip)) return random() < 0.5;
   return fraction > rolloutValue(bytes);
 }
-
-function isLoopback(bytes: Buffer): boolean {
-  return bytes.length === 4 ? bytes[0] === 127 : bytes.equals(IPV6_LOOPBACK);
-}
-
-const IPV6_LOOPBACK = Buffer.from('00000000000000000000000000000001', 'hex');

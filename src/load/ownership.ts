@@ -1,14 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { parseRelayUrl } from '../client/relay-url.ts';
 import { errorMessage, TowpathError } from '../errors.ts';
-import { canonicalIp, ipFamily } from '../wire/ip-address.ts';
+import { ipFamily, isLoopback } from '../wire/ip-address.ts';
 import type { LoadTarget } from './plan.ts';
-
-/** Whether an address means this machine. */
-export function isLoopback(ip: string): boolean {
-  const canonical = canonicalIp(ip);
-  return canonical === '::1' || (ipFamily(canonical) === 4 && canonical.startsWith('127.'));
-}
 
 /** Refuses, by a usage error, a relay with an address that is not of this machine. */
 export async function refuseForeign(target: LoadTarget): Promise<void> {

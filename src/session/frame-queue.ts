@@ -1,11 +1,9 @@
-import { FRAME_HEADER_BYTES, KEY_BYTES, MAX_PACKET_BYTES } from '../wire/frames.ts';
+import { FRAME_HEADER_BYTES, MAX_PACKET_FRAME_BYTES } from '../wire/frames.ts';
 import { giveBuffer, takeBuffer } from './buffer-pool.ts';
 
 const EMPTY = Buffer.alloc(0);
 /** Room beyond the limit, so that moving the content to the front happens once in many frames and not at each. */
 const SLACK_BYTES = 63 * 1024;
-/** However scarce the space for all queues is, each may hold one largest frame. */
-const LEAST_LIMIT_BYTES: number = FRAME_HEADER_BYTES + KEY_BYTES + MAX_PACKET_BYTES;
 
 /** Told about every frame that is dropped from the head of a queue: its size in bytes, header included. */
 export interface DropListener {
@@ -81,7 +79,8 @@ export class FrameQueue {
   /** Copies the frame `[from, to)` of `source` to the end; drops the oldest frames to stay within the limit. */
   append(source: Buffer, from: number, to: number): void {
     const size = to - from;
-    const limit = Math.min(this.#limitBytes, Math.max(this.#space.freeBytes, LEAST_LIMIT_BYTES));
+    // However scarce the space for all queues is, each may hold one largest frame.
+    const limit = Math.min(this.#limitBytes, Math.max(this.#space.freeBytes, MAX_PACKET_FRAME_BYTES));
     while (this.bytes + size > limit && this.#frames > 0) this.#dropOldest();
     if (this.#end + size > this.#buffer.length) this.#makeRoom(size, limit + SLACK_BYTES);
     source.copy(this.#buffer, this.#end, from, to);

@@ -1,4 +1,4 @@
-import { FRAME_HEADER_BYTES, MAX_SEND_PAYLOAD_BYTES } from './frames.ts';
+import { FRAME_HEADER_BYTES, MAX_PACKET_FRAME_BYTES } from './frames.ts';
 
 /** What a {@link FrameSink} wants done with a frame whose header it has seen. */
 export const HeaderVerdict = {
@@ -24,19 +24,18 @@ export interface FrameSink {
 const EMPTY = Buffer.alloc(0);
 /** Frames of this size and less are collected in a buffer of Node's own pool. */
 const SMALL_FRAME_BYTES = 4096;
-/** Buffers for larger unfinished frames, kept for reuse: every packet beyond 16 KiB is cut by TLS records. */
-const LARGE_FRAME_BYTES: number = FRAME_HEADER_BYTES + MAX_SEND_PAYLOAD_BYTES;
+/** How many buffers for larger ones are kept for reuse: every packet beyond 16 KiB is cut by TLS records. */
 const MAX_FREE_BUFFERS = 128;
 const freeBuffers: Buffer[] = [];
 
 function takeFrameBuffer(bytes: number): Buffer {
   if (bytes <= SMALL_FRAME_BYTES) return Buffer.allocUnsafe(bytes);
-  if (bytes > LARGE_FRAME_BYTES) return Buffer.allocUnsafeSlow(bytes);
-  return freeBuffers.pop() ?? Buffer.allocUnsafeSlow(LARGE_FRAME_BYTES);
+  if (bytes > MAX_PACKET_FRAME_BYTES) return Buffer.allocUnsafeSlow(bytes);
+  return freeBuffers.pop() ?? Buffer.allocUnsafeSlow(MAX_PACKET_FRAME_BYTES);
 }
 
 function giveFrameBuffer(buffer: Buffer): void {
-  if (buffer.length === LARGE_FRAME_BYTES && freeBuffers.length < MAX_FREE_BUFFERS) freeBuffers.push(buffer);
+  if (buffer.length === MAX_PACKET_FRAME_BYTES && freeBuffers.length < MAX_FREE_BUFFERS) freeBuffers.push(buffer);
 }
 
 /**

@@ -37,6 +37,8 @@ export const NONCE_BYTES = 24;
 export const MAX_PACKET_BYTES = 65_536;
 /** Largest payload of a SendPacket or RecvPacket frame. */
 export const MAX_SEND_PAYLOAD_BYTES: number = KEY_BYTES + MAX_PACKET_BYTES;
+/** Largest SendPacket or RecvPacket frame, header included. */
+export const MAX_PACKET_FRAME_BYTES: number = FRAME_HEADER_BYTES + MAX_SEND_PAYLOAD_BYTES;
 /** Smallest ClientInfo payload: key and nonce (§0.1). */
 export const MIN_CLIENT_INFO_BYTES: number = KEY_BYTES + NONCE_BYTES;
 /** Largest ClientInfo payload a server accepts. */

@@ -152,6 +152,13 @@ export function ipFamily(text: string): 0 | 4 | 6 {
   return bytes.length === 4 ? 4 : 6;
 }
 
+/** Whether an address means this machine: 127.0.0.0/8 and ::1. */
+export function isLoopback(ip: string): boolean {
+  const bytes = parseIp(ip);
+  if (bytes === null) return false;
+  return bytes.length === IPV4_BYTES ? bytes[0] === 127 : formatIp(bytes) === '::1';
+}
+
 /**
  * Parses `host:port`, `[v6]:port`, `:port` (every address) or a bare port. The host must be an IP; `*` and the empty
  * host mean `::`. Null when it is none of these.

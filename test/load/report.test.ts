@@ -6,11 +6,11 @@ import { jainIndex } from '../../src/load/collector.ts';
 import { connectionsOf, refuseTooMany } from '../../src/load/descriptors.ts';
 import { htmlReport } from '../../src/load/html-report.ts';
 import { METRICS } from '../../src/load/metrics.ts';
-import { isLoopback } from '../../src/load/ownership.ts';
 import { divide } from '../../src/load/plan.ts';
 import { niceCeiling, plot } from '../../src/load/plot.ts';
 import { ProgressLine } from '../../src/load/progress.ts';
 import { summaryText } from '../../src/load/summary.ts';
+import { isLoopback } from '../../src/wire/ip-address.ts';
 import { refusal } from '../client/support.ts';
 import { examplePlan, exampleResult } from './support.ts';
 

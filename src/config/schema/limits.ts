@@ -1,9 +1,7 @@
 import type { z } from 'zod';
+import { MAX_PACKET_FRAME_BYTES } from '../../wire/frames.ts';
 import { key, optionalKey, section } from './fields.ts';
 import { integer, type Value } from './values.ts';
-
-/** The largest frame that can be queued: header, source key and 64 KiB of payload (derp-protocol.md §2). */
-const LARGEST_FRAME_BYTES = 5 + 32 + 65_536;
 
 /** Bounds that keep one peer from costing the others. */
 export interface LimitsConfig {
@@ -46,7 +44,7 @@ export const limits: z.ZodType<LimitsConfig> = section(
       'Milliseconds for which a connection may take none of the bytes that wait for it, before it is ended.',
     ),
     queueBytes: key(
-      integer(LARGEST_FRAME_BYTES, 1_073_741_824, 'bytes'),
+      integer(MAX_PACKET_FRAME_BYTES, 1_073_741_824, 'bytes'),
       262_144,
       'Bytes of packets that may wait for one connection; when full, the oldest are dropped.',
     ),
@@ -56,7 +54,7 @@ export const limits: z.ZodType<LimitsConfig> = section(
       'Bytes of path-finding (disco) packets that may wait for one connection; they go before the others.',
     ),
     totalQueueBytes: key(
-      integer(LARGEST_FRAME_BYTES, Number.MAX_SAFE_INTEGER, 'bytes'),
+      integer(MAX_PACKET_FRAME_BYTES, Number.MAX_SAFE_INTEGER, 'bytes'),
       268_435_456,
       'Bytes of memory for what waits for all connections; when it gets scarce, less may wait for each, but always one largest packet.',
     ),
