@@ -16,23 +16,24 @@ export class Contacts {
 
   /** Notes that `recipient` was sent a packet of `source`. */
   note(source: Contactable, recipient: Recipient): void {
-    if (recipient.heardFrom.size >= this.#limitPerRecipient) return;
-    source.reached.add(recipient);
-    recipient.heardFrom.add(source);
+    const heardFrom = (recipient.heardFrom ??= new Set());
+    if (heardFrom.size >= this.#limitPerRecipient) return;
+    (source.reached ??= new Set()).add(recipient);
+    heardFrom.add(source);
   }
 
   /** `source` has left the region: tells everyone it reached. */
   sourceGone(source: Contactable): void {
-    for (const recipient of source.reached) {
-      recipient.heardFrom.delete(source);
+    for (const recipient of source.reached ?? []) {
+      recipient.heardFrom?.delete(source);
       recipient.peerGone(source.key, PeerGoneReason.Disconnected);
     }
-    source.reached.clear();
+    source.reached = null;
   }
 
   /** `recipient` is gone and need not be told anything any more. */
   recipientGone(recipient: Recipient): void {
-    for (const source of recipient.heardFrom) source.reached.delete(recipient);
-    recipient.heardFrom.clear();
+    for (const source of recipient.heardFrom ?? []) source.reached?.delete(recipient);
+    recipient.heardFrom = null;
   }
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { KEY_BYTES } from '../wire/frames.ts';
 import { KEY_WORDS, type Peer } from './peer.ts';
 
 const INITIAL_SLOTS = 256;
@@ -17,6 +18,8 @@ export class PeerTable {
   /** The buffer that was looked at last, which mostly is the one read window of the transport, and a view of it. */
   #viewed: Buffer | null = null;
   #view: DataView = new DataView(new ArrayBuffer(0));
+  readonly #key: Buffer = Buffer.alloc(KEY_BYTES);
+  readonly #keyView: DataView = new DataView(this.#key.buffer, this.#key.byteOffset, KEY_BYTES);
 
   /** `seed` is random unless a test wants collisions. */
   constructor(seed: number = randomBytes(4).readInt32LE(0)) {
@@ -32,6 +35,11 @@ export class PeerTable {
     return this.#peers[this.#locate(this.view(buffer), offset)] ?? null;
   }
 
+  /** The peer of this key, or null. */
+  named(key: Buffer): Peer | null {
+    return this.#peers[this.#slotOf(key)] ?? null;
+  }
+
   /** A view of `buffer`: reading words through it costs a fraction of Buffer's own methods. */
   view(buffer: Buffer): DataView {
     if (buffer !== this.#viewed) {
@@ -44,7 +52,7 @@ export class PeerTable {
   /** Adds a peer whose key is not in the table yet. */
   add(peer: Peer): void {
     if (this.#size * 2 >= this.#slots) this.#grow();
-    const slot = this.#locate(this.view(peer.key), 0);
+    const slot = this.#slotOf(peer.key);
     if (this.#peers[slot] === null) this.#size++;
     this.#peers[slot] = peer;
     this.#words.set(peer.words, slot * KEY_WORDS);
@@ -52,7 +60,7 @@ export class PeerTable {
 
   /** Removes the peer; later entries of its probe run move up, so there are no tombstones. */
   remove(peer: Peer): void {
-    let hole = this.#locate(this.view(peer.key), 0);
+    let hole = this.#slotOf(peer.key);
     if (this.#peers[hole] !== peer) return;
     const mask = this.#slots - 1;
     this.#size--;
@@ -75,6 +83,12 @@ export class PeerTable {
     let mixed = Math.imul(first ^ this.#seed, 0x9e3779b1);
     mixed = Math.imul((mixed ^ (mixed >>> 15)) + second, 0x85ebca6b) ^ this.#seed;
     return (mixed ^ (mixed >>> 13)) & (this.#slots - 1);
+  }
+
+  /** A view of a small buffer makes it three times as heavy for as long as it lives, so a lone key is copied. */
+  #slotOf(key: Buffer): number {
+    key.copy(this.#key);
+    return this.#locate(this.#keyView, 0);
   }
 
   /** The slot that holds the key at `offset`, or the empty one where it would go. */

@@ -15,12 +15,13 @@ export interface Recipient {
   peerGone(key: Buffer, reason: PeerGoneReason): void;
   /** Tells the node in words what is wrong; empty when it is well again. */
   health(problem: string): void;
-  /** Peers of which this recipient has received packets; kept by {@link Contacts}. */
-  readonly heardFrom: Set<Contactable>;
+  /** Peers of which this recipient has received packets; kept by {@link Contacts}, null until there is one. */
+  heardFrom: Set<Contactable> | null;
 }
 
 /** The sending side of a contact: who has received something from this key. */
 export interface Contactable {
   readonly key: Buffer;
-  readonly reached: Set<Recipient>;
+  /** Null until it has reached one. */
+  reached: Set<Recipient> | null;
 }

@@ -1,7 +1,8 @@
 import { FRAME_HEADER_BYTES, FrameType, KEY_BYTES, looksLikeDisco } from '../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../observe/counters.ts';
 import { Contacts } from './contacts.ts';
-import { KEY_WORDS, Peer, type DuplicatePolicy } from './peer.ts';
+import type { DuplicatePolicy } from './duplicates.ts';
+import { KEY_WORDS, Peer } from './peer.ts';
 import { PeerTable } from './peer-table.ts';
 import type { Recipient } from './recipient.ts';
 
@@ -29,7 +30,7 @@ export class Router {
   /** Enters a connection under its key and returns the peer that stands for the key. */
   register(key: Buffer, connection: Recipient): Peer {
     const counters = this.#counters;
-    let peer = this.table.find(key, 0);
+    let peer = this.table.named(key);
     if (peer === null) {
       peer = new Peer(key);
       this.table.add(peer);
@@ -91,7 +92,7 @@ export class Router {
       counters.drop(DropReason.DuplicateClient, kind, to - packet);
       return RouteResult.Dropped;
     }
-    if (!source.reached.has(recipient)) this.#contacts.note(source, recipient);
+    if (source.reached?.has(recipient) !== true) this.#contacts.note(source, recipient);
     buffer[from] = FrameType.RecvPacket;
     const view = this.table.view(buffer);
     const { words } = source;

@@ -49,7 +49,7 @@ export interface UpgradeFacts {
  * to the router and the packets for it to its stream (protocol reference §3, §4).
  */
 export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
-  readonly heardFrom: Set<Contactable> = new Set();
+  heardFrom: Set<Contactable> | null = null;
   readonly stream: Stream;
   readonly #context: SessionContext;
   readonly #facts: UpgradeFacts;

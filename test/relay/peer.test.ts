@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { DuplicatePolicy, Peer } from '../../src/relay/peer.ts';
+import { DuplicatePolicy } from '../../src/relay/duplicates.ts';
+import { Peer } from '../../src/relay/peer.ts';
 import { RecordingRecipient } from './support.ts';
 
 const { LastWriter, DisableFighters } = DuplicatePolicy;

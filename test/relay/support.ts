@@ -3,7 +3,7 @@ import type { Contactable, Recipient } from '../../src/relay/recipient.ts';
 
 /** Writes down what it is told. */
 export class RecordingRecipient implements Recipient {
-  readonly heardFrom: Set<Contactable> = new Set();
+  heardFrom: Set<Contactable> | null = null;
   readonly delivered: string[] = [];
   readonly gone: { key: string; reason: PeerGoneReason }[] = [];
   readonly healthTexts: string[] = [];
