@@ -11,6 +11,13 @@ const NOBODY: StreamHandler = { bytes: () => undefined, writable: () => undefine
 /** What a reader gets in one call at most; as much as Node gives. */
 const LARGEST_READ_BYTES = 65_536;
 
+/**
+ * Small reads are handed over in one buffer for all streams. Bun makes a new one for each read, and reading words
+ * from it through a view makes it three times as dear to collect: at 20,000 reads a second that was the p99 of a packet.
+ */
+const WINDOW_BYTES = 16_384;
+const readWindow = Buffer.allocUnsafeSlow(WINDOW_BYTES);
+
 /** What a {@link BunStream} is made of. */
 export interface StreamParts {
   readonly socket: BunSocket;
@@ -155,6 +162,7 @@ export class BunStream implements Stream, SocketOwner {
   received(chunk: Buffer): void {
     if (this.#phase !== Phase.Open) return;
     if (this.#paused || this.#held !== null) this.#hold(chunk);
+    else if (chunk.length <= WINDOW_BYTES) this.handler.bytes(this, readWindow, 0, chunk.copy(readWindow));
     else if (chunk.length <= LARGEST_READ_BYTES) this.handler.bytes(this, chunk, 0, chunk.length);
     else this.#deliver(chunk);
   }
