@@ -38,16 +38,21 @@ interface FlameResults {
   readonly perf: Readonly<Record<string, number>> | null;
 }
 
+/** Writes what {@link renderedPage} gives to {@link PAGE}. */
+export async function renderPage(files: readonly string[]): Promise<void> {
+  writeFileSync(PAGE, await renderedPage(files));
+}
+
 /**
- * Puts fresh tables between the markers of {@link PAGE}. Takes the result files to show, of which later ones replace the
+ * The page with fresh tables between its markers. Takes the result files to show, of which later ones replace the
  * cases of earlier ones; without any, the newest that is kept. Throws an Error when a file or a marker is missing.
  */
-export async function renderPage(files: readonly string[]): Promise<void> {
+export async function renderedPage(files: readonly string[]): Promise<string> {
   const shown = files.length > 0 ? files : keptFiles().slice(-1);
   const results = shown.map(readResults).reduce(merged, NO_RESULTS);
   let text = readFileSync(PAGE, 'utf8');
   for (const [name, section] of Object.entries(sections(results))) text = replaced(text, name, section);
-  writeFileSync(PAGE, await format(text, { ...(await resolveConfig(PAGE)), filepath: PAGE }));
+  return format(text, { ...(await resolveConfig(PAGE)), filepath: PAGE });
 }
 
 function readResults(file: string): Results {

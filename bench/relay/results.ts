@@ -56,8 +56,7 @@ export function tryRead(file: string): Results | null {
 export function merged(earlier: Results, later: Results): Results {
   const again = new Set(later.runs.map((run) => run.case));
   const runs = [...earlier.runs.filter((run) => !again.has(run.case)), ...later.runs];
-  const left = new Set(runs.map((run) => run.case));
-  const parts = [...earlier.parts, ...later.parts].filter(({ cases }) => cases.some((name) => left.has(name)));
+  const parts = [...earlier.parts.filter(({ cases }) => cases.some((name) => !again.has(name))), ...later.parts];
   return { parts, titles: { ...earlier.titles, ...later.titles }, runs };
 }
 
