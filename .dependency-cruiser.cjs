@@ -11,7 +11,7 @@ const allowed = {
   certificates: ['wire', 'net', 'observe', 'clock', 'config', 'errors'],
   http: ['wire', 'net', 'observe', 'clock', 'config', 'errors'],
   client: ['wire', 'transport', 'net', 'errors', 'clock'],
-  load: ['client', 'wire', 'transport', 'clock', 'errors'],
+  load: ['client', 'wire', 'transport', 'clock', 'errors', 'version'],
   config: ['wire', 'errors'],
   server: [
     'transport',

@@ -11,7 +11,7 @@ import {
   type WorkerDone,
   type WorkerSample,
 } from './messages.ts';
-import { idleSince, machineTimes } from './machine-times.ts';
+import { idleSince, machineText, machineTimes } from './machine-times.ts';
 import type { ClassName, LoadPlan, PairGroup } from './plan.ts';
 import type { ClassResult, Latencies, LoadResult, TimelinePoint } from './result.ts';
 import type { ServerProcess } from './server-process.ts';
@@ -210,7 +210,10 @@ export class Collector {
               rssAtStartBytes: this.#serverRss.atStart,
               rssPeakBytes: this.#serverRss.peak,
             },
-      generator: { limits: this.#limits(cpuShare, lagP99Ms), cpuShare, lagP99Ms, idleShare: idleSince(this.#machine) },
+      generator: {
+        ...{ limits: this.#limits(cpuShare, lagP99Ms), cpuShare, lagP99Ms },
+        ...{ idleShare: idleSince(this.#machine), runsOn: machineText() },
+      },
       announcedBytesPerSecond: this.#announced,
       troubles: this.#troubles.list,
       timeline: this.#timeline,

@@ -1,41 +1,59 @@
 import type { Verdict } from './fail-if.ts';
-import { formatBytes, formatCount, formatMs, formatShare } from './format.ts';
+import { formatMetric } from './format.ts';
+import { STYLE } from './html-style.ts';
 import { jsonReport } from './json-report.ts';
-import { escapeHtml, plot, type Series } from './plot.ts';
-import type { LoadResult, TimelinePoint } from './result.ts';
-import { heading, notes, rowsOf } from './summary.ts';
+import { metricsOf } from './metrics.ts';
+import type { Scenario } from './plan.ts';
+import { escapeHtml } from './plot.ts';
+import { plotsOf } from './plots.ts';
+import type { LoadResult } from './result.ts';
+import { settingsOf } from './settings.ts';
+import { notes, rowsOf, type Row } from './summary.ts';
 
-/** Six colours that are told apart on white and on black, also by most colour-blind people. */
-const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00'];
+type Headline = readonly [metric: string, label: string];
 
-const STYLE = `
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 800px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.3rem; }
-table { border-collapse: collapse; margin: 1rem 0; }
-td { padding: 0.1rem 1.2rem 0.1rem 0; vertical-align: top; }
-figure { margin: 1.6rem 0; }
-svg { width: 100%; height: auto; }
-svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
-path { fill: none; stroke-width: 1.6; }
-.grid { stroke: currentColor; stroke-opacity: 0.15; }
-.warm { fill: currentColor; fill-opacity: 0.06; }
-.failed { color: #d33; font-weight: bold; }
-figcaption span { margin-left: 0.8rem; }
-figcaption span::before { content: '■ '; }
-${COLOURS.map((colour, i) => `.s${i} { stroke: ${colour}; } .l${i}::before { color: ${colour}; }`).join('\n')}
-`;
+/** What a scenario is run for; the first things that a reader sees. */
+export const HEADLINES: Readonly<Record<Scenario, readonly Headline[]>> = {
+  throughput: [
+    ['delivered-bits', 'delivered'],
+    ['p50', 'latency p50'],
+    ['p99', 'latency p99'],
+    ['loss', 'lost'],
+  ],
+  latency: [
+    ['p50', 'latency p50'],
+    ['p99', 'latency p99'],
+    ['max', 'latency at most'],
+    ['loss', 'lost'],
+  ],
+  fairness: [
+    ['polite-share', 'worst polite pair got'],
+    ['p99', 'polite latency p99'],
+    ['greedy-delivered-bits', 'greedy pairs got'],
+    ['jain', "greedy Jain's index"],
+  ],
+  slow: [
+    ['stalled', 'stalled receivers'],
+    ['cut', 'cut by the relay'],
+    ['p99', 'healthy latency p99'],
+    ['loss', 'healthy pairs lost'],
+  ],
+  connections: [
+    ['open', 'open at once'],
+    ['login-p99', 'login p99'],
+    ['ping-p99', 'Ping p99'],
+    ['failed', 'failed to open'],
+  ],
+};
+const OF_SERVER: readonly Headline[] = [
+  ['server-cpu', 'CPU of the relay'],
+  ['server-rss', 'memory of the relay'],
+];
 
-/** One page with the summary, plots over time and, as JSON in it, the whole result. It loads nothing from elsewhere. */
+/** One page with the verdict, the settings, plots over time and, as JSON in it, the whole result. It loads nothing from elsewhere. */
 export function htmlReport(result: LoadResult, verdicts: readonly Verdict[]): string {
-  const title = `towpath load ${heading(result)}`;
-  const rows = rowsOf(result).map((row) => `<tr>${row.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`);
-  const items = [
-    ...verdicts.map(
-      ({ failed, text }) => `<li${failed ? ' class="failed"' : ''}>${failed ? '✗' : '✓'} ${escapeHtml(text)}</li>`,
-    ),
-    ...notes(result).map((note) => `<li>${escapeHtml(note)}</li>`),
-  ];
+  const { scenario, target } = result.plan;
+  const title = `towpath load ${scenario}`;
   // A "<" inside a string may be written as an escape: then no text of the result can end the element.
   const json = jsonReport(result, verdicts).replaceAll('<', '\\u003c');
   return `<!doctype html>
@@ -44,19 +62,25 @@ export function htmlReport(result: LoadResult, verdicts: readonly Verdict[]): st
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${escapeHtml(title)}</title>
+<title>${escapeHtml(`${title} ${target.url}`)}</title>
 <style>${STYLE}</style>
 </head>
 <body>
 <h1>${escapeHtml(title)}</h1>
-<p>Started ${escapeHtml(result.startedAt)}. The grey part of the plots is the warm-up.</p>
-<ul>
-${items.join('\n')}
+<p class="about">${escapeHtml(target.url)}</p>
+<p class="about quiet">${escapeHtml(dateText(result))}, by ${escapeHtml(result.generator.runsOn)}</p>
+${verdictBox(result, verdicts)}
+${noteBox(notes(result))}
+${tiles(result)}
+<h2>Settings</h2>
+<ul class="settings">
+${settingsOf(result.plan).map(item).join('\n')}
 </ul>
-<table>
-${rows.join('\n')}
-</table>
-${plots(result)}
+<h2>Over time</h2>
+${result.plan.warmUpMs > 0 ? '<p class="quiet">The grey part is the warm-up: what happens in it is checked, and not timed.</p>' : ''}
+${plotsOf(result)}
+<h2>Numbers</h2>
+${table(result)}
 <script type="application/json" id="result">
 ${json}</script>
 </body>
@@ -64,59 +88,61 @@ ${json}</script>
 `;
 }
 
-function plots(result: LoadResult): string {
-  const { plan, timeline, classes } = result;
-  const shared = { seconds: timeline.map(({ atSeconds }) => atSeconds), warmUpSeconds: plan.warmUpMs / 1000 };
-  const series = (name: string, value: (point: TimelinePoint) => number | null): Series => {
-    return { name, values: timeline.map(value) };
-  };
-  const ofClasses = (label: string, value: (one: TimelinePoint['classes'][number]) => number | null): Series[] =>
-    classes.map(({ name }, index) => series(`${name} ${label}`, (point) => value(point.classes[index]!)));
-  const count = (value: number): string => formatCount(value);
-  const share = (value: number): string => formatShare(value);
-  const milliseconds = (value: number): string => formatMs(value);
-  return [
-    plot({
-      ...{ ...shared, title: 'Packets per second', format: count },
-      series: [
-        ...ofClasses('sent', (one) => one.sentPerSecond),
-        ...ofClasses('delivered', (one) => one.deliveredPerSecond),
-      ],
-    }),
-    plot({
-      ...{ ...shared, title: 'Latency', format: milliseconds },
-      series: [...ofClasses('p50', (one) => one.p50Ms), ...ofClasses('p99', (one) => one.p99Ms)],
-    }),
-    plot({
-      ...{ ...shared, title: 'Missing packets, as part of those sent', format: share },
-      series: classes.length === 0 ? [] : [series('missing', ({ lossShare }) => lossShare)],
-    }),
-    plot({
-      ...{ ...shared, title: 'Ping', format: milliseconds },
-      series: [series('p99', ({ pingP99Ms }) => pingP99Ms)],
-    }),
-    plot({
-      ...{ ...shared, title: 'Connections', format: count },
-      series: [
-        series('open', ({ connections }) => connections.open),
-        series('disconnected', ({ connections }) => connections.disconnected),
-        ...(plan.stalled === null ? [] : [series('stalled and cut', ({ connections }) => connections.cut)]),
-      ],
-    }),
-    plot({
-      ...{ ...shared, title: 'CPU, part of one', format: share },
-      series: [
-        series('relay', ({ serverCpuShare }) => serverCpuShare),
-        series('this tester (busiest worker)', ({ generatorCpuShare }) => generatorCpuShare),
-      ],
-    }),
-    plot({
-      ...{ ...shared, title: 'Memory of the relay', format: formatBytes },
-      series: [series('resident', ({ serverRssBytes }) => serverRssBytes)],
-    }),
-    plot({
-      ...{ ...shared, title: "Lateness of this tester's own timers", format: milliseconds },
-      series: [series('p99', ({ lagP99Ms }) => lagP99Ms)],
-    }),
-  ].join('');
+function dateText({ startedAt }: LoadResult): string {
+  return startedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC');
+}
+
+function verdictBox({ interrupted }: LoadResult, verdicts: readonly Verdict[]): string {
+  if (verdicts.length === 0) return '';
+  const failures = verdicts.filter(({ failed }) => failed).length;
+  const [kind, word, count] = failures === 0 ? ['passed', 'Passed', 'none'] : ['failed', 'Failed', String(failures)];
+  const early = interrupted ? ' when interrupted' : '';
+  const lines = verdicts.map(
+    ({ failed, text }) => `<li${failed ? ' class="failed"' : ''}>${failed ? '✗' : '✓'} ${escapeHtml(text)}</li>`,
+  );
+  return `<div class="box ${kind}">
+<b>${word}${early}: ${count} of ${verdicts.length} --fail-if conditions true</b>
+<ul>
+${lines.join('\n')}
+</ul>
+</div>`;
+}
+
+function noteBox(texts: readonly string[]): string {
+  if (texts.length === 0) return '';
+  return `<div class="box note">\n<b>To know before you compare</b>\n<ul>\n${texts.map(item).join('\n')}\n</ul>\n</div>`;
+}
+
+function item(text: string): string {
+  return `<li>${escapeHtml(text)}</li>`;
+}
+
+function tiles(result: LoadResult): string {
+  const { scenario } = result.plan;
+  const metrics = new Map(metricsOf(scenario).map((metric) => [metric.name, metric]));
+  const parts = [...HEADLINES[scenario], ...OF_SERVER].flatMap(([name, label]) => {
+    const metric = metrics.get(name);
+    const value = metric?.value(result) ?? null;
+    if (metric === undefined || value === null) return [];
+    return [`<div><dt>${escapeHtml(label)}</dt><dd>${escapeHtml(formatMetric(value, metric.kind))}</dd></div>`];
+  });
+  return `<dl class="tiles${parts.length === 4 ? ' four' : ''}">${parts.join('')}</dl>`;
+}
+
+function table(result: LoadResult): string {
+  const columns = result.classes.length;
+  const [first, ...others] = rowsOf(result);
+  if (first === undefined) return '';
+  const body = columns === 0 ? [first, ...others] : others;
+  const rows = body.map((row) => tableRow(row, 'td', columns));
+  // The first row names the classes. A single one needs no name.
+  const head = columns < 2 ? '' : `<thead>${tableRow(first, 'th', columns)}</thead>\n`;
+  return `<table>\n${head}<tbody>\n${rows.join('\n')}\n</tbody>\n</table>`;
+}
+
+function tableRow([label, ...texts]: Row, tag: 'th' | 'td', columns: number): string {
+  // What is said of all classes together, and not of one.
+  const span = texts.length < columns ? ` colspan="${columns}"` : '';
+  const cells = texts.map((text) => `<${tag}${span}>${escapeHtml(text)}</${tag}>`);
+  return `<tr><th scope="row">${escapeHtml(label)}</th>${cells.join('')}</tr>`;
 }

@@ -1,4 +1,5 @@
 import { cpus } from 'node:os';
+import { VERSION } from '../version.ts';
 
 /** Times of all CPUs together since the start of the machine, in milliseconds. */
 export interface MachineTimes {
@@ -21,4 +22,13 @@ export function machineTimes(): MachineTimes {
 export function idleSince(before: MachineTimes): number {
   const now = machineTimes();
   return now.all === before.all ? 1 : (now.idle - before.idle) / (now.all - before.all);
+}
+
+/** What measured, and on what: numbers of two machines say nothing about each other. */
+export function machineText(): string {
+  const runtime = process.versions.bun === undefined ? `Node ${process.versions.node}` : `Bun ${process.versions.bun}`;
+  const all = cpus();
+  const model = all[0]?.model.trim() ?? '';
+  const processors = `${all.length} CPUs${model === '' ? '' : ` (${model})`}`;
+  return `towpath ${VERSION} on ${runtime}, ${process.platform} ${process.arch}, ${processors}`;
 }

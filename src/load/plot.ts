@@ -1,14 +1,17 @@
+import { niceCeiling, ticksUpTo, type Scale, type Tick } from './scale.ts';
+
 /** One line of a plot; null where nothing was measured. */
 export interface Series {
   readonly name: string;
   readonly values: readonly (number | null)[];
+  /** Drawn broad and pale, so that a line that should lie on it does not hide it. */
+  readonly isBackdrop?: true;
 }
 
 /** What a plot shows over time. */
 export interface PlotData {
   readonly title: string;
-  /** A value as the axis shows it. */
-  readonly format: (value: number) => string;
+  readonly scale: Scale;
   /** The time of each value, in seconds, ascending. */
   readonly seconds: readonly number[];
   /** Until then nothing counts; drawn in grey. */
@@ -16,33 +19,37 @@ export interface PlotData {
   readonly series: readonly Series[];
 }
 
-const WIDTH = 760;
-const HEIGHT = 200;
-const LEFT = 84;
-const RIGHT = 12;
-const TOP = 12;
-const BOTTOM = 26;
-const LINES_ACROSS = 4;
+/** Pixels. The width is that of the page: only the lines are stretched, so that text can be read on a telephone too. */
+const HEIGHT = 150;
+const LABEL_GAP = 8;
+const TIME_LABEL_Y = HEIGHT + 18;
+/** Width of the lines' own coordinates. */
+const LINE_WIDTH = 1000;
 const TIME_LABELS = 6;
+/** From so many seconds on, time is shown in minutes. */
+const MINUTES_FROM_SECONDS = 180;
 
-/** Draws a plot as a figure with inline SVG; empty when there is nothing to draw. */
-export function plot(data: PlotData): string {
-  const series = data.series.filter(({ values }) => values.some((value) => value !== null));
-  if (series.length === 0 || data.seconds.length < 2) return '';
-  const most = niceCeiling(Math.max(...series.flatMap(({ values }) => values.map((value) => value ?? 0))));
-  const last = data.seconds.at(-1)!;
-  const x = (seconds: number): number => LEFT + (seconds / last) * (WIDTH - LEFT - RIGHT);
-  const y = (value: number): number => HEIGHT - BOTTOM - (value / most) * (HEIGHT - TOP - BOTTOM);
-  const parts = [
-    warmUp(x(Math.min(data.warmUpSeconds, last))),
-    ...grid(most, y, data.format),
-    ...times(last, x),
-    ...series.map((one, index) => line(one, index, data.seconds, x, y)),
-  ];
-  const legend = series.map(({ name }, index) => `<span class="l${index}">${escapeHtml(name)}</span>`).join(' ');
+/** Draws a plot as a figure with inline SVG, or says it in words when nothing changes; empty when nothing was measured. */
+export function plot({ title, scale, seconds, warmUpSeconds, series: all }: PlotData): string {
+  const series = all.filter(({ values }) => values.some((value) => value !== null));
+  const last = seconds.at(-1);
+  if (series.length === 0 || last === undefined || seconds.length < 2) return '';
+  if (series.every(isSteady)) return steady(title, scale, series);
+  const ticks = ticksUpTo(Math.max(...series.flatMap(({ values }) => values.map((value) => value ?? 0))), scale);
+  const most = ticks.at(-1)!.value;
+  const y = (value: number): number => HEIGHT - (value / most) * HEIGHT;
+  const paths = series.map((one, index) => line(one, index, seconds, (time) => (time / last) * LINE_WIDTH, y));
+  const legend = series.map(({ name, isBackdrop }, index) => {
+    return `<span class="l${index}${isBackdrop === true ? ' under' : ''}">${escapeHtml(name)}</span>`;
+  });
   return (
-    `<figure><figcaption>${escapeHtml(data.title)} ${legend}</figcaption>` +
-    `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(data.title)}">${parts.join('')}</svg></figure>\n`
+    `<figure><figcaption><b>${escapeHtml(title)}</b> ${legend.join(' ')}</figcaption>` +
+    `<svg height="${TIME_LABEL_Y + 4}" role="img" aria-label="${escapeHtml(title)}">` +
+    `<rect class="warm" width="${at(Math.min(1, warmUpSeconds / last) * 100)}%" height="${HEIGHT}"/>` +
+    ticks.map((tick) => across(tick, y(tick.value))).join('') +
+    times(last) +
+    `<svg viewBox="0 0 ${LINE_WIDTH} ${HEIGHT}" width="100%" height="${HEIGHT}" preserveAspectRatio="none">` +
+    `${paths.join('')}</svg></svg></figure>\n`
   );
 }
 
@@ -56,39 +63,35 @@ export function escapeHtml(text: string): string {
     .replaceAll("'", '&#39;');
 }
 
-/** The next number of the form 1, 2, 2.5 or 5 times a power of ten; 1 for nothing. */
-export function niceCeiling(value: number): number {
-  if (!(value > 0) || !Number.isFinite(value)) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
-  return ([1, 2, 2.5, 5].find((step) => step * power >= value) ?? 10) * power;
+function isSteady({ values }: Series): boolean {
+  return values.every((value) => value === values[0]);
 }
 
-function warmUp(toX: number): string {
-  return `<rect class="warm" x="${LEFT}" y="${TOP}" width="${at(toX - LEFT)}" height="${HEIGHT - TOP - BOTTOM}"/>`;
+function steady(title: string, { format }: Scale, series: readonly Series[]): string {
+  const texts = series.map(({ name, values }) => `${name} ${format(values[0] ?? 0)}`);
+  return `<p class="steady"><b>${escapeHtml(title)}</b> ${escapeHtml(texts.join(', '))}, all the time</p>\n`;
 }
 
-function grid(most: number, y: (value: number) => number, format: (value: number) => string): string[] {
-  return Array.from({ length: LINES_ACROSS + 1 }, (_, index) => {
-    const value = (most * index) / LINES_ACROSS;
-    return (
-      `<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at(y(value))}" y2="${at(y(value))}"/>` +
-      `<text text-anchor="end" x="${LEFT - 6}" y="${at(y(value) + 4)}">${escapeHtml(format(value))}</text>`
-    );
-  });
+function across({ text }: Tick, y: number): string {
+  return (
+    `<line class="grid" x2="100%" y1="${at(y)}" y2="${at(y)}"/>` +
+    `<text text-anchor="end" x="-${LABEL_GAP}" y="${at(y + 4)}">${escapeHtml(text)}</text>`
+  );
 }
 
-function times(last: number, x: (seconds: number) => number): string[] {
-  const step = niceCeiling(last / TIME_LABELS);
-  const count = Math.floor(last / step) + 1;
+function times(last: number): string {
+  const [size, name] = last >= MINUTES_FROM_SECONDS ? [60, 'min'] : [1, 's'];
+  const step = niceCeiling(last / size / TIME_LABELS);
+  const count = Math.floor(last / size / step) + 1;
   return Array.from({ length: count }, (_, index) => {
-    const seconds = index * step;
-    const text = `${Number(seconds.toFixed(3))} s`;
-    return `<text text-anchor="middle" x="${at(x(seconds))}" y="${HEIGHT - 8}">${text}</text>`;
-  });
+    const time = Number((index * step).toFixed(3));
+    const x = at(((time * size) / last) * 100);
+    return `<text text-anchor="middle" x="${x}%" y="${TIME_LABEL_Y}">${time} ${name}</text>`;
+  }).join('');
 }
 
 function line(
-  { values }: Series,
+  { values, isBackdrop }: Series,
   index: number,
   seconds: readonly number[],
   x: (seconds: number) => number,
@@ -102,10 +105,12 @@ function line(
       isDrawing = false;
       continue;
     }
-    path += `${isDrawing ? 'L' : 'M'}${at(x(time))} ${at(y(value))}`;
+    const point = `${at(x(time))} ${at(y(value))}`;
+    // A line of no length is a dot: one value between two gaps must be seen too.
+    path += isDrawing ? `L${point}` : `M${point}h0`;
     isDrawing = true;
   }
-  return `<path class="s${index}" d="${path}"/>`;
+  return `<path class="s${index}${isBackdrop === true ? ' under' : ''}" d="${path}"/>`;
 }
 
 function at(pixels: number): string {

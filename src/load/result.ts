@@ -82,6 +82,8 @@ export interface LoadResult {
     readonly lagP99Ms: number | null;
     /** Part of all CPUs of this machine that nobody used. */
     readonly idleShare: number;
+    /** Its version, runtime and machine. */
+    readonly runsOn: string;
   };
   /** What the relay allows each client, as it says; 0: no limit, null: it was not heard. */
   readonly announcedBytesPerSecond: number | null;

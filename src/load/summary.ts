@@ -1,11 +1,13 @@
 import type { Verdict } from './fail-if.ts';
 import { formatBits, formatBytes, formatCount, formatMs, formatShare } from './format.ts';
 import type { ClassResult, Latencies, LoadResult } from './result.ts';
+import { workersText } from './settings.ts';
 
 /** Below this, somebody always waits for a CPU. */
 const FULL_IDLE_SHARE = 0.05;
 
-type Row = readonly [label: string, ...cells: string[]];
+/** A row of the table; one without a cell for each class is about all of them. */
+export type Row = readonly [label: string, ...cells: string[]];
 
 /** The table for people, and what they must know to believe it. */
 export function summaryText(result: LoadResult, verdicts: readonly Verdict[]): string {
@@ -19,8 +21,7 @@ export function summaryText(result: LoadResult, verdicts: readonly Verdict[]): s
   return `${lines.join('\n')}\n`;
 }
 
-/** The line above the table. */
-export function heading({ plan, measuredSeconds, interrupted }: LoadResult): string {
+function heading({ plan, measuredSeconds, interrupted }: LoadResult): string {
   const way = plan.target.websocket ? ' over WebSocket' : '';
   const end = interrupted ? ', interrupted' : '';
   return `${plan.scenario}  ${plan.target.url}${way}, ${measuredSeconds.toFixed(1)} s measured${end}`;
@@ -72,7 +73,7 @@ export function rowsOf(result: LoadResult): Row[] {
   const idle = `${formatShare(generator.idleShare)} of the machine idle`;
   rows.push([
     'this tester',
-    `${result.plan.workers} workers, ${(generator.cpuShare * 100).toFixed(0)} % of a CPU, timers ${formatMs(generator.lagP99Ms)} late (p99), ${idle}`,
+    `${workersText(result.plan.workers)}, ${(generator.cpuShare * 100).toFixed(0)} % of a CPU, timers ${formatMs(generator.lagP99Ms)} late (p99), ${idle}`,
   ]);
   return rows;
 }
