@@ -11,7 +11,7 @@ const DEPLOY = path.resolve(import.meta.dirname, '../../../deploy');
 const PROXY_IP = '127.0.0.77';
 const START_MS = 20_000;
 
-export const PROXIES = ['haproxy', 'nginx-stream', 'nginx-http', 'caddy'] as const;
+export const PROXIES = ['haproxy', 'nginx-stream', 'nginx-http', 'caddy', 'traefik'] as const;
 export type ProxyName = (typeof PROXIES)[number];
 
 export function isProxyName(name: string | undefined): name is ProxyName {
@@ -26,8 +26,8 @@ export function doesTls(proxy: ProxyName): boolean {
 /** Environment of a relay that stands behind the proxy. */
 export function relayEnvironment(proxy: ProxyName): Record<string, string> {
   return {
-    // The Caddy of Debian cannot choose where it connects from.
-    TOWPATH_PROXY_TRUSTED: proxy === 'caddy' ? '127.0.0.1' : PROXY_IP,
+    // Traefik and the Caddy of Debian cannot choose where they connect from.
+    TOWPATH_PROXY_TRUSTED: proxy === 'caddy' || proxy === 'traefik' ? '127.0.0.1' : PROXY_IP,
     ...(doesTls(proxy) ? { TOWPATH_TRANSPORT: 'plain' } : { TOWPATH_PROXY_PROTOCOL: 'true' }),
   };
 }
@@ -53,6 +53,7 @@ export async function startProxy(proxy: ProxyName, places: Places): Promise<() =
 
 function start(folder: string, proxy: ProxyName, places: Places): ChildProcess {
   if (proxy === 'haproxy') return haproxy(folder, places);
+  if (proxy === 'traefik') return traefik(folder, places);
   return proxy === 'caddy' ? caddy(folder, places) : nginx(folder, proxy, places);
 }
 
@@ -123,6 +124,21 @@ function caddy(folder: string, { frontPort, relayPort, certificateFile, keyFile 
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder },
   });
+}
+
+function traefik(folder: string, { frontPort, relayPort }: Places): ChildProcess {
+  const program = process.env['TRAEFIK'];
+  if (program === undefined) throw new Error('TRAEFIK has to be where traefik/build.sh says');
+  const file = path.join(folder, 'dynamic.yaml');
+  writeFileSync(file, recipe('traefik/dynamic.yaml', [[/address: towpath:8443/, `address: 127.0.0.1:${relayPort}`]]));
+  return spawn(
+    program,
+    [
+      ...[`--entryPoints.websecure.address=127.0.0.1:${frontPort}`, `--providers.file.filename=${file}`],
+      ...['--log.level=ERROR', '--global.checkNewVersion=false', '--global.sendAnonymousUsage=false'],
+    ],
+    { stdio: ['ignore', 'inherit', 'inherit'], cwd: folder },
+  );
 }
 
 async function failure(child: ChildProcess, name: string): Promise<never> {

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Runs the recipes of deploy/haproxy, deploy/nginx and deploy/caddy in front of a real relay: the relaying part of the conformance suite
-# with the official Go client through each, and whose address the relay's log then has. Installs the proxies from
-# Debian when they are missing. Prints "N passed, N failed".
+# Runs the recipes of deploy/ in front of a real relay: the relaying part of the conformance suite with the official Go
+# client through each, and whose address the relay's log then has. Installs the proxies from Debian when they are missing.
+# Prints "N passed, N failed".
 #
-#   run.sh [haproxy|nginx-stream|nginx-http|caddy]...
+#   run.sh [haproxy|nginx-stream|nginx-http|caddy|traefik]...
 #
+# Traefik is run only when it is named: it has to be built first, which takes minutes.
 # TOWPATH_INTEROP_RUNTIME=bun runs the relays on Bun.
 set -euo pipefail
 
@@ -26,6 +27,11 @@ if ! command -v haproxy > /dev/null || ! command -v nginx > /dev/null || ! comma
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends haproxy nginx libnginx-mod-stream caddy > /dev/null
   rm /usr/sbin/policy-rc.d
+fi
+
+if [[ " $proxies " == *" traefik "* ]]; then
+  TRAEFIK=$("$interop/traefik/build.sh")
+  export TRAEFIK
 fi
 
 work=$(mktemp -d)

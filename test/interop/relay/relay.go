@@ -215,15 +215,16 @@ func (r *Relay) commandLine() (argv, env []string, err error) {
 	}
 }
 
-// awaitTLS polls because neither relay has a way to say that it is ready which both share.
+// awaitTLS polls because neither relay has a way to say that it is ready which both share. A proxy in front may show a
+// certificate of its own until it has read its configuration.
 func (r *Relay) awaitTLS() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
 	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}
 	for {
-		conn, err := dialer.DialContext(ctx, "tcp", r.Address())
+		err := r.shows(ctx, dialer)
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		select {
 		case <-r.process.Done():
@@ -233,6 +234,18 @@ func (r *Relay) awaitTLS() error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+func (r *Relay) shows(ctx context.Context, dialer tls.Dialer) error {
+	conn, err := dialer.DialContext(ctx, "tcp", r.Address())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if !conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Equal(r.Certificate.Chain[0]) {
+		return errors.New("it shows another certificate")
+	}
+	return nil
 }
 
 // AwaitExit returns the error text of a relay that is expected to refuse its configuration, or an error when it runs.
