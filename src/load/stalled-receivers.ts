@@ -126,9 +126,7 @@ export class StalledReceivers {
     const atOnce = Math.ceil((this.#receivers.length * SIGN_EVERY_MS) / SIGN_OF_LIFE_MS);
     for (let i = 0; i < atOnce; i++) {
       const receiver = this.#receivers[this.#nextSign++ % Math.max(1, this.#receivers.length)];
-      // Bun does not report a reset while it is paused, and takes nothing more: these few bytes cannot wait for room.
-      if (receiver !== undefined && receiver.pendingBytes > 0) this.#cut(receiver.publicKey.toString('hex'));
-      else receiver?.notePreferred(false);
+      receiver?.notePreferred(false);
     }
   }
 }
