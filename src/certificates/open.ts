@@ -38,14 +38,12 @@ export interface CertificateParts {
   readonly now?: () => number;
   /** Where a certificate that cannot be obtained or renewed is reported. */
   readonly health?: HealthReport;
-  /** By which ways names can be proven here; by default none. */
-  readonly means?: AcmeParts['means'];
-  readonly fetchTrusting?: AcmeParts['fetchTrusting'];
+  /** Whether HTTP-01 is answered; by default not. */
+  readonly answersHttp?: AcmeParts['answersHttp'];
+  readonly fetchTrusting: AcmeParts['fetchTrusting'];
   readonly openClient?: AcmeParts['openClient'];
   readonly random?: AcmeParts['random'];
 }
-
-const NO_MEANS = { http: false, alpn: false };
 
 /** Opens the server's certificate, with the meta-certificate behind it. Throws a {@link TowpathError}. */
 export function openCertificateSource(settings: CertificateSettings, parts: CertificateParts): CertificateSource {
@@ -75,7 +73,7 @@ function openAuto(settings: CertificateSettings, parts: CertificateParts, names:
   const place = acmePlace(settings);
   const openSelfSigned = (): CertificateSource =>
     new SelfSignedCertificateSource({ ...settings, names, clock, health, log, now });
-  const why = whyNotAcme(settings, parts);
+  const why = whyNotAcme(settings);
   if (why !== null) {
     sayChoice(log, memory, 'self-signed', why);
     return openSelfSigned();
@@ -97,14 +95,13 @@ function openAuto(settings: CertificateSettings, parts: CertificateParts, names:
 }
 
 /** What rules out a certificate authority before it is asked, or null. */
-function whyNotAcme(settings: CertificateSettings, { means = NO_MEANS }: CertificateParts): string | null {
-  const { termsAgreed, dnsHook } = acmeOf(settings);
+function whyNotAcme(settings: CertificateSettings): string | null {
+  const { termsAgreed } = acmeOf(settings);
   const { names } = acmePlace(settings);
   if (!termsAgreed) return 'certificate.acme.termsAgreed is not true';
   if (names.length === 0) return 'neither hostname nor publicIp is set';
   const inner = names.filter((name) => !isPublicName(name));
   if (inner.length > 0) return `no authority issues for ${inner.join(', ')}, which is not public`;
-  if (!means.http && !means.alpn && dnsHook.command.length === 0) return 'there is no way here to prove a name';
   return null;
 }
 
@@ -118,8 +115,8 @@ function acmePlace({ directory, names, publicIp = [] }: CertificateSettings): Ac
 }
 
 function acmeParts(parts: CertificateParts): AcmeParts {
-  const { now = Date.now, health = { set: () => undefined }, means = NO_MEANS } = parts;
-  return { ...parts, now, health, means };
+  const { now = Date.now, health = { set: () => undefined }, answersHttp = false } = parts;
+  return { ...parts, now, health, answersHttp };
 }
 
 /**

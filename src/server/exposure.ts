@@ -2,11 +2,10 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import type { Clock } from '../clock.ts';
 import type { Config, ListenAddress } from '../config/schema.ts';
-import { TowpathError } from '../errors.ts';
 import { SourceGuard } from '../net/door-guard.ts';
 import type { FrontProxies } from '../net/front-door.ts';
 import type { StunServerOptions } from '../net/stun-server.ts';
-import type { ListenOptions, ProxyProtocol, ServerTls, Transport } from '../transport/port.ts';
+import type { ListenOptions, ProxyProtocol, ServerTls } from '../transport/port.ts';
 import { PrefixSet } from '../wire/ip-prefix.ts';
 
 /** Part of the memory of the container or machine that may be in use while new connections are still let in. */
@@ -85,17 +84,10 @@ export function keepAliveMs({ transport, proxy, limits }: Config): number {
 /** What a listener that strangers reach has besides its place. */
 type Exposed = Pick<ListenOptions, 'tls'> & Partial<ListenOptions>;
 
-/** Options for the listeners that proxies may stand in front of. Throws a TowpathError where the runtime cannot. */
-export function exposedListener(config: Config, tls: ServerTls | null, transport: Transport): Exposed {
+/** Options for the listeners that proxies may stand in front of. */
+export function exposedListener(config: Config, tls: ServerTls | null): Exposed {
   const { proxy } = config;
   if (!proxy.protocol) return { tls, backlog: BACKLOG };
-  if (transport.proxyProtocol !== true) {
-    throw new TowpathError(
-      'TOWPATH_PROXY_PROTOCOL',
-      `The PROXY protocol is not available on the runtime ${transport.runtime}.`,
-      { hint: 'Run towpath with Node, or turn proxy.protocol off in the relay and in the proxy.' },
-    );
-  }
   const trusted = new PrefixSet(proxy.trusted);
   const protocol: ProxyProtocol = {
     isTrusted: (ip) => trusted.has(ip),

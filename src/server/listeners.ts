@@ -41,8 +41,8 @@ export class Listeners {
   /** Opens all ports, the front with `tls` or without. Throws a TowpathError when one cannot be had; others stay open. */
   async open(config: Config, tls: ServerTls | null): Promise<void> {
     const { derp, http, stun, admin } = this.#inherited;
-    const front = exposedListener(config, tls, this.#transport);
-    const plain = exposedListener(config, null, this.#transport);
+    const front = exposedListener(config, tls);
+    const plain = exposedListener(config, null);
     for (const place of listenPlaces(derp, config.listen)) {
       this.#derp.push(await this.#transport.listen({ ...place, ...front }, this.#doors.derp));
     }

@@ -86,7 +86,7 @@ export class Relay {
               clock,
               log,
               health: this.health,
-              means: { http: config.http.length > 0, alpn: transport.alpnChallenges === true },
+              answersHttp: config.http.length > 0,
               fetchTrusting: transport.fetchTrusting,
             },
           );

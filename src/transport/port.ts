@@ -73,7 +73,7 @@ export interface ServerTls {
   readonly handshakeTimeoutMs: number;
   /**
    * Who offers the ALPN protocol `acme-tls/1` gets this certificate for the server name it sends (RFC 8737); on null,
-   * that protocol is not agreed on. Only where {@link Transport.alpnChallenges} is true.
+   * that protocol is not agreed on.
    */
   readonly challenge?: ((serverName: string) => CertificatePair | null) | undefined;
 }
@@ -99,7 +99,6 @@ export interface ListenOptions {
   readonly reusePort?: boolean;
   /** A listening descriptor inherited from a service manager; `ip` and `port` are then only informative. */
   readonly fd?: number;
-  /** For adapters with `proxyProtocol` only. */
   readonly proxy?: ProxyProtocol;
 }
 
@@ -148,7 +147,7 @@ export interface ConnectOptions {
   readonly tls: { readonly serverName: string; readonly verify: ServerVerification } | null;
   /** For DNS, TCP and TLS together. */
   readonly timeoutMs: number;
-  /** Sent before anything else, TLS included: a PROXY header. For adapters with `proxyProtocol` only. */
+  /** Sent before anything else, TLS included: a PROXY header. */
   readonly preamble?: Buffer;
 }
 
@@ -194,12 +193,8 @@ export interface Transport {
   readonly runtime: 'node' | 'bun';
   /** Undocumented features in use or off, for the start-up log: for example `fast-read: on`. */
   readonly features: readonly string[];
-  /** Whether `listen` can take PROXY headers. */
-  readonly proxyProtocol?: boolean;
-  /** True where {@link ServerTls.challenge} works. */
-  readonly alpnChallenges?: boolean;
-  /** HTTPS requests that trust the authorities in `caPem` besides the usual ones; absent where that cannot be had. */
-  readonly fetchTrusting?: (caPem: string) => Fetch;
+  /** HTTPS requests that trust the authorities in `caPem` besides the usual ones. */
+  readonly fetchTrusting: (caPem: string) => Fetch;
   /** Sets the runtime up for holding many idle connections; for servers, at their start. */
   readonly prepareServer?: () => void;
   listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener>;

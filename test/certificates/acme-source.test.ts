@@ -81,7 +81,7 @@ class Site {
     this.source = openCertificateSource(settings, {
       ...this.world.parts,
       serverPublicKey: Buffer.alloc(32, 1),
-      means: { http: true, alpn: true },
+      answersHttp: true,
       openClient: () => Promise.resolve(this.authority),
       random: () => 0,
       health: {

@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
+import type { CertificateParts } from '../../src/certificates/open.ts';
 import type { CertificateLog, HealthReport } from '../../src/certificates/source.ts';
 import { Clock } from '../../src/clock.ts';
+import { transport } from '../../src/transport/runtime.ts';
 
 export const DAY_MS = 86_400_000;
 export const START: number = Date.UTC(2026, 10, 24, 12);
@@ -36,8 +38,9 @@ export class World {
   }
 
   /** What the sources take. */
-  get parts(): { clock: Clock; log: CertificateLog; health: HealthReport; now: () => number } {
-    return { clock: this.clock, log: this.log, health: this.health, now: this.now };
+  get parts(): Omit<CertificateParts, 'serverPublicKey'> & { health: HealthReport; now: () => number } {
+    const { fetchTrusting } = transport;
+    return { clock: this.clock, log: this.log, health: this.health, now: this.now, fetchTrusting };
   }
 
   /** Lets time pass and ticks once. */

@@ -8,6 +8,7 @@ import { parse as parseYaml } from 'yaml';
 import { openCertificateSource } from '../../src/certificates/open.ts';
 import { registerDerpMap } from '../../src/cli/derp-map.ts';
 import { Clock } from '../../src/clock.ts';
+import { transport } from '../../src/transport/runtime.ts';
 import { parseDerpMap, type DerpNode } from '../../src/wire/derp-map.ts';
 import { formatPin } from '../../src/wire/pin.ts';
 
@@ -47,7 +48,7 @@ describe('towpath derp-map', () => {
         renewBeforeDays: 30,
         pollSeconds: 9,
       },
-      { serverPublicKey: Buffer.alloc(32, 1), clock: new Clock(), log: silent },
+      { serverPublicKey: Buffer.alloc(32, 1), clock: new Clock(), log: silent, fetchTrusting: transport.fetchTrusting },
     );
     const { pinSha256 } = source.info();
     source.stop();

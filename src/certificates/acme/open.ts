@@ -6,7 +6,7 @@ import type { CertificateInfo, CertificateLog, HealthReport, TickingClock } from
 import { AcmeCertificateSource, type AcmeSourceOptions } from './acme-source.ts';
 import { openLibraryClient } from './library.ts';
 import type { OpenAcmeClient } from './port.ts';
-import { acmeSettings, type ChallengeMeans } from './settings.ts';
+import { acmeSettings } from './settings.ts';
 import { AcmeStore } from './store.ts';
 import type { Fetch } from './web.ts';
 
@@ -16,9 +16,10 @@ export interface AcmeParts {
   readonly log: CertificateLog;
   readonly health: HealthReport;
   readonly now: () => number;
-  readonly means: ChallengeMeans;
-  /** HTTPS requests that trust these authorities (PEM) too; absent where the runtime cannot. */
-  readonly fetchTrusting?: ((caPem: string) => Fetch) | undefined;
+  /** Whether something listens without TLS, for HTTP-01. */
+  readonly answersHttp: boolean;
+  /** HTTPS requests that trust these authorities (PEM) too. */
+  readonly fetchTrusting: (caPem: string) => Fetch;
   /** For tests. */
   readonly openClient?: OpenAcmeClient | undefined;
   readonly random?: (() => number) | undefined;
@@ -38,7 +39,7 @@ export function openAcmeSource(
   parts: AcmeParts,
   onFailure?: AcmeSourceOptions['onFailure'],
 ): AcmeCertificateSource {
-  const settings = acmeSettings(config, names, parts.means);
+  const settings = acmeSettings(config, names, parts.answersHttp);
   const fetch = openFetch(config, parts);
   const { clock, log, health, now, random = Math.random } = parts;
   return new AcmeCertificateSource({
@@ -60,11 +61,6 @@ export function openAcmeSource(
 
 function openFetch({ caFile }: AcmeConfig, { fetchTrusting }: AcmeParts): Fetch {
   if (caFile === undefined) return (url, init) => fetch(url, init);
-  if (fetchTrusting === undefined) {
-    throw new TowpathError('TOWPATH_ACME_SETTINGS', 'certificate.acme.caFile does not work on this runtime', {
-      hint: 'Run on Node, or give the file to the whole process by NODE_EXTRA_CA_CERTS.',
-    });
-  }
   try {
     const caPem = readFileSync(caFile, 'utf8');
     readChain(caPem, caFile);

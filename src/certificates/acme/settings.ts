@@ -20,20 +20,8 @@ export interface AcmeSettings {
   readonly readEab: () => ExternalAccount | null;
 }
 
-/** What this process can do to prove a name. */
-export interface ChallengeMeans {
-  /** Something listens without TLS, for HTTP-01. */
-  readonly http: boolean;
-  /** The runtime can choose a certificate by ALPN, for TLS-ALPN-01. */
-  readonly alpn: boolean;
-}
-
-const NO_ALPN =
-  'this runtime cannot choose a certificate by ALPN, which tls-alpn-01 needs; use http-01 or dns-01, or run on Node';
-const NO_HTTP = 'http is off, and http-01 is answered there';
-
 /** Throws a {@link TowpathError} when no name could be proven this way. */
-export function acmeSettings(config: AcmeConfig, names: readonly string[], means: ChallengeMeans): AcmeSettings {
+export function acmeSettings(config: AcmeConfig, names: readonly string[], answersHttp: boolean): AcmeSettings {
   if (names.length === 0)
     throw unusable('there is no name to obtain one for', 'Set hostname, publicIp or certificate.names.');
   const { directory, email = null, profile = null, dnsHook, eab } = config;
@@ -41,7 +29,7 @@ export function acmeSettings(config: AcmeConfig, names: readonly string[], means
     directory,
     names,
     email,
-    challenges: usableChallenges(config, names, means),
+    challenges: usableChallenges(config, names, answersHttp),
     profile,
     dnsHook,
     eabKeyId: eab.keyId ?? null,
@@ -52,21 +40,15 @@ export function acmeSettings(config: AcmeConfig, names: readonly string[], means
 function usableChallenges(
   { challenges, dnsHook }: AcmeConfig,
   names: readonly string[],
-  means: ChallengeMeans,
+  answersHttp: boolean,
 ): ChallengeType[] {
-  const refusal = (type: ChallengeType): string | null => {
-    if (type === 'tls-alpn-01' && !means.alpn) return NO_ALPN;
-    return type === 'http-01' && !means.http ? NO_HTTP : null;
-  };
   // What was asked for and cannot be done stops the start; what is only a default is left out.
-  for (const type of challenges) {
-    const why = refusal(type);
-    if (why !== null) throw unusable(why, 'Change certificate.acme.challenges.');
-  }
-  const usual: ChallengeType[] = dnsHook.command.length > 0 ? ['dns-01'] : ['tls-alpn-01', 'http-01'];
-  const chosen = challenges.length > 0 ? [...challenges] : usual.filter((type) => refusal(type) === null);
+  if (challenges.includes('http-01') && !answersHttp)
+    throw unusable('http is off, and http-01 is answered there', 'Change certificate.acme.challenges.');
+  const byDefault: ChallengeType[] = answersHttp ? ['tls-alpn-01', 'http-01'] : ['tls-alpn-01'];
+  const usual: ChallengeType[] = dnsHook.command.length > 0 ? ['dns-01'] : byDefault;
+  const chosen = challenges.length > 0 ? [...challenges] : usual;
   const needsMore = chosen.every((type) => type === 'dns-01') && names.some((name) => ipFamily(name) !== 0);
-  if (chosen.length === 0) throw unusable(`${NO_HTTP}; ${NO_ALPN}`, 'Set http, or certificate.acme.dnsHook.');
   if (needsMore)
     throw unusable('an IP cannot be proven by dns-01', 'Add http-01 or tls-alpn-01 to certificate.acme.challenges.');
   return chosen;

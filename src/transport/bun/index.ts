@@ -20,11 +20,9 @@ export function createBunTransport(options: BunTransportOptions = {}): Transport
 
 class BunTransport implements Transport {
   readonly runtime = 'bun';
-  readonly proxyProtocol = true;
-  readonly alpnChallenges = true;
   readonly connect: Transport['connect'] = connect;
   readonly bindDatagram: Transport['bindDatagram'] = bindDatagram;
-  readonly fetchTrusting: NonNullable<Transport['fetchTrusting']> = fetchTrusting;
+  readonly fetchTrusting: Transport['fetchTrusting'] = fetchTrusting;
   #findings: TlsFindings | Promise<TlsFindings> | null;
   #features: readonly string[] = [];
 

@@ -20,8 +20,6 @@ export function createNodeTransport(options: NodeTransportOptions = {}): Transpo
   return {
     runtime: 'node',
     features: [`fast-read: ${state}`],
-    proxyProtocol: true,
-    alpnChallenges: true,
     fetchTrusting,
     prepareServer,
     listen: (where, handler) => listen(where, handler, fastRead),
