@@ -11,7 +11,7 @@ const allowed = {
   certificates: ['wire', 'net', 'observe', 'clock', 'config', 'errors'],
   http: ['wire', 'net', 'observe', 'clock', 'config', 'errors'],
   client: ['wire', 'transport', 'net', 'errors', 'clock'],
-  load: ['client', 'wire', 'transport', 'clock', 'errors', 'version'],
+  load: ['client', 'wire', 'transport', 'clock', 'errors', 'open-files', 'version'],
   config: ['wire', 'errors'],
   server: [
     'transport',
@@ -41,6 +41,7 @@ const allowed = {
     'errors',
     'clock',
     'observe',
+    'open-files',
     'version',
   ],
   cli: [

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { AdmissionSourceConfig } from '../config/schema/admission-sources.ts';
 import type { Config } from '../config/schema.ts';
 import { errorMessage } from '../errors.ts';
+import { openFileLimit } from '../open-files.ts';
 import type { Transport } from '../transport/port.ts';
 import { VERSION } from '../version.ts';
 import { check, type Check } from './check.ts';
@@ -40,7 +41,7 @@ export function fileLimitCheck(config: Config, relay: Findings['relay']): Check 
     return check('file-limit', 'skipped', "another user's relay; run the doctor as that user, or as root, to see it");
   }
   const who = relay === 'none' ? 'a program started from here' : 'the relay';
-  const limit = readFileLimit(relay === 'none' ? 'self' : relay.pid);
+  const limit = openFileLimit(relay === 'none' ? 'self' : relay.pid);
   if (limit === null) return check('file-limit', 'skipped', 'this system does not tell (no /proc)');
   const { connections } = config.limits;
   const needed = connections + OTHER_FILES;
@@ -60,13 +61,6 @@ export function fileLimitCheck(config: Config, relay: Findings['relay']): Check 
       details,
     },
   );
-}
-
-function readFileLimit(process: 'self' | number): number | null {
-  const text = read(`/proc/${process}/limits`);
-  const soft = /^Max open files\s+(\S+)/m.exec(text ?? '')?.[1];
-  if (soft === undefined) return null;
-  return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
 }
 
 /** Kernel settings. Those of a container are its own, so they are read where the doctor runs. */

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { TowpathError } from '../errors.ts';
+import { openFileLimit } from '../open-files.ts';
 import type { LoadPlan } from './plan.ts';
 
 /** What the runtime itself has open, per worker and in all. */
@@ -14,7 +14,7 @@ export function connectionsOf({ groups, stalled, connections, workers }: LoadPla
 }
 
 /** Refuses, by a usage error, a plan that needs more open files than this process may have. */
-export function refuseTooMany(plan: LoadPlan, allowed: number | null = allowedFiles()): void {
+export function refuseTooMany(plan: LoadPlan, allowed: number | null = openFileLimit('self')): void {
   const needed = connectionsOf(plan) + OWN + OWN_PER_WORKER * plan.workers;
   if (allowed === null || needed <= allowed) return;
   throw new TowpathError(
@@ -22,14 +22,4 @@ export function refuseTooMany(plan: LoadPlan, allowed: number | null = allowedFi
     `${connectionsOf(plan)} connections need ${needed} open files, and this process may have ${allowed}`,
     { hint: `Run "ulimit -n ${needed}" in this shell first; the relay needs as many.` },
   );
-}
-
-/** Open files that this process may have; null where that cannot be told. */
-function allowedFiles(): number | null {
-  try {
-    const match = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
-    return match === null ? null : Number(match[1]);
-  } catch {
-    return null;
-  }
 }
