@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { errorMessage } from '../errors.ts';
 import { openFileLimit } from '../open-files.ts';
 import type { Transport } from '../transport/port.ts';
-import { VERSION } from '../version.ts';
+import { RUNTIME, VERSION } from '../version.ts';
 import { check, type Check } from './check.ts';
 import type { Findings } from './patient.ts';
 
@@ -28,10 +28,9 @@ const NOTSENT_LOWAT_BYTES = 131_072;
 
 /** Which towpath this is, and on what. */
 export function versionCheck(transport: Transport): Check {
-  const runtime = process.versions.bun === undefined ? `Node ${process.versions.node}` : `Bun ${process.versions.bun}`;
   const features = transport.features.length === 0 ? '' : ` (${transport.features.join(', ')})`;
-  return check('version', 'ok', `towpath ${VERSION} on ${runtime}${features}, ${process.platform} ${process.arch}`, {
-    details: { version: VERSION, runtime, features: transport.features },
+  return check('version', 'ok', `towpath ${VERSION} on ${RUNTIME}${features}, ${process.platform} ${process.arch}`, {
+    details: { version: VERSION, runtime: RUNTIME, features: transport.features },
   });
 }
 

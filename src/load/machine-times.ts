@@ -1,5 +1,5 @@
 import { cpus } from 'node:os';
-import { VERSION } from '../version.ts';
+import { RUNTIME, VERSION } from '../version.ts';
 
 /** Times of all CPUs together since the start of the machine, in milliseconds. */
 export interface MachineTimes {
@@ -26,9 +26,8 @@ export function idleSince(before: MachineTimes): number {
 
 /** What measured, and on what: numbers of two machines say nothing about each other. */
 export function machineText(): string {
-  const runtime = process.versions.bun === undefined ? `Node ${process.versions.node}` : `Bun ${process.versions.bun}`;
   const all = cpus();
   const model = all[0]?.model.trim() ?? '';
   const processors = `${all.length} CPUs${model === '' ? '' : ` (${model})`}`;
-  return `towpath ${VERSION} on ${runtime}, ${process.platform} ${process.arch}, ${processors}`;
+  return `towpath ${VERSION} on ${RUNTIME}, ${process.platform} ${process.arch}, ${processors}`;
 }

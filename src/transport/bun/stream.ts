@@ -163,7 +163,6 @@ export class BunStream implements Stream, SocketOwner {
     if (this.#phase !== Phase.Open) return;
     if (this.#paused || this.#held !== null) this.#hold(chunk);
     else if (chunk.length <= WINDOW_BYTES) this.handler.bytes(this, readWindow, 0, chunk.copy(readWindow));
-    else if (chunk.length <= LARGEST_READ_BYTES) this.handler.bytes(this, chunk, 0, chunk.length);
     else this.#deliver(chunk);
   }
 
