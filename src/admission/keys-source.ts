@@ -1,9 +1,11 @@
-import { readFileSync, statSync } from 'node:fs';
+import { fileStamp, NEVER_READ, readSmallFile } from '../config/file-stamp.ts';
 import type { KeysSourceConfig } from '../config/schema/admission-sources.ts';
-import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../errors.ts';
 import { parseKeyList, type KeyList } from './key-list.ts';
 import type { Answer, ListSource, SourceParts, SourceState } from './source.ts';
 
+/** Some 200,000 keys with their labels. */
+const LIST_BYTES = 16 * 1024 * 1024;
 const NO_KEYS: KeyList = new Map();
 
 /**
@@ -77,7 +79,8 @@ export class KeysSource implements ListSource {
     if (stamp !== this.#stamp) {
       this.#stamp = stamp;
       this.#reload();
-    } else if (this.#wasKept && !this.#isKept()) {
+    }
+    if (this.#wasKept && !this.#isKept()) {
       this.#wasKept = false;
       this.#parts.log.error({ source: this.name }, 'the last allow list is too old to be used any more');
       this.#changed();
@@ -89,7 +92,10 @@ export class KeysSource implements ListSource {
     try {
       this.#load();
     } catch (error) {
+      this.#stamp = NEVER_READ;
+      const before = this.#problem;
       this.#problem = errorMessage(error);
+      if (this.#problem === before) return;
       log.error(
         { source: this.name, error: this.#problem },
         'the changed key files are not usable; the old lists stay',
@@ -111,9 +117,7 @@ export class KeysSource implements ListSource {
   }
 
   #readStamp(): string {
-    return [this.#config.allowFile, this.#config.denyFile]
-      .map((file) => (file === undefined ? '' : stampOf(file)))
-      .join(' ');
+    return fileStamp(...[this.#config.allowFile, this.#config.denyFile].filter((file) => file !== undefined));
   }
 
   #changed(): void {
@@ -128,7 +132,7 @@ function refused(reason: 'unknown_key' | 'unavailable', detail: string): Answer 
 function readKeys(file: string): KeyList {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readSmallFile(file, LIST_BYTES);
   } catch (error) {
     throw new TowpathError('TOWPATH_KEY_LIST_UNREADABLE', `key list ${file}: ${errorMessage(error)}`, {
       hint: 'Check the path, and that the user that runs towpath may read it.',
@@ -136,14 +140,4 @@ function readKeys(file: string): KeyList {
     });
   }
   return parseKeyList(text, file);
-}
-
-/** Changes whenever the file does; the inode catches a swap to a file of equal size and time. */
-function stampOf(path: string): string {
-  try {
-    const { mtimeMs, size, ino } = statSync(path);
-    return `${mtimeMs}:${size}:${ino}`;
-  } catch (error) {
-    return systemErrorCode(error);
-  }
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { errorMessage, TowpathError } from '../errors.ts';
-import { fileStamp } from './file-stamp.ts';
+import { fileStamp } from '../config/file-stamp.ts';
 import { covers, readPair, type ReadCertificate } from './read.ts';
 import type {
   CertificateInfo,

@@ -1,5 +1,5 @@
 import { errorMessage, TowpathError } from '../errors.ts';
-import { fileStamp } from './file-stamp.ts';
+import { fileStamp } from '../config/file-stamp.ts';
 import {
   announced,
   isFor,

@@ -1,0 +1,65 @@
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from 'node:fs';
+import { systemErrorCode } from '../errors.ts';
+
+const CHUNK_BYTES = 64 * 1024;
+const MEBIBYTE = 1024 * 1024;
+/** Windows has neither the flag nor files that block on opening. */
+const NONBLOCKING = (constants as Readonly<Record<string, number>>)['O_NONBLOCK'] ?? 0;
+
+/** The stamp of files that could not be read: no file ever has it, so the next look reads them again. */
+export const NEVER_READ = 'never read';
+
+/**
+ * Text that changes whenever one of the files does, and whenever somebody changes who may read it. It follows symbolic
+ * links, and the inode catches a swap to files of equal size and time. Take it before reading: a change in between then
+ * shows at the next look. After a read that failed keep {@link NEVER_READ} instead: the cause may be one that no stamp
+ * shows, such as the rights of the user that runs towpath.
+ */
+export function fileStamp(...paths: readonly string[]): string {
+  return paths.map(stampOf).join(' ');
+}
+
+function stampOf(path: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(':');
+  } catch (error) {
+    return systemErrorCode(error);
+  }
+}
+
+/**
+ * The text of a file of up to `limitBytes` bytes, UTF-8. It never waits: a named pipe without a writer would stop the
+ * whole process. Throws the system's error, or one that says in words why this is no such file.
+ */
+export function readSmallFile(path: string, limitBytes: number): string {
+  const descriptor = openSync(path, constants.O_RDONLY | NONBLOCKING);
+  try {
+    const kind = kindOf(fstatSync(descriptor));
+    if (kind !== null) throw new Error(`this is ${kind}, not a file`);
+    return readWithin(descriptor, limitBytes).toString('utf8');
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** What else it is, or null. Devices are allowed for the sake of /dev/null. */
+function kindOf(stats: Stats): string | null {
+  if (stats.isDirectory()) return 'a directory';
+  if (stats.isFIFO()) return 'a named pipe';
+  return stats.isFile() || stats.isCharacterDevice() ? null : 'something else';
+}
+
+/** Reads to the end: the size that a file states is 0 in /proc, and out of date when somebody writes to it. */
+function readWithin(descriptor: number, limitBytes: number): Buffer {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, limitBytes + 1 - size));
+    const count = readSync(descriptor, chunk);
+    if (count === 0) return Buffer.concat(chunks);
+    chunks.push(chunk.subarray(0, count));
+    size += count;
+    if (size > limitBytes) throw new Error(`it is longer than ${limitBytes / MEBIBYTE} MiB`);
+  }
+}
