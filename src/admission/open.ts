@@ -22,7 +22,7 @@ import { verifyRequest } from './verify-request.ts';
  * Admission as it is configured. Throws a TowpathError when a key file is unusable. Without sources and without
  * `open: true` it says loudly that everyone may come in.
  */
-export function openSourceAdmission(config: AdmissionConfig, parts: SourceParts): SourceAdmission {
+export function openSourceAdmission(config: Omit<AdmissionConfig, 'denyApps'>, parts: SourceParts): SourceAdmission {
   const { sources, cacheDirectory } = config;
   if (sources.length === 0 && !config.open) {
     parts.log.warn(

@@ -57,6 +57,8 @@ const REFUSAL_REASONS = [
   'client_info_key',
   'client_info_box',
   'client_info_json',
+  'client_info_app',
+  'app_denied',
   'not_admitted',
   'bad_frame_length',
   'frame_too_large',

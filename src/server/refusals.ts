@@ -31,9 +31,10 @@ export class Refusals implements SessionReporter {
     this.#summary.add(reason, `${remote.ip}${who}${detail === '' ? '' : `: ${detail}`}`);
   }
 
-  opened(remote: Endpoint, key: Buffer): void {
-    if (this.#log.isLevelEnabled('debug'))
-      this.#log.debug({ from: formatHostPort(remote.ip, remote.port), key: shortKey(key) }, 'connected');
+  opened(remote: Endpoint, key: Buffer, app: string): void {
+    if (!this.#log.isLevelEnabled('debug')) return;
+    const from = formatHostPort(remote.ip, remote.port);
+    this.#log.debug({ from, key: shortKey(key), ...(app === '' ? {} : { app }) }, 'connected');
   }
 
   closed(remote: Endpoint, key: Buffer, reason: string): void {

@@ -238,6 +238,7 @@ export class Relay {
       wakes,
       router: new Router(this.counters, duplicates, limits.contactsPerClient),
       admission: this.#admission.admission,
+      deniedApps: new Set(this.#config.admission.denyApps),
       limits: { ...limits, keepAliveMs: keepAliveMs(this.#config) },
       keyPair: this.keyPair,
       reporter: this.#refusals,

@@ -30,7 +30,8 @@ interface SessionLimits extends OutboxLimits {
 export interface SessionReporter {
   /** A connection was refused or ended by us. `key` is null before it was proved. */
   refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void;
-  opened(remote: Endpoint, key: Buffer): void;
+  /** `app` is the name of the client's program, empty when it gave none. */
+  opened(remote: Endpoint, key: Buffer, app: string): void;
   closed(remote: Endpoint, key: Buffer, reason: string): void;
 }
 
@@ -44,6 +45,8 @@ export interface SessionContext {
   readonly wakes: WakeList;
   readonly router: Router;
   readonly admission: Admission;
+  /** Names of programs that are refused. */
+  readonly deniedApps: ReadonlySet<string>;
   readonly limits: SessionLimits;
   readonly keyPair: NodeKeyPair;
   readonly reporter: SessionReporter;

@@ -1,6 +1,6 @@
 import { FRAME_HEADER_BYTES, KEY_BYTES } from '../wire/frames.ts';
 import { openBox, sharedBoxKey } from '../wire/box.ts';
-import { parseClientInfo, type ClientInfo } from '../wire/handshake.ts';
+import { isAppName, parseClientInfo, type ClientInfo } from '../wire/handshake.ts';
 import { isZeroKey, type NodeKeyPair } from '../wire/keys.ts';
 import type { RefusalReason } from '../observe/counters.ts';
 
@@ -37,5 +37,6 @@ export function identify(serverKeys: NodeKeyPair, buffer: Buffer, from: number, 
     return { refused: 'client_info_box' };
   }
   const info = parseClientInfo(plain);
-  return info === null ? { refused: 'client_info_json' } : { identity: { key, sharedKey, info } };
+  if (info === null) return { refused: 'client_info_json' };
+  return isAppName(info.appName) ? { identity: { key, sharedKey, info } } : { refused: 'client_info_app' };
 }

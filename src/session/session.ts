@@ -58,6 +58,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   readonly #hints = new HintBudget();
   #state: SessionState = SessionState.Identifying;
   #peer: Peer | null = null;
+  #app = '';
   #home = false;
   #openedAt = 0;
   #keepAlivePeriodMs = 0;
@@ -92,6 +93,11 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   /** The proved node key, or null before that. */
   get key(): Buffer | null {
     return this.#peer?.key ?? null;
+  }
+
+  /** The name of the client's program, empty when it gave none or is not in yet. */
+  get app(): string {
+    return this.#app;
   }
 
   // ---- from the stream
@@ -251,13 +257,18 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   }
 
   #clientInfo(buffer: Buffer, from: number, to: number): void {
-    const { keyPair, admission } = this.#context;
+    const { keyPair, admission, deniedApps } = this.#context;
     const result = identify(keyPair, buffer, from, to);
     if ('refused' in result) {
       this.#refuse(result.refused, '');
       return;
     }
     const { identity } = result;
+    if (deniedApps.has(identity.info.appName)) {
+      this.#context.reporter.refused('app_denied', this.stream.remote, identity.key, identity.info.appName);
+      this.finish();
+      return;
+    }
     const verdict = admission.admit({ key: identity.key, ip: this.stream.remote.ip });
     if (verdict instanceof Promise) {
       this.#state = SessionState.Admitting;
@@ -289,6 +300,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   #open(identity: Identity, weight: number): void {
     const { clock, router, limits, rate, reporter } = this.#context;
     this.#state = SessionState.Open;
+    this.#app = identity.info.appName;
     this.#peer = router.register(identity.key, this);
     this.#openedAt = clock.now;
     this.#keepAlivePeriodMs = limits.keepAliveMs + Math.random() * KEEP_ALIVE_JITTER_MS;
@@ -296,7 +308,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
     const burstBytes = rate.bytesPerSecond > 0 ? rate.burstBytes : 0;
     this.#control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
     router.announceDuplicates(this.#peer);
-    reporter.opened(this.stream.remote, identity.key);
+    reporter.opened(this.stream.remote, identity.key, this.#app);
     this.#intake.admitted(weight, rate);
   }
 

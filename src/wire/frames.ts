@@ -50,8 +50,8 @@ export const MAX_GREETING_BYTES = 1024;
 /** Bounds of a Ping payload; only the first 8 bytes are echoed. */
 export const PING_BYTES = 8;
 export const MAX_PING_PAYLOAD_BYTES = 1000;
-/** Unknown frames are skipped without buffering up to this size; a longer one ends the connection (§11.3, our hardening). */
-export const MAX_SKIPPED_FRAME_BYTES = 10_485_760;
+/** Unknown frames are skipped without buffering up to this payload; a longer one ends the connection (§12). */
+export const MAX_SKIPPED_FRAME_BYTES: number = MAX_SEND_PAYLOAD_BYTES;
 /** First bytes of the ServerKey payload: `DERP` and the key emoji. */
 export const MAGIC: Buffer = Buffer.from('DERP\u{1f511}', 'utf8');
 /** First bytes of a disco packet: `TS` and the speech balloon emoji. */

@@ -4,8 +4,10 @@ import { parseHexKey } from './keys.ts';
 
 /** The handshake as both sides speak it (protocol reference §1.2 and §3): the 101 response, ServerKey, ClientInfo, ServerInfo. */
 
-/** `AppName` is text for statistics; what is longer is cut. */
-const MAX_APP_NAME_CHARS = 128;
+/** Longest `AppName` in bytes (§12). */
+const MAX_APP_NAME_BYTES = 32;
+const FIRST_PRINTABLE = 0x20;
+const LAST_PRINTABLE = 0x7e;
 
 /** What a client says about itself (§3.3). */
 export interface ClientInfo {
@@ -14,6 +16,7 @@ export interface ClientInfo {
   readonly version: number;
   readonly canAckPings: boolean;
   readonly isProber: boolean;
+  /** The name of the program, empty when it gives none. As it was sent: see {@link isAppName}. */
   readonly appName: string;
 }
 
@@ -78,7 +81,17 @@ export function parseClientInfo(plain: Buffer): ClientInfo | null {
   const isProber = booleanField(fields, 'isprober');
   const appName = fields.get('appname') ?? '';
   if (version === null || canAckPings === null || isProber === null || typeof appName !== 'string') return null;
-  return { meshKey, version, canAckPings, isProber, appName: appName.slice(0, MAX_APP_NAME_CHARS) };
+  return { meshKey, version, canAckPings, isProber, appName };
+}
+
+/** Whether `text` may be an `AppName`: at most 32 bytes of printable ASCII, or nothing (§12). */
+export function isAppName(text: string): boolean {
+  if (text.length > MAX_APP_NAME_BYTES) return false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < FIRST_PRINTABLE || code > LAST_PRINTABLE) return false;
+  }
+  return true;
 }
 
 /** The ServerInfo frame, sealed for the client. Without a limit its JSON is exactly `{"version":2}`. */

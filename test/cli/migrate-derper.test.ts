@@ -102,6 +102,7 @@ describe('towpath migrate derper', () => {
   });
 
   it('turns admission into sources', () => {
+    assert.deepEqual(migrate('-disallow-app-names', 'a b, c').config.admission.denyApps, ['a b', 'c']);
     const { sources } = migrate('-verify-clients', '-socket', '/run/ts.sock').config.admission;
     assert.deepEqual(
       sources.map((source) => [source.kind, 'socket' in source ? source.socket : '']),

@@ -18,6 +18,7 @@ suite('bad input from the network', () => {
       TOWPATH_LIMITS_TLS_HANDSHAKE_MS: '700',
       TOWPATH_LIMITS_REQUEST_HEAD_MS: '700',
       TOWPATH_LIMITS_DERP_HANDSHAKE_MS: '700',
+      TOWPATH_ADMISSION_DENY_APPS: 'scanner, old app',
     });
   });
   after(() => relay.stop());
@@ -26,9 +27,10 @@ suite('bad input from the network', () => {
   function clientInfo(
     serverKey: Buffer = relay.relay.keyPair.publicKey,
     keys: NodeKeyPair = generateNodeKeyPair(),
+    appName = '',
   ): Buffer {
     const sharedKey = sharedBoxKey(keys.privateKey, serverKey);
-    return encodeClientInfo({ publicKey: keys.publicKey, sharedKey, info: {} });
+    return encodeClientInfo({ publicKey: keys.publicKey, sharedKey, info: { appName } });
   }
 
   async function refused(reason: RefusalReason, socket: Socket, ...writes: (string | Buffer)[]): Promise<Buffer> {
@@ -95,6 +97,20 @@ suite('bad input from the network', () => {
     await refused('client_info_key', await relay.tls(), UPGRADE, lowOrder);
   });
 
+  test('§12 a program with a name that is too long, unprintable or denied', async () => {
+    const withName = (name: string): Buffer => clientInfo(undefined, undefined, name);
+    for (const name of ['x'.repeat(33), 'a\x1b[2J', 'ä']) {
+      await refused('client_info_app', await relay.tls(), UPGRADE, withName(name));
+    }
+    await refused('app_denied', await relay.tls(), UPGRADE, withName('old app'));
+    for (const appName of ['x'.repeat(32), 'Scanner', '']) {
+      const client = await relay.client({ info: { appName } });
+      client.close();
+    }
+    const connected = relay.lines.filter((line) => line.includes('"app":"Scanner"'));
+    assert.equal(connected.length, 1, 'the log names the program');
+  });
+
   test('§9.19 §9.32 §9.49 §9.96 frames that no client may send end its connection', async () => {
     const frames: [RefusalReason, string][] = [
       ['bad_frame_length', '0400010021'],
@@ -106,18 +122,20 @@ suite('bad input from the network', () => {
       ['no_mesh_rights', '1000000000'],
       ['no_mesh_rights', '1100000020'],
       ['no_mesh_rights', '0a00000045'],
-      ['frame_too_large', '7f00a00001'],
+      ['frame_too_large', '7f00010021'],
+      ['frame_too_large', '0500010021'],
+      ['frame_too_large', '7fffffffff'],
     ];
     for (const [reason, frame] of frames) {
       await refused(reason, await relay.tls(), UPGRADE, clientInfo(), Buffer.from(frame, 'hex'));
     }
   });
 
-  test('§9.5 unknown frames of some size are skipped, in whatever pieces they come', async () => {
+  test('§9.5 §12 unknown frames of up to 65568 bytes are skipped, in whatever pieces they come', async () => {
     const client = await relay.client();
-    const unknown = Buffer.alloc(5 + 300_000);
+    const unknown = Buffer.alloc(5 + 65_568);
     unknown[0] = 0x7f;
-    unknown.writeUInt32BE(300_000, 1);
+    unknown.writeUInt32BE(65_568, 1);
     client.sendFrame(unknown);
     client.sendFrame(Buffer.from('13000000080102030405060708', 'hex'));
     assert.ok((await client.ping()) >= 0);

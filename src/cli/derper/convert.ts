@@ -32,6 +32,7 @@ const DERPER_FLAGS: Readonly<Record<string, GoFlagKind>> = {
   'secrets-cache-dir': 'string',
   'bootstrap-dns-names': 'string',
   'unpublished-bootstrap-dns-names': 'string',
+  'disallow-app-names': 'string',
   'verify-clients': 'bool',
   'verify-client-url': 'string',
   'verify-client-url-fail-open': 'bool',
@@ -170,6 +171,8 @@ function convertHome(flags: GoFlags, draft: Draft): void {
 }
 
 function convertAdmission(flags: GoFlags, draft: Draft): void {
+  const denyApps = splitList(flags.get('disallow-app-names') ?? '');
+  if (denyApps.length > 0) draft.set({ 'admission.denyApps': denyApps }, '-disallow-app-names');
   const url = flags.get('verify-client-url') ?? '';
   const socket = flags.get('socket') ?? '';
   if (bool(flags, 'verify-clients', false)) {

@@ -3,16 +3,19 @@ import { nearest } from '../nearest.ts';
 import { describeFound } from '../problems.ts';
 import { admissionSourceKinds, type AdmissionSourceConfig } from './admission-sources.ts';
 import { key, keyMeta, section, sectionMeta } from './fields.ts';
-import { filePath, toggle, type Value } from './values.ts';
+import { filePath, texts, toggle, type Value } from './values.ts';
 
 /** Who may come in. */
 export interface AdmissionConfig {
   readonly open: boolean;
   /** Where the lists of sources that are fetched are kept over a restart. */
   readonly cacheDirectory: string;
+  /** Names of client programs. */
+  readonly denyApps: readonly string[];
   readonly sources: readonly AdmissionSourceConfig[];
 }
 
+const APP_NAME = /^[\x20-\x7e]{1,32}$/;
 /** Bounds the metric labels. */
 const MOST_SOURCES = 32;
 /** Labels of what is no single source. */
@@ -32,6 +35,12 @@ export const admission: z.ZodType<AdmissionConfig> = section(
       filePath(),
       '/var/lib/towpath/admission',
       'Directory in which the node lists of sources are kept, so that a restart does not depend on them.',
+    ),
+    denyApps: key(
+      texts(APP_NAME, 'names of up to 32 printable ASCII characters'),
+      [],
+      'Client programs that are refused, by the exact name that they give themselves (AppName).',
+      { flag: false },
     ),
     sources: key(
       sourceList(),

@@ -33,7 +33,7 @@ const (
 var Differences = []Difference{
 	{
 		Key: LongFramesRefused, Statement: 5, Target: "towpath",
-		Chosen: "a frame longer than 10 MiB ends the connection; shorter unknown ones are skipped",
+		Chosen: "an unknown frame of more than 65,568 bytes ends the connection, as from upstream v1.104 on; shorter ones are skipped",
 		Reason: "no client sends such frames, and skipping 4 GiB on demand is work for an attacker's benefit",
 	},
 	{

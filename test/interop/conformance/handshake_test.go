@@ -23,15 +23,16 @@ func TestS05_UnknownFramesAreSkipped(t *testing.T) {
 				client.write(encode(kind, make([]byte, size)))
 			}
 		}
-		client.write(encode(unknownType, make([]byte, 300<<10)))
+		const longest = 65_568
+		client.write(encode(unknownType, make([]byte, longest)))
 		client.expectNothing()
 
-		const tooLong = 10<<20 + 1
+		const tooLong = longest + 1
 		long := encode(unknownType, make([]byte, tooLong))
 		if s.differs(catalogue.LongFramesRefused) {
 			// The relay may close at the header, so that the rest need not find a reader.
 			_ = client.try(long)
-			client.expectClosed("a frame of more than 10 MiB")
+			client.expectClosed("an unknown frame of more than 65,568 bytes")
 			return
 		}
 		client.write(long)
