@@ -4,11 +4,15 @@ interop=$repository/test/interop
 version=$(cd "$interop" && go list -m -f '{{.Version}}' tailscale.com)
 export TOWPATH_INTEROP_CACHE=${TOWPATH_INTEROP_CACHE:-$HOME/.cache/towpath-interop}
 export TOWPATH_BENCH_PROGRAMS=$TOWPATH_INTEROP_CACHE/$version
-export TOWPATH_BENCH_UPSTREAM=$version
+# The derper that others are compared with is upstream's newest; its clients are those of the tests.
+TOWPATH_BENCH_UPSTREAM=$(sed -n 's/.*tailscale\.com \(v[0-9.]*\)$/\1/p' "$interop/newer/go.mod")
+export TOWPATH_BENCH_UPSTREAM
+export TOWPATH_BENCH_DERPER=$TOWPATH_INTEROP_CACHE/$TOWPATH_BENCH_UPSTREAM/derper
+export TOWPATH_BENCH_CLIENTS=$version
 
 mkdir -p "$TOWPATH_BENCH_PROGRAMS"
-for program in derper tailscale tailscaled; do
-  if [[ ! -x $TOWPATH_BENCH_PROGRAMS/$program ]]; then
+for program in "$TOWPATH_BENCH_DERPER" "$TOWPATH_BENCH_PROGRAMS/tailscale" "$TOWPATH_BENCH_PROGRAMS/tailscaled"; do
+  if [[ ! -x $program ]]; then
     "$interop/run.sh" build
     break
   fi

@@ -1,25 +1,25 @@
 import type { Case, Metric } from './case.ts';
 import type { Run } from './rounds.ts';
-import { baseOf, type ServerName } from './server.ts';
+import { basesOf, type ServerName } from './server.ts';
 import { summarize, type Summary } from './statistics.ts';
 
 /** A figure of one server over all rounds. */
 export interface Figure {
   readonly summary: Summary | null;
-  /** Of the ratios inside each round to the server that this one is compared with. */
+  /** Of the ratios inside each round to the base. */
   readonly ratio: Summary | null;
 }
 
-/** Sums up one figure of a case; failed runs do not count. */
+/** Sums up one figure of a case; failed runs do not count. `base` is what `server` is usually compared with. */
 export function figureOf(
   runs: readonly Run[],
   one: Pick<Case, 'name'>,
   metric: Pick<Metric, 'key'>,
   server: ServerName,
+  base: ServerName | undefined = basesOf(server)[0],
 ): Figure {
   const own = runs.filter((run) => run.case === one.name && run.server === server);
   const values = own.map((run) => valueOf(run, metric)).filter((value) => value !== null);
-  const base = baseOf(server);
   const ratios: number[] = [];
   for (const run of own) {
     const other = runs.find((it) => it.case === run.case && it.round === run.round && it.server === base);

@@ -38,6 +38,9 @@ export const mainLoads: readonly Case[] = [
 
 /** Further loads, which show where the figures of the main ones hold. */
 export const moreLoads: readonly Case[] = [
+  load('paced-100', '60 000 packets/s evenly spaced, 100 pairs', [CPU, LOST, P50, P99], () => [
+    ...['-mode', 'rate', '-rate', '60000', '-pairs', '100', '-records-per-write', '1'],
+  ]),
   latencyCase(50, Fresh.WhenFull),
   ...[20, 80].map((percent) => latencyCase(percent, Fresh.PerRound)),
   ...[1.5, 3].map(overloadCase),

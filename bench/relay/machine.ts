@@ -26,6 +26,7 @@ export function describeMachine(servers: readonly ServerName[]): Machine {
     versions: {
       towpath: output('git', 'describe', '--always', '--dirty'),
       derper: process.env['TOWPATH_BENCH_UPSTREAM'] ?? 'unknown',
+      tailscaled: process.env['TOWPATH_BENCH_CLIENTS'] ?? 'unknown',
       node: process.version,
       openssl: process.versions.openssl,
       ...(servers.includes(ServerName.Bun) ? { bun: output('node_modules/.bin/bun', '--version') } : {}),

@@ -1,13 +1,13 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ServerName } from './server.ts';
+import { isBefore, ServerName } from './server.ts';
 
 const HELP = `bench/run.sh [--short | --full] [flags]
 
   --short            three short rounds of the main cases, for CI (default; TOWPATH_BENCH=full changes that)
   --full             five rounds of every case; keeps JSON in bench/results/ and renders docs/performance.md
-  --servers LIST     of derper, node, bun (default: derper,node; with --full also bun)
+  --servers LIST     of derper, node, bun, node-before, bun-before (default: derper,node; with --full also bun)
+  --before DIR       the checkout that node-before and bun-before run, with its own node_modules; adds both to the servers
   --cases LIST       only these; a name ending in * is a prefix (see bench/relay/cases.ts)
   --rounds N         rounds of every case (default 5, short 3)
   --resume           with --full: keep what today's file has and run only the rounds that it lacks
@@ -27,6 +27,8 @@ export interface BenchOptions {
   readonly servers: readonly ServerName[];
   /** Patterns of case names; empty means all of the mode. */
   readonly cases: readonly string[];
+  /** The checkout of the servers whose names end in `-before`. */
+  readonly before: string | null;
   readonly rounds: number;
   readonly idleConnections: number;
   readonly megabytes: number;
@@ -51,6 +53,7 @@ export function readOptions(argv: readonly string[], environment: NodeJS.Process
       short: { type: 'boolean' },
       full: { type: 'boolean' },
       servers: { type: 'string' },
+      before: { type: 'string' },
       cases: { type: 'string' },
       rounds: { type: 'string' },
       idle: { type: 'string' },
@@ -68,9 +71,14 @@ export function readOptions(argv: readonly string[], environment: NodeJS.Process
     return null;
   }
   const full = values.full ?? (values.short !== true && environment['TOWPATH_BENCH'] === 'full');
+  const before = values.before === undefined ? null : resolve(values.before);
+  const servers = values.servers === undefined ? defaultServers(full, before) : list(values.servers).map(serverName);
+  if (before === null && servers.some(isBefore))
+    throw new Error('--before DIR is needed for the servers named -before');
   return {
     short: !full,
-    servers: values.servers === undefined ? defaultServers(full) : list(values.servers).map(serverName),
+    servers,
+    before,
     cases: values.cases === undefined ? [] : list(values.cases),
     rounds: number('rounds', values.rounds, full ? 5 : 3),
     idleConnections: number('idle', values.idle, full ? 10_000 : 500),
@@ -84,9 +92,10 @@ export function readOptions(argv: readonly string[], environment: NodeJS.Process
 }
 
 /** Bun is left out of the short run, which has 90 seconds. */
-function defaultServers(full: boolean): ServerName[] {
-  const bun = full && existsSync(join(import.meta.dirname, '..', '..', 'src', 'transport', 'bun'));
-  return [ServerName.Derper, ServerName.Node, ...(bun ? [ServerName.Bun] : [])];
+function defaultServers(full: boolean, before: string | null): ServerName[] {
+  const servers = [ServerName.Derper, ServerName.Node, ...(full ? [ServerName.Bun] : [])];
+  if (before === null) return servers;
+  return [...servers, ServerName.NodeBefore, ...(full ? [ServerName.BunBefore] : [])];
 }
 
 function list(text: string): string[] {

@@ -100,6 +100,11 @@ export function program(name: string): string {
   return join(programs, name);
 }
 
+/** The path of the derper that others are compared with. */
+export function derper(): string {
+  return process.env['TOWPATH_BENCH_DERPER'] ?? program('derper');
+}
+
 /** Makes the files that all servers use. */
 export async function makeFiles(dir: string): Promise<RelayFiles> {
   const { stdout } = await run(program('benchload'), ['files', '-dir', dir]);

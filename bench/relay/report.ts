@@ -1,14 +1,18 @@
 import type { Case } from './case.ts';
 import { figureOf, notesOf } from './figures.ts';
 import type { Run } from './rounds.ts';
-import { baseOf, ServerName } from './server.ts';
+import { basesOf, ServerName } from './server.ts';
 import { formatSummary } from './statistics.ts';
 
 /** The table for a terminal. */
 export function formatReport(cases: readonly Case[], runs: readonly Run[]): string {
   const servers = Object.values(ServerName).filter((name) => runs.some((run) => run.server === name));
-  const compared = servers.filter((server) => servers.some((other) => other === baseOf(server)));
-  const header = ['', ...servers, ...compared.map((server) => `${server} ÷ ${baseOf(server) ?? ''}`)];
+  const pairs = servers.flatMap((server) =>
+    basesOf(server)
+      .filter((base) => servers.includes(base))
+      .map((base) => [server, base] as const),
+  );
+  const header = ['', ...servers, ...pairs.map((pair) => pair.join(' ÷ '))];
   const lines: string[][] = [header];
   const titles = new Map<number, string>();
   for (const one of cases) {
@@ -21,7 +25,9 @@ export function formatReport(cases: readonly Case[], runs: readonly Run[]): stri
       lines.push([
         `  ${metric.title}`,
         ...servers.map((server) => formatSummary(figures.get(server)?.summary ?? null, metric.digits)),
-        ...compared.map((server) => (metric.ratio ? formatSummary(figures.get(server)?.ratio ?? null, 2) : '')),
+        ...pairs.map(([server, base]) =>
+          metric.ratio ? formatSummary(figureOf(runs, one, metric, server, base).ratio, 2) : '',
+        ),
       ]);
     }
   }

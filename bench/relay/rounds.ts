@@ -2,7 +2,7 @@ import { FOREIGN_SHARE, Fresh, type Case, type RoundContext, type Sample } from 
 import type { BenchOptions } from './options.ts';
 import type { RelayFiles } from './programs.ts';
 import { awaitQuiet } from './quiet.ts';
-import { Server, type ServerName } from './server.ts';
+import { isBefore, Server, type Placement, type ServerName } from './server.ts';
 
 /** One run of one case against one server, or why there is none. */
 export interface Run {
@@ -118,7 +118,7 @@ class Round {
     const failed: string[] = [];
     let sample: Sample | null = null;
     try {
-      server = known ?? (await Server.start(name, files, { pinned: one.pinned, loopDelay: one.loopDelay && !keep }));
+      server = known ?? (await Server.start(name, files, this.#placement(one, name, keep)));
       if (keep) this.#kept.set(name, server);
       const context: RoundContext = { options, files, ceilings: this.#ceilings, windows };
       if (one.needsCeiling && !this.#ceilings.has(name)) throw new Error('the case closed failed in this round');
@@ -133,6 +133,15 @@ class Round {
     const seconds = (performance.now() - started) / 1000;
     const error = failed.length > 0 ? failed.join('; ') : null;
     return { round: this.#round, case: one.name, server: name, sample, error, seconds };
+  }
+
+  #placement(one: Case, name: ServerName, keep: boolean): Placement {
+    const { before } = this.#rounds.options;
+    return {
+      pinned: one.pinned,
+      loopDelay: one.loopDelay && !keep,
+      ...(isBefore(name) && before !== null ? { checkout: before } : {}),
+    };
   }
 
   async #stopKept(): Promise<void> {

@@ -4,30 +4,44 @@ import { createServer, connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LOOP_DELAY_MARK, type LoopDelay } from './loop-delay.ts';
-import { program, type RelayFiles } from './programs.ts';
+import { derper, type RelayFiles } from './programs.ts';
 
-/** The servers that can be compared. The last two are the relay with its counting per packet taken out. */
+/**
+ * The servers that can be compared. `-before` is another checkout of the relay, `-uncounted` the relay with its counting
+ * per packet taken out.
+ */
 export const ServerName = {
   Derper: 'derper',
   Node: 'node',
   Bun: 'bun',
+  NodeBefore: 'node-before',
+  BunBefore: 'bun-before',
   NodeUncounted: 'node-uncounted',
   BunUncounted: 'bun-uncounted',
 } as const;
 export type ServerName = (typeof ServerName)[keyof typeof ServerName];
 
-/** What a server's figures are divided by, or null for those that others are compared with. */
-export function baseOf(name: ServerName): ServerName | null {
+/** The servers by whose figures those of `name` are divided, the usual one first. */
+export function basesOf(name: ServerName): readonly ServerName[] {
   switch (name) {
     case ServerName.Derper:
-      return null;
+      return [];
+    case ServerName.Node:
+      return [ServerName.Derper, ServerName.NodeBefore];
+    case ServerName.Bun:
+      return [ServerName.Derper, ServerName.BunBefore];
     case ServerName.NodeUncounted:
-      return ServerName.Node;
+      return [ServerName.Node];
     case ServerName.BunUncounted:
-      return ServerName.Bun;
+      return [ServerName.Bun];
     default:
-      return ServerName.Derper;
+      return [ServerName.Derper];
   }
+}
+
+/** Whether `name` is the relay of another checkout. */
+export function isBefore(name: ServerName): boolean {
+  return name === ServerName.NodeBefore || name === ServerName.BunBefore;
 }
 
 /** How a server is started. */
@@ -159,11 +173,11 @@ interface Ports {
 function commandOf(name: ServerName, files: RelayFiles, ports: Ports, where: Placement): string[] {
   if (name === ServerName.Derper) {
     return [
-      ...[program('derper'), '-a', `127.0.0.1:${ports.derp}`, '-certmode', 'manual', '-hostname', '127.0.0.1'],
+      ...[derper(), '-a', `127.0.0.1:${ports.derp}`, '-certmode', 'manual', '-hostname', '127.0.0.1'],
       ...['-certdir', files.dir, '-c', files.relayKey, '-http-port', '-1', '-stun-port', String(ports.stun)],
     ];
   }
-  const isBun = name === ServerName.Bun || name === ServerName.BunUncounted;
+  const isBun = name.startsWith(ServerName.Bun);
   const isUncounted = name === ServerName.NodeUncounted || name === ServerName.BunUncounted;
   const runtime = join(REPOSITORY, 'node_modules', '.bin', isBun ? 'bun' : 'node');
   const preloaded = [

@@ -48,6 +48,12 @@ suite('a figure', () => {
     assert.deepEqual(ratio, { median: 0.35, lowest: 0.2, highest: 0.5, count: 2 });
   });
 
+  test('is compared with another base where one is named', () => {
+    const runs = [run(0, 'derper', 4), run(0, 'node', 3), run(0, 'node-before', 2)];
+    assert.equal(figureOf(runs, { name: 'closed' }, { key: 'cpuUs' }, 'node').ratio?.median, 0.75);
+    assert.equal(figureOf(runs, { name: 'closed' }, { key: 'cpuUs' }, 'node', 'node-before').ratio?.median, 1.5);
+  });
+
   test('does not count failed runs, and says how many there were', () => {
     const runs = [run(0, 'node', 2, { error: 'it ended by itself' }), run(1, 'node', 3)];
     assert.equal(figureOf(runs, { name: 'closed' }, { key: 'cpuUs' }, 'node').summary?.median, 3);
@@ -59,9 +65,9 @@ suite('a bar', () => {
   const closed = bars.find((bar) => bar.case === 'closed')!;
 
   test('is judged by the median of the ratios', () => {
-    const runs = [0.6, 0.64, 0.9].flatMap((ratio, round) => [run(round, 'derper', 1), run(round, 'node', ratio)]);
+    const runs = [0.8, 0.85, 1.2].flatMap((ratio, round) => [run(round, 'derper', 1), run(round, 'node', ratio)]);
     assert.equal(judge(closed, 'node', runs)?.met, true);
-    assert.equal(judge(closed, 'node', [...runs, run(3, 'derper', 1), run(3, 'node', 0.95)])?.met, false);
+    assert.equal(judge(closed, 'node', [...runs, run(3, 'derper', 1), run(3, 'node', 1.1)])?.met, false);
   });
 
   test('is not judged without a measurement', () => {

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Runs the interoperability tests: real upstream programs and packages against Go derper and against towpath.
+# Runs the interoperability tests: real upstream programs and packages against two releases of Go derper and towpath.
 #
 #   run.sh [conformance|e2e|derpprobe|build] [--check]
 #
 # Without a part all parts run. --check compares docs/conformance.md with what the run gives instead of writing it.
-# RELAYS="derper" or "towpath" limits the relays (the report then is not made). TOWPATH_COMMAND is how towpath is run;
+# RELAYS="derper-1.102.5", "derper-1.104.5" or "towpath" limits the relays (the report then is not made).
+# TOWPATH_COMMAND is how towpath is run;
 # TOWPATH_INTEROP_RUNTIME=bun runs the sources on Bun.
 # E2E_TRANSCRIPT is a file to which the pings and transfers are appended.
 set -euo pipefail
@@ -14,7 +15,10 @@ repository=$(cd "$here/../.." && pwd)
 version=$(cd "$here" && go list -m -f '{{.Version}}' tailscale.com)
 export TOWPATH_INTEROP_CACHE=${TOWPATH_INTEROP_CACHE:-$HOME/.cache/towpath-interop}
 cache=$TOWPATH_INTEROP_CACHE/$version
-relays=${RELAYS:-derper towpath}
+# Read from the file, because the go command would fetch the newer Go that this module asks for.
+newer_version=$(sed -n 's/.*tailscale\.com \(v[0-9.]*\)$/\1/p' "$here/newer/go.mod")
+all_relays="derper-1.102.5 derper-1.104.5 towpath"
+relays=${RELAYS:-$all_relays}
 part=all
 check=
 for argument in "$@"; do
@@ -67,6 +71,17 @@ build() {
   upstream derpprobe tailscale.com/cmd/derpprobe
   # Only with this tag does a daemon outside of a browser speak DERP over WebSocket.
   upstream tailscaled-websocket -tags ts_debug_websockets tailscale.com/cmd/tailscaled
+  newer_derper
+}
+
+# Its module asks for a newer Go, which the go command fetches as a module.
+newer_derper() {
+  local folder=$TOWPATH_INTEROP_CACHE/$newer_version
+  if [[ -x $folder/derper ]]; then return; fi
+  echo "building derper $newer_version"
+  mkdir -p "$folder"
+  (cd "$here/newer" && GOTOOLCHAIN=auto attend go build -trimpath -o "$folder/derper.$$" tailscale.com/cmd/derper)
+  mv "$folder/derper.$$" "$folder/derper"
 }
 
 compile() { (cd "$here" && attend go test -c -o "$work/$1.test" "./$1"); }
@@ -79,7 +94,7 @@ run() { # title, then the command
   local start=$SECONDS
   if attend "$@" > "$work/log" 2>&1; then
     # A test program says last how many statements passed, an e2e run what the nodes did.
-    grep -E '^[a-z]+: [0-9]+ statements|^ +e2e_test.go' "$work/log" || true
+    grep -E '^[a-z0-9.-]+: [0-9]+ statements|^ +e2e_test.go' "$work/log" || true
     echo "   ok in $((SECONDS - start)) s"
   else
     cat "$work/log"
@@ -95,9 +110,8 @@ conformance() {
     run "conformance of $relay" env RELAY="$relay" CONFORMANCE_RESULTS="$work/$relay.json" \
       "$work/conformance.test" -test.parallel 12 -test.timeout 4m
   done
-  if [[ $relays == "derper towpath" && -s $work/derper.json && -s $work/towpath.json ]]; then
-    (cd "$here" && attend go run ./cmd/conformance-report -derper "$work/derper.json" -towpath "$work/towpath.json" \
-      -out "$repository/docs/conformance.md" $check) || failed=1
+  if [[ $relays == "$all_relays" ]]; then
+    (cd "$here" && attend go run ./cmd/conformance-report -results "$work" -out "$repository/docs/conformance.md" $check) || failed=1
   fi
 }
 
@@ -105,7 +119,7 @@ e2e() {
   compile e2e
   for relay in $relays; do
     # derper is what the numbers are compared with; a whole run needs towpath's only.
-    if [[ $part == all && $relay == derper ]]; then continue; fi
+    if [[ $part == all && $relay == derper* ]]; then continue; fi
     run "end to end through $relay" env RELAY="$relay" "$work/e2e.test" -test.v -test.timeout 10m
   done
 }

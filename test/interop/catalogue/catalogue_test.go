@@ -15,7 +15,12 @@ func TestStatementsAscend(t *testing.T) {
 }
 
 func TestDifferencesBelongToStatements(t *testing.T) {
-	seen := map[Difference]bool{}
+	type place struct {
+		key       string
+		statement int
+		target    string
+	}
+	seen := map[place]bool{}
 	for _, difference := range Differences {
 		if _, known := Find(difference.Statement); !known {
 			t.Errorf("difference %s is of statement %d, which does not exist", difference.Key, difference.Statement)
@@ -23,11 +28,13 @@ func TestDifferencesBelongToStatements(t *testing.T) {
 		if difference.Chosen == "" || difference.Reason == "" {
 			t.Errorf("difference %s has no words", difference.Key)
 		}
-		name := Difference{Key: difference.Key, Statement: difference.Statement, Target: difference.Target}
-		if seen[name] {
-			t.Errorf("difference %s of statement %d is there twice", difference.Key, difference.Statement)
+		for _, target := range difference.Targets {
+			name := place{difference.Key, difference.Statement, target}
+			if seen[name] {
+				t.Errorf("difference %s of statement %d is there twice for %s", difference.Key, difference.Statement, target)
+			}
+			seen[name] = true
 		}
-		seen[name] = true
 	}
 }
 

@@ -11,7 +11,7 @@ type Statement struct {
 
 // Statements holds every statement about a server that a test outside the process can see, in order.
 var Statements = []Statement{
-	{5, "frames of unknown type are skipped with their payload, and the connection goes on"},
+	{5, "frames of unknown type, up to 65,568 bytes, are skipped with their payload, and the connection goes on"},
 	{6, "the first frame from the server is ServerKey: magic and its public key"},
 	{7, "the first frame after the client's introduction is ServerInfo, even under fire"},
 	{8, "ServerInfo opens with the client's private key and says version 2"},
@@ -71,12 +71,15 @@ var Statements = []Statement{
 	{88, "STUN answers carry the transaction id; anything but a valid request gets none"},
 	{95, "of several connections of a key, one that only pings becomes the receiving one"},
 	{96, "NotePreferred of 0 or 2 bytes, WatchConns of 1 and ClosePeer of 31 end the connection"},
-	{97, "the rate delays frames of every type, and charges at most 65,568 for one"},
+	{97, "the rate delays frames of every type"},
 	{100, "`Upgrade: websocket` without the subprotocol gets raw frames after `Upgrade: DERP`"},
 	{101, "frames may be split over WebSocket messages in any way"},
 	{102, "`Derp-Fast-Start` with any value but 1 gets the normal 101"},
 	{104, "plain HTTP answers POST with 400"},
 	{105, "a broken rate configuration on reload keeps the limits"},
+	{106, "an unknown frame of more than 65,568 bytes ends the connection"},
+	{107, "an application name is 32 bytes of 0x20 to 0x7e at most; any other ends the connection"},
+	{108, "a STUN answer leaves from the address that was asked, also when the relay listens on all"},
 }
 
 // Elsewhere says why the other numbers of the list are not in Statements.

@@ -23,22 +23,13 @@ func TestS05_UnknownFramesAreSkipped(t *testing.T) {
 				client.write(encode(kind, make([]byte, size)))
 			}
 		}
-		const longest = 65_568
-		client.write(encode(unknownType, make([]byte, longest)))
-		client.expectNothing()
-
-		const tooLong = longest + 1
-		long := encode(unknownType, make([]byte, tooLong))
-		if s.differs(catalogue.LongFramesRefused) {
-			// The relay may close at the header, so that the rest need not find a reader.
-			_ = client.try(long)
-			client.expectClosed("an unknown frame of more than 65,568 bytes")
-			return
-		}
-		client.write(long)
+		client.write(encode(unknownType, make([]byte, longestUnknown)))
 		client.expectNothing()
 	})
 }
+
+// longestUnknown is what a frame of unknown type may have: as much as the largest packet with a key.
+const longestUnknown = 65536 + 32
 
 func TestS06_FirstFrameIsServerKey(t *testing.T) {
 	statement(t, 6, bothTransports, func(s *scene) {
@@ -288,5 +279,48 @@ func TestS16_ServerKeyNeedNotBeReadFirst(t *testing.T) {
 		client.expectServerKey()
 		client.expectServerInfo()
 		client.expectNothing()
+	})
+}
+
+func TestS106_LongUnknownFramesEndTheConnection(t *testing.T) {
+	statement(t, 106, bothTransports, func(s *scene) {
+		client := s.join()
+		long := encode(unknownType, make([]byte, longestUnknown+1))
+		if s.differs(catalogue.UnboundedSkipping) {
+			client.write(long)
+			client.expectNothing()
+			return
+		}
+		// The relay may close at the header, so that the rest need not find a reader.
+		_ = client.try(long)
+		client.expectClosed("an unknown frame of 65,569 bytes")
+	})
+}
+
+func TestS107_ApplicationNamesAreChecked(t *testing.T) {
+	statement(t, 107, bothTransports, func(s *scene) {
+		introduced := func(name string) *peer {
+			text, err := json.Marshal(map[string]string{"AppName": name})
+			if err != nil {
+				s.Fatal(err)
+			}
+			client := s.greeted()
+			client.introduce(string(text))
+			return client
+		}
+		for _, name := range []string{"", "x", " ~", strings.Repeat("a", 32)} {
+			client := introduced(name)
+			client.expectServerInfo()
+			client.expectNothing()
+		}
+		unchecked := s.differs(catalogue.AnyApplicationName)
+		for _, name := range []string{strings.Repeat("a", 33), "a\x1fb", "\x7f", "é", "a\nb"} {
+			client := introduced(name)
+			if unchecked {
+				client.expectServerInfo()
+				continue
+			}
+			client.expectClosed(fmt.Sprintf("the application name %q", name))
+		}
 	})
 }

@@ -217,21 +217,17 @@ func TestS64_ClientKeepsToTheAnnouncedBucket(t *testing.T) {
 	})
 }
 
-func TestS97_RateDelaysEveryTypeAndChargesOneBucketAtMost(t *testing.T) {
+func TestS97_RateDelaysFramesOfEveryType(t *testing.T) {
 	statement(t, 97, bothTransports, func(s *scene) {
 		s.own(relay.Options{Rate: &onePerSecond})
 		client := s.join()
 		start := time.Now()
-		// The longest unknown frame that is not an error, from v1.104 on: with its header it is longer than a bucket.
+		// The first one empties the bucket.
 		client.write(encode(unknownType, make([]byte, bucketFloor)))
 		client.write(encode(unknownType, make([]byte, bucketFloor)))
 		client.fence()
-		elapsed := time.Since(start)
-		if elapsed < nearlyOneSecond {
+		if elapsed := time.Since(start); elapsed < nearlyOneSecond {
 			s.Errorf("a frame of unknown type was not delayed: pong after %v", elapsed)
-		}
-		if elapsed > 9*time.Second {
-			s.Errorf("a long frame was charged in full: pong after %v", elapsed)
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tailscale.com/net/stun"
+	"towpath.example/interop/catalogue"
 	"towpath.example/interop/relay"
 )
 
@@ -189,4 +190,53 @@ func TestS88_OnlyValidRequestsAreAnswered(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestS108_AnswersLeaveFromTheAddressThatWasAsked(t *testing.T) {
+	statement(t, 108, []string{overAny}, func(s *scene) {
+		started := s.own(relay.Options{AllAddresses: true})
+		for _, asked := range []string{"127.0.0.1", "127.0.0.2", "127.7.7.7"} {
+			from := s.answerFrom(netip.AddrPortFrom(netip.MustParseAddr(asked), uint16(started.STUNPort)))
+			if want := netip.MustParseAddr(asked); asked != "127.0.0.1" && s.differs(catalogue.AnswersFromAnyAddress) {
+				if from == want {
+					s.Errorf("%s answers from its own address, which this release is said not to do", asked)
+				}
+			} else if from != want {
+				s.Errorf("%s was asked, %s answered", asked, from)
+			}
+		}
+	})
+}
+
+// answerFrom asks one address of the relay from a socket that takes answers from all, and says which one answered.
+func (s *scene) answerFrom(address netip.AddrPort) netip.Addr {
+	s.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer conn.Close()
+	id := stun.NewTxID()
+	buffer := make([]byte, 2048)
+	for range 5 {
+		if _, err := conn.WriteToUDPAddrPort(stun.Request(id), address); err != nil {
+			s.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+			s.Fatal(err)
+		}
+		n, from, err := conn.ReadFromUDPAddrPort(buffer)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
+		if err != nil {
+			s.Fatal(err)
+		}
+		if got, _, err := stun.ParseResponse(buffer[:n]); err != nil || got != id {
+			s.Fatalf("answer %x: %v", buffer[:n], err)
+		}
+		return from.Addr().Unmap()
+	}
+	s.Fatalf("no STUN answer from %v", address)
+	return netip.Addr{}
 }

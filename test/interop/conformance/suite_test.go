@@ -80,7 +80,7 @@ func report() int {
 		}
 		for _, difference := range catalogue.Differences {
 			name := difference.Key + strconv.Itoa(difference.Statement)
-			if difference.Target == string(target) && !consulted[name] {
+			if slices.Contains(difference.Targets, string(target)) && !consulted[name] {
 				fmt.Fprintf(os.Stderr, "difference %s of statement %d was not met\n", difference.Key, difference.Statement)
 				code = 1
 			}

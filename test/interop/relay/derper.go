@@ -2,14 +2,19 @@ package relay
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 )
 
 func (r *Relay) derperCommand() (argv, env []string, err error) {
+	program := Binary("derper")
+	if r.Target == NewerDerper {
+		program = binary("derper", NewerVersion)
+	}
 	argv = []string{
-		Binary("derper"), "-a", r.Address(), "-certmode", "manual", "-hostname", "127.0.0.1",
+		program, "-a", net.JoinHostPort(r.listenHost(), strconv.Itoa(r.Port)), "-certmode", "manual", "-hostname", "127.0.0.1",
 		"-certdir", filepath.Dir(r.Certificate.CertificateFile), "-c", r.keyFile(),
 		"-http-port", strconv.Itoa(r.HTTPPort), "-stun-port", strconv.Itoa(r.STUNPort),
 	}

@@ -23,14 +23,17 @@ const (
 	RateLimitWaits       Metric = "rate limit waits"
 )
 
+var derperMetricNames = map[Metric]string{
+	Connections:          "derp_current_connections",
+	HomeConnections:      "derp_current_home_connections",
+	DuplicateKeys:        "derp_current_dup_client_keys",
+	DuplicateConnections: "derp_current_dup_client_conns",
+	RateLimitWaits:       "derp_rate_limit_per_client_waited",
+}
+
 var metricNames = map[Target]map[Metric]string{
-	Derper: {
-		Connections:          "derp_current_connections",
-		HomeConnections:      "derp_current_home_connections",
-		DuplicateKeys:        "derp_current_dup_client_keys",
-		DuplicateConnections: "derp_current_dup_client_conns",
-		RateLimitWaits:       "derp_rate_limit_per_client_waited",
-	},
+	Derper:      derperMetricNames,
+	NewerDerper: derperMetricNames,
 	Towpath: {
 		Connections:          "towpath_connections",
 		HomeConnections:      "towpath_home_connections",

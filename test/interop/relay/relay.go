@@ -21,8 +21,11 @@ import (
 	"tailscale.com/types/key"
 )
 
-// Version is the release of tailscale.com whose programs and packages are used.
+// Version is the release of tailscale.com whose packages and clients are used.
 const Version = "v1.102.5"
+
+// NewerVersion is upstream's newest release of derper. Its packages need a newer Go than the one that tests are built with.
+const NewerVersion = "v1.104.5"
 
 const (
 	startPatience = 30 * time.Second
@@ -36,22 +39,28 @@ type Target string
 
 // The relays that can be tested.
 const (
-	Derper  Target = "derper"
-	Towpath Target = "towpath"
+	Derper      Target = "derper-1.102.5"
+	NewerDerper Target = "derper-1.104.5"
+	Towpath     Target = "towpath"
 )
+
+// Targets holds every relay, in the order of reports.
+var Targets = []Target{Derper, NewerDerper, Towpath}
 
 // TargetFromEnvironment reads RELAY.
 func TargetFromEnvironment() (Target, error) {
 	switch target := Target(os.Getenv("RELAY")); target {
-	case Derper, Towpath:
+	case Derper, NewerDerper, Towpath:
 		return target, nil
 	default:
-		return "", fmt.Errorf("RELAY must be %q or %q, not %q", Derper, Towpath, target)
+		return "", fmt.Errorf("RELAY must be one of %q, not %q", Targets, target)
 	}
 }
 
-// Binary returns the path of a cached upstream program.
-func Binary(name string) string {
+// Binary returns the path of a cached upstream program of Version.
+func Binary(name string) string { return binary(name, Version) }
+
+func binary(name, version string) string {
 	root := os.Getenv("TOWPATH_INTEROP_CACHE")
 	if root == "" {
 		home, err := os.UserHomeDir()
@@ -60,7 +69,7 @@ func Binary(name string) string {
 		}
 		root = filepath.Join(home, ".cache", "towpath-interop")
 	}
-	return filepath.Join(root, Version, name)
+	return filepath.Join(root, version, name)
 }
 
 // Rate is a limit of what one client may send; a zero BytesPerSecond means none.
@@ -82,6 +91,8 @@ type Options struct {
 	DisableFighters bool
 	// FullHomePage makes towpath's pages say what it is, as derper's do.
 	FullHomePage bool
+	// AllAddresses makes the relay listen on every IPv4 address of the machine; Host is where it is asked.
+	AllAddresses bool
 	// SecondHost is another address on which towpath serves everything on the same ports.
 	SecondHost string
 	// QueueDepth is derper's environment knob, passed on as text when QueueDepthSet.
@@ -171,6 +182,14 @@ func (r *Relay) Dir() string { return r.dir }
 // PublicKey is the key of the relay's key file.
 func (r *Relay) PublicKey() key.NodePublic { return r.publicKey }
 
+// listenHost is where the relay listens.
+func (r *Relay) listenHost() string {
+	if r.options.AllAddresses {
+		return "0.0.0.0"
+	}
+	return r.Host
+}
+
 // Address is where DERP is served.
 func (r *Relay) Address() string { return net.JoinHostPort(r.Host, strconv.Itoa(r.Port)) }
 
@@ -206,7 +225,7 @@ func (r *Relay) launch() error {
 
 func (r *Relay) commandLine() (argv, env []string, err error) {
 	switch r.Target {
-	case Derper:
+	case Derper, NewerDerper:
 		return r.derperCommand()
 	case Towpath:
 		return r.towpathCommand()

@@ -49,7 +49,7 @@ func (r *Relay) towpathCommand() (argv, env []string, err error) {
 
 // everywhere lists a port of each address that the relay listens on.
 func (r *Relay) everywhere(port int) string {
-	addresses := net.JoinHostPort(r.Host, strconv.Itoa(port))
+	addresses := net.JoinHostPort(r.listenHost(), strconv.Itoa(port))
 	if second := r.options.SecondHost; second != "" {
 		addresses += "," + net.JoinHostPort(second, strconv.Itoa(port))
 	}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,27 +16,26 @@ import (
 )
 
 func main() {
-	derper := flag.String("derper", "", "results of the run against derper")
-	towpath := flag.String("towpath", "", "results of the run against towpath")
+	folder := flag.String("results", "", "folder with the results of the runs, a file for each relay")
 	out := flag.String("out", "", "file to write, or to compare with")
 	check := flag.Bool("check", false, "do not write, fail when the file differs")
 	flag.Parse()
-	if err := run(*derper, *towpath, *out, *check); err != nil {
+	if err := run(*folder, *out, *check); err != nil {
 		fmt.Fprintln(os.Stderr, "conformance-report:", err)
 		os.Exit(1)
 	}
 }
 
-func run(derperPath, towpathPath, out string, check bool) error {
-	derper, err := catalogue.Read(derperPath)
-	if err != nil {
-		return err
+func run(folder, out string, check bool) error {
+	var all []catalogue.Results
+	for _, target := range relay.Targets {
+		results, err := catalogue.Read(filepath.Join(folder, string(target)+".json"))
+		if err != nil {
+			return err
+		}
+		all = append(all, results)
 	}
-	towpath, err := catalogue.Read(towpathPath)
-	if err != nil {
-		return err
-	}
-	text := report(derper, towpath)
+	text := report(all)
 	if !check {
 		return os.WriteFile(out, []byte(text), 0o644)
 	}
@@ -49,36 +49,43 @@ func run(derperPath, towpathPath, out string, check bool) error {
 	return nil
 }
 
-func report(derper, towpath catalogue.Results) string {
+func report(all []catalogue.Results) string {
 	var text strings.Builder
 	text.WriteString(`# Conformance
 
 <!-- Made by test/interop/run.sh from a run of the suite. Do not edit. -->
 
 Upstream's own client packages, version ` + relay.Version + `, and raw bytes drive a running relay from outside. Each statement of
-our protocol reference that can be seen from there is one test. The same tests run against Go derper, which shows that
-they describe what upstream does, and against towpath.
+our protocol reference that can be seen from there is one test. The same tests run against two releases of Go derper, which
+shows that they describe what upstream does, and against towpath.
 
 `)
 	fmt.Fprintf(&text, "| | pass | as chosen | not applicable | fail | of |\n|---|---|---|---|---|---|\n")
-	for _, results := range []catalogue.Results{derper, towpath} {
+	for _, results := range all {
 		counts := results.Count()
 		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d |\n", results.Target, counts[catalogue.Passed],
 			counts[catalogue.AsChosen], counts[catalogue.NotApplicable], counts[catalogue.Failed], len(catalogue.Statements))
 	}
 
-	text.WriteString("\n## Statements\n\n| No. | Statement | Driven over | derper | towpath |\n|---|---|---|---|---|\n")
+	text.WriteString("\n## Statements\n\n")
+	head, rule := "| No. | Statement | Driven over |", "|---|---|---|"
+	for _, results := range all {
+		head, rule = head+" "+results.Target+" |", rule+"---|"
+	}
+	text.WriteString(head + "\n" + rule + "\n")
 	for _, statement := range catalogue.Statements {
-		fmt.Fprintf(&text, "| %d | %s | %s | %s | %s |\n", statement.Number, statement.Text,
-			strings.Join(ways(derper, towpath, statement.Number), ", "),
-			cell(derper, statement.Number), cell(towpath, statement.Number))
+		fmt.Fprintf(&text, "| %d | %s | %s |", statement.Number, statement.Text, strings.Join(ways(all, statement.Number), ", "))
+		for _, results := range all {
+			fmt.Fprintf(&text, " %s |", cell(results, statement.Number))
+		}
+		text.WriteString("\n")
 	}
 
 	text.WriteString("\n## Differences\n\nEach is asserted by the test of its statement: the relay must do what is said here. " +
 		"Only where a relay is said not to be able to run a statement, nothing was asserted.\n\n" +
 		"| No. | Relay | What it does | Why |\n|---|---|---|---|\n")
 	for _, difference := range sorted(catalogue.Differences) {
-		fmt.Fprintf(&text, "| %d | %s | %s | %s |\n", difference.Statement, difference.Target, difference.Chosen, difference.Reason)
+		fmt.Fprintf(&text, "| %d | %s | %s | %s |\n", difference.Statement, strings.Join(difference.Targets, ", "), difference.Chosen, difference.Reason)
 	}
 
 	text.WriteString("\n## Not in this suite\n\n| No. | Why |\n|---|---|\n")
@@ -95,9 +102,9 @@ func sorted(differences []catalogue.Difference) []catalogue.Difference {
 }
 
 // ways lists how a statement was driven.
-func ways(derper, towpath catalogue.Results, number int) []string {
+func ways(all []catalogue.Results, number int) []string {
 	var names []string
-	for _, results := range []catalogue.Results{derper, towpath} {
+	for _, results := range all {
 		for way := range results.Outcomes[number] {
 			if way == "" {
 				way = "one way"
