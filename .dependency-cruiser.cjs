@@ -1,19 +1,20 @@
 // Who may import whom: docs/architecture.md, "Rooms". Each room lists all it may import besides itself.
 const allowed = {
-  wire: ['errors'],
+  wire: ['errors', 'printable'],
   transport: ['errors', 'clock', 'wire'],
   net: ['transport', 'wire', 'clock', 'errors', 'observe'],
-  observe: ['wire', 'clock', 'errors'],
+  observe: ['wire', 'clock', 'errors', 'printable'],
   fairness: ['wire', 'clock', 'errors'],
   relay: ['wire', 'observe', 'errors', 'clock'],
   session: ['wire', 'net', 'transport', 'relay', 'fairness', 'admission', 'observe', 'clock', 'errors'],
   admission: ['wire', 'net', 'observe', 'clock', 'config', 'errors'],
   certificates: ['wire', 'net', 'observe', 'clock', 'config', 'errors'],
   http: ['wire', 'net', 'observe', 'clock', 'config', 'errors'],
-  client: ['wire', 'transport', 'net', 'errors', 'clock'],
-  load: ['client', 'wire', 'transport', 'clock', 'errors', 'open-files', 'version'],
-  config: ['wire', 'errors'],
+  client: ['wire', 'transport', 'net', 'errors', 'clock', 'printable'],
+  load: ['client', 'wire', 'transport', 'clock', 'errors', 'open-files', 'printable', 'version'],
+  config: ['wire', 'errors', 'printable'],
   server: [
+    'printable',
     'transport',
     'net',
     'session',
@@ -31,6 +32,7 @@ const allowed = {
     'version',
   ],
   doctor: [
+    'printable',
     'wire',
     'client',
     'config',
@@ -45,6 +47,7 @@ const allowed = {
     'version',
   ],
   cli: [
+    'printable',
     'server',
     'doctor',
     'load',

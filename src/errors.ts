@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /** Options of a {@link TowpathError}. */
 interface TowpathErrorOptions {
   /** What the reader can do about it: a full sentence. */
@@ -27,8 +29,8 @@ export function systemErrorCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
-/** The message of anything thrown, on one line. */
+/** The message of anything thrown, on one line and without what a terminal obeys: others may have brought it about. */
 export function errorMessage(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.replaceAll(/\s*[\r\n]+\s*/g, ' ');
+  return printable(text.replaceAll(/\s*[\r\n]+\s*/g, ' '));
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { configJsonSchema } from '../config/json-schema.ts';
 import { loadConfig } from '../config/load.ts';
 import { printJson, printYaml } from '../config/print.ts';
+import { printable, printableJson } from '../printable.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 
 /** `towpath config check|print|schema`. */
@@ -13,7 +14,7 @@ export function registerConfig(program: Command): void {
     .argument('<file>', 'configuration file, YAML or JSON')
     .action((file: string) => {
       loadConfig({ file });
-      process.stdout.write(`${file}: ok\n`);
+      process.stdout.write(`${printable(file)}: ok\n`);
     });
   addConfigFlags(config.command('print'))
     .description('Show the effective configuration and where each value comes from; secrets are masked')
@@ -26,6 +27,6 @@ export function registerConfig(program: Command): void {
     .command('schema')
     .description('Print a JSON Schema of the configuration file, for editors')
     .action(() => {
-      process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+      process.stdout.write(printableJson(configJsonSchema()));
     });
 }

@@ -6,6 +6,7 @@ import type { CertificateInfo, CertificateLog } from '../certificates/source.ts'
 import { loadConfig, type ConfigSources } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { DERP_MAP_FORMATS, formatDerpMap, type DerpMapFormat } from '../wire/derp-map-text.ts';
+import { printable } from '../printable.ts';
 import { ipFamily } from '../wire/ip-address.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 
@@ -37,7 +38,7 @@ export function registerDerpMap(program: Command): void {
     .option('--omit-default-regions', 'use this relay alone, without the regions of the provider');
   addConfigFlags(command).action((options: DerpMapOptions) => {
     const { writeErr, writeOut } = outputOf(command);
-    const note: Note = (text) => writeErr(`towpath: ${text}\n`);
+    const note: Note = (text) => writeErr(`towpath: ${printable(text)}\n`);
     const { file, flags } = readConfigFlags(command);
     const sources = { file, flags, env: process.env };
     const { config } = loadConfig(sources);

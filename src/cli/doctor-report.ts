@@ -1,3 +1,4 @@
+import { printable, printableJson } from '../printable.ts';
 import type { Check, DoctorCheckName, Section } from '../doctor/check.ts';
 import { isSound } from '../doctor/check.ts';
 import { LABELS as PROBE_LABELS, stepLines } from './probe-report.ts';
@@ -33,7 +34,7 @@ const LABELS = { ...PROBE_LABELS, ...DOCTOR_LABELS };
 
 /** The lines of one section. */
 export function sectionLines({ title, checks }: Section): string {
-  return `${title}\n${checks.map((found) => stepLines(found, LABELS[found.step])).join('')}`;
+  return `${printable(title)}\n${checks.map((found) => stepLines(found, LABELS[found.step])).join('')}`;
 }
 
 /** The last line of the report. */
@@ -48,5 +49,5 @@ export function verdict(sections: readonly Section[]): string {
 
 /** The whole report for programs. */
 export function doctorJson(sections: readonly Section[]): string {
-  return `${JSON.stringify({ ok: isSound(sections), sections }, null, 2)}\n`;
+  return printableJson({ ok: isSound(sections), sections });
 }

@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { isSound, type Section } from '../doctor/check.ts';
 import { examine } from '../doctor/doctor.ts';
 import { parseRelayUrl } from '../client/relay-url.ts';
+import { printable } from '../printable.ts';
 import { transport } from '../transport/runtime.ts';
 import { parseNodeKey } from '../wire/keys.ts';
 import { doctorJson, sectionLines, verdict } from './doctor-report.ts';
@@ -91,7 +92,7 @@ class Progress {
   }
 
   show(title: string): void {
-    if (this.#isShown) process.stderr.write(`${CLEAR_LINE}… ${title}`);
+    if (this.#isShown) process.stderr.write(`${CLEAR_LINE}… ${printable(title)}`);
   }
 
   clear(): void {

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { errorMessage, TowpathError } from '../errors.ts';
+import { printable, printableLines } from '../printable.ts';
 
 /** Exit codes of every command; the last two are those of `load`. */
 export const ExitCode = { Done: 0, Failed: 1, Usage: 2, ConditionFailed: 3, Interrupted: 130 } as const;
@@ -13,10 +14,12 @@ export function reportFailure(error: unknown): ExitCode {
   // commander has already written its message, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.Done : ExitCode.Usage;
   if (error instanceof TowpathError) {
-    process.stderr.write(`towpath: ${error.message}\n${error.hint === undefined ? '' : `  ${error.hint}\n`}`);
+    // Only a configuration has several problems, a line for each; elsewhere a line end comes from a peer.
+    const message = error.code === 'TOWPATH_CONFIG_INVALID' ? printableLines(error.message) : printable(error.message);
+    process.stderr.write(`towpath: ${message}\n${error.hint === undefined ? '' : `  ${printable(error.hint)}\n`}`);
     return USAGE_CODES.test(error.code) ? ExitCode.Usage : ExitCode.Failed;
   }
   const detail = error instanceof Error ? (error.stack ?? errorMessage(error)) : errorMessage(error);
-  process.stderr.write(`towpath: unexpected error, please report it\n${detail}\n`);
+  process.stderr.write(`towpath: unexpected error, please report it\n${printableLines(detail)}\n`);
   return ExitCode.Failed;
 }

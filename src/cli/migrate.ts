@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { printable, printableLines } from '../printable.ts';
 import { convertDerper } from './derper/convert.ts';
 
 /** Adds `towpath migrate derper` to the program. Standard output is the configuration alone, so that it can be redirected. */
@@ -19,11 +20,13 @@ export function registerMigrate(program: Command): void {
       const output = command.configureOutput();
       const draft = convertDerper(flags);
       output.writeOut?.(
-        draft.toYaml([
-          'Made by "towpath migrate derper". See what it means with "towpath config print --config FILE", and',
-          'whether everything works with "towpath doctor --config FILE".',
-        ]),
+        printableLines(
+          draft.toYaml([
+            'Made by "towpath migrate derper". See what it means with "towpath config print --config FILE", and',
+            'whether everything works with "towpath doctor --config FILE".',
+          ]),
+        ),
       );
-      for (const remark of draft.remarks) output.writeErr?.(`towpath: ${remark}\n`);
+      for (const remark of draft.remarks) output.writeErr?.(`towpath: ${printable(remark)}\n`);
     });
 }

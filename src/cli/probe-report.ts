@@ -1,3 +1,4 @@
+import { printable, printableJson } from '../printable.ts';
 import type { StepName, StepResult, StepStatus } from '../client/probe/step.ts';
 import type { ProbeTarget } from '../client/probe/target.ts';
 
@@ -19,7 +20,7 @@ const TIME_COLUMNS = 10;
 
 /** The line above the steps of one relay. */
 export function heading(target: ProbeTarget): string {
-  return `${target.name}  ${target.relay?.url ?? `${target.host} (STUN only)`}\n`;
+  return `${printable(`${target.name}  ${target.relay?.url ?? `${target.host} (STUN only)`}`)}\n`;
 }
 
 /** The lines of one step of a probe. */
@@ -27,11 +28,11 @@ export function probeLines(result: StepResult): string {
   return stepLines(result, LABELS[result.step]);
 }
 
-/** The lines of one step under a label. */
+/** The lines of one step under a label. Peers and maps have a say in the text. */
 export function stepLines({ status, ms, text, fix }: StepResult<string>, label: string): string {
   const time = ms === null ? '' : `${ms.toFixed(1)} ms`;
-  const line = `  ${MARKS[status]} ${label.padEnd(LABEL_COLUMNS)} ${time.padStart(TIME_COLUMNS)}  ${text.replace(/\.$/, '')}\n`;
-  return fix === null ? line : `${line}      → ${fix}\n`;
+  const line = `  ${MARKS[status]} ${label.padEnd(LABEL_COLUMNS)} ${time.padStart(TIME_COLUMNS)}  ${printable(text).replace(/\.$/, '')}\n`;
+  return fix === null ? line : `${line}      → ${printable(fix)}\n`;
 }
 
 /** What was found of one relay. */
@@ -49,7 +50,7 @@ export function isGood(report: TargetReport): boolean {
 export function summary(reports: readonly TargetReport[]): string {
   const bad = reports.filter((report) => !isGood(report)).map(({ target }) => target.name);
   const warnings = reports.flatMap(({ steps }) => steps.filter(({ status }) => status === 'warning')).length;
-  if (bad.length > 0) return `Not good: ${bad.join(', ')}\n`;
+  if (bad.length > 0) return `Not good: ${printable(bad.join(', '))}\n`;
   return warnings === 0 ? 'All good\n' : `Good, with ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}\n`;
 }
 
@@ -61,5 +62,5 @@ export function reportJson(reports: readonly TargetReport[]): string {
     ok: isGood(report),
     steps: report.steps,
   }));
-  return `${JSON.stringify({ ok: reports.every(isGood), relays }, null, 2)}\n`;
+  return printableJson({ ok: reports.every(isGood), relays });
 }

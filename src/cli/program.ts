@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { printableLines } from '../printable.ts';
 import { VERSION } from '../version.ts';
 
 /** The modules of the commands. Only the one that is asked for is loaded; help loads them all. */
@@ -19,7 +20,12 @@ export async function createProgram(argv: readonly string[]): Promise<Command> {
     .description('A DERP relay server for Tailscale and Headscale networks')
     .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration.')
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'towpath: ')) })
+    // A net below what each command does with text from elsewhere.
+    .configureOutput({
+      writeOut: (text) => process.stdout.write(printableLines(text)),
+      writeErr: (text) => process.stderr.write(printableLines(text)),
+      outputError: (text, write) => write(text.replace(/^error: /, 'towpath: ')),
+    })
     .showHelpAfterError('(towpath --help lists the commands)')
     .exitOverride();
   const name = argv[0];

@@ -1,4 +1,8 @@
 import { TowpathError } from '../errors.ts';
+import { printable } from '../printable.ts';
+
+/** So much of a reason phrase tells what a proxy wants to say. */
+const MAX_REASON_CHARACTERS = 200;
 
 /** What can go wrong between a client and a relay, after the transport's own `TOWPATH_CONNECT_…` (port.ts). */
 
@@ -17,9 +21,9 @@ export function statusError(status: number, text: string): TowpathError {
       : status === 404
         ? 'Nothing serves DERP at this path: check the path of the URL, usually /derp, and that DERP is switched on there.'
         : 'Check that host and port are those of a DERP relay and that no proxy answers in its place.';
-  return new TowpathError('TOWPATH_CLIENT_HTTP', `the relay answered the upgrade with HTTP ${status} ${text}`.trim(), {
-    hint,
-  });
+  const reason = printable(text.length > MAX_REASON_CHARACTERS ? `${text.slice(0, MAX_REASON_CHARACTERS)}…` : text);
+  const answer = `the relay answered the upgrade with HTTP ${status} ${reason}`.trim();
+  return new TowpathError('TOWPATH_CLIENT_HTTP', answer, { hint });
 }
 
 /** The bytes that came in place of the upgrade's response are no such response. */

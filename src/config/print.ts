@@ -1,3 +1,4 @@
+import { printableJson, printableLines } from '../printable.ts';
 import { formatHostPort } from '../wire/ip-address.ts';
 import { configKeys, configTree, type ConfigKey, type ConfigSection } from './keys.ts';
 import type { LoadedConfig } from './load.ts';
@@ -9,7 +10,7 @@ const MASK = '********';
 export function printYaml(loaded: LoadedConfig): string {
   const lines: string[] = [];
   printSection(configTree, '', loaded, lines);
-  return `${lines.join('\n')}\n`;
+  return printableLines(`${lines.join('\n')}\n`);
 }
 
 /** The effective configuration as JSON: for every key its value, null when there is none, and its origin. */
@@ -18,7 +19,7 @@ export function printJson(loaded: LoadedConfig): string {
     const value = shownValue(key, loaded) ?? null;
     return [key.path, { value, origin: originText(key, loaded) }] as const;
   });
-  return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
+  return printableJson(Object.fromEntries(entries));
 }
 
 function printSection(section: ConfigSection, indent: string, loaded: LoadedConfig, lines: string[]): void {

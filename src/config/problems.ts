@@ -1,4 +1,5 @@
 import { TowpathError } from '../errors.ts';
+import { printable } from '../printable.ts';
 import { formatOrigin, type Origin } from './origin.ts';
 
 /** One thing that is wrong with a configuration. */
@@ -17,7 +18,7 @@ const FOUND_CHARACTERS = 60;
 /** One error for all problems, one line each, in the order of the file. */
 export function configError(problems: readonly Problem[]): TowpathError {
   const lines = problems.map(({ origin, path, text }) =>
-    [origin === undefined ? '' : formatOrigin(origin), path, text].filter((part) => part !== '').join(': '),
+    printable([origin === undefined ? '' : formatOrigin(origin), path, text].filter((part) => part !== '').join(': ')),
   );
   const message =
     lines.length === 1 ? lines[0]! : [`${lines.length} problems in the configuration:`, ...lines].join('\n  ');

@@ -1,3 +1,4 @@
+import { printableJson } from '../printable.ts';
 import type { Verdict } from './fail-if.ts';
 import { metricsOf } from './metrics.ts';
 import { notes } from './summary.ts';
@@ -17,5 +18,5 @@ export function jsonReport(result: LoadResult, verdicts: readonly Verdict[]): st
     notes: notes(result),
     ...rest,
   };
-  return `${JSON.stringify(report, null, 2)}\n`;
+  return printableJson(report);
 }

@@ -1,3 +1,4 @@
+import { printable } from '../printable.ts';
 import { niceCeiling, ticksUpTo, type Scale, type Tick } from './scale.ts';
 
 /** One line of a plot; null where nothing was measured. */
@@ -55,7 +56,7 @@ export function plot({ title, scale, seconds, warmUpSeconds, series: all }: Plot
 
 /** Text as it stands in HTML, in an attribute too. */
 export function escapeHtml(text: string): string {
-  return text
+  return printable(text)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')

@@ -1,3 +1,4 @@
+import { printable } from '../printable.ts';
 import type { Verdict } from './fail-if.ts';
 import { formatBits, formatBytes, formatCount, formatMs, formatShare } from './format.ts';
 import type { ClassResult, Latencies, LoadResult } from './result.ts';
@@ -18,7 +19,7 @@ export function summaryText(result: LoadResult, verdicts: readonly Verdict[]): s
     ...notes(result).map((note) => `! ${note}`),
     ...verdicts.map(({ failed, text }) => `${failed ? '✗' : '✓'} ${text}`),
   ];
-  return `${lines.join('\n')}\n`;
+  return `${lines.map(printable).join('\n')}\n`;
 }
 
 function heading({ plan, measuredSeconds, interrupted }: LoadResult): string {

@@ -1,11 +1,11 @@
+import { printable } from '../printable.ts';
+
 /** Colours of the terminal by level; others have none. */
 const COLORS: Readonly<Record<string, number>> = { warn: 33, error: 31, fatal: 31, debug: 36, trace: 36 };
 const DIM = 2;
 const LEVEL_WIDTH = 5;
 /** Text that can stand after `=` without quotes. */
 const PLAIN = /^[\w./:@+\-[\]]+$/;
-/** What could move the cursor or fake a line: peers can bring it into a message. */
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
 /** Turns one JSON line of the log into one line for people: time, level, message, `key=value`. */
 export class LineStyle {
@@ -23,10 +23,10 @@ export class LineStyle {
       this.#paint(String(time).slice(11, 23), DIM),
       this.#paint(label.toUpperCase().padEnd(LEVEL_WIDTH), COLORS[label]),
     ];
-    if (typeof msg === 'string') parts.push(clean(msg));
+    if (typeof msg === 'string') parts.push(printable(msg));
     if (isError(err)) rest['error'] = err.message;
     for (const [name, value] of Object.entries(rest))
-      parts.push(`${this.#paint(`${clean(name)}=`, DIM)}${show(value)}`);
+      parts.push(`${this.#paint(`${printable(name)}=`, DIM)}${show(value)}`);
     const isSerious = label === 'error' || label === 'fatal';
     return `${parts.join(' ')}\n${isSerious && isError(err) ? stackLines(err.stack) : ''}`;
   }
@@ -39,11 +39,7 @@ export class LineStyle {
 function show(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   if (PLAIN.test(text)) return text;
-  return typeof value === 'string' ? clean(JSON.stringify(value)) : clean(text);
-}
-
-function clean(text: string): string {
-  return text.replaceAll(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return typeof value === 'string' ? printable(JSON.stringify(value)) : printable(text);
 }
 
 function isError(value: unknown): value is { message: string; stack?: unknown } {
@@ -53,5 +49,5 @@ function isError(value: unknown): value is { message: string; stack?: unknown } 
 function stackLines(stack: unknown): string {
   if (typeof stack !== 'string') return '';
   const frames = stack.split('\n').filter((line) => line.startsWith('    at '));
-  return frames.map((line) => `${clean(line)}\n`).join('');
+  return frames.map((line) => `${printable(line)}\n`).join('');
 }

@@ -1,5 +1,6 @@
 import { isatty } from 'node:tty';
 import pino, { type DestinationStream, type Logger } from 'pino';
+import { printableLines } from '../printable.ts';
 import { LineStyle } from './line-style.ts';
 
 /** Buffered lines reach the file after this time at the latest. */
@@ -54,6 +55,7 @@ function makeLogger(level: LogOptions['level'], target: LogStream): Logger {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      hooks: { streamWrite: printableLines },
       redact: { paths: SECRETS, censor: '[secret]' },
     },
     target as DestinationStream,

@@ -1,5 +1,6 @@
 import { advertisedMap } from '../certificates/advertised-map.ts';
 import type { Config } from '../config/schema.ts';
+import { printableLines } from '../printable.ts';
 import { formatHostPort } from '../wire/ip-address.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 import { formatPin } from '../wire/pin.ts';
@@ -34,7 +35,8 @@ export function banner(config: Config, relay: Relay): string {
   const { map, comments, notes } = advertisedMap(config, relay.certificate.info());
   const table = rows.map(([name, value]) => `  ${name.padEnd(12)}${value}\n`).join('');
   const remarks = notes.map((note) => `  note: ${note}\n`).join('');
-  return `\n${table}${remarks}\nFor the tailnet policy file (towpath derp-map prints other forms):\n\n${formatDerpMap(map, 'policy', comments)}\n`;
+  const text = `\n${table}${remarks}\nFor the tailnet policy file (towpath derp-map prints other forms):\n\n${formatDerpMap(map, 'policy', comments)}\n`;
+  return printableLines(text);
 }
 
 function list(endpoints: readonly Endpoint[]): string {

@@ -1,3 +1,4 @@
+import { printable, printableJson, printableLines } from '../printable.ts';
 import type { DerpMap } from './derp-map.ts';
 
 /** Forms in which a DERP map is handed to a control server. */
@@ -14,7 +15,7 @@ export type DerpMapFormat = (typeof DERP_MAP_FORMATS)[number];
 export function formatDerpMap(map: DerpMap, format: DerpMapFormat, notes: readonly string[] = []): string {
   switch (format) {
     case 'json':
-      return `${JSON.stringify(map, null, 2)}\n`;
+      return printableJson(map);
     case 'policy':
       return comments(notes, '//') + policy(map);
     case 'headscale':
@@ -23,13 +24,13 @@ export function formatDerpMap(map: DerpMap, format: DerpMapFormat, notes: readon
 }
 
 function comments(notes: readonly string[], mark: string): string {
-  return notes.map((note) => `${mark} ${note.replaceAll(/\s*[\r\n]+\s*/g, ' ')}\n`).join('');
+  return notes.map((note) => `${mark} ${printable(note.replaceAll(/\s*[\r\n]+\s*/g, ' '))}\n`).join('');
 }
 
 function policy({ omitDefaultRegions, ...rest }: DerpMap): string {
   // The policy file documents this key with a capital letter.
   const spelled = omitDefaultRegions === undefined ? rest : { OmitDefaultRegions: omitDefaultRegions, ...rest };
-  return `"derpMap": ${JSON.stringify(spelled, null, 2)},\n`;
+  return `"derpMap": ${printableLines(JSON.stringify(spelled, null, 2))},\n`;
 }
 
 /** Headscale reads Go's structures without tags, which makes every key lower case. */
@@ -41,7 +42,7 @@ function yamlObject(value: object, indent: string): string {
 
 function yamlValue(value: unknown, indent: string): string {
   // JSON's quoted text is YAML's too.
-  if (typeof value !== 'object' || value === null) return ` ${JSON.stringify(value)}\n`;
+  if (typeof value !== 'object' || value === null) return ` ${printable(JSON.stringify(value))}\n`;
   if (!Array.isArray(value)) return `\n${yamlObject(value, `${indent}  `)}`;
   if (value.length === 0) return ' []\n';
   const items = value.map((item: object) => {

@@ -47,6 +47,15 @@ describe('createLog', () => {
     assert.equal(lines[0]!.split('\n').length, 2);
   });
 
+  it('is JSON in which a terminal finds nothing to obey', () => {
+    const { lines, log } = collect('json');
+    const agent = 'x\u001b[2J\u009b31m\u202e\u2028';
+    log.log.info({ agent }, agent);
+    assert.doesNotMatch(lines[0]!, /[^\P{C}\n]/u);
+    const { agent: read, msg } = JSON.parse(lines[0]!) as Record<string, unknown>;
+    assert.deepEqual([read, msg], [agent, agent]);
+  });
+
   it('never shows a private or mesh key', () => {
     const { lines, log } = collect('json');
     log.log.info({ privateKey: 'S3CRET', config: { meshKey: 'S3CRET' } }, 'started');
