@@ -58,7 +58,7 @@ export interface Config {
   readonly admission: AdmissionConfig;
 }
 
-/** The one source of the configuration: types, defaults, checks, words of help (issue 3 §2). */
+/** The one source of the configuration: types, defaults, checks, help texts. */
 export const configSchema: z.ZodType<Config> = section(
   'Configuration of a towpath relay.',
   {

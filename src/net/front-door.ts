@@ -54,7 +54,7 @@ const STATUS_TEXT = {
 
 /**
  * Stands behind a listener: reads the first request head of each stream itself, bounded in size and time, and decides
- * whether the stream becomes a DERP connection or goes to the HTTP server (runtimes.md §3). Bytes that arrive with the
+ * whether the stream becomes a DERP connection or goes to the HTTP server. Bytes that arrive with the
  * head are not lost.
  */
 export class FrontDoor implements ListenerHandler {

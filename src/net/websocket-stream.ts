@@ -5,7 +5,7 @@ import type { WebSocket } from 'real-ws';
 import { WebSocketServer } from 'real-ws';
 import type { Endpoint, Stream, StreamHandler, TlsFacts } from '../transport/port.ts';
 
-/** Limits of one WebSocket connection (node-and-packages.md §1.1). A message is only a slice of the byte stream. */
+/** Limits of one WebSocket connection. A message is only a slice of the byte stream. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
 const MAX_FRAGMENTS = 64;
 const MAX_BUFFERED_CHUNKS = 1024;

@@ -1,6 +1,6 @@
 /**
- * All counts of the process as plain fields (protocol reference §4.13; performance.md: nothing but an increment per
- * packet). `metrics.ts` copies them out at scrape time.
+ * All counts of the process as plain fields (protocol reference §4.13): a packet costs nothing but increments.
+ * `metrics.ts` copies them out at scrape time.
  */
 
 /** Why a packet was dropped (§4.3); the index into {@link Counters.dropPackets}. */

@@ -18,7 +18,7 @@ export interface MetricsOptions {
   readonly more?: readonly MetricDefinition[];
 }
 
-/** They cost milliseconds per scrape with many sockets (reference/node-and-packages.md §1.5). */
+/** They cost milliseconds per scrape with many sockets. */
 const EXPENSIVE = [
   'process_open_fds',
   'nodejs_active_handles',

@@ -6,7 +6,7 @@ const INITIAL_SLOTS = 256;
 
 /**
  * Node key → peer, looked up by the key as it lies in a frame. Open addressing over flat key words, because a table of
- * objects misses the cache (performance.md §4.1). The hash mixes 8 key bytes with a secret seed: keys are chosen by
+ * objects misses the cache. The hash mixes 8 key bytes with a secret seed: keys are chosen by
  * strangers.
  */
 export class PeerTable {

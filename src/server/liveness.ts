@@ -26,8 +26,7 @@ const CHECK_MS = 1000;
 type Names = 'certificate-validity' | 'listener' | 'event-loop';
 
 /**
- * A region whose STUN answers while its TLS does not keeps its clients and serves none of them (field-survey.md §3,
- * pain 13): while the certificate is not valid, connections cannot be accepted or the event loop is behind, readiness
+ * A region whose STUN answers while its TLS does not keeps its clients and serves none of them: while the certificate is not valid, connections cannot be accepted or the event loop is behind, readiness
  * fails with the reason and STUN is silent.
  */
 export class Liveness {

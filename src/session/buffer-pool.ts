@@ -1,6 +1,6 @@
 /**
  * Buffers for outboxes, in sizes that are powers of two, kept for reuse. Thin flows touch 4 KiB, busy ones 64 KiB; an idle
- * connection holds none (performance.md §2.2: a pool that is too small costs 1.6–2.1 × on thin flows).
+ * connection holds none (a pool that is too small costs 1.6 to 2.1 times as much on thin flows).
  */
 
 /** Smallest class in bytes. */

@@ -17,7 +17,7 @@ const TURN_BYTES = 2 * 1024 * 1024;
 
 /**
  * One turn of the event loop: outboxes that were touched in it are flushed together at its end, and connections that
- * have used up their read budget read again afterwards. Both halves are needed under overload (performance.md §0.2).
+ * have used up their read budget read again afterwards. Both halves are needed under overload.
  */
 export class LoopTurn {
   /** Counts turns, so that a connection can tell whether its budget is of this one. */

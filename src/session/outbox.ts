@@ -21,7 +21,7 @@ export type FlushResult = (typeof FlushResult)[keyof typeof FlushResult];
 
 /**
  * What waits to be written to one connection: control frames first, then disco packets, then the rest. Each packet is
- * copied in once; everything queued is offered to the stream once per loop turn (performance.md §0.1). The two packet
+ * copied in once; everything queued is offered to the stream once per loop turn. The two packet
  * queues are bounded in bytes and in time and drop their oldest, so that a blocked reader costs a known amount and never delays a sender.
  */
 export class Outbox implements DropListener {

@@ -1,5 +1,5 @@
 /**
- * The transport port: all that the relay knows about sockets (reference/runtimes.md §3). Two adapters implement it,
+ * The transport port: all that the relay knows about sockets. Two adapters implement it,
  * `node/` and `bun/`; nothing above this file knows which one runs.
  */
 

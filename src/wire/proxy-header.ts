@@ -21,7 +21,7 @@ export type ProxyHeader =
 
 const SIGNATURE_1 = Buffer.from('PROXY ', 'latin1');
 const SIGNATURE_2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
-/** The longest version 1 header, with its line end (§2.1). */
+/** The longest version 1 header, with its line end (PROXY protocol, section 2.1). */
 const MAX_LINE_BYTES = 107;
 const FIXED_BYTES = 16;
 /** Addresses and extensions; real ones stay far below, and what comes after the addresses is skipped anyway. */
@@ -73,7 +73,7 @@ function parseLine(buffer: Buffer, from: number, to: number): ProxyHeader {
 function addressOf(ip: string, length: number, port: string): ProxiedAddress | null {
   const isOfFamily = ip.includes(':') === (length === IPV6_BYTES) && !ip.includes('%');
   const bytes = isOfFamily ? parseIp(ip) : null;
-  // Longer texts, signs and leading zeros are no numbers here (§2.1).
+  // Longer texts, signs and leading zeros are no numbers here (PROXY protocol, section 2.1).
   if (bytes === null || !/^(?:0|[1-9]\d{0,4})$/.test(port) || Number(port) > 65_535) return null;
   return { ip: formatIp(bytes), port: Number(port) };
 }

@@ -1,6 +1,6 @@
 /**
  * Connects and half handshakes from one IPv6 /64, as fast as one core makes them, while a client from elsewhere connects
- * again and again (issue 5 §5.4). Runs in a network namespace of its own, so it needs root and nothing else.
+ * again and again. Runs in a network namespace of its own, so it needs root and nothing else.
  *
  *   flood.ts [--seconds N] [--runtime node|bun] [--strict]
  *

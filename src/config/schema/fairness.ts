@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { key, section } from './fields.ts';
 import { integer, type Value } from './values.ts';
 
-/** A bucket must hold at least one largest packet with its address (derp-protocol.md §4.8). */
+/** A bucket must hold at least one largest packet with its address (§4.8). */
 const LEAST_BURST_BYTES = 65_568;
 const MOST_WEIGHT = 100;
 const MOST_TIERS = 32;

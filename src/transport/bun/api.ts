@@ -21,7 +21,7 @@ export interface LegacyCertificate {
   readonly issuerCertificate?: LegacyCertificate;
 }
 
-/** `Bun.Socket`, without `end()` and `close()`: on TLS they may leave the descriptor open for ever (runtimes.md §5). */
+/** `Bun.Socket`, without `end()` and `close()`: on TLS they may leave the descriptor open for ever. */
 export interface BunSocket {
   data: SocketOwner;
   readonly remoteAddress?: string;
