@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
 import { generatePrivateKeyText, parsePrivateKey, type NodeKeyPair } from '../wire/keys.ts';
+import { readSmallFile } from './file-stamp.ts';
 import { isOpenToOthers, writePrivateFile } from './private-file.ts';
 
 /** What reading a key file gave. */
@@ -12,6 +13,8 @@ export interface KeyFile {
   readonly warnings: readonly string[];
 }
 
+/** A key file has some 100 bytes. */
+const LARGEST_FILE_BYTES = 1024 * 1024;
 const RESTORE_HINT =
   'Restore the file from a backup. Or move it away and start again: a new key is made, and clients learn it by themselves.';
 
@@ -50,7 +53,7 @@ function invalid(path: string, reason: string): TowpathError {
 export function loadKeyFile(path: string): KeyFile {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readSmallFile(path, LARGEST_FILE_BYTES);
   } catch (error) {
     throw unreadable(path, error);
   }
@@ -83,6 +86,12 @@ export function createKeyFile(path: string): KeyFile {
 }
 
 function notWritten(path: string, cause: unknown): TowpathError {
+  if (leadsNowhere(path)) {
+    return new TowpathError('TOWPATH_KEY_FILE_UNWRITABLE', `key file ${path} is a symbolic link that leads nowhere`, {
+      hint: 'Check that what it leads to is mounted. To start with a new key, remove the link.',
+      cause,
+    });
+  }
   if (systemErrorCode(cause) === 'EEXIST' && existsSync(path)) {
     return new TowpathError('TOWPATH_KEY_FILE_EXISTS', `key file ${path} exists already and was left as it is`, {
       hint: 'Choose another name, or move the old key away first; keep it, it cannot be made again.',
@@ -93,6 +102,14 @@ function notWritten(path: string, cause: unknown): TowpathError {
     hint: 'Give the user that runs towpath the right to write there, or choose another place with keyFile.',
     cause,
   });
+}
+
+function leadsNowhere(path: string): boolean {
+  try {
+    return !existsSync(path) && lstatSync(path).isSymbolicLink();
+  } catch {
+    return false;
+  }
 }
 
 /** Reads the server's key, or makes it on the first start. */

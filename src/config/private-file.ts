@@ -6,37 +6,72 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { systemErrorCode } from '../errors.ts';
 
 /** Only the owner may read secrets and what lies beside them. */
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 const GROUP_OR_WORLD = 0o077;
+const WORLD = 0o007;
+/** A temporary file that differs so much in age from one made now is of a process that was ended. */
+const LEFT_BEHIND_MS = 600_000;
+const TEMPORARY_ENDING = /^\.[0-9a-f]{12}\.tmp$/;
+/** File systems without owners, and servers that let root change none, answer with one of these. */
+const NO_OWNERS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL']);
 /** File systems without hard links answer with one of these. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 /**
- * Writes a file that only its owner can read, so that a crash leaves either nothing or all of it. The directory is made
- * with mode 0700 when it is missing. With `replace: false` an existing file wins and the call throws `EEXIST`.
+ * Writes a file that only its owner can read, so that a crash or a full disk leaves either what was there or all of the
+ * new text. The directory is made with mode 0700 when it is missing. With `replace: false` an existing file wins and the
+ * call throws `EEXIST`; otherwise a symbolic link stays, and the file that it leads to is replaced.
  */
 export function writePrivateFile(path: string, text: string, options: { readonly replace: boolean }): void {
-  const directory = dirname(resolve(path));
-  makeDirectory(directory);
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  makeDirectory(dirname(resolve(path)));
+  const target = options.replace ? followLink(path) : resolve(path);
+  const directory = dirname(target);
+  const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     writeAndSync(temporary, text, ownerToBe(directory));
-    if (options.replace) renameSync(temporary, path);
-    else linkWithoutReplacing(temporary, path);
+    removeLeftBehind(temporary, target);
+    if (options.replace) renameSync(temporary, target);
+    else linkWithoutReplacing(temporary, target);
     syncDirectory(directory);
   } finally {
     rmSync(temporary, { force: true });
+  }
+}
+
+function followLink(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    // There is none yet, or the link leads nowhere: the write itself then says what is wrong.
+    return resolve(path);
+  }
+}
+
+/** Removes temporary files of the same target that a process left when it was ended: they may hold a key. */
+function removeLeftBehind(temporary: string, target: string): void {
+  const [directory, name] = [dirname(target), basename(target)];
+  try {
+    const madeAt = statSync(temporary).mtimeMs;
+    for (const entry of readdirSync(directory)) {
+      if (!entry.startsWith(name) || !TEMPORARY_ENDING.test(entry.slice(name.length))) continue;
+      const path = join(directory, entry);
+      if (Math.abs(statSync(path).mtimeMs - madeAt) > LEFT_BEHIND_MS) rmSync(path, { force: true });
+    }
+  } catch {
+    // Only tidiness is lost.
   }
 }
 
@@ -62,11 +97,20 @@ function makeDirectory(directory: string): void {
 function writeAndSync(path: string, text: string, owner: Owner | null): void {
   const descriptor = openSync(path, 'wx', FILE_MODE);
   try {
-    if (owner !== null) fchownSync(descriptor, owner.uid, owner.gid);
-    writeSync(descriptor, text);
+    if (owner !== null) giveTo(descriptor, owner);
+    // It goes on after a write that took only a part, which is how a disk that becomes full answers first.
+    writeFileSync(descriptor, text);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
+  }
+}
+
+function giveTo(descriptor: number, { uid, gid }: Owner): void {
+  try {
+    fchownSync(descriptor, uid, gid);
+  } catch (error) {
+    if (!NO_OWNERS.has(systemErrorCode(error))) throw error;
   }
 }
 
@@ -107,4 +151,9 @@ export function replaceFile(from: string, to: string): void {
 /** True when others than the owner may read or change the file. */
 export function isOpenToOthers(path: string): boolean {
   return (statSync(path).mode & GROUP_OR_WORLD) !== 0;
+}
+
+/** True when everybody on this machine may read or change the file: a group may have been given the right on purpose. */
+export function isOpenToEveryone(path: string): boolean {
+  return ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & WORLD) !== 0;
 }

@@ -1,21 +1,27 @@
 import assert from 'node:assert/strict';
+import { execFile, execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { createKeyFile, loadKeyFile, loadOrCreateKeyFile } from '../../src/config/key-file.ts';
 import { TowpathError } from '../../src/errors.ts';
 
+const KEY_FILE = pathToFileURL(join(import.meta.dirname, '../../src/config/key-file.ts')).href;
 const PRIVATE = 'privkey:1011111111111111111111111111111111111111111111111111111111111151';
 const PUBLIC = '7b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f13';
 
@@ -110,6 +116,49 @@ describe('key file (§7.2)', () => {
     for (const made of [join(place, 'a'), join(place, 'a', 'b'), path]) {
       assert.deepEqual([statSync(made).uid, statSync(made).gid], [12_345, 12_346]);
     }
+  });
+
+  it('that is no file is refused at once, without reading it', () => {
+    const pipe = join(directory, 'pipe.key');
+    execFileSync('mkfifo', [pipe]);
+    const zero = join(directory, 'zero.key');
+    symlinkSync('/dev/zero', zero);
+    for (const [path, why] of [
+      [pipe, /a named pipe/],
+      [zero, /longer than/],
+      [directory, /a directory/],
+    ] as const) {
+      const error = failure(() => loadOrCreateKeyFile(path));
+      assert.equal(error.code, 'TOWPATH_KEY_FILE_UNREADABLE');
+      assert.match(error.message, why);
+    }
+  });
+
+  it('is never made anew where a power cut left nothing of it, or where a mount is missing', () => {
+    for (const text of ['', '\0\0\0\0\0\0']) {
+      const path = file('cut.key', text);
+      assert.match(failure(() => loadOrCreateKeyFile(path)).hint ?? '', /backup.*move it away/);
+      assert.equal(readFileSync(path, 'utf8'), text);
+    }
+    const link = join(directory, 'link.key');
+    symlinkSync(join(directory, 'not-mounted.key'), link);
+    const error = failure(() => loadOrCreateKeyFile(link));
+    assert.match(error.message, /a symbolic link that leads nowhere/);
+    assert.match(error.hint ?? '', /mounted/);
+    assert.ok(!existsSync(link));
+  });
+
+  it('is the same for many first starts at once', async () => {
+    const path = join(directory, 'race', 'derper.key');
+    const program = `
+      import { loadOrCreateKeyFile } from ${JSON.stringify(KEY_FILE)};
+      console.log(loadOrCreateKeyFile(${JSON.stringify(path)}).keyPair.publicKey.toString('hex'));`;
+    const run = promisify(execFile);
+    const args = 'bun' in process.versions ? ['-e', program] : ['--input-type=module', '-e', program];
+    const starts = Array.from({ length: 6 }, () => run(process.execPath, args));
+    const keys = new Set((await Promise.all(starts)).map(({ stdout }) => stdout));
+    assert.equal(keys.size, 1);
+    assert.deepEqual(readdirSync(join(directory, 'race')), ['derper.key']);
   });
 
   it('never overwrites a key', () => {
