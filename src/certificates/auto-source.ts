@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writePrivateFile } from '../config/private-file.ts';
-import { errorMessage, systemErrorCode } from '../errors.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
 import type { AcmeCertificateSource, AcmeSourceOptions } from './acme/acme-source.ts';
+import { readCertificateFile } from './read.ts';
 import type {
   CertificateInfo,
   CertificateLog,
@@ -26,10 +26,13 @@ export class AutoMemory {
   choice(names: readonly string[]): { readonly choice: AutoChoice; readonly why: string } | null {
     let text: string;
     try {
-      text = readFileSync(this.path, 'utf8');
+      text = readCertificateFile(this.path);
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') return null;
-      throw error;
+      throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${this.path}: ${errorMessage(error)}`, {
+        hint: 'Give the user that runs towpath the right to read it. Without it the choice of certificate would be made anew.',
+        cause: error,
+      });
     }
     const [value, ...other] = parse(text);
     if (value === undefined || other.length > 0 || value.names !== [...names].sort().join(' ')) return null;
@@ -101,6 +104,10 @@ export class AutoCertificateSource implements CertificateSource {
     const info = this.#inUse.info();
     if (this.#isDecided) return info;
     return { ...info, origin: 'self-signed until it is known whether an authority issues one', provisional: true };
+  }
+
+  reload(): void {
+    this.#inUse.reload();
   }
 
   stop(): void {

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { fileStamp, NEVER_READ } from '../config/file-stamp.ts';
+import { isOpenToEveryone } from '../config/private-file.ts';
 import { errorMessage, TowpathError } from '../errors.ts';
-import { fileStamp } from '../config/file-stamp.ts';
-import { covers, readPair, type ReadCertificate } from './read.ts';
+import { LastingProblem } from './lasting-problem.ts';
+import { covers, readCertificateFile, readPair, type ReadCertificate } from './read.ts';
 import type {
   CertificateInfo,
   CertificateLog,
@@ -35,19 +36,20 @@ export interface FileCertificateOptions {
 
 /**
  * A certificate from files that somebody else renews. Both files are looked at every `pollSeconds`: watching does not
- * work for mounted secrets, which are swapped by a symbolic link. A pair that is broken is refused, and the old one
- * stays until the next change.
+ * work for mounted secrets, which are swapped by a symbolic link. A pair that cannot be read or does not fit together is
+ * refused and read again at each poll; the old one stays in use meanwhile.
  */
 export class FileCertificateSource implements CertificateSource {
   readonly #options: FileCertificateOptions;
   readonly #listeners = new Set<(pair: CertificatePair) => void>();
   readonly #endTicks: () => void;
+  /** Why the files are not in use. */
+  readonly #unusable = new LastingProblem();
+  /** What the dates of the certificate in use give cause for. */
+  readonly #expiry = new LastingProblem();
   #certificate: ReadCertificate;
   #stamp: string;
   #polledAt: number;
-  /** Why changed files are not in use, or null. */
-  #unusable: string | null = null;
-  #warnedAt = Number.NEGATIVE_INFINITY;
 
   /** Throws a {@link TowpathError} when there is no usable pair at the start. */
   constructor(options: FileCertificateOptions) {
@@ -56,8 +58,8 @@ export class FileCertificateSource implements CertificateSource {
     this.#certificate = load(options);
     this.#polledAt = options.clock.now;
     this.#warnAboutNames();
-    this.#warnAboutExpiry();
-    this.#report();
+    this.#warnAboutKey();
+    this.#judge();
     this.#endTicks = options.clock.onTick((now) => this.#tick(now));
   }
 
@@ -74,6 +76,17 @@ export class FileCertificateSource implements CertificateSource {
     return this.#certificate.info;
   }
 
+  reload(): void {
+    const before = this.#certificate;
+    this.#unusable.end();
+    this.#read(fileStamp(this.#options.certPath, this.#options.keyPath));
+    this.#judge();
+    if (this.#certificate !== before || this.#unusable.text !== null) return;
+    const { certPath, log } = this.#options;
+    const { notAfter, pinSha256 } = before.info;
+    log.info({ certPath, notAfter, pinSha256 }, 'the certificate files were read again: nothing has changed');
+  }
+
   stop(): void {
     this.#endTicks();
     this.#listeners.clear();
@@ -83,72 +96,93 @@ export class FileCertificateSource implements CertificateSource {
     if (now - this.#polledAt < this.#options.pollSeconds * 1000) return;
     this.#polledAt = now;
     const stamp = fileStamp(this.#options.certPath, this.#options.keyPath);
-    if (stamp !== this.#stamp) {
-      this.#stamp = stamp;
-      this.#reload();
-    }
-    this.#warnAboutExpiry();
-    this.#report();
+    if (stamp !== this.#stamp) this.#read(stamp);
+    this.#judge();
   }
 
-  #report(): void {
-    const { certPath, health, now } = this.#options;
-    const { notBefore, notAfter } = this.#certificate.info;
-    const lifetime = notAfter.getTime() - notBefore.getTime();
-    const isLate = notAfter.getTime() - now() < Math.min(EXPIRY_ALARM_MS, lifetime * EXPIRY_ALARM_PART);
-    const why =
-      this.#unusable === null ? 'nobody has replaced it' : `what replaced it is not usable: ${this.#unusable}`;
-    health?.set('certificate', isLate ? `${certPath} ends on ${notAfter.toISOString()}, and ${why}` : null);
-  }
-
-  #reload(): void {
+  #read(stamp: string): void {
     const { certPath, log } = this.#options;
     const before = this.#certificate;
+    let found: ReadCertificate;
     try {
-      this.#certificate = load(this.#options);
-      this.#unusable = null;
+      found = load(this.#options);
     } catch (error) {
-      this.#unusable = errorMessage(error);
-      const hint = error instanceof TowpathError ? error.hint : undefined;
-      log.error(
-        { certPath, error: errorMessage(error), hint, notAfter: before.info.notAfter },
-        'the changed certificate is not usable; the old one stays in use',
-      );
+      this.#stamp = NEVER_READ;
+      this.#refuse(error);
       return;
     }
-    if (
-      before.pair.certPem === this.#certificate.pair.certPem &&
-      before.pair.keyPem === this.#certificate.pair.keyPem
-    ) {
+    this.#stamp = stamp;
+    const wasUnusable = this.#unusable.end();
+    if (before.pair.certPem === found.pair.certPem && before.pair.keyPem === found.pair.keyPem) {
+      if (wasUnusable) log.info({ certPath }, 'the certificate files can be used again; they are the ones in use');
       return;
     }
-    const { names, notAfter, pinSha256 } = this.#certificate.info;
+    this.#certificate = found;
+    const { names, notAfter, pinSha256 } = found.info;
     log.info({ certPath, names, notAfter, pinSha256 }, 'certificate reloaded');
-    this.#warnedAt = Number.NEGATIVE_INFINITY;
+    this.#expiry.end();
     this.#warnAboutNames();
-    for (const listener of this.#listeners) listener(this.#certificate.pair);
+    for (const listener of this.#listeners) listener(found.pair);
+  }
+
+  #refuse(error: unknown): void {
+    const { certPath, clock, log } = this.#options;
+    if (!this.#unusable.isNews(errorMessage(error), clock.now)) return;
+    const hint = error instanceof TowpathError ? error.hint : undefined;
+    log.error(
+      { certPath, error: errorMessage(error), hint, notAfter: this.#certificate.info.notAfter },
+      'the changed certificate is not usable; the old one stays in use',
+    );
   }
 
   #warnAboutNames(): void {
     const { certPath, log, names } = this.#options;
-    const missing = names.filter((name) => !covers(this.#certificate.leaf, name));
-    if (missing.length === 0) return;
-    log.warn(
-      { certPath, missing, names: this.#certificate.info.names },
-      'the certificate is not for every name of this relay; clients that ask for the missing names will refuse it',
-    );
+    const { info, leaf } = this.#certificate;
+    const missing = names.filter((name) => !covers(leaf, name));
+    if (info.names.length === 0) {
+      log.warn(
+        { certPath, subject: leaf.subject },
+        'the certificate has no subject alternative name, and clients ignore its common name (CN): they refuse it. Make it again with one, for example with "openssl req … -addext subjectAltName=DNS:relay.example.com"',
+      );
+    } else if (missing.length > 0) {
+      log.warn(
+        { certPath, missing, names: info.names },
+        'the certificate is not for every name of this relay; clients that ask for the missing names will refuse it',
+      );
+    }
   }
 
-  #warnAboutExpiry(): void {
-    const { certPath, log, now } = this.#options;
+  #warnAboutKey(): void {
+    const { keyPath, log } = this.#options;
+    if (isOpenToEveryone(keyPath)) {
+      log.warn({ keyPath }, 'every user of this machine can read or change the key; run "chmod o= FILE" on it');
+    }
+  }
+
+  /** What the clock says about the certificate in use. */
+  #judge(): void {
+    const { certPath, health, now } = this.#options;
     const { notBefore, notAfter } = this.#certificate.info;
     const left = notAfter.getTime() - now();
-    const early = now() < notBefore.getTime();
-    if ((left > EXPIRY_WARNING_MS && !early) || now() - this.#warnedAt < DAY_MS) return;
-    this.#warnedAt = now();
-    if (early) log.warn({ certPath, notBefore }, 'the certificate is not valid yet; clients will refuse it');
-    else if (left > 0) log.warn({ certPath, notAfter }, 'the certificate ends soon; nobody has replaced its files yet');
-    else log.error({ certPath, notAfter }, 'the certificate has expired; clients will refuse it');
+    const lifetime = notAfter.getTime() - notBefore.getTime();
+    const isLate = left < Math.min(EXPIRY_ALARM_MS, lifetime * EXPIRY_ALARM_PART);
+    const { text } = this.#unusable;
+    const why = text === null ? 'nobody has replaced it' : `what replaced it is not usable: ${text}`;
+    health?.set('certificate', isLate ? `${certPath} ends on ${notAfter.toISOString()}, and ${why}` : null);
+    if (now() < notBefore.getTime()) {
+      this.#warn('warn', 'the certificate is not valid yet by the clock of this machine; clients will refuse it');
+    } else if (left <= 0) {
+      this.#warn('error', 'the certificate has expired by the clock of this machine; clients will refuse it');
+    } else if (left <= EXPIRY_WARNING_MS) {
+      this.#warn('warn', 'the certificate ends soon; nobody has replaced its files yet');
+    } else this.#expiry.end();
+  }
+
+  #warn(level: 'warn' | 'error', message: string): void {
+    const { certPath, clock, log, now } = this.#options;
+    if (!this.#expiry.isNews(message, clock.now)) return;
+    const { notBefore, notAfter } = this.#certificate.info;
+    log[level]({ certPath, notBefore, notAfter, now: new Date(now()) }, message);
   }
 }
 
@@ -158,7 +192,7 @@ function load({ certPath, keyPath }: FileCertificateOptions): ReadCertificate {
 
 function readText(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readCertificateFile(path);
   } catch (error) {
     throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {
       hint: 'Check the path, and that the user that runs towpath may read it.',

@@ -20,6 +20,7 @@ export function certificateOfProxy(names: readonly string[]): CertificateSource 
     },
     onChange: () => () => undefined,
     info: () => info,
+    reload: () => undefined,
     stop: () => undefined,
   };
 }

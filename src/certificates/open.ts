@@ -1,11 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { AcmeConfig } from '../config/schema/acme.ts';
 import { errorMessage, TowpathError } from '../errors.ts';
 import { inspectAcme, openAcmeSource, type AcmeParts, type AcmePlace } from './acme/open.ts';
 import { AutoCertificateSource, AutoMemory, sayChoice } from './auto-source.ts';
 import { FileCertificateSource } from './file-source.ts';
 import { canonicalNames, derperPaths, isPublicName, selfSignedNames } from './names.ts';
-import { describe, readChain } from './read.ts';
+import { describe, readCertificateFile, readChain } from './read.ts';
 import { inspectSelfSigned, SelfSignedCertificateSource } from './self-signed-source.ts';
 import type { CertificateInfo, CertificateLog, CertificateSource, HealthReport, TickingClock } from './source.ts';
 import { MetaCertificateSource } from './with-meta.ts';
@@ -134,7 +134,7 @@ export function inspectCertificate(
   const { certPath } = filePaths(settings, names);
   let text: string;
   try {
-    text = readFileSync(certPath, 'utf8');
+    text = readCertificateFile(certPath);
   } catch (error) {
     throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${certPath}: ${errorMessage(error)}`, { cause: error });
   }

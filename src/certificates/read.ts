@@ -1,9 +1,13 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { readSmallFile } from '../config/file-stamp.ts';
 import { errorMessage, TowpathError } from '../errors.ts';
 import { canonicalIp, ipFamily } from '../wire/ip-address.ts';
 import { pinOf } from '../wire/pin.ts';
 import type { CertificateInfo, CertificatePair } from './source.ts';
 
+/** More than any chain with its key and remarks. */
+const LARGEST_FILE_BYTES = 1024 * 1024;
+const PEM_BEGIN = '-----BEGIN CERTIFICATE-----';
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /** A pair that fits together, taken apart. */
@@ -12,6 +16,11 @@ export interface ReadCertificate {
   readonly leaf: X509Certificate;
   readonly key: KeyObject;
   readonly info: CertificateInfo;
+}
+
+/** The text of a file with certificates, keys or what goes with them. Never waits. Throws the system's error. */
+export function readCertificateFile(path: string): string {
+  return readSmallFile(path, LARGEST_FILE_BYTES);
 }
 
 /** All certificates of a PEM text, leaf first. Throws a {@link TowpathError} that starts with `where`. */
@@ -24,6 +33,9 @@ export function readChain(certPem: string, where: string): [X509Certificate, ...
       throw invalid(`${where}: certificate ${index + 1} does not parse (${errorMessage(error)})`);
     }
   });
+  // A file that is being written would lose the end of its chain without a word.
+  if (certPem.split(PEM_BEGIN).length - 1 > blocks.length)
+    throw invalid(`${where}: it is cut off within a certificate`);
   if (leaf === undefined) throw invalid(`${where}: there is no PEM certificate in it`);
   return [leaf, ...rest];
 }
@@ -80,7 +92,10 @@ function alternativeNames(leaf: X509Certificate): string[] {
   });
 }
 
-/** True when a client that asks for `name`, a DNS name or an IP, accepts the certificate. */
+/**
+ * True when a client that asks for `name`, a DNS name or an IP, accepts the certificate. The common name does not count:
+ * Go has ignored it since 1.15, and so do browsers.
+ */
 export function covers(leaf: X509Certificate, name: string): boolean {
-  return (ipFamily(name) === 0 ? leaf.checkHost(name) : leaf.checkIP(name)) !== undefined;
+  return (ipFamily(name) === 0 ? leaf.checkHost(name, { subject: 'never' }) : leaf.checkIP(name)) !== undefined;
 }

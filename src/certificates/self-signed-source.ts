@@ -1,5 +1,6 @@
 import { errorMessage, TowpathError } from '../errors.ts';
-import { fileStamp } from '../config/file-stamp.ts';
+import { fileStamp, NEVER_READ } from '../config/file-stamp.ts';
+import { LastingProblem } from './lasting-problem.ts';
 import {
   announced,
   isFor,
@@ -10,6 +11,7 @@ import {
   type Held,
   type RenewalPolicy,
 } from './renewal.ts';
+import type { ReadCertificate } from './read.ts';
 import type {
   CertificateInfo,
   CertificateLog,
@@ -43,6 +45,10 @@ export class SelfSignedCertificateSource implements CertificateSource {
   readonly #store: CertificateStore;
   readonly #listeners = new Set<(pair: CertificatePair) => void>();
   readonly #endTicks: () => void;
+  /** Why the files are not in use. */
+  readonly #unusable = new LastingProblem();
+  /** Why what is due cannot be written. */
+  readonly #unwritable = new LastingProblem();
   #held: Held;
   #stamp: string;
   #polledAt: number;
@@ -60,7 +66,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
     }
     this.#checkNames();
     this.#check();
-    this.#stamp = fileStamp(this.#store.certPath, this.#store.keyPath);
+    this.#stamp = this.#readStamp();
     this.#polledAt = clock.now;
     this.#checkedAt = clock.now;
     this.#endTicks = clock.onTick((tick) => this.#tick(tick));
@@ -79,6 +85,17 @@ export class SelfSignedCertificateSource implements CertificateSource {
     return { ...this.#held.current.info, next: announced(this.#held, this.#options) };
   }
 
+  reload(): void {
+    const before = this.#held;
+    this.#unusable.end();
+    this.#takeUp(this.#readStamp());
+    if (this.#unusable.text === null && this.#held === before) {
+      const { notAfter, pinSha256 } = before.current.info;
+      const facts = { certPath: this.#store.certPath, notAfter, pinSha256 };
+      this.#options.log.info(facts, 'the certificate was read again: nothing has changed');
+    }
+  }
+
   stop(): void {
     this.#endTicks();
     this.#listeners.clear();
@@ -87,43 +104,58 @@ export class SelfSignedCertificateSource implements CertificateSource {
   #tick(tick: number): void {
     if (tick - this.#polledAt >= this.#options.pollSeconds * 1000) {
       this.#polledAt = tick;
-      this.#guard('the changed certificate is not usable; the old one stays in use', () => this.#takeUpChange());
+      const stamp = this.#readStamp();
+      if (stamp !== this.#stamp) this.#takeUp(stamp);
     }
     if (tick - this.#checkedAt >= CHECK_MS) {
       this.#checkedAt = tick;
-      const problem = this.#guard('the certificate could not be renewed', () => this.#check());
-      const { notAfter } = this.#held.current.info;
-      const text = `the certificate ends on ${notAfter.toISOString()} and cannot be renewed: ${problem ?? ''}`;
-      this.#options.health?.set('certificate', problem === null ? null : text);
+      this.#checkOrReport();
     }
   }
 
-  /** Returns what went wrong, or null. */
-  #guard(failure: string, action: () => void): string | null {
+  #readStamp(): string {
+    return fileStamp(this.#store.certPath, this.#store.keyPath);
+  }
+
+  #checkOrReport(): void {
+    const { health } = this.#options;
     try {
-      action();
-      return null;
+      this.#check();
+      this.#unwritable.end();
+      health?.set('certificate', null);
     } catch (error) {
-      const hint = error instanceof TowpathError ? error.hint : undefined;
       const { notAfter } = this.#held.current.info;
-      this.#options.log.error({ error: errorMessage(error), hint, notAfter }, failure);
-      return errorMessage(error);
+      this.#sayProblem(this.#unwritable, error, 'the certificate could not be renewed; it is tried again');
+      const text = `the certificate ends on ${notAfter.toISOString()} and cannot be renewed: ${errorMessage(error)}`;
+      health?.set('certificate', text);
     }
   }
 
-  /** The operator moved the next certificate into place, before its date. */
-  #takeUpChange(): void {
-    const stamp = fileStamp(this.#store.certPath, this.#store.keyPath);
-    if (stamp === this.#stamp) return;
+  #sayProblem(problem: LastingProblem, error: unknown, message: string): void {
+    const { clock, log } = this.#options;
+    if (!problem.isNews(errorMessage(error), clock.now)) return;
+    const hint = error instanceof TowpathError ? error.hint : undefined;
+    log.error({ error: errorMessage(error), hint, notAfter: this.#held.current.info.notAfter }, message);
+  }
+
+  /** The operator moved the next certificate into place before its date, restored one, or changed who may read it. */
+  #takeUp(stamp: string): void {
+    let current: ReadCertificate;
+    let next: ReadCertificate | null;
+    try {
+      current = this.#store.loadCurrent();
+      next = this.#store.loadNext();
+    } catch (error) {
+      this.#stamp = NEVER_READ;
+      this.#sayProblem(this.#unusable, error, 'the changed certificate is not usable; the old one stays in use');
+      return;
+    }
     this.#stamp = stamp;
-    const current = this.#store.load();
-    if (current === null) throw new Error(`${this.#store.certPath} is gone`);
+    if (this.#unusable.end()) {
+      this.#options.log.info({ certPath: this.#store.certPath }, 'the certificate can be read again');
+    }
     if (current.info.pinSha256 === this.#held.current.info.pinSha256) return;
-    this.#use(
-      { current, next: this.#store.loadNext() },
-      'info',
-      'the certificate was changed on the disk and is in use',
-    );
+    this.#use({ current, next }, 'info', 'the certificate was changed on the disk and is in use');
   }
 
   #checkNames(): void {
@@ -149,7 +181,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
     }
     const held = { current: this.#held.next, next: null };
     this.#store.activateNext();
-    this.#stamp = fileStamp(this.#store.certPath, this.#store.keyPath);
+    this.#stamp = this.#readStamp();
     if (wasAnnounced) this.#use(held, 'warn', 'the announced certificate is in use now');
     else this.#use(held, 'error', 'the certificate had ended or was about to, so a new one is in use without notice');
   }

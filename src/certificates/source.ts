@@ -41,11 +41,13 @@ export interface ChallengeAnswers {
 /** Where the server's certificate comes from, and how it hears of a new one. */
 export interface CertificateSource {
   current(): CertificatePair;
-  /** Calls `listener` with each new pair; returns the way to end that. */
+  /** Calls `listener` with each new pair; returns a function that unsubscribes. */
   onChange(listener: (pair: CertificatePair) => void): () => void;
   info(): CertificateInfo;
   /** Absent where no authority asks for a proof. */
   readonly challenges?: ChallengeAnswers | undefined;
+  /** Reads the files now, whether they seem changed or not, and says in the log what it found. Never throws. */
+  reload(): void;
   /** Looks for nothing new from now on. */
   stop(): void;
 }

@@ -1,11 +1,11 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { KeyObject } from 'node:crypto';
 import { isOpenToOthers, replaceFile, writePrivateFile } from '../config/private-file.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned, type SelfSignedFields } from './make.ts';
 import { derperPaths } from './names.ts';
-import { readKey, readPair, type ReadCertificate } from './read.ts';
+import { readCertificateFile, readKey, readPair, type ReadCertificate } from './read.ts';
 
 /**
  * The files of one self-signed certificate: `NAME.crt` and `NAME.key` as derper has them, and `NAME.next.crt` while a
@@ -40,6 +40,15 @@ export class CertificateStore {
     if (certPem === null) return null;
     if (keyPem === null) throw broken(`${certPath} is there, but its key ${keyPath} is missing`);
     return this.#read(certPem, keyPem, certPath);
+  }
+
+  /** The certificate that was in use before. Throws a {@link TowpathError} when it is not there any more. */
+  loadCurrent(): ReadCertificate {
+    const found = this.load();
+    if (found !== null) return found;
+    throw new TowpathError('TOWPATH_CERTIFICATE_GONE', `${this.certPath} is gone`, {
+      hint: 'Restore it from a backup: without it the next start makes a new certificate, with a new pin.',
+    });
   }
 
   /** The certificate that takes over next, or null. */
@@ -139,7 +148,7 @@ function usableKey(key: KeyObject, keyPath: string): KeyObject {
 
 function readIfThere(path: string): string | null {
   try {
-    return readFileSync(path, 'utf8');
+    return readCertificateFile(path);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;
     throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {

@@ -56,6 +56,10 @@ export class MetaCertificateSource implements CertificateSource {
     return this.#inner.challenges;
   }
 
+  reload(): void {
+    this.#inner.reload();
+  }
+
   stop(): void {
     for (const end of this.#ends) end();
     this.#listeners.clear();

@@ -188,6 +188,11 @@ export class Relay {
     return this.#listeners.addresses;
   }
 
+  /** Reads the certificate again, whether its files seem changed or not, and logs what it found. */
+  reloadFiles(): void {
+    this.certificate.reload();
+  }
+
   /**
    * Takes over what may change while running: rate limits, home page, duplicate policy. Returns the keys that changed
    * but need a restart.

@@ -93,6 +93,8 @@ async function shutDown(relay: Relay, log: Log): Promise<number> {
 }
 
 function applyReload(relay: Relay, log: Log, reload: () => Config): void {
+  // First, and whatever the configuration is like: a certificate that was renewed must not wait for its next fix.
+  relay.reloadFiles();
   try {
     const config = reload();
     log.log.level = config.log.level;

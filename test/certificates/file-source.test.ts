@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FileCertificateSource } from '../../src/certificates/file-source.ts';
@@ -8,6 +8,7 @@ import { openCertificateSource } from '../../src/certificates/open.ts';
 import type { CertificatePair } from '../../src/certificates/source.ts';
 import { TowpathError } from '../../src/errors.ts';
 import { DAY_MS, scratch, START, World } from './support.ts';
+import { issueByAuthority } from './x509-oracle.ts';
 
 const POLL_SECONDS = 10;
 let count = 0;
@@ -32,7 +33,7 @@ describe('certificate from files', () => {
     const files = { certPath: join(folder, 'tls.crt'), keyPath: join(folder, 'tls.key') };
     // A new inode each time, so that the test does not hang on the resolution of file times.
     for (const [path, text] of [[files.certPath, pair.certPem] as const, [files.keyPath, pair.keyPem] as const]) {
-      writeFileSync(`${path}.new`, text);
+      writeFileSync(`${path}.new`, text, { mode: 0o600 });
       renameSync(`${path}.new`, path);
     }
     return files;
@@ -81,6 +82,24 @@ describe('certificate from files', () => {
     assert.equal(world.said().length, 1);
     world.pass(3 * DAY_MS);
     assert.match(world.said()[0]!, /^error: the certificate has expired/);
+  });
+
+  it('warns about a certificate whose only name is its common name: clients ignore that', async () => {
+    const world = new World();
+    open(world, put(await issueByAuthority('relay.example.com')));
+    const [warning = ''] = world.said();
+    assert.match(warning, /^warn: the certificate has no subject alternative name.*-addext subjectAltName/);
+  });
+
+  it('warns about a key that every user can read, and not about one for a group', () => {
+    const world = new World();
+    const files = put(good);
+    chmodSync(files.keyPath, 0o640);
+    open(world, files);
+    assert.deepEqual(world.said(), []);
+    chmodSync(files.keyPath, 0o644);
+    open(world, files);
+    assert.match(world.said().join(), /^warn: every user of this machine can read or change the key/);
   });
 
   it('that nobody replaces fails readiness in its last days, with the reason, until it is replaced', () => {

@@ -33,6 +33,10 @@ class Given implements CertificateSource {
     return facts(readChain(this.pair.certPem, 'given')[0]);
   }
 
+  reload(): void {
+    this.change();
+  }
+
   stop(): void {
     this.stopped = true;
   }

@@ -110,6 +110,12 @@ export class AcmeCertificateSource implements CertificateSource {
       : { ...info, origin: `from ${this.#authority}` };
   }
 
+  reload(): void {
+    // The relay itself writes these files, and holds what it wrote.
+    const { notAfter, pinSha256 } = this.#current().info;
+    this.#options.log.info({ notAfter, pinSha256 }, 'the certificate in use is the one that the authority issued last');
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#endTicks();

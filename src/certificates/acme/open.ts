@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
 import type { AcmeConfig } from '../../config/schema/acme.ts';
-import { describe, readChain } from '../read.ts';
+import { describe, readCertificateFile, readChain } from '../read.ts';
 import type { CertificateInfo, CertificateLog, HealthReport, TickingClock } from '../source.ts';
 import { AcmeCertificateSource, type AcmeSourceOptions } from './acme-source.ts';
 import { openLibraryClient } from './library.ts';
@@ -62,7 +61,7 @@ export function openAcmeSource(
 function openFetch({ caFile }: AcmeConfig, { fetchTrusting }: AcmeParts): Fetch {
   if (caFile === undefined) return (url, init) => fetch(url, init);
   try {
-    const caPem = readFileSync(caFile, 'utf8');
+    const caPem = readCertificateFile(caFile);
     readChain(caPem, caFile);
     return fetchTrusting(caPem);
   } catch (error) {
@@ -83,7 +82,7 @@ export function inspectAcme(
 ): CertificateInfo {
   const { certPath } = new AcmeStore(directory, config.directory, names[0] ?? '', log);
   try {
-    return describe(readChain(readFileSync(certPath, 'utf8'), certPath)[0]);
+    return describe(readChain(readCertificateFile(certPath), certPath)[0]);
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT')
       log.warn({ certPath, error: errorMessage(error) }, 'the stored certificate cannot be read');

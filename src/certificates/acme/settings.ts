@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { errorMessage, TowpathError } from '../../errors.ts';
 import type { AcmeConfig } from '../../config/schema/acme.ts';
 import { ipFamily } from '../../wire/ip-address.ts';
+import { readCertificateFile } from '../read.ts';
 import type { DnsHookOptions } from './dns-hook.ts';
 import type { ChallengeType, ExternalAccount } from './port.ts';
 
@@ -61,7 +61,7 @@ function unusable(why: string, hint: string): TowpathError {
 function readEab({ keyId, hmacKeyFile }: AcmeConfig['eab']): ExternalAccount | null {
   if (keyId === undefined || hmacKeyFile === undefined) return null;
   try {
-    return { keyId, hmacKey: readFileSync(hmacKeyFile, 'utf8').trim() };
+    return { keyId, hmacKey: readCertificateFile(hmacKeyFile).trim() };
   } catch (error) {
     throw new TowpathError('TOWPATH_ACME_EAB', `${hmacKeyFile}: ${errorMessage(error)}`, {
       hint: 'Check certificate.acme.eab.hmacKeyFile, and that the user that runs towpath may read it.',

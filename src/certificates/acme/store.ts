@@ -1,10 +1,10 @@
-import { existsSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writePrivateFile } from '../../config/private-file.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
 import { formatCertificateKey, generateCertificateKey } from '../make.ts';
-import { readKey, readPair, type ReadCertificate } from '../read.ts';
+import { readCertificateFile, readKey, readPair, type ReadCertificate } from '../read.ts';
 import type { CertificateLog } from '../source.ts';
 import type { AcmeAccount } from './port.ts';
 
@@ -134,7 +134,7 @@ export class AcmeStore {
   #load<T>(path: string, read: (text: string) => T): T | null {
     let text: string;
     try {
-      text = readFileSync(path, 'utf8');
+      text = readCertificateFile(path);
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') return null;
       throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {

@@ -1,0 +1,27 @@
+const REPEAT_MS = 86_400_000;
+
+/** Decides when a problem that lasts is worth a line in the log: when it is new or another one, and once a day. */
+export class LastingProblem {
+  #text: string | null = null;
+  #saidAt = 0;
+
+  /** What is wrong, or null. */
+  get text(): string | null {
+    return this.#text;
+  }
+
+  /** `text` must contain nothing that changes by itself. `now` is of the monotonic clock, milliseconds. */
+  isNews(text: string, now: number): boolean {
+    if (text === this.#text && now - this.#saidAt < REPEAT_MS) return false;
+    this.#text = text;
+    this.#saidAt = now;
+    return true;
+  }
+
+  /** Returns true when there was a problem. */
+  end(): boolean {
+    const existed = this.#text !== null;
+    this.#text = null;
+    return existed;
+  }
+}
