@@ -29,6 +29,7 @@ const allowed = {
     'wire',
     'clock',
     'errors',
+    'open-files',
     'version',
   ],
   doctor: [

@@ -1,3 +1,5 @@
+import { internalError } from './errors.ts';
+
 /** How often deadlines, keep-alives and refills are looked at, in milliseconds. */
 export const CLOCK_TICK_MS = 100;
 
@@ -22,15 +24,21 @@ export class Clock {
     this.#timer = undefined;
   }
 
-  /** Calls `listener` at every tick with the new time in milliseconds; returns the way to end that. */
+  /** Calls `listener` at every tick with the new time in milliseconds; returns a function that unsubscribes. */
   onTick(listener: (now: number) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Reads the time now and runs all listeners; tests call it to let time pass. */
+  /** Reads the time now and runs all listeners, each whatever the others throw; tests call it to let time pass. */
   tick(now: number = performance.now()): void {
     this.now = now;
-    for (const listener of this.#listeners) listener(now);
+    for (const listener of this.#listeners) {
+      try {
+        listener(now);
+      } catch (error) {
+        internalError('clock', error);
+      }
+    }
   }
 }

@@ -34,3 +34,31 @@ export function errorMessage(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return printable(text.replaceAll(/\s*[\r\n]+\s*/g, ' '));
 }
+
+/** Told of a bug: `where` names the kind of call that threw `error`. */
+export type InternalErrorListener = (where: string, error: unknown) => void;
+
+/** Until somebody listens, a bug ends the process as any uncaught error does. */
+const endProcess: InternalErrorListener = (_where, error) => {
+  queueMicrotask(() => {
+    throw error;
+  });
+};
+
+let internalErrorListener = endProcess;
+
+/** Has `listener` told of all bugs from now on; returns a function that undoes it. */
+export function onInternalError(listener: InternalErrorListener): () => void {
+  internalErrorListener = listener;
+  return () => {
+    if (internalErrorListener === listener) internalErrorListener = endProcess;
+  };
+}
+
+/**
+ * Reports what a callback of a timer, a signal or a socket threw, where nobody else could catch it. Every loop that
+ * calls several such callbacks catches for each of them, so that one bug does not keep the others from their turn.
+ */
+export function internalError(where: string, error: unknown): void {
+  internalErrorListener(where, error);
+}

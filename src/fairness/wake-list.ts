@@ -1,3 +1,5 @@
+import { internalError } from '../errors.ts';
+
 /** Someone who waits for tokens. */
 export interface Sleeper {
   /** The time has come; `now` in milliseconds. */
@@ -45,6 +47,12 @@ export class WakeList {
     }
     for (const sleeper of ready) this.#due.delete(sleeper);
     if (next < this.#timerAt) this.#arm(next);
-    for (const sleeper of ready) sleeper.wake(now);
+    for (const sleeper of ready) {
+      try {
+        sleeper.wake(now);
+      } catch (error) {
+        internalError('rate limit', error);
+      }
+    }
   }
 }

@@ -47,6 +47,7 @@ const CHECK_MS = 1000;
 const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'source_limit',
   'connection_limit',
+  'descriptor_limit',
   'handshake_limit',
   'memory_limit',
   'listener_error',
@@ -75,10 +76,13 @@ export class SourceGuard implements DoorGuard {
   readonly #total: Use = { open: 0, underWay: 0 };
   readonly #leaveClock: () => void;
   #memoryIsFull = false;
+  #connections: number;
+  #isForDescriptors = false;
   #checkedMs = 0;
 
-  constructor(limits: GuardLimits, clock: Clock, residentBytes: () => number = () => process.memoryUsage.rss()) {
+  constructor(limits: GuardLimits, clock: Clock, residentBytes: () => number) {
     this.#limits = limits;
+    this.#connections = limits.connections;
     this.#clock = clock;
     this.#residentBytes = residentBytes;
     this.#sources = rates(limits, 1);
@@ -123,18 +127,31 @@ export class SourceGuard implements DoorGuard {
     return this.#total.underWay;
   }
 
+  /** Connections that are open, of all sources. */
+  get open(): number {
+    return this.#total.open;
+  }
+
+  /** How many connections may be open from now on, and whether that is for want of descriptors. */
+  setConnectionLimit(connections: number, isForDescriptors: boolean): void {
+    this.#connections = connections;
+    this.#isForDescriptors = isForDescriptors;
+  }
+
   /** Leaves the clock. */
   close(): void {
     this.#leaveClock();
   }
 
   #serverRefusal(): GuardRefusal | null {
-    const { connections, handshakes, memoryBytes } = this.#limits;
+    const { handshakes, memoryBytes } = this.#limits;
+    const connections = this.#connections;
     if (this.#memoryIsFull) {
       return { reason: 'memory_limit', detail: `more than ${memoryBytes} bytes of memory are in use` };
     }
     if (isReached(connections, this.#total.open)) {
-      return { reason: 'connection_limit', detail: `${connections} connections are open` };
+      const reason = this.#isForDescriptors ? 'descriptor_limit' : 'connection_limit';
+      return { reason, detail: `${connections} connections are open` };
     }
     if (isReached(handshakes, this.#total.underWay)) {
       return { reason: 'handshake_limit', detail: `${handshakes} handshakes are under way` };

@@ -38,6 +38,7 @@ export const PACKET_KIND_NAMES: readonly string[] = ['other', 'disco'];
 const REFUSAL_REASONS = [
   'source_limit',
   'connection_limit',
+  'descriptor_limit',
   'handshake_limit',
   'memory_limit',
   'proxy_header',
@@ -136,6 +137,9 @@ export class Counters {
   stunWriteErrors = 0;
   stunIpv4 = 0;
   stunIpv6 = 0;
+
+  /** Bugs that were caught: see `internalError`. */
+  internalErrors = 0;
 
   bootstrapDnsRequests = 0;
   bootstrapDnsPublishedHits = 0;

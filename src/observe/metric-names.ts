@@ -18,6 +18,7 @@ export const FIELD_METRICS: Readonly<Record<Exclude<NumberField, ComputedField>,
   accepts: counter('towpath_accepts_total', 'Upgrades to DERP that were accepted, before their handshake.'),
   websocketAccepts: counter('towpath_websocket_accepts_total', 'Accepted DERP connections that came as WebSockets.'),
   tcpAccepts: counter('towpath_tcp_accepts_total', 'TCP connections that the listeners of the relay accepted.'),
+  internalErrors: counter('towpath_internal_errors_total', 'Bugs that were caught; the log has them.'),
   bytesReceived: counter(
     'towpath_bytes_received_total',
     'Payload bytes of the packets that clients sent to be relayed.',

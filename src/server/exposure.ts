@@ -27,7 +27,7 @@ const BACKLOG = 4096;
 const INODE_COLUMN = 9;
 
 /** The limits of the configuration, watched over. */
-export function buildGuard({ limits, sources, proxy }: Config, clock: Clock): SourceGuard {
+export function buildGuard({ limits, sources, proxy }: Config, clock: Clock, residentBytes: () => number): SourceGuard {
   const misbehaviour = { windowSeconds: MISBEHAVIOUR_WINDOW_SECONDS, blockSeconds: sources.blockSeconds };
   return new SourceGuard(
     {
@@ -46,6 +46,7 @@ export function buildGuard({ limits, sources, proxy }: Config, clock: Clock): So
       exempt: new PrefixSet([...sources.exempt, ...proxy.trusted]),
     },
     clock,
+    residentBytes,
   );
 }
 

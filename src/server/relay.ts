@@ -30,6 +30,7 @@ import type { ServerTls, Transport } from '../transport/port.ts';
 import { VERSION } from '../version.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 import { AdmissionDesk } from './admission.ts';
+import { Descriptors, ProcessDescriptors } from './descriptors.ts';
 import { drain } from './drain.ts';
 import { buildGuard, frontProxies, keepAliveMs, stunLimits } from './exposure.ts';
 import { HttpDoor } from './http-door.ts';
@@ -37,6 +38,7 @@ import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
 import { Refusals } from './refusals.ts';
+import { ResidentMemory } from './resident-memory.ts';
 import { buildRooms, HttpHall } from './rooms.ts';
 import { sharedLimits } from './shares.ts';
 
@@ -54,6 +56,7 @@ export class Relay {
   readonly #sessions = new Map<Recipient, Session>();
   readonly #admission: AdmissionDesk;
   readonly #context: SessionContext;
+  readonly #memory = new ResidentMemory();
   readonly #guard: SourceGuard;
   readonly #liveness: Liveness;
   readonly #refusals: Refusals;
@@ -64,12 +67,15 @@ export class Relay {
   readonly #door: FrontDoor;
   readonly #servers: Server[];
   readonly #listeners: Listeners;
+  readonly #log: Logger;
+  #descriptors: Descriptors | null = null;
   #config: Config;
 
   /** Reads key and certificate; opens no port yet. Throws a TowpathError when a file is unusable. */
   constructor(config: Config, transport: Transport, log: Logger, inherited: InheritedSockets = NO_SOCKETS) {
     this.#config = config;
     this.#transport = transport;
+    this.#log = log;
     const { keyPair, created, warnings } = loadOrCreateKeyFile(config.keyFile);
     for (const warning of warnings) log.warn({ file: config.keyFile }, warning);
     if (created) log.info({ file: config.keyFile }, 'made a new private key');
@@ -91,7 +97,7 @@ export class Relay {
             },
           );
     this.#summary = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });
-    this.#guard = buildGuard(config, clock);
+    this.#guard = buildGuard(config, clock, () => this.#memory.bytes);
     this.#refusals = new Refusals(this.counters, log, this.#summary, this.#guard);
     const { health } = this;
     this.#admission = new AdmissionDesk(config.admission, { clock, log, health, sessions: this.#sessions });
@@ -176,6 +182,7 @@ export class Relay {
     try {
       await this.#admission.start();
       await this.#listeners.open(config, config.transport === 'tls' ? this.#serverTls() : null);
+      this.#descriptors = this.#watchDescriptors();
       this.#liveness.check();
       void this.#bootstrapDns.start();
     } catch (error) {
@@ -228,6 +235,8 @@ export class Relay {
     this.certificate.stop();
     this.#summary.close();
     this.#liveness.close();
+    this.#descriptors?.close();
+    this.#memory.close();
     this.#guard.close();
     this.#clock.stop();
   }
@@ -250,6 +259,17 @@ export class Relay {
       ended: (session) => this.#sessions.delete(session),
       ...sharedLimits(fairness, wakes),
     };
+  }
+
+  #watchDescriptors(): Descriptors {
+    return new Descriptors({
+      table: new ProcessDescriptors(),
+      connections: this.#config.limits.connections,
+      bounded: this.#guard,
+      clock: this.#clock,
+      log: this.#log,
+      health: this.health,
+    });
   }
 
   #serverTls(): ServerTls {

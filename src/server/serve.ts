@@ -1,4 +1,4 @@
-import { TowpathError, errorMessage } from '../errors.ts';
+import { TowpathError, errorMessage, internalError, onInternalError } from '../errors.ts';
 import type { Config } from '../config/schema.ts';
 import { createLog, type Log } from '../observe/log.ts';
 import { transport } from '../transport/runtime.ts';
@@ -7,6 +7,7 @@ import { VERSION } from '../version.ts';
 import { encodeProxyHeader } from '../wire/proxy-header.ts';
 import { banner } from './banner.ts';
 import { takeInheritedSockets } from './inherited-sockets.ts';
+import { InternalErrors } from './internal-errors.ts';
 import { Relay } from './relay.ts';
 import { reachable, runSelfTest } from './self-test.ts';
 
@@ -29,12 +30,21 @@ export async function serve({ config, reload }: ServeOptions): Promise<number> {
   const log = createLog({ ...config.log, isBuffered: true });
   const relay = new Relay(config, transport, log.log, takeInheritedSockets());
   await relay.start();
+  surviveBugs(relay, log);
   const { runtime, features } = transport;
   log.log.info({ version: VERSION, runtime, features, ...relay.addresses }, 'towpath started');
   process.stdout.write(banner(config, relay));
   const ended = untilSignal(relay, log, reload);
   if (config.selfTest) await selfTest(config, relay, log);
   return ended;
+}
+
+/** From now on a bug costs at most the connection that it is about: thousands of others depend on this process. */
+function surviveBugs(relay: Relay, log: Log): void {
+  const errors = new InternalErrors(relay.counters, log.log);
+  onInternalError((where, error) => errors.caught(where, error));
+  process.on('uncaughtException', (error) => internalError('uncaught', error));
+  process.on('unhandledRejection', (error) => internalError('unhandled rejection', error));
 }
 
 async function selfTest(config: Config, relay: Relay, log: Log): Promise<void> {

@@ -1,3 +1,5 @@
+import { internalError } from '../errors.ts';
+
 /** Has something to write at the end of the turn. */
 export interface Flushable {
   flush(): void;
@@ -53,7 +55,7 @@ export class LoopTurn {
     this.number++;
     const touched = this.#touched;
     this.#touched = [];
-    for (const flushable of touched) flushable.flush();
+    for (const flushable of touched) flush(flushable);
     this.#resumeReaders();
     if (this.#nextReader < this.#readers.length || this.#nextRound.length > 0) this.#schedule();
   }
@@ -66,10 +68,28 @@ export class LoopTurn {
     }
     // Rounds are not mixed: the order in which the kernel reports sockets would favour some of them.
     for (let left = TURN_BYTES; left > 0 && this.#nextReader < this.#readers.length; this.#nextReader++) {
-      left -= this.#readers[this.#nextReader]!.resumeReading();
+      left -= resumeReading(this.#readers[this.#nextReader]!);
     }
     if (this.#nextReader < this.#readers.length) return;
     this.#readers = [];
     this.#nextReader = 0;
+  }
+}
+
+// What one connection throws must not keep the others of the turn from writing and reading.
+function flush(flushable: Flushable): void {
+  try {
+    flushable.flush();
+  } catch (error) {
+    internalError('flush', error);
+  }
+}
+
+function resumeReading(reader: Reader): number {
+  try {
+    return reader.resumeReading();
+  } catch (error) {
+    internalError('read', error);
+    return 0;
   }
 }

@@ -1,3 +1,5 @@
+import { internalError } from '../errors.ts';
+
 /** Something that ends when its time is up. */
 export interface Expiring {
   /** Called once, after the item was taken out of the set. */
@@ -32,7 +34,11 @@ export class Deadlines {
     for (const [item, dueMs] of this.#due) {
       if (dueMs > now) continue;
       this.#due.delete(item);
-      item.expired();
+      try {
+        item.expired();
+      } catch (error) {
+        internalError('deadline', error);
+      }
     }
     if (this.#due.size === 0) this.#rest();
   }

@@ -19,7 +19,7 @@ const OPEN: GuardLimits = {
   exempt: new PrefixSet(['10.0.0.0/8']),
 };
 
-function guardWith(limits: Partial<GuardLimits>, clock = new Clock(), memory?: () => number): SourceGuard {
+function guardWith(limits: Partial<GuardLimits>, clock = new Clock(), memory = (): number => 0): SourceGuard {
   return new SourceGuard({ ...OPEN, ...limits }, clock, memory);
 }
 

@@ -1,4 +1,5 @@
-import type { SocketHandlers } from './api.ts';
+import { internalError } from '../../errors.ts';
+import type { BunSocket, SocketHandlers } from './api.ts';
 
 const BORINGSSL = /^error:[0-9a-f]{8}:/;
 
@@ -13,8 +14,8 @@ export const SOCKET_HANDLERS: SocketHandlers = {
   close: (socket, error) => socket.data.socketClosed(error ?? null),
   error: (socket, error) => {
     if (isSocketError(error)) socket.data.failed(error);
-    // What a handler has thrown comes here too. It is a bug of ours, which must end the process as it does on Node.
-    else queueMicrotask(() => rethrow(error));
+    // What a handler has thrown comes here too. It is a bug of ours.
+    else failed(socket, error);
   },
 };
 
@@ -23,6 +24,7 @@ function isSocketError(error: Error): boolean {
   return 'syscall' in error || 'library' in error || BORINGSSL.test(error.message);
 }
 
-function rethrow(error: Error): never {
-  throw error;
+function failed(socket: BunSocket, error: unknown): void {
+  internalError('socket', error);
+  socket.terminate();
 }

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { internalError } from '../../errors.ts';
 import { deadlines } from '../deadlines.ts';
 import type { CloseReason, Endpoint, ListenerHandler, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { FastRead } from './fast-read.ts';
@@ -140,8 +141,18 @@ export class NodeStream implements Stream {
       this.#hold(Buffer.from(buffer.subarray(from, to)));
       return false;
     }
-    this.handler.bytes(this, buffer, from, to);
+    this.#deliver(buffer, from, to);
     return !(this.#softPaused || this.#paused);
+  }
+
+  /** What the handler throws is a bug, which costs this connection and no other. */
+  #deliver(buffer: Buffer, from: number, to: number): void {
+    try {
+      this.handler.bytes(this, buffer, from, to);
+    } catch (error) {
+      internalError('socket', error);
+      this.#terminate('local');
+    }
   }
 
   #hold(bytes: Buffer): void {
@@ -157,7 +168,7 @@ export class NodeStream implements Stream {
     while (!this.#paused && this.#phase === Phase.Open && this.#held !== null) {
       const next = this.#held.shift();
       if (next === undefined) this.#held = null;
-      else this.handler.bytes(this, next, 0, next.length);
+      else this.#deliver(next, 0, next.length);
     }
     this.#delivering = false;
     if (this.#paused || this.#phase !== Phase.Open) return;

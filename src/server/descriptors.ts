@@ -1,0 +1,196 @@
+import { closeSync, fstatSync, openSync, readdirSync } from 'node:fs';
+import type { Logger } from 'pino';
+import { CLOCK_TICK_MS, type Clock } from '../clock.ts';
+import type { Health } from '../observe/health.ts';
+import { parseOpenFileLimit } from '../open-files.ts';
+import { ProcFile } from './proc-file.ts';
+
+/**
+ * Descriptors that stay free for what is no connection of a client: administration, STUN, certificates, admission, log.
+ * A sixteenth of the limit, within these bounds.
+ */
+const MIN_RESERVE = 16;
+const MAX_RESERVE = 256;
+const RESERVE_SHARE = 16;
+/** Held to be given up when none are left: an accept that finds none would be tried again and again (Bun). */
+const SPARES = 4;
+/** The limit may be changed while the process runs (`prlimit`). */
+const CHECK_MS = 1000;
+/** Connections for which there is always room, even where the limit is absurd. */
+const MIN_CONNECTIONS = 4;
+/** So much of the connections that fit must be gone before the relay counts as well again. */
+const WELL_AGAIN_SHARE = 0.95;
+
+/** Where descriptors and their limit are looked up; tests have their own. */
+export interface DescriptorTable {
+  /** The limit of this process now; null where it cannot be told. */
+  limit(): number | null;
+  /** Descriptors in use; null where that cannot be told cheaply. */
+  inUse(): number | null;
+  /** Takes one; throws when none is left. */
+  take(): number;
+  give(descriptor: number): void;
+  close(): void;
+}
+
+/** Whose connections are bounded. */
+export interface Bounded {
+  /** Connections that are open. */
+  readonly open: number;
+  /** How many may be. */
+  setConnectionLimit(connections: number, isForDescriptors: boolean): void;
+}
+
+export interface DescriptorsParts {
+  readonly table: DescriptorTable;
+  /** Connections that the configuration allows. */
+  readonly connections: number;
+  readonly bounded: Bounded;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly health: Pick<Health, 'set'>;
+}
+
+/**
+ * Keeps the connections of clients below the number of descriptors that the process may have, so that accepting is
+ * never what finds that none is left; and keeps the relay reachable when something else has used them up.
+ */
+export class Descriptors {
+  readonly #parts: DescriptorsParts;
+  readonly #spares: number[] = [];
+  readonly #leaveClock: () => void;
+  /** In use by everything but connections, as far as known. */
+  #others = 0;
+  #limit: number | null = null;
+  #areUsedUp = false;
+  #isFull = false;
+  #checkedMs = -Infinity;
+
+  /** To be made when all ports are open. */
+  constructor(parts: DescriptorsParts) {
+    this.#parts = parts;
+    this.#takeSpares();
+    this.#check();
+    this.#leaveClock = parts.clock.onTick((now) => this.#tick(now));
+  }
+
+  close(): void {
+    this.#leaveClock();
+    for (const spare of this.#spares.splice(0)) this.#parts.table.give(spare);
+    this.#parts.table.close();
+  }
+
+  #tick(now: number): void {
+    const wasUsedUp = this.#areUsedUp;
+    this.#areUsedUp = !this.#takeSpares();
+    if (this.#areUsedUp) this.#giveSpare();
+    if (this.#areUsedUp === wasUsedUp && now - this.#checkedMs < CHECK_MS - CLOCK_TICK_MS / 2) return;
+    this.#checkedMs = now;
+    this.#check();
+  }
+
+  /** Whether there is one more than the spare ones. */
+  #takeSpares(): boolean {
+    const { table } = this.#parts;
+    try {
+      while (this.#spares.length < SPARES) this.#spares.push(table.take());
+      table.give(table.take());
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #giveSpare(): void {
+    const spare = this.#spares.pop();
+    if (spare !== undefined) this.#parts.table.give(spare);
+  }
+
+  #check(): void {
+    const { table, connections, bounded, health } = this.#parts;
+    const limit = table.limit();
+    const inUse = table.inUse();
+    if (inUse !== null) this.#others = Math.max(inUse - bounded.open, 0);
+    const fit = limit === null ? Infinity : Math.max(limit - this.#others - reserve(limit), MIN_CONNECTIONS);
+    // Whatever the figures say: when there is none left, there must not be more connections.
+    const bound = this.#areUsedUp ? Math.min(fit, Math.max(bounded.open - SPARES, MIN_CONNECTIONS)) : fit;
+    bounded.setConnectionLimit(Math.min(connections, bound), bound < connections);
+    if (limit !== this.#limit) this.#tell(limit, fit);
+    this.#limit = limit;
+    this.#isFull = bound < connections && bounded.open >= (this.#isFull ? bound * WELL_AGAIN_SHARE : bound);
+    health.set('descriptors', this.#problem());
+  }
+
+  #tell(limit: number | null, fit: number): void {
+    const { connections, log } = this.#parts;
+    if (limit !== null && fit < connections) {
+      log.warn(
+        { openFiles: limit, connections: fit, 'limits.connections': connections },
+        'the limit of open files is lower than limits.connections needs: connections are bounded by it; raise it (LimitNOFILE in systemd, --ulimit nofile with Docker, ulimit -n)',
+      );
+    } else if (this.#limit !== null) {
+      log.info({ openFiles: limit, connections }, 'the limit of open files is high enough now');
+    }
+  }
+
+  #problem(): string | null {
+    const advice = 'raise the limit of open files';
+    if (this.#areUsedUp) return `no file descriptors are left: ${advice}`;
+    return this.#isFull ? `as many connections are open as the limit of open files allows: ${advice}` : null;
+  }
+}
+
+function reserve(limit: number): number {
+  return SPARES + Math.min(Math.max(Math.floor(limit / RESERVE_SHARE), MIN_RESERVE), MAX_RESERVE);
+}
+
+/** The descriptors of this process, by /proc where there is one. */
+export class ProcessDescriptors implements DescriptorTable {
+  readonly #limits = new ProcFile('/proc/self/limits');
+  #folder: number | null;
+
+  constructor() {
+    try {
+      this.#folder = openSync('/proc/self/fd', 'r');
+    } catch {
+      this.#folder = null;
+    }
+  }
+
+  limit(): number | null {
+    const text = this.#limits.read();
+    return text === null ? null : parseOpenFileLimit(text);
+  }
+
+  inUse(): number | null {
+    if (this.#folder === null) return null;
+    try {
+      // Since Linux 6.2 the size of the folder is the number of descriptors; reading it takes long when there are many.
+      const { size } = fstatSync(this.#folder);
+      return size > 0 ? size : this.#countOnce();
+    } catch {
+      return null;
+    }
+  }
+
+  take(): number {
+    return openSync('/dev/null', 'r');
+  }
+
+  give(descriptor: number): void {
+    closeSync(descriptor);
+  }
+
+  close(): void {
+    this.#limits.close();
+    if (this.#folder !== null) closeSync(this.#folder);
+    this.#folder = null;
+  }
+
+  #isCounted = false;
+  #countOnce(): number | null {
+    if (this.#isCounted) return null;
+    this.#isCounted = true;
+    return readdirSync('/proc/self/fd').length;
+  }
+}

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { suite, test } from 'node:test';
+import { FREE_PORTS, RelayProcess } from './relay-process.ts';
+
+const DEADLINE_MS = 20_000;
+const hasPrlimit = process.platform === 'linux' && spawnSync('prlimit', ['--version']).status === 0;
+
+function limitOpenFiles(pid: number, count: number): void {
+  const { status, stderr } = spawnSync('prlimit', [`--pid=${pid}`, `--nofile=${count}:`]);
+  assert.equal(status, 0, String(stderr));
+}
+
+/** Asks until `/readyz` answers in the way that is looked for. */
+async function ready(admin: number, wanted: RegExp): Promise<void> {
+  const deadline = performance.now() + DEADLINE_MS;
+  let last = '';
+  while (performance.now() < deadline) {
+    try {
+      const answer = await fetch(`http://127.0.0.1:${admin}/readyz`);
+      last = `${answer.status} ${await answer.text()}`;
+    } catch (error) {
+      last = String(error);
+    }
+    if (wanted.test(last)) return;
+  }
+  assert.fail(`not within ${DEADLINE_MS} ms: ${String(wanted)}; the last answer was: ${last}`);
+}
+
+suite('a process that runs out of descriptors', { skip: !hasPrlimit }, () => {
+  test('lives on, says why it is not ready, and recovers', async () => {
+    const relay = new RelayProcess([...FREE_PORTS, '--no-self-test']);
+    const silent: Socket[] = [];
+    try {
+      const [port, admin] = [await relay.port('DERP'), await relay.port('admin')];
+      const pid = relay.child.pid!;
+      await ready(admin, /^200/);
+      const limit = readdirSync(`/proc/${pid}/fd`).length + 60;
+      limitOpenFiles(pid, limit);
+      await relay.says(new RegExp(`"openFiles":${limit}`), DEADLINE_MS);
+      for (let i = 0; i < limit + 100; i++)
+        silent.push(connect({ port, host: '127.0.0.1' }).on('error', () => undefined));
+      await ready(admin, /^503 descriptors: as many connections are open/);
+      limitOpenFiles(pid, readdirSync(`/proc/${pid}/fd`).length);
+      await ready(admin, /^503 descriptors: no file descriptors are left/);
+      for (const socket of silent) socket.destroy();
+      limitOpenFiles(pid, limit);
+      await ready(admin, /^200/);
+      assert.deepEqual(await relay.end('SIGTERM'), [0, null]);
+    } finally {
+      for (const socket of silent) socket.destroy();
+      await relay.clean();
+    }
+  });
+});
