@@ -63,11 +63,12 @@ function benchTable(count: number): void {
 }
 
 function benchRouter(): void {
-  const router = new Router(new Counters(), 'last-writer', 4096);
+  const router = new Router(new Counters(), 'last-writer', { connectionsPerKey: 16, contactsPerClient: 4096 });
   const recipient: Recipient = {
     deliver: () => undefined,
     peerGone: () => undefined,
     health: () => undefined,
+    crowdedOut: () => undefined,
     heardFrom: new Set(),
   };
   const source = router.register(randomBytes(KEY_BYTES), { ...recipient, heardFrom: new Set() });

@@ -55,6 +55,8 @@ const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'untrusted_proxy',
   'write_timeout',
   'control_queue_full',
+  // Ended is the oldest, which may come from somewhere else than the newest.
+  'key_connections',
 ]);
 
 interface Use {
@@ -119,7 +121,7 @@ export class SourceGuard implements DoorGuard {
 
   misbehaved(ip: string, reason: RefusalReason): void {
     if (OWN_REASONS.has(reason) || this.#limits.exempt.has(ip)) return;
-    this.#count(reason === 'not_admitted' ? 'refusals' : 'failures', sourceNames(ip));
+    this.#count(reason === 'not_admitted' || reason === 'app_denied' ? 'refusals' : 'failures', sourceNames(ip));
   }
 
   /** Connections that are under way, of all sources. */

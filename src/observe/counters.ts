@@ -64,6 +64,7 @@ const REFUSAL_REASONS = [
   'bad_frame_length',
   'frame_too_large',
   'no_mesh_rights',
+  'key_connections',
   'write_timeout',
   'control_queue_full',
   'websocket_refused',

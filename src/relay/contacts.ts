@@ -1,5 +1,9 @@
 import { PeerGoneReason } from '../wire/frames.ts';
+import type { Peer } from './peer.ts';
 import type { Contactable, Recipient } from './recipient.ts';
+
+/** PeerGone frames that are sent at most in one turn of the event loop; some 2 ms of work. The others wait for the next turns. */
+const NOTICES_PER_TURN = 256;
 
 /**
  * Who has received packets from whom, so that exactly these hear PeerGone when a source leaves (protocol reference
@@ -8,6 +12,11 @@ import type { Contactable, Recipient } from './recipient.ts';
  */
 export class Contacts {
   readonly #limitPerRecipient: number;
+  /** Sources that have left and of which not everyone has been told yet, by their keys in hex; in order of leaving. */
+  readonly #leaving = new Map<string, Peer>();
+  #noticesLeft = NOTICES_PER_TURN;
+  #scheduled = false;
+  readonly #run = (): void => this.#nextTurn();
 
   /** `limitPerRecipient`: sources that one recipient can be told about; later ones leave without notice. */
   constructor(limitPerRecipient: number) {
@@ -22,18 +31,56 @@ export class Contacts {
     heardFrom.add(source);
   }
 
-  /** `source` has left the region: tells everyone it reached. */
-  sourceGone(source: Contactable): void {
-    for (const recipient of source.reached ?? []) {
-      recipient.heardFrom?.delete(source);
-      recipient.peerGone(source.key, PeerGoneReason.Disconnected);
-    }
-    source.reached = null;
+  /** `source` has left the region: tells everyone it reached, in this turn or in the next ones. */
+  sourceGone(source: Peer): void {
+    if (source.reached === null || this.#tell(source, source.reached)) return;
+    this.#leaving.set(source.key.toString('hex'), source);
+  }
+
+  /**
+   * A key is back: gives its former peer when not everyone has been told yet that it left. The rest need not be told, and
+   * hears of it when the key leaves again.
+   */
+  takeBack(key: Buffer): Peer | null {
+    if (this.#leaving.size === 0) return null;
+    const name = key.toString('hex');
+    const peer = this.#leaving.get(name) ?? null;
+    this.#leaving.delete(name);
+    return peer;
   }
 
   /** `recipient` is gone and need not be told anything any more. */
   recipientGone(recipient: Recipient): void {
     for (const source of recipient.heardFrom ?? []) source.reached?.delete(recipient);
     recipient.heardFrom = null;
+  }
+
+  /** False when some are still to be told. */
+  #tell(source: Peer, reached: Set<Recipient>): boolean {
+    for (const recipient of reached) {
+      if (this.#noticesLeft === 0) return false;
+      this.#noticesLeft--;
+      this.#schedule();
+      reached.delete(recipient);
+      recipient.heardFrom?.delete(source);
+      recipient.peerGone(source.key, PeerGoneReason.Disconnected);
+    }
+    source.reached = null;
+    return true;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#run);
+  }
+
+  #nextTurn(): void {
+    this.#scheduled = false;
+    this.#noticesLeft = NOTICES_PER_TURN;
+    for (const [name, source] of this.#leaving) {
+      if (source.reached !== null && !this.#tell(source, source.reached)) return;
+      this.#leaving.delete(name);
+    }
   }
 }

@@ -24,6 +24,11 @@ export class Peer implements Contactable {
     return this.#duplicates?.members.size ?? (this.active === null ? 0 : 1);
   }
 
+  /** The connection that was there first. */
+  get oldest(): Recipient | null {
+    return this.#duplicates?.members.values().next().value ?? this.active;
+  }
+
   get members(): Iterable<Recipient> {
     return this.#duplicates?.members ?? (this.active === null ? [] : [this.active]);
   }

@@ -15,6 +15,8 @@ export interface Recipient {
   peerGone(key: Buffer, reason: PeerGoneReason): void;
   /** Tells the node in words what is wrong; empty when it is well again. */
   health(problem: string): void;
+  /** Ends the connection, because its key has too many: it is the oldest of them. Leaves the peer at once. */
+  crowdedOut(): void;
   /** Peers of which this recipient has received packets; kept by {@link Contacts}, null until there is one. */
   heardFrom: Set<Contactable> | null;
 }

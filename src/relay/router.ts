@@ -14,25 +14,38 @@ const DUPLICATE_PROBLEM =
   'Another connection to this relay uses the same node key. Was this machine cloned, state folder included? ' +
   'Only one of the connections receives packets.';
 
+/** What one key and one client may have. */
+export interface RouterLimits {
+  /** Connections of one key; the oldest makes room for a new one. At least 2. */
+  readonly connectionsPerKey: number;
+  /** Peers that are remembered for each client, to tell it when one of them has gone. */
+  readonly contactsPerClient: number;
+}
+
 /** Who is where: registers connections by key and routes packets between them (protocol reference §4.1–§4.4). */
 export class Router {
   readonly table: PeerTable = new PeerTable();
   duplicatePolicy: DuplicatePolicy;
   readonly #contacts: Contacts;
+  readonly #connectionsPerKey: number;
   readonly #counters: Counters;
 
-  constructor(counters: Counters, duplicatePolicy: DuplicatePolicy, contactsPerRecipient: number) {
+  constructor(counters: Counters, duplicatePolicy: DuplicatePolicy, limits: RouterLimits) {
     this.#counters = counters;
     this.duplicatePolicy = duplicatePolicy;
-    this.#contacts = new Contacts(contactsPerRecipient);
+    this.#contacts = new Contacts(limits.contactsPerClient);
+    this.#connectionsPerKey = limits.connectionsPerKey;
   }
 
-  /** Enters a connection under its key and returns the peer that stands for the key. */
+  /**
+   * Enters a connection under its key and returns the peer that stands for the key. When the key has more connections
+   * than it may have, the oldest is ended.
+   */
   register(key: Buffer, connection: Recipient): Peer {
     const counters = this.#counters;
     let peer = this.table.named(key);
     if (peer === null) {
-      peer = new Peer(key);
+      peer = this.#contacts.takeBack(key) ?? new Peer(key);
       this.table.add(peer);
       counters.localKeys++;
     }
@@ -42,14 +55,19 @@ export class Router {
       if (peer.size === 2) counters.duplicateKeys++;
       counters.duplicateConnections += peer.size === 2 ? 2 : 1;
       counters.totalDuplicateConnections++;
+      if (peer.size > this.#connectionsPerKey) peer.oldest?.crowdedOut();
     }
     return peer;
   }
 
-  /** Tells every connection of a key with more than one that it is not alone; called once the newest may be written to. */
-  announceDuplicates(peer: Peer): void {
+  /**
+   * Tells `newest` when it is not alone with its key, and the one that was alone before it; the others know it already.
+   * Called once the newest may be written to.
+   */
+  announceDuplicate(peer: Peer, newest: Recipient): void {
     if (peer.size < 2) return;
-    for (const member of peer.members) member.health(DUPLICATE_PROBLEM);
+    if (peer.size === 2) peer.oldest?.health(DUPLICATE_PROBLEM);
+    newest.health(DUPLICATE_PROBLEM);
   }
 
   /** Takes a connection out. When it was the last of its key, everyone whom the key reached hears PeerGone. */

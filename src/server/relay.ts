@@ -250,7 +250,7 @@ export class Relay {
       turn: new LoopTurn(),
       space: new QueueSpace(limits.totalQueueBytes),
       wakes,
-      router: new Router(this.counters, duplicates, limits.contactsPerClient),
+      router: new Router(this.counters, duplicates, limits),
       admission: this.#admission.admission,
       deniedApps: new Set(this.#config.admission.denyApps),
       limits: { ...limits, keepAliveMs: keepAliveMs(this.#config) },

@@ -58,6 +58,8 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   readonly #hints = new HintBudget();
   #state: SessionState = SessionState.Identifying;
   #peer: Peer | null = null;
+  /** The router knows this connection. */
+  #registered = false;
   #app = '';
   #home = false;
   #openedAt = 0;
@@ -112,18 +114,15 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   }
 
   closed(_stream: Stream, reason: CloseReason): void {
-    const { counters, router, reporter, ended } = this.#context;
+    const { counters, reporter, ended } = this.#context;
     if (this.#state === SessionState.Identifying && reason !== 'local') this.#note('handshake_closed', '');
     this.#state = SessionState.Ended;
     this.#intake.stop();
     if (this.#facts.notIdeal) counters.notIdealConnections--;
     if (this.#home) counters.homeConnections--;
     this.#home = false;
-    const peer = this.#peer;
-    if (peer !== null) {
-      router.unregister(peer, this);
-      reporter.closed(this.stream.remote, peer.key, reason);
-    }
+    this.#leave();
+    if (this.#peer !== null) reporter.closed(this.stream.remote, this.#peer.key, reason);
     this.#outbox.close();
     ended(this);
   }
@@ -187,6 +186,10 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
     this.#control(encodeHealth(problem));
   }
 
+  crowdedOut(): void {
+    this.#refuse('key_connections', 'the oldest of too many connections of this key');
+  }
+
   // ---- from the server
 
   /** Tells the client that the relay restarts: when to come back and for how long to try. */
@@ -203,6 +206,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
     this.#outbox.flush();
     this.#state = SessionState.Ended;
     this.#intake.stop();
+    this.#leave();
     this.stream.finish(FINISH_MS);
   }
 
@@ -302,12 +306,13 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
     this.#state = SessionState.Open;
     this.#app = identity.info.appName;
     this.#peer = router.register(identity.key, this);
+    this.#registered = true;
     this.#openedAt = clock.now;
     this.#keepAlivePeriodMs = limits.keepAliveMs + Math.random() * KEEP_ALIVE_JITTER_MS;
     this.#keepAliveAt = clock.now + this.#keepAlivePeriodMs;
     const burstBytes = rate.bytesPerSecond > 0 ? rate.burstBytes : 0;
     this.#control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
-    router.announceDuplicates(this.#peer);
+    router.announceDuplicate(this.#peer, this);
     reporter.opened(this.stream.remote, identity.key, this.#app);
     this.#intake.admitted(weight, rate);
   }
@@ -359,6 +364,13 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
     this.#touched = true;
     this.#waitingSince = performance.now();
     this.#context.turn.flushAtEnd(this);
+  }
+
+  /** Gets and counts for nothing any more, however long the end itself takes. */
+  #leave(): void {
+    if (!this.#registered) return;
+    this.#registered = false;
+    this.#context.router.unregister(this.#peer!, this);
   }
 
   #note(reason: RefusalReason, detail: string): void {

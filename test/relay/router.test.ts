@@ -1,18 +1,23 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodeFrame, FrameType, PeerGoneReason } from '../../src/wire/frames.ts';
 import { Counters, DropReason, PacketKind } from '../../src/observe/counters.ts';
 import { DuplicatePolicy } from '../../src/relay/duplicates.ts';
-import { Router, RouteResult } from '../../src/relay/router.ts';
+import { Router, RouteResult, type RouterLimits } from '../../src/relay/router.ts';
 import { RecordingRecipient } from './support.ts';
 
 const A = Buffer.alloc(32, 0xaa);
 const B = Buffer.alloc(32, 0xbb);
 const DISCO = Buffer.concat([Buffer.from('5453f09f92ac', 'hex'), Buffer.alloc(56)]);
 
+function limits(contactsPerClient = 16): RouterLimits {
+  return { contactsPerClient, connectionsPerKey: 4 };
+}
+
 function router(contacts = 16): { router: Router; counters: Counters } {
   const counters = new Counters();
-  return { router: new Router(counters, DuplicatePolicy.LastWriter, contacts), counters };
+  return { router: new Router(counters, DuplicatePolicy.LastWriter, limits(contacts)), counters };
 }
 
 function sendPacket(destination: Buffer, packet: Buffer): Buffer {
@@ -100,10 +105,15 @@ suite('router', () => {
     const { router: r, counters } = router();
     const [one, two, three] = [new RecordingRecipient(), new RecordingRecipient(), new RecordingRecipient()];
     const peer = r.register(A, one);
-    r.announceDuplicates(peer);
+    r.announceDuplicate(peer, one);
     assert.deepEqual(one.healthTexts, []);
-    r.announceDuplicates(r.register(A, two));
-    r.announceDuplicates(r.register(A, three));
+    r.announceDuplicate(r.register(A, two), two);
+    r.announceDuplicate(r.register(A, three), three);
+    assert.deepEqual(
+      [one, two, three].map(({ healthTexts }) => healthTexts.length),
+      [1, 1, 1],
+      'each hears once that it is not alone',
+    );
     assert.deepEqual(
       [counters.duplicateKeys, counters.duplicateConnections, counters.totalDuplicateConnections],
       [1, 3, 2],
@@ -118,9 +128,63 @@ suite('router', () => {
     assert.deepEqual([counters.connections, counters.localKeys, r.table.size], [0, 0, 0]);
   });
 
+  test('a key has so many connections and no more: the oldest is ended, and a connect costs the same whatever their number', () => {
+    const { router: r, counters } = router();
+    const all: RecordingRecipient[] = [];
+    for (let i = 0; i < 50; i++) {
+      const newest = new RecordingRecipient(`${i}`);
+      newest.onCrowdedOut = () => r.unregister(peer, newest);
+      const peer = r.register(A, newest);
+      r.announceDuplicate(peer, newest);
+      all.push(newest);
+      assert.equal(peer.size, Math.min(all.length, 4));
+      assert.equal(peer.active, newest);
+    }
+    const ended = all.filter(({ crowded }) => crowded);
+    assert.deepEqual(ended, all.slice(0, 46));
+    assert.ok(all.every(({ healthTexts }) => healthTexts.length === 1));
+    assert.deepEqual([counters.connections, counters.duplicateConnections, counters.localKeys], [4, 4, 1]);
+  });
+
+  test('a source that reached very many leaves: they are told over several turns, and not when it is back before', async () => {
+    const { router: r } = router();
+    const recipients = Array.from({ length: 1000 }, (_, i) => {
+      const recipient = new RecordingRecipient();
+      const key = Buffer.alloc(32, 0xee);
+      key.writeUInt32BE(i, 0);
+      r.register(key, recipient);
+      return { recipient, key };
+    });
+    const told = (): number => recipients.filter(({ recipient }) => recipient.gone.length > 0).length;
+    const comeAndGo = (): void => {
+      const a = new RecordingRecipient();
+      const source = r.register(A, a);
+      for (const { key } of recipients) {
+        const frame = sendPacket(key, Buffer.from('x'));
+        r.route(source, frame, 0, frame.length);
+      }
+      r.unregister(source, a);
+    };
+    comeAndGo();
+    const atOnce = told();
+    assert.ok(atOnce > 0 && atOnce < 500, `${atOnce} in the first turn`);
+    const back = new RecordingRecipient();
+    const peer = r.register(A, back);
+    for (let i = 0; i < 10; i++) await nextTurn();
+    assert.equal(told(), atOnce, 'it is back');
+    r.unregister(peer, back);
+    for (let i = 0; i < 10; i++) await nextTurn();
+    assert.equal(told(), 1000);
+    assert.ok(recipients.every(({ recipient }) => recipient.gone.length === 1 && recipient.heardFrom?.size === 0));
+    // In a loop: never more than so many in one turn.
+    for (let i = 0; i < 5; i++) comeAndGo();
+    for (let i = 0; i < 10; i++) await nextTurn();
+    assert.ok(recipients.every(({ recipient }) => recipient.gone.length <= 6 && recipient.heardFrom?.size === 0));
+  });
+
   test('with all duplicates disabled a packet is dropped as dup_client and nobody is told', () => {
     const counters = new Counters();
-    const r = new Router(counters, DuplicatePolicy.DisableFighters, 16);
+    const r = new Router(counters, DuplicatePolicy.DisableFighters, limits());
     const [one, two] = [new RecordingRecipient(), new RecordingRecipient()];
     const peer = r.register(A, one);
     r.register(A, two);

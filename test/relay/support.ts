@@ -8,6 +8,8 @@ export class RecordingRecipient implements Recipient {
   readonly gone: { key: string; reason: PeerGoneReason }[] = [];
   readonly healthTexts: string[] = [];
   readonly name: string;
+  crowded = false;
+  onCrowdedOut: () => void = () => undefined;
 
   constructor(name = '') {
     this.name = name;
@@ -19,6 +21,11 @@ export class RecordingRecipient implements Recipient {
 
   peerGone(key: Buffer, reason: PeerGoneReason): void {
     this.gone.push({ key: key.toString('hex'), reason });
+  }
+
+  crowdedOut(): void {
+    this.crowded = true;
+    this.onCrowdedOut();
   }
 
   health(problem: string): void {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
-import { TestRelay, untilClosed, within } from './support.ts';
+import type { DerpClient } from '../../src/client/derp-client.ts';
+import { generateNodeKeyPair } from '../../src/wire/keys.ts';
+import { nextPacket, TestRelay, untilClosed, within } from './support.ts';
 
 suite('rate limit of a connection', () => {
   test('§9.58 §9.64 the limit is announced, and frames beyond it wait', async () => {
@@ -97,6 +99,35 @@ suite('limits of the whole server', () => {
     try {
       await relay.client();
       await relay.until(() => relay.relay.counters.keepAlivesSent === 1, 'a keep-alive', 11_000);
+    } finally {
+      await relay.stop();
+    }
+  });
+});
+
+suite('connections of one key', () => {
+  test('beyond the limit the oldest is ended, counted and logged, and each of the others hears once that it is not alone', async () => {
+    const relay = await TestRelay.start({ TOWPATH_LIMITS_CONNECTIONS_PER_KEY: '3' });
+    try {
+      const keys = generateNodeKeyPair();
+      const ended: number[] = [];
+      const told: string[] = [];
+      const connect = (i: number): Promise<DerpClient> =>
+        relay.client({ keys, handler: { closed: () => ended.push(i), health: (problem) => told.push(problem) } });
+      const sender = await relay.client();
+      let newest = await connect(0);
+      for (let i = 1; i < 8; i++) newest = await connect(i);
+      await newest.ping();
+      await relay.until(() => ended.length === 5, 'the five oldest are ended');
+      assert.deepEqual(ended, [0, 1, 2, 3, 4]);
+      assert.equal(told.length, 8);
+      const { counters } = relay.relay;
+      assert.equal(counters.refusals.key_connections, 5);
+      assert.deepEqual([counters.connections, counters.duplicateKeys, counters.duplicateConnections], [4, 1, 3]);
+      assert.ok(relay.lines.some((line) => line.includes('key_connections')));
+      const arrived = nextPacket(newest);
+      sender.send(keys.publicKey, Buffer.from('for the newest'));
+      await arrived;
     } finally {
       await relay.stop();
     }

@@ -23,6 +23,7 @@ export interface LimitsConfig {
   readonly handshakesPerSource: number;
   /** Undefined: a part of what the machine or the container has; 0: no limit. */
   readonly memoryMegabytes?: number | undefined;
+  readonly connectionsPerKey: number;
   readonly contactsPerClient: number;
   readonly httpConnections: number;
 }
@@ -89,6 +90,11 @@ export const limits: z.ZodType<LimitsConfig> = section(
       integer(0, 10_000_000, 'megabytes'),
       'Megabytes of memory in use beyond which new connections are refused; 0 is no limit.',
       { computed: '85 % of what the container or the machine has' },
+    ),
+    connectionsPerKey: key(
+      integer(2, 10_000),
+      16,
+      'Connections with one node key, for example of a machine that reconnects or was cloned; the oldest is ended for a new one.',
     ),
     contactsPerClient: key(
       integer(16, 1_000_000),
