@@ -32,7 +32,17 @@ export function systemErrorCode(error: unknown): string {
 /** The message of anything thrown, on one line and without what a terminal obeys: others may have brought it about. */
 export function errorMessage(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return printable(text.replaceAll(/\s*[\r\n]+\s*/g, ' '));
+  return printable(onOneLine(text));
+}
+
+/** The lines of a text, without the blanks around them, one behind the other. */
+export function onOneLine(text: string): string {
+  if (!text.includes('\n') && !text.includes('\r')) return text;
+  const lines = text.replaceAll('\r', '\n').split('\n');
+  return lines
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .join(' ');
 }
 
 /** Told of a bug: `where` names the kind of call that threw `error`. */

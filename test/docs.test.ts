@@ -24,11 +24,14 @@ function blocks(page: string, language: string): string[] {
 
 /** The `towpath …` commands of a page, as words behind `towpath`. */
 function commands(page: string): string[][] {
-  return blocks(page, 'sh')
-    .flatMap((block) => block.replaceAll(/\\\n\s*/g, ' ').split('\n'))
-    .map((line) => /^(?:npx )?towpath (.*?)(?:\s+[>#|].*)?$/.exec(line.trim())?.[1])
-    .filter((rest) => rest !== undefined)
-    .map((rest) => rest.split(/\s+/));
+  return (
+    blocks(page, 'sh')
+      .flatMap((block) => block.replaceAll(/\\\n\s*/g, ' ').split('\n'))
+      // Redirections, pipes and comments are the shell's.
+      .map((line) => /^(?:npx )?towpath (.*)$/.exec(line.trim().split(/\s[>#|]/, 1)[0]!)?.[1]?.trim())
+      .filter((rest) => rest !== undefined)
+      .map((rest) => rest.split(/\s+/))
+  );
 }
 
 function scripts(page: string): string[] {

@@ -32,8 +32,9 @@ export async function sampleShares(pid: number, seconds: number, dir: string): P
 
 function readShares(report: string): CpuShares {
   const shares = { kernel: 0, runtime: 0, compiled: 0, libc: 0, other: 0 };
-  for (const [, percent, dso] of report.matchAll(/^\s+(\d+\.\d+)%\s+(\S.*?)\s*$/gm)) {
-    shares[kindOf(dso!)] += Number(percent) / 100;
+  for (const line of report.split('\n')) {
+    const [, percent, dso] = /^(\d+\.\d+)%\s+(\S.*)$/.exec(line.trim()) ?? [];
+    if (dso !== undefined) shares[kindOf(dso)] += Number(percent) / 100;
   }
   return shares;
 }

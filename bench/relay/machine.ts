@@ -37,12 +37,12 @@ export function describeMachine(servers: readonly ServerName[]): Machine {
 
 /** A name for files: what a reader would call this machine. */
 export function machineSlug({ cpus: count, cpu }: Machine): string {
-  const name = cpu
-    .replaceAll(/\((?:r|tm)\)|processor|cpu|@.*$/gi, '')
-    .replaceAll(/[^A-Za-z0-9]+/g, '-')
-    .replaceAll(/^-+|-+$/g, '')
-    .toLowerCase();
-  return `${count}x-${name}`;
+  const words = cpu
+    .split('@', 1)[0]!
+    .replaceAll(/\((?:r|tm)\)|processor|cpu/gi, '')
+    .split(/[^A-Za-z0-9]+/)
+    .filter((word) => word !== '');
+  return `${count}x-${words.join('-').toLowerCase()}`;
 }
 
 /** One line for the head of the table. */

@@ -1,4 +1,5 @@
 import type { HeadscaleSourceConfig } from '../config/schema/admission-sources.ts';
+import { baseUrl } from './base-url.ts';
 import { requestJson } from './http-request.ts';
 import { nodeKeysOf } from './node-list.ts';
 import { openSecret } from './secret.ts';
@@ -8,7 +9,7 @@ const NODES_BYTES = 64 * 1024 * 1024;
 /** Reads the node keys of a Headscale server by its API. Nodes whose key has expired are left out. */
 export function headscaleNodes(config: HeadscaleSourceConfig, now: () => number): () => Promise<ReadonlySet<string>> {
   const secret = openSecret(config.apiKey, config.apiKeyFile)!;
-  const url = `${config.url.replace(/\/+$/, '')}/api/v1/node`;
+  const url = `${baseUrl(config.url)}/api/v1/node`;
   const timeoutMs = config.timeoutSeconds * 1000;
   return async () => {
     const headers = { Authorization: `Bearer ${await secret()}`, Accept: 'application/json' };
@@ -19,7 +20,7 @@ export function headscaleNodes(config: HeadscaleSourceConfig, now: () => number)
 
 /** Where Headscale answers as an admission URL. */
 export function headscaleVerifyUrl(config: HeadscaleSourceConfig): string {
-  return `${config.url.replace(/\/+$/, '')}/verify`;
+  return `${baseUrl(config.url)}/verify`;
 }
 
 function isPast(expiry: unknown, now: number): boolean {

@@ -1,4 +1,5 @@
 import type { TailscaleApiSourceConfig } from '../config/schema/admission-sources.ts';
+import { baseUrl } from './base-url.ts';
 import { SourceFailure } from './failure.ts';
 import { requestJson } from './http-request.ts';
 import { nodeKeysOf } from './node-list.ts';
@@ -20,7 +21,7 @@ export function tailscaleDevices(
   now: () => number,
 ): () => Promise<ReadonlySet<string>> {
   const timeoutMs = config.timeoutSeconds * 1000;
-  const base = config.baseUrl.replace(/\/+$/, '');
+  const base = baseUrl(config.baseUrl);
   const credential = openCredential(config, base, timeoutMs, now);
   // Without "fields=all": the default has the node key, and "all" adds only routes and connectivity, which are most of the bytes.
   const url = `${base}/api/v2/tailnet/${encodeURIComponent(config.tailnet)}/devices`;

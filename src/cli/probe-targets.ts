@@ -85,7 +85,9 @@ async function readBounded(response: Response): Promise<string> {
  */
 function parseText(text: string, where: string): unknown {
   try {
-    const value: unknown = parse(text.replaceAll(/^\s*\/\/.*$/gm, '').replace(/,\s*$/, ''));
+    const lines = text.split('\n').map((line) => (line.trimStart().startsWith('//') ? '' : line));
+    const bare = lines.join('\n').trimEnd();
+    const value: unknown = parse(bare.endsWith(',') ? bare.slice(0, -1) : bare);
     const isPolicy = typeof value === 'object' && value !== null && 'derpMap' in value;
     return isPolicy ? value.derpMap : value;
   } catch (error) {

@@ -62,12 +62,20 @@ export function neutralPage(status: number, title: string): Page {
 
 /** Path and query of a request target; the absolute form loses its scheme and host, anything else but a path is `*`. */
 export function splitTarget(target: string): { readonly path: string; readonly query: string } {
-  const absolute = /^https?:\/\/[^/?]*/i.exec(target);
-  const local = absolute === null ? target : target.slice(absolute[0].length);
-  const rooted = absolute !== null && !local.startsWith('/') ? `/${local}` : local;
+  const hostEnd = absoluteHostEnd(target);
+  const local = target.slice(hostEnd);
+  const rooted = hostEnd > 0 && !local.startsWith('/') ? `/${local}` : local;
   if (!rooted.startsWith('/')) return { path: '*', query: '' };
   const mark = rooted.indexOf('?');
   return mark < 0 ? { path: rooted, query: '' } : { path: rooted.slice(0, mark), query: rooted.slice(mark + 1) };
+}
+
+/** Where scheme and host of an absolute target end, or 0. */
+function absoluteHostEnd(target: string): number {
+  const scheme = ['http://', 'https://'].find((one) => target.slice(0, one.length).toLowerCase() === one);
+  if (scheme === undefined) return 0;
+  const ends = ['/', '?'].map((mark) => target.indexOf(mark, scheme.length)).filter((at) => at >= 0);
+  return Math.min(target.length, ...ends);
 }
 
 /** Runs `handler`; whatever it throws ends only this connection. */

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { Resolver } from 'node:dns/promises';
 import type { Clock } from '../clock.ts';
 import type { Counters } from '../observe/counters.ts';
+import { DIGITS } from '../wire/character-set.ts';
 import { isRolledOutTo } from './rollout.ts';
 
 /** All names together may take this long; after it, the refresh goes on with what it has. */
@@ -148,7 +149,7 @@ export class BootstrapDns {
   /** A missing or bad percentage shows the name to nobody. */
   async #rolloutFraction(txtName: string): Promise<number> {
     const texts = await this.#resolver.texts(txtName).catch(() => []);
-    const percent = texts.findLast((text) => /^\d{1,3}$/.test(text) && Number(text) <= 100);
+    const percent = texts.findLast((text) => DIGITS.holds(text, 1, 3) && Number(text) <= 100);
     return percent === undefined ? 0 : Number(percent) / 100;
   }
 }

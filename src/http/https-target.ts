@@ -1,14 +1,32 @@
+import { CharacterSet, DIGITS } from '../wire/character-set.ts';
 import { ipFamily } from '../wire/ip-address.ts';
 
-const HOST_NAME =
-  /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$/;
+const MAX_NAME_LENGTH = 253;
+const MAX_PORT_DIGITS = 5;
+const LABEL = new CharacterSet('0-9', 'A-Z', 'a-z', '_-');
+/** What a browser would not encode by itself. */
+const URI = new CharacterSet('!-~');
 
 /** The name or address in a Host header, in brackets when it is IPv6 and without a port; null when it is neither. */
 export function hostOf(header: string | undefined): string | null {
-  const match = /^(\[[^\]]*\]|[^:]*)(?::\d{0,5})?$/.exec(header ?? '');
-  const host = match?.[1] ?? '';
-  if (host.startsWith('[')) return host.includes('%') || ipFamily(host.slice(1, -1)) === 0 ? null : host;
-  return HOST_NAME.test(host) ? host : null;
+  const text = header ?? '';
+  const isBracketed = text.startsWith('[');
+  const end = isBracketed ? text.indexOf(']') + 1 : text.includes(':') ? text.indexOf(':') : text.length;
+  const host = text.slice(0, end);
+  const port = text.slice(end);
+  if (port !== '' && !(port.startsWith(':') && DIGITS.holds(port.slice(1), 0, MAX_PORT_DIGITS))) return null;
+  if (isBracketed) return host.includes('%') || ipFamily(host.slice(1, -1)) === 0 ? null : host;
+  return isHostName(host) ? host : null;
+}
+
+function isHostName(text: string): boolean {
+  if (text.length > MAX_NAME_LENGTH) return false;
+  const labels = text.split('.');
+  // A name may end with the dot of the root.
+  if (labels.length > 1 && labels.at(-1) === '') labels.pop();
+  return labels.every(
+    (label) => LABEL.holds(label, 1, MAX_NAME_LENGTH) && !label.startsWith('-') && !label.endsWith('-'),
+  );
 }
 
 /**
@@ -20,5 +38,17 @@ export function httpsTarget(header: string | undefined, httpsPort: number, path:
   if (host === null || !path.startsWith('/')) return null;
   const port = httpsPort === 443 ? '' : `:${httpsPort}`;
   const uri = query === '' ? path : `${path}?${query}`;
-  return `https://${host}${port}${uri.replaceAll(/[^\x21-\x7e]/g, (character) => encodeURIComponent(character))}`;
+  return `https://${host}${port}${encoded(uri)}`;
+}
+
+/** The text with everything encoded that is no visible ASCII. */
+function encoded(uri: string): string {
+  const parts: string[] = [];
+  for (let at = 0; at < uri.length;) {
+    const end = URI.end(uri, at, uri.length);
+    parts.push(uri.slice(at, end));
+    if (end < uri.length) parts.push(encodeURIComponent(uri[end]!));
+    at = end + 1;
+  }
+  return parts.join('');
 }

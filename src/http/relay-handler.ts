@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { CharacterSet } from '../wire/character-set.ts';
 import { canonicalIp } from '../wire/ip-address.ts';
 import {
   BROWSER_HEADERS,
@@ -39,8 +40,10 @@ export interface RelayHttp {
 }
 
 const CHALLENGE_PATH = '/.well-known/acme-challenge/';
-const CHALLENGE_TOKEN = /^[A-Za-z0-9_-]{1,256}$/;
-const CAPTIVE_PORTAL_CHALLENGE = /^[a-zA-Z0-9._:-]{1,64}$/;
+const CHALLENGE_TOKEN = new CharacterSet('0-9', 'A-Z', 'a-z', '_-');
+const MAX_TOKEN_LENGTH = 256;
+const CAPTIVE_PORTAL_CHALLENGE = new CharacterSet('0-9', 'A-Z', 'a-z', '._:-');
+const MAX_CHALLENGE_LENGTH = 64;
 const NO_CACHE = 'no-cache, no-store, must-revalidate, no-transform, max-age=0';
 
 const UPGRADE_REQUIRED = errorPage(426, 'DERP requires connection upgrade');
@@ -87,7 +90,7 @@ class RelayRoutes {
     const { challengeResponse } = this.#options;
     if (challengeResponse === undefined || !path.startsWith(CHALLENGE_PATH)) return null;
     const token = path.slice(CHALLENGE_PATH.length);
-    const text = CHALLENGE_TOKEN.test(token) ? challengeResponse(token) : null;
+    const text = CHALLENGE_TOKEN.holds(token, 1, MAX_TOKEN_LENGTH) ? challengeResponse(token) : null;
     return text === null ? NOT_FOUND : textPage(200, text);
   }
 
@@ -139,7 +142,7 @@ function port80Page(routes: RelayRoutes, request: IncomingMessage, path: string,
 function noContent(request: IncomingMessage): Page {
   const challenge = request.headers['x-tailscale-challenge'];
   const proof =
-    typeof challenge === 'string' && CAPTIVE_PORTAL_CHALLENGE.test(challenge)
+    typeof challenge === 'string' && CAPTIVE_PORTAL_CHALLENGE.holds(challenge, 1, MAX_CHALLENGE_LENGTH)
       ? { 'X-Tailscale-Response': `response ${challenge}` }
       : {};
   return emptyPage(204, { ...proof, 'Cache-Control': NO_CACHE });

@@ -38,14 +38,14 @@ const UNITS: Readonly<Record<MetricKind, Readonly<Record<string, number>>>> = {
   flag: { '': 1 },
 };
 
-const CONDITION = /^\s*([a-z][a-z0-9.-]*)\s*(?:(>=|<=|==?|>|<)\s*(\d+(?:\.\d+)?)\s*([^\s\d.]*)\s*)?$/;
+const CONDITION = /^([a-z][a-z0-9.-]*)(?:\s*(>=|<=|==?|>|<)\s*(\d+(?:\.\d+)?)\s*([^\s\d.]*))?$/;
 
 /**
  * Reads a condition such as `loss>0.1%`, `p99 > 5ms` or `generator-limited`. Throws a usage error that says what is
  * wrong: an unknown metric, one of another scenario, a missing or wrong unit.
  */
 export function parseCondition(text: string, scenario: Scenario): Condition {
-  const match = CONDITION.exec(text);
+  const match = CONDITION.exec(text.trim());
   if (match === null) throw usage(text, 'this is no condition', 'Write it as NAME>LIMIT, for example "loss>0.1%".');
   const [, name = '', comparison, number, unit = ''] = match;
   const metrics = metricsOf(scenario);

@@ -2,8 +2,9 @@ import type { Clock } from '../clock.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
 import type { Endpoint, HandshakeFailure, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
 import { forwardedClient, type ForwardedHeader } from '../wire/forwarded.ts';
+import { GatheredBytes } from '../wire/gathered-bytes.ts';
 import type { DoorGuard, GuardRefusal } from './door-guard.ts';
-import { parseRequestHead, type RequestHead, wantsDerp } from './request-head.ts';
+import { derpFacts, parseRequestHead, type RequestHead, upgradeOf } from './request-head.ts';
 
 /** What the front door leads to. */
 export interface Rooms {
@@ -130,12 +131,12 @@ export class FrontDoor implements ListenerHandler {
     for (const reader of this.#waiting) reader.stream.abort();
   }
 
-  /** The head is complete at `headEnd` (the offset of the blank line); `buffer` holds everything so far. */
-  enter(reader: HeadReader, buffer: Buffer, from: number, headEnd: number, to: number): void {
+  /** The head is complete at `headEnd` (the offset of the blank line); `received` is everything so far. */
+  enter(reader: HeadReader, received: Buffer, headEnd: number): void {
     const { stream } = reader;
-    const head = parseRequestHead(buffer.toString('latin1', from, headEnd));
+    const head = parseRequestHead(received.toString('latin1', 0, headEnd));
     if ('status' in head) {
-      this.refuse(reader, 'head_invalid', head.status);
+      this.refuse(reader, 'head_invalid', head.status, head.detail);
       return;
     }
     const refusal = this.#forwardedRefusal(stream, head);
@@ -144,15 +145,13 @@ export class FrontDoor implements ListenerHandler {
       return;
     }
     this.#settle(reader);
-    if (wantsDerp(head)) {
-      const fastStart = head.headers.get('derp-fast-start') === '1';
-      const notIdeal = (head.headers.get('ideal-node') ?? '') !== '';
-      const handler = this.#rooms.derp(stream, { fastStart, notIdeal });
+    if (upgradeOf(head) === 'derp') {
+      const handler = this.#rooms.derp(stream, derpFacts(head));
       stream.handler = handler;
       const rest = headEnd + HEAD_END.length;
-      if (rest < to) handler.bytes(stream, buffer, rest, to);
+      if (rest < received.length) handler.bytes(stream, received, rest, received.length);
     } else {
-      this.#rooms.http(stream, Buffer.from(buffer.subarray(from, to)));
+      this.#rooms.http(stream, Buffer.from(received));
     }
   }
 
@@ -211,15 +210,13 @@ export class FrontDoor implements ListenerHandler {
   }
 }
 
-const EMPTY = Buffer.alloc(0);
-
 /** Collects the head of one stream. Keeps nothing when the head arrives in one piece, which is the rule. */
 class HeadReader implements StreamHandler {
   readonly stream: Stream;
   readonly deadline: number;
   readonly #door: FrontDoor;
   readonly #limitBytes: number;
-  #received: Buffer = EMPTY;
+  #received: GatheredBytes | null = null;
   #done = false;
 
   constructor(door: FrontDoor, limitBytes: number, deadline: number, stream: Stream) {
@@ -231,26 +228,27 @@ class HeadReader implements StreamHandler {
 
   bytes(_stream: Stream, buffer: Buffer, from: number, to: number): void {
     if (this.#done) return;
-    let all = buffer;
-    let start = from;
-    let end = to;
-    if (this.#received.length > 0) {
-      all = Buffer.concat([this.#received, buffer.subarray(from, to)]);
-      start = 0;
-      end = all.length;
-    }
-    const found = all.subarray(start, end).indexOf(HEAD_END);
-    const headBytes = found < 0 ? end - start : found;
+    const before = this.#received?.length ?? 0;
+    this.#received?.add(buffer, from, to);
+    const all = this.#received?.bytes ?? buffer.subarray(from, to);
+    // What came before was searched already, but the end may have begun in it.
+    const found = all.indexOf(HEAD_END, Math.max(0, before - HEAD_END.length + 1));
+    const headBytes = found < 0 ? all.length - HEAD_END.length + 1 : found;
     if (headBytes > this.#limitBytes) {
-      this.#done = true;
+      this.#end();
       this.#door.refuse(this, 'head_too_large', 431);
     } else if (found >= 0) {
-      this.#done = true;
-      this.#received = EMPTY;
-      this.#door.enter(this, all, start, start + found, end);
-    } else {
-      this.#received = all === buffer ? Buffer.from(buffer.subarray(from, to)) : all;
+      this.#end();
+      this.#door.enter(this, all, found);
+    } else if (this.#received === null) {
+      this.#received = new GatheredBytes();
+      this.#received.add(buffer, from, to);
     }
+  }
+
+  #end(): void {
+    this.#done = true;
+    this.#received = null;
   }
 
   writable(): void {

@@ -1,3 +1,4 @@
+import { onOneLine } from '../errors.ts';
 import { printable, printableJson, printableLines } from '../printable.ts';
 import type { DerpMap } from './derp-map.ts';
 
@@ -24,7 +25,7 @@ export function formatDerpMap(map: DerpMap, format: DerpMapFormat, notes: readon
 }
 
 function comments(notes: readonly string[], mark: string): string {
-  return notes.map((note) => `${mark} ${printable(note.replaceAll(/\s*[\r\n]+\s*/g, ' '))}\n`).join('');
+  return notes.map((note) => `${mark} ${printable(onOneLine(note))}\n`).join('');
 }
 
 function policy({ omitDefaultRegions, ...rest }: DerpMap): string {

@@ -1,8 +1,9 @@
 import { randomBytes, timingSafeEqual, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { TowpathError } from '../errors.ts';
+import { HEX_DIGITS } from './character-set.ts';
 import { KEY_BYTES } from './frames.ts';
 
-const HEX_KEY = /^[0-9a-f]{64}$/i;
+const KEY_DIGITS = 2 * KEY_BYTES;
 const NODE_PREFIX = 'nodekey:';
 const PRIVATE_PREFIX = 'privkey:';
 /** DER of a PKCS#8 X25519 private key up to the 32 key bytes (RFC 8410). */
@@ -22,12 +23,12 @@ export function shortKey(key: Buffer): string {
 export function parseNodeKey(text: string): Buffer | null {
   if (!text.startsWith(NODE_PREFIX)) return null;
   const hex = text.slice(NODE_PREFIX.length);
-  return HEX_KEY.test(hex) ? Buffer.from(hex, 'hex') : null;
+  return HEX_DIGITS.holds(hex, KEY_DIGITS) ? Buffer.from(hex, 'hex') : null;
 }
 
 /** Parses 64 hex digits without a prefix, as in a mesh key or a `derpkey` certificate name; null when it is not that. */
 export function parseHexKey(text: string): Buffer | null {
-  return HEX_KEY.test(text) ? Buffer.from(text, 'hex') : null;
+  return HEX_DIGITS.holds(text, KEY_DIGITS) ? Buffer.from(text, 'hex') : null;
 }
 
 /** True for 32 zero bytes, which no client may use (§3.2). */
@@ -80,7 +81,7 @@ export function generatePrivateKeyText(): string {
 /** Reads the `privkey:` form; throws `TOWPATH_KEY_INVALID` without echoing it. */
 export function parsePrivateKey(text: string): NodeKeyPair {
   const hex = text.startsWith(PRIVATE_PREFIX) ? text.slice(PRIVATE_PREFIX.length) : '';
-  if (!HEX_KEY.test(hex)) {
+  if (!HEX_DIGITS.holds(hex, KEY_DIGITS)) {
     throw new TowpathError('TOWPATH_KEY_INVALID', 'the private key is not "privkey:" and 64 hex digits', {
       hint: 'Make a new key with "towpath keygen".',
     });

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { HEX_DIGITS } from './character-set.ts';
 import { pem, printableString, sequence } from './der.ts';
 import { PROTOCOL_VERSION } from './frames.ts';
 import { isZeroKey, parseHexKey } from './keys.ts';
@@ -58,7 +59,7 @@ function readOne(der: Uint8Array): MetaCertificate | null {
   if (certificate === null) return null;
   const serverKey = keyInName(certificate);
   // Eight bits at most: longer serials belong to certificates that only look like ours.
-  if (serverKey === null || !/^[0-9A-F]{1,2}$/.test(certificate.serialNumber)) return null;
+  if (serverKey === null || !HEX_DIGITS.holds(certificate.serialNumber, 1, 2)) return null;
   return { serverKey, version: Number.parseInt(certificate.serialNumber, 16) };
 }
 

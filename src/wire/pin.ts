@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import { HEX_DIGITS } from './character-set.ts';
 
 const PIN_PREFIX = 'sha256-raw:';
-const SHA256_HEX = /^[0-9a-f]{64}$/i;
+const SHA256_DIGITS = 64;
 
 /** The pin of a certificate: lowercase hex SHA-256 of its whole DER (protocol reference §8.3). */
 export function pinOf(der: Uint8Array): string {
@@ -19,5 +20,5 @@ export function formatPin(sha256: string): string {
  */
 export function parsePin(certName: string): string | null {
   const hex = certName.startsWith(PIN_PREFIX) ? certName.slice(PIN_PREFIX.length) : '';
-  return SHA256_HEX.test(hex) ? hex.toLowerCase() : null;
+  return HEX_DIGITS.holds(hex, SHA256_DIGITS) ? hex.toLowerCase() : null;
 }

@@ -2,6 +2,7 @@
  * The PROXY protocol, versions 1 and 2: a header before the first byte of a connection with which a proxy says whom it
  * connects for (haproxy.org, proxy-protocol.txt). Only the receiving side, and the sending side of version 2.
  */
+import { DIGITS } from './character-set.ts';
 import { canonicalIp, formatIp, parseIp } from './ip-address.ts';
 
 /** The addresses that a proxy has announced. */
@@ -33,6 +34,8 @@ const IPV6_BYTES = 16;
 const FAMILY = { Unspecified: 0, Ipv4: 1, Ipv6: 2, Unix: 3 } as const;
 const MAX_FAMILY: number = FAMILY.Unix;
 const MAX_PROTOCOL = 2;
+const MAX_PORT = 65_535;
+const MAX_PORT_DIGITS = 5;
 
 const MORE: ProxyHeader = { kind: 'more' };
 
@@ -73,9 +76,13 @@ function parseLine(buffer: Buffer, from: number, to: number): ProxyHeader {
 function addressOf(ip: string, length: number, port: string): ProxiedAddress | null {
   const isOfFamily = ip.includes(':') === (length === IPV6_BYTES) && !ip.includes('%');
   const bytes = isOfFamily ? parseIp(ip) : null;
-  // Longer texts, signs and leading zeros are no numbers here (PROXY protocol, section 2.1).
-  if (bytes === null || !/^(?:0|[1-9]\d{0,4})$/.test(port) || Number(port) > 65_535) return null;
+  if (bytes === null || !isPort(port)) return null;
   return { ip: formatIp(bytes), port: Number(port) };
+}
+
+/** Longer texts, signs and leading zeros are no numbers here (PROXY protocol, section 2.1). */
+function isPort(text: string): boolean {
+  return DIGITS.holds(text, 1, MAX_PORT_DIGITS) && (text === '0' || !text.startsWith('0')) && Number(text) <= MAX_PORT;
 }
 
 function parseBinary(buffer: Buffer, from: number, to: number): ProxyHeader {

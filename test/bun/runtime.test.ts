@@ -21,7 +21,7 @@ describe('towpath serve --runtime', needsBun, () => {
       const program = from === 'bun' ? BUN! : findRuntime('node');
       const relay = new RelayProcess([...FREE_PORTS, '--runtime', to], undefined, program);
       try {
-        const started = JSON.parse((await relay.says(/\{.*"msg":"towpath started"\}/))[0]) as { runtime: string };
+        const started = JSON.parse((await relay.says(/^\{.*"msg":"towpath started"\}/m))[0]) as { runtime: string };
         assert.equal(started.runtime, to);
         await relay.says(/"msg":"ready"/);
         relay.child.kill('SIGHUP');

@@ -20,7 +20,7 @@ async function withRelay(args: readonly string[], body: (relay: RelayProcess) =>
 suite('towpath serve', () => {
   test('starts, prints what an operator needs, tests itself, and ends with 0 on SIGTERM', async () => {
     await withRelay(FREE_PORTS, async (relay) => {
-      const ready = await relay.says(/\{.*"msg":"ready"\}/);
+      const ready = await relay.says(/^\{.*"msg":"ready"\}/m);
       const times = JSON.parse(ready[0]) as Record<string, string>;
       for (const step of ['tls', 'connect', 'packet', 'stun']) assert.match(times[step]!, /^\d+\.\d ms$/);
       for (const part of [/public key {2}nodekey:[0-9a-f]{64}/, /pin {9}sha256-raw:[0-9a-f]{64}/, /"derpMap": \{/]) {
@@ -96,7 +96,7 @@ suite('towpath serve', () => {
           .filter((line) => !line.startsWith('{'));
         assert.match(lines[0]!, new RegExp(`^towpath: .*127\\.0\\.0\\.1:${port}.*in use`));
         assert.ok(lines.length <= 2, second.output);
-        assert.doesNotMatch(second.output, /\n\s+at /);
+        assert.doesNotMatch(second.output, /\n +at /);
       });
     });
   });
@@ -109,7 +109,7 @@ suite('towpath serve', () => {
       const relay = new RelayProcess(FREE_PORTS, first.folder);
       assert.deepEqual(await relay.end(), [1, null]);
       assert.match(relay.output, /^towpath: .*derper\.json/m);
-      assert.doesNotMatch(relay.output, /\n\s+at /);
+      assert.doesNotMatch(relay.output, /\n +at /);
     });
   });
 

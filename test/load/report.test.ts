@@ -27,7 +27,7 @@ suite('reports', () => {
     assert.match(page, /2 × &lt;\/script&gt;&lt;i&gt;&amp;&quot;/);
     assert.doesNotMatch(page, /<i>/);
     // The values of the timeline, the largest one below the top of the axis.
-    assert.match(page, /aria-label="Packets per second".*<path class="s0" d="M\d+\.?\d* \d+\.?\d*h0L/);
+    assert.match(page, /aria-label="Packets per second".*<path class="s0" d="M[\d.]+ [\d.]+h0L/);
     assert.doesNotMatch(page, /Memory of the relay/);
     assert.match(page, /Failed: 1 of 1 --fail-if conditions true/);
     assert.match(page, /<dt>delivered<\/dt><dd>799\.2 kbit\/s<\/dd>/);

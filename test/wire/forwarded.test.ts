@@ -21,6 +21,15 @@ describe('X-Forwarded-For', () => {
     ['fe80::1%eth0', null],
     ['unknown', null],
     ['', null],
+    [',192.0.2.1', '192.0.2.1'],
+    [',', null],
+    ['[192.0.2.1', null],
+    ['[2001:db8::1]:', null],
+    ['[2001:db8::1]x', null],
+    ['192.0.2.1:', null],
+    ['192.0.2.1:123456', null],
+    ['192.0.2.1:1:1', null],
+    ['\t192.0.2.1 \t', '192.0.2.1'],
   ];
   for (const [value, client] of values) {
     it(JSON.stringify(value), () => assert.equal(forwardedClient('x-forwarded-for', value, trusted), client));
@@ -41,6 +50,23 @@ describe('Forwarded', () => {
     ['for=_hidden, for=10.0.0.2', '10.0.0.2'],
     ['proto=https', null],
     ['before=192.0.2.1', null],
+    ['for = "192.0.2.1:80" ; proto=https;', '192.0.2.1'],
+    ['for="\\1\\9\\2.0.2.1"', '192.0.2.1'],
+    // What a proxy repeats of the request in quotes is no further hop.
+    ['for=192.0.2.1;host="a,for=1.1.1.1"', '192.0.2.1'],
+    ['for=192.0.2.1;host="a\\",for=1.1.1.1"', '192.0.2.1'],
+    ['for=192.0.2.1;host="a\\\\"', '192.0.2.1'],
+    // A quote that the client has left open ends before the proxy's own word.
+    ['for="1.1.1.1, for=192.0.2.1', '192.0.2.1'],
+    ['for=192.0.2.1, for=10.0.0.2;host="a', null],
+    ['for=192.0.2.1;for=1.1.1.1', null],
+    ['for', null],
+    ['for=', null],
+    ['=192.0.2.1', null],
+    ['for=192.0.2.1 x', null],
+    [';;for=192.0.2.1', '192.0.2.1'],
+    [',,', null],
+    ['', null],
   ];
   for (const [value, client] of values) {
     it(JSON.stringify(value), () => assert.equal(forwardedClient('forwarded', value, trusted), client));

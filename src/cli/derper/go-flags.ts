@@ -1,4 +1,5 @@
 import { TowpathError } from '../../errors.ts';
+import { CharacterSet } from '../../wire/character-set.ts';
 
 /** How Go reads the value of a flag. */
 export type GoFlagKind = 'bool' | 'int' | 'float' | 'string' | 'duration';
@@ -9,8 +10,8 @@ export type GoFlags = ReadonlyMap<string, string>;
 const TRUE = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
 const FALSE = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);
 const INTEGER = /^[+-]?(?:0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|\d+)$/;
-const FLOAT = /^[+-]?(?:inf(?:inity)?|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)$/i;
-const DURATION_PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
+const FLOAT = /^[+-]?(?:inf(?:inity)?|nan|(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)$/i;
+const NUMBER = new CharacterSet('0-9', '.');
 const UNIT_MS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
@@ -21,6 +22,8 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   m: 60_000,
   h: 3_600_000,
 };
+/** `ms` is found before `m`. */
+const UNITS = Object.keys(UNIT_MS);
 
 /**
  * Reads a command line as Go's flag package does: `-x v`, `-x=v`, `--x`, booleans without a value. Throws
@@ -90,11 +93,12 @@ export function parseGoDuration(text: string): number | null {
   let ms = 0;
   let at = 0;
   while (at < bare.length) {
-    DURATION_PART.lastIndex = at;
-    const match = DURATION_PART.exec(bare);
-    if (match === null) return null;
-    ms += Number(match[1]) * UNIT_MS[match[2]!]!;
-    at = DURATION_PART.lastIndex;
+    const end = NUMBER.end(bare, at, bare.length);
+    const number = Number(bare.slice(at, end));
+    const unit = UNITS.find((one) => bare.startsWith(one, end));
+    if (end === at || Number.isNaN(number) || unit === undefined) return null;
+    ms += number * UNIT_MS[unit]!;
+    at = end + unit.length;
   }
   return at === 0 ? null : sign * ms;
 }

@@ -1,4 +1,5 @@
 import { errorMessage, systemErrorCode } from '../../errors.ts';
+import { GatheredBytes } from '../../wire/gathered-bytes.ts';
 import { deadlines } from '../deadlines.ts';
 import type { Endpoint, HandshakeFailure, ListenerHandler, TlsFacts } from '../port.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
@@ -39,7 +40,7 @@ export class Handshake implements SocketOwner {
   /** Null once TLS has begun. */
   #start: TlsStart | null;
   /** What the client has sent before that. */
-  #received: Buffer | null = null;
+  #received: GatheredBytes | null = null;
   #settled = false;
 
   constructor({ socket, remote, handler, timeoutMs, start }: HandshakeParts) {
@@ -75,9 +76,10 @@ export class Handshake implements SocketOwner {
   /** The start of a ClientHello, on a plain socket. */
   received(chunk: Buffer): void {
     if (this.#start === null || this.#settled) return;
-    this.#received = this.#received === null ? chunk : Buffer.concat([this.#received, chunk]);
+    this.#received ??= new GatheredBytes();
+    this.#received.addOwned(chunk);
     try {
-      this.#start.begin(this.#socket, this.#received, this);
+      this.#start.begin(this.#socket, this.#received.bytes, this);
     } catch (error) {
       this.#socket.data = this;
       this.failed(error instanceof Error ? error : new Error(String(error)));

@@ -1,3 +1,4 @@
+import { GatheredBytes } from '../../wire/gathered-bytes.ts';
 import { parseProxyHeader } from '../../wire/proxy-header.ts';
 import { deadlines } from '../deadlines.ts';
 import type { Endpoint } from '../port.ts';
@@ -14,7 +15,7 @@ interface PrefaceHandler {
 export class ProxyPreface implements SocketOwner {
   readonly #socket: BunSocket;
   readonly #handler: PrefaceHandler;
-  #received: Buffer | null = null;
+  readonly #received = new GatheredBytes();
   #settled = false;
 
   constructor(socket: BunSocket, timeoutMs: number, handler: PrefaceHandler) {
@@ -26,8 +27,8 @@ export class ProxyPreface implements SocketOwner {
 
   received(chunk: Buffer): void {
     if (this.#settled) return;
-    const received = this.#received === null ? chunk : Buffer.concat([this.#received, chunk]);
-    this.#received = received;
+    this.#received.addOwned(chunk);
+    const received = this.#received.bytes;
     const header = parseProxyHeader(received, 0, received.length);
     if (header.kind === 'more') return;
     if (header.kind === 'invalid') {
@@ -49,7 +50,7 @@ export class ProxyPreface implements SocketOwner {
   socketClosed(): void {
     if (this.#settled) return;
     this.#settle();
-    if (this.#received !== null) this.#handler.failed('the connection was closed within the PROXY header');
+    if (this.#received.length > 0) this.#handler.failed('the connection was closed within the PROXY header');
   }
 
   connected(): void {

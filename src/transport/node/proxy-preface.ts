@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { GatheredBytes } from '../../wire/gathered-bytes.ts';
 import { parseProxyHeader } from '../../wire/proxy-header.ts';
 import { deadlines } from '../deadlines.ts';
 import type { Endpoint } from '../port.ts';
@@ -12,8 +13,6 @@ interface PrefaceHandler {
 
 const PREFACE = Symbol('preface');
 type PrefacedSocket = Socket & { [PREFACE]: Preface };
-
-const EMPTY = Buffer.alloc(0);
 
 /** Reads the PROXY header with which a trusted proxy starts each connection. */
 export function awaitProxyHeader(socket: Socket, timeoutMs: number, handler: PrefaceHandler): void {
@@ -35,7 +34,7 @@ function onClose(this: PrefacedSocket): void {
 class Preface {
   readonly #socket: Socket;
   readonly #handler: PrefaceHandler;
-  #received: Buffer = EMPTY;
+  readonly #received = new GatheredBytes();
 
   constructor(socket: Socket, handler: PrefaceHandler) {
     this.#socket = socket;
@@ -45,15 +44,16 @@ class Preface {
   readable(): void {
     const chunk: unknown = this.#socket.read();
     if (!Buffer.isBuffer(chunk)) return;
-    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
-    const header = parseProxyHeader(this.#received, 0, this.#received.length);
+    this.#received.addOwned(chunk);
+    const received = this.#received.bytes;
+    const header = parseProxyHeader(received, 0, received.length);
     if (header.kind === 'more') return;
     if (header.kind === 'invalid') {
       this.#fail(header.detail);
       return;
     }
     this.#leave();
-    if (header.bytes < this.#received.length) this.#socket.unshift(this.#received.subarray(header.bytes));
+    if (header.bytes < received.length) this.#socket.unshift(received.subarray(header.bytes));
     this.#handler.announced(header.source);
   }
 
