@@ -35,6 +35,8 @@ const MAX_CONNECTIONS = 60_000;
 const FEED_BYTES = 8192;
 const FEED_BITS_PER_SECOND = 8e6;
 const MAX_FEED_BITS_PER_SECOND = 1e9;
+/** Relays of a map that a message names. */
+const MAX_NAMED = 20;
 
 type Own = Parameters<typeof planOf>[3];
 
@@ -230,8 +232,12 @@ async function readTarget(relay: string, flags: LoadFlags): Promise<LoadTarget> 
   const [first, ...others] = relays;
   if (first === undefined) throw usage(`${relay} names no relay with this --node`, 'See which nodes the map has.');
   if (others.length > 0) {
-    const names = relays.map(({ name }) => name).join(', ');
-    throw usage(`the DERP map ${relay} has several relays: ${names}`, 'Choose one with --region or --node.');
+    const names = relays.slice(0, MAX_NAMED).map(({ name }) => name);
+    const more = relays.length > MAX_NAMED ? ` and ${relays.length - MAX_NAMED} more` : '';
+    throw usage(
+      `the DERP map ${relay} has several relays: ${names.join(', ')}${more}`,
+      'Choose one with --region or --node.',
+    );
   }
   return toTarget(first, flags.websocket === true);
 }

@@ -112,7 +112,11 @@ class Fields {
   constructor(value: unknown, where: string) {
     this.#where = where;
     if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(where, 'this is no object');
-    for (const [name, entry] of Object.entries(value)) this.#values.set(name.toLowerCase(), entry);
+    for (const [name, entry] of Object.entries(value)) {
+      const key = name.toLowerCase();
+      if (this.#values.has(key)) refuse(where, `${name} stands there twice, in different spelling`);
+      this.#values.set(key, entry);
+    }
   }
 
   string(name: string): string | undefined {

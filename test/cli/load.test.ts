@@ -60,7 +60,7 @@ suite('towpath load', () => {
     );
     assert.equal(err, '');
     assert.equal(code, 0, out);
-    assert.match(out, /^latency {2}https:\/\/127\.0\.0\.1:\d+\/derp, 1\.0 s measured\n/);
+    assert.match(out, /^latency {2}https:\/\/127\.0\.0\.1:\d+\/derp, \d+\.\d s measured\n/);
     assert.match(out, /^lost +0$/m);
     assert.match(out, /^latency p99 +[\d.]+ ms$/m);
     assert.match(out, /^relay process +\d+ % of a CPU, RSS [\d.]+ MiB/m);

@@ -1,11 +1,5 @@
 import type { ServerVerification } from '../../transport/port.ts';
-import {
-  DEFAULT_DERP_PORT,
-  DEFAULT_STUN_PORT,
-  type DerpMap,
-  type DerpNode,
-  type DerpRegion,
-} from '../../wire/derp-map.ts';
+import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from '../../wire/derp-map.ts';
 import { formatHostPort, ipFamily } from '../../wire/ip-address.ts';
 import { parsePin } from '../../wire/pin.ts';
 import { parseRelayUrl, serverNameFor } from '../relay-url.ts';
@@ -67,13 +61,15 @@ export function targetOfUrl(text: string, overrides: TargetOverrides): ProbeTarg
 export function targetsOfMap(map: DerpMap, region: string | null, overrides: TargetOverrides): ProbeTarget[] {
   return Object.values(map.Regions)
     .filter(({ RegionID, RegionCode }) => region === null || region === String(RegionID) || region === RegionCode)
-    .flatMap((entry) => entry.Nodes.map((node) => targetOfNode(entry, node, overrides)));
+    .flatMap(({ Nodes }) => {
+      const first = Nodes.find(({ STUNOnly }) => STUNOnly !== true);
+      return Nodes.map((node) => targetOfNode(node, first, overrides));
+    });
 }
 
-function targetOfNode(region: DerpRegion, node: DerpNode, overrides: TargetOverrides): ProbeTarget {
+function targetOfNode(node: DerpNode, first: DerpNode | undefined, overrides: TargetOverrides): ProbeTarget {
   const host = node.HostName;
   const port = node.DERPPort === undefined || node.DERPPort === 0 ? DEFAULT_DERP_PORT : node.DERPPort;
-  const first = region.Nodes.find(({ STUNOnly }) => STUNOnly !== true);
   const mapStunPort = node.STUNPort === undefined || node.STUNPort === 0 ? DEFAULT_STUN_PORT : node.STUNPort;
   const urlHost = formatHostPort(host, port).replace(/:443$/, '');
   return {

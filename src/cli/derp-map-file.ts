@@ -1,0 +1,92 @@
+import { createReadStream } from 'node:fs';
+import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
+import { parseDerpMap, type DerpMap } from '../wire/derp-map.ts';
+import { huJsonStart, parseHuJson } from '../wire/hujson.ts';
+import { parsePlainYaml } from '../wire/plain-yaml.ts';
+
+/** Tailscale's own map is about 60 KiB. */
+const MAX_MAP_BYTES = 4 * 1024 * 1024;
+const MAX_MAP_TEXT = '4 MiB';
+
+/** The DERP map in a file or at a URL. */
+export async function readDerpMap(place: string, timeoutMs: number): Promise<DerpMap> {
+  const isUrl = /^https?:\/\//i.test(place);
+  return parseDerpMapText(isUrl ? await fetchMap(place, timeoutMs) : await readMap(place), place);
+}
+
+/**
+ * The map in text: the map itself as JSON, the `derpMap` of a tailnet policy or of the part of it that `derp-map` prints
+ * (both HuJSON), or the YAML of Headscale. `place` is for the errors.
+ */
+function parseDerpMapText(text: string, place: string): DerpMap {
+  const value = parseText(text.replace(/^\uFEFF/, ''), place);
+  const names = typeof value === 'object' && value !== null ? Object.keys(value) : [];
+  const find = (wanted: string): string | undefined => names.find((name) => name.toLowerCase() === wanted);
+  const policy = find('derpmap');
+  if (policy !== undefined) return parseDerpMap((value as Record<string, unknown>)[policy]);
+  if (find('regions') !== undefined) return parseDerpMap(value);
+  throw usage(`${place} has no DERP map in it: there is neither Regions nor derpMap`);
+}
+
+function parseText(text: string, place: string): unknown {
+  try {
+    switch (huJsonStart(text)) {
+      case 'value':
+        return parseHuJson(text);
+      case 'members':
+        // The last line may be a comment, and lines keep their numbers.
+        return parseHuJson(`{${text}\n}`);
+      case null:
+        return parsePlainYaml(text);
+    }
+  } catch (error) {
+    if (!(error instanceof TowpathError)) throw error;
+    throw usage(`${place}: ${error.message}`, 'The DERP map must be JSON, HuJSON as in a tailnet policy, or YAML.');
+  }
+}
+
+function usage(message: string, hint?: string): TowpathError {
+  return new TowpathError('TOWPATH_USAGE', message, hint === undefined ? {} : { hint });
+}
+
+async function readMap(path: string): Promise<string> {
+  try {
+    return await readBounded(createReadStream(path));
+  } catch (error) {
+    const hint =
+      systemErrorCode(error) === 'ENOENT'
+        ? 'Give a relay as https://HOST/derp, or the file or URL of a DERP map.'
+        : 'The DERP map must be a file that this user can read.';
+    throw usage(`${path} cannot be read: ${errorMessage(error)}`, hint);
+  }
+}
+
+async function fetchMap(url: string, timeoutMs: number): Promise<string> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return await readBounded((response.body ?? []) as AsyncIterable<Uint8Array>);
+  } catch (error) {
+    const cause = error instanceof Error && error.cause !== undefined ? ` (${errorMessage(error.cause)})` : '';
+    throw new TowpathError(
+      'TOWPATH_PROBE_MAP',
+      `the DERP map ${url} cannot be fetched: ${errorMessage(error)}${cause}`,
+      {
+        hint: 'Open the URL in a browser; or save the map to a file and give that.',
+        cause: error,
+      },
+    );
+  }
+}
+
+async function readBounded(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > MAX_MAP_BYTES) throw new Error(`it is longer than ${MAX_MAP_TEXT}`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
