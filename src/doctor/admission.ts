@@ -69,7 +69,7 @@ async function withSources<T>(
   sources: readonly AdmissionSourceConfig[],
   work: (admission: SourceAdmission) => Promise<T>,
 ): Promise<T> {
-  const cacheDirectory = mkdtempSync(join(tmpdir(), 'towpath-doctor-'));
+  const cacheDirectory = makeCacheDirectory();
   try {
     const open = config.admission.open && sources.length === config.admission.sources.length;
     const admission = openSourceAdmission({ open, cacheDirectory, sources }, { clock, log: SILENT, now: Date.now });
@@ -81,6 +81,21 @@ async function withSources<T>(
     }
   } finally {
     rmSync(cacheDirectory, { recursive: true, force: true });
+  }
+}
+
+function makeCacheDirectory(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'towpath-doctor-'));
+  } catch (error) {
+    throw new TowpathError(
+      'TOWPATH_DOCTOR_FOLDER',
+      `no folder can be made for the time of the check: ${errorMessage(error)}`,
+      {
+        hint: 'Set TMPDIR to a folder that this user may write to.',
+        cause: error,
+      },
+    );
   }
 }
 

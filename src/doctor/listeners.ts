@@ -170,7 +170,7 @@ async function httpChecks(patient: Patient, address: ListenAddress): Promise<Che
       'failed',
       `${where} is taken by another program${ownerText(portOwner('tcp', port).owner)}: ${answer.text}`,
       {
-        fix: `Find it with "ss -lntp 'sport = :${port}'" and stop it, or choose another port with http.`,
+        fix: `Find it with "ss -lntp 'sport = :${port}'" and stop it, or choose another address with http (or off).`,
       },
     ),
   ];
@@ -264,7 +264,7 @@ export async function readinessChecks({ config, timeoutMs }: Patient): Promise<C
             'failed',
             `${where} is taken by another program${ownerText(owner)}: ${errorMessage(cause)}`,
             {
-              fix: `Find it with "ss -lntp 'sport = :${admin.port}'" and stop it, or choose another port with admin.`,
+              fix: `Find it with "ss -lntp 'sport = :${admin.port}'" and stop it, or choose another address with admin (or off).`,
             },
           ),
     ];

@@ -3,6 +3,7 @@ import type { StunServer } from '../net/stun-server.ts';
 import type { CertificatePair, Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
 import { exposedListener, listenPlaces } from './exposure.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';
+import { naming } from './listen-keys.ts';
 
 /** Where a running relay really listens. */
 export interface RelayAddresses {
@@ -44,16 +45,20 @@ export class Listeners {
     const front = exposedListener(config, tls);
     const plain = exposedListener(config, null);
     for (const place of listenPlaces(derp, config.listen)) {
-      this.#derp.push(await this.#transport.listen({ ...place, ...front }, this.#doors.derp));
+      const listen = () => this.#transport.listen({ ...place, ...front }, this.#doors.derp);
+      this.#derp.push(await naming('listen', place.fd !== undefined, listen));
     }
     for (const place of listenPlaces(http, config.http)) {
-      this.#http.push(await this.#transport.listen({ ...place, ...plain }, this.#doors.http));
+      const listen = () => this.#transport.listen({ ...place, ...plain }, this.#doors.http);
+      this.#http.push(await naming('http', place.fd !== undefined, listen));
     }
     for (const { ip, port, fd } of listenPlaces(stun, config.stun.listen)) {
-      await this.#stun.bind(this.#transport, ip, port, fd);
+      await naming('stun', fd !== undefined, () => this.#stun.bind(this.#transport, ip, port, fd));
     }
     const [place] = listenPlaces(admin, config.admin === null ? [] : [config.admin]);
-    if (place !== undefined) this.#admin = await this.#transport.listen({ tls: null, ...place }, this.#doors.admin());
+    if (place === undefined) return;
+    const listen = () => this.#transport.listen({ tls: null, ...place }, this.#doors.admin());
+    this.#admin = await naming('admin', place.fd !== undefined, listen);
   }
 
   get addresses(): RelayAddresses {

@@ -49,6 +49,29 @@ describe('towpath migrate derper', () => {
     assert.match(text, /# hostname is the default of derper/);
   });
 
+  it('works for a user without a home directory, and says what that means', (t) => {
+    const { HOME, XDG_CACHE_HOME } = process.env;
+    t.after(() => {
+      for (const [name, value] of Object.entries({ HOME, XDG_CACHE_HOME })) {
+        if (value === undefined) Reflect.deleteProperty(process.env, name);
+        else process.env[name] = value;
+      }
+    });
+    const flags = ['-hostname', '203.0.113.7', '-certmode', 'manual'];
+    delete process.env['HOME'];
+    delete process.env['XDG_CACHE_HOME'];
+    const { config, text } = migrate(...flags);
+    assert.equal(config.certificate.directory, resolve('.'));
+    assert.match(text, /# -certdir: this user has no home directory \(HOME is not set\)/);
+    process.env['XDG_CACHE_HOME'] = '/var/cache';
+    assert.equal(migrate(...flags).config.certificate.directory, '/var/cache/tailscale/derper-certs');
+    process.env['XDG_CACHE_HOME'] = 'relative';
+    process.env['HOME'] = '/home/x';
+    assert.equal(migrate(...flags).config.certificate.directory, resolve('.'), 'Go takes no relative one');
+    delete process.env['XDG_CACHE_HOME'];
+    assert.equal(migrate(...flags).config.certificate.directory, '/home/x/.cache/tailscale/derper-certs');
+  });
+
   it('takes addresses in each form', () => {
     const { config } = migrate('-a=192.0.2.1:https', '--http-port', '-1', '-stun-port=3479');
     assert.deepEqual([config.listen, config.http], [[{ ip: '192.0.2.1', port: 443 }], []]);

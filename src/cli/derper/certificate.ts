@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { derperPaths } from '../../certificates/names.ts';
 import { describe, readChain } from '../../certificates/read.ts';
@@ -34,7 +33,7 @@ export function convertCertificate(flags: GoFlags, draft: Draft, isTls: boolean)
 }
 
 function convertManual(flags: GoFlags, draft: Draft, hostname: string): void {
-  const directory = certificateDirectory(flags);
+  const directory = certificateDirectory(flags, draft);
   const { certPath, keyPath } = derperPaths(directory, hostname);
   const isSelfSigned = readIsSelfSigned(certPath);
   if (ipFamily(hostname) !== 0 && isSelfSigned !== false) {
@@ -62,16 +61,24 @@ function readIsSelfSigned(certPath: string): boolean | null {
   }
 }
 
-function certificateDirectory(flags: GoFlags): string {
+function certificateDirectory(flags: GoFlags, draft: Draft): string {
   const given = flags.get('certdir') ?? '';
-  return given === '' ? join(userCacheDirectory(), 'tailscale', 'derper-certs') : resolve(given);
+  const cache = userCacheDirectory();
+  if (given !== '' || cache !== null) return given === '' ? join(cache!, 'tailscale', 'derper-certs') : resolve(given);
+  draft.remark(
+    '-certdir: this user has no home directory (HOME is not set), and derper then takes the folder in which it is started; ' +
+      'put in the folder of its certificates, or give -certdir.',
+  );
+  return resolve('.');
 }
 
-/** As Go's os.UserCacheDir says. */
-function userCacheDirectory(): string {
-  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches');
+/** As Go's os.UserCacheDir says: from the environment alone, and null when it has no answer. */
+function userCacheDirectory(): string | null {
+  const home = process.env['HOME'] ?? '';
+  if (process.platform === 'darwin') return home === '' ? null : join(home, 'Library', 'Caches');
   const given = process.env['XDG_CACHE_HOME'] ?? '';
-  return given.startsWith('/') ? given : join(homedir(), '.cache');
+  if (given !== '') return given.startsWith('/') ? given : null;
+  return home === '' ? null : join(home, '.cache');
 }
 
 function convertAcme(flags: GoFlags, draft: Draft, isGoogle: boolean): void {

@@ -1,0 +1,26 @@
+import { TowpathError } from '../errors.ts';
+
+/** What an operator can do about the address of each kind of listener, in the words of the configuration. */
+const WAYS_OUT = {
+  listen: 'The key is listen (--listen); where clients use another port than it names, set derpPort too.',
+  http: 'The key is http (--http); "http: off" does without it.',
+  stun: 'The key is stun (--stun); "stun: off" does without it.',
+  admin: 'The key is admin (--admin); "admin: off" does without it.',
+} as const;
+
+/** A key of the configuration that says where the relay listens. */
+export type ListenKey = keyof typeof WAYS_OUT;
+
+/**
+ * Runs `open`. When the address cannot be had, the error says which key of the configuration names it and what to set it
+ * to; sockets that a service manager has opened (`isInherited`) have no key.
+ */
+export async function naming<T>(key: ListenKey, isInherited: boolean, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    if (isInherited || !(error instanceof TowpathError) || !error.code.startsWith('TOWPATH_LISTEN_')) throw error;
+    const hint = [error.hint, WAYS_OUT[key]].filter((part) => part !== undefined).join(' ');
+    throw new TowpathError(error.code, `${key}: ${error.message}`, { hint, cause: error.cause });
+  }
+}
