@@ -37,10 +37,25 @@ function canonicalName(name: string): string {
   });
 }
 
+/** The files of one certificate. All of them go with the one key. */
+export interface CertificatePaths {
+  readonly certPath: string;
+  readonly keyPath: string;
+  /** What takes over next. */
+  readonly nextPath: string;
+  /** What was in use before, the last one first. */
+  readonly oldPath: string;
+}
+
 /** Where derper looks for the certificate and the key of a host (protocol reference §7.3, manual mode). */
-export function derperPaths(directory: string, host: string): { certPath: string; keyPath: string; nextPath: string } {
+export function derperPaths(directory: string, host: string): CertificatePaths {
   const base = join(directory, host.replaceAll(/[^A-Za-z0-9.-]/g, ''));
-  return { certPath: `${base}.crt`, keyPath: `${base}.key`, nextPath: `${base}.next.crt` };
+  return {
+    certPath: `${base}.crt`,
+    keyPath: `${base}.key`,
+    nextPath: `${base}.next.crt`,
+    oldPath: `${base}.old.crt`,
+  };
 }
 
 /** Top-level names that are not in the public DNS (RFC 6761, RFC 6762 appendix G, RFC 8375, ICANN's `internal`). */

@@ -4,9 +4,10 @@ import { errorMessage, TowpathError } from '../errors.ts';
 import { inspectAcme, openAcmeSource, type AcmeParts, type AcmePlace } from './acme/open.ts';
 import { AutoCertificateSource, AutoMemory, sayChoice } from './auto-source.ts';
 import { FileCertificateSource } from './file-source.ts';
+import { inspectSelfSigned } from './inspect-self-signed.ts';
 import { canonicalNames, derperPaths, isPublicName, selfSignedNames } from './names.ts';
 import { describe, readCertificateFile, readChain } from './read.ts';
-import { inspectSelfSigned, SelfSignedCertificateSource } from './self-signed-source.ts';
+import { SelfSignedCertificateSource } from './self-signed-source.ts';
 import type { CertificateInfo, CertificateLog, CertificateSource, HealthReport, TickingClock } from './source.ts';
 import { MetaCertificateSource } from './with-meta.ts';
 

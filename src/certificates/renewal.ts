@@ -1,6 +1,8 @@
-import type { CertificateStore } from './store.ts';
+import { BUILD_DATE_MS } from './build-date.ts';
 import type { ReadCertificate } from './read.ts';
 import type { CertificateLog, NextCertificate } from './source.ts';
+import type { CertificateStore } from './store.ts';
+import type { WallTime } from './wall-clock.ts';
 
 /**
  * How a self-signed certificate is replaced with the least harm to its clients.
@@ -18,12 +20,24 @@ import type { CertificateLog, NextCertificate } from './source.ts';
  * 3. If nobody does, the relay switches by itself at that date, one day before the end. The map must change then.
  *
  * Nothing is won by a short validity, since no authority is involved: `validityDays: 3650` makes all this rare.
+ *
+ * The clock may be wrong. So nothing is replaced on the first look after a start, and a certificate that is not valid by
+ * a clock that was not seen to come there is replaced only after a day. What was replaced is kept, and comes back when it
+ * is valid and the new one is not.
  */
 
 const DAY_MS = 86_400_000;
 /** Clients check the dates by their own clocks, which may be somewhat behind or ahead. */
 const CLOCK_SKEW_MS = 3_600_000;
 const SWITCH_BEFORE_END_MS = DAY_MS;
+/** Time servers need minutes to set a clock after the start; until then no certificate changes by plan. */
+const SETTLE_MS = 600_000;
+/** For how long a clock by which the certificate is not valid must go on before it is believed. */
+export const DISTRUST_MS: number = DAY_MS;
+/** The least validity of what is made while the clock is wrong: nobody knows how much of it is over already. */
+const UNKNOWN_TIME_VALIDITY_MS = 3650 * DAY_MS;
+/** X.509 has no later dates. */
+const LAST_DATE_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /** What decides when and how long. */
 export interface RenewalPolicy {
@@ -38,27 +52,70 @@ export interface Held {
   readonly next: ReadCertificate | null;
 }
 
+/** Why nothing is replaced although the certificate is not valid. */
+export type Distrust = 'clock-before-build' | 'not-yet-valid' | 'ended';
+
+/** What is to be done now. */
+export type Due =
+  | { readonly kind: 'nothing' }
+  /** The next certificate is made, if it is not there, and announced. */
+  | { readonly kind: 'announce' }
+  /** The next certificate takes over. */
+  | { readonly kind: 'switch' }
+  /** `old` is valid and the one in use is not. */
+  | { readonly kind: 'restore'; readonly old: ReadCertificate }
+  /** The clock may be wrong. */
+  | { readonly kind: 'wait'; readonly why: Distrust };
+
 /** When the certificate after `current` is made and announced. */
-function renewAt({ current }: Held, { renewBeforeDays }: RenewalPolicy): number {
+function renewAt(current: ReadCertificate, { renewBeforeDays }: RenewalPolicy): number {
   return current.info.notAfter.getTime() - renewBeforeDays * DAY_MS;
 }
 
 /** When the next certificate takes over: as late as is safe, to leave the operator the most time. */
-export function switchAt({ current }: Held, { renewBeforeDays }: RenewalPolicy): number {
+function switchAt({ current }: Held, { renewBeforeDays }: RenewalPolicy): number {
   return current.info.notAfter.getTime() - Math.min(SWITCH_BEFORE_END_MS, (renewBeforeDays * DAY_MS) / 2);
 }
 
-/** The announcement as facts, or null when there is none. */
-export function announced(held: Held, policy: RenewalPolicy): NextCertificate | null {
-  if (held.next === null) return null;
+/** The announcement as facts, or null when there is none, or none yet by the clock. */
+export function announced(held: Held, policy: RenewalPolicy, now: number): NextCertificate | null {
+  if (held.next === null || now < renewAt(held.current, policy)) return null;
   return { pinSha256: held.next.info.pinSha256, from: new Date(switchAt(held, policy)) };
+}
+
+function isValid({ info }: ReadCertificate, now: number): boolean {
+  return info.notBefore.getTime() <= now && now < info.notAfter.getTime();
+}
+
+/** Decides. `loadOld` gives the certificates that were in use before. */
+export function whatIsDue(held: Held, policy: RenewalPolicy, time: WallTime, loadOld: () => ReadCertificate[]): Due {
+  const { now, steadyFrom, steadyMs } = time;
+  const { current } = held;
+  if (now < BUILD_DATE_MS) return wait('clock-before-build');
+  if (isValid(current, now)) {
+    if (now < renewAt(current, policy)) return { kind: 'nothing' };
+    return { kind: now >= switchAt(held, policy) && steadyMs >= SETTLE_MS ? 'switch' : 'announce' };
+  }
+  // Back to an earlier one at once: the one in use was made by a clock that was ahead. Forwards it is less certain.
+  const old = loadOld().find((one) => isFor(one, policy.names) && isValid(one, now));
+  const isBackwards = old !== undefined && old.info.notBefore < current.info.notBefore;
+  if (old !== undefined && (isBackwards || steadyMs >= SETTLE_MS)) return { kind: 'restore', old };
+  const ended = current.info.notAfter.getTime();
+  if (now < ended) return steadyMs >= DISTRUST_MS ? { kind: 'switch' } : wait('not-yet-valid');
+  // The end came while the clock went on steadily, or a next one was there before the end.
+  const isExpected = steadyFrom < ended || (held.next !== null && isValid(held.next, now));
+  return steadyMs >= (isExpected ? SETTLE_MS : DISTRUST_MS) ? { kind: 'switch' } : wait('ended');
+}
+
+function wait(why: Distrust): Due {
+  return { kind: 'wait', why };
 }
 
 /** Reads the certificate in use, or makes the first one. */
 export function loadOrCreate(store: CertificateStore, policy: RenewalPolicy, now: number, log: CertificateLog): Held {
   const found = store.load();
   if (found !== null) return { current: found, next: store.loadNext() };
-  const current = store.create({ names: policy.names, ...validity(policy, now, now) }, false);
+  const current = store.create({ names: policy.names, ...firstValidity(policy, now) });
   const { names, notAfter, pinSha256 } = current.info;
   const others = store.otherCertificates();
   const facts = { certPath: store.certPath, names, notAfter, pinSha256 };
@@ -78,27 +135,45 @@ export function isFor(certificate: ReadCertificate, names: readonly string[]): b
   return has.size === names.length && names.every((name) => has.has(name));
 }
 
-/** Makes the next certificate when it is time and it is not there yet; it may have been made by another process. */
+/** Makes the next certificate unless there is one of use already, perhaps made by another process. */
 export function prepareNext(store: CertificateStore, held: Held, policy: RenewalPolicy, now: number): Held {
-  if (held.next !== null || now < renewAt(held, policy)) return held;
-  const found = store.loadNext();
-  if (found !== null && isFor(found, policy.names)) return { ...held, next: found };
+  const found = held.next ?? store.loadNext();
+  if (found !== null && isFor(found, policy.names) && isValid(found, now)) return { ...held, next: found };
   store.dropNext();
-  const from = Math.max(now, held.current.info.notAfter.getTime());
-  const fields = { names: policy.names, ...validity(policy, now, from) };
-  return { ...held, next: store.createNext(fields, held.current.key) };
+  const { current } = held;
+  const from = isValid(current, now) ? current.info.notAfter.getTime() : now;
+  const dates = {
+    notBefore: new Date(now - CLOCK_SKEW_MS),
+    notAfter: new Date(Math.min(from + policy.validityDays * DAY_MS, LAST_DATE_MS)),
+  };
+  return { ...held, next: store.createNext({ names: policy.names, ...dates }, current.key) };
 }
 
-/** Valid from `now` and for the whole validity after `from`, when it takes over. */
-function validity(policy: RenewalPolicy, now: number, from: number): { notBefore: Date; notAfter: Date } {
+/**
+ * For a certificate that has none before it: valid from the date of this version at the latest, whatever the clock says,
+ * so that it is still valid once the clock is right.
+ */
+function firstValidity({ validityDays }: RenewalPolicy, now: number): { notBefore: Date; notAfter: Date } {
+  const validityMs = validityDays * DAY_MS;
+  const isWrong = now < BUILD_DATE_MS;
+  const end = isWrong ? BUILD_DATE_MS + Math.max(validityMs, UNKNOWN_TIME_VALIDITY_MS) : now + validityMs;
   return {
-    notBefore: new Date(now - CLOCK_SKEW_MS),
-    notAfter: new Date(from + policy.validityDays * DAY_MS),
+    notBefore: new Date(Math.max(Math.min(now, BUILD_DATE_MS) - CLOCK_SKEW_MS, 0)),
+    notAfter: new Date(Math.min(end, LAST_DATE_MS)),
   };
 }
 
-/** Replaces a certificate whose names do not fit any more, at once: clients that ask for the new name need it. */
-export function replaceNow(store: CertificateStore, policy: RenewalPolicy, now: number): Held {
-  const fields = { names: policy.names, ...validity(policy, now, now) };
-  return { current: store.create(fields, true), next: null };
+/**
+ * Replaces a certificate whose names do not fit any more, at once: clients that ask for the new name need it. One that
+ * was in use with these names before is taken again.
+ */
+export function replaceNow(store: CertificateStore, held: Held, policy: RenewalPolicy, now: number): Held {
+  const old = store.loadOld().find((one) => isFor(one, policy.names) && isValid(one, now));
+  if (old === undefined) {
+    const fields = { names: policy.names, ...firstValidity(policy, now) };
+    return { current: store.replace(fields, held.current), next: null };
+  }
+  store.restore(old, held.current);
+  store.dropNext();
+  return { current: store.loadCurrent(), next: null };
 }

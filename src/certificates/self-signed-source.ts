@@ -3,11 +3,13 @@ import { fileStamp, NEVER_READ } from '../config/file-stamp.ts';
 import { LastingProblem } from './lasting-problem.ts';
 import {
   announced,
+  DISTRUST_MS,
   isFor,
   loadOrCreate,
   prepareNext,
   replaceNow,
-  switchAt,
+  whatIsDue,
+  type Distrust,
   type Held,
   type RenewalPolicy,
 } from './renewal.ts';
@@ -21,9 +23,10 @@ import type {
   TickingClock,
 } from './source.ts';
 import { CertificateStore } from './store.ts';
+import { WallClock } from './wall-clock.ts';
 
-const CHECK_MS = 3_600_000;
-const DAY_MS = 86_400_000;
+/** Between two looks at whether something is due: a clock that is set right shows soon. */
+const CHECK_MS = 10_000;
 const MAP_HINT = 'Run "towpath derp-map" now and put its output into the DERP map.';
 
 /** What {@link SelfSignedCertificateSource} needs. */
@@ -49,23 +52,27 @@ export class SelfSignedCertificateSource implements CertificateSource {
   readonly #unusable = new LastingProblem();
   /** Why what is due cannot be written. */
   readonly #unwritable = new LastingProblem();
+  /** Why the clock is not believed. */
+  readonly #distrust = new LastingProblem();
+  readonly #announcement = new LastingProblem();
+  readonly #wallClock: WallClock;
   #held: Held;
   #stamp: string;
   #polledAt: number;
   #checkedAt: number;
-  #announcedAt = Number.NEGATIVE_INFINITY;
 
   /** Throws a {@link TowpathError} when the stored files are broken or the directory cannot be used. */
   constructor(options: SelfSignedOptions) {
     const { clock, directory, log, names, now } = options;
     this.#options = options;
+    this.#wallClock = new WallClock(clock, now);
     this.#store = new CertificateStore(directory, names[0]!);
     this.#held = loadOrCreate(this.#store, options, now(), log);
     if (this.#store.keyIsOpenToOthers()) {
       log.warn({ keyPath: this.#store.keyPath }, 'the key can be read by others than its owner; run "chmod 600" on it');
     }
     this.#checkNames();
-    this.#check();
+    this.#checkOrReport();
     this.#stamp = this.#readStamp();
     this.#polledAt = clock.now;
     this.#checkedAt = clock.now;
@@ -82,7 +89,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
   }
 
   info(): CertificateInfo {
-    return { ...this.#held.current.info, next: announced(this.#held, this.#options) };
+    return { ...this.#held.current.info, next: announced(this.#held, this.#options, this.#options.now()) };
   }
 
   reload(): void {
@@ -102,6 +109,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
   }
 
   #tick(tick: number): void {
+    this.#wallClock.look();
     if (tick - this.#polledAt >= this.#options.pollSeconds * 1000) {
       this.#polledAt = tick;
       const stamp = this.#readStamp();
@@ -155,42 +163,93 @@ export class SelfSignedCertificateSource implements CertificateSource {
       this.#options.log.info({ certPath: this.#store.certPath }, 'the certificate can be read again');
     }
     if (current.info.pinSha256 === this.#held.current.info.pinSha256) return;
+    this.#keepReplaced();
     this.#use({ current, next }, 'info', 'the certificate was changed on the disk and is in use');
+  }
+
+  /** The operator may have followed an announcement that came of a wrong clock. */
+  #keepReplaced(): void {
+    try {
+      this.#store.keepOld(this.#held.current);
+    } catch (error) {
+      this.#options.log.warn({ error: errorMessage(error) }, 'the certificate that was replaced could not be kept');
+    }
   }
 
   #checkNames(): void {
     const { log, names, now } = this.#options;
     const before = this.#held.current.info;
     if (isFor(this.#held.current, names)) return;
-    this.#held = replaceNow(this.#store, this.#options, now());
+    this.#held = replaceNow(this.#store, this.#held, this.#options, now());
     const { pinSha256 } = this.#held.current.info;
     log.warn(
       { oldNames: before.names, names, oldPinSha256: before.pinSha256, pinSha256 },
-      `the names of the relay changed, so there is a new certificate; clients with the old pin cannot connect. ${MAP_HINT}`,
+      `the names of the relay changed, so there is another certificate; clients with the old pin cannot connect. ${MAP_HINT}`,
     );
   }
 
   #check(): void {
-    const now = this.#options.now();
-    const wasAnnounced = this.#held.next !== null;
-    this.#held = prepareNext(this.#store, this.#held, this.#options, now);
-    if (this.#held.next === null) return;
-    if (now < switchAt(this.#held, this.#options)) {
-      this.#announce(now);
+    const time = this.#wallClock.look();
+    const due = whatIsDue(this.#held, this.#options, time, () => this.#store.loadOld());
+    if (due.kind === 'wait') {
+      this.#sayDistrust(due.why, time.now);
       return;
     }
-    const held = { current: this.#held.next, next: null };
-    this.#store.activateNext();
+    const wasDistrusted = this.#distrust.end();
+    switch (due.kind) {
+      case 'nothing':
+        if (wasDistrusted) this.#options.log.info({ now: new Date(time.now) }, "this machine's clock can be right now");
+        return;
+      case 'announce':
+        this.#held = prepareNext(this.#store, this.#held, this.#options, time.now);
+        this.#announce(time.now);
+        return;
+      case 'switch':
+        this.#switch(time.now);
+        return;
+      case 'restore':
+        this.#store.restore(due.old, this.#held.current);
+        this.#stamp = this.#readStamp();
+        this.#use(
+          { current: this.#store.loadCurrent(), next: this.#store.loadNext() },
+          'warn',
+          'the certificate in use is not valid by the clock, and the one before it is: that one is in use again',
+        );
+    }
+  }
+
+  #switch(now: number): void {
+    const wasAnnounced = announced(this.#held, this.#options, now) !== null;
+    const { current, next } = prepareNext(this.#store, this.#held, this.#options, now);
+    if (next === null) return;
+    this.#store.activateNext(current);
     this.#stamp = this.#readStamp();
+    const held = { current: next, next: null };
     if (wasAnnounced) this.#use(held, 'warn', 'the announced certificate is in use now');
-    else this.#use(held, 'error', 'the certificate had ended or was about to, so a new one is in use without notice');
+    else this.#use(held, 'error', 'the certificate was not valid any more, so a new one is in use without notice');
+  }
+
+  #sayDistrust(why: Distrust, now: number): void {
+    const { clock, log } = this.#options;
+    if (!this.#distrust.isNews(why, clock.now)) return;
+    const { certPath } = this.#store;
+    const { notBefore, notAfter, pinSha256 } = this.#held.current.info;
+    const facts = { certPath, pinSha256, notBefore, notAfter, now: new Date(now) };
+    if (why === 'clock-before-build') {
+      log.error(facts, "this machine's clock is wrong: it is before the date of this version. Set it right");
+      return;
+    }
+    const state = why === 'ended' ? 'has ended' : 'is not valid yet';
+    log.error(
+      facts,
+      `by this machine's clock the certificate ${state}. It is kept, because the clock may be wrong and a new certificate has a new pin: set the clock right. If the clock goes on like this for ${DISTRUST_MS / 3_600_000} hours, a new certificate is made; to have it at once, run "mv ${certPath} ${certPath}.away" and restart the relay`,
+    );
   }
 
   #announce(now: number): void {
-    if (now - this.#announcedAt < DAY_MS) return;
-    this.#announcedAt = now;
     const { certPath, nextPath } = this.#store;
-    const next = announced(this.#held, this.#options)!;
+    const next = announced(this.#held, this.#options, now);
+    if (next === null || !this.#announcement.isNews(next.pinSha256, this.#options.clock.now)) return;
     this.#options.log.warn(
       { pinSha256: this.#held.current.info.pinSha256, nextPinSha256: next.pinSha256, from: next.from },
       `the certificate and its pin change on ${next.from.toISOString()}. To choose a better time before that, run "mv ${nextPath} ${certPath}". Then run "towpath derp-map" and put its output into the DERP map at once: clients with the old pin cannot connect any more`,
@@ -200,7 +259,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
   #use(held: Held, level: 'info' | 'warn' | 'error', message: string): void {
     const old = this.#held.current.info;
     this.#held = held;
-    this.#announcedAt = Number.NEGATIVE_INFINITY;
+    this.#announcement.end();
     const { names, notAfter, pinSha256 } = held.current.info;
     this.#options.log[level](
       { names, oldPinSha256: old.pinSha256, pinSha256, notAfter },
@@ -208,19 +267,4 @@ export class SelfSignedCertificateSource implements CertificateSource {
     );
     for (const listener of this.#listeners) listener(held.current.pair);
   }
-}
-
-/** What a command that only looks may know: makes what is missing, but neither switches nor replaces. */
-export function inspectSelfSigned(options: Omit<SelfSignedOptions, 'clock' | 'pollSeconds'>): CertificateInfo {
-  const store = new CertificateStore(options.directory, options.names[0]!);
-  const held = loadOrCreate(store, options, options.now(), options.log);
-  if (isFor(held.current, options.names)) {
-    const prepared = prepareNext(store, held, options, options.now());
-    return { ...prepared.current.info, next: announced(prepared, options) };
-  }
-  options.log.warn(
-    { certPath: store.certPath, has: held.current.info.names, wanted: options.names },
-    'the stored certificate is for other names; the relay makes a new one, with a new pin, at its next start',
-  );
-  return held.current.info;
 }

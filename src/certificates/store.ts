@@ -4,15 +4,19 @@ import type { KeyObject } from 'node:crypto';
 import { isOpenToOthers, replaceFile, writePrivateFile } from '../config/private-file.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned, type SelfSignedFields } from './make.ts';
-import { derperPaths } from './names.ts';
-import { readCertificateFile, readKey, readPair, type ReadCertificate } from './read.ts';
+import { derperPaths, type CertificatePaths } from './names.ts';
+import { describe, readCertificateFile, readChain, readKey, readPair, type ReadCertificate } from './read.ts';
+
+/** More than one of them is of use only after several wrong clocks in a row. */
+const OLD_CERTIFICATES = 4;
 
 /**
- * The files of one self-signed certificate: `NAME.crt` and `NAME.key` as derper has them, and `NAME.next.crt` while a
- * renewal is announced. All three share one key, so that a renewal is a single rename.
+ * The files of one self-signed certificate: `NAME.crt` and `NAME.key` as derper has them, `NAME.next.crt` while a
+ * renewal is announced, and `NAME.old.crt` with those that were in use before. All of them share one key, so that a
+ * renewal is a single rename.
  */
 export class CertificateStore {
-  readonly #paths: ReturnType<typeof derperPaths>;
+  readonly #paths: CertificatePaths;
 
   constructor(directory: string, name: string) {
     this.#paths = derperPaths(directory, name);
@@ -51,11 +55,14 @@ export class CertificateStore {
     });
   }
 
-  /** The certificate that takes over next, or null. */
+  /** The certificate that takes over next; null where there is none that can be used, because it can be made anew. */
   loadNext(): ReadCertificate | null {
     const { keyPath, nextPath } = this.#paths;
-    const [certPem, keyPem] = [readIfThere(nextPath), readIfThere(keyPath)];
-    return certPem === null || keyPem === null ? null : this.#read(certPem, keyPem, nextPath);
+    try {
+      return this.#read(readCertificateFile(nextPath), readCertificateFile(keyPath), nextPath);
+    } catch {
+      return null;
+    }
   }
 
   #read(certPem: string, keyPem: string, certPath: string): ReadCertificate {
@@ -75,16 +82,57 @@ export class CertificateStore {
     );
   }
 
-  /** Writes a first certificate, or one that takes the place of `load()` at once. A key that is there is kept. */
-  create(fields: SelfSignedFields, replace: boolean): ReadCertificate {
+  /** Writes a first certificate. A key that is there is kept. */
+  create(fields: SelfSignedFields): ReadCertificate {
     const { certPath } = this.#paths;
     // The key goes first: a crash in between leaves a key without a certificate, which the next start completes.
     const key = this.#loadOrCreateKey();
     return guardWrite(certPath, () => {
       this.dropNext();
-      this.#write(certPath, makeSelfSigned(fields, key), replace);
+      this.#write(certPath, makeSelfSigned(fields, key), false);
       return this.load()!;
     });
+  }
+
+  /** Writes one that takes the place of `current` at once, which is kept among the old ones. */
+  replace(fields: SelfSignedFields, current: ReadCertificate): ReadCertificate {
+    const { certPath, keyPath } = this.#paths;
+    const certPem = makeSelfSigned(fields, usableKey(current.key, keyPath));
+    return guardWrite(certPath, () => {
+      this.keepOld(current);
+      this.dropNext();
+      this.#write(certPath, certPem, true);
+      return this.load()!;
+    });
+  }
+
+  /** Those that were in use before with the same key, the last one first; none where they cannot be read. */
+  loadOld(): ReadCertificate[] {
+    const { keyPath, oldPath } = this.#paths;
+    try {
+      const keyPem = readCertificateFile(keyPath);
+      const key = readKey(keyPem, keyPath);
+      const chain = readChain(readCertificateFile(oldPath), oldPath);
+      const ours = chain.filter((leaf) => leaf.checkPrivateKey(key));
+      return ours.map((leaf) => ({ pair: { certPem: leaf.toString(), keyPem }, leaf, key, info: describe(leaf) }));
+    } catch {
+      return [];
+    }
+  }
+
+  /** Adds a certificate to the old ones; the oldest of many is dropped. */
+  keepOld(certificate: ReadCertificate): void {
+    const others = this.loadOld().filter(({ info }) => info.pinSha256 !== certificate.info.pinSha256);
+    const texts = [certificate, ...others].slice(0, OLD_CERTIFICATES).map(({ leaf }) => leaf.toString().trimEnd());
+    const { oldPath } = this.#paths;
+    guardWrite(oldPath, () => writePrivateFile(oldPath, `${texts.join('\n')}\n`, { replace: true }));
+  }
+
+  /** One of the old certificates becomes the one in use again, and the one in use becomes an old one. */
+  restore(old: ReadCertificate, current: ReadCertificate): void {
+    const { certPath } = this.#paths;
+    this.keepOld(current);
+    guardWrite(certPath, () => writePrivateFile(certPath, `${old.pair.certPem.trimEnd()}\n`, { replace: true }));
   }
 
   /** Writes the certificate that takes over next. */
@@ -92,19 +140,21 @@ export class CertificateStore {
     const { nextPath } = this.#paths;
     return guardWrite(nextPath, () => {
       this.#write(nextPath, makeSelfSigned(fields, usableKey(key, this.#paths.keyPath)), false);
-      return this.loadNext()!;
+      return this.#read(readCertificateFile(nextPath), readCertificateFile(this.#paths.keyPath), nextPath);
     });
   }
 
-  /** The next certificate becomes the one in use. */
-  activateNext(): void {
+  /** The next certificate becomes the one in use, and `current` an old one. */
+  activateNext(current: ReadCertificate): void {
     const { certPath, nextPath } = this.#paths;
+    this.keepOld(current);
     guardWrite(certPath, () => replaceFile(nextPath, certPath));
   }
 
   /** Forgets a next certificate that does not fit any more. */
   dropNext(): void {
-    rmSync(this.#paths.nextPath, { force: true });
+    const { nextPath } = this.#paths;
+    guardWrite(nextPath, () => rmSync(nextPath, { force: true }));
   }
 
   /** Certificates of other names in the same directory: what this relay may have served before it was renamed. */
@@ -112,7 +162,7 @@ export class CertificateStore {
     const { certPath } = this.#paths;
     const directory = dirname(certPath);
     if (!existsSync(directory)) return [];
-    const names = readdirSync(directory).filter((name) => name.endsWith('.crt') && !name.endsWith('.next.crt'));
+    const names = readdirSync(directory).filter((name) => /(?<!\.next|\.old)\.crt$/.test(name));
     return names.map((name) => join(directory, name)).filter((path) => path !== certPath);
   }
 

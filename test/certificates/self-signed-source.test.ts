@@ -3,13 +3,15 @@ import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { inspectSelfSigned, SelfSignedCertificateSource } from '../../src/certificates/self-signed-source.ts';
+import { inspectSelfSigned } from '../../src/certificates/inspect-self-signed.ts';
+import { SelfSignedCertificateSource } from '../../src/certificates/self-signed-source.ts';
 import type { CertificatePair } from '../../src/certificates/source.ts';
 import { TowpathError } from '../../src/errors.ts';
 import { pinOf } from '../../src/wire/pin.ts';
 import { DAY_MS, scratch, START, World } from './support.ts';
 import { issueByAuthority } from './x509-oracle.ts';
 
+const MINUTE_MS = 60_000;
 const POLICY = { names: ['relay.example.com', '203.0.113.7'], validityDays: 365, renewBeforeDays: 30, pollSeconds: 10 };
 let count = 0;
 
@@ -97,8 +99,12 @@ describe('self-signed certificate', () => {
     assert.deepEqual(pairs, [source.current()]);
     assert.equal(source.current().keyPem, old.keyPem);
     assert.equal(source.info().notAfter.getTime(), old.notAfter.getTime() + 365 * DAY_MS);
-    assert.deepEqual(readdirSync(path).sort(), ['relay.example.com.crt', 'relay.example.com.key']);
-    assert.equal(open(new World(), path).info().pinSha256, next.pinSha256);
+    const files = ['relay.example.com.crt', 'relay.example.com.key', 'relay.example.com.old.crt'];
+    assert.deepEqual(readdirSync(path).sort(), files);
+    assert.equal(readFileSync(join(path, files[2]!), 'utf8'), old.certPem);
+    const later = new World();
+    later.wall = world.wall;
+    assert.equal(open(later, path).info().pinSha256, next.pinSha256);
   });
 
   it('is switched by the operator at a better time, without a restart', () => {
@@ -133,17 +139,27 @@ describe('self-signed certificate', () => {
     const again = open(world, path);
     assert.equal(again.info().next?.pinSha256, announcedPin);
     world.wall += 24.5 * DAY_MS;
-    assert.equal(open(world, path).info().pinSha256, announcedPin);
+    const late = open(world, path);
+    assert.notEqual(late.info().pinSha256, announcedPin, 'not on the first look: the clock may be set yet');
+    world.pass(10 * MINUTE_MS);
+    assert.equal(late.info().pinSha256, announcedPin);
   });
 
-  it('is replaced without notice, loudly, when it ended while the relay was off', () => {
+  it('is replaced without notice, loudly, a day after the start when it ended while the relay was off', () => {
     const path = fresh();
     const old = open(new World(), path).info();
     const world = new World();
     world.wall += 500 * DAY_MS;
-    const { notAfter, pinSha256 } = open(world, path).info();
+    const source = open(world, path);
+    world.pass(DAY_MS - 1);
+    assert.equal(source.info().pinSha256, old.pinSha256);
+    const said = world.said();
+    assert.equal(said.length, 1);
+    assert.match(said[0]!, /^error: by this machine's clock the certificate has ended.*24 hours.*"mv .*and restart/);
+    world.pass(20_000);
+    const { notAfter, pinSha256 } = source.info();
     assert.notEqual(pinSha256, old.pinSha256);
-    assert.equal(notAfter.getTime(), world.wall + 365 * DAY_MS);
+    assert.ok(Math.abs(notAfter.getTime() - (world.wall + 365 * DAY_MS)) < MINUTE_MS);
     assert.match(world.said()[0]!, /^error: .*without notice.*derp-map/);
   });
 
@@ -240,6 +256,8 @@ describe('self-signed certificate', () => {
     world.wall += 364.5 * DAY_MS;
     const late = inspectSelfSigned({ ...POLICY, ...world.parts, directory: path });
     assert.equal(late.pinSha256, made.pinSha256);
-    assert.equal(open(world, path).info().pinSha256, late.next?.pinSha256);
+    const source = open(world, path);
+    world.pass(10 * MINUTE_MS);
+    assert.equal(source.info().pinSha256, late.next?.pinSha256);
   });
 });
