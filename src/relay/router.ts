@@ -38,8 +38,8 @@ export class Router {
   }
 
   /**
-   * Enters a connection under its key and returns the peer that stands for the key. When the key has more connections
-   * than it may have, the oldest is ended.
+   * Enters a connection under its key and returns the peer that stands for the key. One that was alone with the key is
+   * told that it is not any more. When the key has more connections than it may have, the oldest is ended.
    */
   register(key: Buffer, connection: Recipient): Peer {
     const counters = this.#counters;
@@ -52,7 +52,10 @@ export class Router {
     peer.add(connection);
     counters.connections++;
     if (peer.size > 1) {
-      if (peer.size === 2) counters.duplicateKeys++;
+      if (peer.size === 2) {
+        counters.duplicateKeys++;
+        peer.oldest?.health(DUPLICATE_PROBLEM);
+      }
       counters.duplicateConnections += peer.size === 2 ? 2 : 1;
       counters.totalDuplicateConnections++;
       if (peer.size > this.#connectionsPerKey) peer.oldest?.crowdedOut();
@@ -60,14 +63,9 @@ export class Router {
     return peer;
   }
 
-  /**
-   * Tells `newest` when it is not alone with its key, and the one that was alone before it; the others know it already.
-   * Called once the newest may be written to.
-   */
+  /** Tells `newest` when it is not alone with its key; the others know it. Called once it may be written to. */
   announceDuplicate(peer: Peer, newest: Recipient): void {
-    if (peer.size < 2) return;
-    if (peer.size === 2) peer.oldest?.health(DUPLICATE_PROBLEM);
-    newest.health(DUPLICATE_PROBLEM);
+    if (peer.size > 1) newest.health(DUPLICATE_PROBLEM);
   }
 
   /** Takes a connection out. When it was the last of its key, everyone whom the key reached hears PeerGone. */
