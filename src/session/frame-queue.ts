@@ -37,6 +37,8 @@ export class FrameQueue {
   #end = 0;
   /** Bytes at the start that belong to a frame whose first part was written. */
   #unfinishedBytes = 0;
+  /** Bytes of that frame that were written. */
+  #begunBytes = 0;
   #frames = 0;
   /** Of the frames, how many were there at the last {@link dropAged}. They are the first ones. */
   #agedFrames = 0;
@@ -62,6 +64,11 @@ export class FrameQueue {
   /** Bytes at the front that are the rest of a frame whose first part was written. */
   get unfinishedBytes(): number {
     return this.#unfinishedBytes;
+  }
+
+  /** Bytes of that frame that were written already. */
+  get begunBytes(): number {
+    return this.#begunBytes;
   }
 
   get buffer(): Buffer {
@@ -102,15 +109,18 @@ export class FrameQueue {
       return ended;
     }
     let ended = 0;
+    let begin = this.#start - this.#begunBytes;
     let boundary = this.#start + this.#unfinishedBytes;
     this.#start += bytes;
     if (this.#unfinishedBytes > 0 && boundary <= this.#start) ended++;
     while (boundary < this.#start) {
+      begin = boundary;
       boundary += FRAME_HEADER_BYTES + this.#buffer.readUInt32BE(boundary + 1);
       this.#takeFrame();
       if (boundary <= this.#start) ended++;
     }
     this.#unfinishedBytes = boundary - this.#start;
+    this.#begunBytes = this.#unfinishedBytes > 0 ? this.#start - begin : 0;
     return ended;
   }
 
@@ -118,7 +128,7 @@ export class FrameQueue {
   clear(): void {
     this.#usualBytes = this.#end;
     this.#replace(EMPTY);
-    this.#start = this.#end = this.#unfinishedBytes = this.#frames = this.#agedFrames = 0;
+    this.#start = this.#end = this.#unfinishedBytes = this.#begunBytes = this.#frames = this.#agedFrames = 0;
   }
 
   #replace(buffer: Buffer): void {

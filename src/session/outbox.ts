@@ -97,12 +97,14 @@ export class Outbox implements DropListener {
     const taken = this.#stream.write(queue.buffer, queue.start, queue.start + offered);
     if (taken < 0) return FlushResult.Closed;
     if (taken === 0) return FlushResult.Blocked;
+    const begunBytes = queue.begunBytes;
     const frames = queue.consume(taken);
     const counters = this.#counters;
     counters.flush(frames);
     if (packets) {
       counters.packetsSent += frames;
-      counters.bytesSent += Math.max(taken - frames * PACKET_OVERHEAD_BYTES, 0);
+      // Of whole frames alone, so that the rest of one that is never written counts as dropped and not as both.
+      counters.bytesSent += begunBytes + taken - queue.begunBytes - frames * PACKET_OVERHEAD_BYTES;
     }
     return taken < offered ? FlushResult.Blocked : FlushResult.Written;
   }
@@ -113,14 +115,11 @@ export class Outbox implements DropListener {
   }
 
   #countLeft(queue: FrameQueue, kind: PacketKind): void {
-    const frames = queue.frames;
-    if (frames > 0) {
-      this.#counters.dropPackets[DropReason.GoneDisconnected]![kind]! += frames;
-      this.#counters.dropBytes[DropReason.GoneDisconnected]![kind]! += Math.max(
-        queue.bytes - frames * PACKET_OVERHEAD_BYTES,
-        0,
-      );
-    }
+    // One whose first part was written is lost, too.
+    const frames = queue.frames + (queue.unfinishedBytes > 0 ? 1 : 0);
+    this.#counters.dropPackets[DropReason.GoneDisconnected]![kind]! += frames;
+    this.#counters.dropBytes[DropReason.GoneDisconnected]![kind]! +=
+      queue.begunBytes + queue.bytes - frames * PACKET_OVERHEAD_BYTES;
     queue.clear();
   }
 }

@@ -60,3 +60,24 @@ for (const kind of [PacketKind.Other, PacketKind.Disco]) {
     }
   });
 }
+
+test('wherever a write was cut, each packet and each byte of it is counted once, as sent or as dropped', () => {
+  const frame = packetFrame(1, 100);
+  for (let cut = 0; cut <= 3 * frame.length; cut++) {
+    const counters = new Counters();
+    const sink = new Sink();
+    const limits = { queueBytes: 65_536, discoQueueBytes: 65_536 };
+    const outbox = new Outbox(sink as unknown as Stream, counters, limits, new QueueSpace(1_000_000));
+    for (let i = 0; i < 3; i++) outbox.packet(frame, 0, frame.length, PacketKind.Other);
+    // In two writes, so that a frame is also cut into three.
+    for (const room of [Math.floor(cut / 2), cut - Math.floor(cut / 2)]) {
+      sink.room = room;
+      outbox.flush();
+    }
+    const sent = Math.floor(cut / frame.length);
+    assert.deepEqual([counters.packetsSent, counters.bytesSent], [sent, sent * 100], `cut at ${cut}`);
+    outbox.close();
+    const dropped = [counters.dropPackets, counters.dropBytes].map((table) => table.flat().reduce((a, b) => a + b, 0));
+    assert.deepEqual(dropped, [3 - sent, (3 - sent) * 100], `cut at ${cut}`);
+  }
+});
