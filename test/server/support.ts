@@ -10,6 +10,7 @@ import type { DerpClient } from '../../src/client/derp-client.ts';
 import type { DerpClientOptions } from '../../src/client/options.ts';
 import { Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import type { Config } from '../../src/config/schema.ts';
 import { Relay } from '../../src/server/relay.ts';
 import { transport } from '../../src/transport/runtime.ts';
 
@@ -17,12 +18,14 @@ import { transport } from '../../src/transport/runtime.ts';
 export class TestRelay {
   readonly relay: Relay;
   readonly lines: string[];
+  readonly config: Config;
   readonly #folder: string;
   readonly #clock = new Clock();
   readonly #clients: DerpClient[] = [];
 
-  private constructor(relay: Relay, lines: string[], folder: string) {
+  private constructor(relay: Relay, config: Config, lines: string[], folder: string) {
     this.relay = relay;
+    this.config = config;
     this.lines = lines;
     this.#folder = folder;
     this.#clock.start();
@@ -46,7 +49,7 @@ export class TestRelay {
     const lines: string[] = [];
     const relay = new Relay(config, transport, pino({ level: 'debug' }, { write: (line) => lines.push(line) }));
     await relay.start();
-    return new TestRelay(relay, lines, folder);
+    return new TestRelay(relay, config, lines, folder);
   }
 
   get port(): number {
