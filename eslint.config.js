@@ -61,7 +61,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**'],
-    ignores: ['src/transport/node/**', 'src/transport/bun/**'],
+    ignores: ['src/transport/node/**', 'src/transport/bun/**', 'src/transport/http/**'],
     rules: { 'no-restricted-imports': ['error', noRuntimeSockets] },
   },
   {

@@ -12,9 +12,10 @@ export function headscaleNodes(config: HeadscaleSourceConfig, now: () => number)
   const url = `${baseUrl(config.url)}/api/v1/node`;
   const timeoutMs = config.timeoutSeconds * 1000;
   return async () => {
-    const headers = { Authorization: `Bearer ${await secret()}`, Accept: 'application/json' };
-    const answer = await requestJson({ url, method: 'GET', headers, timeoutMs, limitBytes: NODES_BYTES });
-    return nodeKeysOf(answer, 'nodes', ({ expiry }) => !isPast(expiry, now()));
+    const apiKey = await secret();
+    const headers = { Authorization: `Bearer ${apiKey}`, Accept: 'application/json' };
+    const request = { url, method: 'GET', headers, timeoutMs, limitBytes: NODES_BYTES, secret: apiKey } as const;
+    return nodeKeysOf(await requestJson(request), url, 'nodes', ({ expiry }) => !isPast(expiry, now()));
   };
 }
 

@@ -1,107 +1,97 @@
-import { errorMessage, systemErrorCode } from '../errors.ts';
-import { SourceFailure } from './failure.ts';
+import { HttpFailure } from '../transport/http/failure.ts';
+import { requestHttp, type HttpAnswer } from '../transport/http/request.ts';
+import { SourceFailure, type FailureKind } from './failure.ts';
+import { shownUrl } from './shown-url.ts';
 
 /** Nobody may keep us waiting longer than this by Retry-After. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
-/** Characters of a refusal in words that are repeated to the operator. */
+/** Characters of a refusal in words that are repeated to the operator, and how many bytes are looked at for them. */
 const EXPLANATION_CHARACTERS = 120;
+const EXPLANATION_BYTES = 4096;
+const MASK = '********';
 
 /** One request for JSON. */
 export interface JsonRequest {
   readonly url: string;
   readonly method: 'GET' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string | Uint8Array<ArrayBuffer>;
+  readonly body?: string | Uint8Array;
   readonly timeoutMs: number;
   /** A longer answer is none. */
   readonly limitBytes: number;
+  /** What is sent along and must not be repeated to anybody, or null. */
+  readonly secret: string | null;
 }
+
+/** What a source answered, whatever the status. */
+export interface SourceRequest extends Omit<JsonRequest, 'secret'> {
+  readonly socketPath?: string;
+}
+
+const KINDS: Readonly<Record<HttpFailure['kind'], FailureKind>> = {
+  unreachable: 'transport',
+  answer: 'answer',
+  local: 'local',
+};
 
 /** The JSON of a 200 answer; everything else becomes a {@link SourceFailure}. Redirects are not followed. */
 export async function requestJson(request: JsonRequest): Promise<unknown> {
-  const { url, method, headers, timeoutMs, limitBytes } = request;
-  const signal = AbortSignal.timeout(timeoutMs);
-  let response: Response;
-  try {
-    response = await fetch(url, { method, headers, body: request.body ?? null, redirect: 'manual', signal });
-  } catch (error) {
-    throw transportFailure(error, signal, timeoutMs);
-  }
-  const { bytes, isWhole } = await readBody(response, limitBytes, signal, timeoutMs);
-  if (response.status !== 200) throw statusFailure(response, bytes);
-  if (!isWhole) throw new SourceFailure('answer', `the answer is longer than ${limitBytes} bytes`);
-  return parseJson(bytes);
+  const answer = await askSource(request);
+  const where = shownUrl(request.url);
+  if (answer.status !== 200) throw statusFailure(answer, where, request.secret);
+  if (!answer.isWhole) throw tooLong(where, request.limitBytes);
+  return parseJson(answer.body, where);
 }
 
-async function readBody(
-  response: Response,
-  limitBytes: number,
-  signal: AbortSignal,
-  timeoutMs: number,
-): Promise<{ bytes: Buffer; isWhole: boolean }> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
+/** The answer to a request of any status; without one, a {@link SourceFailure} that names where it was asked for. */
+export async function askSource(request: SourceRequest): Promise<HttpAnswer> {
   try {
-    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      size += chunk.length;
-      // Leaving the loop cancels the rest.
-      if (size > limitBytes) return { bytes: Buffer.concat(chunks), isWhole: false };
-      chunks.push(chunk);
-    }
+    return await requestHttp(request);
   } catch (error) {
-    throw transportFailure(error, signal, timeoutMs);
+    if (!(error instanceof HttpFailure)) throw error;
+    throw new SourceFailure(KINDS[error.kind], `${request.socketPath ?? shownUrl(request.url)}: ${error.message}`);
   }
-  return { bytes: Buffer.concat(chunks), isWhole: true };
 }
 
-/** JSON out of an answer; also for answers that did not come by fetch. */
-export function parseJson(bytes: Buffer): unknown {
+/** The answer is longer than it may be. */
+export function tooLong(where: string, limitBytes: number): SourceFailure {
+  return new SourceFailure('answer', `${where}: the answer is longer than ${limitBytes} bytes`);
+}
+
+/** JSON out of an answer. */
+export function parseJson(bytes: Buffer, where: string): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch {
-    throw new SourceFailure('answer', 'the answer is not JSON, or not all of it');
+    throw new SourceFailure('answer', `${where}: the answer is not JSON, or not all of it`);
   }
 }
 
-/** What went wrong below HTTP, in words. */
-export function transportFailure(error: unknown, signal: AbortSignal, timeoutMs: number): SourceFailure {
-  if (signal.aborted) return new SourceFailure('transport', `no answer within ${timeoutMs / 1000} s`);
-  // fetch says "fetch failed" and puts what failed into the cause, which for several addresses is empty itself.
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  const code = systemErrorCode(cause);
-  const message = errorMessage(cause);
-  // Waiting does not help against that, and it must not count as an outage that opens the door.
-  if (message === 'bad port') return new SourceFailure('local', 'web clients refuse to use this port; choose another');
-  return new SourceFailure('transport', `no connection: ${message === '' ? code : message}`);
+function statusFailure({ status, headers, body }: HttpAnswer, where: string, secret: string | null): SourceFailure {
+  const said = explanation(body, secret);
+  const text = `${where}: it answered ${status}${meaningOf(status, headers)}${said === '' ? '' : `: ${said}`}`;
+  return new SourceFailure('answer', text, retryAfterMs(headers.get('retry-after')));
 }
 
-function statusFailure(response: Response, bytes: Buffer): SourceFailure {
-  const { status } = response;
-  const meaning =
-    status === 401 || status === 403
-      ? ' (is the key or token right, and has it expired?)'
-      : status === 429
-        ? ' (too many requests)'
-        : '';
-  const said = explanation(bytes);
-  return new SourceFailure(
-    'answer',
-    `it answered ${status}${meaning}${said === '' ? '' : `: ${said}`}`,
-    retryAfterMs(response.headers.get('retry-after')),
-  );
+function meaningOf(status: number, headers: HttpAnswer['headers']): string {
+  if (status === 401 || status === 403) return ' (is the key or token right, and has it expired?)';
+  if (status === 404) return ' (is the path of the URL right?)';
+  if (status === 429) return ' (too many requests)';
+  const location = headers.get('location');
+  if (status < 300 || status > 399 || location === undefined) return '';
+  return ` (redirects are not followed; it names ${shownUrl(location)})`;
 }
 
-function explanation(bytes: Buffer): string {
-  const text = bytes
-    .subarray(0, EXPLANATION_CHARACTERS * 4)
-    .toString('utf8')
-    .replaceAll(/[^\x20-\x7e]+/g, ' ')
-    .trim();
-  return text.startsWith('<') ? '' : text.slice(0, EXPLANATION_CHARACTERS);
+function explanation(bytes: Buffer, secret: string | null): string {
+  const text = bytes.subarray(0, EXPLANATION_BYTES).toString('utf8');
+  // A service may repeat what it was sent.
+  const masked = secret === null || secret === '' ? text : text.replaceAll(secret, MASK);
+  const plain = masked.replaceAll(/[^\x20-\x7e]+/g, ' ').trim();
+  return plain.startsWith('<') ? '' : plain.slice(0, EXPLANATION_CHARACTERS);
 }
 
-function retryAfterMs(header: string | null): number | null {
-  if (header === null) return null;
+function retryAfterMs(header: string | undefined): number | null {
+  if (header === undefined) return null;
   const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
   return Number.isNaN(ms) ? null : Math.min(Math.max(ms, 0), LONGEST_RETRY_AFTER_MS);
 }

@@ -1,17 +1,19 @@
 import { parseNodeKey } from '../wire/keys.ts';
 import { SourceFailure } from './failure.ts';
+import { shownUrl } from './shown-url.ts';
 
 /**
- * The node keys in an answer such as `{"devices":[{"nodeKey":"nodekey:…"}]}`, of the entries that `isMember` accepts.
+ * The node keys in an answer of `url` such as `{"devices":[{"nodeKey":"nodekey:…"}]}`, of the entries that `isMember` accepts.
  * An answer without the list is no answer: it must not read as "nobody".
  */
 export function nodeKeysOf(
   answer: unknown,
+  url: string,
   field: string,
   isMember: (entry: Readonly<Record<string, unknown>>) => boolean,
 ): ReadonlySet<string> {
   const list = isRecord(answer) ? answer[field] : undefined;
-  if (!Array.isArray(list)) throw new SourceFailure('answer', `the answer has no list "${field}"`);
+  if (!Array.isArray(list)) throw new SourceFailure('answer', `${shownUrl(url)}: the answer has no list "${field}"`);
   const keys = new Set<string>();
   for (const entry of list as unknown[]) {
     if (!isRecord(entry) || typeof entry['nodeKey'] !== 'string' || !isMember(entry)) continue;

@@ -4,6 +4,7 @@ import { SourceFailure } from './failure.ts';
 import { requestJson } from './http-request.ts';
 import { nodeKeysOf } from './node-list.ts';
 import { openSecret, type Secret } from './secret.ts';
+import { shownUrl } from './shown-url.ts';
 
 /** A device takes about 1 KiB. */
 const DEVICES_BYTES = 64 * 1024 * 1024;
@@ -29,8 +30,8 @@ export function tailscaleDevices(
     const token = await credential.read();
     try {
       const headers = { Authorization: `Bearer ${token}`, Accept: 'application/json' };
-      const answer = await requestJson({ url, method: 'GET', headers, timeoutMs, limitBytes: DEVICES_BYTES });
-      return nodeKeysOf(answer, 'devices', (device) => isMember(device, now()));
+      const request = { url, method: 'GET', headers, timeoutMs, limitBytes: DEVICES_BYTES, secret: token } as const;
+      return nodeKeysOf(await requestJson(request), url, 'devices', (device) => isMember(device, now()));
     } catch (error) {
       if (error instanceof SourceFailure && error.kind === 'answer') credential.forget();
       throw error;
@@ -84,7 +85,8 @@ class OauthToken implements Credential {
 
   async read(): Promise<string> {
     if (this.#token !== null && this.#now() < this.#token.until) return this.#token.text;
-    const form = { client_id: this.#clientId, client_secret: await this.#secret(), grant_type: 'client_credentials' };
+    const secret = await this.#secret();
+    const form = { client_id: this.#clientId, client_secret: secret, grant_type: 'client_credentials' };
     const answer = await requestJson({
       url: this.#url,
       method: 'POST',
@@ -92,10 +94,11 @@ class OauthToken implements Credential {
       body: new URLSearchParams(form).toString(),
       timeoutMs: this.#timeoutMs,
       limitBytes: TOKEN_BYTES,
+      secret,
     });
     const { access_token: text, expires_in: seconds } = (answer ?? {}) as Record<string, unknown>;
     if (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text)) {
-      throw new SourceFailure('answer', 'the OAuth answer has no access token');
+      throw new SourceFailure('answer', `${shownUrl(this.#url)}: the OAuth answer has no access token`);
     }
     const lifeMs = (typeof seconds === 'number' ? seconds : TOKEN_SECONDS) * 1000;
     this.#token = { text, until: this.#now() + Math.max(lifeMs - TOKEN_MARGIN_MS, lifeMs / 2) };

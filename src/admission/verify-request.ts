@@ -1,6 +1,7 @@
 import { SourceFailure } from './failure.ts';
 import { requestJson } from './http-request.ts';
 import type { Secret } from './secret.ts';
+import { shownUrl } from './shown-url.ts';
 import type { Question } from './source.ts';
 
 /** Upstream reads no more of an answer (protocol reference §4.9). */
@@ -16,12 +17,13 @@ export function verifyRequest(
   token: Secret | null,
 ): (question: Question) => Promise<boolean> {
   return async ({ key, ip }) => {
-    const headers: Record<string, string> = token === null ? {} : { Authorization: `Bearer ${await token()}` };
-    // As bytes: fetch would declare a text to be text/plain.
-    const body = new TextEncoder().encode(JSON.stringify({ NodePublic: `nodekey:${key}`, Source: ip }));
-    const answer = await requestJson({ url, method: 'POST', headers, body, timeoutMs, limitBytes: ANSWER_BYTES });
+    const secret = token === null ? null : await token();
+    const headers: Record<string, string> = secret === null ? {} : { Authorization: `Bearer ${secret}` };
+    const body = JSON.stringify({ NodePublic: `nodekey:${key}`, Source: ip });
+    const limitBytes = ANSWER_BYTES;
+    const answer = await requestJson({ url, method: 'POST', headers, body, timeoutMs, limitBytes, secret });
     if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
-      throw new SourceFailure('answer', 'the answer is no JSON object');
+      throw new SourceFailure('answer', `${shownUrl(url)}: the answer is no JSON object`);
     }
     // Go finds fields in any case, and one that is missing is false.
     return Object.entries(answer).find(([name]) => name.toLowerCase() === 'allow')?.[1] === true;

@@ -46,11 +46,14 @@ describe('the source tailscaled', () => {
 
   it('§9.99 does not get an answer where nobody listens', async () => {
     const request = whoIsRequest(join(directory.path, 'none'), 5000)(question);
-    await assert.rejects(request, { kind: 'transport', message: /there is no such socket; is tailscaled running\?/ });
+    await assert.rejects(request, { kind: 'transport', message: /there is no such socket; is its service running\?/ });
   });
 
   it('gives up after its time', async () => {
     service.reply = () => undefined;
-    await assert.rejects(whoIsRequest(socket, 50)(question), { kind: 'transport', message: 'no answer within 0.05 s' });
+    await assert.rejects(whoIsRequest(socket, 50)(question), {
+      kind: 'transport',
+      message: /: no answer within 0.05 s$/,
+    });
   });
 });

@@ -241,7 +241,7 @@ describe('towpath doctor', () => {
     const [keys, webhook] = found(known, 'admission-source');
     assert.match(keys!.text, /keys \(keys\): 1 keys; .* may come in/);
     assert.equal(webhook!.status, 'failed');
-    assert.match(webhook!.text, /webhook \(webhook\): no connection/);
+    assert.match(webhook!.text, /webhook \(webhook\): http.*: no connection/);
     assert.equal(found(known, 'admission-key')[0]!.status, 'ok');
     const stranger = await clinic.examine({ admission }, '--key', `nodekey:${'66'.repeat(32)}`);
     assert.match(found(stranger, 'admission-key')[0]!.text, /is refused by /);
