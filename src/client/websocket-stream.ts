@@ -19,6 +19,7 @@ const EMPTY: Buffer = Buffer.alloc(0);
  */
 export class WebSocketClientStream implements Stream {
   readonly remote: Endpoint;
+  readonly peer: Endpoint;
   readonly local: Endpoint;
   readonly tls: TlsFacts | null;
   handler: StreamHandler;
@@ -45,6 +46,7 @@ export class WebSocketClientStream implements Stream {
     this.#held = early;
     this.handler = handler;
     this.remote = inner.remote;
+    this.peer = inner.peer;
     this.local = inner.local;
     this.tls = inner.tls;
     inner.handler = {

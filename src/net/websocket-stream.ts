@@ -37,6 +37,7 @@ export class WebSocketStream implements Stream {
   readonly tls: TlsFacts | null;
   handler: StreamHandler;
   readonly #socket: WebSocket;
+  readonly #under: Stream;
   #inFlight = 0;
   #closed = false;
   #finishing = false;
@@ -50,6 +51,7 @@ export class WebSocketStream implements Stream {
     this.local = under.local;
     this.tls = under.tls;
     this.#socket = socket;
+    this.#under = under;
     this.handler = handler(this);
     socket.binaryType = 'nodebuffer';
     socket.on('message', (data: Buffer, isBinary: boolean) => this.#message(data, isBinary));
@@ -59,6 +61,10 @@ export class WebSocketStream implements Stream {
       this.#closed = true;
       this.handler.closed(this, this.#finishing ? 'local' : code === 1006 ? 'reset' : 'end');
     });
+  }
+
+  get peer(): Endpoint {
+    return this.#under.peer;
   }
 
   write(buffer: Buffer, from: number, to: number): number {
@@ -102,7 +108,8 @@ export class WebSocketStream implements Stream {
     // A paused receiver would never see the peer's close frame.
     this.#socket.resume();
     this.#socket.close(code);
-    setTimeout(() => this.#socket.terminate(), deadlineMs).unref();
+    // Not at once: a slow peer that takes what it was sent has more time.
+    setTimeout(() => this.#under.finish(deadlineMs), deadlineMs).unref();
   }
 }
 

@@ -15,6 +15,13 @@ export interface OutboxLimits {
   readonly discoQueueBytes: number;
 }
 
+/** A stream whose reader is slow is offered so few bytes at a time: what it was given cannot be dropped any more. */
+const SMALLEST_OFFER_BYTES = 16_384;
+/** No queue holds more, so that this is no bound. */
+const UNBOUNDED = Infinity;
+/** From here on, writes are not bounded any more. */
+const LARGE_OFFER_BYTES = 262_144;
+
 /** What a flush achieved. */
 export const FlushResult = { Idle: 0, Written: 1, Blocked: 2, Closed: 3 } as const;
 export type FlushResult = (typeof FlushResult)[keyof typeof FlushResult];
@@ -30,6 +37,8 @@ export class Outbox implements DropListener {
   readonly #control: FrameQueue;
   readonly #disco: FrameQueue;
   readonly #packets: FrameQueue;
+  /** Bytes that one write offers at most. */
+  #offerBytes = UNBOUNDED;
 
   /** `space` is what all outboxes have together. */
   constructor(stream: Stream, counters: Counters, limits: OutboxLimits, space: QueueSpace) {
@@ -59,6 +68,21 @@ export class Outbox implements DropListener {
     if (this.#control.bytes + frame.length > CONTROL_QUEUE_BYTES) return false;
     this.#control.append(frame, 0, frame.length);
     return true;
+  }
+
+  /** The reader is slow: offers it little at a time from now on. */
+  offerLess(): void {
+    this.#offerBytes = SMALLEST_OFFER_BYTES;
+  }
+
+  /** The reader has kept up for a while: offers it twice as much at a time, and then everything again. */
+  offerMore(): void {
+    this.#offerBytes = this.#offerBytes * 2 < LARGE_OFFER_BYTES ? this.#offerBytes * 2 : UNBOUNDED;
+  }
+
+  /** The reader was slow a moment ago. */
+  get offersLittle(): boolean {
+    return this.#offerBytes !== UNBOUNDED;
   }
 
   /** Writes as much as the stream takes. */
@@ -92,8 +116,20 @@ export class Outbox implements DropListener {
     this.#control.clear();
   }
 
-  #write(queue: FrameQueue, offered: number, packets: boolean): FlushResult {
-    if (offered === 0) return FlushResult.Idle;
+  #write(queue: FrameQueue, wanted: number, packets: boolean): FlushResult {
+    if (wanted === 0) return FlushResult.Idle;
+    if (wanted <= this.#offerBytes) return this.#offer(queue, wanted, packets);
+    let left = wanted;
+    let result: FlushResult = FlushResult.Written;
+    while (left > 0 && result === FlushResult.Written) {
+      const part = Math.min(left, this.#offerBytes);
+      result = this.#offer(queue, part, packets);
+      left -= part;
+    }
+    return result;
+  }
+
+  #offer(queue: FrameQueue, offered: number, packets: boolean): FlushResult {
     const taken = this.#stream.write(queue.buffer, queue.start, queue.start + offered);
     if (taken < 0) return FlushResult.Closed;
     if (taken === 0) return FlushResult.Blocked;

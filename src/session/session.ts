@@ -16,7 +16,8 @@ import type { Peer } from '../relay/peer.ts';
 import type { Contactable, Recipient } from '../relay/recipient.ts';
 import { RouteResult } from '../relay/router.ts';
 import type { AdmissionVerdict } from '../admission/admission.ts';
-import type { CloseReason, Stream, StreamHandler } from '../transport/port.ts';
+import type { CloseReason, Endpoint, Stream, StreamHandler } from '../transport/port.ts';
+import { LookResult, sendWatch, type Watched } from '../transport/send-watch.ts';
 import type { SessionContext } from './context.ts';
 import { judgeFirstFrame, judgeFrame } from './frame-rules.ts';
 import { identify, type Identity } from './handshake.ts';
@@ -35,6 +36,12 @@ const KEEP_ALIVE_JITTER_MS = 5000;
 const HOME_MOVE_AFTER_MS = 5000;
 /** Pings are not answered while this many bytes of control frames wait; upstream keeps one pong and ignores the rest. */
 const PONG_BACKLOG_BYTES = 1024;
+/** A stream that has taken nothing for so long has a slow reader. */
+const SLOW_AFTER_MS = 200;
+/** And after so long the kernel is asked about it. */
+const WATCHED_AFTER_MS = 1000;
+/** Where the kernel does not tell whether the peer takes bytes, it has so many times the write deadline. */
+const UNSEEN_FACTOR = 4;
 /** How long a refused or finished connection has to take our last bytes and the FIN. */
 const FINISH_MS = 2000;
 
@@ -48,7 +55,7 @@ export interface UpgradeFacts {
  * One DERP connection from upgrade to end: identifies the client, asks for its admission, and then passes its packets
  * to the router and the packets for it to its stream (protocol reference §3, §4).
  */
-export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
+export class Session implements StreamHandler, FrameSink, Recipient, Flushable, Watched {
   heardFrom: Set<Contactable> | null = null;
   readonly stream: Stream;
   readonly #context: SessionContext;
@@ -66,8 +73,12 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   #keepAlivePeriodMs = 0;
   #keepAliveAt = Infinity;
   #handshakeDeadline: number;
-  /** When the stream stopped taking what we have for it; 0 while it takes it. */
+  /** When the stream was last seen to take something, while it does not take all; 0 while it does. */
   #blockedSince = 0;
+  /** The kernel is asked whether the peer takes something. */
+  #isWatched = false;
+  /** The kernel does not tell. */
+  #isUnseen = false;
   /** When the outbox is next to drop what has waited for too long. */
   #agedAt = 0;
   #touched = false;
@@ -92,6 +103,14 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
     return this.#state;
   }
 
+  get local(): Endpoint {
+    return this.stream.local;
+  }
+
+  get peer(): Endpoint {
+    return this.stream.peer;
+  }
+
   /** The proved node key, or null before that. */
   get key(): Buffer | null {
     return this.#peer?.key ?? null;
@@ -109,7 +128,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   }
 
   writable(): void {
-    this.#blockedSince = 0;
+    this.#unblocked();
     if (this.#outbox.bytes > 0) this.#touch();
   }
 
@@ -117,6 +136,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
     const { counters, reporter, ended } = this.#context;
     if (this.#state === SessionState.Identifying && reason !== 'local') this.#note('handshake_closed', '');
     this.#state = SessionState.Ended;
+    this.#unblocked();
     this.#intake.stop();
     if (this.#facts.notIdeal) counters.notIdealConnections--;
     if (this.#home) counters.homeConnections--;
@@ -225,7 +245,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
     if (this.#state === SessionState.Ended) return;
     if (this.#state < SessionState.Open && now >= this.#handshakeDeadline) {
       this.#refuse('handshake_timeout', this.#state === SessionState.Admitting ? 'waiting for admission' : '');
-    } else if (this.#blockedSince > 0 && now - this.#blockedSince >= this.#context.limits.writeDeadlineMs) {
+    } else if (this.#blockedSince > 0 && this.#isStuck(now)) {
       this.#context.counters.writeTimeouts++;
       this.#note('write_timeout', `${this.#outbox.bytes} bytes were waiting`);
       this.#state = SessionState.Ended;
@@ -239,6 +259,13 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
       this.#context.counters.keepAlivesSent++;
       this.#control(KEEP_ALIVE_FRAME);
     }
+    if (this.#outbox.offersLittle && this.#blockedSince === 0) this.#outbox.offerMore();
+  }
+
+  /** The kernel was asked: the peer has taken bytes, or has not, or it cannot be told. */
+  looked(result: LookResult): void {
+    this.#isUnseen = result === LookResult.Unknown;
+    if (result === LookResult.Moved && this.#blockedSince > 0) this.#blockedSince = this.#context.clock.now;
   }
 
   flush(): void {
@@ -347,6 +374,26 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable {
   }
 
   // ---- writing, ending
+
+  /** Whether the peer must be taken for dead. A slow one is not: it is watched once it has kept us waiting for a while. */
+  #isStuck(now: number): boolean {
+    const waitedMs = now - this.#blockedSince;
+    if (waitedMs < SLOW_AFTER_MS) return false;
+    this.#outbox.offerLess();
+    const deadlineMs = this.#context.limits.writeDeadlineMs;
+    if (!this.#isWatched && waitedMs >= Math.min(WATCHED_AFTER_MS, deadlineMs / 4)) {
+      this.#isWatched = true;
+      sendWatch.watch(this);
+    }
+    return waitedMs >= (this.#isUnseen ? deadlineMs * UNSEEN_FACTOR : deadlineMs);
+  }
+
+  /** The stream takes bytes again, or is gone. */
+  #unblocked(): void {
+    if (this.#isWatched) sendWatch.forget(this);
+    this.#isWatched = this.#isUnseen = false;
+    this.#blockedSince = 0;
+  }
 
   #control(frame: Buffer): void {
     if (this.#state === SessionState.Ended) return;

@@ -29,6 +29,8 @@ type WriteCallback = (error?: Error | null) => void;
 class StreamDuplex extends Duplex implements SocketLike {
   readonly #stream: Stream;
   #ended = false;
+  /** Something was written, and all that was written is in the stream. */
+  #answered = false;
   #timeoutMs = 0;
   /** A write that the stream has not taken whole. */
   #chunk: Buffer | null = null;
@@ -82,6 +84,7 @@ class StreamDuplex extends Duplex implements SocketLike {
       this.#chunkAt += taken;
     }
     this.#chunk = null;
+    this.#answered = true;
     const written = this.#written;
     this.#written = noCallback;
     written();
@@ -113,6 +116,7 @@ class StreamDuplex extends Duplex implements SocketLike {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: WriteCallback): void {
+    this.#answered = false;
     this.#chunk = chunk;
     this.#chunkAt = 0;
     this.#written = callback;
@@ -131,8 +135,10 @@ class StreamDuplex extends Duplex implements SocketLike {
 
   override _destroy(error: Error | null, callback: WriteCallback): void {
     deadlines.delete(this);
-    // After finish() the stream has its own deadline; aborting now could take the last bytes back.
-    if (!this.#ended) this.#stream.abort();
+    // After finish() the stream has its own deadline; aborting now could take the last bytes back. So it could where an answer
+    // was given and a slow reader has not got all of it: HTTP ends idle connections this way.
+    if (!this.#ended && this.#answered && error === null) this.#stream.finish(FINISH_DEADLINE_MS);
+    else if (!this.#ended) this.#stream.abort();
     callback(error);
   }
 

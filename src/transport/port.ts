@@ -38,6 +38,8 @@ export interface StreamHandler {
 export interface Stream {
   /** The other end; replaced when a trusted proxy says for whom it connects. */
   remote: Endpoint;
+  /** The other end of the TCP connection itself, which may be a proxy. */
+  readonly peer: Endpoint;
   readonly local: Endpoint;
   /** Null on a plain stream. */
   readonly tls: TlsFacts | null;
@@ -54,7 +56,10 @@ export interface Stream {
    */
   pause(how?: 'soft'): void;
   resume(): void;
-  /** Flushes what was taken, sends FIN, and aborts when the peer has not closed after `deadlineMs`. Reading stops. */
+  /**
+   * Flushes what was taken, sends FIN, and aborts when the peer has not closed after `deadlineMs`, or later as long as it
+   * is seen to take what was flushed. Reading stops.
+   */
   finish(deadlineMs: number): void;
   /** Ends the stream at once; a reset where the runtime can send one. */
   abort(): void;

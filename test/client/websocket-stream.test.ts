@@ -7,6 +7,7 @@ import type { Stream, StreamHandler } from '../../src/transport/port.ts';
 /** A stream in memory that takes at most `appetite` bytes per write. */
 class MemoryStream implements Stream {
   readonly remote = { ip: '127.0.0.1', port: 1 };
+  readonly peer = this.remote;
   readonly local = { ip: '127.0.0.1', port: 2 };
   readonly tls = null;
   handler: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };

@@ -40,7 +40,7 @@ describe('defaults', () => {
     assert.equal(config.certificate.mode, 'self-signed');
     assert.deepEqual(config.certificate.names, []);
     assert.deepEqual(config.fairness.perClient, { bytesPerSecond: 0, burstBytes: 65_568 });
-    assert.equal(config.limits.writeDeadlineMs, 2000);
+    assert.equal(config.limits.writeDeadlineMs, 20_000);
     assert.equal(config.region.nodeName, '900a');
     assert.equal(config.selfTest, true);
     assert.equal(config.hostname, undefined);

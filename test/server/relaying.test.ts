@@ -156,6 +156,49 @@ suite('a receiver that stops reading', () => {
   });
 });
 
+suite('a receiver that reads slowly', () => {
+  // Of what it reads at a time, some 64 KiB on Node and 512 KiB on Bun, it takes a packet each time.
+  const skip = process.platform !== 'linux';
+  for (const websocket of [false, true]) {
+    test(
+      `is kept over ${websocket ? 'WebSocket' : 'TLS'} as long as it takes bytes, and ended when it takes none`,
+      { skip },
+      async () => {
+        const relay = await TestRelay.start({ TOWPATH_LIMITS_WRITE_DEADLINE_MS: '2500' });
+        try {
+          const { counters } = relay.relay;
+          const [sender, slow] = await Promise.all([relay.client(), relay.client({ websocket })]);
+          let reads = 0;
+          slow.pause();
+          slow.handler = {
+            packet: () => {
+              reads++;
+              slow.pause();
+            },
+          };
+          const reading = setInterval(() => slow.resume(), 150);
+          const startedAt = performance.now();
+          // Longer than the deadline, and much less than what the kernel would have to send before it wakes the relay.
+          const enough = (): boolean => counters.writeTimeouts > 0 || performance.now() - startedAt > 4500;
+          await within(flood(sender, slow, Buffer.alloc(60_000), enough), 'the slow receiver', 20_000);
+          clearInterval(reading);
+          assert.equal(counters.writeTimeouts, 0, `cut off after ${reads} reads`);
+          assert.ok(reads > 0);
+          slow.pause();
+          await within(
+            flood(sender, slow, Buffer.alloc(60_000), () => counters.writeTimeouts > 0),
+            'the end',
+            25_000,
+          );
+          assert.equal(counters.refusals.write_timeout, 1);
+        } finally {
+          await relay.stop();
+        }
+      },
+    );
+  }
+});
+
 /** Sends to `target` as fast as the socket takes it until `enough`. */
 async function flood(sender: DerpClient, target: DerpClient, packet: Buffer, enough: () => boolean): Promise<void> {
   const until = performance.now() + 20_000;

@@ -222,7 +222,7 @@ function convertLimits(flags: GoFlags, draft: Draft): void {
     const ms = Math.round(parseGoDuration(write) ?? 0);
     if (!draft.set({ 'limits.writeDeadlineMs': ms }, '-tcp-write-timeout')) {
       draft.remark(
-        `-tcp-write-timeout ${write}: limits.writeDeadlineMs goes from 100 ms to 10 minutes; the default of 2 s stays.`,
+        `-tcp-write-timeout ${write}: limits.writeDeadlineMs goes from 100 ms to 10 minutes; the default of 20 s stays.`,
       );
     }
   }

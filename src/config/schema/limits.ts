@@ -41,8 +41,8 @@ export const limits: z.ZodType<LimitsConfig> = section(
     derpHandshakeMs: key(milliseconds(), 10_000, 'Milliseconds from the upgrade to the end of the DERP handshake.'),
     writeDeadlineMs: key(
       milliseconds(),
-      2000,
-      'Milliseconds for which a connection may take none of the bytes that wait for it, before it is ended.',
+      20_000,
+      'Milliseconds for which a connection may take none of the bytes that wait for it, before it is ended. A slow one that takes some is not.',
     ),
     queueBytes: key(
       integer(MAX_PACKET_FRAME_BYTES, 1_073_741_824, 'bytes'),

@@ -1,5 +1,6 @@
 import { canonicalIp } from '../../wire/ip-address.ts';
 import { deadlines } from '../deadlines.ts';
+import { SlowFinish } from '../slow-finish.ts';
 import type { CloseReason, Endpoint, ListenerHandler, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 
@@ -51,6 +52,7 @@ export class BunStream implements Stream, SocketOwner {
   #held: Buffer[] | null = null;
   #delivering = false;
   #socketClosed = false;
+  #slowFinish: SlowFinish | null = null;
 
   /** Takes the socket over. */
   constructor(parts: StreamParts) {
@@ -136,9 +138,13 @@ export class BunStream implements Stream, SocketOwner {
     this.#terminate('local');
   }
 
+  get peer(): Endpoint {
+    return remoteEndpoint(this.#socket) ?? this.remote;
+  }
+
   /** The deadline of `finish` has passed. */
   expired(): void {
-    this.#terminate('deadline');
+    this.#slowFinish = new SlowFinish(this, () => this.#terminate('deadline'));
   }
 
   #terminate(reason: CloseReason): void {
@@ -147,6 +153,7 @@ export class BunStream implements Stream, SocketOwner {
     this.#reason ??= reason;
     this.#held = null;
     deadlines.delete(this);
+    this.#slowFinish?.stop();
     if (this.#socketClosed) process.nextTick(reportClosed, this);
     else this.#socket.terminate();
   }
@@ -235,6 +242,7 @@ export class BunStream implements Stream, SocketOwner {
     const reason = this.#reason ?? (this.#phase === Phase.Open ? 'reset' : 'local');
     this.#phase = Phase.Closed;
     deadlines.delete(this);
+    this.#slowFinish?.stop();
     this.handler.closed(this, reason);
     this.#listener?.released(this);
   }

@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 import { internalError } from '../../errors.ts';
+import { canonicalIp } from '../../wire/ip-address.ts';
 import { deadlines } from '../deadlines.ts';
+import { SlowFinish } from '../slow-finish.ts';
 import type { CloseReason, Endpoint, ListenerHandler, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { FastRead } from './fast-read.ts';
 
@@ -43,6 +45,7 @@ export class NodeStream implements Stream {
   #delivering = false;
   #peerEnded = false;
   #socketClosed = false;
+  #slowFinish: SlowFinish | null = null;
 
   constructor(parts: StreamParts) {
     this.remote = parts.remote;
@@ -109,9 +112,13 @@ export class NodeStream implements Stream {
     this.#terminate('local');
   }
 
+  get peer(): Endpoint {
+    return { ip: canonicalIp(this.#raw.remoteAddress ?? ''), port: this.#raw.remotePort ?? 0 };
+  }
+
   /** The deadline of `finish` has passed. */
   expired(): void {
-    this.#terminate('deadline');
+    this.#slowFinish = new SlowFinish(this, () => this.#terminate('deadline'));
   }
 
   #terminate(reason: CloseReason): void {
@@ -120,6 +127,7 @@ export class NodeStream implements Stream {
     this.#reason ??= reason;
     this.#held = null;
     deadlines.delete(this);
+    this.#slowFinish?.stop();
     if (this.#socketClosed) process.nextTick(reportClosed, this);
     else if (this.#raw.destroyed) this.#socket.destroy();
     else this.#raw.resetAndDestroy();
@@ -201,6 +209,7 @@ export class NodeStream implements Stream {
     const reason = this.#reason ?? (this.#phase === Phase.Open ? 'reset' : 'local');
     this.#phase = Phase.Closed;
     deadlines.delete(this);
+    this.#slowFinish?.stop();
     this.handler.closed(this, reason);
     this.#listener?.released(this);
   }

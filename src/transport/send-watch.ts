@@ -1,0 +1,90 @@
+import type { Endpoint } from './port.ts';
+import { connectionName, readSendQueues } from './send-queues.ts';
+
+/** How often the kernel is asked while something is watched. */
+const LOOK_EVERY_MS = 500;
+/** A look at very many connections takes a while: the pause after it is at least so many times as long. */
+const PAUSE_FACTOR = 20;
+
+/** A connection that seems to be stuck. */
+export interface Watched {
+  readonly local: Endpoint;
+  /** The other end of the TCP connection itself. */
+  readonly peer: Endpoint;
+  /** Called at each look, at the first only when the system does not tell; until it is forgotten. */
+  looked(result: LookResult): void;
+}
+
+/** What a look has shown of a connection. */
+export const LookResult = {
+  /** The peer has taken bytes since the last look. */
+  Moved: 0,
+  /** It has taken none. */
+  Still: 1,
+  /** The system does not tell, or knows of no bytes that wait. */
+  Unknown: 2,
+} as const;
+export type LookResult = (typeof LookResult)[keyof typeof LookResult];
+
+const NOT_LOOKED_AT = -1;
+const UNKNOWN = -2;
+
+/**
+ * Tells slow peers from dead ones: looks whether the peers of connections that seem to be stuck acknowledge bytes. A write that
+ * does not end says little: the kernel holds up to 4 MiB, and wakes the writer when a third of that is free, which takes
+ * a slow reader minutes. Works only while there is something to watch.
+ */
+export class SendWatch {
+  readonly #read: typeof readSendQueues;
+  /** Bytes that waited in the kernel at the last look. */
+  readonly #watched = new Map<Watched, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #isLooking = false;
+
+  /** `read` is replaced in tests. */
+  constructor(read: typeof readSendQueues = readSendQueues) {
+    this.#read = read;
+  }
+
+  /** Looks at `connection` from now on. */
+  watch(connection: Watched): void {
+    if (this.#watched.has(connection)) return;
+    this.#watched.set(connection, NOT_LOOKED_AT);
+    if (this.#timer === undefined && !this.#isLooking) this.#lookAfter(0);
+  }
+
+  /** Looks at it no more; harmless when it is not watched. */
+  forget(connection: Watched): void {
+    if (!this.#watched.delete(connection) || this.#watched.size > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #lookAfter(ms: number): void {
+    this.#timer = setTimeout(() => void this.#look(), ms).unref();
+  }
+
+  async #look(): Promise<void> {
+    const startedAt = performance.now();
+    this.#timer = undefined;
+    this.#isLooking = true;
+    let queues: ReadonlyMap<string, number> | null;
+    try {
+      queues = await this.#read();
+    } catch {
+      queues = null;
+    }
+    this.#isLooking = false;
+    const tookMs = performance.now() - startedAt;
+    if (this.#watched.size > 0) this.#lookAfter(Math.max(LOOK_EVERY_MS, PAUSE_FACTOR * tookMs));
+    for (const [connection, before] of this.#watched) {
+      const bytes = queues?.get(connectionName(connection.local, connection.peer)) ?? UNKNOWN;
+      this.#watched.set(connection, bytes);
+      if (bytes === UNKNOWN) connection.looked(LookResult.Unknown);
+      else if (before >= 0) connection.looked(before === bytes ? LookResult.Still : LookResult.Moved);
+    }
+  }
+}
+
+/** The watch of this thread's connections. */
+export const sendWatch: SendWatch = new SendWatch();
