@@ -31,6 +31,7 @@ const allowed = {
     'errors',
     'open-files',
     'version',
+    'signals',
   ],
   doctor: [
     'printable',
@@ -62,6 +63,8 @@ const allowed = {
     'transport',
     'net',
     'clock',
+    'signals',
+    'process-end',
   ],
 };
 const room = (name) => `^src/${name}(/|\\.ts$)`;

@@ -1,10 +1,15 @@
 #!/usr/bin/env node
 /**
  * argv → command, and the only file that ends the process. Exit codes: 0 done, 1 failed, 2 wrong usage or
- * configuration. Everything is imported late, so that an old runtime is told so instead of failing on syntax.
+ * configuration. Nearly everything is imported late, so that an old runtime is told so instead of failing on syntax,
+ * and so that the signals of a relay are in hand before its code is read.
  */
+import { endProcess } from './process-end.ts';
+import { serveSignals } from './signals.ts';
 
 const LEAST_NODE = [24, 11] as const;
+/** A server that ends waits this long for the readers of its output. */
+const OUTPUT_MS = 1000;
 
 /** Whether this runtime can run towpath. Bun reports a Node version that it is compatible with. */
 function isRuntimeNewEnough(): boolean {
@@ -31,16 +36,24 @@ async function run(argv: readonly string[]): Promise<number> {
 }
 
 const argv = process.argv.slice(2);
+const isServer = argv[0] === 'serve';
+if (isServer) serveSignals();
 
 // A reader such as `head` may stop reading: a command then has nothing left to do, but a relay goes on.
 for (const output of [process.stdout, process.stderr]) {
   output.on('error', (error: NodeJS.ErrnoException) => {
-    if (argv[0] !== 'serve') process.exit(error.code === 'EPIPE' ? 0 : 1);
+    if (!isServer) process.exit(error.code === 'EPIPE' ? 0 : 1);
   });
 }
 
+/**
+ * Ends when both streams have passed everything on, as they are asynchronous. A server does not wait for long. An empty
+ * write would not do: Bun calls back at once.
+ */
+function end(exitCode: number): void {
+  if (isServer) setTimeout(() => endProcess(exitCode), OUTPUT_MS);
+  process.stdout.end(() => process.stderr.end(() => endProcess(exitCode)));
+}
+
 // Not awaited: while its main module awaits, Bun reports an uncaught error and goes on, where it must end.
-void run(argv).then((exitCode) => {
-  // Both streams are asynchronous on some platforms: end when they have taken everything.
-  process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));
-});
+void run(argv).then(end);

@@ -1,5 +1,8 @@
+import { setImmediate } from 'node:timers/promises';
 import { Option, type Command } from 'commander';
 import type { Config } from '../config/schema.ts';
+import { endProcessNow } from '../process-end.ts';
+import { serveSignals } from '../signals.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 import { continueIn, RUNTIMES, type RuntimeName } from './runtime.ts';
 
@@ -7,14 +10,24 @@ import { continueIn, RUNTIMES, type RuntimeName } from './runtime.ts';
 export function registerServe(program: Command): void {
   addConfigFlags(program.command('serve').description('Run the relay'))
     .addOption(new Option('--runtime <name>', 'run in this runtime instead of the present one').choices(RUNTIMES))
-    .addHelpText('after', '\nSIGHUP reads the configuration again; SIGTERM and SIGINT drain the relay and end it.')
+    .addHelpText(
+      'after',
+      '\nSIGHUP reads configuration, certificate and key lists again; SIGTERM and SIGINT drain the relay and end it.',
+    )
     .action(async ({ runtime }: { runtime?: RuntimeName }, command: Command) => {
+      await signalsSoFar();
       if (runtime !== undefined) continueIn(runtime);
       const [{ loadConfig }, { serve }] = await Promise.all([
         import('../config/load.ts'),
         import('../server/serve.ts'),
       ]);
+      await signalsSoFar();
       const load = (): Config => loadConfig({ ...readConfigFlags(command), env: process.env }).config;
-      process.exitCode = await serve({ config: load(), reload: load });
+      process.exitCode = await serve({ config: load(), reload: load, signals: serveSignals(), endNow: endProcessNow });
     });
+}
+
+/** A turn of the event loop: a signal that came while code was loaded is delivered in it, and may end the process. */
+async function signalsSoFar(): Promise<void> {
+  await setImmediate();
 }

@@ -2,11 +2,14 @@ import { isatty } from 'node:tty';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import { printableLines } from '../printable.ts';
 import { LineStyle } from './line-style.ts';
+import { LineWriter } from './line-writer.ts';
 
 /** Buffered lines reach the file after this time at the latest. */
 const FLUSH_EVERY_MS = 1000;
-/** Buffered lines reach the file when there are this many bytes of them. */
-const BUFFER_BYTES = 4096;
+/** Buffered lines reach the file when there are more characters of them than this. */
+const BLOCK_LENGTH = 4096;
+/** The end of the process waits this long for its log. */
+const FLUSH_LIMIT_MS = 1000;
 const STANDARD_ERROR = 2;
 
 /** A net below the rule that secrets are never logged. */
@@ -26,15 +29,17 @@ export interface LogOptions {
   readonly format: 'auto' | 'json' | 'pretty';
   /** A stream of the caller, which gets each line at once, or a file descriptor; standard error by default. */
   readonly stream?: LogStream | number;
-  /** For the server: JSON lines are written in blocks and not waited for. Needs a flush at the end. */
+  /** For the server: nothing waits for the file, and JSON lines are written in blocks. Needs a flush at the end. */
   readonly isBuffered?: boolean;
 }
 
-/** A log and the way to be sure that it is written. */
+/** A log and its end. */
 export interface Log {
   readonly log: Logger;
-  /** Resolves when every line so far has reached the file or pipe, or cannot any more. */
+  /** Resolves when every line so far has reached the file or pipe, or cannot; a second from now at the latest. */
   readonly flush: () => Promise<void>;
+  /** Gives up the lines that are not written yet, so that the end of the process does not wait for them. */
+  readonly close: () => void;
 }
 
 /** Makes the log of the process. It never fails for want of a reader: lines are then lost. */
@@ -42,10 +47,22 @@ export function createLog(options: LogOptions): Log {
   const { stream = STANDARD_ERROR } = options;
   const isTerminal = typeof stream === 'number' ? isatty(stream) : stream.isTTY === true;
   const isPretty = options.format === 'pretty' || (options.format === 'auto' && isTerminal);
-  const buffered = options.isBuffered === true && !isPretty && typeof stream === 'number' ? bufferedFile(stream) : null;
-  const lines = buffered?.destination ?? (typeof stream === 'number' ? syncFile(stream) : stream);
+  const writer =
+    options.isBuffered === true && typeof stream === 'number'
+      ? new LineWriter(stream, {
+          blockLength: isPretty ? 0 : BLOCK_LENGTH,
+          everyMs: FLUSH_EVERY_MS,
+          onLost: (lines) => log.warn({ lines }, 'log lines were lost: they could not be written'),
+        })
+      : null;
+  const lines = writer ?? (typeof stream === 'number' ? syncFile(stream) : stream);
   const target = isPretty ? prettyLines(lines, isTerminal && (process.env['NO_COLOR'] ?? '') === '') : lines;
-  return { log: makeLogger(options.level, target), flush: buffered?.flush ?? (() => Promise.resolve()) };
+  const log = makeLogger(options.level, target);
+  return {
+    log,
+    flush: async () => writer?.flush(FLUSH_LIMIT_MS),
+    close: () => writer?.close(),
+  };
 }
 
 function makeLogger(level: LogOptions['level'], target: LogStream): Logger {
@@ -66,13 +83,6 @@ function syncFile(fd: number): LogStream {
   const destination = pino.destination({ dest: fd, sync: true });
   destination.on('error', ignore);
   return destination;
-}
-
-function bufferedFile(fd: number): { destination: LogStream; flush: () => Promise<void> } {
-  const destination = pino.destination({ dest: fd, sync: false, minLength: BUFFER_BYTES });
-  destination.on('error', ignore);
-  setInterval(() => destination.flush(), FLUSH_EVERY_MS).unref();
-  return { destination, flush: () => new Promise((resolve) => destination.flush(() => resolve())) };
 }
 
 function prettyLines(lines: LogStream, isColored: boolean): LogStream {

@@ -30,6 +30,7 @@ import type { ServerTls, Transport } from '../transport/port.ts';
 import { VERSION } from '../version.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 import { AdmissionDesk } from './admission.ts';
+import { closingStep } from './closing.ts';
 import { Descriptors, ProcessDescriptors } from './descriptors.ts';
 import { drain } from './drain.ts';
 import { buildGuard, frontProxies, keepAliveMs, stunLimits } from './exposure.ts';
@@ -44,6 +45,8 @@ import { sharedLimits } from './shares.ts';
 
 /** The administration serves a handful of scrapers. */
 const ADMIN_CONNECTIONS = 64;
+/** The drain may take this much longer than its time, for a loop that is behind. */
+const DRAIN_GRACE_MS = 1000;
 
 /** One relay, put together from its configuration: start, reload, drain, close. */
 export class Relay {
@@ -219,26 +222,32 @@ export class Relay {
 
   /** Stops accepting, tells the clients, and closes their connections within the drain time. */
   async drain(): Promise<void> {
-    await this.#listeners.closeFront();
-    await drain(this.#sessions, this.#config.drain, this.#clock);
+    const { drain: config } = this.#config;
+    await this.#closing('ports of the relay', () => this.#listeners.closeFront());
+    const limitMs = config.seconds * 1000 + DRAIN_GRACE_MS;
+    await closingStep('drain', () => drain(this.#sessions, config, this.#clock), this.#log, limitMs);
   }
 
-  /** Closes everything that is still open. */
+  /** Closes everything that is still open. Each step has a time limit, and none keeps another from being done. */
   async close(): Promise<void> {
-    await this.#listeners.closeFront();
+    await this.#closing('ports of the relay', () => this.#listeners.closeFront());
+    await this.#closing('connections', () => this.#closeConnections());
+    await this.#closing('administration', () => this.#listeners.closeAdmin());
+    await this.#closing('bootstrap DNS', () => this.#bootstrapDns.stop());
+    await this.#closing('admission', () => this.#admission.stop());
+    await this.#closing('certificate', () => this.certificate.stop());
+    for (const part of [this.#summary, this.#liveness, this.#descriptors, this.#memory, this.#guard]) part?.close();
+    this.#clock.stop();
+  }
+
+  async #closing(what: string, step: () => unknown): Promise<void> {
+    await closingStep(what, step, this.#log);
+  }
+
+  #closeConnections(): void {
     for (const session of this.#sessions.values()) session.finish();
     this.#door.close();
     for (const server of this.#servers) server.closeAllConnections();
-    await this.#listeners.closeAdmin();
-    this.#bootstrapDns.stop();
-    this.#admission.stop();
-    this.certificate.stop();
-    this.#summary.close();
-    this.#liveness.close();
-    this.#descriptors?.close();
-    this.#memory.close();
-    this.#guard.close();
-    this.#clock.stop();
   }
 
   #buildContext(): SessionContext {

@@ -1,42 +1,59 @@
 import { TowpathError, errorMessage, internalError, onInternalError } from '../errors.ts';
 import type { Config } from '../config/schema.ts';
 import { createLog, type Log } from '../observe/log.ts';
+import type { ServeSignals } from '../signals.ts';
 import { transport } from '../transport/runtime.ts';
 import { withPreamble } from '../transport/with-preamble.ts';
 import { VERSION } from '../version.ts';
 import { encodeProxyHeader } from '../wire/proxy-header.ts';
 import { banner } from './banner.ts';
+import { closeDebugger } from './debugger.ts';
 import { takeInheritedSockets } from './inherited-sockets.ts';
 import { InternalErrors } from './internal-errors.ts';
+import { Lifetime, type LifetimeParts } from './lifetime.ts';
 import { Relay } from './relay.ts';
 import { reachable, runSelfTest } from './self-test.ts';
 
-/** Exit code after a second signal: as a shell reports a process that SIGINT ended. */
-const EXIT_INTERRUPTED = 130;
-
 /** What `serve` needs from the command line. */
-export interface ServeOptions {
+export interface ServeOptions extends Pick<LifetimeParts, 'reload' | 'endNow'> {
   readonly config: Config;
-  /** Reads the configuration again; throws a TowpathError when it is not fit for use. */
-  readonly reload: () => Config;
+  readonly signals: ServeSignals;
 }
 
 /**
- * Runs the relay until a signal ends it; resolves with the exit code. SIGHUP reloads, SIGTERM and SIGINT drain, a
- * second one ends at once. Throws a TowpathError when the relay cannot be started.
+ * Runs the relay until a signal ends it; resolves with the exit code. SIGHUP and SIGUSR2 reload, SIGTERM, SIGINT and
+ * SIGQUIT drain, a second one ends at once. Throws a TowpathError when the relay cannot be started.
  */
-export async function serve({ config, reload }: ServeOptions): Promise<number> {
+export async function serve({ config, signals, ...parts }: ServeOptions): Promise<number> {
   transport.prepareServer?.();
   const log = createLog({ ...config.log, isBuffered: true });
-  const relay = new Relay(config, transport, log.log, takeInheritedSockets());
-  await relay.start();
+  try {
+    const relay = new Relay(config, transport, log.log, takeInheritedSockets());
+    const lifetime = new Lifetime({ ...parts, relay, log });
+    signals.listen((wish, signal) => lifetime.signal(wish, signal));
+    return await Promise.race([lifetime.ended, start(config, relay, log, lifetime)]);
+  } finally {
+    await log.flush();
+    log.close();
+  }
+}
+
+async function start(config: Config, relay: Relay, log: Log, lifetime: Lifetime): Promise<number> {
+  try {
+    await relay.start();
+  } catch (error) {
+    // The shutdown has closed what the start was about to open.
+    if (!lifetime.isEnding) throw error;
+  }
+  if (closeDebugger()) log.log.warn('SIGUSR1 had opened the debugger of Node; it is closed');
+  if (lifetime.isEnding) return lifetime.ended;
   surviveBugs(relay, log);
   const { runtime, features } = transport;
   log.log.info({ version: VERSION, runtime, features, ...relay.addresses }, 'towpath started');
   process.stdout.write(banner(config, relay));
-  const ended = untilSignal(relay, log, reload);
+  lifetime.started();
   if (config.selfTest) await selfTest(config, relay, log);
-  return ended;
+  return lifetime.ended;
 }
 
 /** From now on a bug costs at most the connection that it is about: thousands of others depend on this process. */
@@ -67,51 +84,5 @@ async function selfTest(config: Config, relay: Relay, log: Log): Promise<void> {
     const hint = error instanceof TowpathError ? error.hint : undefined;
     relay.health.set('self-test', errorMessage(error));
     log.log.error({ error: errorMessage(error), ...(hint === undefined ? {} : { hint }) }, 'not ready');
-  }
-}
-
-function untilSignal(relay: Relay, log: Log, reload: () => Config): Promise<number> {
-  return new Promise((resolve) => {
-    let ending = false;
-    const end = (signal: NodeJS.Signals): void => {
-      if (ending) {
-        resolve(EXIT_INTERRUPTED);
-        return;
-      }
-      ending = true;
-      log.log.info({ signal, sessions: relay.sessionCount }, 'draining; a second signal ends at once');
-      void shutDown(relay, log).then(resolve);
-    };
-    process.on('SIGTERM', end);
-    process.on('SIGINT', end);
-    process.on('SIGHUP', () => applyReload(relay, log, reload));
-  });
-}
-
-async function shutDown(relay: Relay, log: Log): Promise<number> {
-  try {
-    await relay.drain();
-    await relay.close();
-    log.log.info('stopped');
-    return 0;
-  } catch (error) {
-    log.log.error({ error: errorMessage(error) }, 'could not stop in good order');
-    return 1;
-  } finally {
-    await log.flush();
-  }
-}
-
-function applyReload(relay: Relay, log: Log, reload: () => Config): void {
-  // First, and whatever the configuration is like: a certificate that was renewed must not wait for its next fix.
-  relay.reloadFiles();
-  try {
-    const config = reload();
-    log.log.level = config.log.level;
-    const restart = relay.reload(config);
-    if (restart.length > 0) log.log.warn({ keys: restart }, 'these keys take effect after a restart only');
-    log.log.info('configuration reloaded');
-  } catch (error) {
-    log.log.error({ error: errorMessage(error) }, 'the new configuration is not used; the old one stays');
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -61,6 +62,36 @@ describe('createLog', () => {
     log.log.info({ privateKey: 'S3CRET', config: { meshKey: 'S3CRET' } }, 'started');
     assert.ok(!lines[0]!.includes('S3CRET'));
   });
+
+  it(
+    'says how many lines were lost when a pipe that was full is read again',
+    { skip: process.platform !== 'linux' },
+    async (t) => {
+      const directory = mkdtempSync(join(tmpdir(), 'towpath-log-'));
+      t.after(() => rmSync(directory, { recursive: true }));
+      const file = join(directory, 'pipe');
+      spawnSync('mkfifo', [file]);
+      const fd = openSync(file, constants.O_RDWR | constants.O_NONBLOCK);
+      const { log, close } = createLog({ level: 'info', format: 'json', stream: fd, isBuffered: true });
+      for (let i = 0; i < 30_000; i++) log.info({ i }, 'a line that nobody reads');
+      let read = '';
+      const piece = Buffer.alloc(65_536);
+      while (!read.includes('lost')) {
+        await new Promise((resolve) => setImmediate(resolve));
+        try {
+          read += piece.toString('utf8', 0, readSync(fd, piece));
+        } catch {
+          // Empty for now.
+        }
+      }
+      close();
+      closeSync(fd);
+      const lines = read.trim().split('\n');
+      const found = /"lines":(\d+),"msg":"log lines were lost/.exec(read);
+      const before = lines.filter((line) => line.includes('nobody reads')).length;
+      assert.equal(before + Number(found?.[1]), 30_000);
+    },
+  );
 
   it('has written everything after flush when it is buffered', async (t) => {
     const directory = mkdtempSync(join(tmpdir(), 'towpath-log-'));

@@ -1,0 +1,123 @@
+import { write, writeSync } from 'node:fs';
+import { systemErrorCode } from '../errors.ts';
+
+export interface LineWriterOptions {
+  /** Lines wait until there are this many characters of them; 0 writes each at once. */
+  readonly blockLength: number;
+  /** Lines that wait at most this long, milliseconds. */
+  readonly everyMs: number;
+  /** Told, when writing works again, how many lines were lost meanwhile. */
+  readonly onLost: (lines: number) => void;
+}
+
+/** Characters that may wait for a reader. Later lines are lost, and counted. */
+const MAX_WAITING = 1_048_576;
+/** A full pipe is tried again after this time. */
+const RETRY_MS = 100;
+
+/**
+ * Writes lines to a file descriptor without ever waiting for it: not on a full disk, not on a pipe that nobody reads, and
+ * not at the end of the process. What cannot be written is lost.
+ */
+export class LineWriter {
+  readonly #fd: number;
+  readonly #options: LineWriterOptions;
+  readonly #flushed = new Set<() => void>();
+  readonly #timer: NodeJS.Timeout;
+  #lines: string[] = [];
+  #waiting = 0;
+  #isWriting = false;
+  #isClosed = false;
+  #lost = 0;
+
+  constructor(fd: number, options: LineWriterOptions) {
+    this.#fd = fd;
+    this.#options = options;
+    this.#timer = setInterval(() => this.#writeAll(), options.everyMs).unref();
+    // After an uncaught error there is no other time for what waits.
+    process.once('exit', () => this.#writeAtExit());
+  }
+
+  /** Takes one line with its end. */
+  write(line: string): void {
+    if (this.#isClosed) return;
+    if (this.#waiting + line.length > MAX_WAITING) {
+      this.#lost++;
+      return;
+    }
+    this.#lines.push(line);
+    this.#waiting += line.length;
+    if (this.#waiting > this.#options.blockLength) this.#writeAll();
+  }
+
+  /** Resolves when every line so far is written or lost, and after `limitMs` in any case. */
+  async flush(limitMs: number): Promise<void> {
+    if (this.#waiting === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, limitMs);
+      const flushed = this.#flushed;
+      function done(): void {
+        clearTimeout(timer);
+        flushed.delete(done);
+        resolve();
+      }
+      flushed.add(done);
+      this.#writeAll();
+    });
+  }
+
+  /** Gives up what still waits. */
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    this.#lines = [];
+    this.#waiting = 0;
+  }
+
+  #writeAll(): void {
+    if (this.#isWriting || this.#lines.length === 0) return;
+    const lines = this.#lines;
+    this.#lines = [];
+    this.#isWriting = true;
+    this.#writeSome(Buffer.from(lines.join('')), lines);
+  }
+
+  #writeSome(bytes: Buffer, lines: readonly string[]): void {
+    write(this.#fd, bytes, (error, written) => {
+      if (this.#isClosed) return;
+      if (error !== null && systemErrorCode(error) === 'EAGAIN') {
+        setTimeout(() => this.#writeSome(bytes, lines), RETRY_MS).unref();
+      } else if (error === null && written < bytes.length) {
+        this.#writeSome(bytes.subarray(written), lines);
+      } else {
+        this.#written(lines, error === null);
+      }
+    });
+  }
+
+  #written(lines: readonly string[], isWell: boolean): void {
+    this.#isWriting = false;
+    for (const line of lines) this.#waiting -= line.length;
+    if (!isWell) this.#lost += lines.length;
+    else if (this.#lost > 0) this.#tellLost();
+    if (this.#waiting > 0 && (this.#waiting > this.#options.blockLength || this.#flushed.size > 0)) this.#writeAll();
+    if (this.#waiting > 0) return;
+    for (const done of [...this.#flushed]) done();
+  }
+
+  #tellLost(): void {
+    const lost = this.#lost;
+    this.#lost = 0;
+    this.#options.onLost(lost);
+  }
+
+  #writeAtExit(): void {
+    // A write that is under way may be one that blocks: this one would as well.
+    if (this.#isWriting || this.#lines.length === 0) return;
+    try {
+      writeSync(this.#fd, this.#lines.join(''));
+    } catch {
+      // Nobody can be told: the log itself is what is gone.
+    }
+  }
+}

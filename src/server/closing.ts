@@ -1,0 +1,35 @@
+import { errorMessage } from '../errors.ts';
+
+/** One step of the shutdown waits no longer than this. */
+const STEP_MS = 1000;
+
+/** Told of a step that failed or took too long. */
+export interface ClosingLog {
+  warn(fields: object, message: string): void;
+}
+
+/**
+ * Does one step of the shutdown and waits for it, but not longer than `limitMs`. Never rejects: what cannot be closed in
+ * good order must not keep the rest open, and the end of the process closes it.
+ */
+export async function closingStep(
+  what: string,
+  step: () => unknown,
+  log: ClosingLog,
+  limitMs: number = STEP_MS,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      log.warn({ step: what, ms: limitMs }, 'shutdown: this step takes too long and is left');
+      resolve();
+    }, limitMs);
+  });
+  try {
+    await Promise.race([step(), late]);
+  } catch (error) {
+    log.warn({ step: what, error: errorMessage(error) }, 'shutdown: this step failed');
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,101 @@
+import type { Config } from '../config/schema.ts';
+import { errorMessage } from '../errors.ts';
+import type { Log } from '../observe/log.ts';
+import type { SignalWish } from '../signals.ts';
+import type { Relay } from './relay.ts';
+
+/** Exit code after a second signal: as a shell reports a process that SIGINT ended. */
+const EXIT_INTERRUPTED = 130;
+
+/** What {@link Lifetime} needs. */
+export interface LifetimeParts {
+  readonly relay: Relay;
+  readonly log: Log;
+  /** Reads the configuration again; throws a TowpathError when it is not fit for use. */
+  readonly reload: () => Config;
+  /** Ends the process with this code at once. */
+  readonly endNow: (code: number) => never;
+}
+
+/** What signals do to a relay, from before its start to its end. */
+export class Lifetime {
+  /** Resolves with the exit code when the relay has ended. */
+  readonly ended: Promise<number>;
+  readonly #parts: LifetimeParts;
+  readonly #end: (code: number) => void;
+  #state: 'starting' | 'serving' | 'ending' = 'starting';
+  #wantsReload = false;
+
+  constructor(parts: LifetimeParts) {
+    this.#parts = parts;
+    const { promise, resolve } = Promise.withResolvers<number>();
+    this.ended = promise;
+    this.#end = resolve;
+  }
+
+  /** Whether a signal to end has come. */
+  get isEnding(): boolean {
+    return this.#state === 'ending';
+  }
+
+  /** A signal came. */
+  signal(wish: SignalWish, signal: NodeJS.Signals): void {
+    const { log } = this.#parts.log;
+    if (wish === 'nothing') log.info({ signal }, 'this signal does nothing');
+    else if (wish === 'end') this.#endBy(signal);
+    else if (this.#state === 'serving') this.#reload();
+    else if (this.#state === 'starting') this.#wantsReload = true;
+    else log.info({ signal }, 'the configuration is not read again: the relay is ending');
+  }
+
+  /** The relay is open for clients. A reload that was asked for meanwhile is done now. */
+  started(): void {
+    if (this.#state !== 'starting') return;
+    this.#state = 'serving';
+    if (this.#wantsReload) this.#reload();
+  }
+
+  #endBy(signal: NodeJS.Signals): void {
+    const { relay, log, endNow } = this.#parts;
+    if (this.#state === 'ending') {
+      log.close();
+      endNow(EXIT_INTERRUPTED);
+    }
+    const wasServing = this.#state === 'serving';
+    this.#state = 'ending';
+    log.log.info(
+      { signal, sessions: relay.sessionCount },
+      wasServing ? 'draining; a second signal ends at once' : 'ending before the start is done',
+    );
+    void this.#shutDown();
+  }
+
+  async #shutDown(): Promise<void> {
+    const { relay, log } = this.#parts;
+    let code = 0;
+    try {
+      await relay.drain();
+      await relay.close();
+      log.log.info('stopped');
+    } catch (error) {
+      log.log.error({ error: errorMessage(error) }, 'could not stop in good order');
+      code = 1;
+    }
+    this.#end(code);
+  }
+
+  #reload(): void {
+    const { relay, log, reload } = this.#parts;
+    try {
+      // First, and whatever the configuration is like: a certificate that was renewed must not wait for its next fix.
+      relay.reloadFiles();
+      const config = reload();
+      log.log.level = config.log.level;
+      const restart = relay.reload(config);
+      if (restart.length > 0) log.log.warn({ keys: restart }, 'these keys take effect after a restart only');
+      log.log.info('configuration reloaded');
+    } catch (error) {
+      log.log.error({ error: errorMessage(error) }, 'the new configuration is not used; the old one stays');
+    }
+  }
+}

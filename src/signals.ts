@@ -1,0 +1,55 @@
+/** What the sender of a signal wants of the relay. */
+export type SignalWish = 'end' | 'reload' | 'nothing';
+
+/** Told of each signal. */
+export type SignalListener = (wish: SignalWish, signal: NodeJS.Signals) => void;
+
+/**
+ * SIGUSR1 is listened to because Node would open its debugger and Bun would end. SIGUSR2 reloads, as it does in other
+ * servers of this kind (coturn).
+ */
+const WISHES: Readonly<Partial<Record<NodeJS.Signals, SignalWish>>> = {
+  SIGTERM: 'end',
+  SIGINT: 'end',
+  SIGQUIT: 'end',
+  SIGHUP: 'reload',
+  SIGUSR2: 'reload',
+  SIGUSR1: 'nothing',
+};
+
+/**
+ * The signals of a serving process. Made before anything else is loaded, so that no signal of a start meets its default,
+ * which is to end the process. Until somebody listens, a signal to end ends the process with 0, as nobody is served yet,
+ * and one to reload waits.
+ */
+export class ServeSignals {
+  #listener: SignalListener | null = null;
+  #waiting: NodeJS.Signals | null = null;
+
+  constructor() {
+    for (const [signal, wish] of Object.entries(WISHES)) {
+      process.on(signal, () => this.#received(wish, signal as NodeJS.Signals));
+    }
+  }
+
+  /** From now on `listener` is told; at once, when a signal to reload waits. */
+  listen(listener: SignalListener): void {
+    this.#listener = listener;
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting !== null) listener('reload', waiting);
+  }
+
+  #received(wish: SignalWish, signal: NodeJS.Signals): void {
+    if (this.#listener !== null) this.#listener(wish, signal);
+    else if (wish === 'end') process.exit(0);
+    else if (wish === 'reload') this.#waiting = signal;
+  }
+}
+
+let signals: ServeSignals | undefined;
+
+/** The signals of this process, which serves. The first call takes them over from the runtime. */
+export function serveSignals(): ServeSignals {
+  return (signals ??= new ServeSignals());
+}
