@@ -48,6 +48,7 @@ const allowed = {
     'open-files',
     'version',
   ],
+  'start-relay': ['server', 'config', 'certificates', 'transport', 'observe', 'wire', 'errors'],
   cli: [
     'printable',
     'server',

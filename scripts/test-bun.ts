@@ -18,7 +18,7 @@ const NOT_FOR_BUN = /^test\/(transport\/node|layers|docs|(?:bun|bench)\/.*)\.tes
 const root = path.resolve(import.meta.dirname, '..');
 const bun = findRuntime('bun');
 const wanted = process.argv.slice(2);
-const files = globSync('test/**/*.test.ts', { cwd: root })
+const files = globSync(['test/**/*.test.ts', 'examples/*.test.ts'], { cwd: root })
   .filter((file) => !NOT_FOR_BUN.test(file) && (wanted.length === 0 || wanted.some((part) => file.includes(part))))
   .sort((a, b) => Number(b === FIRST) - Number(a === FIRST) || (a < b ? -1 : 1));
 const totals = { pass: 0, skip: 0, fail: 0 };

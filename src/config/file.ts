@@ -26,6 +26,11 @@ export function readConfigFile(file: string): Layer {
   return parseConfigText(content, file);
 }
 
+/** Reads what a program gives instead of a file, in the words of a file. */
+export function readConfigValues(values: object): Layer {
+  return parseConfigText(JSON.stringify(values, null, 1), 'options');
+}
+
 /** Reads YAML or JSON text; `file` is only a name for messages. */
 function parseConfigText(content: string, file: string): Layer {
   const lines = new LineCounter();

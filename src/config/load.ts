@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { CONFIG_FILE_VARIABLE, readEnvironment, valueFromText, type Environment } from './environment.ts';
-import { readConfigFile, type Layer } from './file.ts';
+import { readConfigFile, readConfigValues, type Layer } from './file.ts';
 import { configKeys, type ConfigKey } from './keys.ts';
 import { nearest } from './nearest.ts';
 import type { Origin } from './origin.ts';
@@ -16,6 +16,8 @@ export type FlagValues = Readonly<Record<string, string | number | boolean | rea
 export interface ConfigSources {
   /** Without it, `TOWPATH_CONFIG` of `env` names the file; without that too there is none. */
   readonly file?: string | undefined;
+  /** The content of a file, for programs that have none. */
+  readonly values?: object;
   readonly env?: Environment;
   readonly flags?: FlagValues;
 }
@@ -39,6 +41,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const file = sources.file ?? (fromEnv === '' ? undefined : fromEnv);
   const layers: Layer[] = [readEnvironment(env), readFlags(flags)];
   if (file !== undefined) layers.unshift(readConfigFile(file));
+  if (sources.values !== undefined) layers.unshift(readConfigValues(sources.values));
   const settings = new Map<string, Setting>();
   for (const layer of layers) for (const setting of layer.settings) settings.set(setting.key.path, setting);
   const problems = layers.flatMap((layer) => layer.problems);
