@@ -1,4 +1,5 @@
 import { errorMessage, TowpathError } from '../../errors.ts';
+import { BUILD_DATE_MS } from '../build-date.ts';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make.ts';
 import { readPair, type ReadCertificate } from '../read.ts';
 import { isFor } from '../renewal.ts';
@@ -14,13 +15,14 @@ import type {
 import { Answers } from './answers.ts';
 import { AcmeFailure } from './failure.ts';
 import { issue } from './issue.ts';
+import { AcmeMemory } from './memory.ts';
 import type { OpenAcmeClient } from './port.ts';
 import { askRenewalInfo, renewalId } from './renewal-info.ts';
-import { alarmAt, LONGEST_WAIT_MS, momentIn, renewAt, retryAt } from './schedule.ts';
+import { alarmAt, momentIn, pauseAfterSuccess, renewAt, retryAt } from './schedule.ts';
 import { fingerprint, type AcmeSettings } from './settings.ts';
-import { AcmeStore, type AcmeState } from './store.ts';
+import { AcmeStore } from './store.ts';
 import { whereNamesPoint } from './where.ts';
-import type { Fetch } from './web.ts';
+import { CLOCK_HINT, readDirectory, type Fetch } from './web.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
@@ -42,7 +44,7 @@ export interface AcmeSourceOptions {
   readonly random: () => number;
   /** The addresses of this machine, for the words when a name points elsewhere. */
   readonly publicIps: readonly string[];
-  /** Told of each failed attempt. */
+  /** Told of each failed attempt that does not come of a wrong clock. */
   readonly onFailure?: (problem: string) => void;
 }
 
@@ -58,8 +60,11 @@ export class AcmeCertificateSource implements CertificateSource {
   readonly #endTicks: () => void;
   #issued: ReadCertificate | null;
   #standIn: ReadCertificate | null = null;
-  #state: AcmeState;
+  readonly #memory: AcmeMemory;
   #lookedAt: number;
+  /** On the monotonic clock: a wall clock that jumps neither hurries nor delays what the authority is asked. */
+  #orderFrom: number;
+  #renewalInfoFrom: number;
   #isBusy = false;
   #isStopped = false;
 
@@ -69,8 +74,10 @@ export class AcmeCertificateSource implements CertificateSource {
     this.#options = options;
     this.#store = new AcmeStore(directory, settings.directory, settings.names[0]!, log);
     this.#issued = this.#store.certificate();
-    this.#state = this.#store.state(fingerprint(settings));
+    this.#memory = new AcmeMemory(this.#store, fingerprint(settings), options);
     this.#lookedAt = clock.now;
+    this.#orderFrom = clock.now + this.#waitLeft();
+    this.#renewalInfoFrom = clock.now + this.#renewalInfoLeft();
     this.#announce();
     this.#report();
     this.#endTicks = clock.onTick((now) => {
@@ -110,10 +117,26 @@ export class AcmeCertificateSource implements CertificateSource {
       : { ...info, origin: `from ${this.#authority}` };
   }
 
+  /** The files are the relay's own; somebody may have put back those of a backup, or made room on the disk. */
   reload(): void {
-    // The relay itself writes these files, and holds what it wrote.
-    const { notAfter, pinSha256 } = this.#current().info;
-    this.#options.log.info({ notAfter, pinSha256 }, 'the certificate in use is the one that the authority issued last');
+    const { log } = this.#options;
+    this.#memory.writeAgain();
+    try {
+      const found = this.#store.certificate();
+      const { pinSha256 } = this.#current().info;
+      if (found === null && this.#issued !== null) this.#memory.keep(this.#issued);
+      if (found !== null && found.info.pinSha256 !== pinSha256) {
+        this.#use(found, 'the certificate was changed on the disk and is in use');
+        return;
+      }
+      const { notAfter } = this.#current().info;
+      log.info(
+        { certPath: this.#store.certPath, notAfter, pinSha256 },
+        'the certificate was read again: nothing has changed',
+      );
+    } catch (error) {
+      log.error({ error: errorMessage(error) }, 'the certificate cannot be read again; the one in use stays');
+    }
   }
 
   stop(): void {
@@ -143,106 +166,152 @@ export class AcmeCertificateSource implements CertificateSource {
     } else if (!isFor(this.#issued, settings.names)) {
       log.warn({ ...facts, has: this.#issued.info.names }, 'the names changed; a new certificate is ordered');
     }
-    const wait = this.#waitUntil() - now();
-    if (this.#state.failures > 0 && wait > 0) {
+    const wait = this.#orderFrom - this.#options.clock.now;
+    const { failures, problem } = this.#memory.state;
+    if (failures > 0 && wait > 0) {
       log.warn(
-        { problem: this.#state.problem, failures: this.#state.failures, next: new Date(now() + wait) },
+        { problem, failures, next: new Date(now() + wait) },
         'obtaining a certificate failed before this start; it is tried again at the time named',
       );
     }
   }
 
-  /** A clock that was set back must not keep us from trying for longer than we would ever wait. */
-  #waitUntil(): number {
-    const latest = this.#options.now() + LONGEST_WAIT_MS;
-    if (this.#state.notBefore > latest) this.#save({ notBefore: latest });
-    return this.#state.notBefore;
+  /** What is left of the wait of an earlier start; a clock that was set back must not make it longer. */
+  #waitLeft(): number {
+    const { failures, notBefore, waitMs } = this.#memory.state;
+    const isMissing = this.#issued === null && failures === 0;
+    return isMissing ? 0 : Math.min(Math.max(notBefore - this.#options.now(), 0), waitMs);
+  }
+
+  #renewalInfoLeft(): number {
+    const { renewal } = this.#memory.state;
+    if (renewal === null || renewal.pinSha256 !== this.#issued?.info.pinSha256) return 0;
+    return Math.min(Math.max(renewal.lookAt - this.#options.now(), 0), DAY_MS);
   }
 
   /** Does what is due; never rejects. */
   async #look(): Promise<void> {
+    const { clock, log, health } = this.#options;
     try {
-      if (this.#issued !== null) await this.#lookAtRenewalInfo(this.#issued);
-      if (!this.#isStopped && this.#isDue() && this.#options.now() >= this.#waitUntil()) await this.#obtain();
+      this.#memory.writeAgain();
+      if (this.#issued === null) this.#refreshStandIn();
+      else if (clock.now >= this.#renewalInfoFrom) await this.#lookAtRenewalInfo(this.#issued);
+      if (!this.#isStopped && clock.now >= this.#orderFrom && this.#isDue(this.#options.now())) await this.#obtain();
       this.#report();
     } catch (error) {
-      // Only the disk is left to fail: without it neither a certificate nor the wait can be kept.
-      this.#options.log.error({ error: errorMessage(error) }, 'the certificate cannot be looked after');
-      this.#options.health.set('certificate', errorMessage(error));
+      log.error({ error: errorMessage(error) }, 'the certificate cannot be looked after');
+      health.set('certificate', errorMessage(error));
     }
   }
 
-  #isDue(): boolean {
-    const issued = this.#issued;
-    if (issued === null || !isFor(issued, this.#options.settings.names)) return true;
-    return this.#options.now() >= this.#renewAt(issued);
+  /** It was made by a clock that was set since, or weeks ago. */
+  #refreshStandIn(): void {
+    const { info } = this.#current();
+    const now = this.#options.now();
+    if (info.notBefore.getTime() <= now && now < info.notAfter.getTime()) return;
+    this.#standIn = null;
+    const { pair } = this.#current();
+    for (const listener of this.#listeners) listener(pair);
+  }
+
+  /** `now` is by our clock, or by that of the authority. */
+  #isDue(now: number): boolean {
+    return this.#isMissing() || now >= this.#renewAt(this.#issued!);
+  }
+
+  #isMissing(): boolean {
+    return this.#issued === null || !isFor(this.#issued, this.#options.settings.names);
   }
 
   #renewAt({ info }: ReadCertificate): number {
-    const { renewal } = this.#state;
+    const { renewal } = this.#memory.state;
     return renewAt(info, renewal?.pinSha256 === info.pinSha256 ? renewal.at : null);
   }
 
   async #lookAtRenewalInfo({ leaf, info: { pinSha256 } }: ReadCertificate): Promise<void> {
-    const { fetch, log, now, random, settings } = this.#options;
-    const known = this.#state.renewal?.pinSha256 === pinSha256 ? this.#state.renewal : null;
-    // A clock that was set back would leave the next look in a far future.
-    if (known !== null && now() < known.lookAt && known.lookAt - now() <= DAY_MS) return;
+    const { clock, fetch, log, now, random, settings } = this.#options;
+    const { renewal } = this.#memory.state;
+    const known = renewal?.pinSha256 === pinSha256 ? renewal : null;
+    let lookAgainMs = HOUR_MS;
     try {
-      const { window, explanation, lookAgainMs } = await askRenewalInfo(fetch, settings.directory, leaf, now());
+      const found = await askRenewalInfo(fetch, settings.directory, leaf, now());
+      const { window, explanation } = found;
+      lookAgainMs = found.lookAgainMs;
       const isNews = window?.start !== known?.window?.start || window?.end !== known?.window?.end;
       const at = window === null ? null : isNews ? momentIn(window, random()) : (known?.at ?? null);
-      this.#save({ renewal: { pinSha256, window, at, lookAt: now() + lookAgainMs } });
+      this.#memory.remember({ renewal: { pinSha256, window, at, lookAt: now() + lookAgainMs } });
       if (isNews && at !== null) log.info({ at: new Date(at), explanation }, 'the authority advises when to renew');
-    } catch (error) {
-      if (error instanceof TowpathError) throw error;
-      this.#save({ renewal: { pinSha256, window: null, at: null, ...known, lookAt: now() + HOUR_MS } });
+    } catch {
+      const lookAt = now() + lookAgainMs;
+      this.#memory.remember({ renewal: { pinSha256, window: null, at: null, ...known, lookAt } });
     }
+    this.#renewalInfoFrom = clock.now + lookAgainMs;
   }
 
   async #obtain(): Promise<void> {
-    const { settings, log } = this.#options;
-    log.info({ authority: this.#authority, names: settings.names }, 'ordering a certificate');
-    const parts = { ...this.#options, store: this.#store, answers: this.#answers };
+    const { clock, fetch, log, now, settings } = this.#options;
     const replaces = this.#issued === null ? null : renewalId(this.#issued.leaf);
     try {
-      const certificate = await issue(parts, this.#state, replaces);
-      this.#save({ failures: 0, notBefore: 0, problem: null, order: null, renewal: null });
-      if (!this.#isStopped) this.#use(certificate);
+      if (!this.#isMissing()) await this.#checkClock(fetch, settings.directory);
+      log.info({ authority: this.#authority, names: settings.names }, 'ordering a certificate');
+      const certificate = await issue(
+        {
+          ...this.#options,
+          store: this.#store,
+          answers: this.#answers,
+          rememberOrder: (order) => this.#memory.remember({ order }),
+        },
+        this.#memory.state,
+        replaces,
+      );
+      this.#memory.keep(certificate);
+      const waitMs = pauseAfterSuccess(certificate.info);
+      const notBefore = now() + waitMs;
+      this.#memory.remember({ failures: 0, notBefore, waitMs, problem: null, order: null, renewal: null });
+      this.#orderFrom = clock.now + waitMs;
+      this.#renewalInfoFrom = clock.now;
+      if (!this.#isStopped)
+        this.#use(certificate, 'the authority has issued a certificate; it is in use, and open connections go on');
     } catch (error) {
       await this.#failed(error);
     }
   }
 
-  #use(certificate: ReadCertificate): void {
+  /** A renewal that is due by our clock only would be due again right after it. */
+  async #checkClock(fetch: Fetch, directory: string): Promise<void> {
+    const { now: theirs } = await readDirectory(fetch, directory);
+    if (theirs === null || this.#isDue(theirs)) return;
+    const message = `this machine's clock is wrong: by that of ${this.#authority} the certificate need not be renewed yet`;
+    throw new AcmeFailure('clock', message, { hint: CLOCK_HINT });
+  }
+
+  #use(certificate: ReadCertificate, message: string): void {
     this.#issued = certificate;
     this.#standIn = null;
     const { names, notAfter, pinSha256 } = certificate.info;
     this.#options.log.info(
       { authority: this.#authority, names, notAfter, pinSha256, renewal: new Date(this.#renewAt(certificate)) },
-      'the authority has issued a certificate; it is in use, and open connections go on',
+      message,
     );
     for (const listener of this.#listeners) listener(certificate.pair);
   }
 
   async #failed(error: unknown): Promise<void> {
-    const { log, now, random, settings, publicIps, onFailure } = this.#options;
+    const { clock, log, now, random, settings, publicIps, onFailure } = this.#options;
     const failure = error instanceof AcmeFailure ? error : new AcmeFailure('local', errorMessage(error));
     const hint = error instanceof AcmeFailure || error instanceof TowpathError ? error.hint : undefined;
     const where = failure.kind === 'challenge' ? await whereNamesPoint(settings.names, publicIps) : null;
     const problem = where === null ? failure.message : `${failure.message}; ${where}`;
-    const failures = this.#state.failures + 1;
+    const { failures: before, order } = this.#memory.state;
+    const failures = before + 1;
     const notBefore = retryAt(now(), failures, failure, random());
+    const waitMs = notBefore - now();
+    this.#orderFrom = clock.now + waitMs;
     // An order that failed is of no use; one that we could only not ask about may be.
-    const order = failure.kind === 'unreachable' ? this.#store.state(this.#state.fingerprint).order : null;
-    this.#save({ failures, notBefore, problem, order });
+    const isOpen = failure.kind === 'unreachable' || failure.kind === 'clock';
+    this.#memory.remember({ failures, notBefore, waitMs, problem, order: isOpen ? order : null });
     log.error({ problem, hint, failures, next: new Date(notBefore) }, 'no certificate was issued; it is tried again');
-    onFailure?.(problem);
-  }
-
-  #save(change: Partial<AcmeState>): void {
-    this.#state = { ...this.#state, ...change };
-    this.#store.saveState(this.#state);
+    if (failure.kind !== 'clock' && now() >= BUILD_DATE_MS) onFailure?.(problem);
   }
 
   #report(): void {
@@ -250,7 +319,7 @@ export class AcmeCertificateSource implements CertificateSource {
   }
 
   #problem(): string | null {
-    const { failures, problem } = this.#state;
+    const { failures, problem } = this.#memory.state;
     if (this.#issued === null) {
       return `${this.#authority} has issued no certificate yet: ${problem ?? 'it was not asked before'}`;
     }

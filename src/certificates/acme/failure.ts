@@ -12,6 +12,8 @@ export type FailureKind =
   | 'replaces'
   /** It looked for the proof and did not find it. */
   | 'challenge'
+  /** The clock of this machine is wrong, so that nothing can be said about dates. */
+  | 'clock'
   /** It refuses for another reason. */
   | 'refused'
   /** Something on this machine. */
@@ -45,6 +47,8 @@ export interface ProblemContext {
   readonly name: string;
   readonly challenge: string;
   readonly retryAt: number | null;
+  /** How far the authority's clock is ahead of ours, where that is known. */
+  readonly aheadMs?: number;
 }
 
 const PREFIX = 'urn:ietf:params:acme:error:';
@@ -59,7 +63,7 @@ export function failureFrom(problem: Problem, context: ProblemContext): AcmeFail
   const isClosed = type === 'unauthorized' && /failed to connect|connection refused|timed? ?out/i.test(said);
   const { kind, message, hint } = wordsFor(isClosed ? 'connection' : type, context);
   const text = said === '' ? message : `${message} (the authority says: ${said})`;
-  return new AcmeFailure(kind, text, { hint, retryAt: context.retryAt ?? retryDate(said) });
+  return new AcmeFailure(kind, text, { hint, retryAt: context.retryAt ?? retryDate(said, context.aheadMs ?? 0) });
 }
 
 interface Words {
@@ -161,9 +165,9 @@ function wordsFor(type: string, { name, challenge }: ProblemContext): Words {
 }
 
 /** Let's Encrypt says in words until when: "retry after 2026-11-24 18:00:00 UTC". */
-function retryDate(detail: string): number | null {
+function retryDate(detail: string, aheadMs: number): number | null {
   const [, day, time] = /retry after (\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2}) ?(?:UTC|Z)/i.exec(detail) ?? [];
   if (day === undefined || time === undefined) return null;
   const at = Date.parse(`${day}T${time}Z`);
-  return Number.isNaN(at) ? null : at;
+  return Number.isNaN(at) ? null : at - aheadMs;
 }

@@ -29,9 +29,11 @@ export interface IssueParts {
   readonly openClient: OpenAcmeClient;
   readonly fetch: Fetch;
   readonly log: CertificateLog;
+  /** Told of an order that was made, so that a crash or a stop does not lose it. */
+  readonly rememberOrder: (order: NonNullable<AcmeState['order']>) => void;
 }
 
-/** One attempt. Throws an {@link AcmeFailure}, or whatever the disk throws. */
+/** One attempt. The certificate is not on the disk yet. Throws an {@link AcmeFailure}, or whatever the disk throws. */
 export async function issue(parts: IssueParts, state: AcmeState, replaces: string | null): Promise<ReadCertificate> {
   try {
     return await new Issue(parts, state, replaces).run();
@@ -56,7 +58,7 @@ class Issue {
   }
 
   async run(): Promise<ReadCertificate> {
-    const { settings, store } = this.#parts;
+    const { settings } = this.#parts;
     const { profiles } = await readDirectory(this.#parts.fetch, settings.directory);
     const client = await this.#account();
     const { order, keyPem } = await this.#order(client, profiles);
@@ -67,7 +69,6 @@ class Issue {
     const certificate = readPair({ certPem, keyPem }, 'the new certificate', 'the key of the order');
     const missing = settings.names.filter((name) => !covers(certificate.leaf, name));
     if (missing.length > 0) throw new AcmeFailure('answer', `the new certificate is not for ${missing.join(', ')}`);
-    store.saveCertificate(certificate);
     return certificate;
   }
 
@@ -88,7 +89,7 @@ class Issue {
     if (begun !== null && resumed !== null) return { order: resumed, keyPem: begun.keyPem };
     const keyPem = formatCertificateKey(generateCertificateKey());
     const order = await this.#newOrder(client, profiles, this.#replaces);
-    this.#parts.store.saveState({ ...this.#state, order: { url: order.url, keyPem } });
+    this.#parts.rememberOrder({ url: order.url, keyPem });
     return { order, keyPem };
   }
 

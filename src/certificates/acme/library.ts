@@ -13,7 +13,7 @@ import type {
   Order,
   OrderRequest,
 } from './port.ts';
-import { ask, parseObject, retryAfterMs, type Answer, type Fetch } from './web.ts';
+import { ask, parseObject, retryAfterMs, timeOf, type Answer, type Fetch } from './web.ts';
 
 const FIRST_POLL_MS = 250;
 const POLL_GROWTH = 1.5;
@@ -85,11 +85,13 @@ function useFetch(library: typeof Library, fetch: Fetch): void {
 function refuse(answer: Answer): boolean {
   const { status, text, headers } = answer;
   if (status < 400) return false;
-  const wait = retryAfterMs(headers, Date.now());
-  const retryAt = wait === null ? null : Date.now() + wait;
+  const now = Date.now();
+  const wait = retryAfterMs(headers, now);
+  const retryAt = wait === null ? null : now + wait;
+  const aheadMs = (timeOf(headers) ?? now) - now;
   const problem = problemIn(parseObject(text));
   if (problem?.type === BAD_NONCE) return true;
-  if (problem !== null) throw failureFrom(problem, { name: '', challenge: '', retryAt });
+  if (problem !== null) throw failureFrom(problem, { name: '', challenge: '', retryAt, aheadMs });
   if (status === 429) throw new AcmeFailure('rate-limit', 'the authority asks for fewer requests', { retryAt });
   throw new AcmeFailure('unreachable', `the authority answers ${status}`, { retryAt });
 }

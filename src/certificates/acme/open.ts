@@ -58,18 +58,41 @@ export function openAcmeSource(
   });
 }
 
+/** Reads `caFile` for each request, so that a root that was renewed is trusted without a restart. */
 function openFetch({ caFile }: AcmeConfig, { fetchTrusting }: AcmeParts): Fetch {
   if (caFile === undefined) return (url, init) => fetch(url, init);
+  let caPem = readCa(caFile);
+  let trusting = fetchTrusting(caPem);
+  return (url, init) => {
+    const found = readCaAgain(caFile) ?? caPem;
+    if (found !== caPem) {
+      caPem = found;
+      trusting = fetchTrusting(caPem);
+    }
+    return trusting(url, init);
+  };
+}
+
+function readCa(caFile: string): string {
   try {
     const caPem = readCertificateFile(caFile);
     readChain(caPem, caFile);
-    return fetchTrusting(caPem);
+    return caPem;
   } catch (error) {
     if (error instanceof TowpathError) throw error;
     throw new TowpathError('TOWPATH_ACME_SETTINGS', `${caFile}: ${errorMessage(error)}`, {
       hint: 'Check certificate.acme.caFile.',
       cause: error,
     });
+  }
+}
+
+/** Null where it is gone or damaged: the root that was read last goes on. */
+function readCaAgain(caFile: string): string | null {
+  try {
+    return readCa(caFile);
+  } catch {
+    return null;
   }
 }
 

@@ -48,6 +48,14 @@ export function alarmAt(info: CertificateInfo, renewal: number): number {
   return (renewal + info.notAfter.getTime()) / 2;
 }
 
+/**
+ * The least time between two orders that succeed, whatever clock and authority say: a clock that is wrong makes each new
+ * certificate look old, and Let's Encrypt issues five of the same names a week.
+ */
+export function pauseAfterSuccess({ notBefore, notAfter }: CertificateInfo): number {
+  return Math.min((notAfter.getTime() - notBefore.getTime()) / 4, 2 * DAY_MS);
+}
+
 /** When to try again. `failures` counts this one. `random` is from 0 to 1. */
 export function retryAt(
   now: number,
@@ -55,7 +63,7 @@ export function retryAt(
   failure: { readonly kind: FailureKind; readonly retryAt: number | null },
   random: number,
 ): number {
-  const { first, longest } = PAUSES[failure.kind === 'unreachable' ? 'far' : 'near'];
+  const { first, longest } = PAUSES[failure.kind === 'unreachable' || failure.kind === 'clock' ? 'far' : 'near'];
   const pause = Math.min(first * 2 ** Math.min(failures - 1, 16), longest) * (1 + 0.2 * random);
   return Math.min(Math.max(now + pause, failure.retryAt ?? 0), now + LONGEST_WAIT_MS);
 }

@@ -7,6 +7,7 @@ import { formatCertificateKey, generateCertificateKey } from '../make.ts';
 import { readCertificateFile, readKey, readPair, type ReadCertificate } from '../read.ts';
 import type { CertificateLog } from '../source.ts';
 import type { AcmeAccount } from './port.ts';
+import { LONGEST_WAIT_MS } from './schedule.ts';
 
 const time = z.number().nonnegative();
 
@@ -31,6 +32,8 @@ export interface AcmeState {
   readonly failures: number;
   /** Milliseconds since 1970 before which nothing is tried. */
   readonly notBefore: number;
+  /** How long that wait was from its beginning, milliseconds: a clock that was set back must not make it longer. */
+  readonly waitMs: number;
   readonly problem: string | null;
   /** An order under way, with the key of its certificate. */
   readonly order: { readonly url: string; readonly keyPem: string } | null;
@@ -51,6 +54,7 @@ const stateSchema: z.ZodType<AcmeState> = z.object({
   fingerprint: z.string(),
   failures: z.int().nonnegative(),
   notBefore: time,
+  waitMs: time.default(LONGEST_WAIT_MS),
   problem: z.string().nullable(),
   order: z.object({ url: z.string(), keyPem: z.string() }).nullable(),
   renewal: z
@@ -63,6 +67,8 @@ const stateSchema: z.ZodType<AcmeState> = z.object({
     .nullable(),
 });
 
+/** So many damaged files of one name are kept. */
+const DAMAGED_FILES = 5;
 const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----/;
 
 /**
@@ -124,7 +130,8 @@ export class AcmeStore {
   state(fingerprint: string): AcmeState {
     const stored = this.#load(this.#statePath, (text) => stateSchema.parse(JSON.parse(text)));
     if (stored?.fingerprint === fingerprint) return stored;
-    return { fingerprint, failures: 0, notBefore: 0, problem: null, order: null, renewal: stored?.renewal ?? null };
+    const blank = { failures: 0, notBefore: 0, waitMs: 0, problem: null, order: null };
+    return { ...blank, fingerprint, renewal: stored?.renewal ?? null };
   }
 
   saveState(state: AcmeState): void {
@@ -169,9 +176,10 @@ function json(value: object): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
+/** The first ones are kept: what was damaged first is the most likely to be of use to somebody. */
 function freeName(path: string): string {
   for (let n = 0; ; n++) {
     const candidate = n === 0 ? path : `${path}-${n}`;
-    if (!existsSync(candidate)) return candidate;
+    if (n === DAMAGED_FILES - 1 || !existsSync(candidate)) return candidate;
   }
 }

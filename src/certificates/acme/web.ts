@@ -5,6 +5,9 @@ import { AcmeFailure } from './failure.ts';
 const LIMIT_BYTES = 1_000_000;
 const REQUEST_MS = 30_000;
 
+/** What to do about a clock that does not agree with the authority. */
+export const CLOCK_HINT = "Set this machine's clock right, for example by running a time service. It is tried again.";
+
 /** As much of `fetch` as is used here. */
 export type Fetch = (
   url: string,
@@ -66,6 +69,11 @@ function causeOf(error: unknown): string {
 
 function unreachable(url: string, why: string): AcmeFailure {
   const host = URL.parse(url)?.host ?? url;
+  const isDate = /certificate (?:has expired|is not yet valid)|CERT_(?:HAS_EXPIRED|NOT_YET_VALID)/i.test(why);
+  if (isDate)
+    return new AcmeFailure('clock', `${host} has a certificate that is not valid by this machine's clock: ${why}`, {
+      hint: CLOCK_HINT,
+    });
   const isTrust = /certificate|self.signed|issuer/i.test(why);
   return new AcmeFailure('unreachable', `the certificate authority at ${host} cannot be reached: ${why}`, {
     hint: isTrust
@@ -79,11 +87,13 @@ export interface Directory {
   /** Where renewal information is (RFC 9773), or null. */
   readonly renewalInfo: string | null;
   readonly profiles: readonly string[];
+  /** What its clock says, milliseconds since 1970, or null. */
+  readonly now: number | null;
 }
 
 /** Reads the directory of the authority. */
 export async function readDirectory(fetch: Fetch, url: string): Promise<Directory> {
-  const { status, text } = await ask(fetch, url);
+  const { status, headers, text } = await ask(fetch, url);
   const value = parseObject(text);
   if (status !== 200 || value === null || typeof value['newOrder'] !== 'string') {
     throw new AcmeFailure('unreachable', `${url} answers ${status} and is no ACME directory`, {
@@ -95,6 +105,7 @@ export async function readDirectory(fetch: Fetch, url: string): Promise<Director
   return {
     renewalInfo: typeof renewalInfo === 'string' ? renewalInfo : null,
     profiles: typeof profiles === 'object' && profiles !== null ? Object.keys(profiles) : [],
+    now: timeOf(headers),
   };
 }
 
@@ -108,10 +119,16 @@ export function parseObject(text: string): Record<string, unknown> | null {
   }
 }
 
-/** `Retry-After` as milliseconds from now, or null. */
+/** When the answer was given by the clock of who gave it, milliseconds since 1970, or null. */
+export function timeOf(headers: Headers): number | null {
+  const at = Date.parse(headers.get('date') ?? '');
+  return Number.isNaN(at) ? null : at;
+}
+
+/** `Retry-After` as milliseconds from now, or null. `now` is our clock, for an answer that does not say its own time. */
 export function retryAfterMs(headers: Headers, now: number): number | null {
   const value = headers.get('retry-after');
   if (value === null) return null;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - (timeOf(headers) ?? now);
   return Number.isNaN(ms) ? null : Math.max(ms, 0);
 }

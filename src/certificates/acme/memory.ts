@@ -1,0 +1,74 @@
+import { errorMessage, TowpathError } from '../../errors.ts';
+import { LastingProblem } from '../lasting-problem.ts';
+import type { ReadCertificate } from '../read.ts';
+import type { CertificateLog, TickingClock } from '../source.ts';
+import type { AcmeState, AcmeStore } from './store.ts';
+
+/** Between two tries to write what could not be written. */
+const WRITE_AGAIN_MS = 60_000;
+
+/**
+ * What is known about obtaining the certificate, in memory and on the disk. A disk that is full or read-only stops
+ * nothing: what could not be written is kept here and written later. An order that was paid for with the limits of the
+ * authority must not be lost for that.
+ */
+export class AcmeMemory {
+  readonly #store: AcmeStore;
+  readonly #clock: TickingClock;
+  readonly #log: CertificateLog;
+  readonly #problem = new LastingProblem();
+  #state: AcmeState;
+  #isStateUnsaved = false;
+  #unsaved: ReadCertificate | null = null;
+  #triedAt = 0;
+
+  constructor(store: AcmeStore, fingerprint: string, { clock, log }: { clock: TickingClock; log: CertificateLog }) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#log = log;
+    this.#state = store.state(fingerprint);
+  }
+
+  get state(): AcmeState {
+    return this.#state;
+  }
+
+  /** Never throws. */
+  remember(change: Partial<AcmeState>): void {
+    this.#state = { ...this.#state, ...change };
+    this.#isStateUnsaved = true;
+    this.#write();
+  }
+
+  /** Never throws. */
+  keep(certificate: ReadCertificate): void {
+    this.#unsaved = certificate;
+    this.#write();
+  }
+
+  /** Writes what could not be written, now and then. */
+  writeAgain(): void {
+    const isDue = this.#clock.now - this.#triedAt >= WRITE_AGAIN_MS;
+    if (isDue && (this.#isStateUnsaved || this.#unsaved !== null)) this.#write();
+  }
+
+  #write(): void {
+    this.#triedAt = this.#clock.now;
+    try {
+      // The certificate goes first: without it the rest is of no use.
+      if (this.#unsaved !== null) this.#store.saveCertificate(this.#unsaved);
+      this.#unsaved = null;
+      if (this.#isStateUnsaved) this.#store.saveState(this.#state);
+      this.#isStateUnsaved = false;
+    } catch (error) {
+      if (!this.#problem.isNews(errorMessage(error), this.#clock.now)) return;
+      const hint = error instanceof TowpathError ? error.hint : undefined;
+      this.#log.error(
+        { error: errorMessage(error), hint },
+        'what the certificate authority gave cannot be written to the disk; it is in use all the same and written again later, but a restart before that loses it',
+      );
+      return;
+    }
+    if (this.#problem.end()) this.#log.info({}, 'what the certificate authority gave is on the disk now');
+  }
+}
