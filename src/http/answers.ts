@@ -89,10 +89,13 @@ export function guarded(handler: RequestHandler): RequestHandler {
   };
 }
 
-/** Ends each connection after its first answer. */
-export function oncePerConnection(handler: RequestHandler): RequestHandler {
+/** Ends a connection after its first answer, where `ends` says so of the request. */
+export function oncePerConnection(
+  handler: RequestHandler,
+  ends: (request: IncomingMessage) => boolean,
+): RequestHandler {
   return (request, response) => {
-    response.setHeader('Connection', 'close');
+    if (ends(request)) response.setHeader('Connection', 'close');
     handler(request, response);
   };
 }

@@ -22,7 +22,7 @@ export interface FrontDoorLimits {
   readonly requestHeadMs: number;
 }
 
-/** Proxies that do TLS for the relay and say in a header for whom they connect. */
+/** Proxies that speak HTTP to the relay, over TLS or without, and say in a header for whom they connect. */
 export interface FrontProxies {
   readonly isTrusted: (ip: string) => boolean;
   readonly header: ForwardedHeader;
@@ -36,7 +36,7 @@ export interface FrontDoorParts {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly guard: DoorGuard;
-  /** Null: clients connect without a proxy, or through one that passes TLS on. */
+  /** Null: who connects does so without a proxy, or through one that passes TLS on. */
   readonly proxies: FrontProxies | null;
   /** The listener is in trouble. */
   readonly onListenerError: (error: Error) => void;
@@ -195,7 +195,7 @@ export class FrontDoor implements ListenerHandler {
     // The stream is still under way and open, now for another source.
     this.#guard.settled(stream.remote.ip);
     this.#guard.left(stream.remote.ip);
-    stream.remote = { ip, port: 0 };
+    stream.remote = { ip, port: 0, isBehindProxy: true };
     return null;
   }
 

@@ -5,6 +5,7 @@ import type { Config, ListenAddress } from '../config/schema.ts';
 import { SourceGuard } from '../net/door-guard.ts';
 import type { FrontProxies } from '../net/front-door.ts';
 import type { StunServerOptions } from '../net/stun-server.ts';
+import type { KeepAlivePeriods } from '../session/context.ts';
 import type { ListenOptions, ProxyProtocol, ServerTls } from '../transport/port.ts';
 import { PrefixSet } from '../wire/ip-prefix.ts';
 
@@ -68,18 +69,20 @@ function defaultMemory(): number {
   return available * MEMORY_SHARE;
 }
 
-/** The proxies in front of a relay that does no TLS itself, or null. */
+/** The proxies whose header about their client is believed; null where a PROXY header before TLS tells of it. */
 export function frontProxies({ transport, proxy }: Config): FrontProxies | null {
-  if (transport === 'tls') return null;
+  const isTls = transport === 'tls';
+  if (isTls && proxy.protocol) return null;
   const trusted = new PrefixSet(proxy.trusted);
-  return { isTrusted: (ip) => trusted.has(ip), header: proxy.header, excludesOthers: !proxy.protocol };
+  return { isTrusted: (ip) => trusted.has(ip), header: proxy.header, excludesOthers: !isTls && !proxy.protocol };
 }
 
-/** Period of KeepAlive frames: short enough for what stands in front. */
-export function keepAliveMs({ transport, proxy, limits }: Config): number {
-  const isBehindProxy = transport === 'plain' || proxy.protocol;
-  const seconds = limits.keepAliveSeconds;
-  return (isBehindProxy ? Math.min(seconds, PROXY_KEEP_ALIVE_SECONDS) : seconds) * 1000;
+/** Periods of KeepAlive frames: short enough for what stands in front. */
+export function keepAlivePeriods({ transport, proxy, limits }: Config): KeepAlivePeriods {
+  const behindProxy = Math.min(limits.keepAliveSeconds, PROXY_KEEP_ALIVE_SECONDS) * 1000;
+  const isAlwaysBehindProxy = transport === 'plain' || proxy.protocol;
+  const keepAliveMs = isAlwaysBehindProxy ? behindProxy : limits.keepAliveSeconds * 1000;
+  return { keepAliveMs, keepAliveBehindProxyMs: behindProxy };
 }
 
 /** What a listener that strangers reach has besides its place. */

@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Logger } from 'pino';
 import { certificateOfProxy } from '../certificates/of-proxy.ts';
 import { openCertificateSource } from '../certificates/open.ts';
@@ -33,7 +33,7 @@ import { AdmissionDesk } from './admission.ts';
 import { closingStep } from './closing.ts';
 import { Descriptors, ProcessDescriptors } from './descriptors.ts';
 import { drain } from './drain.ts';
-import { buildGuard, frontProxies, keepAliveMs, stunLimits } from './exposure.ts';
+import { buildGuard, frontProxies, keepAlivePeriods, stunLimits } from './exposure.ts';
 import { HttpDoor } from './http-door.ts';
 import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
@@ -136,7 +136,9 @@ export class Relay {
     };
     // A proxy may send requests of several clients over one connection, and only the first of them is looked at.
     const isPlain = config.transport === 'plain';
-    const answer = isPlain ? oncePerConnection(this.#relayHttp.main) : this.#relayHttp.main;
+    const isFromProxy = (request: IncomingMessage): boolean =>
+      isPlain || request.headers[config.proxy.header] !== undefined;
+    const answer = oncePerConnection(this.#relayHttp.main, isFromProxy);
     const main = createHttpServer(answer, httpOptions);
     const port80 = createHttpServer(this.#relayHttp.port80, httpOptions);
     this.#servers = [main, port80];
@@ -262,7 +264,7 @@ export class Relay {
       router: new Router(this.counters, duplicates, limits),
       admission: this.#admission.admission,
       deniedApps: new Set(this.#config.admission.denyApps),
-      limits: { ...limits, keepAliveMs: keepAliveMs(this.#config) },
+      limits: { ...limits, ...keepAlivePeriods(this.#config) },
       keyPair: this.keyPair,
       reporter: this.#refusals,
       ended: (session) => this.#sessions.delete(session),

@@ -13,7 +13,7 @@ import type { LoopTurn } from './loop-turn.ts';
 import type { OutboxLimits } from './outbox.ts';
 
 /** What one connection may cost; each comes from the configuration key of the same name under `limits`. */
-interface SessionLimits extends OutboxLimits {
+interface SessionLimits extends OutboxLimits, KeepAlivePeriods {
   /** From the upgrade to a valid ClientInfo. */
   readonly derpHandshakeMs: number;
   /** How long a packet may wait for a connection that takes others. */
@@ -22,8 +22,13 @@ interface SessionLimits extends OutboxLimits {
   readonly writeDeadlineMs: number;
   /** Bytes that are read at most from one connection of weight 1 in one turn of the event loop. */
   readonly readBudgetBytes: number;
-  /** Period of KeepAlive frames, before jitter. */
+}
+
+/** Periods of KeepAlive frames, before jitter. */
+export interface KeepAlivePeriods {
   readonly keepAliveMs: number;
+  /** For a connection that a proxy has made for its client. */
+  readonly keepAliveBehindProxyMs: number;
 }
 
 /** Hears what a person may want to know; rate-limits its own log. */

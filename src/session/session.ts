@@ -335,7 +335,9 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     this.#peer = router.register(identity.key, this);
     this.#registered = true;
     this.#openedAt = clock.now;
-    this.#keepAlivePeriodMs = limits.keepAliveMs + Math.random() * KEEP_ALIVE_JITTER_MS;
+    const { keepAliveMs, keepAliveBehindProxyMs } = limits;
+    const periodMs = this.stream.remote.isBehindProxy === true ? keepAliveBehindProxyMs : keepAliveMs;
+    this.#keepAlivePeriodMs = periodMs + Math.random() * KEEP_ALIVE_JITTER_MS;
     this.#keepAliveAt = clock.now + this.#keepAlivePeriodMs;
     const burstBytes = rate.bytesPerSecond > 0 ? rate.burstBytes : 0;
     this.#control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));

@@ -7,6 +7,8 @@
 export interface Endpoint {
   readonly ip: string;
   readonly port: number;
+  /** True for a client that a proxy in front of this connection has named. */
+  readonly isBehindProxy?: boolean;
 }
 
 /** Why a stream ended. `end`: the peer's FIN; `reset`: RST or a socket error; `deadline`: our deadline; `local`: we aborted or finished. */

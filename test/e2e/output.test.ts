@@ -59,7 +59,7 @@ async function withServing(
 ): Promise<void> {
   const port = await freePort();
   const own = ['--listen', `127.0.0.1:${port}`, ...FREE_PORTS.slice(2), '--drain-seconds', '0', ...args];
-  const relay = new RelayProcess(own, undefined, undefined, undefined, stdio);
+  const relay = new RelayProcess(own, undefined, undefined, undefined, { stdio });
   try {
     await untilServed(port);
     await body(relay);

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,22 +15,22 @@ export class RelayProcess {
   readonly #ended: Promise<unknown[]>;
 
   /**
-   * `program` runs the sources, or is a compiled executable when `main` is null. `stdio` are the standard input, output
-   * and error of the process; only pipes are read here.
+   * `program` runs the sources, or is a compiled executable when `main` is null. `options` may
+   * replace the environment and the standard streams, of which only pipes are read here.
    */
   constructor(
     args: readonly string[],
     folder: string = mkdtempSync(path.join(tmpdir(), 'towpath-e2e-')),
     program: string = process.execPath,
     main: string | null = MAIN,
-    stdio: StdioOptions = ['ignore', 'pipe', 'pipe'],
+    options: Pick<SpawnOptions, 'stdio' | 'env'> = {},
   ) {
     this.folder = folder;
     const own = ['--key-file', path.join(folder, 'derper.json'), '--certificate-directory', path.join(folder, 'certs')];
     this.child = spawn(
       program,
       [...(main === null ? [] : [main]), 'serve', ...own, '--hostname', '127.0.0.1', ...args],
-      { stdio, cwd: folder },
+      { stdio: ['ignore', 'pipe', 'pipe'], ...options, cwd: folder },
     );
     this.#ended = once(this.child, 'close');
     for (const stream of [this.child.stdout, this.child.stderr]) {

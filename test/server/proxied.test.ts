@@ -166,3 +166,34 @@ describe('plain mode, behind a proxy that does TLS', () => {
     assert.equal(relay.relay.counters.refusals.untrusted_proxy, 1);
   });
 });
+
+describe('a proxy that speaks TLS to the relay', () => {
+  it('is believed when it is trusted: the client is in the log, has limits of its own, and one request a connection', async () => {
+    relay = await TestRelay.start({ TOWPATH_LIMITS_CONNECTIONS_PER_SOURCE: '1' });
+    const head = (path: string, rest: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n${rest}\r\n\r\n`;
+    const upgrade = (client: string): string =>
+      head('/derp', `Upgrade: DERP\r\nConnection: Upgrade\r\nX-Forwarded-For: ${client}`);
+    const held = await relay.tls();
+    held.write(upgrade('203.0.113.9'));
+    assert.match(String(await within(once(held, 'data'), 'the answer')), /^HTTP\/1\.1 101 /);
+    const second = await relay.tls();
+    second.write(upgrade('203.0.113.9'));
+    assert.match((await untilClosed(second)).toString(), /^HTTP\/1\.1 429 /);
+    assert.ok(relay.lines.some((line) => line.includes('203.0.113.9: too many open connections')));
+    const page = await relay.tls();
+    page.write(head('/', 'X-Forwarded-For: 203.0.113.10'));
+    assert.match((await untilClosed(page)).toString(), /\r\nConnection: close\r\n/);
+  });
+
+  it('is not believed when it is not trusted', async () => {
+    relay = await TestRelay.start({ TOWPATH_PROXY_TRUSTED: '10.0.0.0/8' });
+    const socket = await relay.tls();
+    socket.write(
+      'GET /derp HTTP/1.1\r\nHost: x\r\nUpgrade: DERP\r\nConnection: Upgrade\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n',
+    );
+    assert.match(String(await within(once(socket, 'data'), 'the answer')), /^HTTP\/1\.1 101 /);
+    socket.destroy();
+    await relay.until(() => relay.relay.counters.openStreams === 0, 'the end');
+    assert.ok(!relay.lines.some((line) => line.includes('203.0.113.9')));
+  });
+});

@@ -23,7 +23,7 @@ export const proxy: z.ZodType<ProxyConfig> = section(
     trusted: key(
       networks(),
       ['127.0.0.0/8', '::1/128'],
-      'Networks of the proxies that are believed; with `transport: plain` nobody else can connect.',
+      'Networks of the proxies that are believed, about a PROXY header or `header`; with `transport: plain` nobody else can connect.',
     ),
     headerMs: key(
       integer(100, 60_000, 'milliseconds'),
@@ -33,7 +33,7 @@ export const proxy: z.ZodType<ProxyConfig> = section(
     header: key(
       choice('x-forwarded-for', 'forwarded'),
       'x-forwarded-for',
-      'With `transport: plain`: the request header that the proxy adds its client to.',
+      'The request header that a proxy from `trusted` adds its client to, with and without TLS; not with `protocol`, which tells of the client before TLS.',
     ),
   },
   { flags: false },

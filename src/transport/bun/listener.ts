@@ -1,4 +1,4 @@
-import { TowpathError } from '../../errors.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
 import { canonicalIp } from '../../wire/ip-address.ts';
 import { isIpv6Off, listenError } from '../listen-errors.ts';
 import type { CertificatePair, Endpoint, Listener, ListenerHandler, ListenOptions } from '../port.ts';
@@ -49,12 +49,19 @@ function bind(
   const options: BunListenOptions = { ...address, data: acceptor, socket: SOCKET_HANDLERS };
   try {
     return bun.listen(certificate === null ? options : { ...options, tls: serverTls(certificate) });
-  } catch (error) {
+  } catch (thrown) {
+    const error = withCode(where.ip, thrown);
     if (where.fd === undefined && isIpv6Off(where.ip, error)) {
       return bind({ ...where, ip: '0.0.0.0' }, acceptor, certificate, reusePort);
     }
     throw listenError('TCP', where.ip, where.port, error);
   }
+}
+
+/** Bun gives no code when the kernel refuses a socket of the family, which it does on one without IPv6. */
+function withCode(ip: string, error: unknown): unknown {
+  if (!ip.includes(':') || systemErrorCode(error) !== '') return error;
+  return Object.assign(new Error(errorMessage(error), { cause: error }), { code: 'EAFNOSUPPORT' });
 }
 
 class BunPortListener implements Listener {
