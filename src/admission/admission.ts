@@ -4,6 +4,8 @@ export interface AdmissionRequest {
   readonly key: Buffer;
   /** Where it comes from. */
   readonly ip: string;
+  /** Whether the connection has ended: then it gives up its place among those that wait for a source. */
+  readonly isOver?: (() => boolean) | undefined;
 }
 
 /** Expected refusals are values, not exceptions. `reason` is for our log; the node only sees the connection close. */

@@ -5,13 +5,17 @@ export interface RememberedAnswer {
   readonly at: number;
 }
 
+/** Addresses of one key that were admitted; a member cannot push out others by changing its own. */
+const PLACES = 16;
+
 /**
- * The last answers, a bounded number of each sort, the oldest forgotten first. Noes have a table of their own, so that
- * strangers with ever new keys cannot push out the members.
+ * The last answers about keys, each at a place, which is an address or nothing: a bounded number of each sort, the
+ * oldest forgotten first. Noes have a table of their own, so that strangers with ever new keys cannot push out members.
  */
 export class AnswerMemory {
-  readonly #yes = new Map<string, RememberedAnswer>();
-  readonly #no = new Map<string, RememberedAnswer>();
+  /** When each key was admitted, by place. */
+  readonly #yes = new Map<string, Map<string, number>>();
+  readonly #no = new Map<string, number>();
   readonly #yesLimit: number;
   readonly #noLimit: number;
 
@@ -20,22 +24,48 @@ export class AnswerMemory {
     this.#noLimit = noLimit;
   }
 
-  /** The last answer about `id`, or null. */
-  get(id: string): RememberedAnswer | null {
-    return this.#yes.get(id) ?? this.#no.get(id) ?? null;
+  /** The last answer about `key` at `place`, or null. */
+  get(key: string, place: string): RememberedAnswer | null {
+    const admittedAt = this.#yes.get(key)?.get(place);
+    if (admittedAt !== undefined) return { isYes: true, at: admittedAt };
+    const refusedAt = this.#no.get(idOf(key, place));
+    return refusedAt === undefined ? null : { isYes: false, at: refusedAt };
+  }
+
+  /** When `key` was admitted last, wherever that was, or null. */
+  admittedAt(key: string): number | null {
+    const places = this.#yes.get(key);
+    return places === undefined ? null : Math.max(...places.values());
   }
 
   /** Keeps an answer in the place of an older one. */
-  set(id: string, isYes: boolean, at: number): void {
-    this.#yes.delete(id);
-    this.#no.delete(id);
-    const [table, limit] = isYes ? [this.#yes, this.#yesLimit] : [this.#no, this.#noLimit];
-    table.set(id, { isYes, at });
-    if (table.size > limit) table.delete(table.keys().next().value!);
+  set(key: string, place: string, isYes: boolean, at: number): void {
+    this.#no.delete(idOf(key, place));
+    const places = this.#yes.get(key) ?? new Map<string, number>();
+    places.delete(place);
+    this.#yes.delete(key);
+    if (isYes) {
+      places.set(place, at);
+      forgetOldest(places, PLACES);
+    } else {
+      this.#no.set(idOf(key, place), at);
+      forgetOldest(this.#no, this.#noLimit);
+    }
+    if (places.size === 0) return;
+    this.#yes.set(key, places);
+    forgetOldest(this.#yes, this.#yesLimit);
   }
 
-  /** How many yeses are kept. */
+  /** How many keys are kept that were admitted. */
   get members(): number {
     return this.#yes.size;
   }
+}
+
+function idOf(key: string, place: string): string {
+  return `${key} ${place}`;
+}
+
+function forgetOldest(table: Map<string, unknown>, limit: number): void {
+  if (table.size > limit) table.delete(table.keys().next().value!);
 }

@@ -1,14 +1,17 @@
 import { errorMessage } from '../errors.ts';
 import { AnswerMemory } from './answer-memory.ts';
 import { SourceFailure } from './failure.ts';
-import { Gate } from './gate.ts';
+import { Outage } from './outage.ts';
 import type { Answer, AskingSource, Question, Refusal, SourceParts, SourceState } from './source.ts';
+import { WaitingPlaces } from './waiting-places.ts';
 
 /** Keys that may be known at one time; each takes some 200 bytes. */
 const REMEMBERED_YES = 65_536;
 const REMEMBERED_NO = 4096;
-/** Connections that wait for a request to begin; at a usual answer time they wait less than the handshake may take. */
+/** Connections that wait for a request to begin. */
 const WAITING = 1024;
+/** Who was admitted before waits no longer than this for the source to say it again. */
+const KNOWN_WAIT_MS = 500;
 
 /** What {@link AskedSource} needs. */
 export interface AskedSourceOptions {
@@ -27,9 +30,16 @@ export interface AskedSourceOptions {
   readonly no: string;
 }
 
+/** A request that is to be made or under way, and who waits for its answer. */
+interface Inquiry {
+  readonly answer: Promise<Answer>;
+  readonly questions: Question[];
+}
+
 /**
- * A source that is asked about each key. An answer serves further connections for `cacheSeconds`, and for
- * `keepSeconds` while the source does not answer. Connections with one key share one request.
+ * A source that is asked about each key. An answer serves further connections for `cacheSeconds`. A yes counts for
+ * `keepSeconds` besides while the source does not answer, is busy or takes its time; when it says no afterwards, the
+ * connection ends. Connections with one key share one request.
  */
 export class AskedSource implements AskingSource {
   readonly style = 'asking';
@@ -39,9 +49,10 @@ export class AskedSource implements AskingSource {
   readonly #options: AskedSourceOptions;
   readonly #parts: SourceParts;
   readonly #memory = new AnswerMemory(REMEMBERED_YES, REMEMBERED_NO);
-  readonly #gate: Gate;
-  readonly #underWay = new Map<string, Promise<Answer>>();
-  #failure: SourceFailure | null = null;
+  readonly #places: WaitingPlaces;
+  readonly #inquiries = new Map<string, Inquiry>();
+  readonly #listeners = new Set<() => void>();
+  readonly #outage: Outage;
   #answeredAt: number | null = null;
 
   constructor(options: AskedSourceOptions, parts: SourceParts) {
@@ -50,7 +61,8 @@ export class AskedSource implements AskingSource {
     this.refreshMs = options.refreshSeconds * 1000;
     this.#options = options;
     this.#parts = parts;
-    this.#gate = new Gate(options.maxConcurrent, WAITING);
+    this.#places = new WaitingPlaces(options.maxConcurrent, WAITING);
+    this.#outage = new Outage(options.name, parts.clock, parts.log);
   }
 
   start(): Promise<void> {
@@ -61,58 +73,105 @@ export class AskedSource implements AskingSource {
     // Nothing runs between two questions.
   }
 
+  reload(): void {
+    // Secrets are read for each request.
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
   remembered(question: Question): Answer | null {
-    return this.#answerWithin(this.#idOf(question), Math.max(this.#options.keepSeconds * 1000, this.refreshMs));
+    return this.#answerWithin(question, Math.max(this.#keepMs, this.refreshMs));
   }
 
   ask(question: Question, isFresh: boolean): Promise<Answer> {
-    const id = this.#idOf(question);
-    const cached = isFresh ? null : this.#answerWithin(id, this.#options.cacheSeconds * 1000);
+    const cached = isFresh ? null : this.#answerWithin(question, this.#options.cacheSeconds * 1000);
     if (cached !== null) return Promise.resolve(cached);
-    const underWay = this.#underWay.get(id);
-    if (underWay !== undefined) return underWay;
-    const answer = this.#request(id, question).finally(() => this.#underWay.delete(id));
-    this.#underWay.set(id, answer);
-    return answer;
+    const { answer } = this.#inquire(question);
+    const wasAdmitted = !isFresh && this.#answerWithin(question, this.#keepMs) === 'yes';
+    return wasAdmitted ? this.#orSoonYes(answer) : answer;
   }
 
   state(): SourceState {
     const { clock } = this.#parts;
+    const { failure } = this.#outage;
     const ageSeconds = this.#answeredAt === null ? null : (clock.now - this.#answeredAt) / 1000;
     const isKept = ageSeconds !== null && ageSeconds < this.#options.keepSeconds;
     return {
-      problem: this.#failure?.message ?? null,
-      isUsable: this.#failure === null || isKept || this.#options.failOpen,
+      problem: failure?.message ?? null,
+      isUsable: failure === null || isKept || this.#options.failOpen,
       keys: null,
       ageSeconds,
     };
   }
 
-  #idOf({ key, ip }: Question): string {
-    return this.#options.isByAddress ? `${key} ${ip}` : key;
+  get #keepMs(): number {
+    return this.#options.keepSeconds * 1000;
   }
 
-  #answerWithin(id: string, ageMs: number): Answer | null {
-    const found = this.#memory.get(id);
+  #placeOf({ ip }: Question): string {
+    return this.#options.isByAddress ? ip : '';
+  }
+
+  #answerWithin(question: Question, ageMs: number): Answer | null {
+    const found = this.#memory.get(question.key, this.#placeOf(question));
     if (found === null || this.#parts.clock.now - found.at >= ageMs) return null;
     return found.isYes ? 'yes' : this.#no();
   }
 
-  async #request(id: string, question: Question): Promise<Answer> {
-    if (!(await this.#gate.enter())) {
-      return { reason: 'busy', detail: 'too many connections wait for its answer', failsOpen: false };
+  #inquire(question: Question): Inquiry {
+    const id = `${question.key} ${this.#placeOf(question)}`;
+    const underWay = this.#inquiries.get(id);
+    if (underWay !== undefined) {
+      underWay.questions.push(question);
+      return underWay;
     }
+    const questions = [question];
+    const answer = this.#request(question, questions).finally(() => this.#inquiries.delete(id));
+    const inquiry = { answer, questions };
+    this.#inquiries.set(id, inquiry);
+    return inquiry;
+  }
+
+  /** The answer, or yes when it takes too long. When it is a no after all, whoever was let in meanwhile is to be judged again. */
+  #orSoonYes(answer: Promise<Answer>): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        resolve('yes');
+      }, KNOWN_WAIT_MS);
+      answer.then((given) => {
+        clearTimeout(timer);
+        if (!isLate) resolve(given === 'yes' || given.reason !== 'busy' ? given : 'yes');
+        else if (given !== 'yes' && given.reason === 'unknown_key') for (const listener of this.#listeners) listener();
+      }, reject);
+    });
+  }
+
+  async #request(question: Question, questions: readonly Question[]): Promise<Answer> {
+    const admittedAt = this.#memory.admittedAt(question.key);
+    const keptMs = Math.max(this.#keepMs, this.refreshMs);
+    const admittance = await this.#places.enter({
+      ip: question.ip,
+      isKnown: admittedAt !== null && this.#parts.clock.now - admittedAt < keptMs,
+      isOver: () => questions.every(({ isOver }) => isOver?.() === true),
+    });
+    if (admittance !== 'go') return BUSY[admittance];
     try {
       const isYes = await this.#options.request(question);
-      this.#memory.set(id, isYes, this.#parts.clock.now);
-      this.#answered();
+      const now = this.#parts.clock.now;
+      this.#memory.set(question.key, this.#placeOf(question), isYes, now);
+      this.#answeredAt = now;
+      this.#outage.answered();
       return isYes ? 'yes' : this.#no();
     } catch (error) {
       const failure = error instanceof SourceFailure ? error : new SourceFailure('local', errorMessage(error));
-      this.#failed(failure);
-      return this.#answerWithin(id, this.#options.keepSeconds * 1000) ?? this.#unavailable(failure);
+      this.#outage.failed(failure);
+      return this.#answerWithin(question, this.#keepMs) ?? this.#unavailable(failure);
     } finally {
-      this.#gate.leave();
+      this.#places.leave();
     }
   }
 
@@ -124,18 +183,9 @@ export class AskedSource implements AskingSource {
     const failsOpen = this.#options.failOpen && failure.kind === 'transport';
     return { reason: 'unavailable', detail: failure.message, failsOpen };
   }
-
-  #answered(): void {
-    this.#answeredAt = this.#parts.clock.now;
-    if (this.#failure === null) return;
-    this.#failure = null;
-    this.#parts.log.info({ source: this.name }, 'admission source answers again');
-  }
-
-  #failed(failure: SourceFailure): void {
-    if (this.#failure?.message !== failure.message) {
-      this.#parts.log.warn({ source: this.name, error: failure.message }, 'admission source does not answer');
-    }
-    this.#failure = failure;
-  }
 }
+
+const BUSY: Readonly<Record<'full' | 'over', Refusal>> = {
+  full: { reason: 'busy', detail: 'too many connections wait for its answer', failsOpen: false },
+  over: { reason: 'busy', detail: 'the connection ended before the source could be asked', failsOpen: false },
+};

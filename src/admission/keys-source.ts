@@ -1,17 +1,11 @@
-import { fileStamp, NEVER_READ, readSmallFile } from '../config/file-stamp.ts';
 import type { KeysSourceConfig } from '../config/schema/admission-sources.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
-import { parseKeyList, type KeyList } from './key-list.ts';
 import type { Answer, ListSource, SourceParts, SourceState } from './source.ts';
-
-/** Some 200,000 keys with their labels. */
-const LIST_BYTES = 16 * 1024 * 1024;
-const NO_KEYS: KeyList = new Map();
+import { WatchedKeyList } from './watched-key-list.ts';
 
 /**
  * Keys from files. Both are looked at every `pollSeconds`: watching does not work for mounted secrets. A file that
- * became unreadable or wrong leaves the old list in use: the allow list for `keepSeconds`, the deny list for ever,
- * because forgetting whom to keep out is never the safe side.
+ * became unreadable or wrong leaves its old list in use: the allow list for `keepSeconds`, the deny list for ever,
+ * because forgetting whom to keep out is never the safe side. The other file is followed meanwhile.
  */
 export class KeysSource implements ListSource {
   readonly style = 'list';
@@ -20,23 +14,25 @@ export class KeysSource implements ListSource {
   readonly #config: KeysSourceConfig;
   readonly #parts: SourceParts;
   readonly #listeners = new Set<() => void>();
-  #allow: KeyList = NO_KEYS;
-  #deny: KeyList = NO_KEYS;
-  #stamp: string;
+  readonly #allow: WatchedKeyList | null;
+  readonly #deny: WatchedKeyList | null;
   #polledAt: number;
+  /** When the allow file was good last. */
   #goodAt: number;
   #problem: string | null = null;
   #wasKept = true;
   #leaveClock: () => void = () => undefined;
 
-  /** Throws a {@link TowpathError} when a file is unusable at the start. */
+  /** Throws a TowpathError when a file is unusable at the start. */
   constructor(config: KeysSourceConfig, parts: SourceParts) {
+    const watch = (file: string | undefined): WatchedKeyList | null =>
+      file === undefined ? null : new WatchedKeyList(file, parts.now);
     this.name = config.name;
     this.#config = config;
     this.#parts = parts;
-    this.#stamp = this.#readStamp();
     this.#polledAt = this.#goodAt = parts.clock.now;
-    this.#load();
+    this.#allow = watch(config.allowFile);
+    this.#deny = watch(config.denyFile);
   }
 
   start(): Promise<void> {
@@ -48,13 +44,17 @@ export class KeysSource implements ListSource {
     this.#leaveClock();
   }
 
+  reload(): void {
+    this.#look(true);
+  }
+
   denies(key: string): boolean {
-    return this.#deny.has(key);
+    return this.#deny?.keys.has(key) === true;
   }
 
   look(key: string): Answer {
-    if (this.#config.allowFile === undefined) return refused('unknown_key', 'it only denies');
-    if (!this.#allow.has(key)) return refused('unknown_key', 'the key is not in the allow file');
+    if (this.#allow === null) return refused('unknown_key', 'it only denies');
+    if (!this.#allow.keys.has(key)) return refused('unknown_key', 'the key is not in the allow file');
     return this.#isKept() ? 'yes' : refused('unavailable', this.#problem ?? '');
   }
 
@@ -64,60 +64,43 @@ export class KeysSource implements ListSource {
 
   state(): SourceState {
     const ageSeconds = this.#problem === null ? 0 : (this.#parts.clock.now - this.#goodAt) / 1000;
-    return { problem: this.#problem, isUsable: this.#isKept(), keys: this.#allow.size, ageSeconds };
+    return { problem: this.#problem, isUsable: this.#isKept(), keys: this.#allow?.keys.size ?? 0, ageSeconds };
   }
 
+  /** The old allow list counts for a while; without one there is nothing that could become too old. */
   #isKept(): boolean {
-    return this.#problem === null || this.#parts.clock.now - this.#goodAt < this.#config.keepSeconds * 1000;
+    if (this.#allow === null || this.#allow.problem === null) return true;
+    return this.#parts.clock.now - this.#goodAt < this.#config.keepSeconds * 1000;
   }
 
   #tick(now: number): void {
     if (now - this.#polledAt < this.#config.pollSeconds * 1000) return;
-    this.#polledAt = now;
-    if (this.#problem === null) this.#goodAt = now;
-    const stamp = this.#readStamp();
-    if (stamp !== this.#stamp) {
-      this.#stamp = stamp;
-      this.#reload();
-    }
-    if (this.#wasKept && !this.#isKept()) {
-      this.#wasKept = false;
-      this.#parts.log.error({ source: this.name }, 'the last allow list is too old to be used any more');
-      this.#changed();
-    }
-  }
-
-  #reload(): void {
-    const { log } = this.#parts;
-    try {
-      this.#load();
-    } catch (error) {
-      this.#stamp = NEVER_READ;
-      const before = this.#problem;
-      this.#problem = errorMessage(error);
-      if (this.#problem === before) return;
-      log.error(
-        { source: this.name, error: this.#problem },
-        'the changed key files are not usable; the old lists stay',
-      );
-      return;
-    }
-    this.#problem = null;
-    this.#wasKept = true;
-    this.#goodAt = this.#parts.clock.now;
-    log.info({ source: this.name, allowed: this.#allow.size, denied: this.#deny.size }, 'key files reloaded');
+    if ((this.#allow?.problem ?? null) === null) this.#goodAt = now;
+    this.#look(false);
+    if (!this.#wasKept || this.#isKept()) return;
+    this.#wasKept = false;
+    this.#parts.log.error({ source: this.name }, 'the last allow list is too old to be used any more');
     this.#changed();
   }
 
-  #load(): void {
-    const { allowFile, denyFile } = this.#config;
-    const allow = allowFile === undefined ? NO_KEYS : readKeys(allowFile);
-    this.#deny = denyFile === undefined ? NO_KEYS : readKeys(denyFile);
-    this.#allow = allow;
-  }
-
-  #readStamp(): string {
-    return fileStamp(...[this.#config.allowFile, this.#config.denyFile].filter((file) => file !== undefined));
+  #look(isForced: boolean): void {
+    const { log, clock } = this.#parts;
+    this.#polledAt = clock.now;
+    const lists = [this.#allow, this.#deny].filter((list) => list !== null);
+    const isChanged = lists.map((list) => list.look(isForced)).includes('changed');
+    const problem = lists.map((list) => list.problem).find((found) => found !== null) ?? null;
+    if (problem !== null && problem !== this.#problem) {
+      log.error({ source: this.name, error: problem }, 'the changed key files are not usable; the old lists stay');
+    }
+    this.#problem = problem;
+    if ((this.#allow?.problem ?? null) === null) {
+      this.#goodAt = clock.now;
+      this.#wasKept = true;
+    }
+    if (!isChanged) return;
+    const fields = { source: this.name, allowed: this.#allow?.keys.size ?? 0, denied: this.#deny?.keys.size ?? 0 };
+    log.info(fields, 'key files reloaded');
+    this.#changed();
   }
 
   #changed(): void {
@@ -127,17 +110,4 @@ export class KeysSource implements ListSource {
 
 function refused(reason: 'unknown_key' | 'unavailable', detail: string): Answer {
   return { reason, detail, failsOpen: false };
-}
-
-function readKeys(file: string): KeyList {
-  let text: string;
-  try {
-    text = readSmallFile(file, LIST_BYTES);
-  } catch (error) {
-    throw new TowpathError('TOWPATH_KEY_LIST_UNREADABLE', `key list ${file}: ${errorMessage(error)}`, {
-      hint: 'Check the path, and that the user that runs towpath may read it.',
-      cause: error,
-    });
-  }
-  return parseKeyList(text, file);
 }

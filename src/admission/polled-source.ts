@@ -13,6 +13,12 @@ const REWRITE_MS = 600_000;
 const EARLY_MS = 5000;
 /** Nor so often that fetching takes more than this part of the time. */
 const EARLY_SHARE = 1 / 20;
+/**
+ * How often in a row, and how often in the long run: strangers with unknown keys must not use up what the other side
+ * allows us, or it turns us away when a member is removed.
+ */
+const EARLY_BURST = 12;
+const EARLY_EVERY_MS = 30_000;
 
 /** What {@link PolledSource} needs. */
 export interface PolledSourceOptions {
@@ -43,6 +49,8 @@ export class PolledSource implements ListSource {
   #savedAt = Number.NEGATIVE_INFINITY;
   #nextAt = Infinity;
   #earlyAt = Infinity;
+  #earlyLeft = EARLY_BURST;
+  #earlyCountedAt: number;
   #failures = 0;
   #failure: SourceFailure | null = null;
   #wasKept = false;
@@ -55,6 +63,7 @@ export class PolledSource implements ListSource {
     this.kind = options.kind;
     this.#options = options;
     this.#parts = parts;
+    this.#earlyCountedAt = parts.clock.now;
   }
 
   async start(): Promise<void> {
@@ -68,6 +77,10 @@ export class PolledSource implements ListSource {
     this.#leaveClock();
   }
 
+  reload(): void {
+    if (this.#nextAt !== Infinity) void this.#refresh();
+  }
+
   denies(): boolean {
     return false;
   }
@@ -75,7 +88,7 @@ export class PolledSource implements ListSource {
   look(key: string): Answer {
     if (this.#isKept()) {
       if (this.#keys.has(key)) return 'yes';
-      this.#nextAt = Math.min(this.#nextAt, this.#earlyAt);
+      this.#wantEarly();
       return { reason: 'unknown_key', detail: 'no node has this key', failsOpen: false };
     }
     const failsOpen = this.#options.failOpen && this.#failure?.kind === 'transport';
@@ -94,6 +107,16 @@ export class PolledSource implements ListSource {
       keys: this.#keys.size,
       ageSeconds: this.#fetchedAt === null ? null : (this.#parts.now() - this.#fetchedAt) / 1000,
     };
+  }
+
+  #wantEarly(): void {
+    if (this.#nextAt <= this.#earlyAt) return;
+    const { now } = this.#parts.clock;
+    this.#earlyLeft = Math.min(EARLY_BURST, this.#earlyLeft + (now - this.#earlyCountedAt) / EARLY_EVERY_MS);
+    this.#earlyCountedAt = now;
+    if (this.#earlyLeft < 1) return;
+    this.#earlyLeft--;
+    this.#nextAt = this.#earlyAt;
   }
 
   /** A list that is refreshed in time always counts; one that is not, for `keepSeconds`. */

@@ -44,7 +44,7 @@ export class SourceAdmission implements Admission {
     const lists = sources.filter((source) => source.style === 'list');
     const asked = sources.filter((source) => source.style === 'asking');
     this.#sources = { lists, asked, open };
-    for (const list of lists) list.onChange(() => this.#announce(NOTHING_DUE));
+    for (const source of sources) source.onChange(() => this.#announce(NOTHING_DUE));
   }
 
   /** Starts all sources; resolves when each had its first chance to learn its keys. */
@@ -59,6 +59,11 @@ export class SourceAdmission implements Admission {
     this.#leaveClock();
     this.#listeners.clear();
     for (const source of this.#all) source.stop();
+  }
+
+  /** Reads all files and lists again, now. */
+  reload(): void {
+    for (const source of this.#all) source.reload();
   }
 
   admit(request: AdmissionRequest): AdmissionVerdict | Promise<AdmissionVerdict> {
@@ -125,7 +130,7 @@ export class SourceAdmission implements Admission {
     }
     const { source, reason, detail } = judgement;
     this.#counts.refused(source, reason);
-    this.#journal.add(question, source, reason, detail, false);
+    if (question.isOver?.() !== true) this.#journal.add(question, source, reason, detail, false);
     return { admitted: false, source, reason: `${reason}: ${detail}` };
   }
 

@@ -19,6 +19,8 @@ export type Answer = 'yes' | Refusal;
 export interface Question {
   readonly key: string;
   readonly ip: string;
+  /** Whether the connection has ended, so that nobody waits for the answer any more. */
+  readonly isOver?: (() => boolean) | undefined;
 }
 
 /** How a source is, for metrics, health and the admin page. */
@@ -40,6 +42,10 @@ interface BaseSource {
   /** Resolves when the source had its first chance to learn what it needs; never rejects. */
   start(): Promise<void>;
   stop(): void;
+  /** Reads its files again, or fetches its list again, now. */
+  reload(): void;
+  /** Calls `listener` when open connections are to be judged again. */
+  onChange(listener: () => void): void;
 }
 
 /** A source that knows its keys beforehand and answers at once. */
@@ -48,8 +54,6 @@ export interface ListSource extends BaseSource {
   /** Whether `key` is refused whatever other sources say. */
   denies(key: string): boolean;
   look(key: string): Answer;
-  /** Calls `listener` after each change. */
-  onChange(listener: () => void): void;
 }
 
 /** A source that is asked about each key. */
@@ -87,6 +91,6 @@ export interface SourceParts {
 }
 
 /** The request in a form that may be kept. */
-export function questionOf({ key, ip }: AdmissionRequest): Question {
-  return { key: key.toString('hex'), ip };
+export function questionOf({ key, ip, isOver }: AdmissionRequest): Question {
+  return { key: key.toString('hex'), ip, isOver };
 }

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts';
 import type { AdmissionConfig } from '../config/schema/admission.ts';
 import type { AdminPage } from '../http/admin.ts';
 import type { Health } from '../observe/health.ts';
+import { errorMessage } from '../errors.ts';
 import { SessionState, type Session } from '../session/session.ts';
 
 /** Open connections that are reviewed at one time; a source bounds its requests besides. */
@@ -93,9 +94,14 @@ export class AdmissionDesk {
   async #reviewOne(session: Session, due: DueSources): Promise<void> {
     const { key } = session;
     if (session.state !== SessionState.Open || key === null) return;
-    const verdict = this.admission.review({ key, ip: session.stream.remote.ip }, due);
-    const { admitted, ...refusal } = verdict instanceof Promise ? await verdict : verdict;
-    if (!admitted && 'reason' in refusal) session.expel('not_admitted', `${refusal.source}: ${refusal.reason}`);
+    try {
+      const verdict = this.admission.review({ key, ip: session.stream.remote.ip }, due);
+      const { admitted, ...refusal } = verdict instanceof Promise ? await verdict : verdict;
+      if (!admitted && 'reason' in refusal) session.expel('not_admitted', `${refusal.source}: ${refusal.reason}`);
+    } catch (error) {
+      // One review that fails must not end the others, now and later.
+      this.#parts.log.error({ error: errorMessage(error) }, 'an open connection could not be reviewed');
+    }
   }
 
   #reportHealth(now: number): void {

@@ -300,7 +300,11 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       this.finish();
       return;
     }
-    const verdict = admission.admit({ key: identity.key, ip: this.stream.remote.ip });
+    const verdict = admission.admit({
+      key: identity.key,
+      ip: this.stream.remote.ip,
+      isOver: () => this.#state === SessionState.Ended,
+    });
     if (verdict instanceof Promise) {
       this.#state = SessionState.Admitting;
       this.#intake.awaitAdmission();

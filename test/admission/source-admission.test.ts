@@ -33,6 +33,7 @@ class FakeList implements ListSource {
   denies = (key: string) => this.denied.has(key);
   look = (key: string) => (this.allowed.has(key) ? 'yes' : this.other);
   onChange = (listener: () => void) => void (this.changed = listener);
+  reload = () => undefined;
 }
 
 class FakeAsked implements AskingSource {
@@ -51,6 +52,8 @@ class FakeAsked implements AskingSource {
   start = () => Promise.resolve();
   stop = () => undefined;
   remembered = () => this.last;
+  reload = () => undefined;
+  onChange = () => undefined;
   ask = async ({ key }: { key: string }) => {
     this.asked.push(key);
     return (this.last = await this.answer(key));

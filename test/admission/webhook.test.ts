@@ -151,7 +151,7 @@ describe('the source webhook', () => {
     assert.equal(service.received.length, 1);
   });
 
-  it('asks no more than maxConcurrent times at once, and turns away who would wait too long', async () => {
+  it('asks no more than maxConcurrent times at once, and turns away who waits longest when too many wait', async () => {
     let open_ = 0;
     let most = 0;
     const waiting: (() => void)[] = [];
@@ -167,12 +167,106 @@ describe('the source webhook', () => {
     const asked = Array.from({ length: 2 + 1024 + 1 }, (_, i) =>
       source.ask({ key: i.toString(16).padStart(64, '0'), ip: '' }, false),
     );
-    assert.equal(reasonOf(await asked.at(-1)!), 'busy');
+    assert.equal(reasonOf(await within(Promise.race(asked), 'a refusal')), 'busy');
+    assert.equal(reasonOf(await asked[2]!), 'busy');
     const release = setInterval(() => waiting.splice(0).forEach((resolve) => resolve()), 0);
-    const answers = await within(Promise.all(asked.slice(0, -1)), 'all answers');
+    const answers = await within(Promise.all(asked.toSpliced(2, 1)), 'all answers');
     clearInterval(release);
     assert.ok(answers.every((answer) => answer === 'yes'));
     assert.equal(most, 2);
+  });
+
+  describe('while strangers fill all places', () => {
+    /** A source whose requests hang until `answer` is called, with all places taken by strangers of two addresses. */
+    async function flooded(world = new World()) {
+      const hanging = new Map<string, (isYes: boolean) => void>();
+      let isQuick = true;
+      const source = open(world, {
+        maxConcurrent: 2,
+        request: ({ key }) => (isQuick ? Promise.resolve(true) : new Promise((resolve) => hanging.set(key, resolve))),
+      });
+      await source.ask(question(1), false);
+      isQuick = false;
+      const strangers = Array.from({ length: 3000 }, (_, i) => ({
+        key: (i + 1000).toString(16).padStart(64, '0'),
+        ip: `198.51.100.${i % 2}`,
+      }));
+      const refused = strangers.map((stranger) => source.ask(stranger, false));
+      return { source, hanging, refused, strangers, world };
+    }
+
+    it('a member is in within a second, and judged again when the answer is a no', async () => {
+      const { source, hanging, strangers } = await flooded();
+      let reviews = 0;
+      source.onChange(() => reviews++);
+      const startedAt = performance.now();
+      assert.equal(await within(source.ask(question(1), false), 'the member'), 'yes');
+      // Without the flood in the way of this test itself it takes half a second.
+      assert.ok(performance.now() - startedAt < 5000);
+      hanging.get(strangers[0]!.key)!(false);
+      const answer = source.ask(question(1), true);
+      await within(untilThere(hanging, hexKey(1)), 'the member goes before the strangers');
+      hanging.get(hexKey(1))!(false);
+      assert.equal(reasonOf(await answer), 'unknown_key');
+      assert.equal(reviews, 1);
+      assert.equal(reasonOf(source.remembered(question(1))), 'unknown_key');
+    });
+
+    it('a newcomer from an address of its own is next, and strangers lose their places', async () => {
+      const { source, hanging, strangers, refused } = await flooded();
+      const newcomer = source.ask(question(2, '203.0.113.9'), false);
+      hanging.get(strangers[0]!.key)!(false);
+      await within(untilThere(hanging, hexKey(2)), 'the newcomer is asked about');
+      hanging.get(hexKey(2))!(true);
+      assert.equal(await newcomer, 'yes');
+      assert.equal(reasonOf(await refused[2]!), 'busy');
+    });
+
+    it('a member of another address goes first, but is not let in unasked', async () => {
+      const { source, hanging, strangers } = await flooded();
+      const moved = source.ask(question(1, '203.0.113.9'), false);
+      hanging.get(strangers[0]!.key)!(false);
+      await within(untilThere(hanging, hexKey(1)), 'the member is asked about');
+      hanging.get(hexKey(1))!(false);
+      assert.equal(reasonOf(await moved), 'unknown_key');
+    });
+
+    it('whoever has gone away is not asked about', async () => {
+      const { source, hanging, strangers } = await flooded();
+      let isGone = false;
+      const gone = source.ask({ ...question(3, '203.0.113.3'), isOver: () => isGone }, false);
+      isGone = true;
+      hanging.get(strangers[0]!.key)!(false);
+      assert.equal(reasonOf(await gone), 'busy');
+      assert.ok(!hanging.has(hexKey(3)));
+    });
+  });
+
+  for (const [name, reply] of [
+    ['hangs', () => undefined],
+    ['refuses', (response) => response.destroy()],
+    ['is slow', (response) => void setTimeout(() => response.end('{"Allow":true}'), 3000).unref()],
+  ] as [string, FakeService['reply']][]) {
+    it(`lets a member in that it knows, with a service that ${name}`, async () => {
+      const source = open(new World());
+      assert.equal(await source.ask(question(1), false), 'yes');
+      service.reply = reply;
+      assert.equal(await source.ask(question(1), false), 'yes');
+    });
+  }
+
+  it('does not fill the log when the service fails in ever new words or now and then', async () => {
+    const world = new World();
+    const source = open(world);
+    for (let i = 0; i < 50; i++) {
+      service.reply = i % 2 === 0 ? json({ error: `request ${i}` }, 500) : json({ Allow: true });
+      await source.ask(question(i + 1), false);
+    }
+    assert.ok(world.lines.length <= 2, JSON.stringify(world.lines));
+    world.pass(10);
+    service.reply = json({}, 502);
+    await source.ask(question(1), false);
+    assert.match(String((await world.line('does not answer')).fields['error']), /500|502/);
   });
 
   it('keeps the last answer while the service is down, for keepSeconds', async () => {
@@ -209,3 +303,8 @@ describe('the source webhook', () => {
     assert.doesNotMatch(JSON.stringify([answer, world.lines]), /very-secret|hidden|T0123/);
   });
 });
+
+/** Resolves when `map` has `key`. */
+async function untilThere(map: ReadonlyMap<string, unknown>, key: string): Promise<void> {
+  while (!map.has(key)) await new Promise((resolve) => setImmediate(resolve));
+}

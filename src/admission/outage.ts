@@ -1,0 +1,42 @@
+import type { SourceFailure } from './failure.ts';
+import type { AdmissionLog, TickingClock } from './source.ts';
+
+/** A source that fails now and then, or each time in other words, is not heard of more often than this. */
+const QUIET_MS = 10_000;
+
+/** Whether a source fails at present, and what the log says about it. */
+export class Outage {
+  readonly #source: string;
+  readonly #clock: TickingClock;
+  readonly #log: AdmissionLog;
+  #failure: SourceFailure | null = null;
+  /** What the log said last, when it said that the source fails. */
+  #told: string | null = null;
+  #toldAt = Number.NEGATIVE_INFINITY;
+
+  constructor(source: string, clock: TickingClock, log: AdmissionLog) {
+    this.#source = source;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** The last failure, or null when the source has answered since. */
+  get failure(): SourceFailure | null {
+    return this.#failure;
+  }
+
+  failed(failure: SourceFailure): void {
+    this.#failure = failure;
+    if (this.#told === failure.message || this.#clock.now - this.#toldAt < QUIET_MS) return;
+    this.#told = failure.message;
+    this.#toldAt = this.#clock.now;
+    this.#log.warn({ source: this.#source, error: failure.message }, 'admission source does not answer');
+  }
+
+  answered(): void {
+    this.#failure = null;
+    if (this.#told === null) return;
+    this.#told = null;
+    this.#log.info({ source: this.#source }, 'admission source answers again');
+  }
+}

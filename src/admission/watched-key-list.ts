@@ -1,0 +1,87 @@
+import { statSync } from 'node:fs';
+import { fileStamp, NEVER_READ, readSmallFile } from '../config/file-stamp.ts';
+import { errorMessage, TowpathError } from '../errors.ts';
+import { parseKeyList, type KeyList } from './key-list.ts';
+
+/** Some 200,000 keys with their labels. */
+const LIST_BYTES = 16 * 1024 * 1024;
+/** A file that was written this short ago may be written still. */
+const SETTLE_MS = 500;
+
+/** What a look at the file gave: a new list, the old one, or a file that cannot be used now. */
+export type Look = 'changed' | 'same' | 'unusable';
+
+/**
+ * The keys of one file. A file that cannot be read or is wrong leaves the old list, and is read again at each look.
+ * A list that has become shorter is believed only when its file has been quiet for a moment: while somebody writes it,
+ * the rest of the keys would seem to be gone.
+ */
+export class WatchedKeyList {
+  readonly #path: string;
+  readonly #now: () => number;
+  #keys: KeyList;
+  #stamp: string;
+  #problem: string | null = null;
+
+  /** `now` is the wall clock. Throws a {@link TowpathError} when the file is unusable. */
+  constructor(path: string, now: () => number) {
+    this.#path = path;
+    this.#now = now;
+    this.#stamp = fileStamp(path);
+    this.#keys = readKeys(path);
+  }
+
+  get keys(): KeyList {
+    return this.#keys;
+  }
+
+  /** Why the file cannot be used, or null. */
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  /** Reads the file when it has changed, when it could not be read last time, or when `isForced`. */
+  look(isForced: boolean): Look {
+    const stamp = fileStamp(this.#path);
+    if (!isForced && stamp === this.#stamp) return 'same';
+    try {
+      const keys = readKeys(this.#path);
+      if (isShorter(keys, this.#keys) && this.#isJustWritten()) return 'same';
+      const isNews = this.#problem !== null || !isSame(keys, this.#keys);
+      this.#stamp = stamp;
+      this.#problem = null;
+      this.#keys = keys;
+      return isNews ? 'changed' : 'same';
+    } catch (error) {
+      this.#stamp = NEVER_READ;
+      this.#problem = errorMessage(error);
+      return 'unusable';
+    }
+  }
+
+  #isJustWritten(): boolean {
+    return Math.abs(this.#now() - statSync(this.#path).mtimeMs) < SETTLE_MS;
+  }
+}
+
+function isShorter(list: KeyList, old: KeyList): boolean {
+  for (const key of old.keys()) if (!list.has(key)) return true;
+  return false;
+}
+
+function isSame(list: KeyList, old: KeyList): boolean {
+  return list.size === old.size && !isShorter(list, old);
+}
+
+function readKeys(file: string): KeyList {
+  let text: string;
+  try {
+    text = readSmallFile(file, LIST_BYTES);
+  } catch (error) {
+    throw new TowpathError('TOWPATH_KEY_LIST_UNREADABLE', `key list ${file}: ${errorMessage(error)}`, {
+      hint: 'Check the path, and that the user that runs towpath may read it.',
+      cause: error,
+    });
+  }
+  return parseKeyList(text, file);
+}
