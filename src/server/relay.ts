@@ -208,6 +208,7 @@ export class Relay {
   /** Reads the certificate again, whether its files seem changed or not, and logs what it found. */
   reloadFiles(): void {
     this.certificate.reload();
+    this.#admission.admission.reload();
   }
 
   /**
