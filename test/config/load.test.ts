@@ -206,7 +206,7 @@ describe('refusals', () => {
     [
       'a url of another scheme',
       'home: { mode: redirect, url: "ftp://a" }',
-      'towpath.yaml:1: home.url: found "ftp://a"; allowed: a URL that starts with https:// or http://',
+      'towpath.yaml:1: home.url: found "ftp://a"; allowed: a URL that starts with https:// or http://, without user and password',
     ],
     ['mode file without a file', 'home:\n  mode: file', 'towpath.yaml:2: home.file: is missing: mode file needs it'],
     [
