@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readSmallFile } from '../config/file-stamp.ts';
 import { errorMessage, TowpathError } from '../errors.ts';
-import { canonicalIp, ipFamily } from '../wire/ip-address.ts';
+import { alternativeNames, nameProblem } from '../wire/certificate-name.ts';
 import { pinOf } from '../wire/pin.ts';
 import type { CertificateInfo, CertificatePair } from './source.ts';
 
@@ -42,8 +42,7 @@ export function readChain(certPem: string, where: string): [X509Certificate, ...
 
 /** Checks that chain and key parse and belong together. `certPath` and `keyPath` are for the errors. */
 export function readPair(pair: CertificatePair, certPath: string, keyPath: string): ReadCertificate {
-  const chain = readChain(pair.certPem, certPath);
-  const [leaf] = chain;
+  const [leaf] = readChain(pair.certPem, certPath);
   const key = readKey(pair.keyPem, keyPath);
   if (!leaf.checkPrivateKey(key)) {
     throw new TowpathError(
@@ -52,7 +51,7 @@ export function readPair(pair: CertificatePair, certPath: string, keyPath: strin
       { hint: 'Put the server certificate first in the file, with its own key beside it.' },
     );
   }
-  return { pair, leaf, key, info: describeChain(chain) };
+  return { pair, leaf, key, info: describe(leaf) };
 }
 
 /** Parses a PEM private key; `path` is for the error. */
@@ -71,15 +70,10 @@ function invalid(message: string): TowpathError {
   });
 }
 
-/** Facts about the first certificate of a chain. */
-export function describeChain([leaf, ...rest]: readonly [X509Certificate, ...X509Certificate[]]): CertificateInfo {
-  return rest.length === 0 ? describe(leaf) : { ...describe(leaf), behindLeaf: rest.length };
-}
-
 /** Facts about one certificate. */
 export function describe(leaf: X509Certificate): CertificateInfo {
   return {
-    names: alternativeNames(leaf),
+    names: namesOf(leaf),
     notBefore: leaf.validFromDate,
     notAfter: leaf.validToDate,
     pinSha256: pinOf(leaf.raw),
@@ -88,20 +82,12 @@ export function describe(leaf: X509Certificate): CertificateInfo {
   };
 }
 
-/** DNS names and IPs of the SAN. Other kinds, and names so odd that Node quotes them, are of no use to clients. */
-function alternativeNames(leaf: X509Certificate): string[] {
-  const entries = (leaf.subjectAltName ?? '').split(', ');
-  return entries.flatMap((entry) => {
-    const [, kind, value = ''] = /^(DNS|IP Address):([^"]+)$/.exec(entry) ?? [];
-    if (kind === undefined) return [];
-    return [kind === 'DNS' ? value.toLowerCase() : canonicalIp(value.toLowerCase())];
-  });
+function namesOf(leaf: X509Certificate): string[] {
+  const { dns, ips } = alternativeNames(leaf);
+  return [...dns.map((name) => name.toLowerCase()), ...ips];
 }
 
-/**
- * True when a client that asks for `name`, a DNS name or an IP, accepts the certificate. The common name does not count:
- * Go has ignored it since 1.15, and so do browsers.
- */
+/** True when a client that asks for `name`, a DNS name or an IP, accepts the certificate. */
 export function covers(leaf: X509Certificate, name: string): boolean {
-  return (ipFamily(name) === 0 ? leaf.checkHost(name, { subject: 'never' }) : leaf.checkIP(name)) !== undefined;
+  return nameProblem(leaf, name) === null;
 }

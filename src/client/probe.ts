@@ -37,6 +37,8 @@ class Probe {
   readonly results: StepResult[] = [];
   readonly #target: ProbeTarget;
   readonly #options: ProbeOptions;
+  /** The family by which the relay is not reached, when it is by the other. */
+  #unused: 4 | 6 | null = null;
 
   constructor(target: ProbeTarget, options: ProbeOptions) {
     this.#target = target;
@@ -51,15 +53,39 @@ class Probe {
     // Every further step would only repeat that the name is unknown.
     if (result.status === 'failed') return;
     if (relay !== null) await this.#relay(relay, addresses);
-    this.#add(await stunStep(transport, 'stun-ipv4', addresses.ipv4, stunPort, timeoutMs));
-    this.#add(await stunStep(transport, 'stun-ipv6', addresses.ipv6, stunPort, timeoutMs));
+    else if (stunPort === null) this.#add(servesNothing());
+    await this.#stun(4, addresses.ipv4);
+    await this.#stun(6, addresses.ipv6);
     this.#add(await generate204Step(transport, addresses.ipv4 ?? addresses.ipv6, httpPort, timeoutMs));
+  }
+
+  /** STUN over a family by which nobody comes in is no fault of its own. */
+  async #stun(family: 4 | 6, ip: string | null): Promise<void> {
+    const { transport, timeoutMs } = this.#options;
+    const result = await stunStep(
+      transport,
+      family === 4 ? 'stun-ipv4' : 'stun-ipv6',
+      ip,
+      this.#target.stunPort,
+      timeoutMs,
+    );
+    const isEcho = result.status === 'failed' && this.#unused === family;
+    this.#add(isEcho ? { ...result, status: 'warning' } : result);
   }
 
   async #relay(relay: NonNullable<ProbeTarget['relay']>, { ipv4, ipv6 }: Addresses): Promise<void> {
     const { transport, clock, timeoutMs } = this.#options;
-    const byIpv4 = this.#add(await tcpStep(transport, 'tcp-ipv4', ipv4, relay.port, timeoutMs));
-    const byIpv6 = this.#add(await tcpStep(transport, 'tcp-ipv6', ipv6, relay.port, timeoutMs));
+    let byIpv4 = await tcpStep(transport, 'tcp-ipv4', ipv4, relay.port, timeoutMs);
+    let byIpv6 = await tcpStep(transport, 'tcp-ipv6', ipv6, relay.port, timeoutMs);
+    // Clients try both at once, and take the one that answers.
+    if (byIpv4.status === 'failed' && byIpv6.status === 'ok') byIpv4 = this.#notUsed(4, byIpv4);
+    if (byIpv6.status === 'failed' && byIpv4.status === 'ok') byIpv6 = this.#notUsed(6, byIpv6);
+    if (byIpv4.status === 'skipped' && byIpv6.status === 'skipped') {
+      if (ipv4 === null && ipv6 !== null) byIpv6 = unreachable(byIpv6, this.#target.host);
+      else byIpv4 = unreachable(byIpv4, this.#target.host);
+    }
+    this.#add(byIpv4);
+    this.#add(byIpv6);
     const ip = byIpv4.status === 'ok' ? ipv4 : byIpv6.status === 'ok' ? ipv6 : null;
     if (ip === null) {
       this.#skip(RELAY_STEPS, 'no TCP connection');
@@ -93,6 +119,12 @@ class Probe {
     }
   }
 
+  #notUsed(family: 4 | 6, result: StepResult): StepResult {
+    this.#unused = family;
+    const used = family === 4 ? 'IPv6' : 'IPv4';
+    return { ...result, status: 'warning', fix: `${result.fix ?? ''} Until then clients need ${used}.`.trim() };
+  }
+
   #skip(steps: readonly StepName[], reason: string): void {
     for (const step of steps) this.#add(skipped(step, reason));
   }
@@ -102,4 +134,22 @@ class Probe {
     this.#options.onStep?.(result);
     return result;
   }
+}
+
+/** Nothing was tried, and neither will clients try anything. */
+function unreachable(result: StepResult, host: string): StepResult {
+  const isOff = result.text.startsWith('no IPv');
+  return {
+    ...result,
+    status: 'failed',
+    text: isOff ? `${host} has no address of either family that clients may use` : result.text,
+    fix: isOff
+      ? 'Set IPv4 or IPv6 of the node to an address, or take them out of the map and give the name a record.'
+      : 'Probe from a machine that has this family.',
+  };
+}
+
+function servesNothing(): StepResult {
+  const text = 'the map says STUNOnly, and names no STUN port';
+  return { ...skipped('stun-ipv4', text), status: 'failed', fix: 'Take STUNOnly out of the map, or set STUNPort.' };
 }

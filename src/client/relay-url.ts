@@ -37,7 +37,8 @@ export function parseRelayUrl(text: string): RelayAddress {
   };
 }
 
-/** The SNI for a host: none for an IP (§1.4). */
+/** The SNI for a host: none for an IP (§1.4), and a name without its final dot, which servers refuse (RFC 6066 §3). */
 export function serverNameFor(host: string): string {
-  return ipFamily(host) === 0 ? host : '';
+  if (ipFamily(host) !== 0) return '';
+  return host.endsWith('.') ? host.slice(0, -1) : host;
 }

@@ -1,13 +1,16 @@
-import { covers } from '../certificates/read.ts';
+import type { X509Certificate } from 'node:crypto';
+import { describe, readChain } from '../certificates/read.ts';
 import type { CertificateInfo } from '../certificates/source.ts';
 import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from '../wire/derp-map.ts';
+import { serverNameFor } from '../client/relay-url.ts';
+import { nameProblem } from '../wire/certificate-name.ts';
+import { isMetaCertificate } from '../wire/meta-certificate.ts';
 import { canonicalIp, formatHostPort, ipFamily } from '../wire/ip-address.ts';
-import { formatPin, parsePin } from '../wire/pin.ts';
+import { formatPin, parsePin, PIN_PREFIX } from '../wire/pin.ts';
 import { check, type Check } from './check.ts';
 import type { Findings, Patient } from './patient.ts';
 import { advertisedNode } from './setup.ts';
 
-const PIN_START = 'sha256-raw:';
 const HTTP_PORT = 80;
 
 /** One thing that the map says otherwise than the relay is. */
@@ -33,7 +36,7 @@ export function findNode(map: DerpMap, { config }: Patient): DerpNode | null {
 }
 
 /** Compares the map that clients get with the relay as it is configured and as it serves. */
-export function derpMapChecks(map: DerpMap, patient: Patient, { served }: Findings): Check[] {
+export function derpMapChecks(map: DerpMap, patient: Patient, findings: Findings): Check[] {
   const node = findNode(map, patient);
   const { region, hostname } = patient.config;
   if (node === null) {
@@ -48,11 +51,11 @@ export function derpMapChecks(map: DerpMap, patient: Patient, { served }: Findin
       ),
     ];
   }
-  const certificate = served ?? patient.stored?.info ?? null;
+  const chain = chainOf(patient, findings);
   const differences = [
     ...portDifferences(node, patient),
     ...addressDifferences(node, patient),
-    ...(certificate === null ? [] : certificateDifferences(node, patient, certificate)),
+    ...(chain[0] === undefined ? [] : certificateDifferences(node, patient, chain, describe(chain[0]))),
   ];
   const name = `${node.Name} of region ${node.RegionID}`;
   if (differences.length === 0) {
@@ -143,26 +146,34 @@ function addressDifferences(node: DerpNode, { config }: Patient): Difference[] {
   return found;
 }
 
-function certificateDifferences(node: DerpNode, patient: Patient, certificate: CertificateInfo): Difference[] {
-  const { CertName = '', InsecureForTests } = node;
+/** What the relay serves, or else will serve from its files; leaf first. */
+function chainOf({ stored }: Patient, { chain }: Findings): readonly X509Certificate[] {
+  if (chain.length > 0 || stored === null) return chain;
+  return readChain(stored.pair.certPem, 'the certificate file').filter((each) => !isMetaCertificate(each));
+}
+
+/** What the official client does not like about the certificate (§8.3). */
+function certificateDifferences(
+  node: DerpNode,
+  patient: Patient,
+  chain: readonly X509Certificate[],
+  certificate: CertificateInfo,
+): Difference[] {
+  const { CertName = '', HostName, InsecureForTests } = node;
   const right = formatPin(certificate.pinSha256);
+  const hasPin = CertName.startsWith(PIN_PREFIX);
   const found: Difference[] = [];
-  if (InsecureForTests === true) {
+  if (InsecureForTests === true && (hasPin || CertName === '' || CertName === HostName)) {
     found.push({
-      text: 'InsecureForTests is true, so anybody can pose as the relay',
-      fix: `Take it out and set CertName to "${right}".`,
+      text: hasPin
+        ? 'InsecureForTests is true, which a pin overrules'
+        : 'InsecureForTests is true, so anybody can pose as the relay',
+      fix: hasPin ? 'Take InsecureForTests out.' : `Take it out and set CertName to "${right}".`,
       isHarmless: true,
     });
+    if (!hasPin) return found;
   }
-  if (CertName.startsWith(PIN_START)) {
-    if (CertName === right) return found;
-    const isSpelling = parsePin(CertName) === certificate.pinSha256;
-    const text = isSpelling
-      ? 'the pin in CertName must be in lower case; clients compare letter by letter'
-      : `the pin in CertName (${CertName}) is not that of the certificate in use`;
-    return [...found, { text, fix: `Set CertName to "${right}" in the map.` }];
-  }
-  if (InsecureForTests === true) return found;
+  if (hasPin) return [...found, ...pinDifferences(node, chain, right)];
   if (certificate.selfSigned) {
     return [
       ...found,
@@ -172,14 +183,45 @@ function certificateDifferences(node: DerpNode, patient: Patient, certificate: C
       },
     ];
   }
-  const name = CertName === '' ? node.HostName : CertName;
-  const leaf = patient.stored?.info.pinSha256 === certificate.pinSha256 ? patient.stored.leaf : null;
-  if (leaf === null || covers(leaf, name)) return found;
+  // Where they dial an IP, and are given no other name, clients look at no name.
+  const name = CertName === '' || CertName === HostName ? serverNameFor(HostName) : CertName;
+  const problem = name === '' ? null : nameProblem(chain[0]!, name);
+  if (problem === null) return found;
   return [
     ...found,
     {
-      text: `clients want a certificate for ${name}, but it is for ${certificate.names.join(', ')}`,
+      text: `clients want a certificate for ${name}, but it ${problem}`,
       fix: `Get a certificate for ${name}, or set HostName to ${advertisedNode(patient.config, certificate).HostName}.`,
     },
   ];
+}
+
+function pinDifferences(
+  { CertName = '', HostName }: DerpNode,
+  chain: readonly X509Certificate[],
+  right: string,
+): Difference[] {
+  const found: Difference[] = [];
+  if (CertName !== right) {
+    const isSpelling = parsePin(CertName) === parsePin(right);
+    const text = isSpelling
+      ? 'the pin in CertName must be in lower case; clients compare letter by letter'
+      : `the pin in CertName (${CertName}) is not that of the certificate in use`;
+    found.push({ text, fix: `Set CertName to "${right}" in the map.` });
+  }
+  if (chain.length > 1) {
+    found.push({
+      text: `a pin allows one certificate, and the relay serves ${chain.length}: clients refuse it`,
+      fix: 'Serve the first one alone, or take the pin out of CertName.',
+    });
+  }
+  const name = serverNameFor(HostName);
+  const problem = name === '' ? null : nameProblem(chain[0]!, name);
+  if (problem !== null) {
+    found.push({
+      text: `clients ask for ${name}, but the certificate ${problem}; a pin does not change that`,
+      fix: `Make a certificate with ${name} as subject alternative name and set CertName to its pin, or set HostName to the address of the relay.`,
+    });
+  }
+  return found;
 }

@@ -25,7 +25,7 @@ class Examination {
   readonly #options: DoctorOptions;
   readonly #startedAt: number = performance.now();
   #isOver = false;
-  readonly #findings: Findings = { relay: null, served: null, seenIps: [] };
+  readonly #findings: Findings = { relay: null, served: null, chain: [], seenIps: [] };
 
   constructor(options: DoctorOptions) {
     this.#options = options;

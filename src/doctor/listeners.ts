@@ -84,6 +84,7 @@ async function derpChecks(patient: Patient, findings: Findings, address: ListenA
   }
   findings.relay = owner;
   findings.served = certificate;
+  findings.chain = presented.chain;
   const whose = patient.publicKey === null || serverKey === null ? 'a relay' : 'this relay';
   const text = `${where} is ${whose}${ownerText(owner)}`;
   return [

@@ -64,7 +64,7 @@ function reword(result: StepResult, patient: Patient, port: number, own: OwnAddr
   }
   const inFront = patient.config.transport === 'plain' && status === 'failed' ? fixInFront(step, port) : null;
   if (inFront !== null) return { ...result, fix: inFront };
-  if ((step === 'tcp-ipv4' || step === 'tcp-ipv6') && status === 'failed') {
+  if ((step === 'tcp-ipv4' || step === 'tcp-ipv6') && (status === 'failed' || status === 'warning')) {
     return {
       ...result,
       fix: `${result.fix ?? ''} Some routers do not let a machine reach its own public address: then run "towpath probe" from another network.`.trim(),

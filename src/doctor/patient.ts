@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { CertificateInfo } from '../certificates/source.ts';
 import type { ReadCertificate } from '../certificates/read.ts';
 import type { Clock } from '../clock.ts';
@@ -49,6 +50,8 @@ export interface Findings {
   relay: PortOwner | 'none' | null;
   /** The certificate that the relay serves. */
   served: CertificateInfo | null;
+  /** That certificate and what the relay presents behind it; empty when that is not known. */
+  chain: readonly X509Certificate[];
   /** This machine's addresses as a STUN server elsewhere sees them. */
   readonly seenIps: string[];
 }

@@ -15,6 +15,8 @@ export interface Presented {
   /** The DERP key of a relay; null when this is none, or one that keeps it from strangers. */
   readonly serverKey: Buffer | null;
   readonly certificate: CertificateInfo | null;
+  /** What it presents besides the certificate with its key, leaf first. */
+  readonly chain: readonly X509Certificate[];
 }
 
 const IGNORE: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
@@ -34,22 +36,22 @@ export interface LookOptions {
 /** Looks at a port without judging its certificate. Rejects with the transport's TowpathError when there is no TLS. */
 export async function lookAt(options: LookOptions): Promise<Presented> {
   const { transport, ip, port, host, timeoutMs } = options;
-  if (!options.secure) return { ...(await greetingAt(options)), certificate: null };
+  if (!options.secure) return { ...(await greetingAt(options)), certificate: null, chain: [] };
   const tls = { serverName: serverNameFor(host), verify: { kind: 'none' } as const };
   const { stream } = await transport.connect({ host: ip, port, tls, timeoutMs }, IGNORE);
   const chain = stream.tls?.chain ?? [];
   stream.abort();
-  const leaf = chain.map((der) => new X509Certificate(der)).find((certificate) => !isMetaCertificate(certificate));
-  const certificate = leaf === undefined ? null : describe(leaf);
+  const own = chain.map((der) => new X509Certificate(der)).filter((each) => !isMetaCertificate(each));
+  const certificate = own[0] === undefined ? null : describe(own[0]);
   const serverKey = readMetaCertificate(chain)?.serverKey ?? null;
-  if (serverKey !== null) return { isRelay: true, serverKey, certificate };
+  if (serverKey !== null) return { isRelay: true, serverKey, certificate, chain: own };
   // A proxy that ends TLS hides the certificate with the key; the relay then says it in its greeting.
   const greeting = await greetingAt(options).catch(notDerp);
-  return { ...greeting, certificate };
+  return { ...greeting, certificate, chain: own };
 }
 
 /** What a relay says in its greeting. */
-async function greetingAt(options: LookOptions): Promise<Omit<Presented, 'certificate'>> {
+async function greetingAt(options: LookOptions): Promise<Omit<Presented, 'certificate' | 'chain'>> {
   const { transport, clock, ip, port, host, secure, timeoutMs } = options;
   try {
     const client = await connectDerp({
@@ -71,7 +73,7 @@ async function greetingAt(options: LookOptions): Promise<Omit<Presented, 'certif
   }
 }
 
-function notDerp(error: unknown): Omit<Presented, 'certificate'> {
+function notDerp(error: unknown): Omit<Presented, 'certificate' | 'chain'> {
   if (error instanceof TowpathError) return { isRelay: false, serverKey: null };
   throw error;
 }

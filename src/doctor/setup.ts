@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { advertisedMap } from '../certificates/advertised-map.ts';
 import { derperPaths, isWildcard, selfSignedNames } from '../certificates/names.ts';
+import { nameProblem } from '../wire/certificate-name.ts';
 import { covers, readPair, type ReadCertificate } from '../certificates/read.ts';
 import type { CertificateInfo } from '../certificates/source.ts';
 import { loadKeyFile } from '../config/key-file.ts';
@@ -177,12 +178,21 @@ function nameCheck(config: Config, { leaf, info }: ReadCertificate): Check[] {
   const host = advertisedNode(config, info).HostName;
   // With an IP clients send no server name, and a pin is then all they check.
   if ((ipFamily(host) !== 0 && info.selfSigned) || !isKnownHost(config) || covers(leaf, host)) return [];
+  const consequence =
+    ipFamily(host) === 0
+      ? 'clients refuse it'
+      : 'browsers refuse it, Tailscale clients do not look where they dial an IP';
   return [
-    check('certificate', 'failed', `it is not for ${host}, which is what clients ask for; they refuse it`, {
-      fix: info.selfSigned
-        ? 'Start the relay again with this hostname: it makes a certificate for it, with a new pin.'
-        : `Get a certificate for ${host}, or correct hostname.`,
-    }),
+    check(
+      'certificate',
+      ipFamily(host) === 0 ? 'failed' : 'warning',
+      `it ${nameProblem(leaf, host)!}; ${consequence}`,
+      {
+        fix: info.selfSigned
+          ? 'Start the relay again with this hostname: it makes a certificate for it, with a new pin.'
+          : `Get a certificate for ${host}, or correct hostname.`,
+      },
+    ),
   ];
 }
 

@@ -14,9 +14,7 @@ import { loadHomePage } from '../http/home-page.ts';
 import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { SourceGuard } from '../net/door-guard.ts';
-import { DoorConnection } from '../net/door-connection.ts';
-import { FrontDoor, type Rooms } from '../net/front-door.ts';
-import { CountedMemory } from '../net/memory-limit.ts';
+import { FrontDoor } from '../net/front-door.ts';
 import { StunServer } from '../net/stun-server.ts';
 import { Counters } from '../observe/counters.ts';
 import { EventSummary } from '../observe/event-summary.ts';
@@ -35,15 +33,14 @@ import { AdmissionDesk } from './admission.ts';
 import { closingStep } from './closing.ts';
 import { Descriptors, ProcessDescriptors } from './descriptors.ts';
 import { drain } from './drain.ts';
-import { buildGuard, frontProxies, keepAlivePeriods, memoryLimitBytes, stunLimits } from './exposure.ts';
+import { buildGuard, frontProxies, keepAlivePeriods, stunLimits } from './exposure.ts';
 import { HttpDoor } from './http-door.ts';
-import { HttpHall } from './http-hall.ts';
 import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
 import { Refusals } from './refusals.ts';
 import { ResidentMemory } from './resident-memory.ts';
-import { buildRooms } from './rooms.ts';
+import { buildRooms, HttpHall } from './rooms.ts';
 import { sharedLimits } from './shares.ts';
 
 /** The administration serves a handful of scrapers. */
@@ -63,7 +60,6 @@ export class Relay {
   readonly #admission: AdmissionDesk;
   readonly #context: SessionContext;
   readonly #memory = new ResidentMemory();
-  readonly #space: QueueSpace;
   readonly #guard: SourceGuard;
   readonly #liveness: Liveness;
   readonly #refusals: Refusals;
@@ -104,8 +100,7 @@ export class Relay {
             },
           );
     this.#summary = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });
-    this.#space = new QueueSpace(config.limits.totalQueueBytes);
-    this.#guard = buildGuard(config, clock, this.#memoryLimit());
+    this.#guard = buildGuard(config, clock, () => this.#memory.bytes);
     this.#refusals = new Refusals(this.counters, log, this.#summary, this.#guard);
     const { health } = this;
     this.#admission = new AdmissionDesk(config.admission, { clock, log, health, sessions: this.#sessions });
@@ -208,7 +203,6 @@ export class Relay {
   /** Reads the certificate again, whether its files seem changed or not, and logs what it found. */
   reloadFiles(): void {
     this.certificate.reload();
-    this.#admission.admission.reload();
   }
 
   /**
@@ -221,8 +215,8 @@ export class Relay {
     this.#relayHttp.setHome(home);
     this.#context.router.duplicatePolicy = config.duplicates;
     if (JSON.stringify(config.fairness) !== JSON.stringify(before.fairness)) {
-      Object.assign(this.#context, sharedLimits(config.fairness, this.#context.wakes));
-      for (const session of this.#sessions.values()) session.setLimits();
+      const context = Object.assign(this.#context, sharedLimits(config.fairness, this.#context.wakes));
+      for (const session of this.#sessions.values()) session.setLimits(context.rate);
     }
     this.#config = { ...before, home: config.home, duplicates: config.duplicates, fairness: config.fairness };
     return restartKeys(before, config);
@@ -265,7 +259,7 @@ export class Relay {
       clock: this.#clock,
       counters: this.counters,
       turn: new LoopTurn(),
-      space: this.#space,
+      space: new QueueSpace(limits.totalQueueBytes),
       wakes,
       router: new Router(this.counters, duplicates, limits),
       admission: this.#admission.admission,
@@ -273,20 +267,9 @@ export class Relay {
       limits: { ...limits, ...keepAlivePeriods(this.#config) },
       keyPair: this.keyPair,
       reporter: this.#refusals,
-      mayOpen: ({ connection }) => (connection instanceof DoorConnection ? connection.established() : null),
       ended: (session) => this.#sessions.delete(session),
       ...sharedLimits(fairness, wakes),
     };
-  }
-
-  #memoryLimit(): CountedMemory {
-    return new CountedMemory({
-      limitBytes: memoryLimitBytes(this.#config),
-      connectionBytes: this.#transport.connectionBytes,
-      queuedBytes: () => this.#config.limits.totalQueueBytes - this.#space.freeBytes,
-      residentBytes: () => this.#memory.bytes,
-      health: this.health,
-    });
   }
 
   #watchDescriptors(): Descriptors {
@@ -309,11 +292,10 @@ export class Relay {
   }
 
   #httpDoor(server: Server, connections: number, guard: SourceGuard | null): HttpDoor {
-    const refused: Rooms['refused'] = (reason, remote, detail) => this.#refusals.refused(reason, remote, null, detail);
     return new HttpDoor({
-      hall: new HttpHall({ server, limit: connections, clock: this.#clock, refused }),
+      hall: new HttpHall(server, connections),
       counters: this.counters,
-      refused,
+      refused: (reason, remote, detail) => this.#refusals.refused(reason, remote, null, detail),
       guard,
       onListenerError: (error) => this.#liveness.listenerError(error),
     });

@@ -10,6 +10,7 @@ import { encodeFrame, encodeHealth, encodePeerGone, encodeRestarting, encodeServ
 import { HeaderVerdict, type FrameSink } from '../wire/frame-decoder.ts';
 import { encodeServerInfo } from '../wire/handshake.ts';
 import { errorMessage } from '../errors.ts';
+import type { ByteRate } from '../fairness/token-bucket.ts';
 import { DropReason, type PacketKind, type RefusalReason } from '../observe/counters.ts';
 import type { Peer } from '../relay/peer.ts';
 import type { Contactable, Recipient } from '../relay/recipient.ts';
@@ -235,8 +236,8 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   }
 
   /** The limits of what it may send have changed. */
-  setLimits(): void {
-    if (this.#state === SessionState.Open) this.#intake.setLimits();
+  setLimits(rate: ByteRate): void {
+    if (this.#state === SessionState.Open) this.#intake.setLimits(rate);
   }
 
   /** Looks at everything that depends on time; called at each clock tick. */
@@ -328,12 +329,6 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       this.finish();
       return;
     }
-    const refusal = this.#context.mayOpen(this.stream);
-    if (refusal !== null) {
-      this.#context.reporter.refused(refusal.reason, this.stream.remote, identity.key, refusal.detail);
-      this.finish();
-      return;
-    }
     this.#open(identity, this.#context.weightOf(verdict.source ?? ''));
   }
 
@@ -352,7 +347,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     this.#control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
     router.announceDuplicate(this.#peer, this);
     reporter.opened(this.stream.remote, identity.key, this.#app);
-    this.#intake.admitted(identity.key, weight);
+    this.#intake.admitted(weight, rate);
   }
 
   // ---- frames of an open connection

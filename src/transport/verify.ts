@@ -1,6 +1,6 @@
 import { createHash, type X509Certificate } from 'node:crypto';
 import { TowpathError } from '../errors.ts';
-import { ipFamily } from '../wire/ip-address.ts';
+import { nameProblem } from '../wire/certificate-name.ts';
 import { isMetaCertificate } from '../wire/meta-certificate.ts';
 
 /** Nobody sends more; a bound in case issuer links form a circle. */
@@ -31,10 +31,17 @@ export function checkPin(chain: readonly X509Certificate[], sha256: string, serv
   const now = Date.now();
   if (leaf.validFromDate.getTime() > now) return pinError(`the certificate is not valid before ${leaf.validFrom}`);
   if (leaf.validToDate.getTime() < now) return pinError(`the certificate has expired on ${leaf.validTo}`);
-  if (serverName !== '' && ipFamily(serverName) === 0 && leaf.checkHost(serverName) === undefined) {
-    return pinError(`the certificate is not for ${serverName}`);
-  }
-  return null;
+  const problem = serverName === '' ? null : nameProblem(leaf, serverName);
+  return problem === null ? null : pinError(`the certificate ${problem}`);
+}
+
+/** Node's code for a certificate that is for another name; the adapter for Bun gives it too. */
+export const WRONG_NAME = 'ERR_TLS_CERT_ALTNAME_INVALID';
+
+/** Checks that a certificate whose chain is good is for `name`; an empty name asks for none. Returns what is wrong, or null. */
+export function checkName(leaf: X509Certificate, name: string): Error | null {
+  const problem = name === '' ? null : nameProblem(leaf, name);
+  return problem === null ? null : Object.assign(new Error(`the certificate ${problem}`), { code: WRONG_NAME });
 }
 
 function pinError(what: string): TowpathError {

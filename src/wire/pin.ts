@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { HEX_DIGITS } from './character-set.ts';
 
-const PIN_PREFIX = 'sha256-raw:';
+/** How a `CertName` begins that is a pin. */
+export const PIN_PREFIX = 'sha256-raw:';
 const SHA256_DIGITS = 64;
 
 /** The pin of a certificate: lowercase hex SHA-256 of its whole DER (protocol reference §8.3). */

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
+import { formatPin, pinOf } from '../../src/wire/pin.ts';
 import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
 import { certificateFor, FakeRelay } from './fake-relay.ts';
 import { directory, probe, step } from './probe-support.ts';
@@ -53,8 +55,49 @@ describe('towpath probe of relays that are not well', () => {
     assert.match(step(ended.out, 'TLS'), /→ Renew the certificate: it has expired/);
     assert.match(
       step(wrong.out, 'TLS'),
-      /→ Get a certificate for 127\.0\.0\.1; this one is for DNS:relay\.example\.com/,
+      /! .* it is not for 127\.0\.0\.1[^]*→ Tailscale's clients do not look at the name/,
     );
+    assert.equal(wrong.code, 0, 'as the official client connects');
+  });
+
+  it('entries of a map, as the official client takes them', async () => {
+    const { certPem, keyPem } = certificateFor(30, 'relay.example.test');
+    relay = await FakeRelay.start({}, { certPem, keyPem });
+    const two = await FakeRelay.start({}, { certPem: certPem + certificateFor(30, 'other.test').certPem, keyPem });
+    const pin = formatPin(pinOf(new X509Certificate(certPem).raw));
+    const basic = {
+      HostName: 'relay.example.test',
+      IPv4: '127.0.0.1',
+      IPv6: 'none',
+      DERPPort: relay.port,
+      CertName: pin,
+    };
+    const run = async (change: object): Promise<{ out: string; code: number }> => {
+      const node = { Name: 'n', RegionID: 1, STUNPort: -1, ...basic, ...change };
+      const path = join(directory, 'entry.json');
+      writeFileSync(path, JSON.stringify({ Regions: { 1: { RegionID: 1, Nodes: [node] } } }));
+      return probe(path, '--packets', '1');
+    };
+    assert.equal((await run({})).code, 0);
+    const unknown = await run({ IPv6: '', HostName: 'relay.example.test' });
+    assert.equal(unknown.code, 0, unknown.out);
+    assert.match(step(unknown.out, 'DNS'), /! [^]*→ Clients that cannot look it up use 127\.0\.0\.1/);
+    assert.match((await run({ IPv6: '::1' })).out, /! TCP over IPv6[^]*Until then clients need IPv4/);
+    const wrongName = await run({ HostName: 'else.example.test' });
+    assert.match(
+      step(wrongName.out, 'TLS'),
+      /✗ [^]*→ Get a certificate for else\.example\.test; this one is for DNS:relay/,
+    );
+    const capitals = await run({ CertName: `sha256-raw:${pin.slice(11).toUpperCase()}` });
+    assert.match(step(capitals.out, 'TLS'), /✗ [^]*→ Write the pin in lower case/);
+    const chain = await run({ DERPPort: two.port });
+    assert.match(
+      step(chain.out, 'TLS'),
+      /✗ [^]*→ A pin allows one certificate, and the relay serves 2: serve the first/,
+    );
+    assert.match(step((await run({ IPv4: 'none' })).out, 'TCP over IPv4'), /✗ .* has no address of either family/);
+    assert.match((await run({ STUNOnly: true })).out, /✗ STUN over IPv4 .*names no STUN port/);
+    await two.stop();
   });
 
   it('a relay that does not admit the key', async () => {

@@ -67,6 +67,12 @@ describe('targets of a DERP map (§8.1)', () => {
       caPem: 'x',
     });
     assert.deepEqual(nodeTarget({ InsecureForTests: true }).verify, { kind: 'none' });
+    assert.deepEqual(nodeTarget({ InsecureForTests: true, CertName: 'relay.example.com' }).verify, { kind: 'none' });
+    const capitals = `sha256-raw:${'AB'.repeat(32)}`;
+    assert.deepEqual(nodeTarget({ CertName: capitals }).verify, { kind: 'pin', sha256: 'AB'.repeat(32) });
+    assert.deepEqual(nodeTarget({ CertName: 'sha256-raw:ab' }).verify, { kind: 'pin', sha256: 'ab' });
+    assert.deepEqual(nodeTarget({ HostName: '192.0.2.1' }).verify, { kind: 'ca', name: '' });
+    assert.equal(nodeTarget({ HostName: 'relay.example.com.' }).serverName, 'relay.example.com');
     assert.deepEqual(nodeTarget({}).verify, { kind: 'ca', name: 'relay.example.com' });
     assert.deepEqual(nodeTarget({ CertName: PIN }, { verify: { kind: 'none' } }).verify, { kind: 'none' });
   });

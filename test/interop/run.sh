@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the interoperability tests: real upstream programs and packages against two releases of Go derper and towpath.
 #
-#   run.sh [conformance|e2e|derpprobe|build] [--check]
+#   run.sh [conformance|verdicts|e2e|derpprobe|build] [--check]
 #
 # Without a part all parts run. --check compares docs/conformance.md with what the run gives instead of writing it.
 # RELAYS="derper-1.102.5", "derper-1.104.5" or "towpath" limits the relays (the report then is not made).
@@ -23,7 +23,7 @@ part=all
 check=
 for argument in "$@"; do
   case $argument in
-    conformance | e2e | derpprobe | build | all) part=$argument ;;
+    conformance | verdicts | e2e | derpprobe | build | all) part=$argument ;;
     --check) check=-check ;;
     *) echo "run.sh: unknown argument $argument" >&2; exit 2 ;;
   esac
@@ -104,7 +104,7 @@ run() { # title, then the command
 }
 
 conformance() {
-  (cd "$here" && attend go vet ./catalogue ./relay ./conformance ./e2e ./derpprobe ./cmd/conformance-report && attend go test ./relay ./catalogue)
+  (cd "$here" && attend go vet ./catalogue ./relay ./conformance ./e2e ./derpprobe ./verdicts ./cmd/conformance-report && attend go test ./relay ./catalogue)
   compile conformance
   for relay in $relays; do
     run "conformance of $relay" env RELAY="$relay" CONFORMANCE_RESULTS="$work/$relay.json" \
@@ -124,6 +124,12 @@ e2e() {
   done
 }
 
+# Needs no relay of ours: towpath probe and the official client look at one that has any certificate.
+verdicts() {
+  compile verdicts
+  run "probe against the official client" "$work/verdicts.test" -test.timeout 4m
+}
+
 derpprobe() {
   compile derpprobe
   for relay in $relays; do
@@ -134,7 +140,7 @@ derpprobe() {
 build
 case $part in
   build) ;;
-  all) conformance; e2e; derpprobe ;;
+  all) conformance; verdicts; e2e; derpprobe ;;
   *) "$part" ;;
 esac
 exit "$failed"

@@ -26,7 +26,7 @@ export async function dnsStep(
   if (ipv4.kind !== 'dns' && ipv6.kind !== 'dns') {
     return { result: skipped('dns', 'not needed: the addresses are given'), addresses: fixed(ipv4, ipv6, []) };
   }
-  let addresses: Addresses = { ipv4: null, ipv6: null };
+  let addresses = fixed(ipv4, ipv6, []);
   const result = await runStep(
     'dns',
     async () => {
@@ -37,7 +37,12 @@ export async function dnsStep(
     },
     () => `Check the spelling of ${host}, and that it has an A or AAAA record which this machine can look up.`,
   );
-  return { result, addresses };
+  const given = addresses.ipv4 ?? addresses.ipv6;
+  if (result.status !== 'failed' || given === null) return { result, addresses };
+  // Clients use the address that they are given, and need the name for the other family alone.
+  const other = ipv4.kind === 'dns' ? 'IPv4' : 'IPv6';
+  const fix = `Clients that cannot look it up use ${given}. Give the name a record, or set ${other} in the map to an address or to "none".`;
+  return { result: { ...result, status: 'warning', fix }, addresses };
 }
 
 /** Bun's errors do not name what was looked up. */

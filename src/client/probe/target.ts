@@ -1,7 +1,7 @@
 import type { ServerVerification } from '../../transport/port.ts';
 import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from '../../wire/derp-map.ts';
 import { formatHostPort, ipFamily } from '../../wire/ip-address.ts';
-import { parsePin } from '../../wire/pin.ts';
+import { PIN_PREFIX } from '../../wire/pin.ts';
 import { parseRelayUrl, serverNameFor } from '../relay-url.ts';
 
 const HTTP_PORT = 80;
@@ -50,7 +50,7 @@ export function targetOfUrl(text: string, overrides: TargetOverrides): ProbeTarg
     ipv6: at(6),
     relay: { url: `${secure ? 'https' : 'http'}://${hostHeader}${path}`, port, secure },
     serverName: serverNameFor(host),
-    verify: overrides.verify ?? authority(host, overrides),
+    verify: overrides.verify ?? authority(serverNameFor(host), overrides),
     idealNode: '',
     stunPort: stunPort(overrides.stunPort ?? DEFAULT_STUN_PORT),
     httpPort: overrides.httpPort ?? null,
@@ -96,12 +96,14 @@ function familyAddress(text: string | undefined, family: 4 | 6, host: string): F
   return ipFamily(text) === family ? { kind: 'ip', ip: text } : { kind: 'off' };
 }
 
+/** As the official client's `tlsClient` and `tlsdial`: no name is checked where an IP is dialled without another name (§8.3). */
 function verificationOf(node: DerpNode, overrides: TargetOverrides): ServerVerification {
   const { CertName = '', HostName } = node;
-  const sha256 = parsePin(CertName);
-  if (sha256 !== null) return { kind: 'pin', sha256 };
-  if (CertName === '' && node.InsecureForTests === true) return { kind: 'none' };
-  return authority(CertName === '' ? HostName : CertName, overrides);
+  // What follows is compared letter by letter, so that a pin in upper case or of another length never matches.
+  if (CertName.startsWith(PIN_PREFIX)) return { kind: 'pin', sha256: CertName.slice(PIN_PREFIX.length) };
+  const hasOtherName = CertName !== '' && CertName !== HostName;
+  if (hasOtherName) return authority(CertName, overrides);
+  return node.InsecureForTests === true ? { kind: 'none' } : authority(serverNameFor(HostName), overrides);
 }
 
 function authority(name: string, { caPem }: TargetOverrides): ServerVerification {

@@ -6,13 +6,13 @@ import { isMetaCertificate } from '../../wire/meta-certificate.ts';
 import { connectError } from '../connect-errors.ts';
 import { deadlines } from '../deadlines.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
-import { checkPin } from '../verify.ts';
+import { checkName, checkPin, WRONG_NAME } from '../verify.ts';
 import { TCP_KEEPALIVE_MS } from './acceptor.ts';
 import { bun, type BunSocket, type BunTls, type SocketOwner } from './api.ts';
 import { SOCKET_HANDLERS } from './handlers.ts';
 import { BunStream, remoteEndpoint } from './stream.ts';
 import { TLS_1_2 } from './tls-options.ts';
-import { isHandshakeDone, presentedCertificates, startClientTls, WRONG_NAME } from './undocumented.ts';
+import { isHandshakeDone, presentedCertificates, startClientTls } from './undocumented.ts';
 
 const SELF_SIGNED = 'DEPTH_ZERO_SELF_SIGNED_CERT';
 
@@ -133,7 +133,7 @@ class Dial implements SocketOwner {
     deadlines.delete(this);
     const { host, port } = this.#options;
     const remote = remoteEndpoint(socket) ?? { ip: host, port };
-    const stream = new BunStream({ socket, remote, tls, connection: null });
+    const stream = new BunStream({ socket, remote, tls, listener: null });
     stream.handler = this.#handler;
     stream.hold();
     this.#resolve({ stream, times: { tcpMs: this.#tcpMs, tlsMs } });
@@ -194,14 +194,7 @@ function judge(
         const selfSigned = own.length === 1 && leaf?.issuer === leaf?.subject;
         return selfSigned ? verdict(SELF_SIGNED, 'self-signed certificate', error) : error;
       }
-      const { name } = verify;
-      const fits = ipFamily(name) === 0 ? leaf?.checkHost(name) : leaf?.checkIP(name);
-      if (fits !== undefined) return null;
-      return verdict(
-        WRONG_NAME,
-        `the certificate is not for ${name} but for ${leaf?.subjectAltName ?? 'no name'}`,
-        error,
-      );
+      return leaf === undefined ? new Error('the server presented no certificate') : checkName(leaf, verify.name);
     }
   }
 }

@@ -18,10 +18,9 @@ import {
   type SocketOwner,
 } from './api.ts';
 import { SOCKET_HANDLERS } from './handlers.ts';
+import { WRONG_NAME } from '../verify.ts';
 import { serverContextOptions } from './tls-options.ts';
 
-/** The code of a certificate that is for another name. */
-export const WRONG_NAME = 'ERR_TLS_CERT_ALTNAME_INVALID';
 /** OpenSSL's names of what can be wrong with a chain. */
 const VERIFY_CODES = /^(UNABLE_TO_|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_|ERROR_IN_|HOSTNAME_|PATH_LENGTH_)/;
 

@@ -1,8 +1,9 @@
+import { X509Certificate } from 'node:crypto';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import {
-  checkServerIdentity,
   connect as connectTls,
   createSecureContext,
+  DEFAULT_CIPHERS,
   getCACertificates,
   type SecureContext,
   type TLSSocket,
@@ -10,7 +11,7 @@ import {
 import { canonicalIp } from '../../wire/ip-address.ts';
 import { connectError } from '../connect-errors.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
-import { checkPin, presentedChain } from '../verify.ts';
+import { checkName, checkPin, presentedChain } from '../verify.ts';
 import type { FastRead } from './fast-read.ts';
 import { ignore, localEndpoint, TCP_KEEPALIVE_MS } from './listener.ts';
 import { NodeStream } from './stream.ts';
@@ -50,7 +51,7 @@ export async function connect(
     dial.phase = 'TLS';
     const { socket, tls } = options.tls === null ? { socket: raw, tls: null } : await secure(raw, options.tls);
     const tlsMs = tls === null ? tcpMs : performance.now() - started;
-    const stream = new NodeStream({ socket, raw, remote, local, tls, connection: null });
+    const stream = new NodeStream({ socket, raw, remote, local, tls, listener: null });
     stream.handler = handler;
     // The caller gets the stream before the first byte: its continuation runs before the next phase of the loop.
     setImmediate(() => stream.start(stream.handler, fastRead));
@@ -89,7 +90,7 @@ async function secure(raw: Socket, part: TlsPart): Promise<{ socket: TLSSocket; 
     secureContext: contextFor(verify),
     rejectUnauthorized: verify.kind === 'ca',
     checkServerIdentity: (_host, certificate) =>
-      verify.kind === 'ca' ? checkServerIdentity(verify.name, certificate) : undefined,
+      verify.kind === 'ca' ? (checkName(new X509Certificate(certificate.raw), verify.name) ?? undefined) : undefined,
     ...(serverName === '' ? {} : { servername: serverName }),
   });
   await settled(socket, 'secureConnect');
@@ -102,6 +103,9 @@ async function secure(raw: Socket, part: TlsPart): Promise<{ socket: TLSSocket; 
   return { socket, tls: { version, alpn, serverName: '', chain: chain.map((certificate) => certificate.raw) } };
 }
 
+/** Go takes RSA keys of 1024 bits, and an authority that is trusted itself whoever has issued it. */
+const AS_OFFICIAL_CLIENTS = { ciphers: `${DEFAULT_CIPHERS}:@SECLEVEL=1`, allowPartialTrustChain: true } as const;
+
 const contexts = new Map<string, SecureContext>();
 
 /** Contexts are shared by connections: making one costs as much as a handshake. */
@@ -110,7 +114,11 @@ function contextFor(verify: ServerVerification): SecureContext {
   let context = contexts.get(key);
   if (context === undefined) {
     const ca = verify.kind === 'ca' ? (verify.caPem ?? systemAuthorities()) : undefined;
-    context = createSecureContext({ minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) });
+    context = createSecureContext({
+      ...AS_OFFICIAL_CLIENTS,
+      minVersion: 'TLSv1.2',
+      ...(ca === undefined ? {} : { ca }),
+    });
     if (contexts.size >= MAX_CACHED_CONTEXTS) contexts.clear();
     contexts.set(key, context);
   }
