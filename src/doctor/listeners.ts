@@ -4,6 +4,7 @@ import { tcpStep } from '../client/probe/network.ts';
 import { stunStep } from '../client/probe/stun.ts';
 import type { ListenAddress } from '../config/schema.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
+import { requestHttp, type HttpAnswer } from '../transport/http/request.ts';
 import { formatHostPort, ipFamily } from '../wire/ip-address.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 import { formatPin } from '../wire/pin.ts';
@@ -16,6 +17,8 @@ import { mayConnect, proxyChecks } from './proxy.ts';
 import { validity } from './setup.ts';
 import { judgeStun, ownAddresses } from './stun-judgement.ts';
 
+/** The metrics of a relay with every counter. */
+const ADMIN_BYTES = 4 * 1024 * 1024;
 /** What stands in for the first free port: the port is then known to the running relay only. */
 const ANY_PORT = 'port 0 is another one at each start; look into the log of the relay';
 
@@ -224,9 +227,13 @@ function runningVersion(metrics: string): Check[] {
   ];
 }
 
+/** No proxy stands between us and the relay on this machine, whatever the environment says. */
+function askAdmin(url: string, timeoutMs: number): Promise<HttpAnswer> {
+  return requestHttp({ url, method: 'GET', headers: {}, timeoutMs, limitBytes: ADMIN_BYTES, environment: null });
+}
+
 async function readMetrics(where: string, timeoutMs: number): Promise<string> {
-  const response = await fetch(`http://${where}/metrics`, { signal: AbortSignal.timeout(timeoutMs) });
-  return response.text();
+  return (await askAdmin(`http://${where}/metrics`, timeoutMs)).body.toString('utf8');
 }
 
 /** Asks the relay itself how it is. */
@@ -236,8 +243,8 @@ export async function readinessChecks({ config, timeoutMs }: Patient): Promise<C
   if (admin.port === 0) return [check('admin-port', 'skipped', ANY_PORT)];
   const where = formatHostPort(localIp(admin), admin.port);
   try {
-    const response = await fetch(`http://${where}/readyz`, { signal: AbortSignal.timeout(timeoutMs) });
-    const text = (await response.text()).trim();
+    const response = await askAdmin(`http://${where}/readyz`, timeoutMs);
+    const text = response.body.toString('utf8').trim();
     if (response.status === 200) {
       const ready = check('ready', 'ok', `the relay says that it is ready (http://${where}/readyz)`);
       const metrics = await readMetrics(where, timeoutMs);

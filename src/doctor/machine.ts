@@ -3,6 +3,7 @@ import type { AdmissionSourceConfig } from '../config/schema/admission-sources.t
 import type { Config } from '../config/schema.ts';
 import { errorMessage } from '../errors.ts';
 import { openFileLimit } from '../open-files.ts';
+import { requestHttp } from '../transport/http/request.ts';
 import type { Transport } from '../transport/port.ts';
 import { RUNTIME, VERSION } from '../version.ts';
 import { check, type Check } from './check.ts';
@@ -128,7 +129,7 @@ export async function clockCheck({ admission, certificate }: Config, timeoutMs: 
   const startedAt = Date.now();
   let date: number;
   try {
-    const response = await fetch(url, { method: 'HEAD', redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) });
+    const response = await requestHttp({ url, method: 'HEAD', headers: {}, timeoutMs, limitBytes: 0 });
     date = Date.parse(response.headers.get('date') ?? '');
   } catch (error) {
     return check('clock', 'skipped', `${new URL(url).host} cannot be asked for the time: ${errorMessage(error)}`);

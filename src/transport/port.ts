@@ -200,8 +200,8 @@ export interface Transport {
   readonly runtime: 'node' | 'bun';
   /** Undocumented features in use or off, for the start-up log: for example `fast-read: on`. */
   readonly features: readonly string[];
-  /** HTTPS requests that trust the authorities in `caPem` besides the usual ones. */
-  readonly fetchTrusting: (caPem: string) => Fetch;
+  /** HTTPS requests that trust the authorities in `caPem`, if any, besides the usual ones, by a proxy of the environment. */
+  readonly fetchTrusting: (caPem: string | null) => Fetch;
   /** Sets the runtime up for holding many idle connections; for servers, at their start. */
   readonly prepareServer?: () => void;
   listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener>;

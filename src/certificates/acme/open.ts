@@ -18,7 +18,7 @@ export interface AcmeParts {
   /** Whether something listens without TLS, for HTTP-01. */
   readonly answersHttp: boolean;
   /** HTTPS requests that trust these authorities (PEM) too. */
-  readonly fetchTrusting: (caPem: string) => Fetch;
+  readonly fetchTrusting: (caPem: string | null) => Fetch;
   /** For tests. */
   readonly openClient?: OpenAcmeClient | undefined;
   readonly random?: (() => number) | undefined;
@@ -60,7 +60,7 @@ export function openAcmeSource(
 
 /** Reads `caFile` for each request, so that a root that was renewed is trusted without a restart. */
 function openFetch({ caFile }: AcmeConfig, { fetchTrusting }: AcmeParts): Fetch {
-  if (caFile === undefined) return (url, init) => fetch(url, init);
+  if (caFile === undefined) return fetchTrusting(null);
   let caPem = readCa(caFile);
   let trusting = fetchTrusting(caPem);
   return (url, init) => {

@@ -1,4 +1,5 @@
 import { errorMessage, systemErrorCode } from '../../errors.ts';
+import { HttpFailure } from '../../transport/http/failure.ts';
 import { AcmeFailure } from './failure.ts';
 
 /** No answer of a directory is larger, chains included. */
@@ -62,6 +63,7 @@ async function readText(response: Response): Promise<string> {
 
 /** fetch says "fetch failed" and puts what failed into the cause, which for several addresses has only a code. */
 function causeOf(error: unknown): string {
+  if (error instanceof HttpFailure) return error.message;
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const message = errorMessage(cause);
   return message === '' ? systemErrorCode(cause) : message;

@@ -2,7 +2,7 @@ import { TowpathError } from '../../errors.ts';
 import type { CertificatePair, Listener, ListenerHandler, ListenOptions, Transport } from '../port.ts';
 import { connect } from './connect.ts';
 import { bindDatagram } from './datagram.ts';
-import { fetchTrusting } from './fetch-trusting.ts';
+import { fetchTrusting } from '../http/fetch.ts';
 import { listen, readsBeforeTls } from './listener.ts';
 import { checkCertificatePair } from './tls-options.ts';
 import { probeTls, type TlsFindings } from './probe.ts';

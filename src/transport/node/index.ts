@@ -3,7 +3,7 @@ import type { Transport } from '../port.ts';
 import { connect } from './connect.ts';
 import { bindDatagram } from './datagram.ts';
 import { detectFastRead } from './fast-read.ts';
-import { fetchTrusting } from './fetch-trusting.ts';
+import { fetchTrusting } from '../http/fetch.ts';
 import { listen } from './listener.ts';
 
 /** Options of {@link createNodeTransport}. */

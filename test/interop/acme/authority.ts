@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fetchTrusting } from '../../../src/transport/node/fetch-trusting.ts';
+import { fetchTrusting } from '../../../src/transport/http/fetch.ts';
 
 /** The ports that the authority looks at, and on which every relay of a case listens, one after the other. */
 export interface Ports {
