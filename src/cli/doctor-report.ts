@@ -15,6 +15,7 @@ const DOCTOR_LABELS: Readonly<Record<DoctorCheckName, string>> = {
   'time-service': 'Time service',
   'file-limit': 'File limit',
   kernel: 'Kernel settings',
+  'proxy-variables': 'Proxy variables',
   'derp-port': 'DERP port',
   'served-certificate': 'Served certificate',
   'served-key': 'Who answers',

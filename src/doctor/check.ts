@@ -13,6 +13,7 @@ export type DoctorCheckName =
   | 'time-service'
   | 'file-limit'
   | 'kernel'
+  | 'proxy-variables'
   | 'derp-port'
   | 'served-certificate'
   | 'served-key'

@@ -5,7 +5,14 @@ import { admissionChecks } from './admission.ts';
 import { check, type Check, type Section } from './check.ts';
 import { derpMapChecks } from './derp-map.ts';
 import { listenerChecks, readinessChecks } from './listeners.ts';
-import { clockCheck, fileLimitCheck, kernelCheck, timeServiceCheck, versionCheck } from './machine.ts';
+import {
+  clockCheck,
+  fileLimitCheck,
+  kernelCheck,
+  proxyVariableChecks,
+  timeServiceCheck,
+  versionCheck,
+} from './machine.ts';
 import { outsideChecks, outsideTargets } from './outside.ts';
 import type { DoctorOptions, Findings, Patient } from './patient.ts';
 import { speaksProxyProtocol } from './proxy.ts';
@@ -87,6 +94,7 @@ class Examination {
       kernelCheck(),
       await clockCheck(config, timeoutMs),
       timeServiceCheck(),
+      ...proxyVariableChecks(),
     ];
   }
 

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { BUILD_DATE_MS } from '../certificates/build-date.ts';
 import type { AdmissionSourceConfig } from '../config/schema/admission-sources.ts';
 import type { Config } from '../config/schema.ts';
 import { errorMessage } from '../errors.ts';
@@ -23,6 +24,7 @@ const KERNEL_LEAST = [
   ['net/core/somaxconn', 511, 'connections that wait to be accepted'],
   ['net/core/rmem_max', 212_992, 'the receive buffer of STUN'],
 ] as const;
+const PROXY_VARIABLES = ['HTTPS_PROXY'] as const;
 const NOTSENT_LOWAT = 'net/ipv4/tcp_notsent_lowat';
 /** What reference measurements recommend; the default is no limit. */
 const NOTSENT_LOWAT_BYTES = 131_072;
@@ -119,8 +121,32 @@ export function timeServiceCheck(): Check {
     : check('time-service', 'skipped', 'no sign of systemd-timesyncd; another time service cannot be seen from here');
 }
 
+/** Whether the environment names a proxy. It reaches who looks from this machine, and makes results differ from elsewhere. */
+export function proxyVariableChecks(): Check[] {
+  const set = PROXY_VARIABLES.flatMap((name) => [name, name.toLowerCase()]).filter(
+    (name) => (process.env[name] ?? '') !== '',
+  );
+  if (set.length === 0) return [];
+  const text = `${set.join(', ')} set: Tailscale's client on this machine goes through that proxy, and the steps below do not`;
+  return [
+    check('proxy-variables', 'warning', text, {
+      fix: 'Put the name of the relay into NO_PROXY, if the proxy lets no DERP through.',
+    }),
+  ];
+}
+
 /** Compares the clock with that of a web service that the relay asks anyway; somebody else's clock is the only measure. */
 export async function clockCheck({ admission, certificate }: Config, timeoutMs: number): Promise<Check> {
+  if (Date.now() < BUILD_DATE_MS) {
+    return check(
+      'clock',
+      'failed',
+      `the clock says ${new Date().toISOString()}, which is before this towpath was made`,
+      {
+        fix: 'Set the clock right and keep it so with a time service (systemd-timesyncd, chrony).',
+      },
+    );
+  }
   const usesAcme = certificate.mode === 'acme' || certificate.mode === 'auto';
   const [url] = [...admission.sources.flatMap(urlOf), ...(usesAcme ? [certificate.acme.directory] : [])];
   if (url === undefined) {
