@@ -1,3 +1,4 @@
+import { sourceNames } from '../wire/ip-prefix.ts';
 import { parseHexKey, shortKey } from '../wire/keys.ts';
 import type { AdmissionLog, Question, RefusalReason, TickingClock } from './source.ts';
 
@@ -7,6 +8,10 @@ const KEPT = 256;
 const QUIET_MS = 60_000;
 /** Lines in that time, whatever the number of keys: a stranger can make up keys as fast as it connects. */
 const LINES = 60;
+/** Lines of one address in that time, so that one stranger does not hide the rest. */
+const LINES_OF_ADDRESS = 6;
+/** Connections that were ended have this many lines of their own: strangers never get that far. */
+const LINES_OF_ENDED = 60;
 
 /** Somebody was not let in, or was sent away. */
 export interface RefusalEntry {
@@ -23,14 +28,21 @@ export interface RefusalEntry {
   readonly wasConnected: boolean;
 }
 
+/** When a key was logged, and from which address it came. */
+interface Logged {
+  readonly at: number;
+  readonly source: string;
+}
+
 /** Writes refusals to the log, each key once a minute and in bounded number, and keeps the last ones for people. */
 export class RefusalJournal {
   readonly #clock: TickingClock;
   readonly #log: AdmissionLog;
   readonly #now: () => number;
   readonly #entries: RefusalEntry[] = [];
-  /** When each key was logged, oldest first. */
-  readonly #logged = new Map<string, number>();
+  /** What was logged about each key, oldest first. */
+  readonly #logged = new Map<string, Logged>();
+  readonly #loggedEnded = new Map<string, Logged>();
   #unlogged = 0;
 
   constructor(clock: TickingClock, log: AdmissionLog, now: () => number) {
@@ -50,26 +62,40 @@ export class RefusalJournal {
     const key = shortKey(parseHexKey(hex)!);
     const at = new Date(this.#now()).toISOString();
     this.#entries.push({ at, source, reason, detail, key, nodeKey: `nodekey:${hex}`, ip, wasConnected });
-    if (this.#entries.length > KEPT) this.#entries.shift();
-    if (!this.#mayLog(hex)) return;
+    if (this.#entries.length > KEPT) this.#forgetOne();
+    const table = wasConnected ? this.#loggedEnded : this.#logged;
+    if (!this.#mayLog(table, hex, sourceNames(ip).source, wasConnected ? LINES_OF_ENDED : LINES_OF_ADDRESS)) return;
     const more = this.#unlogged === 0 ? {} : { notLogged: this.#unlogged };
     this.#unlogged = 0;
     const message = wasConnected ? 'not admitted any more; the connection was ended' : 'not admitted';
     this.#log.info({ source, reason, key, from: ip, detail, ...more }, message);
   }
 
-  #mayLog(key: string): boolean {
+  /** The oldest of the address that has most entries makes room, so that a flood does not push out everything else. */
+  #forgetOne(): void {
+    const counts = new Map<string, number>();
+    const nameOf = ({ ip, wasConnected }: RefusalEntry): string => `${wasConnected} ${sourceNames(ip).source}`;
+    for (const entry of this.#entries) counts.set(nameOf(entry), (counts.get(nameOf(entry)) ?? 0) + 1);
+    const most = Math.max(...counts.values());
+    this.#entries.splice(
+      this.#entries.findIndex((entry) => counts.get(nameOf(entry)) === most),
+      1,
+    );
+  }
+
+  #mayLog(table: Map<string, Logged>, key: string, source: string, linesOfSource: number): boolean {
     const { now } = this.#clock;
-    for (const [old, at] of this.#logged) {
+    for (const [old, { at }] of table) {
       if (now - at < QUIET_MS) break;
-      this.#logged.delete(old);
+      table.delete(old);
     }
-    if (this.#logged.has(key)) return false;
-    if (this.#logged.size >= LINES) {
+    if (table.has(key)) return false;
+    const ofSource = [...table.values()].filter((logged) => logged.source === source).length;
+    if (table.size >= LINES || ofSource >= linesOfSource) {
       this.#unlogged++;
       return false;
     }
-    this.#logged.set(key, now);
+    table.set(key, { at: now, source });
     return true;
   }
 }

@@ -221,7 +221,10 @@ describe('refusals', () => {
   it('are logged in bounded number and listed in bounded number, however many keys there are', () => {
     const world = new World();
     const admission = open(world);
-    const key = (i: number) => ({ key: Buffer.from(i.toString(16).padStart(64, '0'), 'hex'), ip: '192.0.2.1' });
+    const key = (i: number) => ({
+      key: Buffer.from(i.toString(16).padStart(64, '0'), 'hex'),
+      ip: `192.0.2.${i % 100}`,
+    });
     for (let i = 1; i <= 1000; i++) atOnce(admission.admit(key(i)));
     assert.equal(world.lines.length, 60);
     const { refusals } = admission.report();
@@ -230,6 +233,18 @@ describe('refusals', () => {
     world.pass(60);
     atOnce(admission.admit(key(1)));
     assert.equal(world.lines.at(-1)?.fields['notLogged'], 940);
+  });
+
+  it('of one address do not hide those of others', () => {
+    const world = new World();
+    const admission = open(world);
+    const key = (i: number, ip: string) => ({ key: Buffer.from(i.toString(16).padStart(64, '0'), 'hex'), ip });
+    atOnce(admission.admit(key(1, '192.0.2.1')));
+    for (let i = 2; i < 1000; i++) atOnce(admission.admit(key(i, '198.51.100.1')));
+    atOnce(admission.admit(key(1000, '192.0.2.2')));
+    assert.equal(world.lines.length, 8);
+    const shown = admission.report().refusals.map(({ ip }) => ip);
+    assert.ok(shown.includes('192.0.2.1') && shown.includes('192.0.2.2') && shown.length === 256);
   });
 
   it('are listed as text, aligned', () => {
