@@ -89,6 +89,16 @@ test('docs/operating.md explains every reason for which a connection is refused'
   for (const reason of Object.keys(new Counters().refusals)) assert.ok(text.includes(`\`${reason}\``), reason);
 });
 
+test('docs/security.md names tests that exist', () => {
+  const text = readFileSync(path.join(ROOT, 'docs/security.md'), 'utf8');
+  const named = [...text.matchAll(/`(test\/[\w/.-]+\.test\.ts)`: ([^|;]+)/g)];
+  assert.ok(named.length > 25, `${named.length} tests`);
+  for (const [, file, name] of named) {
+    const source = readFileSync(path.join(ROOT, file!), 'utf8');
+    assert.ok(source.includes(name!.trim()), `${file!} has no test "${name!.trim()}"`);
+  }
+});
+
 function find(command: Command, name: string | undefined): Command | undefined {
   return command.commands.find((candidate) => candidate.name() === name);
 }

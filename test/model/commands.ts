@@ -182,13 +182,18 @@ const reload = fc.tuple(fc.constantFrom(0, 20_000_000), fc.constantFrom(0, 50_00
   ),
 );
 
-const bar = fc.subarray(Array.from({ length: KEYS }, (_, i) => i)).map((barred) =>
-  command(
-    `bar(${barred.join(' ')})`,
-    (model) => model.canBar,
-    async (model, world) => world.bar(new Set(barred), model.bar(barred)),
-  ),
-);
+const bar = fc
+  .subarray(
+    Array.from({ length: KEYS }, (_, i) => i),
+    { minLength: 1 },
+  )
+  .map((barred) =>
+    command(
+      `bar(${barred.join(' ')})`,
+      (model) => model.canBar,
+      async (model, world) => world.bar(new Set(barred), model.bar(barred)),
+    ),
+  );
 
 /** Each kind of command with how often it is wanted, in the form of `fc.commands`. */
 export const COMMANDS: fc.Arbitrary<Command>[] = [

@@ -8,6 +8,8 @@ export class Inbox implements DerpClientHandler {
   /** What it was told and nobody has looked at. */
   readonly notices: Notice[] = [];
   readonly problems: string[] = [];
+  /** How often it was told that the relay restarts. */
+  restarts = 0;
   /** Notes that a destination is unknown. */
   notHere = 0;
   /** Packets in all. */
@@ -46,7 +48,7 @@ export class Inbox implements DerpClientHandler {
   }
 
   restarting(): void {
-    this.notices.push('restarting');
+    this.restarts++;
   }
 
   drained(): void {

@@ -7,7 +7,7 @@ export type Policy = 'last-writer' | 'disable-fighters';
 export type Kind = 'other' | 'disco';
 
 /** What a client is told besides packets. Notes about unknown destinations are limited by time and counted apart. */
-export type Notice = `gone ${number}` | 'health bad' | 'health good' | 'restarting';
+export type Notice = `gone ${number}` | 'health bad' | 'health good';
 
 /** One packet that is expected: from which connection, the how-manieth of it, and its size. */
 export interface Expected {
@@ -87,6 +87,8 @@ export class Model {
   };
   /** Whether a connection left that was not reading, so that what was written to it is lost without a count. */
   hasLeftUnread = false;
+  /** Packets that connections which are gone could have had and did not get. */
+  lost = 0;
   /** Whether the list of keys may still be changed in this run. */
   canBar: boolean;
   readonly #policy: Policy;
@@ -173,6 +175,7 @@ export class Model {
   /** A connection is gone, for whatever reason. */
   leave(member: Member): void {
     if (member.isStalled) this.hasLeftUnread = true;
+    this.lost += member.possible.size;
     this.members.delete(member.id);
     for (const reached of this.#reached.values()) reached.delete(member);
     const holder = this.#holders.get(member.key)!;
@@ -256,10 +259,5 @@ export class Model {
       this.totals.notAdmitted++;
     }
     return expelled;
-  }
-
-  /** The relay drains: everyone is told, and then closed. */
-  drain(): void {
-    for (const member of this.members.values()) member.notices.push('restarting');
   }
 }

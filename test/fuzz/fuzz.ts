@@ -1,0 +1,151 @@
+/**
+ * Sends mutated input of all kinds to a relay process, beside two clients that behave: `node test/fuzz/fuzz.ts`, or
+ * `npm run test:fuzz`. It fails unless the relay lives, the two clients lost nothing, and everything comes back at the
+ * end: connections, descriptors, memory. `--seed N` begins with input N; `--replay FILE` plays the inputs of a file.
+ */
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { RUNTIMES, type RuntimeName } from '../../src/cli/runtime.ts';
+import { Canary } from './canary.ts';
+import { readCorpus } from './corpus.ts';
+import { generate, type Recipe } from './generate.ts';
+import type { Input } from './input.ts';
+import { play } from './play.ts';
+import { FuzzedRelay, scrape, SETUPS, type Setup } from './relay.ts';
+import { clientHellos, PROXY_HEADERS } from './samples.ts';
+
+const AT_ONCE = 6;
+const PATIENCE_MS = 60;
+/** Every so often an input may wait until the relay ends it. */
+const LONG_PATIENCE_MS = 3000;
+/** Inputs that were played last are kept for the report of a failure. */
+const LATEST = 64;
+/** By then everything that waits for a deadline of the relay is gone. */
+const SETTLE_MS = 20_000;
+/** What allocators keep (issue 9, H2): memory that only grows is found by an hour. */
+const SLACK_MIB = 160;
+const SLACK_DESCRIPTORS = 4;
+/** What is 0 when nobody is connected; the scrape itself is an open stream. */
+const GAUGES = [
+  'towpath_connections',
+  'towpath_home_connections',
+  'towpath_not_ideal_connections',
+  'towpath_local_keys',
+  'towpath_duplicate_connections',
+];
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '120' },
+    seed: { type: 'string' },
+    runtime: { type: 'string', default: 'node' },
+    replay: { type: 'string' },
+  },
+});
+const runtime = RUNTIMES.find((name) => name === values.runtime);
+if (runtime === undefined) throw new Error(`--runtime is ${values.runtime}; it can be ${RUNTIMES.join(' or ')}`);
+const firstSeed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
+const hellos = await clientHellos();
+console.log(`fuzz: ${runtime}, ${values.seconds} s, seed ${firstSeed}`);
+const setups = Object.keys(SETUPS) as Setup[];
+let nextSeed = firstSeed;
+let failed = 0;
+for (const setup of setups) {
+  const problems = await attack(runtime, setup, (Number(values.seconds) / setups.length) * 1000);
+  for (const problem of problems) console.error(`fuzz: ${setup}: ${problem}`);
+  failed += problems.length;
+}
+console.log(`fuzz: ${failed === 0 ? 'passed' : `${failed} failed; again with --seed ${firstSeed}`}`);
+process.exit(failed === 0 ? 0 : 1);
+
+/** Attacks one relay for a time; returns what is wrong. */
+async function attack(name: RuntimeName, setup: Setup, forMs: number): Promise<string[]> {
+  const behindProxy = setup === 'behind a proxy';
+  const recipe: Recipe = { hellos, behindProxy, corpus: readCorpus() };
+  const relay = new FuzzedRelay(name, setup);
+  const latest: Input[] = [];
+  const problems: string[] = [];
+  try {
+    const target = await relay.started();
+    const canary = await Canary.start(target.derp, behindProxy ? PROXY_HEADERS[0]! : null);
+    const before = { rss: relay.rssMiB(), descriptors: relay.descriptors() };
+    const queue = values.replay === undefined ? [...recipe.corpus] : inputsOf(values.replay);
+    const deadline = performance.now() + forMs;
+    let played = 0;
+    const work = async (worker: number): Promise<void> => {
+      while (performance.now() < deadline && relay.isAlive && problems.length === 0) {
+        const given = queue.shift();
+        if (given === undefined && values.replay !== undefined) return;
+        const input = given ?? generate(nextSeed++, recipe);
+        latest.push(input);
+        if (latest.length > LATEST) latest.shift();
+        played++;
+        const patienceMs = played % 50 === 0 ? LONG_PATIENCE_MS : PATIENCE_MS;
+        try {
+          await play(input, target, patienceMs, `127.0.${worker}.${2 + (played % 250)}`);
+        } catch (error) {
+          problems.push(
+            `the fuzzer itself: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+          );
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, (_, worker) => work(worker)));
+    const worst = canary.worstMs;
+    const busy = relay.isAlive ? relay.rssMiB() : 0;
+    await canary.stop();
+    problems.push(...canary.problems);
+    if (!relay.isAlive) problems.push(`the relay is gone:\n${relay.output}`);
+    else problems.push(...(await leftovers(relay, target.admin, before)));
+    if (relay.problem !== null) problems.push(`the log tells of a bug:\n${relay.problem}`);
+    const memory = `RSS ${before.rss.toFixed(0)} → ${busy.toFixed(0)} MiB`;
+    console.log(
+      `fuzz: ${setup}: ${played} inputs, ${canary.received} of ${canary.sent} packets beside them, worst ${worst.toFixed(0)} ms, ${memory}`,
+    );
+    if (relay.isAlive) {
+      const [code] = await relay.end();
+      if (code !== 0) problems.push(`the relay ended with ${String(code)}`);
+    }
+  } finally {
+    await relay.clean();
+  }
+  if (problems.length > 0) {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'towpath-fuzz-')), 'inputs.jsonl');
+    writeFileSync(file, latest.map((input) => `${JSON.stringify(input)}\n`).join(''));
+    problems.push(`the last inputs are in ${file}: play them with --replay ${file}`);
+  }
+  return problems;
+}
+
+/** What did not come back once all connections are over. */
+async function leftovers(
+  relay: FuzzedRelay,
+  admin: number,
+  before: { readonly rss: number; readonly descriptors: number },
+): Promise<string[]> {
+  const deadline = performance.now() + SETTLE_MS;
+  for (;;) {
+    const metrics = await scrape(admin);
+    const missing = GAUGES.filter((name) => !metrics.has(name));
+    if (missing.length > 0) return [`no such metrics: ${missing.join(', ')}`];
+    const wrong = GAUGES.filter((name) => metrics.get(name) !== 0).map((name) => `${name} is ${metrics.get(name)!}`);
+    const streams = metrics.get('towpath_open_streams');
+    if (streams !== 1) wrong.push(`${streams} open streams, one of which is the scrape's`);
+    const descriptors = relay.descriptors();
+    if (descriptors > before.descriptors + SLACK_DESCRIPTORS)
+      wrong.push(`${descriptors} descriptors, before ${before.descriptors}`);
+    const rss = relay.rssMiB();
+    if (rss > before.rss + SLACK_MIB) wrong.push(`RSS is ${rss.toFixed(0)} MiB, before ${before.rss.toFixed(0)}`);
+    if (wrong.length === 0 || performance.now() > deadline) return wrong;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
+function inputsOf(file: string): Input[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Input);
+}
