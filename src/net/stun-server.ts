@@ -3,6 +3,7 @@ import type { Counters } from '../observe/counters.ts';
 import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../transport/port.ts';
 import { isBindingRequest, isTailnodeRequest, MAX_STUN_RESPONSE_BYTES, writeBindingResponse } from '../wire/stun.ts';
 import type { PrefixSet } from '../wire/ip-prefix.ts';
+import { AddressSockets, type AddressSocketsParts } from './address-sockets.ts';
 import { SourceSketch, type SketchRule } from './source-sketch.ts';
 
 export interface StunServerOptions {
@@ -16,6 +17,8 @@ export interface StunServerOptions {
   readonly generic?: SketchRule | null;
   /** Told of socket errors, which are counted and otherwise survived. */
   readonly onError?: (error: Error) => void;
+  /** Told of addresses of this machine that may be answered from another one, and why. */
+  readonly onMissing?: AddressSocketsParts['onMissing'];
 }
 
 /**
@@ -29,13 +32,15 @@ export class StunServer implements DatagramHandler {
   readonly #generic: SourceSketch | null;
   readonly #onError: ((error: Error) => void) | undefined;
   readonly #stopTicking: () => void;
-  readonly #sockets = new Set<DatagramSocket>();
+  readonly #sockets = new Set<DatagramSocket | AddressSockets>();
+  readonly #following: Pick<AddressSocketsParts, 'clock' | 'onMissing'>;
   readonly #response: Buffer = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
   #silentReason: string | null = null;
 
   constructor(options: StunServerOptions) {
     this.#counters = options.counters;
     this.#onError = options.onError;
+    this.#following = { clock: options.clock, onMissing: options.onMissing ?? (() => undefined) };
     const [limit, generic] = [options.limit, options.generic].map((rule) => (rule ? new SourceSketch(rule) : null));
     this.#limit = limit ?? null;
     this.#exempt = options.exempt;
@@ -46,9 +51,15 @@ export class StunServer implements DatagramHandler {
     });
   }
 
-  /** Listens on one more address and returns it with its real port. Rejects when the address cannot be had. */
+  /**
+   * Listens on one more address and returns it with its real port. All addresses are followed one by one, but on an
+   * inherited descriptor. Rejects when the address cannot be had.
+   */
   async bind(transport: Transport, ip: string, port: number, fd?: number): Promise<Endpoint> {
-    const socket = await transport.bindDatagram(ip, port, this, fd);
+    const socket =
+      fd === undefined && (ip === '::' || ip === '0.0.0.0')
+        ? await AddressSockets.open({ ...this.#following, transport, handler: this }, ip, port)
+        : await transport.bindDatagram(ip, port, this, { fd });
     this.#sockets.add(socket);
     return socket.address;
   }
@@ -96,6 +107,7 @@ export class StunServer implements DatagramHandler {
   /** A socket is in trouble (transport port); it goes on. */
   error(error: Error): void {
     this.#counters.stunReadErrors += 1;
+    for (const socket of this.#sockets) if (socket instanceof AddressSockets) socket.suspect();
     this.#onError?.(error);
   }
 

@@ -6,6 +6,7 @@ import type { CertificateSource } from '../certificates/source.ts';
 import { Clock } from '../clock.ts';
 import { loadOrCreateKeyFile } from '../config/key-file.ts';
 import type { Config } from '../config/schema.ts';
+import { systemErrorCode } from '../errors.ts';
 import { WakeList } from '../fairness/wake-list.ts';
 import { createAdminHandler } from '../http/admin.ts';
 import { oncePerConnection } from '../http/answers.ts';
@@ -64,6 +65,7 @@ export class Relay {
   readonly #liveness: Liveness;
   readonly #refusals: Refusals;
   readonly #summary: EventSummary;
+  readonly #stunErrors: EventSummary;
   readonly #stun: StunServer;
   readonly #bootstrapDns: BootstrapDns;
   readonly #relayHttp: RelayHttp;
@@ -105,11 +107,14 @@ export class Relay {
     const { health } = this;
     this.#admission = new AdmissionDesk(config.admission, { clock, log, health, sessions: this.#sessions });
     this.#context = this.#buildContext();
+    this.#stunErrors = new EventSummary({ log, clock, verb: 'could not answer', noun: 'STUN datagram', level: 'warn' });
     this.#stun = new StunServer({
       counters: this.counters,
       clock,
       ...stunLimits(config),
-      onError: (error) => log.warn({ error: error.message }, 'STUN socket'),
+      onError: (error) => this.#stunErrors.add(systemErrorCode(error) || 'error', error.message),
+      onMissing: (addresses, reason) =>
+        log.warn({ addresses, reason }, 'STUN may answer on these addresses from another one'),
     });
     this.#liveness = new Liveness({
       clock,
@@ -238,7 +243,8 @@ export class Relay {
     await this.#closing('bootstrap DNS', () => this.#bootstrapDns.stop());
     await this.#closing('admission', () => this.#admission.stop());
     await this.#closing('certificate', () => this.certificate.stop());
-    for (const part of [this.#summary, this.#liveness, this.#descriptors, this.#memory, this.#guard]) part?.close();
+    for (const part of [this.#summary, this.#stunErrors, this.#liveness, this.#descriptors, this.#memory, this.#guard])
+      part?.close();
     this.#clock.stop();
   }
 

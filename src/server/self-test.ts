@@ -113,8 +113,10 @@ async function askStun(transport: Transport, server: Endpoint): Promise<number> 
   try {
     await new Promise<void>((resolve, reject) => {
       const handler = {
-        datagram: (_socket: DatagramSocket, buffer: Buffer, from: number, to: number): void => {
-          if (parseBindingResponse(buffer, from, to)?.transactionId.equals(transaction) === true) resolve();
+        datagram: (_socket: DatagramSocket, buffer: Buffer, from: number, to: number, sender: string): void => {
+          if (parseBindingResponse(buffer, from, to)?.transactionId.equals(transaction) !== true) return;
+          if (sender === ip) resolve();
+          else reject(new TowpathError('TOWPATH_SELF_TEST', `self-test: STUN at ${ip} answers from ${sender}`));
         },
         error: reject,
       };

@@ -176,6 +176,17 @@ export interface DatagramHandler {
   error(error: Error): void;
 }
 
+/** How to bind a UDP socket. */
+export interface BindOptions {
+  /** An inherited descriptor instead of an address. */
+  readonly fd?: number | undefined;
+  /**
+   * Several sockets of this user may have the port, where each has it on another address and one on all of them: a
+   * datagram goes to the socket of its address (SO_REUSEPORT).
+   */
+  readonly isShared?: boolean;
+}
+
 export interface DatagramSocket {
   readonly address: Endpoint;
   /** Queues one datagram; false when it was dropped. The bytes may be overwritten at once. */
@@ -207,5 +218,5 @@ export interface Transport {
   listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener>;
   /** Rejects with a TowpathError that says what failed (`TOWPATH_CONNECT_DNS`, `_TCP`, `_TLS`, `_PIN`, `_TIMEOUT`). */
   connect(options: ConnectOptions, handler: StreamHandler): Promise<Connected>;
-  bindDatagram(ip: string, port: number, handler: DatagramHandler, fd?: number): Promise<DatagramSocket>;
+  bindDatagram(ip: string, port: number, handler: DatagramHandler, options?: BindOptions): Promise<DatagramSocket>;
 }

@@ -72,7 +72,9 @@ export function datagramContract(transport: Transport): void {
     });
 
     it('a descriptor that is no datagram socket is said so', async () => {
-      await assert.rejects(transport.bindDatagram('127.0.0.1', 1, new Inbox(), 987_654), { code: 'TOWPATH_LISTEN_FD' });
+      await assert.rejects(transport.bindDatagram('127.0.0.1', 1, new Inbox(), { fd: 987_654 }), {
+        code: 'TOWPATH_LISTEN_FD',
+      });
     });
 
     it('a port in use is said in one sentence', async () => {

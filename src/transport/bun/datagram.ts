@@ -1,9 +1,9 @@
 import { systemErrorCode } from '../../errors.ts';
 import { canonicalIp } from '../../wire/ip-address.ts';
 import { isIpv6Off, listenError } from '../listen-errors.ts';
-import type { DatagramHandler, DatagramSocket, Endpoint } from '../port.ts';
-import { bun, type BunUdpOptions, type BunUdpSocket } from './api.ts';
-import { openInheritedUdp } from './undocumented.ts';
+import type { BindOptions, DatagramHandler, DatagramSocket, Endpoint } from '../port.ts';
+import type { BunUdpOptions, BunUdpSocket } from './api.ts';
+import { openInheritedUdp, openUdp } from './undocumented.ts';
 
 /** Room for the datagrams of one loop turn; more than that waiting means that the interface does not keep up. */
 const SLAB_BYTES = 262_144;
@@ -16,18 +16,19 @@ export async function bindDatagram(
   ip: string,
   port: number,
   handler: DatagramHandler,
-  fd?: number,
+  options: BindOptions = {},
 ): Promise<DatagramSocket> {
+  const { fd, isShared = false } = options;
   const socket = new BunDatagramSocket(handler);
   try {
     const opened =
       fd === undefined
-        ? await bun.udpSocket({ hostname: ip, port, ...socket.options })
+        ? await openUdp({ hostname: ip, port, ...socket.options }, isShared)
         : await openInheritedUdp(fd, socket.options);
     if (opened === null) throw new Error('this version of Bun cannot take over a UDP socket, Node can');
     socket.opened(opened);
   } catch (error) {
-    if (fd === undefined && isIpv6Off(ip, error)) return bindDatagram('0.0.0.0', port, handler);
+    if (fd === undefined && isIpv6Off(ip, error)) return bindDatagram('0.0.0.0', port, handler, options);
     throw listenError('UDP', ip, port, error);
   }
   return socket;

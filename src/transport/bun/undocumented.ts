@@ -86,6 +86,18 @@ export function startClientTls(socket: BunSocket, tls: BunTls, owner: SocketOwne
   (socket as UpgradableSocket).upgradeTLS({ tls, data: owner, socket: SOCKET_HANDLERS });
 }
 
+/** LIBUS_LISTEN_REUSE_PORT of Bun's socket layer: SO_REUSEPORT, as its `node:dgram` sets it. */
+const REUSE_PORT = 4;
+
+/**
+ * A UDP socket. A Bun that does not look at `flags` binds it all the same, and refuses the port to the next that would
+ * share it.
+ */
+export async function openUdp(options: BunUdpOptions, isShared: boolean): Promise<BunUdpSocket> {
+  const flagged = { ...options, flags: REUSE_PORT };
+  return bun.udpSocket(isShared ? flagged : options);
+}
+
 /** No process has so many descriptors. */
 const NO_DESCRIPTOR = 2_147_483_647;
 

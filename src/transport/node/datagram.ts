@@ -2,7 +2,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { canonicalIp, ipFamily } from '../../wire/ip-address.ts';
 import { isIpv6Off, listenError } from '../listen-errors.ts';
-import type { DatagramHandler, DatagramSocket, Endpoint } from '../port.ts';
+import type { BindOptions, DatagramHandler, DatagramSocket, Endpoint } from '../port.ts';
 
 /** Bursts wait in the kernel while the loop is busy elsewhere. The kernel caps it at net.core.rmem_max. */
 const RECEIVE_BUFFER_BYTES = 1_048_576;
@@ -15,12 +15,14 @@ export async function bindDatagram(
   ip: string,
   port: number,
   handler: DatagramHandler,
-  fd?: number,
+  options: BindOptions = {},
 ): Promise<DatagramSocket> {
+  const { fd, isShared = false } = options;
   const family = ipFamily(ip) === 6 ? 6 : 4;
   const socket = createSocket({
     type: family === 6 ? 'udp6' : 'udp4',
     ipv6Only: false,
+    reusePort: isShared,
     // All addresses are IPs: answering at once keeps Node from going through the resolver for every datagram.
     lookup: (address, _options, done) => done(null, address, family),
   });
@@ -31,7 +33,7 @@ export async function bindDatagram(
     await listening;
   } catch (error) {
     socket.close();
-    if (fd === undefined && isIpv6Off(ip, error)) return bindDatagram('0.0.0.0', port, handler);
+    if (fd === undefined && isIpv6Off(ip, error)) return bindDatagram('0.0.0.0', port, handler, options);
     throw listenError('UDP', ip, port, error);
   }
   return new NodeDatagramSocket(socket, handler);

@@ -1,0 +1,144 @@
+import type { Clock } from '../clock.ts';
+import { errorMessage } from '../errors.ts';
+import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../transport/port.ts';
+import { machineAddresses } from './machine-addresses.ts';
+
+export interface AddressSocketsParts {
+  readonly transport: Transport;
+  readonly handler: DatagramHandler;
+  readonly clock: Clock;
+  /** Told, once for each change, which addresses have no socket of their own, and why the first of them has none. */
+  readonly onMissing: (addresses: readonly string[], reason: string) => void;
+  /** The addresses of this machine; throws when they cannot be told. For tests. */
+  readonly addresses?: (withIpv6: boolean) => Set<string>;
+}
+
+/** How often the addresses of the machine are looked at. */
+const LOOK_MS = 5000;
+/** Sockets for single addresses. A machine with more of them has to name those that matter. */
+const MAX_SOCKETS = 256;
+/** A free port that was found and lost again is looked for so often. */
+const TRIES = 5;
+
+/**
+ * A UDP socket on all addresses, and one more on each address of the machine. An answer from the first would leave from
+ * the address that the kernel prefers, which is often not the one that was asked, and then firewalls and connected
+ * sockets drop it; neither runtime can tell or choose it (IP_PKTINFO). What has no socket of its own yet, such as an
+ * address that has just been added, is still answered by the first.
+ */
+export class AddressSockets {
+  readonly #parts: AddressSocketsParts;
+  readonly #all: DatagramSocket;
+  readonly #single = new Map<string, DatagramSocket>();
+  readonly #stopTicking: () => void;
+  #missing = '';
+  #lookedAt = 0;
+  #looking: Promise<void> | null = null;
+  #isClosed = false;
+
+  private constructor(parts: AddressSocketsParts, all: DatagramSocket) {
+    this.#parts = parts;
+    this.#all = all;
+    this.#stopTicking = parts.clock.onTick((now) => {
+      if (now - this.#lookedAt >= LOOK_MS) void this.look();
+    });
+  }
+
+  /** Binds `ip`, which is `::` or `0.0.0.0`, and the addresses of the machine. Rejects when the port cannot be had. */
+  static async open(parts: AddressSocketsParts, ip: string, port: number): Promise<AddressSockets> {
+    const sockets = new AddressSockets(parts, await bindShared(parts, ip, port, TRIES));
+    await sockets.look();
+    return sockets;
+  }
+
+  /** Where it listens. */
+  get address(): Endpoint {
+    return this.#all.address;
+  }
+
+  /** Opens sockets on addresses that are new and closes those of addresses that are gone. Never rejects. */
+  async look(): Promise<void> {
+    this.#lookedAt = this.#parts.clock.now;
+    this.#looking ??= this.#follow().finally(() => (this.#looking = null));
+    await this.#looking;
+  }
+
+  /** The addresses of the machine may have changed: looks at them soon. */
+  suspect(): void {
+    this.#lookedAt = Math.min(this.#lookedAt, this.#parts.clock.now - LOOK_MS + 1000);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#stopTicking();
+    await this.#looking;
+    await Promise.all([this.#all, ...this.#single.values()].map((socket) => socket.close()));
+  }
+
+  async #follow(): Promise<void> {
+    const { addresses = machineAddresses } = this.#parts;
+    let wanted: Set<string>;
+    try {
+      wanted = addresses(this.address.ip === '::');
+    } catch (error) {
+      this.#report(['all'], `the addresses of this machine cannot be listed: ${errorMessage(error)}`);
+      return;
+    }
+    for (const [ip, socket] of this.#single) {
+      if (wanted.has(ip)) continue;
+      this.#single.delete(ip);
+      await socket.close();
+    }
+    const missing: string[] = [];
+    let reason = '';
+    for (const ip of wanted) {
+      if (this.#isClosed) return;
+      const problem = this.#single.has(ip) ? null : await this.#add(ip);
+      if (problem === null) continue;
+      missing.push(ip);
+      if (reason === '') reason = problem;
+    }
+    this.#report(missing, reason);
+  }
+
+  /** Returns why it could not be done, or null. */
+  async #add(ip: string): Promise<string | null> {
+    if (this.#single.size >= MAX_SOCKETS) return `more than ${MAX_SOCKETS} addresses`;
+    const { transport, handler } = this.#parts;
+    try {
+      this.#single.set(ip, await transport.bindDatagram(ip, this.address.port, handler, { isShared: true }));
+      return null;
+    } catch (error) {
+      return errorMessage(error);
+    }
+  }
+
+  #report(missing: readonly string[], reason: string): void {
+    const news = missing.join(' ');
+    if (news === this.#missing) return;
+    this.#missing = news;
+    if (missing.length > 0) this.#parts.onMissing(missing, reason);
+  }
+}
+
+/**
+ * A socket beside which others of this process can be bound. Whether the port is free shows only without sharing: that
+ * another relay has it must not go unnoticed.
+ */
+async function bindShared(
+  parts: Pick<AddressSocketsParts, 'transport' | 'handler'>,
+  ip: string,
+  port: number,
+  tries: number,
+): Promise<DatagramSocket> {
+  const { transport, handler } = parts;
+  const first = await transport.bindDatagram(ip, port, handler);
+  const { address } = first;
+  await first.close();
+  try {
+    return await transport.bindDatagram(address.ip, address.port, handler, { isShared: true });
+  } catch (error) {
+    if (port !== 0 || tries <= 1) throw error;
+    return bindShared(parts, ip, port, tries - 1);
+  }
+}
