@@ -2,6 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { SignalWish } from '../signals.ts';
+import { ENDING } from './readiness.ts';
 import type { Relay } from './relay.ts';
 
 /** Exit code after a second signal: as a shell reports a process that SIGINT ended. */
@@ -63,6 +64,7 @@ export class Lifetime {
     }
     const wasServing = this.#state === 'serving';
     this.#state = 'ending';
+    relay.health.set(ENDING, 'the relay is ending');
     log.log.info(
       { signal, sessions: relay.sessionCount },
       wasServing ? 'draining; a second signal ends at once' : 'ending before the start is done',

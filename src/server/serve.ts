@@ -1,4 +1,4 @@
-import { TowpathError, errorMessage, internalError, onInternalError } from '../errors.ts';
+import { internalError, onInternalError } from '../errors.ts';
 import type { Config } from '../config/schema.ts';
 import { createLog, type Log } from '../observe/log.ts';
 import type { ServeSignals } from '../signals.ts';
@@ -11,6 +11,7 @@ import { closeDebugger } from './debugger.ts';
 import { takeInheritedSockets } from './inherited-sockets.ts';
 import { InternalErrors } from './internal-errors.ts';
 import { Lifetime, type LifetimeParts } from './lifetime.ts';
+import { Readiness } from './readiness.ts';
 import { Relay } from './relay.ts';
 import { reachable, runSelfTest } from './self-test.ts';
 
@@ -39,6 +40,8 @@ export async function serve({ config, signals, ...parts }: ServeOptions): Promis
 }
 
 async function start(config: Config, relay: Relay, log: Log, lifetime: Lifetime): Promise<number> {
+  const test = config.selfTest ? (): Promise<object> => selfTest(config, relay) : null;
+  const readiness = new Readiness({ health: relay.health, log: log.log, selfTest: test });
   try {
     await relay.start();
   } catch (error) {
@@ -52,7 +55,7 @@ async function start(config: Config, relay: Relay, log: Log, lifetime: Lifetime)
   log.log.info({ version: VERSION, runtime, features, ...relay.addresses }, 'towpath started');
   process.stdout.write(banner(config, relay));
   lifetime.started();
-  if (config.selfTest) await selfTest(config, relay, log);
+  await readiness.begin();
   return lifetime.ended;
 }
 
@@ -64,25 +67,18 @@ function surviveBugs(relay: Relay, log: Log): void {
   process.on('unhandledRejection', (error) => internalError('unhandled rejection', error));
 }
 
-async function selfTest(config: Config, relay: Relay, log: Log): Promise<void> {
+/** Tests the relay as it is now; gives the times for the log. */
+async function selfTest(config: Config, relay: Relay): Promise<object> {
   const { derp, stun } = relay.addresses;
-  try {
-    const times = await runSelfTest({
-      // The relay is a neighbour of itself: where proxies on this machine are trusted, it has to speak as they do.
-      transport: config.proxy.protocol ? withPreamble(transport, encodeProxyHeader(null)) : transport,
-      derp: derp[0]!,
-      stun: stun[0] ?? null,
-      pinSha256: config.transport === 'tls' ? relay.certificate.info().pinSha256 : null,
-      exempt: (key) => relay.exempt(key),
-      serverName: config.certificate.names[0] ?? relay.certificate.info().names[0] ?? reachable(derp[0]!).ip,
-    });
-    relay.health.set('self-test', null);
-    const ms = (value: number | null): string => (value === null ? 'off' : `${value.toFixed(1)} ms`);
-    const { tlsMs, openMs, packetMs, stunMs } = times;
-    log.log.info({ tls: ms(tlsMs), connect: ms(openMs), packet: ms(packetMs), stun: ms(stunMs) }, 'ready');
-  } catch (error) {
-    const hint = error instanceof TowpathError ? error.hint : undefined;
-    relay.health.set('self-test', errorMessage(error));
-    log.log.error({ error: errorMessage(error), ...(hint === undefined ? {} : { hint }) }, 'not ready');
-  }
+  const { tlsMs, openMs, packetMs, stunMs } = await runSelfTest({
+    // The relay is a neighbour of itself: where proxies on this machine are trusted, it has to speak as they do.
+    transport: config.proxy.protocol ? withPreamble(transport, encodeProxyHeader(null)) : transport,
+    derp: derp[0]!,
+    stun: stun[0] ?? null,
+    pinSha256: config.transport === 'tls' ? relay.certificate.info().pinSha256 : null,
+    exempt: (key) => relay.exempt(key),
+    serverName: config.certificate.names[0] ?? relay.certificate.info().names[0] ?? reachable(derp[0]!).ip,
+  });
+  const ms = (value: number | null): string => (value === null ? 'off' : `${value.toFixed(1)} ms`);
+  return { tls: ms(tlsMs), connect: ms(openMs), packet: ms(packetMs), stun: ms(stunMs) };
 }

@@ -80,6 +80,9 @@ suite('towpath serve', () => {
       });
       relay.child.kill('SIGTERM');
       await relay.says(/draining/);
+      const ready = await fetch(`http://127.0.0.1:${await relay.port('admin')}/readyz`);
+      assert.equal(ready.status, 503);
+      assert.match(await ready.text(), /the relay is ending/);
       assert.deepEqual(await relay.end('SIGINT'), [130, null]);
       client.abort();
     });

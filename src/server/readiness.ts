@@ -1,0 +1,118 @@
+import type { Logger } from 'pino';
+import { errorMessage, TowpathError } from '../errors.ts';
+import type { Health } from '../observe/health.ts';
+
+export interface ReadinessParts {
+  readonly health: Health;
+  readonly log: Logger;
+  /** Goes through the relay as a client; gives fields for the log, rejects with what failed. Null: no test. */
+  readonly selfTest: (() => Promise<object>) | null;
+  /** Time to the second test, milliseconds; doubles for each further one. */
+  readonly retryMs?: number;
+}
+
+const RETRY_MS = 1000;
+const RETRY_MAX_MS = 60_000;
+
+/** The name of the health problem of a relay that is shutting down. */
+export const ENDING = 'shutdown';
+
+/**
+ * Says in the log whether the relay is ready, which is exactly when its health has no problem: `ready` never stands there
+ * while `/readyz` answers 503, nor the reverse. The self-test is repeated until it passes, and at once when another
+ * problem goes, which may have been its cause.
+ */
+export class Readiness {
+  readonly #parts: ReadinessParts;
+  readonly #leaveHealth: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #retryMs: number;
+  #problems = 0;
+  /** What the log has said: null before its first word. */
+  #said: 'ready' | 'not ready' | null = null;
+  #failure = '';
+  #facts: object = {};
+  #isTesting = false;
+  #isStopped = false;
+
+  /** From now on the relay is not ready. */
+  constructor(parts: ReadinessParts) {
+    this.#parts = parts;
+    this.#retryMs = parts.retryMs ?? RETRY_MS;
+    parts.health.set('self-test', 'the relay is starting');
+    this.#leaveHealth = parts.health.onChange(() => this.#changed());
+  }
+
+  /** The relay is open for clients. Resolves when the first test is over. */
+  async begin(): Promise<void> {
+    if (this.#parts.selfTest !== null) await this.#test(this.#parts.selfTest);
+    else this.#passed({});
+  }
+
+  /** Tests and says nothing any more. */
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    this.#leaveHealth();
+  }
+
+  async #test(selfTest: () => Promise<object>): Promise<void> {
+    if (this.#isTesting || this.#isStopped) return;
+    this.#isTesting = true;
+    clearTimeout(this.#timer);
+    try {
+      this.#passed(await selfTest());
+    } catch (error) {
+      this.#failed(error, selfTest);
+    } finally {
+      this.#isTesting = false;
+    }
+  }
+
+  #passed(facts: object): void {
+    if (this.#isStopped) return;
+    this.#facts = facts;
+    this.#failure = '';
+    this.#parts.health.set('self-test', null);
+    this.#say();
+  }
+
+  #failed(error: unknown, selfTest: () => Promise<object>): void {
+    if (this.#isStopped) return;
+    const { health, log } = this.#parts;
+    const problem = errorMessage(error);
+    if (problem !== this.#failure) {
+      const hint = error instanceof TowpathError ? error.hint : undefined;
+      log.error({ error: problem, ...(hint === undefined ? {} : { hint }) }, 'not ready');
+    }
+    this.#said = 'not ready';
+    this.#failure = problem;
+    health.set('self-test', problem);
+    this.#timer = setTimeout(() => void this.#test(selfTest), this.#retryMs).unref();
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
+  }
+
+  #changed(): void {
+    const { health, selfTest } = this.#parts;
+    const problems = health.problems();
+    // A relay that is ending does not become ready any more, and says so otherwise.
+    if (problems.some(({ name }) => name === ENDING)) {
+      this.stop();
+      return;
+    }
+    const isLess = problems.length < this.#problems;
+    this.#problems = problems.length;
+    if (this.#failure !== '' && isLess && selfTest !== null) void this.#test(selfTest);
+    // Before the first test nothing is to be said.
+    if (this.#said !== null) this.#say();
+  }
+
+  #say(): void {
+    const { health, log } = this.#parts;
+    const now = health.ready ? 'ready' : 'not ready';
+    if (now === this.#said) return;
+    this.#said = now;
+    if (health.ready) log.info(this.#facts, 'ready');
+    else log.error({ problems: health.problems() }, 'not ready');
+  }
+}
