@@ -42,6 +42,8 @@ const SLOW_AFTER_MS = 200;
 const WATCHED_AFTER_MS = 1000;
 /** Where the kernel does not tell whether the peer takes bytes, it has so many times the write deadline. */
 const UNSEEN_FACTOR = 4;
+/** PeerGone frames are left out while this many bytes of control frames wait: a packet to a peer that has gone brings another. */
+const NOTICE_BACKLOG_BYTES = 32_768;
 /** How long a refused or finished connection has to take our last bytes and the FIN. */
 const FINISH_MS = 2000;
 
@@ -195,6 +197,8 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   }
 
   peerGone(key: Buffer, reason: PeerGoneReason): void {
+    // A slow reader is not ended over notices that it has no time for.
+    if (this.#outbox.controlBytes > NOTICE_BACKLOG_BYTES) return;
     const { counters } = this.#context;
     if (reason === PeerGoneReason.NotHere) counters.peerGoneNotHereFrames++;
     else counters.peerGoneDisconnectedFrames++;

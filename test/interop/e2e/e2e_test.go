@@ -90,7 +90,7 @@ func connect(t *testing.T, over string, r *relay.Relay, derpMap *tailcfg.DERPMap
 	}
 	for _, pair := range [][2]*node{{a, b}, {b, a}} {
 		start := time.Now()
-		sent, received, err := transfer(pair[0], pair[1], over+pair[0].name)
+		sent, received, err := transfer(pair[0], pair[1], over+pair[0].name, transferBytes, transferPatience)
 		tr.note("%s → %s: %d bytes in %.1f s, SHA-256 sent %.16s…, received %.16s…",
 			pair[0].name, pair[1].name, transferBytes, time.Since(start).Seconds(), sent, received)
 		if err != nil {

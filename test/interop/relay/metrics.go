@@ -21,6 +21,8 @@ const (
 	DuplicateKeys        Metric = "duplicate keys"
 	DuplicateConnections Metric = "duplicate connections"
 	RateLimitWaits       Metric = "rate limit waits"
+	Accepts              Metric = "accepts"
+	WriteTimeouts        Metric = "write timeouts"
 )
 
 var derperMetricNames = map[Metric]string{
@@ -29,6 +31,8 @@ var derperMetricNames = map[Metric]string{
 	DuplicateKeys:        "derp_current_dup_client_keys",
 	DuplicateConnections: "derp_current_dup_client_conns",
 	RateLimitWaits:       "derp_rate_limit_per_client_waited",
+	Accepts:              "derp_accepts",
+	WriteTimeouts:        "derp_sclient_write_timeouts",
 }
 
 var metricNames = map[Target]map[Metric]string{
@@ -40,6 +44,8 @@ var metricNames = map[Target]map[Metric]string{
 		DuplicateKeys:        "towpath_duplicate_keys",
 		DuplicateConnections: "towpath_duplicate_connections",
 		RateLimitWaits:       "towpath_rate_limit_waits_total",
+		Accepts:              "towpath_accepts_total",
+		WriteTimeouts:        "towpath_write_timeouts_total",
 	},
 }
 
