@@ -1,4 +1,4 @@
-import { sourceNames } from '../wire/ip-prefix.ts';
+import { sourcePath } from '../wire/ip-prefix.ts';
 
 /** Addresses of which it is known when they had a turn last. */
 const REMEMBERED_TURNS = 4096;
@@ -56,16 +56,18 @@ export class WaitingPlaces {
 
   /** Resolves when the request may be made, with `go`, or when it is not to be made. After `go`, call `leave`. */
   enter(applicant: Applicant): Promise<Admittance> {
-    const { source, site } = sourceNames(applicant.ip);
+    const path = sourcePath(applicant.ip);
+    const source = path[path.length - 1]!;
+    const site = path[0]!;
     if (this.#running < this.#limit) {
       this.#running++;
-      this.#noteTurn(source, site ?? source);
+      this.#noteTurn(source, site);
       return Promise.resolve('go');
     }
     if (applicant.isKnown && this.#known.size >= this.#placesLimit) return Promise.resolve('full');
     if (!applicant.isKnown && this.#others.size >= this.#placesLimit) this.#makeRoom();
     return new Promise((settle) => {
-      const place: Place = { applicant, source, site: site ?? source, settle };
+      const place: Place = { applicant, source, site, settle };
       if (applicant.isKnown) this.#known.add(place);
       else this.#take(place);
     });

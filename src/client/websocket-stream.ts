@@ -22,6 +22,7 @@ export class WebSocketClientStream implements Stream {
   readonly peer: Endpoint;
   readonly local: Endpoint;
   readonly tls: TlsFacts | null;
+  readonly connection = null;
   handler: StreamHandler;
   readonly #inner: Stream;
   /** One masked message, or a control frame before it, that the inner stream has not taken yet. */

@@ -1,22 +1,37 @@
 import { CLOCK_TICK_MS, type Clock } from '../clock.ts';
 import type { RefusalReason } from '../observe/counters.ts';
-import { sourceNames, type PrefixSet, type SourceNames } from '../wire/ip-prefix.ts';
+import { sourcePath, type PrefixSet } from '../wire/ip-prefix.ts';
 import { SourceRate, type RateRule } from './source-rate.ts';
+import { type Place, SourceTable } from './source-table.ts';
 
-/** Why a connection is not let in. */
+/** Why a connection is not let in, or is ended. */
 export interface GuardRefusal {
   readonly reason: RefusalReason;
   readonly detail: string;
 }
 
+/** A connection that the guard keeps account of. */
+export interface GuardedConnection {
+  /** It has to make room for another one: to be ended at once. */
+  evicted(reason: RefusalReason, detail: string): void;
+}
+
+/** The guard's account of one connection, from `admit` to `left`. */
+export interface Admitted {
+  /** Something happened that a connection which only takes up room does not do. */
+  progressed(): void;
+  /** It is one of `ip`, as a trusted proxy says; not if a refusal is returned. */
+  movedTo(ip: string): GuardRefusal | null;
+  /** It is an admitted DERP connection from now on; not if a refusal is returned. */
+  established(): GuardRefusal | null;
+  /** Its descriptor is gone. Harmless when it was evicted. */
+  left(): void;
+}
+
 /** Decides on connections before anything is spent on them, and keeps account of those that are open. */
 export interface DoorGuard {
-  /** Null lets the connection in and counts it as open and under way. */
-  admit(ip: string): GuardRefusal | null;
-  /** It is no longer under way: its request is there, or it will never be. */
-  settled(ip: string): void;
-  /** It is gone. */
-  left(ip: string): void;
+  /** Lets the connection in, which may end another one, or says why not. */
+  admit(ip: string, connection: GuardedConnection): Admitted | GuardRefusal;
   /** Something failed or was refused that a well-behaved client does not do. */
   misbehaved(ip: string, reason: RefusalReason): void;
 }
@@ -24,24 +39,42 @@ export interface DoorGuard {
 export interface GuardLimits {
   /** Open connections in all. 0: no limit, as for the others here. */
   readonly connections: number;
+  /** Of one source. */
   readonly connectionsPerSource: number;
-  /** Connections whose TLS handshake or request head is under way. */
+  /** Connections that are no admitted DERP connections: handshakes under way, and HTTP. */
   readonly handshakes: number;
   readonly handshakesPerSource: number;
-  /** Resident memory of the process. */
-  readonly memoryBytes: number;
+  /** How long the silence of a handshake is suffered while there are few. */
+  readonly handshakeMs: number;
   readonly newConnections: RateRule;
   readonly failures: RateRule;
   readonly refusals: RateRule;
   /** A site (IPv6 /48) may have so many times what one source may. */
   readonly siteFactor: number;
   readonly trackedSources: number;
-  /** Addresses that no limit by source applies to. */
+  /** Addresses that no limit by source applies to. They count as sources when room has to be made. */
   readonly exempt: PrefixSet;
+}
+
+/** Tells whether so much memory is in use that there must not be more connections. */
+export interface MemoryLimit {
+  readonly isFull: boolean;
+  /** Looks at it again; `handshakes` and `sessions` are the connections that are open. */
+  check(handshakes: number, sessions: number): void;
 }
 
 /** How often memory is looked at and old entries are forgotten. */
 const CHECK_MS = 1000;
+/** One site has at most this part of the places for handshakes. */
+const SITE_SHARE = 4;
+/** Of all connections, the part that established ones leave to newcomers, and the most that are left. */
+const NEWCOMER_SHARE = 16;
+const MAX_NEWCOMERS = 256;
+/** A source that holds most makes room for itself only by what is older than this: it may just be busy. */
+const PATIENCE_MS = 1000;
+/** From half full on, handshakes get less and less time, down to this. */
+const LEAST_HANDSHAKE_MS = 2000;
+const CROWDED_SHARE = 0.5;
 
 /** Refusals that are no fault of who connects: counting them would keep a source out that has waited long enough. */
 const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
@@ -59,85 +92,77 @@ const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'key_connections',
 ]);
 
-interface Use {
-  open: number;
-  underWay: number;
-}
-
 type Rates = Readonly<Record<'newConnections' | 'failures' | 'refusals', SourceRate>>;
 
-/** Limits for the whole server and by source: IPv4 address, IPv6 /64, and IPv6 /48 with a larger one. */
+/**
+ * Limits for the whole server and by source: IPv4 address, IPv6 /64, and IPv6 /48 with a larger one. No limit that
+ * several sources share refuses one that holds nothing: what the source that holds most has had for longest is ended to
+ * make room. Only an admitted connection takes the place of another admitted one, and only that of a source that holds
+ * more than its own.
+ */
 export class SourceGuard implements DoorGuard {
   readonly #limits: GuardLimits;
   readonly #clock: Clock;
-  readonly #residentBytes: () => number;
+  readonly #memory: MemoryLimit;
   readonly #sources: Rates;
   readonly #sites: Rates;
-  /** As many entries as there are sources with open connections, so the bound on these bounds it. */
-  readonly #uses = new Map<string, Use>();
-  readonly #total: Use = { open: 0, underWay: 0 };
+  readonly #siteHandshakes: number;
+  /** Handshakes under way, and HTTP: what can be ended without harm. */
+  readonly #handshakes = new SourceTable<Entry>();
+  readonly #sessions = new SourceTable<Entry>();
   readonly #leaveClock: () => void;
-  #memoryIsFull = false;
   #connections: number;
   #isForDescriptors = false;
   #checkedMs = 0;
 
-  constructor(limits: GuardLimits, clock: Clock, residentBytes: () => number) {
+  constructor(limits: GuardLimits, clock: Clock, memory: MemoryLimit) {
     this.#limits = limits;
-    this.#connections = limits.connections;
     this.#clock = clock;
-    this.#residentBytes = residentBytes;
+    this.#memory = memory;
+    this.#connections = orUnlimited(limits.connections);
     this.#sources = rates(limits, 1);
     this.#sites = rates(limits, limits.siteFactor);
+    const { handshakes, handshakesPerSource, siteFactor } = limits;
+    this.#siteHandshakes =
+      handshakesPerSource === 0
+        ? Infinity
+        : Math.max(Math.min(handshakesPerSource * siteFactor, Math.floor(orUnlimited(handshakes) / SITE_SHARE)), 1);
     this.#leaveClock = clock.onTick((now) => this.#check(now));
   }
 
-  admit(ip: string): GuardRefusal | null {
-    const isExempt = this.#limits.exempt.has(ip);
-    const names = isExempt ? null : sourceNames(ip);
-    const refusal = this.#serverRefusal() ?? (names === null ? null : this.#sourceRefusal(names));
-    if (refusal !== null) return refusal;
-    if (names !== null) {
-      this.#count('newConnections', names);
-      for (const key of keysOf(names)) {
-        const use = this.#uses.get(key);
-        if (use === undefined) this.#uses.set(key, { open: 1, underWay: 1 });
-        else enter(use);
-      }
-    }
-    enter(this.#total);
-    return null;
-  }
-
-  settled(ip: string): void {
-    this.#total.underWay--;
-    for (const [, use] of this.#usesOf(ip)) use.underWay--;
-  }
-
-  left(ip: string): void {
-    this.#total.open--;
-    for (const [key, use] of this.#usesOf(ip)) if (--use.open === 0) this.#uses.delete(key);
+  admit(ip: string, connection: GuardedConnection): Admitted | GuardRefusal {
+    const path = sourcePath(ip);
+    const refusal = this.#limits.exempt.has(ip) ? null : this.#sourceRefusal(path);
+    const full = refusal ?? this.#makeRoom(path);
+    if (full !== null) return full;
+    if (!this.#limits.exempt.has(ip)) this.#count('newConnections', path);
+    return new Entry(this, connection, ip, this.#handshakes, path);
   }
 
   misbehaved(ip: string, reason: RefusalReason): void {
     if (OWN_REASONS.has(reason) || this.#limits.exempt.has(ip)) return;
-    this.#count(reason === 'not_admitted' || reason === 'app_denied' ? 'refusals' : 'failures', sourceNames(ip));
+    this.#count(reason === 'not_admitted' ? 'refusals' : 'failures', sourcePath(ip));
   }
 
-  /** Connections that are under way, of all sources. */
+  /** Connections that are no admitted DERP connections. */
   get underWay(): number {
-    return this.#total.underWay;
+    return this.#handshakes.size;
   }
 
   /** Connections that are open, of all sources. */
   get open(): number {
-    return this.#total.open;
+    return this.#handshakes.size + this.#sessions.size;
   }
 
   /** How many connections may be open from now on, and whether that is for want of descriptors. */
   setConnectionLimit(connections: number, isForDescriptors: boolean): void {
     this.#connections = connections;
     this.#isForDescriptors = isForDescriptors;
+    while (this.open > connections) {
+      const oldest = this.#handshakes.oldest;
+      if (oldest === null) return;
+      this.#evict(oldest, this.#full());
+    }
   }
 
   /** Leaves the clock. */
@@ -145,61 +170,216 @@ export class SourceGuard implements DoorGuard {
     this.#leaveClock();
   }
 
-  #serverRefusal(): GuardRefusal | null {
-    const { handshakes, memoryBytes } = this.#limits;
-    const connections = this.#connections;
-    if (this.#memoryIsFull) {
-      return { reason: 'memory_limit', detail: `more than ${memoryBytes} bytes of memory are in use` };
+  /** Milliseconds of the clock. */
+  get now(): number {
+    return this.#clock.now;
+  }
+
+  /** Makes the connection of `entry` one of `ip`; not if a refusal is returned. */
+  move(entry: Entry, ip: string): GuardRefusal | null {
+    const path = sourcePath(ip);
+    if (!this.#limits.exempt.has(ip)) {
+      const refusal = this.#sourceRefusal(path);
+      if (refusal !== null) return refusal;
+      this.#count('newConnections', path);
     }
-    if (isReached(connections, this.#total.open)) {
-      const reason = this.#isForDescriptors ? 'descriptor_limit' : 'connection_limit';
-      return { reason, detail: `${connections} connections are open` };
-    }
-    if (isReached(handshakes, this.#total.underWay)) {
-      return { reason: 'handshake_limit', detail: `${handshakes} handshakes are under way` };
-    }
+    entry.place(this.#handshakes, path, ip);
     return null;
   }
 
-  #sourceRefusal(names: SourceNames): GuardRefusal | null {
-    const { connectionsPerSource, handshakesPerSource, siteFactor } = this.#limits;
-    for (const key of keysOf(names)) {
-      const factor = key === names.source ? 1 : siteFactor;
-      const use = this.#uses.get(key);
-      const what = `from ${factor === 1 ? 'this source' : key}`;
-      if (isReached(connectionsPerSource * factor, use?.open ?? 0)) return bySource(`open connections ${what}`);
-      if (isReached(handshakesPerSource * factor, use?.underWay ?? 0)) return bySource(`handshakes under way ${what}`);
-      const table = factor === 1 ? this.#sources : this.#sites;
-      const now = this.#clock.now;
-      if (table.newConnections.isFull(key, now)) return bySource(`new connections ${what}`);
-      if (table.failures.isFull(key, now)) return bySource(`failed handshakes ${what}`);
-      if (table.refusals.isFull(key, now)) return bySource(`refused clients ${what}`);
+  /** Makes the connection of `entry` an admitted one; not if a refusal is returned. */
+  establish(entry: Entry): GuardRefusal | null {
+    const path = sourcePath(entry.ip);
+    const { connectionsPerSource, siteFactor, exempt } = this.#limits;
+    if (!exempt.has(entry.ip)) {
+      if (isReached(connectionsPerSource, this.#sessions.held(path.at(-1)!)))
+        return bySource('open connections from this source');
+      const site = path[0]!;
+      if (path.length > 1 && isReached(connectionsPerSource * siteFactor, this.#sessions.held(site))) {
+        const refusal = this.#replaceSession(path, bySource(`open connections from ${site}`), site);
+        if (refusal !== null) return refusal;
+      }
     }
+    const isFull = this.#sessions.size >= this.#connections - this.#newcomers();
+    if (isFull || this.#memory.isFull) {
+      const refusal = this.#replaceSession(path, this.#full());
+      if (refusal !== null) return refusal;
+    }
+    entry.place(this.#sessions, path, entry.ip);
     return null;
   }
 
-  #count(what: keyof Rates, { source, site }: SourceNames): void {
-    this.#sources[what].count(source, this.#clock.now);
-    if (site !== null) this.#sites[what].count(site, this.#clock.now);
+  /** Places that established connections leave to newcomers. */
+  #newcomers(): number {
+    return Math.min(Math.floor(this.#connections / NEWCOMER_SHARE), MAX_NEWCOMERS);
   }
 
-  *#usesOf(ip: string): Generator<[string, Use]> {
-    for (const key of keysOf(sourceNames(ip))) {
-      const use = this.#uses.get(key);
-      if (use !== undefined) yield [key, use];
+  /** Why there is no room for more connections. */
+  #full(): GuardRefusal {
+    if (this.#memory.isFull) return { reason: 'memory_limit', detail: 'too much memory is in use' };
+    const reason = this.#isForDescriptors ? 'descriptor_limit' : 'connection_limit';
+    return { reason, detail: `${this.#connections} connections are open` };
+  }
+
+  #makeRoom(path: readonly string[]): GuardRefusal | null {
+    if (this.open >= this.#connections || this.#memory.isFull) {
+      const { size } = this.#handshakes;
+      if (size > 0 && size >= this.#newcomers()) return this.#replaceHandshake(path, this.#full());
+      // Room is made when it is admitted, if it can be made.
+      if (this.#sessions.candidate(path, 'youngest', 1)?.isOwn !== false) return this.#full();
     }
+    const { handshakes } = this.#limits;
+    if (!isReached(handshakes, this.#handshakes.size)) return null;
+    return this.#replaceHandshake(path, {
+      reason: 'handshake_limit',
+      detail: `${handshakes} connections wait to be admitted`,
+    });
+  }
+
+  #replaceHandshake(path: readonly string[], why: GuardRefusal, within?: string): GuardRefusal | null {
+    const candidate = this.#handshakes.candidate(path, 'oldest', 0, within);
+    if (candidate === null) return why;
+    const { place, isOwn } = candidate;
+    if (isOwn && this.#clock.now - place.sinceMs < PATIENCE_MS) return why;
+    this.#evict(place, why);
+    return null;
+  }
+
+  /** The youngest has to go: who has been here for longer is more likely to be one who belongs here. */
+  #replaceSession(path: readonly string[], why: GuardRefusal, within?: string): GuardRefusal | null {
+    const candidate = this.#sessions.candidate(path, 'youngest', 1, within);
+    if (candidate === null || candidate.isOwn) return why;
+    this.#evict(candidate.place, why);
+    return null;
+  }
+
+  #evict({ item }: Place<Entry>, { reason, detail }: GuardRefusal): void {
+    item.left();
+    item.connection.evicted(reason, `makes room for others: ${detail}`);
+  }
+
+  #sourceRefusal(path: readonly string[]): GuardRefusal | null {
+    const { connectionsPerSource, handshakesPerSource } = this.#limits;
+    const source = path[path.length - 1]!;
+    const refusal = this.#rateRefusal(this.#sources, source, 'this source');
+    if (refusal !== null) return refusal;
+    const most = Math.min(orUnlimited(handshakesPerSource), this.#siteHandshakes);
+    if (isReached(connectionsPerSource, this.#heldBy(source))) {
+      return this.#replaceHandshake(path, bySource('open connections from this source'), source);
+    }
+    if (this.#handshakes.held(source) >= most) {
+      return this.#replaceHandshake(path, bySource('handshakes under way from this source'), source);
+    }
+    return path.length === 1 ? null : this.#siteRefusal(path, path[0]!);
+  }
+
+  #siteRefusal(path: readonly string[], site: string): GuardRefusal | null {
+    const { connectionsPerSource, siteFactor } = this.#limits;
+    const refusal = this.#rateRefusal(this.#sites, site, site);
+    if (refusal !== null) return refusal;
+    const handshakes = this.#handshakes.held(site);
+    if (isReached(connectionsPerSource * siteFactor, this.#heldBy(site))) {
+      const why = bySource(`open connections from ${site}`);
+      if (handshakes > 0) return this.#replaceHandshake(path, why, site);
+      // Room is made when it is admitted, if it can be made.
+      return this.#sessions.candidate(path, 'youngest', 1, site)?.isOwn === false ? null : why;
+    }
+    if (handshakes < this.#siteHandshakes) return null;
+    return this.#replaceHandshake(path, bySource(`handshakes under way from ${site}`), site);
+  }
+
+  /** Connections of all kinds that are held under a name. */
+  #heldBy(name: string): number {
+    return this.#handshakes.held(name) + this.#sessions.held(name);
+  }
+
+  #rateRefusal({ newConnections, failures, refusals }: Rates, key: string, who: string): GuardRefusal | null {
+    const { now } = this.#clock;
+    if (newConnections.isFull(key, now)) return bySource(`new connections from ${who}`);
+    if (failures.isFull(key, now)) return bySource(`failed handshakes from ${who}`);
+    if (refusals.isFull(key, now)) return bySource(`refused clients from ${who}`);
+    return null;
+  }
+
+  #count(what: keyof Rates, path: readonly string[]): void {
+    this.#sources[what].count(path[path.length - 1]!, this.#clock.now);
+    if (path.length > 1) this.#sites[what].count(path[0]!, this.#clock.now);
   }
 
   #check(now: number): void {
+    this.#expire(now);
     if (now - this.#checkedMs < CHECK_MS - CLOCK_TICK_MS / 2) return;
     this.#checkedMs = now;
-    const { memoryBytes } = this.#limits;
-    this.#memoryIsFull = memoryBytes > 0 && this.#residentBytes() > memoryBytes;
+    this.#memory.check(this.#handshakes.size, this.#sessions.size);
     for (const table of [this.#sources, this.#sites]) {
       for (const rate of Object.values(table)) rate.sweep(now);
     }
   }
+
+  /** Ends what has been silent for longer than there is time while so many wait. */
+  #expire(now: number): void {
+    const most = Math.min(orUnlimited(this.#limits.handshakes), this.#connections);
+    const crowd = this.#handshakes.size / most;
+    if (crowd <= CROWDED_SHARE) return;
+    const { handshakeMs } = this.#limits;
+    const least = Math.min(LEAST_HANDSHAKE_MS, handshakeMs);
+    const timeMs = handshakeMs - (handshakeMs - least) * Math.min((crowd - CROWDED_SHARE) / (1 - CROWDED_SHARE), 1);
+    for (;;) {
+      const oldest = this.#handshakes.oldest;
+      if (oldest === null || now - oldest.sinceMs < timeMs) return;
+      this.#evict(oldest, { reason: 'handshake_limit', detail: 'many wait, and it was silent for long' });
+    }
+  }
 }
+
+class Entry implements Admitted {
+  readonly connection: GuardedConnection;
+  ip: string;
+  readonly #guard: SourceGuard;
+  #table: SourceTable<Entry>;
+  #place: Place<Entry> | null;
+
+  constructor(
+    guard: SourceGuard,
+    connection: GuardedConnection,
+    ip: string,
+    table: SourceTable<Entry>,
+    path: readonly string[],
+  ) {
+    this.#guard = guard;
+    this.connection = connection;
+    this.ip = ip;
+    this.#table = table;
+    this.#place = table.add(path, this, guard.now);
+  }
+
+  progressed(): void {
+    if (this.#place !== null) this.#table.renew(this.#place, this.#guard.now);
+  }
+
+  movedTo(ip: string): GuardRefusal | null {
+    return this.#place === null ? GONE : this.#guard.move(this, ip);
+  }
+
+  established(): GuardRefusal | null {
+    return this.#place === null ? GONE : this.#guard.establish(this);
+  }
+
+  left(): void {
+    if (this.#place !== null) this.#table.remove(this.#place);
+    this.#place = null;
+  }
+
+  /** Puts it into a table as one of `ip`, instead of where it is. */
+  place(table: SourceTable<Entry>, path: readonly string[], ip: string): void {
+    this.left();
+    this.ip = ip;
+    this.#table = table;
+    this.#place = table.add(path, this, this.#guard.now);
+  }
+}
+
+const GONE: GuardRefusal = { reason: 'connection_limit', detail: 'it was ended meanwhile' };
 
 function rates(limits: GuardLimits, factor: number): Rates {
   const make = (rule: RateRule): SourceRate =>
@@ -211,13 +391,8 @@ function rates(limits: GuardLimits, factor: number): Rates {
   };
 }
 
-function keysOf({ source, site }: SourceNames): string[] {
-  return site === null ? [source] : [source, site];
-}
-
-function enter(use: Use): void {
-  use.open++;
-  use.underWay++;
+function orUnlimited(limit: number): number {
+  return limit === 0 ? Infinity : limit;
 }
 
 function isReached(limit: number, value: number): boolean {

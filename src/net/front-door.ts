@@ -1,8 +1,9 @@
 import type { Clock } from '../clock.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
-import type { Endpoint, HandshakeFailure, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
+import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
 import { forwardedClient, type ForwardedHeader } from '../wire/forwarded.ts';
 import { GatheredBytes } from '../wire/gathered-bytes.ts';
+import { type Door, DoorConnection } from './door-connection.ts';
 import type { DoorGuard, GuardRefusal } from './door-guard.ts';
 import { derpFacts, parseRequestHead, type RequestHead, upgradeOf } from './request-head.ts';
 
@@ -58,11 +59,11 @@ const STATUS_TEXT = {
  * whether the stream becomes a DERP connection or goes to the HTTP server. Bytes that arrive with the
  * head are not lost.
  */
-export class FrontDoor implements ListenerHandler {
+export class FrontDoor implements ListenerHandler, Door {
   readonly #rooms: Rooms;
   readonly #limits: FrontDoorLimits;
   readonly #clock: Clock;
-  readonly #counters: Counters;
+  readonly counters: Counters;
   readonly #guard: DoorGuard;
   readonly #proxies: FrontProxies | null;
   readonly #onListenerError: (error: Error) => void;
@@ -73,51 +74,34 @@ export class FrontDoor implements ListenerHandler {
     this.#rooms = rooms;
     this.#limits = limits;
     this.#clock = clock;
-    this.#counters = counters;
+    this.counters = counters;
     this.#guard = guard;
     this.#proxies = proxies;
     this.#onListenerError = onListenerError;
     this.#stopTicking = clock.onTick((now) => this.#expire(now));
   }
 
-  accepted(remote: Endpoint): boolean {
-    this.#counters.tcpAccepts++;
+  accepted(remote: Endpoint): DoorConnection | null {
     if (this.#proxies?.excludesOthers === true && !this.#proxies.isTrusted(remote.ip)) {
+      this.counters.tcpAccepts++;
       this.#rooms.refused('untrusted_proxy', remote, 'not in proxy.trusted');
-      return false;
+      return null;
     }
-    const refusal = this.#guard.admit(remote.ip);
-    if (refusal === null) return true;
-    this.#rooms.refused(refusal.reason, remote, refusal.detail);
-    return false;
+    return DoorConnection.admit(this, this.#guard, remote);
   }
 
-  opened(stream: Stream): StreamHandler {
+  entered(stream: Stream, connection: DoorConnection): StreamHandler {
     const version = stream.tls?.version;
     if (version !== undefined)
-      this.#counters.tlsVersions[version === 'TLSv1.3' || version === 'TLSv1.2' ? version : 'unknown']++;
-    this.#counters.openStreams++;
-    const reader = new HeadReader(
-      this,
-      this.#limits.requestHeadBytes,
-      this.#clock.now + this.#limits.requestHeadMs,
-      stream,
-    );
+      this.counters.tlsVersions[version === 'TLSv1.3' || version === 'TLSv1.2' ? version : 'unknown']++;
+    const { requestHeadBytes, requestHeadMs } = this.#limits;
+    const reader = new HeadReader(this, requestHeadBytes, this.#clock.now + requestHeadMs, stream, connection);
     this.#waiting.add(reader);
     return reader;
   }
 
-  released(stream: Stream): void {
-    this.#counters.openStreams--;
-    this.#guard.left(stream.remote.ip);
-  }
-
-  failed(remote: Endpoint, failure: HandshakeFailure, detail: string): void {
-    if (failure !== 'proxy_header' && failure !== 'untrusted_proxy') {
-      this.#guard.settled(remote.ip);
-      this.#guard.left(remote.ip);
-    }
-    this.#rooms.refused(failure, remote, detail);
+  refused(reason: RefusalReason, remote: Endpoint, detail: string): void {
+    this.#rooms.refused(reason, remote, detail);
   }
 
   error(error: Error): void {
@@ -139,7 +123,7 @@ export class FrontDoor implements ListenerHandler {
       this.refuse(reader, 'head_invalid', head.status, head.detail);
       return;
     }
-    const refusal = this.#forwardedRefusal(stream, head);
+    const refusal = this.#forwardedRefusal(reader, head);
     if (refusal !== null) {
       this.refuse(reader, refusal.reason, 429, refusal.detail, refusal.remote);
       return;
@@ -173,29 +157,32 @@ export class FrontDoor implements ListenerHandler {
 
   /** The stream ended before its head was complete. */
   gone(reader: HeadReader): void {
-    if (this.#settle(reader)) this.#rooms.refused('head_closed', reader.stream.remote, '');
+    if (this.#settle(reader) && !reader.connection.isEvicted) {
+      this.#rooms.refused('head_closed', reader.stream.remote, '');
+    }
   }
 
   /** The head is there, or will never be. False when that was known. */
   #settle(reader: HeadReader): boolean {
     const waited = this.#waiting.delete(reader);
-    if (waited) this.#guard.settled(reader.stream.remote.ip);
+    if (waited) reader.connection.progressed();
     return waited;
   }
 
   /** Counts the stream for the client that a trusted proxy names from now on, unless that one may not have any more. */
-  #forwardedRefusal(stream: Stream, head: RequestHead): (GuardRefusal & { readonly remote: Endpoint }) | null {
+  #forwardedRefusal(
+    { stream, connection }: HeadReader,
+    head: RequestHead,
+  ): (GuardRefusal & { readonly remote: Endpoint }) | null {
     const proxies = this.#proxies;
     const value = proxies === null ? undefined : head.headers.get(proxies.header);
     if (proxies === null || value === undefined || !proxies.isTrusted(stream.remote.ip)) return null;
     const ip = forwardedClient(proxies.header, value, proxies.isTrusted);
     if (ip === null) return null;
-    const refusal = this.#guard.admit(ip);
-    if (refusal !== null) return { ...refusal, remote: { ip, port: 0 } };
-    // The stream is still under way and open, now for another source.
-    this.#guard.settled(stream.remote.ip);
-    this.#guard.left(stream.remote.ip);
-    stream.remote = { ip, port: 0, isBehindProxy: true };
+    const remote = { ip, port: 0, isBehindProxy: true };
+    const refusal = connection.movedTo(remote);
+    if (refusal !== null) return { ...refusal, remote };
+    stream.remote = remote;
     return null;
   }
 
@@ -213,17 +200,19 @@ export class FrontDoor implements ListenerHandler {
 /** Collects the head of one stream. Keeps nothing when the head arrives in one piece, which is the rule. */
 class HeadReader implements StreamHandler {
   readonly stream: Stream;
+  readonly connection: DoorConnection;
   readonly deadline: number;
   readonly #door: FrontDoor;
   readonly #limitBytes: number;
   #received: GatheredBytes | null = null;
   #done = false;
 
-  constructor(door: FrontDoor, limitBytes: number, deadline: number, stream: Stream) {
+  constructor(door: FrontDoor, limitBytes: number, deadline: number, stream: Stream, connection: DoorConnection) {
     this.#door = door;
     this.#limitBytes = limitBytes;
     this.deadline = deadline;
     this.stream = stream;
+    this.connection = connection;
   }
 
   bytes(_stream: Stream, buffer: Buffer, from: number, to: number): void {

@@ -1,45 +1,54 @@
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-
 /** How often something may happen. */
 export interface RateRule {
   /** Times within one window. 0 is no limit. */
   readonly count: number;
   readonly windowSeconds: number;
-  /** How long a key that did it too often is refused; 0: to the end of its window. */
+  /** How long a key that did it too often is refused; 0: until its window has room again. */
   readonly blockSeconds: number;
 }
 
-/** Keys beyond the bound share one bucket, which is as large as those of so many keys. */
-const SHARED_FACTOR = 16;
-/** No key of the table looks like this. */
-const SHARED_KEY = '*';
+/** When the table is full, so many of the entries that are there for longest are looked at for one to forget. */
+const LOOKED_AT = 8;
+/** An entry that has used up a quarter of what it may do is not forgotten as long as there are others. */
+const KEPT_SHARE = 4;
 
-interface Entry {
-  endsMs: number;
-  isFull: boolean;
+/** How many sweeps it takes to look at all entries, so that one of them costs little. */
+const SWEEPS = 16;
+
+/** What one key did. */
+class Entry {
+  readonly key: string;
+  startMs: number;
+  /** In the window that began at `startMs`, and in the one before it. */
+  count = 0;
+  before = 0;
+  blockedUntilMs = 0;
+  next: Entry | null = null;
+
+  constructor(key: string, startMs: number) {
+    this.key = key;
+    this.startMs = startMs;
+  }
 }
 
 /**
- * Counts events by key in bounded memory. rate-limiter-flexible counts; it answers by promise and has no bound on its
- * keys, so this class keeps its verdicts, for answers at once, and the number of its keys.
+ * Counts events by key over a sliding window, in bounded memory. The window is made of two: what happened in the last
+ * whole one counts by the part of it that is still within the window. A key that is new always has an entry of its own;
+ * when the table is full, one that did little is forgotten for it.
  */
 export class SourceRate {
-  readonly #own: RateLimiterMemory;
-  readonly #shared: RateLimiterMemory;
   readonly #rule: RateRule;
+  readonly #windowMs: number;
   readonly #maxKeys: number;
-  /** In the order in which windows started, so that those which have ended are found at its front. */
   readonly #entries = new Map<string, Entry>();
-  readonly #sharedEntry: Entry = { endsMs: 0, isFull: false };
+  /** A queue of all entries. */
+  #first: Entry | null = null;
+  #last: Entry | null = null;
 
   constructor(rule: RateRule, maxKeys: number) {
     this.#rule = rule;
+    this.#windowMs = rule.windowSeconds * 1000;
     this.#maxKeys = maxKeys;
-    const { count, windowSeconds: duration, blockSeconds: blockDuration } = rule;
-    // The verdict comes after the event that it is about, so the event that reaches the limit has to be the one refused.
-    this.#own = new RateLimiterMemory({ points: count - 1, duration, blockDuration });
-    // Who shares a bucket with an attacker is not blocked for longer than needed.
-    this.#shared = new RateLimiterMemory({ points: count * SHARED_FACTOR - 1, duration });
   }
 
   /** Keys in the table. */
@@ -49,46 +58,92 @@ export class SourceRate {
 
   /** Whether `key` has used up what it may do now. */
   isFull(key: string, nowMs: number): boolean {
-    const entry = this.#entries.get(key) ?? (this.#entries.size < this.#maxKeys ? undefined : this.#sharedEntry);
-    return entry !== undefined && entry.isFull && entry.endsMs > nowMs;
+    const entry = this.#entries.get(key);
+    return entry !== undefined && this.#isFull(entry, nowMs);
   }
 
   /** Counts an event of `key`. */
   count(key: string, nowMs: number): void {
     if (this.#rule.count === 0) return;
     let entry = this.#entries.get(key);
-    if (entry === undefined && this.#entries.size >= this.#maxKeys) {
-      this.#consume(this.#shared, SHARED_KEY, this.#renewed(this.#sharedEntry, nowMs), nowMs);
-      return;
-    }
-    if (entry === undefined || entry.endsMs <= nowMs) {
-      this.#entries.delete(key);
-      entry = this.#renewed({ endsMs: 0, isFull: false }, nowMs);
+    if (entry === undefined) {
+      if (this.#entries.size >= this.#maxKeys) this.#forgetOne(nowMs);
+      entry = new Entry(key, nowMs);
       this.#entries.set(key, entry);
+      this.#append(entry);
     }
-    this.#consume(this.#own, key, entry, nowMs);
+    this.#slide(entry, nowMs);
+    if (entry.blockedUntilMs > nowMs) return;
+    entry.count++;
+    const { blockSeconds } = this.#rule;
+    if (blockSeconds > 0 && this.#used(entry, nowMs) >= this.#rule.count) {
+      entry.blockedUntilMs = nowMs + blockSeconds * 1000;
+    }
   }
 
-  /** Forgets windows that have ended. Call it now and then. */
+  /** Looks at a part of the keys and forgets those that have done nothing for long. Call it now and then. */
   sweep(nowMs: number): void {
-    for (const [key, entry] of this.#entries) {
-      if (entry.endsMs > nowMs) return;
-      this.#entries.delete(key);
+    for (let left = Math.ceil(this.#entries.size / SWEEPS); left > 0; left--) {
+      const entry = this.#takeFirst();
+      if (entry === null) return;
+      if (this.#isOver(entry, nowMs)) this.#entries.delete(entry.key);
+      else this.#append(entry);
     }
   }
 
-  #renewed(entry: Entry, nowMs: number): Entry {
-    if (entry.endsMs > nowMs) return entry;
-    entry.endsMs = nowMs + this.#rule.windowSeconds * 1000;
-    entry.isFull = false;
-    return entry;
+  #isFull(entry: Entry, nowMs: number): boolean {
+    return entry.blockedUntilMs > nowMs || this.#used(entry, nowMs) >= this.#rule.count;
   }
 
-  #consume(limiter: RateLimiterMemory, key: string, entry: Entry, nowMs: number): void {
-    if (entry.isFull) return;
-    limiter.consume(key).catch((refusal: unknown) => {
-      entry.isFull = true;
-      if (refusal instanceof RateLimiterRes) entry.endsMs = nowMs + refusal.msBeforeNext;
-    });
+  /** Events within the window that ends now. */
+  #used(entry: Entry, nowMs: number): number {
+    this.#slide(entry, nowMs);
+    return entry.count + entry.before * (1 - (nowMs - entry.startMs) / this.#windowMs);
+  }
+
+  #slide(entry: Entry, nowMs: number): void {
+    if (entry.blockedUntilMs > 0 && entry.blockedUntilMs <= nowMs) {
+      entry.blockedUntilMs = 0;
+      entry.before = 0;
+      entry.count = 0;
+      entry.startMs = nowMs;
+    }
+    const windows = Math.floor((nowMs - entry.startMs) / this.#windowMs);
+    if (windows < 1) return;
+    entry.before = windows === 1 ? entry.count : 0;
+    entry.count = 0;
+    entry.startMs += windows * this.#windowMs;
+  }
+
+  #isOver(entry: Entry, nowMs: number): boolean {
+    return entry.blockedUntilMs <= nowMs && this.#used(entry, nowMs) === 0;
+  }
+
+  #forgetOne(nowMs: number): void {
+    for (let looked = 1; ; looked++) {
+      const entry = this.#takeFirst();
+      if (entry === null) return;
+      const isKept = entry.blockedUntilMs > nowMs || this.#used(entry, nowMs) * KEPT_SHARE >= this.#rule.count;
+      if (!isKept || looked === LOOKED_AT) {
+        this.#entries.delete(entry.key);
+        return;
+      }
+      this.#append(entry);
+    }
+  }
+
+  #append(entry: Entry): void {
+    entry.next = null;
+    if (this.#last === null) this.#first = entry;
+    else this.#last.next = entry;
+    this.#last = entry;
+  }
+
+  #takeFirst(): Entry | null {
+    const entry = this.#first;
+    if (entry === null) return null;
+    this.#first = entry.next;
+    if (this.#first === null) this.#last = null;
+    return entry;
   }
 }

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'real-ws';
 // `ws` by another name: what Bun gives out under its own name knows no bounds for fragments.
 import { WebSocketServer } from 'real-ws';
-import type { Endpoint, Stream, StreamHandler, TlsFacts } from '../transport/port.ts';
+import type { ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../transport/port.ts';
 
 /** Limits of one WebSocket connection. A message is only a slice of the byte stream. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
@@ -35,6 +35,7 @@ export class WebSocketStream implements Stream {
   remote: Endpoint;
   readonly local: Endpoint;
   readonly tls: TlsFacts | null;
+  readonly connection: ConnectionHandler | null;
   handler: StreamHandler;
   readonly #socket: WebSocket;
   readonly #under: Stream;
@@ -50,6 +51,7 @@ export class WebSocketStream implements Stream {
     this.remote = under.remote;
     this.local = under.local;
     this.tls = under.tls;
+    this.connection = under.connection;
     this.#socket = socket;
     this.#under = under;
     this.handler = handler(this);

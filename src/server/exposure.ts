@@ -2,7 +2,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import type { Clock } from '../clock.ts';
 import type { Config, ListenAddress } from '../config/schema.ts';
-import { SourceGuard } from '../net/door-guard.ts';
+import { type MemoryLimit, SourceGuard } from '../net/door-guard.ts';
 import type { FrontProxies } from '../net/front-door.ts';
 import type { StunServerOptions } from '../net/stun-server.ts';
 import type { KeepAlivePeriods } from '../session/context.ts';
@@ -28,12 +28,12 @@ const BACKLOG = 4096;
 const INODE_COLUMN = 9;
 
 /** The limits of the configuration, watched over. */
-export function buildGuard({ limits, sources, proxy }: Config, clock: Clock, residentBytes: () => number): SourceGuard {
+export function buildGuard({ limits, sources, proxy }: Config, clock: Clock, memory: MemoryLimit): SourceGuard {
   const misbehaviour = { windowSeconds: MISBEHAVIOUR_WINDOW_SECONDS, blockSeconds: sources.blockSeconds };
   return new SourceGuard(
     {
       ...limits,
-      memoryBytes: limits.memoryMegabytes === undefined ? defaultMemory() : limits.memoryMegabytes * MEGABYTE,
+      handshakeMs: limits.tlsHandshakeMs,
       newConnections: {
         count: sources.connectionsPer10Seconds,
         windowSeconds: NEW_CONNECTIONS_WINDOW_SECONDS,
@@ -47,7 +47,7 @@ export function buildGuard({ limits, sources, proxy }: Config, clock: Clock, res
       exempt: new PrefixSet([...sources.exempt, ...proxy.trusted]),
     },
     clock,
-    residentBytes,
+    memory,
   );
 }
 
@@ -60,6 +60,11 @@ export function stunLimits({ stun, sources }: Config): Pick<StunServerOptions, '
     exempt: new PrefixSet(sources.exempt),
     generic: stun.generic ? { perSecond, burst: perSecond, siteFactor } : null,
   };
+}
+
+/** Bytes of memory beyond which there must not be more connections; 0 is no limit. */
+export function memoryLimitBytes({ limits: { memoryMegabytes } }: Config): number {
+  return memoryMegabytes === undefined ? defaultMemory() : memoryMegabytes * MEGABYTE;
 }
 
 function defaultMemory(): number {

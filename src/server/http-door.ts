@@ -1,7 +1,8 @@
 import type { Counters, RefusalReason } from '../observe/counters.ts';
-import type { Endpoint, HandshakeFailure, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
+import { type Door, DoorConnection } from '../net/door-connection.ts';
 import type { DoorGuard } from '../net/door-guard.ts';
-import type { HttpHall } from './rooms.ts';
+import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
+import type { HttpHall } from './http-hall.ts';
 
 const EMPTY = Buffer.alloc(0);
 
@@ -15,45 +16,30 @@ interface HttpDoorParts {
 }
 
 /** Stands behind a listener on which everything is HTTP: port 80 and the administration. */
-export class HttpDoor implements ListenerHandler {
+export class HttpDoor implements ListenerHandler, Door {
+  readonly counters: Counters;
   readonly #parts: HttpDoorParts;
 
   constructor(parts: HttpDoorParts) {
     this.#parts = parts;
+    this.counters = parts.counters;
   }
 
-  accepted(remote: Endpoint): boolean {
-    const { counters, guard, refused } = this.#parts;
-    counters.tcpAccepts++;
-    const refusal = guard?.admit(remote.ip) ?? null;
-    if (refusal === null) return true;
-    refused(refusal.reason, remote, refusal.detail);
-    return false;
+  accepted(remote: Endpoint): DoorConnection | null {
+    return DoorConnection.admit(this, this.#parts.guard, remote);
   }
 
-  opened(stream: Stream): StreamHandler {
-    const { counters, guard, hall, refused } = this.#parts;
-    counters.openStreams++;
-    guard?.settled(stream.remote.ip);
-    if (!hall.enter(stream, EMPTY)) {
-      refused('connection_limit', stream.remote, 'too many HTTP connections');
-      stream.abort();
-    }
+  entered(stream: Stream): StreamHandler {
+    this.#parts.hall.enter(stream, EMPTY);
     return stream.handler;
   }
 
-  released(stream: Stream): void {
-    this.#parts.counters.openStreams--;
-    this.#parts.guard?.left(stream.remote.ip);
-  }
-
-  failed(remote: Endpoint, failure: HandshakeFailure, detail: string): void {
-    // Without TLS there is no handshake that could fail, but a PROXY header can.
-    this.#parts.refused(failure, remote, detail);
+  refused(reason: RefusalReason, remote: Endpoint, detail: string): void {
+    this.#parts.refused(reason, remote, detail);
   }
 
   error(error: Error): void {
-    this.#parts.refused('listener_error', { ip: '', port: 0 }, error.message);
+    this.refused('listener_error', { ip: '', port: 0 }, error.message);
     this.#parts.onListenerError(error);
   }
 }

@@ -15,7 +15,9 @@ import { loadHomePage } from '../http/home-page.ts';
 import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { SourceGuard } from '../net/door-guard.ts';
-import { FrontDoor } from '../net/front-door.ts';
+import { DoorConnection } from '../net/door-connection.ts';
+import { FrontDoor, type Rooms } from '../net/front-door.ts';
+import { CountedMemory } from '../net/memory-limit.ts';
 import { StunServer } from '../net/stun-server.ts';
 import { Counters } from '../observe/counters.ts';
 import { EventSummary } from '../observe/event-summary.ts';
@@ -34,14 +36,15 @@ import { AdmissionDesk } from './admission.ts';
 import { closingStep } from './closing.ts';
 import { Descriptors, ProcessDescriptors } from './descriptors.ts';
 import { drain } from './drain.ts';
-import { buildGuard, frontProxies, keepAlivePeriods, stunLimits } from './exposure.ts';
+import { buildGuard, frontProxies, keepAlivePeriods, memoryLimitBytes, stunLimits } from './exposure.ts';
 import { HttpDoor } from './http-door.ts';
+import { HttpHall } from './http-hall.ts';
 import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
 import { Refusals } from './refusals.ts';
 import { ResidentMemory } from './resident-memory.ts';
-import { buildRooms, HttpHall } from './rooms.ts';
+import { buildRooms } from './rooms.ts';
 import { sharedLimits } from './shares.ts';
 
 /** The administration serves a handful of scrapers. */
@@ -61,6 +64,7 @@ export class Relay {
   readonly #admission: AdmissionDesk;
   readonly #context: SessionContext;
   readonly #memory = new ResidentMemory();
+  readonly #space: QueueSpace;
   readonly #guard: SourceGuard;
   readonly #liveness: Liveness;
   readonly #refusals: Refusals;
@@ -102,7 +106,8 @@ export class Relay {
             },
           );
     this.#summary = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });
-    this.#guard = buildGuard(config, clock, () => this.#memory.bytes);
+    this.#space = new QueueSpace(config.limits.totalQueueBytes);
+    this.#guard = buildGuard(config, clock, this.#memoryLimit());
     this.#refusals = new Refusals(this.counters, log, this.#summary, this.#guard);
     const { health } = this;
     this.#admission = new AdmissionDesk(config.admission, { clock, log, health, sessions: this.#sessions });
@@ -265,7 +270,7 @@ export class Relay {
       clock: this.#clock,
       counters: this.counters,
       turn: new LoopTurn(),
-      space: new QueueSpace(limits.totalQueueBytes),
+      space: this.#space,
       wakes,
       router: new Router(this.counters, duplicates, limits),
       admission: this.#admission.admission,
@@ -273,9 +278,20 @@ export class Relay {
       limits: { ...limits, ...keepAlivePeriods(this.#config) },
       keyPair: this.keyPair,
       reporter: this.#refusals,
+      mayOpen: ({ connection }) => (connection instanceof DoorConnection ? connection.established() : null),
       ended: (session) => this.#sessions.delete(session),
       ...sharedLimits(fairness, wakes),
     };
+  }
+
+  #memoryLimit(): CountedMemory {
+    return new CountedMemory({
+      limitBytes: memoryLimitBytes(this.#config),
+      connectionBytes: this.#transport.connectionBytes,
+      queuedBytes: () => this.#config.limits.totalQueueBytes - this.#space.freeBytes,
+      residentBytes: () => this.#memory.bytes,
+      health: this.health,
+    });
   }
 
   #watchDescriptors(): Descriptors {
@@ -298,10 +314,11 @@ export class Relay {
   }
 
   #httpDoor(server: Server, connections: number, guard: SourceGuard | null): HttpDoor {
+    const refused: Rooms['refused'] = (reason, remote, detail) => this.#refusals.refused(reason, remote, null, detail);
     return new HttpDoor({
-      hall: new HttpHall(server, connections),
+      hall: new HttpHall({ server, limit: connections, clock: this.#clock, refused }),
       counters: this.counters,
-      refused: (reason, remote, detail) => this.#refusals.refused(reason, remote, null, detail),
+      refused,
       guard,
       onListenerError: (error) => this.#liveness.listenerError(error),
     });

@@ -4,9 +4,10 @@ import type { FairShare } from '../fairness/fair-share.ts';
 import type { ByteRate } from '../fairness/token-bucket.ts';
 import type { WakeList } from '../fairness/wake-list.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
+import type { GuardRefusal } from '../net/door-guard.ts';
 import type { Recipient } from '../relay/recipient.ts';
 import type { Router } from '../relay/router.ts';
-import type { Endpoint } from '../transport/port.ts';
+import type { Endpoint, Stream } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 import type { QueueSpace } from './frame-queue.ts';
 import type { LoopTurn } from './loop-turn.ts';
@@ -55,6 +56,8 @@ export interface SessionContext {
   readonly limits: SessionLimits;
   readonly keyPair: NodeKeyPair;
   readonly reporter: SessionReporter;
+  /** Asked when a client is admitted: why its connection may not be open all the same, or null. */
+  readonly mayOpen: (stream: Stream) => GuardRefusal | null;
   /** A session has ended; called once for each. */
   readonly ended: (session: Recipient) => void;
   /** Shares the relay's total among all connections; null without a total. */

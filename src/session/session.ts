@@ -333,6 +333,12 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       this.finish();
       return;
     }
+    const refusal = this.#context.mayOpen(this.stream);
+    if (refusal !== null) {
+      this.#context.reporter.refused(refusal.reason, this.stream.remote, identity.key, refusal.detail);
+      this.finish();
+      return;
+    }
     this.#open(identity, this.#context.weightOf(verdict.source ?? ''));
   }
 

@@ -45,6 +45,8 @@ export interface Stream {
   readonly local: Endpoint;
   /** Null on a plain stream. */
   readonly tls: TlsFacts | null;
+  /** What the listener's side keeps of the connection; null on the client side. */
+  readonly connection: ConnectionHandler | null;
   /** Who is told; may be replaced at any time, also during a callback. */
   handler: StreamHandler;
   /**
@@ -110,20 +112,33 @@ export interface ListenOptions {
 }
 
 /** Why a connection never became a stream. */
-export type HandshakeFailure = 'tls_timeout' | 'tls_error' | 'tls_closed' | ProxyFailure;
+export type HandshakeFailure = 'tls_timeout' | 'tls_error' | 'tls_closed';
 
-/** With these, `accepted` was not called: whose connection it was is not known, so `remote` is the proxy. */
-type ProxyFailure = 'proxy_header' | 'untrusted_proxy';
+/** Why a connection was ended before anybody could know whose it is: `remote` is the proxy. */
+export type ProxyFailure = 'proxy_header' | 'untrusted_proxy';
 
-export interface ListenerHandler {
-  /** A connection was accepted by the kernel and nothing was spent on it yet. False drops it with a reset. */
-  accepted(remote: Endpoint): boolean;
+/** Something that can be ended at once. */
+export interface Abortable {
+  abort(): void;
+}
+
+/** Keeps account of one accepted connection. */
+export interface ConnectionHandler {
+  /** TLS begins; not called on plain listeners. `abort` gives the handshake up, after which only `released` follows. */
+  handshaking(handshake: Abortable): void;
   /** The handshake is done (plain: at once). Returns who handles the stream; it starts reading afterwards. */
   opened(stream: Stream): StreamHandler;
-  /** TLS did not come about; called once for each accepted connection that is never `opened`. */
-  failed(remote: Endpoint, failure: HandshakeFailure, detail: string): void;
-  /** A stream that was opened is gone; called after its handler's `closed`. */
-  released(stream: Stream): void;
+  /** TLS did not come about; the descriptor may still be there. */
+  failed(failure: HandshakeFailure, detail: string): void;
+  /** The descriptor is gone. Called once for each accepted connection, last, and after its stream's `closed`. */
+  released(): void;
+}
+
+export interface ListenerHandler {
+  /** A connection was accepted by the kernel and nothing was spent on it yet. Null drops it with a reset. */
+  accepted(remote: Endpoint): ConnectionHandler | null;
+  /** A connection was dropped before it was known whose it is; `accepted` was not called. */
+  refused(reason: ProxyFailure, remote: Endpoint, detail: string): void;
   /** The listener itself is in trouble (for example out of descriptors). It goes on. */
   error(error: Error): void;
 }
@@ -211,6 +226,8 @@ export interface Transport {
   readonly runtime: 'node' | 'bun';
   /** Undocumented features in use or off, for the start-up log: for example `fast-read: on`. */
   readonly features: readonly string[];
+  /** Memory that one idle TLS connection takes at most, in bytes. */
+  readonly connectionBytes: number;
   /** HTTPS requests that trust the authorities in `caPem`, if any, besides the usual ones, by a proxy of the environment. */
   readonly fetchTrusting: (caPem: string | null) => Fetch;
   /** Sets the runtime up for holding many idle connections; for servers, at their start. */

@@ -54,26 +54,20 @@ function contains(prefix: Prefix, ip: Buffer, length: number): boolean {
   return rest === 0 || ((prefix.bytes[whole]! ^ ip[whole]!) & (0xff00 >> rest) & 0xff) === 0;
 }
 
-/** Bytes of the network that one customer of a provider has: /64 is one link, /48 one site. */
-const LINK_BYTES = 8;
-const SITE_BYTES = 6;
+/** Hex digits of the networks of an IPv6 address: /48 is one site, /56 one home, /64 one link. */
+const SITE_DIGITS = 12;
+const HOME_DIGITS = 14;
+const LINK_DIGITS = 16;
 
-/** Whom a connection counts for. */
-export interface SourceNames {
-  /** An IPv4 address, or the /64 of an IPv6 address. */
-  readonly source: string;
-  /** The /48 of an IPv6 address; null for IPv4. */
-  readonly site: string | null;
-}
-
-/** The names under which the connections of an address are counted; text that is no address counts as one source. */
-export function sourceNames(ip: string): SourceNames {
-  if (!ip.includes(':')) return { source: ip, site: null };
+/**
+ * The names under which the connections of an address are counted, from the largest network to the smallest: an IPv4
+ * address is one name, of an IPv6 address it is its /48, /56 and /64. Text that is no address counts as one source.
+ */
+export function sourcePath(ip: string): readonly string[] {
+  if (!ip.includes(':')) return [ip];
   const bytes = parseIp(ip);
-  if (bytes === null) return { source: '', site: null };
-  if (bytes.length === 4) return { source: formatIp(bytes), site: null };
-  return {
-    source: `${bytes.toString('hex', 0, LINK_BYTES)}/64`,
-    site: `${bytes.toString('hex', 0, SITE_BYTES)}/48`,
-  };
+  if (bytes === null) return [''];
+  if (bytes.length === 4) return [formatIp(bytes)];
+  const hex = bytes.toString('hex', 0, LINK_DIGITS / 2);
+  return [`${hex.slice(0, SITE_DIGITS)}/48`, `${hex.slice(0, HOME_DIGITS)}/56`, `${hex}/64`];
 }

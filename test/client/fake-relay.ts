@@ -133,14 +133,17 @@ export class FakeRelay {
     relay.#listener = await transport.listen(
       { ip: '127.0.0.1', port: 0, tls: certificate === null ? null : { certificate, handshakeTimeoutMs: 5000 } },
       {
-        accepted: () => true,
-        opened: (stream) => {
-          const connection = new FakeConnection(relay, stream);
-          relay.connections.add(connection);
-          return connection;
-        },
-        failed: () => undefined,
-        released: () => undefined,
+        accepted: () => ({
+          handshaking: () => undefined,
+          opened: (stream) => {
+            const connection = new FakeConnection(relay, stream);
+            relay.connections.add(connection);
+            return connection;
+          },
+          failed: () => undefined,
+          released: () => undefined,
+        }),
+        refused: () => undefined,
         error: () => undefined,
       },
     );

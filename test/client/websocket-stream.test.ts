@@ -10,6 +10,7 @@ class MemoryStream implements Stream {
   readonly peer = this.remote;
   readonly local = { ip: '127.0.0.1', port: 2 };
   readonly tls = null;
+  readonly connection = null;
   handler: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
   appetite = Infinity;
   readonly #written: Buffer[] = [];

@@ -4,14 +4,17 @@ import { transport } from '../../src/transport/runtime.ts';
 const listener = await transport.listen(
   { ip: '127.0.0.1', port: 0, tls: null, fd: 3 },
   {
-    accepted: () => true,
-    opened(stream) {
-      const greeting = Buffer.from(`port ${listener.address.port}`);
-      stream.write(greeting, 0, greeting.length);
-      return { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
-    },
-    released: () => undefined,
-    failed: () => undefined,
+    accepted: () => ({
+      handshaking: () => undefined,
+      opened(stream) {
+        const greeting = Buffer.from(`port ${listener.address.port}`);
+        stream.write(greeting, 0, greeting.length);
+        return { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
+      },
+      released: () => undefined,
+      failed: () => undefined,
+    }),
+    refused: () => undefined,
     error: () => undefined,
   },
 );

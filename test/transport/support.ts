@@ -6,13 +6,16 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'n
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type {
+  Abortable,
   CertificatePair,
   CloseReason,
+  ConnectionHandler,
   Endpoint,
   HandshakeFailure,
   Listener,
   ListenerHandler,
   ListenOptions,
+  ProxyFailure,
   ServerTls,
   Stream,
   StreamHandler,
@@ -70,11 +73,13 @@ export class Recorder implements StreamHandler {
 export class Serving implements ListenerHandler {
   listener!: Listener;
   admit = true;
+  accepts = 0;
   releases = 0;
+  readonly handshakes: Abortable[] = [];
   readonly acceptedFrom: Endpoint[] = [];
   readonly streams: Stream[] = [];
   readonly ends: Recorder[] = [];
-  readonly failures: { remote: Endpoint; failure: HandshakeFailure; detail: string }[] = [];
+  readonly failures: { remote: Endpoint; failure: HandshakeFailure | ProxyFailure; detail: string }[] = [];
   readonly errors: Error[] = [];
   /** May give a stream another handler than its recorder. */
   onOpened: ((stream: Stream, end: Recorder) => StreamHandler) | null = null;
@@ -83,24 +88,27 @@ export class Serving implements ListenerHandler {
     return this.listener.address.port;
   }
 
-  accepted(remote: Endpoint): boolean {
+  accepted(remote: Endpoint): ConnectionHandler | null {
     this.acceptedFrom.push(remote);
-    return this.admit;
+    if (!this.admit) return null;
+    this.accepts++;
+    return {
+      handshaking: (handshake) => this.handshakes.push(handshake),
+      opened: (stream) => this.#opened(stream),
+      failed: (failure, detail) => this.failures.push({ remote, failure, detail }),
+      released: () => this.releases++,
+    };
   }
 
-  opened(stream: Stream): StreamHandler {
+  #opened(stream: Stream): StreamHandler {
     const end = new Recorder();
     this.streams.push(stream);
     this.ends.push(end);
     return this.onOpened?.(stream, end) ?? end;
   }
 
-  failed(remote: Endpoint, failure: HandshakeFailure, detail: string): void {
+  refused(failure: ProxyFailure, remote: Endpoint, detail: string): void {
     this.failures.push({ remote, failure, detail });
-  }
-
-  released(): void {
-    this.releases++;
   }
 
   error(error: Error): void {
@@ -119,7 +127,8 @@ export class Serving implements ListenerHandler {
     for (const stream of this.streams) stream.abort();
     await eventually(() => this.ends.every((end) => end.closes.length > 0), 'all streams closed');
     for (const end of this.ends) assert.equal(end.closes.length, 1, 'closed once');
-    assert.equal(this.releases, this.streams.length);
+    await eventually(() => this.releases >= this.accepts, 'each accepted connection is released');
+    assert.equal(this.releases, this.accepts);
     assert.deepEqual(this.errors, []);
   }
 }

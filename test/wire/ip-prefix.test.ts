@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { canonicalPrefix, PrefixSet, sourceNames } from '../../src/wire/ip-prefix.ts';
+import { canonicalPrefix, PrefixSet, sourcePath } from '../../src/wire/ip-prefix.ts';
 
 describe('networks', () => {
   const texts: [string, string | null][] = [
@@ -45,15 +45,11 @@ describe('networks', () => {
 });
 
 describe('the source that a connection counts for', () => {
-  it('is an IPv4 address, or an IPv6 /64 and its /48', () => {
-    assert.deepEqual(sourceNames('192.0.2.1'), { source: '192.0.2.1', site: null });
-    assert.deepEqual(sourceNames('::ffff:192.0.2.1'), { source: '192.0.2.1', site: null });
-    const a = sourceNames('2001:db8:1:2::1');
-    assert.deepEqual(sourceNames('2001:db8:1:2:ffff::2'), a);
-    const b = sourceNames('2001:db8:1:3::1');
-    assert.notEqual(b.source, a.source);
-    assert.equal(b.site, a.site);
-    assert.notEqual(sourceNames('2001:db8:2::1').site, a.site);
-    assert.deepEqual(sourceNames('no:address'), { source: '', site: null });
+  it('is an IPv4 address, or an IPv6 /48, /56 and /64', () => {
+    assert.deepEqual(sourcePath('192.0.2.1'), ['192.0.2.1']);
+    assert.deepEqual(sourcePath('::ffff:192.0.2.1'), ['192.0.2.1']);
+    assert.deepEqual(sourcePath('2001:db8:1:203::1'), ['20010db80001/48', '20010db8000102/56', '20010db800010203/64']);
+    assert.deepEqual(sourcePath('2001:db8:1:203:ffff::2'), sourcePath('2001:db8:1:203::1'));
+    assert.deepEqual(sourcePath('no:address'), ['']);
   });
 });

@@ -70,7 +70,11 @@ export const limits: z.ZodType<LimitsConfig> = section(
       'Bytes that are read from one connection before the others have their turn.',
     ),
     keepAliveSeconds: key(integer(5, 3600, 'seconds'), 60, 'Seconds between two keep-alive frames to a client.'),
-    connections: key(integer(1, 10_000_000), 20_000, 'Open streams in all; further ones are refused.'),
+    connections: key(
+      integer(1, 10_000_000),
+      20_000,
+      'Open streams in all. Beyond that, one whose client is not admitted yet makes room, of the source that holds most. The limit of open files may be lower; the log says so.',
+    ),
     connectionsPerSource: key(
       integer(0, 10_000_000),
       5000,
@@ -79,16 +83,16 @@ export const limits: z.ZodType<LimitsConfig> = section(
     handshakes: key(
       integer(0, 10_000_000),
       4096,
-      'Streams whose TLS handshake or request head is under way; further ones are refused; 0 is no limit.',
+      'Streams whose client is not admitted yet, and ordinary HTTP. Beyond that, the oldest one of the source that holds most makes room; from half of it on they get less and less time, down to 2 seconds. 0 is no limit.',
     ),
     handshakesPerSource: key(
       integer(0, 10_000_000),
       1024,
-      'The same for one IPv4 address or one IPv6 /64 network that is not in `sources.exempt`; 0 is no limit.',
+      'The same for one IPv4 address or one IPv6 /64 network that is not in `sources.exempt`, and for an IPv6 /48 network a quarter of `handshakes` at most; 0 is no limit.',
     ),
     memoryMegabytes: optionalKey(
       integer(0, 10_000_000, 'megabytes'),
-      'Megabytes of memory in use beyond which new connections are refused; 0 is no limit.',
+      'Megabytes of memory in use beyond which there must not be more connections; 0 is no limit. Judged by what connections and their queues need, and by the memory of the process only while they explain it.',
       { computed: '85 % of what the container or the machine has' },
     ),
     connectionsPerKey: key(
@@ -104,7 +108,7 @@ export const limits: z.ZodType<LimitsConfig> = section(
     httpConnections: key(
       integer(1, 1_000_000),
       1000,
-      'Open streams that are ordinary HTTP, not DERP; further ones are refused.',
+      'Open streams that are ordinary HTTP, neither DERP nor WebSocket. Beyond that, the one that is idle for longest makes room, of the source that holds most.',
     ),
   },
   { flags: false },

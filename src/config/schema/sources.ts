@@ -63,7 +63,7 @@ export const sources: z.ZodType<SourcesConfig> = section(
     tracked: key(
       integer(16, 10_000_000),
       50_000,
-      'Sources that are counted one by one, each for some 1000 bytes of memory; further ones share their limits.',
+      'Sources whose rates are counted, each for some 200 bytes of memory in each of the tables. Beyond that, one that did little is forgotten for a new one.',
     ),
     exempt: key(
       networks(),

@@ -37,31 +37,32 @@ export class Acceptor implements SocketOwner {
     } else if (proxy.isTrusted(peer.ip)) {
       new ProxyPreface(socket, proxy.timeoutMs, {
         announced: (source, rest) => this.#admit(socket, source ?? peer, rest),
-        failed: (detail) => this.#handler.failed(peer, 'proxy_header', detail),
+        failed: (detail) => this.#handler.refused('proxy_header', peer, detail),
       });
     } else if (proxy.allowsDirect) {
       this.#admit(socket, peer, null);
     } else {
       socket.terminate();
-      this.#handler.failed(peer, 'untrusted_proxy', 'not in proxy.trusted');
+      this.#handler.refused('untrusted_proxy', peer, 'not in proxy.trusted');
     }
   }
 
   /** `early` is what was read already, or null. */
   #admit(socket: BunSocket, remote: Endpoint, early: Buffer | null): void {
-    const handler = this.#handler;
-    if (!handler.accepted(remote)) {
+    const connection = this.#handler.accepted(remote);
+    if (connection === null) {
       socket.data = this;
       socket.terminate();
       return;
     }
     socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
     if (this.#handshakeMs === null) {
-      const stream = new BunStream({ socket, remote, tls: null, listener: handler });
-      stream.handler = handler.opened(stream);
+      const stream = new BunStream({ socket, remote, tls: null, connection });
+      stream.handler = connection.opened(stream);
       if (early !== null) stream.hold(early);
     } else {
-      const handshake = new Handshake({ socket, remote, handler, timeoutMs: this.#handshakeMs, start: this.#start });
+      const handshake = new Handshake({ socket, remote, connection, timeoutMs: this.#handshakeMs, start: this.#start });
+      connection.handshaking(handshake);
       if (early !== null) handshake.received(early);
     }
   }

@@ -133,7 +133,7 @@ class Dial implements SocketOwner {
     deadlines.delete(this);
     const { host, port } = this.#options;
     const remote = remoteEndpoint(socket) ?? { ip: host, port };
-    const stream = new BunStream({ socket, remote, tls, listener: null });
+    const stream = new BunStream({ socket, remote, tls, connection: null });
     stream.handler = this.#handler;
     stream.hold();
     this.#resolve({ stream, times: { tcpMs: this.#tcpMs, tlsMs } });

@@ -1,7 +1,7 @@
 import { errorMessage, systemErrorCode } from '../../errors.ts';
 import { GatheredBytes } from '../../wire/gathered-bytes.ts';
 import { deadlines } from '../deadlines.ts';
-import type { Endpoint, HandshakeFailure, ListenerHandler, TlsFacts } from '../port.ts';
+import type { Abortable, ConnectionHandler, Endpoint, HandshakeFailure, TlsFacts } from '../port.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 import { BunStream } from './stream.ts';
 import type { TlsStart } from './tls-start.ts';
@@ -26,27 +26,27 @@ function serverFacts(socket: BunSocket): TlsFacts {
 export interface HandshakeParts {
   readonly socket: BunSocket;
   readonly remote: Endpoint;
-  readonly handler: ListenerHandler;
+  readonly connection: ConnectionHandler;
   readonly timeoutMs: number;
   /** Begins TLS on a plain socket; null where the listener does TLS. */
   readonly start: TlsStart | null;
 }
 
 /** An accepted socket on which TLS is under way: either opened or failed, exactly once. */
-export class Handshake implements SocketOwner {
+export class Handshake implements SocketOwner, Abortable {
   #socket: BunSocket;
   readonly #remote: Endpoint;
-  readonly #handler: ListenerHandler;
+  readonly #connection: ConnectionHandler;
   /** Null once TLS has begun. */
   #start: TlsStart | null;
   /** What the client has sent before that. */
   #received: GatheredBytes | null = null;
   #settled = false;
 
-  constructor({ socket, remote, handler, timeoutMs, start }: HandshakeParts) {
+  constructor({ socket, remote, connection, timeoutMs, start }: HandshakeParts) {
     this.#socket = socket;
     this.#remote = remote;
-    this.#handler = handler;
+    this.#connection = connection;
     this.#start = start;
     socket.data = this;
     deadlines.add(this, timeoutMs);
@@ -69,8 +69,9 @@ export class Handshake implements SocketOwner {
     }
     this.#settled = true;
     deadlines.delete(this);
-    const stream = new BunStream({ socket, remote: this.#remote, tls: serverFacts(socket), listener: this.#handler });
-    stream.handler = this.#handler.opened(stream);
+    const connection = this.#connection;
+    const stream = new BunStream({ socket, remote: this.#remote, tls: serverFacts(socket), connection });
+    stream.handler = connection.opened(stream);
   }
 
   /** The start of a ClientHello, on a plain socket. */
@@ -99,6 +100,11 @@ export class Handshake implements SocketOwner {
     this.#socket.terminate();
   }
 
+  abort(): void {
+    this.#settled = true;
+    this.#socket.terminate();
+  }
+
   /** The deadline, also of a failed handshake whose descriptor is still there. */
   expired(): void {
     this.#fail('tls_timeout', 'The TLS handshake took too long');
@@ -108,11 +114,12 @@ export class Handshake implements SocketOwner {
   socketClosed(): void {
     deadlines.delete(this);
     this.#fail('tls_closed', 'The peer closed the connection during the TLS handshake');
+    this.#connection.released();
   }
 
   #fail(failure: HandshakeFailure, detail: string): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#handler.failed(this.#remote, failure, detail);
+    this.#connection.failed(failure, detail);
   }
 }

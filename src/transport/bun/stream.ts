@@ -1,7 +1,7 @@
 import { canonicalIp } from '../../wire/ip-address.ts';
 import { deadlines } from '../deadlines.ts';
 import { SlowFinish } from '../slow-finish.ts';
-import type { CloseReason, Endpoint, ListenerHandler, Stream, StreamHandler, TlsFacts } from '../port.ts';
+import type { CloseReason, ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 
 const Phase = { Open: 0, Finishing: 1, Aborted: 2, Closed: 3 } as const;
@@ -25,7 +25,7 @@ export interface StreamParts {
   readonly remote: Endpoint;
   readonly tls: TlsFacts | null;
   /** Told when the stream is gone; null on the client side. */
-  readonly listener: ListenerHandler | null;
+  readonly connection: ConnectionHandler | null;
 }
 
 /**
@@ -37,9 +37,9 @@ export interface StreamParts {
 export class BunStream implements Stream, SocketOwner {
   remote: Endpoint;
   readonly tls: TlsFacts | null;
+  readonly connection: ConnectionHandler | null;
   handler: StreamHandler = NOBODY;
   readonly #socket: BunSocket;
-  readonly #listener: ListenerHandler | null;
   #local: Endpoint | null = null;
   #phase: Phase = Phase.Open;
   #reason: CloseReason | null = null;
@@ -59,7 +59,7 @@ export class BunStream implements Stream, SocketOwner {
     this.remote = parts.remote;
     this.tls = parts.tls;
     this.#socket = parts.socket;
-    this.#listener = parts.listener;
+    this.connection = parts.connection;
     parts.socket.data = this;
   }
 
@@ -244,7 +244,7 @@ export class BunStream implements Stream, SocketOwner {
     deadlines.delete(this);
     this.#slowFinish?.stop();
     this.handler.closed(this, reason);
-    this.#listener?.released(this);
+    this.connection?.released();
   }
 }
 

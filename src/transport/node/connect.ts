@@ -51,7 +51,7 @@ export async function connect(
     dial.phase = 'TLS';
     const { socket, tls } = options.tls === null ? { socket: raw, tls: null } : await secure(raw, options.tls);
     const tlsMs = tls === null ? tcpMs : performance.now() - started;
-    const stream = new NodeStream({ socket, raw, remote, local, tls, listener: null });
+    const stream = new NodeStream({ socket, raw, remote, local, tls, connection: null });
     stream.handler = handler;
     // The caller gets the stream before the first byte: its continuation runs before the next phase of the loop.
     setImmediate(() => stream.start(stream.handler, fastRead));

@@ -6,6 +6,9 @@ import { detectFastRead } from './fast-read.ts';
 import { fetchTrusting } from '../http/fetch.ts';
 import { listen } from './listener.ts';
 
+/** As docs/performance.md has it for connections that are held, and somewhat more. */
+const CONNECTION_BYTES = 48 * 1024;
+
 /** Options of {@link createNodeTransport}. */
 export interface NodeTransportOptions {
   /** False reads by 'data' events, also where the faster way exists. Default: unless `TOWPATH_FAST_READ=off`. */
@@ -20,6 +23,7 @@ export function createNodeTransport(options: NodeTransportOptions = {}): Transpo
   return {
     runtime: 'node',
     features: [`fast-read: ${state}`],
+    connectionBytes: CONNECTION_BYTES,
     fetchTrusting,
     prepareServer,
     listen: (where, handler) => listen(where, handler, fastRead),

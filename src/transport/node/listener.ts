@@ -18,7 +18,7 @@ export async function listen(
   handler: ListenerHandler,
   fastRead: FastRead | null,
 ): Promise<Listener> {
-  const acceptor = options.tls === null ? null : new TlsAcceptor(options.tls, handler, fastRead, randomBytes(48));
+  const acceptor = options.tls === null ? null : new TlsAcceptor(options.tls, fastRead, randomBytes(48));
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }, (socket) =>
     accept(socket, options.proxy ?? null, (remote) => admit(socket, remote, handler, acceptor, fastRead), handler),
   );
@@ -45,13 +45,13 @@ function accept(
   } else if (proxy.isTrusted(peer.ip)) {
     awaitProxyHeader(socket, proxy.timeoutMs, {
       announced: (source) => admit(source ?? peer),
-      failed: (detail) => handler.failed(peer, 'proxy_header', detail),
+      failed: (detail) => handler.refused('proxy_header', peer, detail),
     });
   } else if (proxy.allowsDirect) {
     admit(peer);
   } else {
     socket.resetAndDestroy();
-    handler.failed(peer, 'untrusted_proxy', 'not in proxy.trusted');
+    handler.refused('untrusted_proxy', peer, 'not in proxy.trusted');
   }
 }
 
@@ -62,7 +62,8 @@ function admit(
   acceptor: TlsAcceptor | null,
   fastRead: FastRead | null,
 ): void {
-  if (!handler.accepted(remote)) {
+  const connection = handler.accepted(remote);
+  if (connection === null) {
     socket.resetAndDestroy();
     return;
   }
@@ -73,11 +74,11 @@ function admit(
       remote,
       local: localEndpoint(socket),
       tls: null,
-      listener: handler,
+      connection,
     });
-    stream.start(handler.opened(stream), fastRead);
+    stream.start(connection.opened(stream), fastRead);
   } else {
-    acceptor.handshake(socket, remote, localEndpoint(socket));
+    acceptor.handshake(socket, remote, localEndpoint(socket), connection);
   }
 }
 

@@ -3,7 +3,7 @@ import { internalError } from '../../errors.ts';
 import { canonicalIp } from '../../wire/ip-address.ts';
 import { deadlines } from '../deadlines.ts';
 import { SlowFinish } from '../slow-finish.ts';
-import type { CloseReason, Endpoint, ListenerHandler, Stream, StreamHandler, TlsFacts } from '../port.ts';
+import type { CloseReason, ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { FastRead } from './fast-read.ts';
 
 const Phase = { Open: 0, Finishing: 1, Aborted: 2, Closed: 3 } as const;
@@ -22,7 +22,7 @@ export interface StreamParts {
   readonly local: Endpoint;
   readonly tls: TlsFacts | null;
   /** Told when the stream is gone; null on the client side. */
-  readonly listener: ListenerHandler | null;
+  readonly connection: ConnectionHandler | null;
 }
 
 /** A Node socket as a port stream. */
@@ -30,10 +30,10 @@ export class NodeStream implements Stream {
   remote: Endpoint;
   readonly local: Endpoint;
   readonly tls: TlsFacts | null;
+  readonly connection: ConnectionHandler | null;
   handler: StreamHandler = NOBODY;
   readonly #socket: OwnedSocket;
   readonly #raw: Socket;
-  readonly #listener: ListenerHandler | null;
   readonly #copies: boolean;
   #phase: Phase = Phase.Open;
   #reason: CloseReason | null = null;
@@ -53,7 +53,7 @@ export class NodeStream implements Stream {
     this.tls = parts.tls;
     this.#socket = Object.assign(parts.socket, { [OWNER]: this });
     this.#raw = parts.raw;
-    this.#listener = parts.listener;
+    this.connection = parts.connection;
     // TLS has encrypted or copied the bytes when write() returns; a plain socket may keep the caller's buffer.
     this.#copies = parts.tls === null;
     this.#socket.on('end', onEnd).on('error', onError).on('close', onClose);
@@ -211,7 +211,7 @@ export class NodeStream implements Stream {
     deadlines.delete(this);
     this.#slowFinish?.stop();
     this.handler.closed(this, reason);
-    this.#listener?.released(this);
+    this.connection?.released();
   }
 }
 

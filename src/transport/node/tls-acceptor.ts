@@ -2,7 +2,15 @@ import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { errorMessage, systemErrorCode } from '../../errors.ts';
 import { deadlines } from '../deadlines.ts';
-import type { CertificatePair, Endpoint, HandshakeFailure, ListenerHandler, ServerTls, TlsFacts } from '../port.ts';
+import type {
+  Abortable,
+  CertificatePair,
+  ConnectionHandler,
+  Endpoint,
+  HandshakeFailure,
+  ServerTls,
+  TlsFacts,
+} from '../port.ts';
 import type { FastRead } from './fast-read.ts';
 import { NodeStream } from './stream.ts';
 import { challengeOptions, checkCertificatePair, serverTlsOptions } from './tls-options.ts';
@@ -18,16 +26,14 @@ const NO_CHAIN: readonly Uint8Array[] = [];
 /** Turns accepted TCP sockets into TLS streams and accounts for those that do not get there. */
 export class TlsAcceptor {
   readonly #server: Server;
-  readonly #handler: ListenerHandler;
   readonly #fastRead: FastRead | null;
   readonly #timeoutMs: number;
   readonly #ticketKeys: Buffer;
   /** By both ends: the TLS server does not say which TCP socket a TLS socket was made of. */
   readonly #pending = new Map<string, Handshake>();
 
-  constructor(tls: ServerTls, handler: ListenerHandler, fastRead: FastRead | null, ticketKeys: Buffer) {
+  constructor(tls: ServerTls, fastRead: FastRead | null, ticketKeys: Buffer) {
     checkCertificatePair(tls.certificate);
-    this.#handler = handler;
     this.#fastRead = fastRead;
     this.#timeoutMs = tls.handshakeTimeoutMs;
     this.#ticketKeys = ticketKeys;
@@ -47,9 +53,9 @@ export class TlsAcceptor {
   }
 
   /** Starts TLS on an accepted socket. */
-  handshake(raw: Socket, remote: Endpoint, local: Endpoint): void {
+  handshake(raw: Socket, remote: Endpoint, local: Endpoint, connection: ConnectionHandler): void {
     const key = connectionKey(raw);
-    const handshake = new Handshake(raw, remote, local, this.#handler);
+    const handshake = new Handshake(raw, remote, local, connection);
     this.#pending.set(key, handshake);
     deadlines.add(handshake, this.#timeoutMs);
     Object.assign(raw, { [HANDSHAKE]: handshake }).on('close', onRawClose);
@@ -59,6 +65,7 @@ export class TlsAcceptor {
       // The socket lives as long as the stream; the handshake need not.
       Object.assign(raw, { [HANDSHAKE]: null }).off('close', onRawClose);
     };
+    connection.handshaking(handshake);
     this.#server.emit('connection', raw);
   }
 
@@ -69,9 +76,9 @@ export class TlsAcceptor {
       socket.destroy();
       return;
     }
-    const { raw, remote, local } = handshake;
-    const stream = new NodeStream({ socket, raw, remote, local, tls: serverFacts(socket), listener: this.#handler });
-    stream.start(this.#handler.opened(stream), this.#fastRead);
+    const { raw, remote, local, connection } = handshake;
+    const stream = new NodeStream({ socket, raw, remote, local, tls: serverFacts(socket), connection });
+    stream.start(connection.opened(stream), this.#fastRead);
   }
 
   #refused(error: Error, socket: TLSSocket): void {
@@ -101,20 +108,20 @@ function serverFacts(socket: TLSSocket): TlsFacts {
 }
 
 /** One TLS handshake under way: either opened or failed, exactly once. */
-class Handshake {
+class Handshake implements Abortable {
   readonly raw: Socket;
   readonly remote: Endpoint;
   readonly local: Endpoint;
   /** Takes this handshake out of the acceptor's table. */
   forget: () => void = () => undefined;
-  readonly #handler: ListenerHandler;
+  readonly connection: ConnectionHandler;
   #settled = false;
 
-  constructor(raw: Socket, remote: Endpoint, local: Endpoint, handler: ListenerHandler) {
+  constructor(raw: Socket, remote: Endpoint, local: Endpoint, connection: ConnectionHandler) {
     this.raw = raw;
     this.remote = remote;
     this.local = local;
-    this.#handler = handler;
+    this.connection = connection;
   }
 
   /** TLS is agreed. False when the handshake had been given up. */
@@ -130,7 +137,12 @@ class Handshake {
   fail(failure: HandshakeFailure, detail: string): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#handler.failed(this.remote, failure, detail);
+    this.connection.failed(failure, detail);
+  }
+
+  abort(): void {
+    this.#settled = true;
+    this.raw.resetAndDestroy();
   }
 
   expired(): void {
@@ -142,5 +154,6 @@ class Handshake {
     deadlines.delete(this);
     this.forget();
     this.fail('tls_closed', 'The peer closed the connection during the TLS handshake');
+    this.connection.released();
   }
 }

@@ -1,0 +1,99 @@
+import type { Counters, RefusalReason } from '../observe/counters.ts';
+import type {
+  Abortable,
+  ConnectionHandler,
+  Endpoint,
+  HandshakeFailure,
+  Stream,
+  StreamHandler,
+} from '../transport/port.ts';
+import type { Admitted, DoorGuard, GuardedConnection, GuardRefusal } from './door-guard.ts';
+
+/** Behind which a connection is. */
+export interface Door {
+  readonly counters: Counters;
+  /** Returns who handles the stream of a connection that came about. */
+  entered(stream: Stream, connection: DoorConnection): StreamHandler;
+  refused(reason: RefusalReason, remote: Endpoint, detail: string): void;
+}
+
+/** One accepted connection, from its acceptance to the end of its descriptor. */
+export class DoorConnection implements ConnectionHandler, GuardedConnection {
+  /** Replaced when a trusted proxy says for whom it connects. */
+  remote: Endpoint;
+  readonly #door: Door;
+  /** Null where everybody is let in. */
+  #admitted: Admitted | null = null;
+  /** The handshake, then the stream. */
+  #ongoing: Abortable | null = null;
+  #isOpen = false;
+  #isEvicted = false;
+
+  private constructor(door: Door, remote: Endpoint) {
+    this.#door = door;
+    this.remote = remote;
+  }
+
+  /** Asks the guard, if there is one; null when it refuses, which is reported. */
+  static admit(door: Door, guard: DoorGuard | null, remote: Endpoint): DoorConnection | null {
+    door.counters.tcpAccepts++;
+    const connection = new DoorConnection(door, remote);
+    if (guard === null) return connection;
+    const answer = guard.admit(remote.ip, connection);
+    if ('reason' in answer) {
+      door.refused(answer.reason, remote, answer.detail);
+      return null;
+    }
+    connection.#admitted = answer;
+    return connection;
+  }
+
+  /** It was ended to make room, which is reported already. */
+  get isEvicted(): boolean {
+    return this.#isEvicted;
+  }
+
+  handshaking(handshake: Abortable): void {
+    this.#ongoing = handshake;
+  }
+
+  opened(stream: Stream): StreamHandler {
+    this.#ongoing = stream;
+    this.#isOpen = true;
+    this.#door.counters.openStreams++;
+    this.progressed();
+    return this.#door.entered(stream, this);
+  }
+
+  failed(failure: HandshakeFailure, detail: string): void {
+    this.#door.refused(failure, this.remote, detail);
+  }
+
+  released(): void {
+    if (this.#isOpen) this.#door.counters.openStreams--;
+    this.#admitted?.left();
+  }
+
+  evicted(reason: RefusalReason, detail: string): void {
+    this.#isEvicted = true;
+    this.#door.refused(reason, this.remote, detail);
+    this.#ongoing?.abort();
+  }
+
+  /** Something happened that a connection which only takes up room does not do. */
+  progressed(): void {
+    this.#admitted?.progressed();
+  }
+
+  /** Counts it for `remote` from now on, unless that one may not have any more. */
+  movedTo(remote: Endpoint): GuardRefusal | null {
+    const refusal = this.#admitted?.movedTo(remote.ip) ?? null;
+    if (refusal === null) this.remote = remote;
+    return refusal;
+  }
+
+  /** It is an admitted DERP connection from now on; not if a refusal is returned. */
+  established(): GuardRefusal | null {
+    return this.#admitted?.established() ?? null;
+  }
+}

@@ -1,0 +1,60 @@
+import type { Health } from '../observe/health.ts';
+import type { MemoryLimit } from './door-guard.ts';
+
+export interface CountedMemoryParts {
+  /** Beyond this there must not be more connections. 0: no limit. */
+  readonly limitBytes: number;
+  /** What one connection costs on this runtime. */
+  readonly connectionBytes: number;
+  /** What waits for all connections together. */
+  readonly queuedBytes: () => number;
+  /** Of the process. */
+  readonly residentBytes: () => number;
+  readonly health: Pick<Health, 'set'>;
+}
+
+/**
+ * Resident memory stays high for minutes after what needed it is gone. It counts only while what is known to be in use
+ * is this part of the limit, and no longer when it has fallen below the second.
+ */
+const EXPLAINED_SHARE = 0.7;
+const UNEXPLAINED_SHARE = 0.6;
+/** What is known to be in use must have fallen to this part of the limit before there is room again. */
+const ROOM_SHARE = 0.9;
+
+/** Judges memory by what is known to be in use: what the process needed at its start, connections and their queues. */
+export class CountedMemory implements MemoryLimit {
+  readonly #parts: CountedMemoryParts;
+  #ownBytes = Infinity;
+  #isFull = false;
+
+  constructor(parts: CountedMemoryParts) {
+    this.#parts = parts;
+  }
+
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  check(handshakes: number, sessions: number): void {
+    const { limitBytes, connectionBytes, queuedBytes, residentBytes, health } = this.#parts;
+    if (limitBytes === 0) return;
+    const usedBytes = (handshakes + sessions) * connectionBytes + queuedBytes();
+    const resident = residentBytes();
+    this.#ownBytes = Math.min(this.#ownBytes, Math.max(resident - usedBytes, 0));
+    this.#isFull = this.#isOver(this.#ownBytes + usedBytes, resident, limitBytes);
+    health.set(
+      'memory',
+      this.#isFull
+        ? 'more memory is in use than limits.memoryMegabytes allows: there is no room for more clients'
+        : null,
+    );
+  }
+
+  #isOver(counted: number, resident: number, limit: number): boolean {
+    if (counted > limit) return true;
+    if (this.#isFull && counted > limit * ROOM_SHARE) return true;
+    const share = this.#isFull ? UNEXPLAINED_SHARE : EXPLAINED_SHARE;
+    return resident > limit && counted > limit * share;
+  }
+}

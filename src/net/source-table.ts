@@ -1,0 +1,273 @@
+/**
+ * A table that many sources share, made so that none of them can keep the others out: it finds, in constant time, what
+ * belongs to the source that holds most.
+ */
+
+/** Something of one source in a {@link SourceTable}, in two lists by age: that of the table and that of its source. */
+export class Place<T> {
+  readonly item: T;
+  readonly source: Source<T>;
+  /** When it was put there or last renewed, milliseconds of the clock. */
+  sinceMs: number;
+  older: Place<T> | null = null;
+  younger: Place<T> | null = null;
+  olderOfSource: Place<T> | null = null;
+  youngerOfSource: Place<T> | null = null;
+
+  constructor(item: T, source: Source<T>, sinceMs: number) {
+    this.item = item;
+    this.source = source;
+    this.sinceMs = sinceMs;
+  }
+}
+
+/** Whose place is to be given up for a newcomer. */
+export interface Candidate<T> {
+  readonly place: Place<T>;
+  /** It belongs to the newcomer's own source: no other source holds more. */
+  readonly isOwn: boolean;
+}
+
+/** Of the source that holds most, which one: what waits longest, or what came last. */
+export type Order = 'oldest' | 'youngest';
+
+/**
+ * Keeps items by source and in the order of their age. A source is a path of names, from the largest network to the
+ * smallest, as `sourcePath` gives it. It is judged at each level first by what its network holds: somebody who has many
+ * small networks in one large one counts as the large one.
+ */
+export class SourceTable<T> {
+  readonly #sources = new Map<string, Source<T>>();
+  readonly #ranking = new Ranking<T>();
+  #size = 0;
+  #oldest: Place<T> | null = null;
+  #youngest: Place<T> | null = null;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** What is in the table for longest, or null. */
+  get oldest(): Place<T> | null {
+    return this.#oldest;
+  }
+
+  /** How many items are held under a name of a path. */
+  held(name: string): number {
+    return this.#sources.get(name)?.count ?? 0;
+  }
+
+  add(path: readonly string[], item: T, nowMs: number): Place<T> {
+    const place = new Place(item, this.#sourceOf(path), nowMs);
+    this.#size++;
+    this.#append(place);
+    for (let source: Source<T> | null = place.source; source !== null; source = source.parent) {
+      source.siblings.raise(source);
+    }
+    return place;
+  }
+
+  /** Takes a place out; it must be in the table. */
+  remove(place: Place<T>): void {
+    this.#size--;
+    this.#detach(place);
+    for (let source: Source<T> | null = place.source; source !== null; source = source.parent) {
+      source.siblings.lower(source);
+      if (source.count === 0) this.#sources.delete(source.name);
+    }
+  }
+
+  /** Makes a place the youngest again, as something has happened there. */
+  renew(place: Place<T>, nowMs: number): void {
+    place.sinceMs = nowMs;
+    if (place === this.#youngest) return;
+    this.#detach(place);
+    this.#append(place);
+  }
+
+  /**
+   * Whose place a newcomer from `path` is to get: of the source that holds most, if that is more than the newcomer's
+   * own by more than `margin`, or else of its own. Null when its own holds nothing either. With `within`, a name of the
+   * path, only what is held under that name is looked at.
+   */
+  candidate(path: readonly string[], order: Order, margin = 0, within?: string): Candidate<T> | null {
+    let ranking: Ranking<T> | null = this.#ranking;
+    let depth = 0;
+    if (within !== undefined) {
+      const start = this.#sources.get(within);
+      if (start === undefined) return null;
+      if (start.children === null) return candidateOf(start, order, true);
+      ranking = start.children;
+      depth = path.indexOf(within) + 1;
+    }
+    let isOwn = true;
+    for (; ; depth++) {
+      const top: Source<T> | null = ranking.top;
+      if (top === null) return null;
+      const own: Source<T> | undefined = isOwn ? this.#sources.get(path[depth] ?? '') : undefined;
+      let next: Source<T> = top;
+      if (isOwn && top.count <= (own?.count ?? 0) + margin) {
+        if (own === undefined) return null;
+        next = own;
+      } else {
+        isOwn = false;
+      }
+      if (next.children === null) return candidateOf(next, order, isOwn);
+      ranking = next.children;
+    }
+  }
+
+  #sourceOf(path: readonly string[]): Source<T> {
+    const name = path[path.length - 1]!;
+    const known = this.#sources.get(name);
+    if (known !== undefined) return known;
+    let parent: Source<T> | null = null;
+    for (const part of path) {
+      let source = this.#sources.get(part);
+      if (source === undefined) {
+        const siblings: Ranking<T> = parent === null ? this.#ranking : (parent.children ??= new Ranking<T>());
+        source = new Source<T>(part, parent, siblings);
+        this.#sources.set(part, source);
+      }
+      parent = source;
+    }
+    return parent!;
+  }
+
+  #append(place: Place<T>): void {
+    place.older = this.#youngest;
+    place.younger = null;
+    if (this.#youngest === null) this.#oldest = place;
+    else this.#youngest.younger = place;
+    this.#youngest = place;
+    place.source.append(place);
+  }
+
+  #detach(place: Place<T>): void {
+    if (place.older === null) this.#oldest = place.younger;
+    else place.older.younger = place.younger;
+    if (place.younger === null) this.#youngest = place.older;
+    else place.younger.older = place.older;
+    place.source.detach(place);
+  }
+}
+
+function candidateOf<T>(source: Source<T>, order: Order, isOwn: boolean): Candidate<T> | null {
+  const place = order === 'oldest' ? source.oldest : source.youngest;
+  return place === null ? null : { place, isOwn };
+}
+
+/** A network: one with networks inside, or a smallest one with items. */
+class Source<T> {
+  readonly name: string;
+  readonly parent: Source<T> | null;
+  readonly siblings: Ranking<T>;
+  children: Ranking<T> | null = null;
+  count = 0;
+  rank: Rank<T> | null = null;
+  before: Source<T> | null = null;
+  after: Source<T> | null = null;
+  oldest: Place<T> | null = null;
+  youngest: Place<T> | null = null;
+
+  constructor(name: string, parent: Source<T> | null, siblings: Ranking<T>) {
+    this.name = name;
+    this.parent = parent;
+    this.siblings = siblings;
+  }
+
+  append(place: Place<T>): void {
+    place.olderOfSource = this.youngest;
+    place.youngerOfSource = null;
+    if (this.youngest === null) this.oldest = place;
+    else this.youngest.youngerOfSource = place;
+    this.youngest = place;
+  }
+
+  detach(place: Place<T>): void {
+    const { olderOfSource: older, youngerOfSource: younger } = place;
+    if (older === null) this.oldest = younger;
+    else older.youngerOfSource = younger;
+    if (younger === null) this.youngest = older;
+    else younger.olderOfSource = older;
+  }
+}
+
+/** The sources that hold equally many, those that have done so for longest first. */
+class Rank<T> {
+  readonly count: number;
+  lower: Rank<T> | null = null;
+  higher: Rank<T> | null = null;
+  first: Source<T> | null = null;
+  last: Source<T> | null = null;
+
+  constructor(count: number) {
+    this.count = count;
+  }
+}
+
+/** Sources in the order of how much they hold, which changes by one at a time. */
+class Ranking<T> {
+  #lowest: Rank<T> | null = null;
+  #highest: Rank<T> | null = null;
+
+  /** The one that holds most; of several, that for which it has been so for longest. */
+  get top(): Source<T> | null {
+    return this.#highest?.first ?? null;
+  }
+
+  /** `source` holds one more. */
+  raise(source: Source<T>): void {
+    const from = source.rank;
+    source.count++;
+    const next = from === null ? this.#lowest : from.higher;
+    const to = next?.count === source.count ? next : this.#insert(source.count, from, next);
+    this.#move(source, from, to);
+  }
+
+  /** `source` holds one less; with nothing left it is not in the ranking any more. */
+  lower(source: Source<T>): void {
+    const from = source.rank!;
+    source.count--;
+    let to: Rank<T> | null = null;
+    if (source.count > 0) {
+      to = from.lower?.count === source.count ? from.lower : this.#insert(source.count, from.lower, from);
+    }
+    this.#move(source, from, to);
+  }
+
+  #insert(count: number, lower: Rank<T> | null, higher: Rank<T> | null): Rank<T> {
+    const rank = new Rank<T>(count);
+    rank.lower = lower;
+    rank.higher = higher;
+    if (lower === null) this.#lowest = rank;
+    else lower.higher = rank;
+    if (higher === null) this.#highest = rank;
+    else higher.lower = rank;
+    return rank;
+  }
+
+  #move(source: Source<T>, from: Rank<T> | null, to: Rank<T> | null): void {
+    if (from !== null) {
+      if (source.before === null) from.first = source.after;
+      else source.before.after = source.after;
+      if (source.after === null) from.last = source.before;
+      else source.after.before = source.before;
+      if (from.first === null) this.#drop(from);
+    }
+    source.rank = to;
+    source.after = null;
+    source.before = to?.last ?? null;
+    if (to === null) return;
+    if (to.last === null) to.first = source;
+    else to.last.after = source;
+    to.last = source;
+  }
+
+  #drop(rank: Rank<T>): void {
+    if (rank.lower === null) this.#lowest = rank.higher;
+    else rank.lower.higher = rank.higher;
+    if (rank.higher === null) this.#highest = rank.lower;
+    else rank.higher.lower = rank.lower;
+  }
+}
