@@ -14,12 +14,12 @@ export interface CountedMemoryParts {
 }
 
 /**
- * Resident memory stays high for minutes after what needed it is gone. It counts only while what is known to be in use
- * is this part of the limit, and no longer when it has fallen below the second.
+ * Resident memory stays high for minutes after what needed it is gone. It counts only while connections are known to
+ * need this part of what there is for them, and no longer when that has fallen below the second.
  */
 const EXPLAINED_SHARE = 0.7;
 const UNEXPLAINED_SHARE = 0.6;
-/** What is known to be in use must have fallen to this part of the limit before there is room again. */
+/** What connections need must have fallen to this part of what there is for them before there is room again. */
 const ROOM_SHARE = 0.9;
 
 /** Judges memory by what is known to be in use: what the process needed at its start, connections and their queues. */
@@ -42,7 +42,7 @@ export class CountedMemory implements MemoryLimit {
     const usedBytes = (handshakes + sessions) * connectionBytes + queuedBytes();
     const resident = residentBytes();
     this.#ownBytes = Math.min(this.#ownBytes, Math.max(resident - usedBytes, 0));
-    this.#isFull = this.#isOver(this.#ownBytes + usedBytes, resident, limitBytes);
+    this.#isFull = this.#isOver(usedBytes, limitBytes - this.#ownBytes, resident > limitBytes);
     health.set(
       'memory',
       this.#isFull
@@ -51,10 +51,10 @@ export class CountedMemory implements MemoryLimit {
     );
   }
 
-  #isOver(counted: number, resident: number, limit: number): boolean {
-    if (counted > limit) return true;
-    if (this.#isFull && counted > limit * ROOM_SHARE) return true;
-    const share = this.#isFull ? UNEXPLAINED_SHARE : EXPLAINED_SHARE;
-    return resident > limit && counted > limit * share;
+  /** `room` is what there is for connections. */
+  #isOver(used: number, room: number, isResidentOver: boolean): boolean {
+    if (used > room) return true;
+    if (this.#isFull && used > room * ROOM_SHARE) return true;
+    return isResidentOver && used > room * (this.#isFull ? UNEXPLAINED_SHARE : EXPLAINED_SHARE);
   }
 }

@@ -50,9 +50,9 @@ describe('memory, judged by what is counted', () => {
 
   it('is full when the process has more than it may and connections explain most of it', () => {
     const relay = new Process();
-    assert.equal(relay.isFull(3000, 310), true);
-    assert.equal(relay.isFull(2500, 310), true, 'some that left are no room yet');
-    assert.equal(relay.isFull(1500, 310), false);
+    assert.equal(relay.isFull(4000, 310), true);
+    assert.equal(relay.isFull(3200, 310), true, 'some that left are no room yet');
+    assert.equal(relay.isFull(2500, 310), false);
   });
 
   it('does not change its mind at each connection', () => {

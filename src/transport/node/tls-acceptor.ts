@@ -18,6 +18,12 @@ import { challengeOptions, checkCertificatePair, serverTlsOptions } from './tls-
 /** Node's own handshake timer is only a second fence: it starts anew with activity, ours does not. */
 const SECOND_FENCE_FACTOR = 2;
 
+/**
+ * Handshakes that begin in one turn of the event loop; each costs a millisecond or so. When thousands connect at once
+ * the others wait, so that packets of those who are connected do not.
+ */
+const BEGUN_PER_TURN = 8;
+
 const HANDSHAKE = Symbol('handshake');
 type PendingSocket = Socket & { [HANDSHAKE]: Handshake | null };
 
@@ -29,6 +35,11 @@ export class TlsAcceptor {
   readonly #fastRead: FastRead | null;
   readonly #timeoutMs: number;
   readonly #ticketKeys: Buffer;
+  /** Accepted in a turn in which enough handshakes had begun; those before `#nextWaiting` have begun since. */
+  #waiting: Handshake[] = [];
+  #nextWaiting = 0;
+  #begunInTurn = 0;
+  #endsTurn = false;
   /** By both ends: the TLS server does not say which TCP socket a TLS socket was made of. */
   readonly #pending = new Map<string, Handshake>();
 
@@ -66,8 +77,36 @@ export class TlsAcceptor {
       Object.assign(raw, { [HANDSHAKE]: null }).off('close', onRawClose);
     };
     connection.handshaking(handshake);
-    this.#server.emit('connection', raw);
+    this.#waiting.push(handshake);
+    if (this.#begunInTurn < BEGUN_PER_TURN) this.#begin();
+    this.#endTurnLater();
   }
+
+  /** Begins TLS on the sockets that wait, as far as this turn allows. */
+  #begin(): void {
+    while (this.#begunInTurn < BEGUN_PER_TURN && this.#nextWaiting < this.#waiting.length) {
+      const handshake = this.#waiting[this.#nextWaiting++]!;
+      if (!handshake.isUnderWay) continue;
+      this.#begunInTurn++;
+      this.#server.emit('connection', handshake.raw);
+    }
+    if (this.#nextWaiting < this.#waiting.length) return;
+    this.#waiting = [];
+    this.#nextWaiting = 0;
+  }
+
+  #endTurnLater(): void {
+    if (this.#endsTurn) return;
+    this.#endsTurn = true;
+    setImmediate(this.#endTurn);
+  }
+
+  readonly #endTurn = (): void => {
+    this.#endsTurn = false;
+    this.#begunInTurn = 0;
+    this.#begin();
+    if (this.#waiting.length > 0) this.#endTurnLater();
+  };
 
   #secured(socket: TLSSocket): void {
     const handshake = this.#pending.get(connectionKey(socket));
@@ -122,6 +161,11 @@ class Handshake implements Abortable {
     this.remote = remote;
     this.local = local;
     this.connection = connection;
+  }
+
+  /** Neither opened nor failed nor given up. */
+  get isUnderWay(): boolean {
+    return !this.#settled;
   }
 
   /** TLS is agreed. False when the handshake had been given up. */
