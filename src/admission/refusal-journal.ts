@@ -1,4 +1,4 @@
-import { sourceNames } from '../wire/ip-prefix.ts';
+import { sourcePath } from '../wire/ip-prefix.ts';
 import { parseHexKey, shortKey } from '../wire/keys.ts';
 import type { AdmissionLog, Question, RefusalReason, TickingClock } from './source.ts';
 
@@ -64,7 +64,7 @@ export class RefusalJournal {
     this.#entries.push({ at, source, reason, detail, key, nodeKey: `nodekey:${hex}`, ip, wasConnected });
     if (this.#entries.length > KEPT) this.#forgetOne();
     const table = wasConnected ? this.#loggedEnded : this.#logged;
-    if (!this.#mayLog(table, hex, sourceNames(ip).source, wasConnected ? LINES_OF_ENDED : LINES_OF_ADDRESS)) return;
+    if (!this.#mayLog(table, hex, sourcePath(ip).at(-1)!, wasConnected ? LINES_OF_ENDED : LINES_OF_ADDRESS)) return;
     const more = this.#unlogged === 0 ? {} : { notLogged: this.#unlogged };
     this.#unlogged = 0;
     const message = wasConnected ? 'not admitted any more; the connection was ended' : 'not admitted';
@@ -74,7 +74,7 @@ export class RefusalJournal {
   /** The oldest of the address that has most entries makes room, so that a flood does not push out everything else. */
   #forgetOne(): void {
     const counts = new Map<string, number>();
-    const nameOf = ({ ip, wasConnected }: RefusalEntry): string => `${wasConnected} ${sourceNames(ip).source}`;
+    const nameOf = ({ ip, wasConnected }: RefusalEntry): string => `${wasConnected} ${sourcePath(ip).at(-1)!}`;
     for (const entry of this.#entries) counts.set(nameOf(entry), (counts.get(nameOf(entry)) ?? 0) + 1);
     const most = Math.max(...counts.values());
     this.#entries.splice(
