@@ -31,7 +31,8 @@ a file is refused and the old configuration stays.
   current directory.
 - **Switches** are \`true\` or \`false\`; as a flag \`--name\` or \`--no-name\`.
 - **Environment**: a variable that is set to nothing counts as not set. An unknown \`TOWPATH_…\` variable is refused,
-  except those that Kubernetes sets for a Service called towpath.
+  except those that Kubernetes and the links of Docker set for a Service or container whose name begins with towpath;
+  \`enableServiceLinks: false\` in the pod keeps these out altogether.
 
 `;
 

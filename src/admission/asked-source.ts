@@ -11,7 +11,7 @@ const REMEMBERED_NO = 4096;
 /** Connections that wait for a request to begin. */
 const WAITING = 1024;
 /** Who was admitted before waits no longer than this for the source to say it again. */
-const KNOWN_WAIT_MS = 500;
+const KNOWN_WAIT_MS = 300;
 
 /** What {@link AskedSource} needs. */
 export interface AskedSourceOptions {

@@ -44,7 +44,10 @@ export class PolledSource implements ListSource {
   readonly #parts: SourceParts;
   readonly #listeners = new Set<() => void>();
   #keys: ReadonlySet<string> = new Set();
-  /** Wall clock; the list may be older than this process. Null: never. */
+  /**
+   * Monotonic clock, less than 0 where the list is older than this process; a wall clock that is set makes no list old.
+   * Null: never.
+   */
   #fetchedAt: number | null = null;
   #savedAt = Number.NEGATIVE_INFINITY;
   #nextAt = Infinity;
@@ -105,7 +108,7 @@ export class PolledSource implements ListSource {
       problem: this.#failure?.message ?? (this.#fetchedAt === null ? 'the list is not there yet' : null),
       isUsable: this.#isKept() || this.#options.failOpen,
       keys: this.#keys.size,
-      ageSeconds: this.#fetchedAt === null ? null : (this.#parts.now() - this.#fetchedAt) / 1000,
+      ageSeconds: this.#fetchedAt === null ? null : (this.#parts.clock.now - this.#fetchedAt) / 1000,
     };
   }
 
@@ -122,19 +125,21 @@ export class PolledSource implements ListSource {
   /** A list that is refreshed in time always counts; one that is not, for `keepSeconds`. */
   #isKept(): boolean {
     if (this.#fetchedAt === null) return false;
-    const ageMs = this.#parts.now() - this.#fetchedAt;
+    const ageMs = this.#parts.clock.now - this.#fetchedAt;
     return this.#failure === null || ageMs < this.#options.keepSeconds * 1000;
   }
 
   #loadCache(): void {
     const cached = this.#options.cache.load();
-    if (cached === null || cached.fetchedAt > this.#parts.now()) return;
-    if (this.#parts.now() - cached.fetchedAt >= this.#options.keepSeconds * 1000) return;
+    if (cached === null) return;
+    const { clock, now } = this.#parts;
+    // One of the future: the clock was set, now or then. Its age is unknown, and it counts for keepSeconds from here on.
+    const ageMs = Math.max(now() - cached.fetchedAt, 0);
+    if (ageMs >= this.#options.keepSeconds * 1000) return;
     this.#keys = new Set(cached.keys);
-    this.#fetchedAt = cached.fetchedAt;
-    this.#savedAt = cached.fetchedAt;
+    this.#fetchedAt = this.#savedAt = clock.now - ageMs;
     this.#wasKept = true;
-    const ageSeconds = Math.round((this.#parts.now() - cached.fetchedAt) / 1000);
+    const ageSeconds = Math.round(ageMs / 1000);
     this.#parts.log.info(
       { source: this.name, keys: cached.keys.length, ageSeconds },
       'admission list read from the cache',
@@ -164,7 +169,7 @@ export class PolledSource implements ListSource {
   }
 
   #take(keys: ReadonlySet<string>, tookMs: number): void {
-    const { log, clock, now } = this.#parts;
+    const { log, clock } = this.#parts;
     const isFirst = this.#fetchedAt === null;
     const isChanged = isFirst || !this.#wasKept || !isSame(keys, this.#keys);
     if (this.#failures > 0) log.info({ source: this.name, keys: keys.size }, 'admission source answers again');
@@ -172,11 +177,11 @@ export class PolledSource implements ListSource {
     this.#failures = 0;
     this.#failure = null;
     this.#keys = keys;
-    this.#fetchedAt = now();
+    this.#fetchedAt = clock.now;
     this.#wasKept = true;
     this.#nextAt = clock.now + this.#options.refreshSeconds * 1000;
     this.#earlyAt = clock.now + Math.max(EARLY_MS, tookMs / EARLY_SHARE);
-    if (isChanged || now() - this.#savedAt >= REWRITE_MS) this.#save();
+    if (isChanged || clock.now - this.#savedAt >= REWRITE_MS) this.#save();
     if (isChanged) this.#changed();
   }
 
@@ -200,8 +205,8 @@ export class PolledSource implements ListSource {
   }
 
   #save(): void {
-    this.#savedAt = this.#parts.now();
-    const problem = this.#options.cache.save({ fetchedAt: this.#savedAt, keys: [...this.#keys] });
+    this.#savedAt = this.#parts.clock.now;
+    const problem = this.#options.cache.save({ fetchedAt: this.#parts.now(), keys: [...this.#keys] });
     if (problem === null || this.#hasToldOfCache) return;
     this.#hasToldOfCache = true;
     this.#parts.log.warn({ source: this.name, error: problem }, 'the admission list cannot be kept on the disk');

@@ -1,6 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import { errorMessage } from '../errors.ts';
+import { readSmallFile } from '../config/file-stamp.ts';
+import { errorMessage, systemErrorCode } from '../errors.ts';
 import { SourceFailure } from './failure.ts';
+import { shownPath } from './shown-url.ts';
+
+const SECRET_BYTES = 64 * 1024;
 
 /** A secret that is read anew each time, so that it can be replaced without a restart. */
 export type Secret = () => Promise<string>;
@@ -10,20 +13,22 @@ export type Secret = () => Promise<string>;
  * {@link SourceFailure} that names the place and never the secret.
  */
 export function openSecret(reference: string | undefined, file: string | undefined): Secret | null {
-  if (file !== undefined) return () => readSecretFile(file);
+  if (file !== undefined) return () => Promise.resolve().then(() => readSecretFile(file));
   if (reference === undefined) return null;
   const name = reference.slice('env:'.length);
   return () => Promise.resolve().then(() => usable(process.env[name] ?? '', `the environment variable ${name}`));
 }
 
-async function readSecretFile(file: string): Promise<string> {
+function readSecretFile(file: string): string {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = readSmallFile(file, SECRET_BYTES);
   } catch (error) {
-    throw new SourceFailure('local', `the secret cannot be read: ${errorMessage(error)}`);
+    const code = systemErrorCode(error);
+    const why = error instanceof SourceFailure || code === '' ? errorMessage(error) : code;
+    throw new SourceFailure('local', `the secret cannot be read: ${why} ${shownPath(file)}`);
   }
-  return usable(text.trim(), file);
+  return usable(text.trim(), shownPath(file));
 }
 
 function usable(secret: string, place: string): string {

@@ -8,10 +8,15 @@ const TOKEN_CHARACTERS = 16;
 export function shownUrl(text: string): string {
   const url = URL.parse(text) ?? URL.parse(text, 'http://unnamed.invalid');
   if (url === null) return 'an address that is none';
-  const path = url.pathname
+  const path = shownPath(url.pathname);
+  const origin = url.host === 'unnamed.invalid' ? '' : `${url.protocol}//${url.host}`;
+  return `${origin}${path}${url.search === '' ? '' : '?…'}`;
+}
+
+/** A path without the parts that look like a token: somebody may have written the secret in the place of its file. */
+export function shownPath(path: string): string {
+  return path
     .split('/')
     .map((part) => (part.length >= TOKEN_CHARACTERS && /\d/.test(part) ? '…' : part))
     .join('/');
-  const origin = url.host === 'unnamed.invalid' ? '' : `${url.protocol}//${url.host}`;
-  return `${origin}${path}${url.search === '' ? '' : '?…'}`;
 }

@@ -85,6 +85,11 @@ function notesOn(hostName: string, certificate: CertificateInfo): string[] {
     ];
   }
   const notes: string[] = [];
+  if (isPinned(certificate) && (certificate.behindLeaf ?? 0) > 0) {
+    notes.push(
+      'clients that go by a pin want exactly one certificate, and the file has more behind the self-signed one; leave the others out',
+    );
+  }
   if (/^(?:127\.|::1$|localhost$)/.test(hostName)) {
     notes.push(`${hostName} is this machine itself; clients on other machines cannot reach the relay with this map`);
   }
@@ -96,6 +101,16 @@ function notesOn(hostName: string, certificate: CertificateInfo): string[] {
     );
   }
   return notes;
+}
+
+/** What to say about a certificate that is not valid by the clock of this machine, or null. */
+export function validityNote({ notBefore, notAfter }: CertificateInfo, now: number): string | null {
+  const which = now < notBefore.getTime() ? 'before' : now >= notAfter.getTime() ? 'after' : null;
+  if (which === null) return null;
+  return (
+    `the certificate is valid from ${notBefore.toISOString()} to ${notAfter.toISOString()}, ` +
+    `and this machine's clock is ${which} that: clients refuse it unless the clock is wrong; then set it right`
+  );
 }
 
 function isNamed({ names }: CertificateInfo, host: string): boolean {

@@ -58,6 +58,7 @@ export class FileCertificateSource implements CertificateSource {
     this.#certificate = load(options);
     this.#polledAt = options.clock.now;
     this.#warnAboutNames();
+    this.#warnAboutChain();
     this.#warnAboutKey();
     this.#judge();
     this.#endTicks = options.clock.onTick((now) => this.#tick(now));
@@ -122,6 +123,7 @@ export class FileCertificateSource implements CertificateSource {
     log.info({ certPath, names, notAfter, pinSha256 }, 'certificate reloaded');
     this.#expiry.end();
     this.#warnAboutNames();
+    this.#warnAboutChain();
     for (const listener of this.#listeners) listener(found.pair);
   }
 
@@ -150,6 +152,16 @@ export class FileCertificateSource implements CertificateSource {
         'the certificate is not for every name of this relay; clients that ask for the missing names will refuse it',
       );
     }
+  }
+
+  #warnAboutChain(): void {
+    const { certPath, log } = this.#options;
+    const { behindLeaf = 0, selfSigned } = this.#certificate.info;
+    if (!selfSigned || behindLeaf === 0) return;
+    log.warn(
+      { certPath, behindLeaf },
+      'a self-signed certificate is pinned by clients, and they then want exactly one certificate; leave the others out of the file',
+    );
   }
 
   #warnAboutKey(): void {

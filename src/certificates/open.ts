@@ -6,7 +6,7 @@ import { AutoCertificateSource, AutoMemory, sayChoice } from './auto-source.ts';
 import { FileCertificateSource } from './file-source.ts';
 import { inspectSelfSigned } from './inspect-self-signed.ts';
 import { canonicalNames, derperPaths, isPublicName, selfSignedNames } from './names.ts';
-import { describe, readCertificateFile, readChain } from './read.ts';
+import { describeChain, readCertificateFile, readChain } from './read.ts';
 import { SelfSignedCertificateSource } from './self-signed-source.ts';
 import type { CertificateInfo, CertificateLog, CertificateSource, HealthReport, TickingClock } from './source.ts';
 import { MetaCertificateSource } from './with-meta.ts';
@@ -139,7 +139,7 @@ export function inspectCertificate(
   } catch (error) {
     throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${certPath}: ${errorMessage(error)}`, { cause: error });
   }
-  return describe(readChain(text, certPath)[0]);
+  return describeChain(readChain(text, certPath));
 }
 
 /** True when there is a certificate already, so that looking at it makes none. */

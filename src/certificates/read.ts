@@ -42,7 +42,8 @@ export function readChain(certPem: string, where: string): [X509Certificate, ...
 
 /** Checks that chain and key parse and belong together. `certPath` and `keyPath` are for the errors. */
 export function readPair(pair: CertificatePair, certPath: string, keyPath: string): ReadCertificate {
-  const [leaf] = readChain(pair.certPem, certPath);
+  const chain = readChain(pair.certPem, certPath);
+  const [leaf] = chain;
   const key = readKey(pair.keyPem, keyPath);
   if (!leaf.checkPrivateKey(key)) {
     throw new TowpathError(
@@ -51,7 +52,7 @@ export function readPair(pair: CertificatePair, certPath: string, keyPath: strin
       { hint: 'Put the server certificate first in the file, with its own key beside it.' },
     );
   }
-  return { pair, leaf, key, info: describe(leaf) };
+  return { pair, leaf, key, info: describeChain(chain) };
 }
 
 /** Parses a PEM private key; `path` is for the error. */
@@ -68,6 +69,11 @@ function invalid(message: string): TowpathError {
   return new TowpathError('TOWPATH_CERTIFICATE_INVALID', message, {
     hint: 'Restore the file, or make the certificate again.',
   });
+}
+
+/** Facts about the first certificate of a chain. */
+export function describeChain([leaf, ...rest]: readonly [X509Certificate, ...X509Certificate[]]): CertificateInfo {
+  return rest.length === 0 ? describe(leaf) : { ...describe(leaf), behindLeaf: rest.length };
 }
 
 /** Facts about one certificate. */

@@ -22,6 +22,8 @@ export interface CertificateInfo {
   readonly pinSha256: string;
   /** True when clients can only verify it by its pin. */
   readonly selfSigned: boolean;
+  /** How many more certificates are in the file behind it; absent where there is none. */
+  readonly behindLeaf?: number;
   /** Null unless a planned renewal is under way. */
   readonly next: NextCertificate | null;
   /** Who issued it, where that is neither the relay itself nor a file: for people. */

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { advertisedMap, type MapOverrides } from '../certificates/advertised-map.ts';
+import { advertisedMap, validityNote, type MapOverrides } from '../certificates/advertised-map.ts';
 import { certificateOfProxy } from '../certificates/of-proxy.ts';
 import { inspectCertificate, isCertificateStored, type CertificateSettings } from '../certificates/open.ts';
 import type { CertificateInfo, CertificateLog } from '../certificates/source.ts';
@@ -42,12 +42,10 @@ export function registerDerpMap(program: Command): void {
     const { file, flags } = readConfigFlags(command);
     const sources = { file, flags, env: process.env };
     const { config } = loadConfig(sources);
-    const { map, comments, notes } = advertisedMap(
-      config,
-      findCertificate(config, sources, note),
-      overridesOf(options),
-    );
-    for (const text of notes) note(text);
+    const certificate = findCertificate(config, sources, note);
+    const { map, comments, notes } = advertisedMap(config, certificate, overridesOf(options));
+    const validity = certificate.provisional === true ? null : validityNote(certificate, Date.now());
+    for (const text of validity === null ? notes : [...notes, validity]) note(text);
     writeOut(formatDerpMap(map, options.format, comments));
   });
 }

@@ -3,6 +3,7 @@ import { configKeys, type ConfigKey } from './keys.ts';
 import { nearest } from './nearest.ts';
 import type { Problem } from './problems.ts';
 import { splitList } from './schema/values.ts';
+import { ServiceLinks } from './service-links.ts';
 import type { Setting } from './setting.ts';
 
 /** Names the configuration file when no flag does. */
@@ -10,9 +11,6 @@ export const CONFIG_FILE_VARIABLE = 'TOWPATH_CONFIG';
 
 /** Variables that are no keys: of the command line, and of our own build and test scripts. */
 const OTHER_NAMES = /^TOWPATH_(?:CONFIG|NODE|COMMAND|(?:INTEROP|TEST|BENCH)(?:_.*)?)$/;
-/** What Kubernetes sets in every pod when a Service is called `towpath` or `towpath-…`. */
-const KUBERNETES_NAMES = /_SERVICE_(?:HOST|PORT(?:_.*)?)$|_PORT(?:_\d+_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)?$/;
-
 /** The environment of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -20,16 +18,17 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export function readEnvironment(env: Environment): Layer {
   const settings: Setting[] = [];
   const known = new Set<string>();
+  const links = new ServiceLinks(env);
   for (const key of configKeys.values()) {
     for (const name of key.envNames) known.add(name);
-    const name = key.envNames.find((candidate) => (env[candidate] ?? '') !== '');
+    const name = key.envNames.find((candidate) => (env[candidate] ?? '') !== '' && !links.replaces(candidate));
     if (name === undefined) continue;
     settings.push({ key, value: valueFromText(key, env[name]!), origin: { kind: 'env', name } });
   }
   const problems: Problem[] = [];
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith('TOWPATH_') || known.has(name) || (value ?? '') === '') continue;
-    if (OTHER_NAMES.test(name) || isFromKubernetes(name, value!)) continue;
+    if (OTHER_NAMES.test(name) || links.has(name)) continue;
     const meant = nearest(
       name.slice(8),
       [...known].map((candidate) => candidate.slice(8)),
@@ -38,11 +37,6 @@ export function readEnvironment(env: Environment): Layer {
     problems.push({ origin: { kind: 'env', name }, path: '', text });
   }
   return { settings, problems };
-}
-
-function isFromKubernetes(name: string, value: string): boolean {
-  const isServiceUrl = /^(?:tcp|udp):\/\//.test(value);
-  return KUBERNETES_NAMES.test(name) && (!name.endsWith('_PORT') || name.endsWith('_SERVICE_PORT') || isServiceUrl);
 }
 
 /** A value from text as a file would hold it. What does not fit stays text, and the schema refuses it by name. */

@@ -28,16 +28,21 @@ function stampOf(path: string): string {
   }
 }
 
+/** {@link readSmallBytes} as UTF-8. */
+export function readSmallFile(path: string, limitBytes: number): string {
+  return readSmallBytes(path, limitBytes).toString('utf8');
+}
+
 /**
- * The text of a file of up to `limitBytes` bytes, UTF-8. It never waits: a named pipe without a writer would stop the
+ * What is in a file of up to `limitBytes` bytes. It never waits: a named pipe without a writer would stop the
  * whole process. Throws the system's error, or one that says in words why this is no such file.
  */
-export function readSmallFile(path: string, limitBytes: number): string {
+export function readSmallBytes(path: string, limitBytes: number): Buffer {
   const descriptor = openSync(path, constants.O_RDONLY | NONBLOCKING);
   try {
     const kind = kindOf(fstatSync(descriptor));
     if (kind !== null) throw new Error(`this is ${kind}, not a file`);
-    return readWithin(descriptor, limitBytes).toString('utf8');
+    return readWithin(descriptor, limitBytes);
   } finally {
     closeSync(descriptor);
   }

@@ -39,11 +39,18 @@ function parseConfigText(content: string, file: string): Layer {
     const problems = document.errors.map((error) => ({
       origin: { kind: 'file', file, line: lines.linePos(error.pos[0]).line } as const,
       path: '',
-      text: errorMessage(error),
+      text: yamlProblem(error),
     }));
     return { settings: [], problems };
   }
   return new FileReader(document, lines, file).read();
+}
+
+/** What is wrong, without the piece of the file that some messages end with: it may be a secret. */
+function yamlProblem(error: Error): string {
+  const text = errorMessage(error);
+  const end = text.indexOf(': ');
+  return end < 0 ? text : text.slice(0, end);
 }
 
 /** Turns the nodes of one document into settings; keeps the line of each. */

@@ -3,6 +3,7 @@ import { formatHostPort } from '../wire/ip-address.ts';
 import { configKeys, configTree, type ConfigKey, type ConfigSection } from './keys.ts';
 import type { LoadedConfig } from './load.ts';
 import { formatOrigin } from './origin.ts';
+import { withoutSecrets } from './problems.ts';
 
 const MASK = '********';
 
@@ -59,6 +60,11 @@ function isEmptyList(value: unknown): boolean {
 }
 
 function written(value: unknown): unknown {
+  if (typeof value === 'string') return withoutSecrets(value);
+  if (typeof value === 'object' && value !== null && 'kind' in value) {
+    // A source of admission: the URL of a web service may have a token in it.
+    return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, written(entry)]));
+  }
   if (typeof value !== 'object' || value === null || !('ip' in value) || !('port' in value)) return value;
   return formatHostPort(String(value.ip), Number(value.port));
 }

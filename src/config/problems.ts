@@ -27,9 +27,26 @@ export function configError(problems: readonly Problem[]): TowpathError {
   });
 }
 
-/** A value as a message repeats it: JSON, shortened. */
+/** A value as a message repeats it: JSON, shortened, and URLs without user, password and what stands behind `?`. */
 export function describeFound(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
-  const text = typeof value === 'bigint' ? String(value) : JSON.stringify(value);
+  const text = withoutSecrets(typeof value === 'bigint' ? String(value) : JSON.stringify(value));
   return text.length <= FOUND_CHARACTERS ? text : `${text.slice(0, FOUND_CHARACTERS)}…`;
+}
+
+/** Text with the URLs in it shortened to what is no secret. */
+export function withoutSecrets(text: string): string {
+  return text
+    .split(/(?<=[\s"'])/)
+    .map((part) => {
+      const at = part.indexOf('//');
+      if (at < 0) return part;
+      const end = part.search(/[?#]/);
+      const tail = /["'\s]$/.exec(part)?.[0] ?? '';
+      const plain = end < 0 ? part : `${part.slice(0, end)}${part[end]!}…${tail}`;
+      const host = at + 2;
+      const user = plain.lastIndexOf('@');
+      return user < host ? plain : `${plain.slice(0, host)}…${plain.slice(user)}`;
+    })
+    .join('');
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readSmallBytes } from '../config/file-stamp.ts';
 import { errorMessage, TowpathError } from '../errors.ts';
 import { BROWSER_HEADERS, emptyPage, neutralPage, type Page } from './answers.ts';
 
@@ -19,6 +19,8 @@ export interface HomePage {
 }
 
 const HTML = 'text/html; charset=utf-8';
+/** Small images and fonts may be in it. */
+const LARGEST_PAGE_BYTES = 16 * 1024 * 1024;
 /** A page from the operator may carry its style and small images in itself. */
 const FILE_POLICY = "; style-src 'self' 'unsafe-inline'; img-src 'self' data:";
 
@@ -62,7 +64,7 @@ function htmlPage(body: Buffer, morePolicy: string): Page {
 
 function readPage(file: string): Buffer {
   try {
-    return readFileSync(file);
+    return readSmallBytes(file, LARGEST_PAGE_BYTES);
   } catch (error) {
     throw new TowpathError('TOWPATH_HOME_FILE', `The home page cannot be read: ${errorMessage(error)}.`, {
       hint: 'Set home.file to an HTML file that the relay may read, or choose another home.mode.',

@@ -1,4 +1,4 @@
-import { advertisedMap } from '../certificates/advertised-map.ts';
+import { advertisedMap, validityNote } from '../certificates/advertised-map.ts';
 import type { Config } from '../config/schema.ts';
 import { printableLines } from '../printable.ts';
 import { formatHostPort } from '../wire/ip-address.ts';
@@ -15,7 +15,7 @@ import type { Relay } from './relay.ts';
 export function banner(config: Config, relay: Relay): string {
   const { derp, http, stun, admin } = relay.addresses;
   const { names, notAfter, pinSha256, selfSigned, origin } = relay.certificate.info();
-  const days = Math.floor((notAfter.getTime() - Date.now()) / 86_400_000);
+  const days = Math.max(Math.floor((notAfter.getTime() - Date.now()) / 86_400_000), 0);
   const isPlain = config.transport === 'plain';
   const ownCertificate: [string, string][] = [
     [
@@ -34,7 +34,8 @@ export function banner(config: Config, relay: Relay): string {
   ];
   const { map, comments, notes } = advertisedMap(config, relay.certificate.info());
   const table = rows.map(([name, value]) => `  ${name.padEnd(12)}${value}\n`).join('');
-  const remarks = notes.map((note) => `  note: ${note}\n`).join('');
+  const validity = validityNote(relay.certificate.info(), Date.now());
+  const remarks = (validity === null ? notes : [...notes, validity]).map((note) => `  note: ${note}\n`).join('');
   const text = `\n${table}${remarks}\nFor the tailnet policy file (towpath derp-map prints other forms):\n\n${formatDerpMap(map, 'policy', comments)}\n`;
   return printableLines(text);
 }

@@ -213,6 +213,7 @@ export class Relay {
   /** Reads the certificate again, whether its files seem changed or not, and logs what it found. */
   reloadFiles(): void {
     this.certificate.reload();
+    this.#admission.admission.reload();
   }
 
   /**
@@ -225,8 +226,8 @@ export class Relay {
     this.#relayHttp.setHome(home);
     this.#context.router.duplicatePolicy = config.duplicates;
     if (JSON.stringify(config.fairness) !== JSON.stringify(before.fairness)) {
-      const context = Object.assign(this.#context, sharedLimits(config.fairness, this.#context.wakes));
-      for (const session of this.#sessions.values()) session.setLimits(context.rate);
+      Object.assign(this.#context, sharedLimits(config.fairness, this.#context.wakes));
+      for (const session of this.#sessions.values()) session.setLimits();
     }
     this.#config = { ...before, home: config.home, duplicates: config.duplicates, fairness: config.fairness };
     return restartKeys(before, config);

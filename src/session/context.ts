@@ -1,6 +1,6 @@
 import type { Admission } from '../admission/admission.ts';
 import type { Clock } from '../clock.ts';
-import type { FairShare } from '../fairness/fair-share.ts';
+import type { KeyLimits } from '../fairness/key-limits.ts';
 import type { ByteRate } from '../fairness/token-bucket.ts';
 import type { WakeList } from '../fairness/wake-list.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
@@ -60,8 +60,8 @@ export interface SessionContext {
   readonly mayOpen: (stream: Stream) => GuardRefusal | null;
   /** A session has ended; called once for each. */
   readonly ended: (session: Recipient) => void;
-  /** Shares the relay's total among all connections; null without a total. */
-  share: FairShare | null;
+  /** What each key may send, and its share of the relay's total. */
+  keyLimits: KeyLimits;
   /** How many shares a connection has that the admission source of this name let in. */
   weightOf: (source: string) => number;
   /** The rate for new connections, announced in ServerInfo; 0 bytes per second is no limit. */

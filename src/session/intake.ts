@@ -1,7 +1,7 @@
 import { FRAME_HEADER_BYTES } from '../wire/frames.ts';
 import { FrameDecoder, type FrameSink } from '../wire/frame-decoder.ts';
-import type { Contender, ShareAccount } from '../fairness/fair-share.ts';
-import { TokenBucket, type ByteRate } from '../fairness/token-bucket.ts';
+import type { Contender } from '../fairness/fair-share.ts';
+import type { KeyAccount, KeyLimits } from '../fairness/key-limits.ts';
 import type { Sleeper } from '../fairness/wake-list.ts';
 import type { Stream } from '../transport/port.ts';
 import type { SessionContext } from './context.ts';
@@ -12,7 +12,7 @@ const Pause = { Budget: 1, Limits: 2, Admission: 4 } as const;
 
 /**
  * What one connection may send us: reads its stream, cuts it into frames, and makes a greedy sender wait at its own
- * door, by not reading it. Three bounds apply: bytes in one turn of the event loop, the connection's own rate, and its
+ * door, by not reading it. Three bounds apply: bytes in one turn of the event loop, the rate of its key, and the key's
  * share of the relay's total.
  */
 export class Intake implements Reader, Sleeper, Contender {
@@ -20,9 +20,12 @@ export class Intake implements Reader, Sleeper, Contender {
   readonly #context: SessionContext;
   readonly #decoder: FrameDecoder;
   #weight = 1;
-  #bucket: TokenBucket | null = null;
-  #account: ShareAccount | null = null;
-  /** The frame that waits was charged to the connection's own rate already. */
+  #key: Buffer | null = null;
+  /** What made {@link #account}: a reload puts another one into the context. */
+  #limits: KeyLimits | null = null;
+  /** Null when nothing is limited. */
+  #account: KeyAccount | null = null;
+  /** The frame that waits was charged to the rate already. */
   #isCharged = false;
   #pauses = 0;
   #turn = -1;
@@ -74,8 +77,12 @@ export class Intake implements Reader, Sleeper, Contender {
 
   /** Whether a frame of `payloadBytes` may go on; after false it is asked for again when it may. */
   allows(payloadBytes: number): boolean {
-    if (this.#bucket !== null && !this.#isCharged && !this.#charge(this.#bucket, payloadBytes)) return false;
-    if (this.#account?.take(FRAME_HEADER_BYTES + payloadBytes, performance.now()) === false) {
+    const account = this.#account;
+    if (account === null) return true;
+    const bytes = FRAME_HEADER_BYTES + payloadBytes;
+    const now = performance.now();
+    if (!this.#isCharged && !this.#charge(account, bytes, now)) return false;
+    if (!account.takeShare(this, bytes, now)) {
       this.#isCharged = true;
       this.#context.counters.totalLimitWaits++;
       return false;
@@ -89,18 +96,18 @@ export class Intake implements Reader, Sleeper, Contender {
     this.#pause(Pause.Admission);
   }
 
-  /** The connection is open: from now on its limits hold, and it has `weight` shares of them. */
-  admitted(weight: number, rate: ByteRate): void {
+  /** The connection is open: from now on the limits of its key hold, which has `weight` shares of the total. */
+  admitted(key: Buffer, weight: number): void {
+    this.#key = key;
     this.#weight = weight;
-    this.setLimits(rate);
+    this.#joinLimits(this.#stream.remote.ip);
     this.#unpause(Pause.Admission);
   }
 
-  /** The limits have changed: the connection's own rate, as a fresh full bucket (protocol reference §4.8), or the total. */
-  setLimits(rate: ByteRate): void {
+  /** The limits have changed: the rate, as a fresh full bucket (protocol reference §4.8), or the total. */
+  setLimits(): void {
     this.#leaveLimits();
-    this.#bucket = rate.bytesPerSecond > 0 ? new TokenBucket(rate, performance.now()) : null;
-    this.#account = this.#context.share?.join(this, this.#weight) ?? null;
+    this.#joinLimits(null);
     this.sendMore();
   }
 
@@ -124,14 +131,19 @@ export class Intake implements Reader, Sleeper, Contender {
     return this.#context.limits.readBudgetBytes * this.#weight;
   }
 
+  #joinLimits(ip: string | null): void {
+    this.#limits = this.#context.keyLimits;
+    this.#account = this.#limits.join(this.#key!, ip, this.#weight, performance.now());
+  }
+
   #leaveLimits(): void {
     this.#context.wakes.remove(this);
-    this.#account?.leave();
+    if (this.#account !== null) this.#limits?.leave(this.#account, this, performance.now());
     this.#account = null;
   }
 
-  #charge(bucket: TokenBucket, payloadBytes: number): boolean {
-    const waitMs = bucket.take(payloadBytes, performance.now());
+  #charge(account: KeyAccount, bytes: number, now: number): boolean {
+    const waitMs = account.takeRate(bytes, now);
     if (waitMs === 0) return true;
     this.#context.counters.rateLimitWaits++;
     this.#context.wakes.add(this, waitMs);

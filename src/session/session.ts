@@ -10,7 +10,6 @@ import { encodeFrame, encodeHealth, encodePeerGone, encodeRestarting, encodeServ
 import { HeaderVerdict, type FrameSink } from '../wire/frame-decoder.ts';
 import { encodeServerInfo } from '../wire/handshake.ts';
 import { errorMessage } from '../errors.ts';
-import type { ByteRate } from '../fairness/token-bucket.ts';
 import { DropReason, type PacketKind, type RefusalReason } from '../observe/counters.ts';
 import type { Peer } from '../relay/peer.ts';
 import type { Contactable, Recipient } from '../relay/recipient.ts';
@@ -240,8 +239,8 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   }
 
   /** The limits of what it may send have changed. */
-  setLimits(rate: ByteRate): void {
-    if (this.#state === SessionState.Open) this.#intake.setLimits(rate);
+  setLimits(): void {
+    if (this.#state === SessionState.Open) this.#intake.setLimits();
   }
 
   /** Looks at everything that depends on time; called at each clock tick. */
@@ -357,7 +356,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     this.#control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
     router.announceDuplicate(this.#peer, this);
     reporter.opened(this.stream.remote, identity.key, this.#app);
-    this.#intake.admitted(weight, rate);
+    this.#intake.admitted(identity.key, weight);
   }
 
   // ---- frames of an open connection

@@ -19,6 +19,32 @@ describe('admission in the configuration', () => {
   };
   const sources = (...lines: string[]) => `admission:\n  sources:\n${lines.map((line) => `    - ${line}\n`).join('')}`;
 
+  it('takes off what people copy along with the address of a server', () => {
+    const bases = { headscale: 'url', 'tailscale-api': 'baseUrl' } as const;
+    const endings = ['', '/', '//', '/verify', '/verify/', '/Verify', '/verify/verify', '/api', '/api/v1', '/api/v1/'];
+    endings.push('/api/v1/node', '/api/v2', '/api/v2/tailnet/-/devices');
+    for (const [kind, name] of Object.entries(bases)) {
+      for (const base of ['https://hs.example.com', 'http://hs.example.com:8080/headscale', 'https://[2001:db8::1]']) {
+        for (const ending of endings) {
+          const { config } = load(sources(`{ kind: ${kind}, apiKey: env:K, ${name}: '${base}${ending}' }`));
+          const [source] = config.admission.sources;
+          assert.equal((source as unknown as Record<string, string>)[name], base, ending);
+        }
+        for (const more of ['?a=b', '#a', '/verify?key=1']) {
+          const text = sources(`{ kind: ${kind}, apiKey: env:K, ${name}: '${base}${more}' }`);
+          assert.throws(() => load(text), /without anything behind \? or #/);
+        }
+      }
+    }
+  });
+
+  it('leaves the address of a web service as it is', () => {
+    for (const url of ['https://x.example/verify', 'https://x.example/verify/', 'https://x.example/api/v1?a=b']) {
+      const [source] = load(sources(`{ kind: webhook, url: '${url}' }`)).config.admission.sources;
+      assert.ok(source?.kind === 'webhook' && source.url === url);
+    }
+  });
+
   it('reads every kind, with its defaults and with paths from the directory of the file', () => {
     const { config } = load(
       sources(

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseKeyList } from '../../src/admission/key-list.ts';
@@ -109,6 +110,88 @@ describe('the source keys', () => {
     assert.equal(source.denies(hexKey(2)), true);
     assert.equal(source.state().isUsable, false);
     assert.equal(changes(), 1);
+    source.stop();
+  });
+
+  for (const [name, replace] of [
+    ['a directory', (path) => mkdirSync(path)],
+    ['a named pipe', (path) => void execFileSync('mkfifo', [path])],
+    [
+      'a huge file',
+      (path) => {
+        writeFileSync(path, '');
+        truncateSync(path, 2 ** 31);
+      },
+    ],
+    ['a link to nothing', (path) => symlinkSync('nowhere', path)],
+    ['a line that is cut off', (path) => writeFileSync(path, `nodekey:${hexKey(1)}\nnodekey:${hexKey(3).slice(1)}`)],
+  ] as [string, (path: string) => void][]) {
+    it(`keeps its list through ${name}, and takes the next good one`, () => {
+      const world = new World();
+      const { source } = open(world);
+      const { allowFile } = files();
+      rmSync(allowFile);
+      replace(allowFile);
+      for (let i = 0; i < 3; i++) world.pass(2);
+      assert.equal(source.look(hexKey(1)), 'yes');
+      assert.match(source.state().problem ?? '', /allow/);
+      assert.equal(world.lines.filter(({ level }) => level === 'error').length, 1);
+      rmSync(allowFile, { recursive: true });
+      writeFileSync(join(directory.path, 'new'), `nodekey:${hexKey(3)}\n`);
+      renameSync(join(directory.path, 'new'), allowFile);
+      world.pass(2);
+      assert.equal(source.look(hexKey(3)), 'yes');
+      assert.equal(source.state().problem, null);
+      source.stop();
+    });
+  }
+
+  it('reads a file again whose rights were wrong, at each look and when told to', () => {
+    // Root may read everything, so it becomes somebody else for the while.
+    const isRoot = process.getuid?.() === 0;
+    const lock = (): void => (isRoot ? process.seteuid?.(65_534) : chmodSync(files().allowFile, 0));
+    const unlock = (): void => (isRoot ? process.seteuid?.(0) : chmodSync(files().allowFile, 0o600));
+    for (const byHand of [false, true]) {
+      const world = new World();
+      const { source } = open(world);
+      chmodSync(directory.path, 0o755);
+      writeFileSync(files().allowFile, `nodekey:${hexKey(3)}\n`);
+      chmodSync(files().allowFile, 0o600);
+      lock();
+      try {
+        world.pass(2);
+      } finally {
+        unlock();
+      }
+      assert.equal(source.look(hexKey(1)), 'yes');
+      assert.match(source.state().problem ?? '', /EACCES/);
+      if (byHand) source.reload();
+      else world.pass(2);
+      assert.equal(source.look(hexKey(3)), 'yes');
+      source.stop();
+    }
+  });
+
+  it('follows the deny file while the allow file is broken', () => {
+    const world = new World();
+    const { source } = open(world);
+    writeFileSync(files().allowFile, 'nonsense\n');
+    writeFileSync(files().denyFile, `nodekey:${hexKey(1)}\nnodekey:${hexKey(2)}\n`);
+    world.pass(2);
+    assert.equal(source.denies(hexKey(1)), true);
+    source.stop();
+  });
+
+  it('waits a moment before it believes that keys are gone', () => {
+    const world = new World();
+    const { source } = open(world);
+    world.wall = Date.now();
+    writeFileSync(files().allowFile, '');
+    world.clock.tick(world.clock.now + 2000);
+    assert.equal(source.look(hexKey(1)), 'yes', 'somebody is writing it');
+    world.wall += 10_000;
+    world.clock.tick(world.clock.now + 2000);
+    assert.equal(reasonOf(source.look(hexKey(1))), 'unknown_key');
     source.stop();
   });
 

@@ -235,14 +235,14 @@ describe('the source tailscale-api', () => {
       assert.doesNotMatch(JSON.stringify(line.fields), /tskey/);
       assert.equal(source.look(hexKey(1)), 'yes');
       assert.equal(source.state().isUsable, true);
-      world.wall += 3_600_000;
-      world.clock.tick(world.clock.now);
+      world.pass(3600);
       await world.line('too old to be used');
       assert.equal(reasonOf(source.look(hexKey(1))), 'unavailable');
       assert.equal(source.state().isUsable, false);
       api.reply = good;
-      world.pass(3);
-      await world.line('answers again');
+      const again = world.line('answers again');
+      const hours = setInterval(() => world.pass(10), 20);
+      await again.finally(() => clearInterval(hours));
       assert.equal(source.look(hexKey(1)), 'yes');
       source.stop();
     });
@@ -327,6 +327,36 @@ describe('the source tailscale-api', () => {
     await third.start();
     assert.equal(reasonOf(third.look(hexKey(1))), 'not_ready');
     third.stop();
+  });
+
+  it('does not let its list grow old by a clock that is set while it cannot ask', async () => {
+    const world = new World();
+    const source = await started(world);
+    api.reply = json({}, 500);
+    world.pass(60);
+    await world.line('its last list stays in use');
+    for (const wall of [Date.UTC(2069, 11, 31), 0, START]) {
+      world.wall = wall;
+      world.clock.tick(world.clock.now);
+      assert.equal(source.look(hexKey(1)), 'yes');
+    }
+    source.stop();
+  });
+
+  it('takes its cache in 1970 too, for keepSeconds: with that clock no TLS to the source works', async () => {
+    const path = cachePath();
+    const first = open(new World(), {}, path);
+    await first.start();
+    first.stop();
+    api.reply = json({}, 500);
+    const world = new World();
+    world.wall = 300_000;
+    const source = open(world, {}, path);
+    await source.start();
+    assert.equal(source.look(hexKey(1)), 'yes');
+    world.pass(3600);
+    assert.equal(reasonOf(source.look(hexKey(1))), 'unavailable');
+    source.stop();
   });
 
   it('does not take the cache of another source, nor a broken one', async () => {

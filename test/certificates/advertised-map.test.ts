@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { advertisedMap, type AdvertisedConfig, type MapOverrides } from '../../src/certificates/advertised-map.ts';
+import {
+  advertisedMap,
+  validityNote,
+  type AdvertisedConfig,
+  type MapOverrides,
+} from '../../src/certificates/advertised-map.ts';
 import type { CertificateInfo } from '../../src/certificates/source.ts';
 import type { DerpNode } from '../../src/wire/derp-map.ts';
 
@@ -62,6 +67,18 @@ describe('advertisedMap', () => {
     assert.equal(see({}, {}, { stunPort: 3501 }).node.STUNPort, 3501);
     assert.equal(see({ publicIp: ['203.0.113.7'] }).node.CanPort80, true);
     assert.equal(see({ publicIp: ['203.0.113.7'], http: [{ ip: '::', port: 8080 }] }).node.CanPort80, undefined);
+  });
+
+  it('warns about a pinned certificate with others behind it: clients want exactly one', () => {
+    assert.match(see({}, { behindLeaf: 1 }).notes.join(), /exactly one certificate/);
+    assert.deepEqual(see({}, { behindLeaf: 1, selfSigned: false }).notes, []);
+  });
+
+  it('says when the certificate is not valid by the clock, which may be wrong', () => {
+    const dates = { ...CERTIFICATE, notBefore: new Date(1000), notAfter: new Date(2000) };
+    assert.match(validityNote(dates, 999) ?? '', /clock is before that/);
+    assert.deepEqual([validityNote(dates, 1000), validityNote(dates, 1999)], [null, null]);
+    assert.match(validityNote(dates, 2000) ?? '', /clock is after that/);
   });
 
   it('warns about a name that the certificate is not for', () => {

@@ -91,6 +91,12 @@ describe('certificate from files', () => {
     assert.match(warning, /^warn: the certificate has no subject alternative name.*-addext subjectAltName/);
   });
 
+  it('warns about a self-signed one with others behind it: clients that pin it refuse that', () => {
+    const world = new World();
+    open(world, put({ ...good, certPem: good.certPem + makePair(['other.example.com']).certPem }));
+    assert.match(world.said().join(), /^warn: a self-signed certificate is pinned by clients.*exactly one/);
+  });
+
   it('warns about a key that every user can read, and not about one for a group', () => {
     const world = new World();
     const files = put(good);

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, describe, it } from 'node:test';
+import fc from 'fast-check';
+import { configKeys } from '../../src/config/keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { TowpathError } from '../../src/errors.ts';
 
@@ -204,7 +206,7 @@ describe('refusals', () => {
     [
       'a url of another scheme',
       'home: { mode: redirect, url: "ftp://a" }',
-      'towpath.yaml:1: home.url: found "ftp://a"; allowed: a URL that starts with https:// or http://',
+      'towpath.yaml:1: home.url: found "ftp://a"; allowed: a URL that starts with https:// or http://, without user and password',
     ],
     ['mode file without a file', 'home:\n  mode: file', 'towpath.yaml:2: home.file: is missing: mode file needs it'],
     [
@@ -295,6 +297,50 @@ describe('environment', () => {
       TOWPATH_PORT_443_TCP_ADDR: '10.0.0.1',
     };
     assert.equal(loadConfig({ env }).config.hostname, undefined);
+  });
+
+  it('ignores all variables of every Service and link whose name begins with towpath', () => {
+    const ofKeys = [...configKeys.values()].flatMap(({ envNames }) => envNames.map((name) => name.slice(8)));
+    const rests = [...ofKeys, ...ofKeys.map((name) => name.replace(/_[A-Z]+$/, ''))];
+    const rest = fc.oneof(fc.constantFrom('', ...rests), fc.stringMatching(/^[A-Z0-9]{1,8}(?:_[A-Z0-9]{1,8}){0,2}$/));
+    const ip = fc.constantFrom('10.0.0.1', '[fd00::1]');
+    const protocol = fc.constantFrom('tcp', 'udp', 'sctp');
+    const port = fc.record({ number: fc.integer({ min: 1, max: 65_535 }), protocol });
+    fc.assert(
+      fc.property(
+        rest,
+        ip,
+        fc.array(port, { minLength: 1, maxLength: 3 }),
+        fc.boolean(),
+        (name, host, ports, isLink) => {
+          const service = name === '' ? 'TOWPATH' : `TOWPATH_${name}`;
+          const url = (at: (typeof ports)[number]): string => `${at.protocol}://${host}:${at.number}`;
+          const env: Record<string, string> = { [`${service}_PORT`]: url(ports[0]!) };
+          for (const at of ports) {
+            const variable = `${service}_PORT_${at.number}_${at.protocol.toUpperCase()}`;
+            env[variable] = url(at);
+            env[`${variable}_PROTO`] = at.protocol;
+            env[`${variable}_PORT`] = String(at.number);
+            env[`${variable}_ADDR`] = host;
+          }
+          if (isLink) {
+            env[`${service}_NAME`] = '/web/relay';
+            env[`${service}_ENV_LISTEN`] = 'x';
+          } else {
+            env[`${service}_SERVICE_HOST`] = host;
+            env[`${service}_SERVICE_PORT`] = String(ports[0]!.number);
+            env[`${service}_SERVICE_PORT_HTTPS`] = String(ports[0]!.number);
+          }
+          assert.deepEqual(loadConfig({ env }).config, loadConfig({}).config);
+        },
+      ),
+    );
+  });
+
+  it('takes a port beside the variables of a Service', () => {
+    const service = { TOWPATH_PORT: 'tcp://10.0.0.1:443', TOWPATH_SERVICE_HOST: '10.0.0.1' };
+    assert.equal(loadConfig({ env: { ...service, TOWPATH_DERP_PORT: '8443' } }).config.derpPort, 8443);
+    assert.throws(() => loadConfig({ env: { ...service, TOWPATH_HTTP_PORT: '80' } }), /TOWPATH_HTTP_PORT: no key/);
   });
 
   it('refuses a name that is no key', () => {

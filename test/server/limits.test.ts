@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import { generateNodeKeyPair } from '../../src/wire/keys.ts';
@@ -78,6 +80,71 @@ suite('rate limit of a connection', () => {
     } finally {
       await relay.stop();
     }
+  });
+});
+
+suite('rate limit of a key', () => {
+  const RATE = 200_000;
+  const BURST = 65_568;
+
+  /** A fresh relay with the limit, and the payload bytes it relays by `send`, which ends after some `seconds`. */
+  async function relayed(
+    send: (relay: TestRelay, target: Buffer, isOver: () => boolean) => Promise<void>,
+  ): Promise<void> {
+    const relay = await TestRelay.start({ TOWPATH_FAIRNESS_PER_CLIENT_BYTES_PER_SECOND: `${RATE}` });
+    try {
+      const target = await relay.client();
+      const startedAt = performance.now();
+      await send(relay, target.publicKey, () => performance.now() - startedAt > 2000);
+      const seconds = (performance.now() - startedAt) / 1000;
+      const { bytesReceived, unknownFrames } = relay.relay.counters;
+      const bytes = bytesReceived + unknownFrames * 5;
+      assert.ok(bytes > BURST, `${bytes} bytes: it was tried`);
+      assert.ok(bytes <= 1.1 * (BURST + RATE * seconds), `${bytes} bytes in ${seconds} s`);
+    } finally {
+      await relay.stop();
+    }
+  }
+
+  const packets = (target: Buffer, count: number): Buffer =>
+    Buffer.concat(Array.from({ length: count }, () => encodeFrame(FrameType.SendPacket, target, Buffer.alloc(1200))));
+
+  test('many connections of one key have it together', async () => {
+    await relayed(async (relay, target, isOver) => {
+      const keys = generateNodeKeyPair();
+      const clients = await Promise.all(Array.from({ length: 10 }, () => relay.client({ keys })));
+      const blob = packets(target, 13);
+      while (!isOver()) {
+        for (const client of clients) client.sendFrame(blob);
+        await setImmediate();
+      }
+    });
+  });
+
+  for (const isSame of [true, false]) {
+    test(`connecting again for each burst, with ${isSame ? 'the same key' : 'new keys'}, is no way past it`, async () => {
+      await relayed(async (relay, target, isOver) => {
+        const kept = generateNodeKeyPair();
+        const blob = packets(target, 50);
+        while (!isOver()) {
+          const client = await relay.client({ keys: isSame ? kept : generateNodeKeyPair() });
+          client.sendFrame(blob);
+          await relay.until(() => relay.relay.counters.connections === 2, 'the client is in');
+          client.abort();
+        }
+      });
+    });
+  }
+
+  test('frames without payload are charged for their headers', async () => {
+    await relayed(async (relay, _target, isOver) => {
+      const client = await relay.client();
+      const blob = Buffer.concat(Array.from({ length: 5000 }, () => Buffer.from('2000000000', 'hex')));
+      while (!isOver()) {
+        client.sendFrame(blob);
+        await setImmediate();
+      }
+    });
   });
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { KeyLimits } from '../../src/fairness/key-limits.ts';
 import type { SessionContext } from '../../src/session/context.ts';
 import { Intake } from '../../src/session/intake.ts';
 import { LoopTurn } from '../../src/session/loop-turn.ts';
@@ -9,7 +10,7 @@ import { HeaderVerdict, type FrameSink } from '../../src/wire/frame-decoder.ts';
 import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
 
 const BUDGET_BYTES = 65_536;
-const NO_LIMIT = { bytesPerSecond: 0, burstBytes: 0 };
+const NO_LIMITS = new KeyLimits({ bytesPerSecond: 0, burstBytes: 0 }, null);
 const TAKES_ALL: FrameSink = { header: () => HeaderVerdict.Take, frame: () => undefined };
 
 /** A connection whose socket always has bytes: what it gives at a time is `readBytes`. */
@@ -24,11 +25,15 @@ class Source {
       turn,
       limits: { readBudgetBytes: BUDGET_BYTES },
       wakes: { remove: () => undefined },
-      share: null,
+      keyLimits: NO_LIMITS,
     };
-    const stream = { pause: () => (this.paused = true), resume: () => (this.paused = false) };
+    const stream = {
+      remote: { ip: '192.0.2.1', port: 1 },
+      pause: () => (this.paused = true),
+      resume: () => (this.paused = false),
+    };
     this.intake = new Intake(stream as unknown as Stream, context as unknown as SessionContext, TAKES_ALL);
-    this.intake.admitted(weight, NO_LIMIT);
+    this.intake.admitted(Buffer.alloc(32), weight);
     this.#chunk = encodeFrame(FrameType.Ping, Buffer.alloc(readBytes - 5));
   }
 

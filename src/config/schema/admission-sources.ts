@@ -79,12 +79,25 @@ const ASK_SECONDS = 5;
 
 const SOCKET = process.platform === 'darwin' ? '/var/run/tailscaled.socket' : '/var/run/tailscale/tailscaled.sock';
 
-/** Where a service is. A password in it would end up in logs, and `fetch` takes none. */
+/** Where a service is whose paths are known: what people copy along with its address is taken off. */
 function serviceAddress(): Value<string> {
   const address = webAddress('https', 'http');
-  const hasPassword = (url: string): boolean => /^[^/]*\/\/[^/]*@/.test(url);
-  const schema = address.schema.refine((url) => !hasPassword(url));
-  return { ...address, schema, allowed: `${address.allowed}, without user and password` };
+  const schema = address.schema
+    .refine((url) => !url.includes('?') && !url.includes('#'))
+    .transform((url) => {
+      const { origin, pathname } = new URL(url);
+      return [origin, ...withoutKnownPath(pathname.split('/'))].join('/');
+    });
+  return { ...address, schema, allowed: `${address.allowed}, without anything behind ? or #` };
+}
+
+/** The parts of a path before those of the API of Headscale or Tailscale, and before the `/verify` that derper wants. */
+function withoutKnownPath(path: readonly string[]): string[] {
+  const parts = path.filter((part) => part !== '');
+  const api = parts.findIndex((part, i) => part === 'api' && /^v\d$/.test(parts[i + 1] ?? ''));
+  const kept = api < 0 ? parts : parts.slice(0, api);
+  while (/^(?:verify|api)$/i.test(kept.at(-1) ?? '')) kept.pop();
+  return kept;
 }
 
 function secret(help: string): z.ZodType<string | undefined> {
@@ -196,7 +209,7 @@ export const admissionSourceKinds: SourceSchemas = {
     {
       kind: key(choice('headscale'), 'headscale', 'The kind of source.'),
       name,
-      url: optionalKey(serviceAddress(), 'Where the Headscale server is.'),
+      url: optionalKey(serviceAddress(), 'Where the Headscale server is; /verify behind it is taken off.'),
       mode: optionalKey(
         choice('verify', 'api'),
         'verify asks /verify about each connection, api reads the list of all nodes with an API key.',
@@ -225,7 +238,7 @@ export const admissionSourceKinds: SourceSchemas = {
     {
       kind: key(choice('webhook'), 'webhook', 'The kind of source.'),
       name,
-      url: optionalKey(serviceAddress(), 'Where to ask.'),
+      url: optionalKey(webAddress('https', 'http'), 'Where to ask.'),
       token: secret('Bearer token that is sent along, as env:NAME.'),
       tokenFile: optionalKey(filePath(), 'File with the bearer token.'),
       ...asking(),

@@ -32,17 +32,17 @@ export const fairness: z.ZodType<FairnessConfig> = section(
   'How a greedy client is held back: the relay reads it more slowly, nothing is thrown away.',
   {
     perClient: section(
-      'The limit of each connection, in the direction towards the relay.',
+      'The limit of each node key, all its connections together, in the direction towards the relay.',
       {
         bytesPerSecond: key(
           integer(0, Number.MAX_SAFE_INTEGER, 'bytes'),
           0,
-          'Bytes per second that one connection may send in the long run; 0 is no limit.',
+          'Bytes per second that one node key may send in the long run, frame headers included; 0 is no limit.',
         ),
         burstBytes: key(
           integer(0, Number.MAX_SAFE_INTEGER, 'bytes'),
           LEAST_BURST_BYTES,
-          `Bytes that one connection may send at once after a pause; less than ${LEAST_BURST_BYTES} is raised to that.`,
+          `Bytes that one node key may send at once after a pause; less than ${LEAST_BURST_BYTES} is raised to that.`,
         ),
       },
       { complete: (values) => ({ ...values, burstBytes: Math.max(values.burstBytes, LEAST_BURST_BYTES) }) },
@@ -50,7 +50,7 @@ export const fairness: z.ZodType<FairnessConfig> = section(
     totalBytesPerSecond: key(
       integer(0, Number.MAX_SAFE_INTEGER, 'bytes'),
       0,
-      'Bytes per second that the relay takes from all connections together, shared fairly among those that send; 0 is no limit.',
+      'Bytes per second that the relay takes from all clients together, shared fairly among those that send; 0 is no limit.',
     ),
     tiers: key(
       tierList(),

@@ -49,16 +49,22 @@ export function filePath(): Value<string> {
   return { schema: z.string().min(1), kind: 'text', allowed: 'a path', isPath: true };
 }
 
-/** A web address with one of `schemes`. */
+/** A web address with one of `schemes`. A user and a password in it would end up in logs. */
 export function webAddress(...schemes: readonly string[]): Value<string> {
   const accepts = (input: string): boolean => {
     const url = URL.parse(input);
-    return url !== null && schemes.includes(url.protocol.slice(0, -1)) && url.hostname !== '';
+    return (
+      url !== null &&
+      schemes.includes(url.protocol.slice(0, -1)) &&
+      url.hostname !== '' &&
+      url.username === '' &&
+      url.password === ''
+    );
   };
   return {
     schema: z.string().refine(accepts),
     kind: 'text',
-    allowed: `a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+    allowed: `a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}, without user and password`,
   };
 }
 
