@@ -6,6 +6,7 @@ import { suite, test } from 'node:test';
 import { FREE_PORTS, RelayProcess } from './relay-process.ts';
 
 const DEADLINE_MS = 20_000;
+const COME_AGAIN_MS = 200;
 const hasPrlimit = process.platform === 'linux' && spawnSync('prlimit', ['--version']).status === 0;
 
 function limitOpenFiles(pid: number, count: number): void {
@@ -29,10 +30,31 @@ async function ready(admin: number, wanted: RegExp): Promise<void> {
   assert.fail(`not within ${DEADLINE_MS} ms: ${String(wanted)}; the last answer was: ${last}`);
 }
 
+/** Silent connections that come again when the relay has ended them: it soon does when there are many. */
+class Crowd {
+  readonly #sockets = new Set<Socket>();
+  #isLeaving = false;
+
+  hold(port: number): void {
+    const socket = connect({ port, host: '127.0.0.1' });
+    this.#sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      if (!this.#isLeaving) setTimeout(() => this.#isLeaving || this.hold(port), COME_AGAIN_MS);
+    });
+  }
+
+  leave(): void {
+    this.#isLeaving = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
 suite('a process that runs out of descriptors', { skip: !hasPrlimit }, () => {
   test('lives on, says why it is not ready, and recovers', async () => {
     const relay = new RelayProcess([...FREE_PORTS, '--no-self-test']);
-    const silent: Socket[] = [];
+    const crowd = new Crowd();
     try {
       const [port, admin] = [await relay.port('DERP'), await relay.port('admin')];
       const pid = relay.child.pid!;
@@ -40,17 +62,16 @@ suite('a process that runs out of descriptors', { skip: !hasPrlimit }, () => {
       const limit = readdirSync(`/proc/${pid}/fd`).length + 60;
       limitOpenFiles(pid, limit);
       await relay.says(new RegExp(`"openFiles":${limit}`), DEADLINE_MS);
-      for (let i = 0; i < limit + 100; i++)
-        silent.push(connect({ port, host: '127.0.0.1' }).on('error', () => undefined));
+      for (let i = 0; i < limit + 100; i++) crowd.hold(port);
       await ready(admin, /^503 descriptors: as many connections are open/);
       limitOpenFiles(pid, readdirSync(`/proc/${pid}/fd`).length);
       await ready(admin, /^503 descriptors: no file descriptors are left/);
-      for (const socket of silent) socket.destroy();
+      crowd.leave();
       limitOpenFiles(pid, limit);
       await ready(admin, /^200/);
       assert.deepEqual(await relay.end('SIGTERM'), [0, null]);
     } finally {
-      for (const socket of silent) socket.destroy();
+      crowd.leave();
       await relay.clean();
     }
   });
