@@ -89,17 +89,6 @@ export function guarded(handler: RequestHandler): RequestHandler {
   };
 }
 
-/** Ends a connection after its first answer, where `ends` says so of the request. */
-export function oncePerConnection(
-  handler: RequestHandler,
-  ends: (request: IncomingMessage) => boolean,
-): RequestHandler {
-  return (request, response) => {
-    if (ends(request)) response.setHeader('Connection', 'close');
-    handler(request, response);
-  };
-}
-
 function hasBody(request: IncomingMessage): boolean {
   const length = request.headers['content-length'];
   return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');

@@ -12,6 +12,7 @@ export class HeadDeadline {
   readonly #keepAliveMs: number;
   readonly #expired: () => void;
   readonly #timers = new WeakMap<Duplex, NodeJS.Timeout>();
+  readonly #released = new WeakSet<Duplex>();
 
   /** `headMs` is for the first head of a connection, `keepAliveMs` for each further one; `expired` counts the former. */
   constructor(headMs: number, keepAliveMs: number, expired: () => void) {
@@ -23,24 +24,29 @@ export class HeadDeadline {
   /** Watches all connections of an HTTP server from now on. */
   watch(server: EventEmitter): void {
     server.on('connection', (socket: Duplex) => {
-      socket.once('close', () => this.release(socket));
+      socket.once('close', () => this.#disarm(socket));
       this.#arm(socket, this.#headMs, this.#expired);
     });
     server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-      this.release(socket);
+      this.#disarm(socket);
       response.once('close', () => this.#arm(socket, this.#keepAliveMs, noCount));
     });
   }
 
-  /** Forgets `socket`: its head is there, or it is no longer an HTTP connection. */
+  /** Forgets `socket` for good: it is no longer an HTTP connection. The end of an answer to it may still be told. */
   release(socket: Duplex): void {
+    this.#released.add(socket);
+    this.#disarm(socket);
+  }
+
+  #disarm(socket: Duplex): void {
     clearTimeout(this.#timers.get(socket));
     this.#timers.delete(socket);
   }
 
   #arm(socket: Duplex, ms: number, expired: () => void): void {
-    if (socket.destroyed) return;
-    this.release(socket);
+    if (socket.destroyed || this.#released.has(socket)) return;
+    this.#disarm(socket);
     const timer = setTimeout(() => {
       expired();
       socket.destroy();

@@ -1,9 +1,12 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { systemErrorCode } from '../errors.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
-import { errorPage, neutralPage, type Page, type RequestHandler } from './answers.ts';
+import { type RequestHead, upgradeOf } from '../net/request-head.ts';
+import { errorPage, neutralPage, type Page, type RequestHandler, sendPage } from './answers.ts';
 import { HeadDeadline } from './head-deadline.ts';
+import { headOf } from './incoming-head.ts';
+import { answering } from './pending-answers.ts';
 
 export interface HttpServerOptions {
   /** Time for a whole request head. */
@@ -14,6 +17,8 @@ export interface HttpServerOptions {
   readonly counters?: Counters;
   /** When it returns true, CONNECT is refused without the reference's words. */
   readonly neutral?: () => boolean;
+  /** Whether a request may be answered; when not, that has been reported. For connections that carry several clients. */
+  readonly isAllowed?: (socket: object, head: RequestHead) => boolean;
 }
 
 const DEFAULT_HEAD_MS = 10_000;
@@ -27,13 +32,14 @@ const LATE_MS: number = CHECK_INTERVAL_MS + 1000;
 /**
  * An HTTP/1 server with tight limits. It never listens: `server.emit('connection', duplex)` gives it a connection.
  * Who handles DERP listens to its `upgrade` event, which comes for upgrades of `/derp` to `derp` or `websocket`
- * only; all others are ordinary requests for `handler`.
+ * only, the first request of a connection or a later one; all others are ordinary requests for `handler`.
  */
 export function createHttpServer(handler: RequestHandler, options: HttpServerOptions = {}): Server {
   const headMs = options.headMs ?? DEFAULT_HEAD_MS;
   const count = (reason: RefusalReason): void => {
     if (options.counters !== undefined) options.counters.refusals[reason] += 1;
   };
+  const requests = new Requests(handler, count, options.isAllowed ?? (() => true));
   // Later than Node's own deadlines, which answer before they close.
   const deadline = new HeadDeadline(headMs + LATE_MS, KEEP_ALIVE_MS + headMs + LATE_MS, () => count('head_timeout'));
   const server: Server = createServer(
@@ -47,13 +53,15 @@ export function createHttpServer(handler: RequestHandler, options: HttpServerOpt
       // The handlers decide: a neutral server answers the same with and without a Host header.
       requireHostHeader: false,
       shouldUpgradeCallback: (request) => {
-        const upgrade = server.listenerCount('upgrade') > 0 && isDerpUpgrade(request);
+        const upgrade = server.listenerCount('upgrade') > 0 && requests.isUpgrade(request);
         if (upgrade) deadline.release(request.socket);
         return upgrade;
       },
     },
-    handler,
+    (request, response) => requests.answer(request, response),
   );
+  // All of them: a header that is left out for its number may be the one that says who asks.
+  server.maxHeadersCount = 0;
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
     endWith(
       socket,
@@ -72,11 +80,69 @@ export function createHttpServer(handler: RequestHandler, options: HttpServerOpt
   return server;
 }
 
-/** True for the requests that become a DERP connection: an upgrade of `/derp` to `derp` or `websocket` (§1.1). */
-function isDerpUpgrade(request: IncomingMessage): boolean {
-  const wanted = request.headers.upgrade?.toLowerCase();
-  const target = request.url ?? '';
-  return (wanted === 'derp' || wanted === 'websocket') && (target === '/derp' || target.startsWith('/derp?'));
+const BAD_HEADS = {
+  400: neutralPage(400, 'Bad Request'),
+  501: neutralPage(501, 'Not Implemented'),
+  505: neutralPage(505, 'HTTP Version Not Supported'),
+};
+const TOO_MANY = neutralPage(429, 'Too Many Requests');
+
+/** Decides on each request of a server, once. */
+class Requests {
+  readonly #handler: RequestHandler;
+  readonly #count: (reason: RefusalReason) => void;
+  readonly #isAllowed: (socket: object, head: RequestHead) => boolean;
+  readonly #problems = new WeakMap<IncomingMessage, Page | null>();
+  /** Connections whose last answer is given: what follows on them is nobody's request. */
+  readonly #ending = new WeakSet();
+
+  constructor(
+    handler: RequestHandler,
+    count: (reason: RefusalReason) => void,
+    isAllowed: (socket: object, head: RequestHead) => boolean,
+  ) {
+    this.#handler = handler;
+    this.#count = count;
+    this.#isAllowed = isAllowed;
+  }
+
+  /** True for the requests that become a DERP connection (§1.1). */
+  isUpgrade(request: IncomingMessage): boolean {
+    if (this.#ending.has(request.socket)) return false;
+    const head = headOf(request);
+    return !('status' in head) && upgradeOf(head) !== null && this.#problem(request) === null;
+  }
+
+  answer(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#ending.has(request.socket)) return;
+    answering(request.socket, response);
+    const problem = this.#problem(request);
+    if (problem === null) {
+      this.#handler(request, response);
+    } else {
+      response.setHeader('Connection', 'close');
+      sendPage(request, response, problem);
+    }
+    if (response.getHeader('connection') === 'close') this.#ending.add(request.socket);
+  }
+
+  /** The page to answer with in place of what was asked for, or null. */
+  #problem(request: IncomingMessage): Page | null {
+    const known = this.#problems.get(request);
+    if (known !== undefined) return known;
+    const problem = this.#judge(request);
+    this.#problems.set(request, problem);
+    return problem;
+  }
+
+  #judge(request: IncomingMessage): Page | null {
+    const head = headOf(request);
+    if ('status' in head) {
+      this.#count('head_invalid');
+      return BAD_HEADS[head.status];
+    }
+    return this.#isAllowed(request.socket, head) ? null : TOO_MANY;
+  }
 }
 
 interface HeadError {

@@ -11,8 +11,11 @@ import { derpFacts, parseRequestHead, type RequestHead, upgradeOf } from './requ
 export interface Rooms {
   /** Starts a DERP connection on the stream and returns who handles it from now on. */
   derp(stream: Stream, facts: { readonly fastStart: boolean; readonly notIdeal: boolean }): StreamHandler;
-  /** Takes everything else; `received` is all that has arrived, head included, and is the callee's to keep. */
-  http(stream: Stream, received: Buffer): void;
+  /**
+   * Takes everything else; `received` is all that has arrived, head included, and is the callee's to keep. `isAllowed`
+   * has to be asked for each further request on the stream, if it is not null: a refusal is reported.
+   */
+  http(stream: Stream, received: Buffer, isAllowed: ((head: RequestHead) => boolean) | null): void;
   refused(reason: RefusalReason, remote: Endpoint, detail: string): void;
 }
 
@@ -123,7 +126,8 @@ export class FrontDoor implements ListenerHandler, Door {
       this.refuse(reader, 'head_invalid', head.status, head.detail);
       return;
     }
-    const refusal = this.#forwardedRefusal(reader, head);
+    const peer = stream.remote;
+    const refusal = this.#forwardedRefusal(reader, peer, head);
     if (refusal !== null) {
       this.refuse(reader, refusal.reason, 429, refusal.detail, refusal.remote);
       return;
@@ -135,7 +139,7 @@ export class FrontDoor implements ListenerHandler, Door {
       const rest = headEnd + HEAD_END.length;
       if (rest < received.length) handler.bytes(stream, received, rest, received.length);
     } else {
-      this.#rooms.http(stream, Buffer.from(received));
+      this.#rooms.http(stream, Buffer.from(received), this.#furtherRequests(reader, peer));
     }
   }
 
@@ -169,17 +173,31 @@ export class FrontDoor implements ListenerHandler, Door {
     return waited;
   }
 
-  /** Counts the stream for the client that a trusted proxy names from now on, unless that one may not have any more. */
+  /** A proxy may send requests of several clients on one connection: each counts for the client that it names. */
+  #furtherRequests(of: HeadReader, peer: Endpoint): ((head: RequestHead) => boolean) | null {
+    if (this.#proxies?.isTrusted(peer.ip) !== true) return null;
+    return (head) => {
+      const refusal = this.#forwardedRefusal(of, peer, head);
+      if (refusal !== null) this.#rooms.refused(refusal.reason, refusal.remote, refusal.detail);
+      return refusal === null;
+    };
+  }
+
+  /**
+   * Counts the stream from now on for the client that a trusted proxy, the `peer`, names in a request, or for the peer
+   * when it names none; unless that one may not have any more.
+   */
   #forwardedRefusal(
     { stream, connection }: HeadReader,
+    peer: Endpoint,
     head: RequestHead,
   ): (GuardRefusal & { readonly remote: Endpoint }) | null {
     const proxies = this.#proxies;
-    const value = proxies === null ? undefined : head.headers.get(proxies.header);
-    if (proxies === null || value === undefined || !proxies.isTrusted(stream.remote.ip)) return null;
-    const ip = forwardedClient(proxies.header, value, proxies.isTrusted);
-    if (ip === null) return null;
-    const remote = { ip, port: 0, isBehindProxy: true };
+    if (proxies?.isTrusted(peer.ip) !== true) return null;
+    const value = head.headers.get(proxies.header);
+    const ip = value === undefined ? null : forwardedClient(proxies.header, value, proxies.isTrusted);
+    const remote = ip === null ? peer : { ip, port: 0, isBehindProxy: true };
+    if (remote.ip === stream.remote.ip && remote.isBehindProxy === stream.remote.isBehindProxy) return null;
     const refusal = connection.movedTo(remote);
     if (refusal !== null) return { ...refusal, remote };
     stream.remote = remote;

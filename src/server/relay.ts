@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { Logger } from 'pino';
 import { certificateOfProxy } from '../certificates/of-proxy.ts';
 import { openCertificateSource } from '../certificates/open.ts';
@@ -9,7 +9,6 @@ import type { Config } from '../config/schema.ts';
 import { systemErrorCode } from '../errors.ts';
 import { WakeList } from '../fairness/wake-list.ts';
 import { createAdminHandler } from '../http/admin.ts';
-import { oncePerConnection } from '../http/answers.ts';
 import { BootstrapDns } from '../http/bootstrap-dns.ts';
 import { loadHomePage } from '../http/home-page.ts';
 import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
@@ -44,7 +43,7 @@ import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
 import { Refusals } from './refusals.ts';
 import { ResidentMemory } from './resident-memory.ts';
-import { buildRooms } from './rooms.ts';
+import { buildRooms, isRequestAllowed } from './rooms.ts';
 import { sharedLimits } from './shares.ts';
 
 /** The administration serves a handful of scrapers. */
@@ -144,12 +143,7 @@ export class Relay {
       counters: this.counters,
       neutral: () => this.#config.home.mode !== 'full',
     };
-    // A proxy may send requests of several clients over one connection, and only the first of them is looked at.
-    const isPlain = config.transport === 'plain';
-    const isFromProxy = (request: IncomingMessage): boolean =>
-      isPlain || request.headers[config.proxy.header] !== undefined;
-    const answer = oncePerConnection(this.#relayHttp.main, isFromProxy);
-    const main = createHttpServer(answer, httpOptions);
+    const main = createHttpServer(this.#relayHttp.main, { ...httpOptions, isAllowed: isRequestAllowed });
     const port80 = createHttpServer(this.#relayHttp.port80, httpOptions);
     this.#servers = [main, port80];
     this.#door = new FrontDoor({

@@ -12,6 +12,11 @@ export interface SocketLike extends Duplex {
   readonly localAddress: string;
   readonly localPort: number;
   readonly encrypted: boolean;
+  /**
+   * Gives the stream back when all that was written has been taken: then `released` is called, with `early` and what
+   * else was read and nobody took. The duplex closes. When it takes too long or the peer is gone, the stream is aborted.
+   */
+  release(early: Buffer, released: (stream: Stream, received: Buffer) => void): void;
 }
 
 /**
@@ -36,6 +41,8 @@ class StreamDuplex extends Duplex implements SocketLike {
   #chunk: Buffer | null = null;
   #chunkAt = 0;
   #written: WriteCallback = noCallback;
+  /** The stream is somebody else's, or gone. */
+  #isDetached = false;
 
   constructor(stream: Stream) {
     super({ allowHalfOpen: false });
@@ -93,6 +100,7 @@ class StreamDuplex extends Duplex implements SocketLike {
   /** The stream below is gone. After the peer's FIN the reader still gets what has arrived. */
   streamClosed(reason: CloseReason): void {
     deadlines.delete(this);
+    this.#isDetached = true;
     if (reason === 'end' && this.#chunk === null && !this.destroyed) this.push(null);
     else this.connectionLost();
   }
@@ -137,9 +145,31 @@ class StreamDuplex extends Duplex implements SocketLike {
     deadlines.delete(this);
     // After finish() the stream has its own deadline; aborting now could take the last bytes back. So it could where an answer
     // was given and a slow reader has not got all of it: HTTP ends idle connections this way.
-    if (!this.#ended && this.#answered && error === null) this.#stream.finish(FINISH_DEADLINE_MS);
-    else if (!this.#ended) this.#stream.abort();
+    const isOurs = !this.#ended && !this.#isDetached;
+    if (isOurs && this.#answered && error === null) this.#stream.finish(FINISH_DEADLINE_MS);
+    else if (isOurs) this.#stream.abort();
     callback(error);
+  }
+
+  release(early: Buffer, released: (stream: Stream, received: Buffer) => void): void {
+    this.setTimeout(FINISH_DEADLINE_MS, () => this.destroy());
+    // An empty write is done when all writes before it are.
+    this.write(NOTHING, (error) => {
+      if (this.#isDetached || this.destroyed || (error !== undefined && error !== null)) {
+        this.destroy();
+        return;
+      }
+      const received = [early];
+      for (let chunk = this.#take(); chunk !== null; chunk = this.#take()) received.push(chunk);
+      this.#isDetached = true;
+      this.destroy();
+      this.#stream.resume();
+      released(this.#stream, Buffer.concat(received));
+    });
+  }
+
+  #take(): Buffer | null {
+    return this.read() as Buffer | null;
   }
 
   /** As of `net.Socket`: 'timeout' after so long without bytes either way, 0 for never. HTTP keep-alive needs it. */
@@ -173,6 +203,8 @@ class StreamDuplex extends Duplex implements SocketLike {
     return this;
   }
 }
+
+const NOTHING = Buffer.alloc(0);
 
 function noCallback(): void {}
 

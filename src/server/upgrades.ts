@@ -1,0 +1,84 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { headOf } from '../http/incoming-head.ts';
+import { afterAnswers } from '../http/pending-answers.ts';
+import { derpFacts, type RequestHead, upgradeOf } from '../net/request-head.ts';
+import { BAD_WEBSOCKET_REQUEST, webSocketProblem } from '../net/websocket-request.ts';
+import { acceptWebSocket, createWebSocketServer, WebSocketStream } from '../net/websocket-stream.ts';
+import type { Counters, RefusalReason } from '../observe/counters.ts';
+import type { SessionContext } from '../session/context.ts';
+import { Session } from '../session/session.ts';
+import type { SocketLike } from '../transport/duplex.ts';
+import type { Stream, StreamHandler } from '../transport/port.ts';
+import { type HttpHall, streamUnder } from './http-hall.ts';
+import type { Refusals } from './refusals.ts';
+
+/** What an upgrade needs of the rooms. */
+interface UpgradeParts {
+  readonly context: SessionContext;
+  readonly counters: Counters;
+  readonly refusals: Refusals;
+  /** Told of each new session. */
+  readonly began: (session: Session) => void;
+  readonly http: Server;
+  readonly derp: (stream: Stream, facts: { readonly fastStart: boolean; readonly notIdeal: boolean }) => StreamHandler;
+  readonly hall: HttpHall;
+}
+
+/**
+ * Makes DERP connections of the upgrades that an HTTP server comes upon: WebSockets, and DERP itself when it is not the
+ * first request of a connection, as a proxy sends it that uses its connections again.
+ */
+export function handleUpgrades(parts: UpgradeParts): void {
+  const { context, counters, refusals, http, hall } = parts;
+  const webSockets = createWebSocketServer();
+  const refuse = (duplex: Duplex, reason: RefusalReason, detail: string, answer: string): void => {
+    const stream = streamUnder(duplex);
+    if (stream !== undefined) refusals.refused(reason, stream.remote, null, detail);
+    duplex.end(answer, () => duplex.destroy());
+  };
+  const startDerp = (duplex: SocketLike, early: Buffer, head: RequestHead): void => {
+    duplex.release(early, (stream, received) => {
+      const handler = parts.derp(stream, derpFacts(head));
+      stream.handler = handler;
+      if (received.length > 0) handler.bytes(stream, received, 0, received.length);
+    });
+  };
+  const startWebSocket = (
+    request: IncomingMessage,
+    duplex: Duplex,
+    early: Buffer,
+    head: RequestHead,
+    stream: Stream,
+  ): void => {
+    const problem = webSocketProblem(head);
+    if (problem !== null) {
+      refuse(duplex, problem.reason, problem.detail, problem.answer);
+      return;
+    }
+    acceptWebSocket(webSockets, request, duplex, early, (socket) => {
+      counters.websocketAccepts++;
+      hall.leave(duplex);
+      new WebSocketStream(socket, stream, (own) => {
+        const session = new Session(own, context, { notIdeal: false }, '');
+        parts.began(session);
+        return session;
+      });
+    });
+  };
+  http.on('upgrade', (request: IncomingMessage, duplex: Duplex, early: Buffer) => {
+    const stream = streamUnder(duplex);
+    const head = headOf(request);
+    if (stream === undefined || 'status' in head) {
+      duplex.destroy();
+      return;
+    }
+    afterAnswers(duplex, () => {
+      if (upgradeOf(head) === 'derp') startDerp(duplex as SocketLike, early, head);
+      else startWebSocket(request, duplex, early, head, stream);
+    });
+  });
+  webSockets.on('wsClientError', (error, duplex) => {
+    refuse(duplex, 'websocket_invalid', error.message, BAD_WEBSOCKET_REQUEST);
+  });
+}
