@@ -1,0 +1,46 @@
+import type { ParserCase } from './cases.ts';
+
+/** Nanoseconds per byte. */
+export interface Cost {
+  readonly median: number;
+  readonly lowest: number;
+  readonly highest: number;
+}
+
+const SAMPLES = 7;
+/** A sample takes at least this long, so that the clock's grain does not matter. */
+const SAMPLE_MS = 4;
+const WARM_UPS = 3;
+/** Fixed costs of a call count for less than this many nanoseconds: what costs less per input cannot be said to grow. */
+const FLOOR_NS = 2000;
+
+/** Measures one case with an input of about `bytes`. */
+export function measureCase({ prepare }: ParserCase, bytes: number): Cost {
+  const parse = prepare(bytes);
+  for (let i = 0; i < WARM_UPS; i++) parse();
+  const samples = Array.from({ length: SAMPLES }, () => sample(parse)).sort((a, b) => a - b);
+  const perByte = samples.map((ns) => Math.max(ns, FLOOR_NS) / bytes);
+  return { median: perByte[SAMPLES >> 1]!, lowest: perByte[0]!, highest: perByte[SAMPLES - 1]! };
+}
+
+/**
+ * By how much the cost per byte grows from the smallest input to a larger one: the lowest samples, because what another
+ * program on the machine takes only ever adds to a sample.
+ */
+export function growth(costs: readonly Cost[]): number {
+  const [first, ...rest] = costs;
+  return Math.max(...rest.map(({ lowest }) => lowest / first!.lowest));
+}
+
+/** Nanoseconds of one call. */
+function sample(parse: () => unknown): number {
+  const startedAt = performance.now();
+  let calls = 0;
+  let ms = 0;
+  while (ms < SAMPLE_MS) {
+    parse();
+    calls++;
+    ms = performance.now() - startedAt;
+  }
+  return (ms / calls) * 1e6;
+}
