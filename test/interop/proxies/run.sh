@@ -69,5 +69,15 @@ cat "$work/addresses.log"
 count "$work/addresses.log" '^ok ' '^FAIL '
 if ((status != 0)) && ! grep -qE '^FAIL ' "$work/addresses.log"; then failed=$((failed + 1)); fi
 
+echo "== connections that the proxy uses again"
+status=0
+# The relays are in the process itself.
+runtime=$node
+if [[ ${TOWPATH_INTEROP_RUNTIME:-node} == bun ]]; then runtime=$here/../../../node_modules/.bin/bun; fi
+"$runtime" "$here/reuse.ts" > "$work/reuse.log" 2>&1 || status=$?
+cat "$work/reuse.log"
+count "$work/reuse.log" '^ok ' '^FAIL '
+if ((status != 0)) && ! grep -qE '^FAIL ' "$work/reuse.log"; then failed=$((failed + 1)); fi
+
 echo "$passed passed, $failed failed"
 ((failed == 0))
