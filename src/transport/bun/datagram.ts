@@ -7,6 +7,14 @@ import { openInheritedUdp, openUdp } from './undocumented.ts';
 
 /** Room for the datagrams of one loop turn; more than that waiting means that the interface does not keep up. */
 const SLAB_BYTES = 262_144;
+/**
+ * Bun 1.4 reads a socket until it is empty, so that a loop turn never ends under a flood (oven-sh/bun#37103). After so
+ * many datagrams the socket is replaced, and what waits in it is lost. A default receive buffer holds half as many small
+ * ones: a burst is read in full.
+ */
+const MAX_PER_TURN = 512;
+/** When a socket could not be replaced, the next try is made after this. */
+const RETRY_MS = 1000;
 /** Datagram, port and address of each packet in a batch. */
 const FIELDS = 3;
 const MAPPED_PREFIX = '::ffff:';
@@ -21,12 +29,8 @@ export async function bindDatagram(
   const { fd, isShared = false } = options;
   const socket = new BunDatagramSocket(handler);
   try {
-    const opened =
-      fd === undefined
-        ? await openUdp({ hostname: ip, port, ...socket.options }, isShared)
-        : await openInheritedUdp(fd, socket.options);
-    if (opened === null) throw new Error('this version of Bun cannot take over a UDP socket, Node can');
-    socket.opened(opened);
+    if (fd === undefined) await socket.bind(ip, port, isShared);
+    else await socket.inherit(fd);
   } catch (error) {
     if (fd === undefined && isIpv6Off(ip, error)) return bindDatagram('0.0.0.0', port, handler, options);
     throw listenError('UDP', ip, port, error);
@@ -36,22 +40,44 @@ export async function bindDatagram(
 
 /** Datagrams of one loop turn leave together: `sendMany` makes one system call of them. */
 class BunDatagramSocket implements DatagramSocket {
-  readonly options: Pick<BunUdpOptions, 'binaryType' | 'socket'>;
+  readonly #handler: DatagramHandler;
+  readonly #options: Pick<BunUdpOptions, 'binaryType' | 'socket'>;
   #address: Endpoint = { ip: '', port: 0 };
+  /** Null before it is bound, while it is replaced, and after the end. */
   #socket: BunUdpSocket | null = null;
+  /** Opens a socket on the same address; null with an inherited descriptor, which would be lost. */
+  #reopen: (() => Promise<BunUdpSocket>) | null = null;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #isClosed = false;
   #mapsV4 = false;
+  /** Datagrams read in this loop turn. */
+  #inTurn = 0;
   #batch: (Buffer | number | string)[] = [];
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #slabUsed = 0;
   #scheduled = false;
   readonly #flush = (): void => this.#send();
+  readonly #endTurn = (): void => {
+    this.#scheduled = false;
+    this.#inTurn = 0;
+    this.#send();
+  };
 
   constructor(handler: DatagramHandler) {
-    this.options = {
+    this.#handler = handler;
+    this.#options = {
       binaryType: 'buffer',
       socket: {
-        data: (_socket, bytes, port, address) => {
-          handler.datagram(this, bytes, 0, bytes.length, plainAddress(address), port);
+        data: (socket, bytes, port, address) => {
+          this.#schedule();
+          this.#inTurn += 1;
+          if (this.#inTurn <= MAX_PER_TURN) {
+            handler.datagram(this, bytes, 0, bytes.length, plainAddress(address), port);
+          } else if (socket === this.#socket && this.#reopen !== null) {
+            this.#socket = null;
+            socket.close();
+            void this.#replace(this.#reopen);
+          }
         },
         drain: this.#flush,
         // Without this handler an ICMP answer to one datagram would end the process. It says nothing of the socket.
@@ -66,15 +92,41 @@ class BunDatagramSocket implements DatagramSocket {
     return this.#address;
   }
 
-  opened(socket: BunUdpSocket): void {
+  /** Rejects when the address cannot be had. */
+  async bind(ip: string, port: number, isShared: boolean): Promise<void> {
+    this.#opened(await openUdp({ hostname: ip, port, ...this.#options }, isShared));
+    const again = { hostname: ip, port: this.#address.port, ...this.#options };
+    this.#reopen = () => openUdp(again, isShared);
+  }
+
+  /** Rejects when the descriptor cannot be taken over. */
+  async inherit(fd: number): Promise<void> {
+    const socket = await openInheritedUdp(fd, this.#options);
+    if (socket === null) throw new Error('this version of Bun cannot take over a UDP socket, Node can');
+    this.#opened(socket);
+  }
+
+  #opened(socket: BunUdpSocket): void {
     this.#socket = socket;
     const { address, port } = socket.address;
     this.#address = { ip: canonicalIp(address), port };
     this.#mapsV4 = address.includes(':');
   }
 
+  async #replace(reopen: () => Promise<BunUdpSocket>): Promise<void> {
+    try {
+      const socket = await reopen();
+      if (this.#isClosed) socket.close();
+      else this.#opened(socket);
+    } catch (error) {
+      if (this.#isClosed) return;
+      this.#handler.error(listenError('UDP', this.#address.ip, this.#address.port, error));
+      this.#retry = setTimeout(() => void this.#replace(reopen), RETRY_MS);
+    }
+  }
+
   send(buffer: Buffer, from: number, to: number, ip: string, port: number): boolean {
-    if (this.#socket === null || port < 1 || port > 65_535) return false;
+    if (this.#isClosed || port < 1 || port > 65_535) return false;
     const isV4 = !ip.includes(':');
     if (!isV4 && !this.#mapsV4) return false;
     const end = this.#slabUsed + to - from;
@@ -82,16 +134,18 @@ class BunDatagramSocket implements DatagramSocket {
     buffer.copy(this.#slab, this.#slabUsed, from, to);
     this.#batch.push(this.#slab.subarray(this.#slabUsed, end), port, isV4 && this.#mapsV4 ? MAPPED_PREFIX + ip : ip);
     this.#slabUsed = end;
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(this.#flush);
-    }
+    this.#schedule();
     return true;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#endTurn);
   }
 
   /** Sends what waits. What the kernel does not take now waits for `drain`. */
   #send(): void {
-    this.#scheduled = false;
     const socket = this.#socket;
     const batch = this.#batch;
     if (socket === null || batch.length === 0) return;
@@ -118,11 +172,12 @@ class BunDatagramSocket implements DatagramSocket {
   }
 
   async close(): Promise<void> {
-    const socket = this.#socket;
-    if (socket === null) return;
+    if (this.#isClosed) return;
     this.#send();
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    this.#socket?.close();
     this.#socket = null;
-    socket.close();
     // The port is free when the event loop has closed the handle.
     await new Promise((resolve) => setImmediate(resolve));
   }
