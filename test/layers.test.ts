@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync, copyFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, copyFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -59,4 +60,23 @@ test('a circle of imports fails the layer rules', () => {
   const { status, output } = cruise({ 'src/wire/a.ts': "import './b.ts';\n", 'src/wire/b.ts': "import './a.ts';\n" });
   assert.notEqual(status, 0);
   assert.match(output, /no-circular/);
+});
+
+test('docs/architecture.md says of each room what the layer rules say', () => {
+  const { forbidden } = createRequire(import.meta.url)(path.join(ROOT, '.dependency-cruiser.cjs')) as {
+    forbidden: { name: string; to: { pathNot?: string[] } }[];
+  };
+  const rules = forbidden
+    .filter(({ name }) => name.startsWith('room-'))
+    .map(({ name, to }) => [
+      name.slice('room-'.length),
+      to.pathNot!.slice(1).map((room) => /^\^src\/([\w-]+)/.exec(room)![1]!),
+    ]);
+  const text = readFileSync(path.join(ROOT, 'docs/architecture.md'), 'utf8');
+  const table = [...text.matchAll(/^\| `([\w-]+)` +\|[^|]*\|([^|]*)\|$/gm)].map(([, room, imports]) => [
+    room,
+    imports!.trim().split(', '),
+  ]);
+  const byName = ([a]: unknown[], [b]: unknown[]): number => String(a).localeCompare(String(b));
+  assert.deepEqual(table.sort(byName), rules.sort(byName));
 });

@@ -93,7 +93,7 @@ export interface TailscaleResult {
 }
 
 /** The path of a program that run.sh has built. */
-export function program(name: string): string {
+function program(name: string): string {
   const programs = process.env['TOWPATH_BENCH_PROGRAMS'];
   if (programs === undefined)
     throw new Error('TOWPATH_BENCH_PROGRAMS is not set: start bench/run.sh, which builds what is needed');

@@ -22,7 +22,7 @@ const MIN_CONNECTIONS = 4;
 const WELL_AGAIN_SHARE = 0.95;
 
 /** Where descriptors and their limit are looked up; tests have their own. */
-export interface DescriptorTable {
+interface DescriptorTable {
   /** The limit of this process now; null where it cannot be told. */
   limit(): number | null;
   /** Descriptors in use; null where that cannot be told cheaply. */
@@ -34,7 +34,7 @@ export interface DescriptorTable {
 }
 
 /** Whose connections are bounded. */
-export interface Bounded {
+interface Bounded {
   /** Connections that are open. */
   readonly open: number;
   /** How many may be. */

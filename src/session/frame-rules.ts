@@ -4,7 +4,6 @@ import {
   MAX_CLIENT_INFO_BYTES,
   MAX_PING_PAYLOAD_BYTES,
   MAX_SEND_PAYLOAD_BYTES,
-  MAX_SKIPPED_FRAME_BYTES,
   MIN_CLIENT_INFO_BYTES,
   PING_BYTES,
 } from '../wire/frames.ts';
@@ -28,7 +27,7 @@ export function judgeFrame(type: number, payloadBytes: number): RefusalReason | 
     case FrameType.ClosePeer:
       return 'no_mesh_rights';
     default:
-      return payloadBytes > MAX_SKIPPED_FRAME_BYTES ? 'frame_too_large' : null;
+      return payloadBytes > MAX_SEND_PAYLOAD_BYTES ? 'frame_too_large' : null;
   }
 }
 

@@ -9,7 +9,7 @@ export interface DerpMap {
 }
 
 /** Relays that know of each other's clients. */
-export interface DerpRegion {
+interface DerpRegion {
   readonly RegionID: number;
   readonly RegionCode: string;
   readonly RegionName: string;

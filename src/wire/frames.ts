@@ -35,7 +35,7 @@ export const KEY_BYTES = 32;
 export const NONCE_BYTES = 24;
 /** Largest packet that peers see, in bytes. */
 export const MAX_PACKET_BYTES = 65_536;
-/** Largest payload of a SendPacket or RecvPacket frame. */
+/** Largest payload of a SendPacket or RecvPacket frame, and of an unknown frame that a server skips (§12). */
 export const MAX_SEND_PAYLOAD_BYTES: number = KEY_BYTES + MAX_PACKET_BYTES;
 /** Largest SendPacket or RecvPacket frame, header included. */
 export const MAX_PACKET_FRAME_BYTES: number = FRAME_HEADER_BYTES + MAX_SEND_PAYLOAD_BYTES;
@@ -50,8 +50,6 @@ export const MAX_GREETING_BYTES = 1024;
 /** Bounds of a Ping payload; only the first 8 bytes are echoed. */
 export const PING_BYTES = 8;
 export const MAX_PING_PAYLOAD_BYTES = 1000;
-/** Unknown frames are skipped without buffering up to this payload; a longer one ends the connection (§12). */
-export const MAX_SKIPPED_FRAME_BYTES: number = MAX_SEND_PAYLOAD_BYTES;
 /** First bytes of the ServerKey payload: `DERP` and the key emoji. */
 export const MAGIC: Buffer = Buffer.from('DERP\u{1f511}', 'utf8');
 /** First bytes of a disco packet: `TS` and the speech balloon emoji. */
