@@ -7,7 +7,8 @@
 # RELAYS="derper-1.102.5", "derper-1.104.5" or "towpath" limits the relays (the report then is not made).
 # TOWPATH_COMMAND is how towpath is run;
 # TOWPATH_INTEROP_RUNTIME=bun runs the sources on Bun.
-# E2E_TRANSCRIPT is a file to which the pings and transfers are appended.
+# E2E_TRANSCRIPT is a file to which the pings and transfers are appended; E2E_SLOW_BYTES is how much is downloaded over a slow
+# link (default 1000000, which takes half a minute).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -137,6 +137,7 @@ func TestS22_OldestPacketsAreLostAndNewestKept(t *testing.T) {
 
 func TestS23_BlockedReceiverIsDisconnected(t *testing.T) {
 	statement(t, 23, bothTransports, func(s *scene) {
+		s.own(relay.Options{WriteTimeout: 2 * time.Second})
 		a, blocked := s.join(), s.join()
 		// The relay tells of a departure only to those who heard from the one that left.
 		blocked.send(a.public(), []byte("hello"))

@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	// slowBytes take some three minutes over the slow link.
-	slowBytes    = 5_000_000
-	slowRate     = "256kbit"
-	slowPatience = 7 * time.Minute
+	// slowBytes take some half a minute over the slow link.
+	slowBytes = 1_000_000
+	// slowBytesVariable says how many bytes there are instead.
+	slowBytesVariable = "E2E_SLOW_BYTES"
+	slowKilobits      = 256
 	// insideVariable tells this program that it runs in a network of its own, which it may make slow.
 	insideVariable = "E2E_INSIDE_OWN_NETWORK"
 )
@@ -39,7 +40,7 @@ func TestSlowLink(t *testing.T) {
 	shell(t, "ip", "route", "add", "default", "via", "192.0.2.1")
 	r := startRelay(t, relay.Options{})
 	tr := newTranscript(t)
-	tr.note("== %s over a link of %s ==", r.Target, slowRate)
+	tr.note("== %s over a link of %d kbit/s ==", r.Target, slowKilobits)
 	derpMap := derpMapOf(t, r, true)
 	control := startControl(t, derpMap)
 	a, b := startNode(t, "a", control, nodeOptions{program: "tailscaled"}), startNode(t, "b", control, nodeOptions{program: "tailscaled"})
@@ -47,35 +48,64 @@ func TestSlowLink(t *testing.T) {
 
 	shell(t, "tc", "qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb", "default", "1")
 	shell(t, "tc", "class", "add", "dev", "lo", "parent", "1:", "classid", "1:1", "htb", "rate", "10gbit")
-	shell(t, "tc", "class", "add", "dev", "lo", "parent", "1:", "classid", "1:2", "htb", "rate", slowRate)
+	shell(t, "tc", "class", "add", "dev", "lo", "parent", "1:", "classid", "1:2", "htb", "rate", fmt.Sprintf("%dkbit", slowKilobits))
 	// What comes from the relay; what goes to it stays fast.
 	shell(t, "tc", "filter", "add", "dev", "lo", "parent", "1:", "protocol", "ip", "prio", "1", "u32",
 		"match", "ip", "sport", strconv.Itoa(r.Port), "0xffff", "flowid", "1:2")
-	before := number(t, r, relay.Accepts)
+	bytes := slowTransfer(t)
+	// A daemon connects again by its own choice when it believes that its routes have changed; it says so.
+	closings := func() int { return strings.Count(a.log()+b.log(), "closing connection to derp-") }
+	accepts, own := number(t, r, relay.Accepts), closings()
 	start := time.Now()
-	sent, received, err := transfer(a, b, "slow", slowBytes, slowPatience)
+	sent, received, err := transfer(a, b, "slow", bytes, slowPatience(bytes))
 	if err != nil {
 		t.Fatal(err)
 	}
 	seconds := time.Since(start).Seconds()
-	// A daemon connects again by its own choice when it believes that its routes have changed; it says so.
-	own := strings.Count(a.log()+b.log(), "closing connection to derp-")
-	reconnects, cut := number(t, r, relay.Accepts)-before-float64(own), number(t, r, relay.WriteTimeouts)
-	tr.note("a → b: %d bytes in %.1f s (%.0f kbit/s), %v reconnects and %d by choice, %v cut off",
-		slowBytes, seconds, slowBytes*8/seconds/1000, reconnects, own, cut)
+	reconnects, cut := number(t, r, relay.Accepts)-accepts, number(t, r, relay.WriteTimeouts)
+	own = closings() - own
+	tr.note("a → b: %d bytes in %.1f s (%.0f kbit/s), %v reconnects, connections closed by a daemon %d, cut off %v",
+		bytes, seconds, float64(bytes)*8/seconds/1000, reconnects, own, cut)
 	if sent != received {
 		t.Errorf("sent %s, received %s", sent, received)
 	}
-	if r.Target == relay.Towpath && (reconnects > 0 || cut > 0) {
-		t.Errorf("%v connections were made anew and %v were cut off", reconnects, cut)
+	if r.Target != relay.Towpath {
+		return
 	}
+	if cut > 0 {
+		t.Errorf("%v connections were cut off", cut)
+	}
+	// One that a daemon closes takes several attempts on such a link.
+	if own == 0 && reconnects > 0 {
+		t.Errorf("%v connections were made anew, and no daemon had closed one", reconnects)
+	}
+}
+
+// slowTransfer is how many bytes are downloaded.
+func slowTransfer(t *testing.T) int64 {
+	t.Helper()
+	text := os.Getenv(slowBytesVariable)
+	if text == "" {
+		return slowBytes
+	}
+	bytes, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", slowBytesVariable, err)
+	}
+	return bytes
+}
+
+// slowPatience is twice what the bytes take over the slow link, and a minute.
+func slowPatience(bytes int64) time.Duration {
+	return time.Minute + 2*time.Duration(bytes*8/slowKilobits)*time.Millisecond
 }
 
 func runInside(t *testing.T) {
 	if output, err := exec.Command("unshare", "--net", "ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		t.Skipf("no network namespace can be made here: %v: %s", err, output)
 	}
-	command := exec.Command("unshare", "--net", os.Args[0], "-test.run=^TestSlowLink$", "-test.v", "-test.timeout=9m")
+	limit := slowPatience(slowTransfer(t)) + 2*time.Minute
+	command := exec.Command("unshare", "--net", os.Args[0], "-test.run=^TestSlowLink$", "-test.v", "-test.timeout="+limit.String())
 	command.Env = append(os.Environ(), insideVariable+"=1")
 	output, err := command.CombinedOutput()
 	t.Logf("%s", output)

@@ -85,7 +85,7 @@ type Options struct {
 	Certificate *Certificate
 	// Rate, when set, gives the relay a rate configuration that can be changed while it runs.
 	Rate *Rate
-	// WriteTimeout is how long a recipient may accept nothing.
+	// WriteTimeout is how long a recipient may accept nothing, and at towpath how long a packet may wait.
 	WriteTimeout time.Duration
 	// DisableFighters chooses the other policy for several connections of one key. Only towpath can do that.
 	DisableFighters bool

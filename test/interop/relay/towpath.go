@@ -70,7 +70,7 @@ func (r *Relay) towpathConfig() ([]byte, error) {
 		text.WriteString("duplicates: disable-fighters\n")
 	}
 	if timeout := r.options.WriteTimeout; timeout != 0 {
-		fmt.Fprintf(&text, "%s\n", fmt.Sprintf(towpathWriteTimeout, timeout.Milliseconds()))
+		fmt.Fprintf(&text, "%s\n", fmt.Sprintf(towpathWriteTimeout, timeout.Milliseconds(), timeout.Milliseconds()))
 	}
 	if r.options.FullHomePage {
 		text.WriteString("home: { mode: full }\n")
@@ -78,5 +78,6 @@ func (r *Relay) towpathConfig() ([]byte, error) {
 	return []byte(text.String()), nil
 }
 
-// towpathWriteTimeout is the configuration line for Options.WriteTimeout in milliseconds.
-const towpathWriteTimeout = "limits: { writeDeadlineMs: %d }"
+// towpathWriteTimeout is the configuration line for Options.WriteTimeout in milliseconds. Packets may wait for as long, so
+// that none is dropped for its age on a busy machine.
+const towpathWriteTimeout = "limits: { writeDeadlineMs: %d, queueMs: %d }"
