@@ -9,7 +9,7 @@ interface TowpathErrorOptions {
 }
 
 /**
- * An error that a person can cause and can mend. The command line prints `message` and `hint` and no stack trace.
+ * An error that a person can cause and can fix. The command line prints `message` and `hint` and no stack trace.
  * `code` is stable, upper case and starts with `TOWPATH_`.
  */
 export class TowpathError extends Error {

@@ -46,8 +46,20 @@ export function writePrivateFile(path: string, text: string, options: { readonly
     if (options.replace) renameSync(temporary, target);
     else linkWithoutReplacing(temporary, target);
     syncDirectory(directory);
+  } catch (error) {
+    // The same problem has the same text each time, so that it is not told as news; and nobody knows the temporary file.
+    if (error instanceof Error) error.message = error.message.replaceAll(temporary, target);
+    throw error;
   } finally {
-    rmSync(temporary, { force: true });
+    removeTemporary(temporary);
+  }
+}
+
+function removeTemporary(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // What the write said counts. What is left goes with the next write.
   }
 }
 

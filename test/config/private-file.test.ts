@@ -37,6 +37,20 @@ describe('private file', () => {
     assert.equal(statSync(target).mode & 0o777, 0o600);
   });
 
+  it('names the file itself in an error, in the same words each time', () => {
+    const path = join(directory, 'n'.repeat(250));
+    const messages = [1, 2].map(() => {
+      try {
+        writePrivateFile(path, 'text', { replace: true });
+      } catch (error) {
+        return String(error);
+      }
+      throw new Error('written');
+    });
+    assert.equal(messages[0], messages[1]);
+    assert.ok(messages[0]!.includes(`'${path}'`), messages[0]);
+  });
+
   it('removes what a process left that was ended in the middle, and nothing else', () => {
     const place = join(directory, 'left');
     mkdirSync(place);

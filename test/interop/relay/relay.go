@@ -148,7 +148,7 @@ func prepare(target Target, options Options) (*Relay, error) {
 		}
 	}
 	for _, port := range []*int{&relay.Port, &relay.HTTPPort, &relay.STUNPort, &relay.adminPort} {
-		if *port, err = FreePort(relay.Host); err != nil {
+		if *port, err = FreePort(relay.listenHost()); err != nil {
 			return nil, err
 		}
 	}
