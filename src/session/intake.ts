@@ -101,6 +101,8 @@ export class Intake implements Reader, Sleeper, Contender {
     this.#key = key;
     this.#weight = weight;
     this.#joinLimits(this.#stream.remote.ip);
+    // What the client sent behind its ClientInfo has waited for the verdict.
+    this.sendMore();
     this.#unpause(Pause.Admission);
   }
 

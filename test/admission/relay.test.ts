@@ -4,6 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { sharedBoxKey } from '../../src/wire/box.ts';
+import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
+import { encodeClientInfo } from '../../src/wire/handshake.ts';
 import { formatNodeKey, generateNodeKeyPair } from '../../src/wire/keys.ts';
 import { TestRelay } from '../server/support.ts';
 import { closedPort, FakeService, json, scratch, within } from './support.ts';
@@ -76,6 +79,38 @@ describe('a relay with admission', () => {
       service.reply = json({ Allow: false });
       await within(ended, 'the end of the connection');
       assert.ok(hasLine(relay, 'not admitted any more; the connection was ended', 'webhook'));
+    } finally {
+      await relay.stop();
+      await service.close();
+    }
+  });
+
+  it('handles what a client sends behind its ClientInfo once a web service has said yes', async () => {
+    const service = new FakeService(json({ Allow: true }));
+    await service.listen();
+    const relay = await TestRelay.start(sources({ kind: 'webhook', url: service.url }));
+    try {
+      const socket = await relay.tls();
+      const keys = generateNodeKeyPair();
+      const sharedKey = sharedBoxKey(keys.privateKey, relay.relay.keyPair.publicKey);
+      const answered = new Promise<void>((resolve) => {
+        let received = Buffer.alloc(0);
+        const pong = encodeFrame(FrameType.Pong, Buffer.from('12345678'));
+        socket.on('data', (chunk: Buffer) => {
+          received = Buffer.concat([received, chunk]);
+          if (received.includes(pong)) resolve();
+        });
+      });
+      // In one write, so that the ping is there before the verdict; it must be answered without another byte.
+      socket.write(
+        Buffer.concat([
+          Buffer.from('GET /derp HTTP/1.1\r\nHost: x\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n'),
+          encodeClientInfo({ publicKey: keys.publicKey, sharedKey, info: {} }),
+          encodeFrame(FrameType.Ping, Buffer.from('12345678')),
+        ]),
+      );
+      await within(answered, 'the pong');
+      socket.destroy();
     } finally {
       await relay.stop();
       await service.close();
