@@ -9,10 +9,10 @@ import { openInheritedUdp, openUdp } from './undocumented.ts';
 const SLAB_BYTES = 262_144;
 /**
  * Bun 1.4 reads a socket until it is empty, so that a loop turn never ends under a flood (oven-sh/bun#37103). After so
- * many datagrams the socket is replaced, and what waits in it is lost. A default receive buffer holds half as many small
- * ones: a burst is read in full.
+ * many datagrams the socket is replaced, and what waits in it is lost. Linux' default receive buffer holds 277 small
+ * ones, so that a burst is read in full.
  */
-const MAX_PER_TURN = 512;
+const MAX_PER_TURN = 288;
 /** When a socket could not be replaced, the next try is made after this. */
 const RETRY_MS = 1000;
 /** Datagram, port and address of each packet in a batch. */
