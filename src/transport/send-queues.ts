@@ -27,14 +27,14 @@ export function connectionName(local: Endpoint, remote: Endpoint): string {
 
 /**
  * Bytes of each TCP connection that its peer has not acknowledged yet, by {@link connectionName}; what is not in the map
- * has none. Null where the system does not tell.
+ * has none. Null where the system does not tell. Adds the milliseconds that this thread worked on it to `work`.
  */
-export async function readSendQueues(): Promise<ReadonlyMap<string, number> | null> {
+export async function readSendQueues(work: { ms: number } = { ms: 0 }): Promise<ReadonlyMap<string, number> | null> {
   const queues = new Map<string, number>();
   let isReadable = false;
   for (const { file, addressChars } of TABLES) {
     try {
-      await readTable(file, addressChars, queues);
+      await readTable(file, addressChars, queues, work);
       isReadable = true;
     } catch {
       // No Linux, no IPv6, no /proc, or no descriptor left: then this table tells nothing.
@@ -43,7 +43,12 @@ export async function readSendQueues(): Promise<ReadonlyMap<string, number> | nu
   return isReadable ? queues : null;
 }
 
-async function readTable(file: string, addressChars: number, queues: Map<string, number>): Promise<void> {
+async function readTable(
+  file: string,
+  addressChars: number,
+  queues: Map<string, number>,
+  work: { ms: number },
+): Promise<void> {
   const handle = await open(file);
   try {
     const part = Buffer.allocUnsafe(PART_BYTES);
@@ -51,6 +56,7 @@ async function readTable(file: string, addressChars: number, queues: Map<string,
     for (;;) {
       const { bytesRead } = await handle.read(part, 0, PART_BYTES, null);
       if (bytesRead === 0) return;
+      const startedAt = performance.now();
       const text = rest + part.toString('latin1', 0, bytesRead);
       let from = 0;
       for (let to = text.indexOf('\n'); to >= 0; to = text.indexOf('\n', from)) {
@@ -58,6 +64,7 @@ async function readTable(file: string, addressChars: number, queues: Map<string,
         from = to + 1;
       }
       rest = text.slice(from);
+      work.ms += performance.now() - startedAt;
     }
   } finally {
     await handle.close();

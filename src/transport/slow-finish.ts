@@ -1,36 +1,86 @@
+import { deadlines, type Expiring } from './deadlines.ts';
 import type { Endpoint } from './port.ts';
 import { LookResult, sendWatch, type Watched } from './send-watch.ts';
 
-/** A peer that has taken nothing of the rest for so many looks does not want it: some ten seconds. */
+/** Most streams are closed within this part of their deadline. The others are watched, so that at the deadline something is known. */
+const UNWATCHED_PART = 0.25;
+/** A peer that took some of the rest and then nothing for so many looks does not want it: some ten seconds. */
 const STILL_LOOKS = 20;
+/** One move says nothing: the kernels of both sides may just have filled their buffers. */
+const SETTLING_MOVES = 1;
 /** However slowly it takes the rest, it has no more time than this many looks: some two minutes. */
 const MOST_LOOKS = 240;
 
-/** Gives a stream that has not been closed within the deadline of `finish` more time, as long as its peer takes the rest. */
-export class SlowFinish implements Watched {
+/**
+ * The deadline of a stream that is being finished, which has more time as long as its peer is seen to take the rest. There is
+ * no more time for a peer that has taken nothing since it was watched, or for which nothing waits.
+ */
+export class SlowFinish implements Watched, Expiring {
   readonly local: Endpoint;
   readonly peer: Endpoint;
   readonly #giveUp: () => void;
+  readonly #deadlineMs: number;
+  #isWatched = false;
+  #isDue = false;
+  #last: LookResult | null = null;
+  #moves = 0;
   #looks = 0;
   #still = 0;
 
-  /** `giveUp` is called once, when the time is up. */
-  constructor({ local, peer }: { readonly local: Endpoint; readonly peer: Endpoint }, giveUp: () => void) {
+  /** The deadline is in `deadlineMs`. `giveUp` is called once, when the time is up. */
+  constructor(
+    { local, peer }: { readonly local: Endpoint; readonly peer: Endpoint },
+    deadlineMs: number,
+    giveUp: () => void,
+  ) {
     this.local = local;
     this.peer = peer;
+    this.#deadlineMs = deadlineMs;
     this.#giveUp = giveUp;
+    deadlines.add(this, deadlineMs * UNWATCHED_PART);
+  }
+
+  expired(): void {
+    if (this.#isWatched) {
+      this.#isDue = true;
+      this.#decide();
+      return;
+    }
+    this.#isWatched = true;
+    deadlines.add(this, this.#deadlineMs * (1 - UNWATCHED_PART));
     sendWatch.watch(this);
   }
 
   looked(result: LookResult): void {
-    this.#still = result === LookResult.Moved ? 0 : this.#still + 1;
-    if (result !== LookResult.Unknown && this.#still < STILL_LOOKS && ++this.#looks < MOST_LOOKS) return;
+    this.#last = result;
+    this.#looks++;
+    if (result === LookResult.Moved) {
+      this.#moves++;
+      this.#still = 0;
+    } else {
+      this.#still++;
+    }
+    this.#decide();
+  }
+
+  #decide(): void {
+    if (!this.#isDue || this.#last === null || this.#mayGoOn()) return;
     this.stop();
     this.#giveUp();
   }
 
+  #mayGoOn(): boolean {
+    return (
+      this.#moves > (this.#last === LookResult.Moved ? 0 : SETTLING_MOVES) &&
+      this.#last !== LookResult.Unknown &&
+      this.#still < STILL_LOOKS &&
+      this.#looks < MOST_LOOKS
+    );
+  }
+
   /** The stream is gone. */
   stop(): void {
+    deadlines.delete(this);
     sendWatch.forget(this);
   }
 }

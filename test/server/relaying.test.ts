@@ -164,7 +164,7 @@ suite('a receiver that reads slowly', () => {
       `is kept over ${websocket ? 'WebSocket' : 'TLS'} as long as it takes bytes, and ended when it takes none`,
       { skip },
       async () => {
-        const relay = await TestRelay.start({ TOWPATH_LIMITS_WRITE_DEADLINE_MS: '2500' });
+        const relay = await TestRelay.start({ TOWPATH_LIMITS_WRITE_DEADLINE_MS: '4000' });
         try {
           const { counters } = relay.relay;
           const [sender, slow] = await Promise.all([relay.client(), relay.client({ websocket })]);
@@ -178,8 +178,9 @@ suite('a receiver that reads slowly', () => {
           };
           const reading = setInterval(() => slow.resume(), 150);
           const startedAt = performance.now();
-          // Longer than the deadline, and much less than what the kernel would have to send before it wakes the relay.
-          const enough = (): boolean => counters.writeTimeouts > 0 || performance.now() - startedAt > 4500;
+          // Longer than the deadline, which leaves time for two looks between which the receiver's window opens (a
+          // sixteenth of its buffer is free by then), and less than what the kernel would have to send before it wakes the relay.
+          const enough = (): boolean => counters.writeTimeouts > 0 || performance.now() - startedAt > 6000;
           await within(flood(sender, slow, Buffer.alloc(60_000), enough), 'the slow receiver', 20_000);
           clearInterval(reading);
           assert.equal(counters.writeTimeouts, 0, `cut off after ${reads} reads`);

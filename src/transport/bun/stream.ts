@@ -1,5 +1,4 @@
 import { canonicalIp } from '../../wire/ip-address.ts';
-import { deadlines } from '../deadlines.ts';
 import { SlowFinish } from '../slow-finish.ts';
 import type { CloseReason, ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
@@ -52,7 +51,8 @@ export class BunStream implements Stream, SocketOwner {
   #held: Buffer[] | null = null;
   #delivering = false;
   #socketClosed = false;
-  #slowFinish: SlowFinish | null = null;
+  /** Of `finish`. */
+  #deadline: SlowFinish | null = null;
 
   /** Takes the socket over. */
   constructor(parts: StreamParts) {
@@ -128,7 +128,7 @@ export class BunStream implements Stream, SocketOwner {
       process.nextTick(reportClosed, this);
       return;
     }
-    deadlines.add(this, deadlineMs);
+    this.#deadline = new SlowFinish(this, deadlineMs, () => this.#terminate('deadline'));
     // What the peer still sends is read and dropped: its FIN could not be seen otherwise.
     this.#resumeSocket();
     this.#socket.shutdown();
@@ -142,18 +142,12 @@ export class BunStream implements Stream, SocketOwner {
     return remoteEndpoint(this.#socket) ?? this.remote;
   }
 
-  /** The deadline of `finish` has passed. */
-  expired(): void {
-    this.#slowFinish = new SlowFinish(this, () => this.#terminate('deadline'));
-  }
-
   #terminate(reason: CloseReason): void {
     if (this.#phase >= Phase.Aborted) return;
     this.#phase = Phase.Aborted;
     this.#reason ??= reason;
     this.#held = null;
-    deadlines.delete(this);
-    this.#slowFinish?.stop();
+    this.#deadline?.stop();
     if (this.#socketClosed) process.nextTick(reportClosed, this);
     else this.#socket.terminate();
   }
@@ -241,8 +235,7 @@ export class BunStream implements Stream, SocketOwner {
     if (this.#phase === Phase.Closed) return;
     const reason = this.#reason ?? (this.#phase === Phase.Open ? 'reset' : 'local');
     this.#phase = Phase.Closed;
-    deadlines.delete(this);
-    this.#slowFinish?.stop();
+    this.#deadline?.stop();
     this.handler.closed(this, reason);
     this.connection?.released();
   }

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import { internalError } from '../../errors.ts';
 import { canonicalIp } from '../../wire/ip-address.ts';
-import { deadlines } from '../deadlines.ts';
 import { SlowFinish } from '../slow-finish.ts';
 import type { CloseReason, ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { FastRead } from './fast-read.ts';
@@ -45,7 +44,8 @@ export class NodeStream implements Stream {
   #delivering = false;
   #peerEnded = false;
   #socketClosed = false;
-  #slowFinish: SlowFinish | null = null;
+  /** Of `finish`. */
+  #deadline: SlowFinish | null = null;
 
   constructor(parts: StreamParts) {
     this.remote = parts.remote;
@@ -101,7 +101,7 @@ export class NodeStream implements Stream {
       process.nextTick(reportClosed, this);
       return;
     }
-    deadlines.add(this, deadlineMs);
+    this.#deadline = new SlowFinish(this, deadlineMs, () => this.#terminate('deadline'));
     this.#socket.end();
     // What the peer still sends is read and dropped: unread bytes would turn our FIN into a reset that may overtake
     // what was flushed, and the peer's FIN could not be seen.
@@ -116,18 +116,12 @@ export class NodeStream implements Stream {
     return { ip: canonicalIp(this.#raw.remoteAddress ?? ''), port: this.#raw.remotePort ?? 0 };
   }
 
-  /** The deadline of `finish` has passed. */
-  expired(): void {
-    this.#slowFinish = new SlowFinish(this, () => this.#terminate('deadline'));
-  }
-
   #terminate(reason: CloseReason): void {
     if (this.#phase >= Phase.Aborted) return;
     this.#phase = Phase.Aborted;
     this.#reason ??= reason;
     this.#held = null;
-    deadlines.delete(this);
-    this.#slowFinish?.stop();
+    this.#deadline?.stop();
     if (this.#socketClosed) process.nextTick(reportClosed, this);
     else if (this.#raw.destroyed) this.#socket.destroy();
     else this.#raw.resetAndDestroy();
@@ -208,8 +202,7 @@ export class NodeStream implements Stream {
     if (this.#phase === Phase.Closed) return;
     const reason = this.#reason ?? (this.#phase === Phase.Open ? 'reset' : 'local');
     this.#phase = Phase.Closed;
-    deadlines.delete(this);
-    this.#slowFinish?.stop();
+    this.#deadline?.stop();
     this.handler.closed(this, reason);
     this.connection?.released();
   }
