@@ -117,6 +117,9 @@ export type HandshakeFailure = 'tls_timeout' | 'tls_error' | 'tls_closed';
 /** Why a connection was ended before anybody could know whose it is: `remote` is the proxy. */
 export type ProxyFailure = 'proxy_header' | 'untrusted_proxy';
 
+/** Why a connection was dropped as soon as it was accepted. */
+export type DropReason = ProxyFailure | 'handshake_limit';
+
 /** Something that can be ended at once. */
 export interface Abortable {
   abort(): void;
@@ -137,8 +140,8 @@ export interface ConnectionHandler {
 export interface ListenerHandler {
   /** A connection was accepted by the kernel and nothing was spent on it yet. Null drops it with a reset. */
   accepted(remote: Endpoint): ConnectionHandler | null;
-  /** A connection was dropped before it was known whose it is; `accepted` was not called. */
-  refused(reason: ProxyFailure, remote: Endpoint, detail: string): void;
+  /** A connection was dropped before it was known whose it is, or for want of time; `accepted` was not called. */
+  refused(reason: DropReason, remote: Endpoint, detail: string): void;
   /** The listener itself is in trouble (for example out of descriptors). It goes on. */
   error(error: Error): void;
 }

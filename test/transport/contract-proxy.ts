@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { before, describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import type { HandshakeFailure, ProxyFailure, ProxyProtocol, Transport } from '../../src/transport/port.ts';
+import type { HandshakeFailure, DropReason, ProxyProtocol, Transport } from '../../src/transport/port.ts';
 import { encodeProxyHeader } from '../../src/wire/proxy-header.ts';
 import { makeCertificate, type TestCertificate } from './certificates.ts';
 import { leavesNothing } from './leaves-nothing.ts';
@@ -18,7 +18,7 @@ const MANY = 200;
 const STARTS: Readonly<
   Record<
     string,
-    { act: (peer: Socket) => void; counted: readonly (HandshakeFailure | ProxyFailure)[]; accepted: boolean }
+    { act: (peer: Socket) => void; counted: readonly (HandshakeFailure | DropReason)[]; accepted: boolean }
   >
 > = {
   'no header': { act: (peer) => peer.write('GET / HTTP/1.1\r\n\r\n'), counted: ['proxy_header'], accepted: false },

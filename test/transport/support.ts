@@ -10,12 +10,12 @@ import type {
   CertificatePair,
   CloseReason,
   ConnectionHandler,
+  DropReason,
   Endpoint,
   HandshakeFailure,
   Listener,
   ListenerHandler,
   ListenOptions,
-  ProxyFailure,
   ServerTls,
   Stream,
   StreamHandler,
@@ -79,7 +79,7 @@ export class Serving implements ListenerHandler {
   readonly acceptedFrom: Endpoint[] = [];
   readonly streams: Stream[] = [];
   readonly ends: Recorder[] = [];
-  readonly failures: { remote: Endpoint; failure: HandshakeFailure | ProxyFailure; detail: string }[] = [];
+  readonly failures: { remote: Endpoint; failure: HandshakeFailure | DropReason; detail: string }[] = [];
   readonly errors: Error[] = [];
   /** May give a stream another handler than its recorder. */
   onOpened: ((stream: Stream, end: Recorder) => StreamHandler) | null = null;
@@ -107,7 +107,7 @@ export class Serving implements ListenerHandler {
     return this.onOpened?.(stream, end) ?? end;
   }
 
-  refused(failure: ProxyFailure, remote: Endpoint, detail: string): void {
+  refused(failure: DropReason, remote: Endpoint, detail: string): void {
     this.failures.push({ remote, failure, detail });
   }
 

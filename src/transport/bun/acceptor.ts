@@ -1,4 +1,5 @@
 import type { Endpoint, ListenerHandler, ListenOptions, ProxyProtocol } from '../port.ts';
+import { AcceptTurn } from './accept-turn.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 import { Handshake } from './handshake.ts';
 import { ProxyPreface } from './proxy-preface.ts';
@@ -18,6 +19,7 @@ export class Acceptor implements SocketOwner {
   /** Null where there is no TLS. */
   readonly #handshakeMs: number | null;
   readonly #start: TlsStart | null;
+  readonly #turn = new AcceptTurn();
 
   /** `start` begins TLS where the listener itself does not; null otherwise. */
   constructor({ tls, proxy }: ListenOptions, handler: ListenerHandler, start: TlsStart | null) {
@@ -32,6 +34,9 @@ export class Acceptor implements SocketOwner {
     const proxy = this.#proxy;
     if (peer === null) {
       socket.terminate();
+    } else if (this.#turn.isTooLong()) {
+      socket.terminate();
+      this.#handler.refused('handshake_limit', peer, 'connections come faster than they can be accepted');
     } else if (proxy === null) {
       this.#admit(socket, peer, null);
     } else if (proxy.isTrusted(peer.ip)) {
