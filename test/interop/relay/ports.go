@@ -1,9 +1,13 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
+	"syscall"
 )
 
 var (
@@ -11,12 +15,24 @@ var (
 	portsGiven = map[int]bool{}
 )
 
+// candidate is 0 where the system may choose. Below the ports that the system chooses from, no outgoing connection of another
+// test can take a port of all addresses before the relay does.
+func candidate(host string) int {
+	if host != "0.0.0.0" {
+		return 0
+	}
+	return 20_000 + rand.IntN(12_000)
+}
+
 // FreePort returns a port of host that is free for TCP and UDP and that this process has not handed out before.
 func FreePort(host string) (int, error) {
 	portsMutex.Lock()
 	defer portsMutex.Unlock()
 	for range 100 {
-		listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(candidate(host))))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
