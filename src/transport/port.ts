@@ -115,7 +115,7 @@ export interface ListenOptions {
 export type HandshakeFailure = 'tls_timeout' | 'tls_error' | 'tls_closed';
 
 /** Why a connection was ended before anybody could know whose it is: `remote` is the proxy. */
-export type ProxyFailure = 'proxy_header' | 'untrusted_proxy';
+type ProxyFailure = 'proxy_header' | 'untrusted_proxy';
 
 /** Why a connection was dropped as soon as it was accepted. */
 export type DropReason = ProxyFailure | 'handshake_limit';
