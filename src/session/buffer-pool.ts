@@ -1,5 +1,5 @@
 /**
- * Buffers for outboxes, in sizes that are powers of two, kept for reuse. Thin flows touch 4 KiB, busy ones 64 KiB; an idle
+ * Buffers for outboxes, in sizes that are powers of two and one for a full queue, kept for reuse. Thin flows touch 4 KiB, busy ones 64 KiB; an idle
  * connection holds none (a pool that is too small costs 1.6 to 2.1 times as much on thin flows).
  */
 
@@ -7,25 +7,35 @@
 const SMALLEST_BUFFER_BYTES = 4096;
 /** How many free bytes each class may hold on to. */
 const POOLED_BYTES_PER_CLASS = 16 * 1024 * 1024;
-/** The largest class is 512 KiB: a full queue of the usual limit, with room to move. */
-const CLASS_COUNT = 8;
+/** The classes that are powers of two; the largest of them is 512 KiB. */
+const POWER_CLASSES = 8;
+/** A full queue of the usual limit, with room to move. In 512 KiB, each stuck receiver would waste a third of its memory. */
+const FULL_QUEUE_BYTES = 320 * 1024;
+const FULL_QUEUE_CLASS = POWER_CLASSES;
+const CLASS_COUNT = POWER_CLASSES + 1;
+const CLASS_BYTES: readonly number[] = Array.from({ length: CLASS_COUNT }, (_, index) =>
+  index === FULL_QUEUE_CLASS ? FULL_QUEUE_BYTES : SMALLEST_BUFFER_BYTES << index,
+);
 
-const free: Buffer[][] = Array.from({ length: CLASS_COUNT }, () => []);
+const free: Buffer[][] = CLASS_BYTES.map(() => []);
 
-/** The index of the smallest class that holds `bytes`, or one beyond the last. */
+/** The index of the smallest class that holds `bytes`; −1 when none does. */
 function classOf(bytes: number): number {
-  return Math.max(32 - Math.clz32(bytes - 1) - Math.log2(SMALLEST_BUFFER_BYTES), 0);
+  const index = Math.max(32 - Math.clz32(bytes - 1) - Math.log2(SMALLEST_BUFFER_BYTES), 0);
+  if (index < POWER_CLASSES - 1) return index;
+  if (bytes <= FULL_QUEUE_BYTES) return FULL_QUEUE_CLASS;
+  return index < POWER_CLASSES ? index : -1;
 }
 
 /** A buffer of at least `bytes`, its content undefined. Larger ones than the largest class are not pooled. */
 export function takeBuffer(bytes: number): Buffer {
   const index = classOf(bytes);
-  if (index >= CLASS_COUNT) return Buffer.allocUnsafeSlow(bytes);
-  return free[index]!.pop() ?? Buffer.allocUnsafeSlow(SMALLEST_BUFFER_BYTES << index);
+  if (index < 0) return Buffer.allocUnsafeSlow(bytes);
+  return free[index]!.pop() ?? Buffer.allocUnsafeSlow(CLASS_BYTES[index]!);
 }
 
 /** Gives back what {@link takeBuffer} gave; nobody may hold a view of it. */
 export function giveBuffer(buffer: Buffer): void {
   const index = classOf(buffer.length);
-  if (index < CLASS_COUNT && free[index]!.length * buffer.length < POOLED_BYTES_PER_CLASS) free[index]!.push(buffer);
+  if (index >= 0 && free[index]!.length * buffer.length < POOLED_BYTES_PER_CLASS) free[index]!.push(buffer);
 }
