@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,6 +10,7 @@ import { findRuntime, type RuntimeName } from '../../src/cli/runtime.ts';
 import { Clock } from '../../src/clock.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { within } from '../server/support.ts';
+import { freePort } from '../free-port.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 const START_MS = 30_000;
@@ -164,13 +164,4 @@ export async function exchange(from: DerpClient, to: DerpClient, count: number, 
     if (!from.send(to.publicKey, packet)) throw new Error('the client takes no packet');
   }
   await within(arrived, `${count} packets`, deadlineMs);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

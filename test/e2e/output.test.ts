@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite, test } from 'node:test';
@@ -12,6 +11,7 @@ import { connectDerp } from '../../src/client/connect.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { within } from '../server/support.ts';
 import { FREE_PORTS, RelayProcess } from './relay-process.ts';
+import { freePort } from '../free-port.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 
@@ -40,15 +40,6 @@ function fill(fd: number, size: number): void {
   } catch (error) {
     assert.ok(error instanceof Error && 'code' in error && error.code === 'EAGAIN', String(error));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** A relay with these standard streams that has let a client in. */

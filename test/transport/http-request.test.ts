@@ -5,6 +5,7 @@ import { after, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { HttpFailure } from '../../src/transport/http/failure.ts';
 import { requestHttp, type HttpAnswer, type HttpRequest } from '../../src/transport/http/request.ts';
+import { freePort } from '../free-port.ts';
 
 const servers: Server[] = [];
 const sockets = new Set<Socket>();
@@ -135,7 +136,7 @@ describe('a request over HTTP', () => {
   }
 
   const none: [string, Promise<string>][] = [
-    ['a port on which nobody listens', closed().then((port) => `http://127.0.0.1:${port}/`)],
+    ['a port on which nobody listens', freePort().then((port) => `http://127.0.0.1:${port}/`)],
     ['an unknown name', Promise.resolve('http://no-such-host.invalid/')],
     ['silence', serverOf(() => undefined).then((port) => `http://127.0.0.1:${port}/`)],
     ['silence on TLS', serverOf(() => undefined).then((port) => `https://127.0.0.1:${port}/`)],
@@ -166,12 +167,3 @@ describe('a request over HTTP', () => {
     assert.equal((await failureOf(get(1, bad))).kind, 'local');
   });
 });
-
-async function closed(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
