@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { AcmeFailure } from '../../src/certificates/acme/failure.ts';
+import { renewAt } from '../../src/certificates/acme/schedule.ts';
 import { AcmeStore } from '../../src/certificates/acme/store.ts';
 import { readDirectory } from '../../src/certificates/acme/web.ts';
 import { NAME, Site } from './acme-site.ts';
@@ -55,6 +56,26 @@ describe('an authority, a wrong clock and a bad disk', () => {
       await site.pass(1000);
       assert.deepEqual([site.health.size, site.source.info().pinSha256], [0, pinSha256]);
       assert.match(readFileSync(pemIn(place), 'utf8'), /BEGIN CERTIFICATE/);
+      site.source.stop();
+    }
+  });
+
+  it('takes the whole seconds of an authority, and a clock that is a little behind, for a clock that agrees', async () => {
+    for (const behindMs of [999, 30_000]) {
+      const site = await issued(fresh());
+      const due = renewAt(site.source.info(), null);
+      site.world.wall = due - 1;
+      authorityDate = due - 1 - behindMs;
+      await site.pass(1000);
+      assert.equal(site.authority.orders, 1);
+      site.world.wall = due;
+      authorityDate = due - behindMs;
+      await site.pass(DAY_MS * 2);
+      assert.equal(site.authority.orders, 2);
+      assert.deepEqual(
+        site.world.said().filter((line) => line.startsWith('error')),
+        [],
+      );
       site.source.stop();
     }
   });

@@ -29,6 +29,8 @@ const DAY_MS = 86_400_000;
 /** Between two looks at whether something is due. */
 const LOOK_MS = 1000;
 const STAND_IN_DAYS = 30;
+/** An authority names its time in whole seconds, and no two clocks are equal. */
+const CLOCK_TOLERANCE_MS = 60_000;
 
 /** What {@link AcmeCertificateSource} needs. */
 export interface AcmeSourceOptions {
@@ -280,7 +282,7 @@ export class AcmeCertificateSource implements CertificateSource {
   /** A renewal that is due by our clock only would be due again right after it. */
   async #checkClock(fetch: Fetch, directory: string): Promise<void> {
     const { now: theirs } = await readDirectory(fetch, directory);
-    if (theirs === null || this.#isDue(theirs)) return;
+    if (theirs === null || this.#isDue(theirs + CLOCK_TOLERANCE_MS)) return;
     const message = `this machine's clock is wrong: by that of ${this.#authority} the certificate need not be renewed yet`;
     throw new AcmeFailure('clock', message, { hint: CLOCK_HINT });
   }
