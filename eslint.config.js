@@ -21,7 +21,6 @@ export default tseslint.config(
     ignores: [
       'dist/**',
       'node_modules/**',
-      'test/interop/**',
       'bench/results/**',
       'coverage/**',
       '*.config.js',

@@ -28,16 +28,3 @@ export function encodePing(data: Uint8Array): Buffer {
 export function encodePong(data: Uint8Array): Buffer {
   return encodeFrame(FrameType.Pong, data.subarray(0, PING_BYTES));
 }
-
-/** ForwardPacket, for connections with mesh rights. */
-export function encodeForwardPacket(source: Uint8Array, destination: Uint8Array, packet: Uint8Array): Buffer {
-  return encodeFrame(FrameType.ForwardPacket, source, destination, packet);
-}
-
-/** WatchConns, for connections with mesh rights; shared, not to be changed. */
-export const WATCH_CONNS_FRAME: Buffer = encodeFrame(FrameType.WatchConns);
-
-/** ClosePeer, for connections with mesh rights. */
-export function encodeClosePeer(key: Uint8Array): Buffer {
-  return encodeFrame(FrameType.ClosePeer, key);
-}

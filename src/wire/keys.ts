@@ -1,4 +1,4 @@
-import { randomBytes, timingSafeEqual, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { randomBytes, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { TowpathError } from '../errors.ts';
 import { HEX_DIGITS } from './character-set.ts';
 import { KEY_BYTES } from './frames.ts';
@@ -35,11 +35,6 @@ export function parseHexKey(text: string): Buffer | null {
 export function isZeroKey(key: Buffer): boolean {
   for (let i = 0; i < KEY_BYTES; i++) if (key[i] !== 0) return false;
   return true;
-}
-
-/** Compares two secrets of any length in constant time for equal lengths. */
-export function secretsEqual(a: Buffer, b: Buffer): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
 }
 
 /** A node's key pair: the private half stays inside, ready for X25519. */

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import type { RefusalReason } from '../../src/observe/counters.ts';
-import { WATCH_CONNS_FRAME } from '../../src/wire/client-frames.ts';
 import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
 import { pause, type RawPeer, untilEnded, type World } from './soak-world.ts';
 
@@ -177,7 +176,11 @@ export const MISCHIEF: readonly Mischief[] = [
     act: (world) => afterHandshake(world, encodeFrame(FrameType.SendPacket, Buffer.alloc(9))),
   },
   { name: 'a huge frame', reason: 'frame_too_large', act: (world) => afterHandshake(world, HUGE_FRAME) },
-  { name: 'a mesh frame', reason: 'no_mesh_rights', act: (world) => afterHandshake(world, WATCH_CONNS_FRAME) },
+  {
+    name: 'a mesh frame',
+    reason: 'no_mesh_rights',
+    act: (world) => afterHandshake(world, encodeFrame(FrameType.WatchConns)),
+  },
   {
     name: 'reset within a frame',
     reason: null,

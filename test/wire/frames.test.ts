@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
-  encodeClosePeer,
-  encodeForwardPacket,
   encodeNotePreferred,
   encodePing,
   encodePong,
   SEND_PACKET_OVERHEAD_BYTES,
-  WATCH_CONNS_FRAME,
   writeSendPacket,
 } from '../../src/wire/client-frames.ts';
 import {
@@ -45,13 +42,13 @@ describe('frame headers', () => {
 describe('frames of §10.3', () => {
   const vectors: [string, Buffer, string][] = [
     ['RecvPacket', encodeFrame(FrameType.RecvPacket, AA, HELLO), `0500000025${aa}68656c6c6f`],
-    ['ForwardPacket', encodeForwardPacket(AA, BB, HELLO), `0a00000045${aa}${bb}68656c6c6f`],
+    ['ForwardPacket', encodeFrame(FrameType.ForwardPacket, AA, BB, HELLO), `0a00000045${aa}${bb}68656c6c6f`],
     ['KeepAlive', KEEP_ALIVE_FRAME, '0600000000'],
     ['NotePreferred home', encodeNotePreferred(true), '070000000101'],
     ['NotePreferred not home', encodeNotePreferred(false), '070000000100'],
     ['PeerGone', encodePeerGone(AA, PeerGoneReason.NotHere), `0800000021${aa}01`],
-    ['WatchConns', WATCH_CONNS_FRAME, '1000000000'],
-    ['ClosePeer', encodeClosePeer(BB), `1100000020${bb}`],
+    ['WatchConns', encodeFrame(FrameType.WatchConns), '1000000000'],
+    ['ClosePeer', encodeFrame(FrameType.ClosePeer, BB), `1100000020${bb}`],
     ['Ping', encodePing(Buffer.from('0102030405060708', 'hex')), '12000000080102030405060708'],
     ['Pong with the first 8 bytes', encodePong(Buffer.from('010203040506070809', 'hex')), '13000000080102030405060708'],
     ['Health', encodeHealth('BAD'), '1400000003424144'],

@@ -10,7 +10,6 @@ import {
   parseHexKey,
   parseNodeKey,
   parsePrivateKey,
-  secretsEqual,
   shortKey,
 } from '../../src/wire/keys.ts';
 
@@ -98,11 +97,5 @@ describe('comparison', () => {
       key[i] = 1;
       assert.equal(isZeroKey(key), false);
     }
-  });
-
-  it('compares secrets of any length', () => {
-    assert.equal(secretsEqual(Buffer.from('abc'), Buffer.from('abc')), true);
-    assert.equal(secretsEqual(Buffer.from('abc'), Buffer.from('abd')), false);
-    assert.equal(secretsEqual(Buffer.from('abc'), Buffer.from('ab')), false);
   });
 });

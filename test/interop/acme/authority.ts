@@ -65,7 +65,22 @@ export class MockDns {
     const [port, management] = (await freePorts(2)) as [number, number];
     const child = spawn(
       'pebble-challtestsrv',
-      ['-http01', '', '-https01', '', '-tlsalpn01', '', '-dns01', `127.0.0.1:${port}`, '-management', `127.0.0.1:${management}`, '-defaultIPv6', '', '-defaultIPv4', '127.0.0.1'],
+      [
+        '-http01',
+        '',
+        '-https01',
+        '',
+        '-tlsalpn01',
+        '',
+        '-dns01',
+        `127.0.0.1:${port}`,
+        '-management',
+        `127.0.0.1:${management}`,
+        '-defaultIPv6',
+        '',
+        '-defaultIPv4',
+        '127.0.0.1',
+      ],
       { stdio: 'ignore' },
     );
     const dns = new MockDns(child, port, management);
@@ -147,7 +162,12 @@ export class Authority {
     const ask = fetchTrusting(readFileSync(cert, 'utf8'));
     await until('pebble', async () => {
       const signal = AbortSignal.timeout(2000);
-      const answer = await ask(`https://localhost:${management}/roots/0`, { method: 'GET', headers: {}, body: null, signal });
+      const answer = await ask(`https://localhost:${management}/roots/0`, {
+        method: 'GET',
+        headers: {},
+        body: null,
+        signal,
+      });
       authority.rootPem = await answer.text();
       return answer.ok;
     });
@@ -169,17 +189,22 @@ function makeWebCertificate(cert: string, key: string): void {
 const DEADLINE_MS = 60_000;
 
 /** Asks until the answer is true; errors count as not yet. */
-export async function until(what: string | (() => string), look: () => boolean | Promise<boolean>, deadlineMs: number = DEADLINE_MS): Promise<void> {
+export async function until(
+  what: string | (() => string),
+  look: () => boolean | Promise<boolean>,
+  deadlineMs: number = DEADLINE_MS,
+): Promise<void> {
   const startedAt = performance.now();
-  let last: unknown = null;
+  let cause: unknown;
   for (;;) {
     try {
       if (await look()) return;
     } catch (error) {
-      last = error;
+      cause = error;
     }
     if (performance.now() - startedAt > deadlineMs) {
-      throw new Error(`not within ${deadlineMs} ms: ${typeof what === 'string' ? what : what()}${last === null ? '' : ` (${String(last)})`}`);
+      const awaited = typeof what === 'string' ? what : what();
+      throw new Error(`not within ${deadlineMs} ms: ${awaited}`, { cause });
     }
     await sleep(50);
   }

@@ -39,7 +39,12 @@ export const failing: readonly Case[] = [
       await once(foreign, 'listening');
       stage.atEnd(() => foreign.close());
       await stage.dns.setAddress('elsewhere.test', '127.0.0.7');
-      const towpath = await relay(stage, await authority(stage), { challenges: ['http-01'] }, { hostname: 'elsewhere.test' });
+      const towpath = await relay(
+        stage,
+        await authority(stage),
+        { challenges: ['http-01'] },
+        { hostname: 'elsewhere.test' },
+      );
       await towpath.says(/something else than this relay answered for elsewhere\.test/);
       assert.match(towpath.output, /Check that DNS points elsewhere\.test at this machine/);
     },

@@ -57,7 +57,11 @@ export class RelayUnderTest {
   }
 
   says(pattern: RegExp, deadlineMs?: number): Promise<void> {
-    return until(() => `${String(pattern)} in:\n${this.output}`, () => pattern.test(this.output), deadlineMs);
+    return until(
+      () => `${String(pattern)} in:\n${this.output}`,
+      () => pattern.test(this.output),
+      deadlineMs,
+    );
   }
 
   /** 200, or 503 and the reasons. */
@@ -75,7 +79,12 @@ export class RelayUnderTest {
   presented(serverName: string | null): X509Certificate {
     const name = serverName === null ? ['-noservername'] : ['-servername', serverName];
     const args = ['s_client', '-connect', `127.0.0.1:${this.ports.tls}`, ...name];
-    const text = execFileSync('openssl', args, { input: '', stdio: ['pipe', 'pipe', 'ignore'], encoding: 'utf8', timeout: 20_000 });
+    const text = execFileSync('openssl', args, {
+      input: '',
+      stdio: ['pipe', 'pipe', 'ignore'],
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
     return new X509Certificate(text);
   }
 

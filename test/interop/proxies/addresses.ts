@@ -121,7 +121,10 @@ async function check(proxy: ProxyName): Promise<void> {
     await once(behind.child, 'close');
     const seen = [...behind.log.matchAll(/from"?[=:] ?"?(\[[^\]]*\]|[\d.]+):\d+/g)].map((match) => match[1]!);
     const wrong = seen.filter((ip) => ip !== CLIENT_IP);
-    report(`${proxy}: the log names the client`, seen.length >= 4 && wrong.length === 0 ? null : `found ${seen.join(' ')}`);
+    report(
+      `${proxy}: the log names the client`,
+      seen.length >= 4 && wrong.length === 0 ? null : `found ${seen.join(' ')}`,
+    );
   } catch (error) {
     report(proxy, `${String(error)}\n${behind.log}`);
   } finally {

@@ -71,7 +71,10 @@ function haproxy(folder: string, { frontPort, relayPort }: Places): ChildProcess
   const text = recipe('haproxy/haproxy.cfg', [
     [/maxconn 50000/, 'maxconn 5000'],
     [/bind \[::\]:443 v4v6/, `bind 127.0.0.1:${frontPort}`],
-    [/server relay 127\.0\.0\.1:8443 send-proxy-v2/, `server relay 127.0.0.1:${relayPort} send-proxy-v2 source ${PROXY_IP}`],
+    [
+      /server relay 127\.0\.0\.1:8443 send-proxy-v2/,
+      `server relay 127.0.0.1:${relayPort} send-proxy-v2 source ${PROXY_IP}`,
+    ],
     // Nobody comes to port 80 here.
     [/bind \[::\]:80 v4v6/, `bind unix@${folder}/port80`],
   ]);

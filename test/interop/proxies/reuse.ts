@@ -21,10 +21,14 @@ const UPGRADE = 'GET /derp HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade
 const PATIENCE_MS = 10_000;
 let failures = 0;
 
-const PROXIES: Readonly<Record<string, (front: number, relay: number, scheme: string, folder: string) => ChildProcess>> = {
+const PROXIES: Readonly<
+  Record<string, (front: number, relay: number, scheme: string, folder: string) => ChildProcess>
+> = {
   nginx: (front, relay, scheme, folder) => {
     const file = path.join(folder, 'nginx.conf');
-    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`);
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+      (name) => `${name}_temp_path ${folder}/${name};`,
+    );
     writeFileSync(
       file,
       `worker_processes 1; pid ${folder}/pid; error_log stderr error; events {}
@@ -43,7 +47,9 @@ http {
 }
 `,
     );
-    return spawn('nginx', ['-p', folder, '-c', file, '-g', 'daemon off; master_process off;'], { stdio: ['ignore', 'inherit', 'inherit'] });
+    return spawn('nginx', ['-p', folder, '-c', file, '-g', 'daemon off; master_process off;'], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
   },
   haproxy: (front, relay, scheme, folder) => {
     const file = path.join(folder, 'haproxy.cfg');
@@ -67,9 +73,12 @@ listen relay
 };
 
 async function client(port: number): Promise<Socket> {
-  for (const startedAt = performance.now(); ; ) {
+  for (const startedAt = performance.now(); ;) {
     const socket = connect({ host: '127.0.0.1', port });
-    const open = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'close').then(() => false)]).catch(() => false);
+    const open = await Promise.race([
+      once(socket, 'connect').then(() => true),
+      once(socket, 'close').then(() => false),
+    ]).catch(() => false);
     if (open) return socket.on('error', () => undefined);
     if (performance.now() - startedAt > PATIENCE_MS) throw new Error('the proxy does not listen');
     await new Promise((resolve) => setTimeout(resolve, 50));

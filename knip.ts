@@ -1,0 +1,34 @@
+import type { KnipConfig } from 'knip';
+
+const config: KnipConfig = {
+  // "!" marks what ships. A run with --production then finds what only tests, benchmarks and scripts use.
+  entry: [
+    'src/start-relay.ts!',
+    'src/load/worker.ts!',
+    'test/**/*.test.ts',
+    'examples/*.test.ts',
+    'test/chaos/*.ts',
+    'test/interop/**/*.ts',
+    'bench/*.ts',
+    'bench/preload/*.ts',
+    'scripts/*.ts',
+  ],
+  project: ['src/**/*.ts!', 'test/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.ts', 'examples/**/*.ts'],
+  // A part that its own file uses may be exported for its test.
+  ignoreExportsUsedInFile: process.argv.includes('--production'),
+  ignoreBinaries: [
+    'caddy',
+    'gcc',
+    'haproxy',
+    'ip',
+    'mkfifo',
+    'nginx',
+    'openssl',
+    'pebble',
+    'pebble-challtestsrv',
+    'prlimit',
+    'tc',
+    'unshare',
+  ],
+};
+export default config;
