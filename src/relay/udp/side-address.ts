@@ -1,0 +1,65 @@
+import { formatHostPort, formatIp, writeIp } from '../../wire/ip-address.ts';
+import { ADDRESS_WORDS, AF_INET, AF_INET6, SideWord } from './port.ts';
+
+const scratch = Buffer.alloc(16);
+
+/** Port numbers lie in network order in the high half of a word that is read in the machine's, little-endian order. */
+function swapped(port: number): number {
+  return ((port & 0xff) << 8) | (port >>> 8);
+}
+
+/** Writes a remote address to the {@link ADDRESS_WORDS} words at `at`; false, and nothing written, when `ip` is none. */
+export function writeAddress(words: Int32Array, at: number, ip: string, port: number): boolean {
+  const length = writeIp(scratch, 0, ip);
+  if (length === 0) return false;
+  words.fill(0, at, at + ADDRESS_WORDS);
+  words[at] = (length === 4 ? AF_INET : AF_INET6) | (swapped(port) << 16);
+  if (length === 4) words[at + SideWord.Ipv4] = scratch.readInt32LE(0);
+  else for (let i = 0; i < 4; i++) words[at + SideWord.Ipv6 + i] = scratch.readInt32LE(i * 4);
+  return true;
+}
+
+/** Whether there is an address: an unbound side has none. */
+export function hasAddress(words: Int32Array, at: number): boolean {
+  return words[at] !== 0;
+}
+
+/** Whether the address at `at` is one of IPv6. */
+export function isIpv6(words: Int32Array, at: number): boolean {
+  return (words[at]! & 0xffff) === AF_INET6;
+}
+
+/** The port of the address at `at`. */
+export function portOf(words: Int32Array, at: number): number {
+  return swapped(words[at]! >>> 16);
+}
+
+/** The 4 or 16 bytes of the IP of the address at `at`, newly made. */
+export function ipBytesOf(words: Int32Array, at: number): Buffer {
+  return isIpv6(words, at) ? bytesOf(words, at + SideWord.Ipv6, 4) : bytesOf(words, at + SideWord.Ipv4, 1);
+}
+
+/** The address at `at` as text, or the empty string when there is none. */
+export function formatAddress(words: Int32Array, at: number): string {
+  return hasAddress(words, at) ? formatHostPort(formatIp(ipBytesOf(words, at)), portOf(words, at)) : '';
+}
+
+/** Whether two addresses are the same; costs no allocation. */
+export function sameAddress(a: Int32Array, i: number, b: Int32Array, j: number): boolean {
+  const head = a[i]!;
+  if (head !== b[j]) return false;
+  if ((head & 0xffff) === AF_INET) return a[i + SideWord.Ipv4] === b[j + SideWord.Ipv4];
+  return (
+    a[i + SideWord.Ipv6] === b[j + SideWord.Ipv6] &&
+    a[i + SideWord.Ipv6 + 1] === b[j + SideWord.Ipv6 + 1] &&
+    a[i + SideWord.Ipv6 + 2] === b[j + SideWord.Ipv6 + 2] &&
+    a[i + SideWord.Ipv6 + 3] === b[j + SideWord.Ipv6 + 3] &&
+    a[i + SideWord.Scope] === b[j + SideWord.Scope]
+  );
+}
+
+function bytesOf(words: Int32Array, at: number, count: number): Buffer {
+  const bytes = Buffer.alloc(count * 4);
+  for (let i = 0; i < count; i++) bytes.writeInt32LE(words[at + i]!, i * 4);
+  return bytes;
+}
