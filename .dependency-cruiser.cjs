@@ -8,6 +8,7 @@ const allowed = {
   relay: ['wire', 'observe', 'errors', 'clock'],
   session: ['wire', 'net', 'transport', 'relay', 'fairness', 'admission', 'observe', 'clock', 'errors'],
   admission: ['wire', 'net', 'transport', 'observe', 'clock', 'config', 'errors'],
+  tailnet: ['wire', 'transport', 'relay', 'observe', 'clock', 'config', 'errors'],
   certificates: ['wire', 'net', 'transport', 'observe', 'clock', 'config', 'errors'],
   http: ['wire', 'net', 'observe', 'clock', 'config', 'errors'],
   client: ['wire', 'transport', 'net', 'errors', 'clock', 'printable'],

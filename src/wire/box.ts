@@ -23,10 +23,15 @@ function words(bytes: Buffer): Uint32Array {
  * Throws for low-order public keys, the zero key among them.
  */
 export function sharedBoxKey(privateKey: KeyObject, peerPublicKey: Buffer): Buffer {
-  const shared = diffieHellman({ privateKey, publicKey: importPublicKey(peerPublicKey) });
+  const shared = x25519(privateKey, peerPublicKey);
   const out = new Uint32Array(8);
   hsalsa(SIGMA, words(shared), ZERO_BLOCK, out);
   return Buffer.from(out.buffer);
+}
+
+/** The 32 bytes that both sides compute from their own private and the other's raw public key. Throws for keys of low order. */
+export function x25519(privateKey: KeyObject, peerPublicKey: Buffer): Buffer {
+  return diffieHellman({ privateKey, publicKey: importPublicKey(peerPublicKey) });
 }
 
 function importPublicKey(raw: Buffer): KeyObject {

@@ -1,0 +1,229 @@
+import { connect as connectHttp2, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import { errorMessage } from '../errors.ts';
+import { dial } from '../transport/http/dial.ts';
+import { chooseProxy } from '../transport/http/proxy-choice.ts';
+import { ControlError } from './control-error.ts';
+import { fetchControlKey } from './control-key.ts';
+import type { ControlServer } from './control-server.ts';
+import { initiate, NOISE_HEADER_BYTES, NoiseMessage, RESPONSE_BODY_BYTES, type NoiseKeys } from './noise.ts';
+import { NoiseStream } from './noise-stream.ts';
+import { SocketReader } from './socket-reader.ts';
+
+/** The head of the answer to the upgrade; proxies add their lines. */
+const HEAD_BYTES = 16 * 1024;
+const HEAD_END = '\r\n\r\n';
+/** A server's words about why it does not want us. */
+const EXPLANATION_BYTES = 1024;
+/** So much may be on its way to us: a first map of a large network would crawl with HTTP/2's 64 KiB. */
+const WINDOW_BYTES = 16 * 1024 * 1024;
+const UPGRADE = 'tailscale-control-protocol';
+
+/** The answer to one request. */
+export interface ControlAnswer {
+  readonly status: number;
+  readonly retryAfter: string | undefined;
+  readonly body: Buffer;
+}
+
+/** Receives one answer piece by piece. */
+export interface AnswerHandler {
+  head(status: number, retryAfter: string | undefined): void;
+  /** Throws to end the stream. */
+  data(chunk: Buffer): void;
+  /** The stream is over; null when the server ended it properly. Called once. */
+  ended(error: Error | null): void;
+}
+
+/** A connection to a control server, over which any number of requests can go at once (peer-relay reference §13). */
+export class ControlConnection {
+  readonly #session: ClientHttp2Session;
+  readonly #authority: string;
+
+  private constructor(session: ClientHttp2Session, authority: string) {
+    this.#session = session;
+    this.#authority = authority;
+    // Each request hears of it by itself.
+    session.on('error', () => session.destroy());
+    session.on('goaway', () => session.close());
+  }
+
+  /** Connects. Rejects with a {@link ControlError}. */
+  static async open(server: ControlServer): Promise<ControlConnection> {
+    const serverKey = await fetchControlKey(server);
+    const stream = await openNoise(server, serverKey);
+    const session = connectHttp2(`https://${server.url.host}`, {
+      createConnection: () => stream,
+      settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
+    });
+    session.on('connect', () => session.setLocalWindowSize(WINDOW_BYTES));
+    return new ControlConnection(session, server.url.host);
+  }
+
+  /** False when no further request can be made. */
+  get isOpen(): boolean {
+    return !this.#session.closed && !this.#session.destroyed;
+  }
+
+  /** Makes one request with a JSON body; rejects with a {@link ControlError} when there is no answer of at most `limitBytes`. */
+  request(path: string, body: object, limits: { timeoutMs: number; limitBytes: number }): Promise<ControlAnswer> {
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      let status = 0;
+      let retryAfter: string | undefined;
+      const cancel = this.stream(path, body, {
+        head: (code, after) => {
+          status = code;
+          retryAfter = after;
+        },
+        data: (chunk) => {
+          size += chunk.length;
+          if (size > limits.limitBytes)
+            throw new ControlError('protocol', `the answer to ${path} is longer than ${limits.limitBytes} bytes`);
+          chunks.push(chunk);
+        },
+        ended: (error) => {
+          clearTimeout(timer);
+          if (error === null && status !== 0) resolve({ status, retryAfter, body: Buffer.concat(chunks) });
+          else reject(asControlError(error ?? new Error(`no answer to ${path}`)));
+        },
+      });
+      const timer = setTimeout(() => {
+        cancel(new ControlError('unreachable', `no answer to ${path} within ${limits.timeoutMs / 1000} s`));
+      }, limits.timeoutMs);
+    });
+  }
+
+  /** Makes one request and hands on its answer as it comes; returns a function that ends it with an error. */
+  stream(path: string, body: object, handler: AnswerHandler): (error: Error) => void {
+    let isOver = false;
+    let stream: ClientHttp2Stream | null = null;
+    const end = (error: Error | null): void => {
+      if (isOver) return;
+      isOver = true;
+      stream?.close(error === null ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL);
+      handler.ended(error);
+    };
+    const guarded = (step: () => void): void => {
+      if (isOver) return;
+      try {
+        step();
+      } catch (error) {
+        end(error as Error);
+      }
+    };
+    try {
+      stream = this.#session.request({
+        [constants.HTTP2_HEADER_METHOD]: 'POST',
+        [constants.HTTP2_HEADER_SCHEME]: 'https',
+        [constants.HTTP2_HEADER_AUTHORITY]: this.#authority,
+        [constants.HTTP2_HEADER_PATH]: path,
+        [constants.HTTP2_HEADER_CONTENT_TYPE]: 'application/json',
+      });
+    } catch (error) {
+      queueMicrotask(() => end(error as Error));
+      return end;
+    }
+    stream.on('response', (headers) => {
+      guarded(() => handler.head(headers[':status'] ?? 0, headers['retry-after']));
+    });
+    stream.on('data', (chunk: Buffer) => guarded(() => handler.data(chunk)));
+    stream.on('end', () => end(null));
+    stream.on('aborted', () => end(new Error('the control server cut its answer short')));
+    stream.on('error', (error: Error) => end(error));
+    stream.on('close', () => end(new Error('the connection was closed')));
+    stream.end(JSON.stringify(body));
+    return end;
+  }
+
+  /** Ends the connection at once; open requests end with an error. */
+  close(): void {
+    this.#session.destroy();
+  }
+}
+
+/** What ended a request, in terms of the exchange. */
+export function asControlError(error: unknown): ControlError {
+  if (error instanceof ControlError) return error;
+  return new ControlError('unreachable', errorMessage(error), null, error);
+}
+
+/** Asks for the upgrade (§13.2) and goes through the Noise handshake. */
+async function openNoise(server: ControlServer, serverKey: Buffer): Promise<Duplex> {
+  const { url, version, machine } = server;
+  const initiation = handshake(() => initiate(version, machine, serverKey));
+  const target = new URL('/ts2021', url);
+  // A proxy that forwards plain requests would not pass an upgrade on.
+  const proxy = url.protocol === 'https:' ? chooseProxy(target, server.environment) : null;
+  const socket = await dial({
+    target,
+    proxy,
+    socketPath: null,
+    caPem: server.caPem,
+    timeoutMs: server.timeoutMs,
+  }).catch((error: unknown) => {
+    throw asControlError(error);
+  });
+  const reader = new SocketReader(socket, server.timeoutMs);
+  try {
+    const lines = [
+      `POST ${target.pathname} HTTP/1.1`,
+      `Host: ${target.host}`,
+      'User-Agent: towpath',
+      'Connection: upgrade',
+      `Upgrade: ${UPGRADE}`,
+      `X-Tailscale-Handshake: ${initiation.message.toString('base64')}`,
+      'Content-Length: 0',
+    ];
+    socket.write(lines.join('\r\n') + HEAD_END);
+    checkUpgrade((await reader.until(HEAD_END, HEAD_BYTES)).toString('latin1'));
+    const keys = await readResponse(reader, (body) => initiation.finish(body));
+    return new NoiseStream(socket, keys, reader.release());
+  } catch (error) {
+    socket.destroy();
+    throw asControlError(error);
+  }
+}
+
+function checkUpgrade(head: string): void {
+  const status = /^HTTP\/1\.[01] (\d{3})(?: |\r)/.exec(head)?.[1];
+  if (status === undefined) throw new ControlError('protocol', 'the control server does not speak HTTP');
+  if (status !== '101') {
+    throw new ControlError(
+      'protocol',
+      `the control server answered ${status} to the upgrade of /ts2021; a proxy in front of it must pass on the headers Upgrade and Connection`,
+    );
+  }
+  if (!/\r\nupgrade:[ \t]*tailscale-control-protocol[ \t]*\r\n/i.test(head))
+    throw new ControlError('protocol', 'the control server upgraded to another protocol');
+}
+
+async function readResponse(reader: SocketReader, finish: (body: Buffer) => NoiseKeys): Promise<NoiseKeys> {
+  const header = await reader.exactly(NOISE_HEADER_BYTES);
+  const length = header.readUInt16BE(1);
+  if (header[0] === NoiseMessage.Error) {
+    const said = await reader.exactly(Math.min(length, EXPLANATION_BYTES));
+    throw new ControlError(
+      'refused',
+      `the control server refuses the handshake: ${errorMessage(said.toString('utf8'))}`,
+    );
+  }
+  if (header[0] !== NoiseMessage.Response || length !== RESPONSE_BODY_BYTES)
+    throw new ControlError('protocol', 'the control server sent something that is no handshake');
+  const body = await reader.exactly(length);
+  return handshake(() => finish(body));
+}
+
+function handshake<T>(step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    throw new ControlError(
+      'protocol',
+      `the handshake with the control server failed: ${errorMessage(error)}; is the clock or a proxy in between at fault?`,
+      null,
+      error,
+    );
+  }
+}

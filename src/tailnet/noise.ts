@@ -1,0 +1,223 @@
+import { createHash } from 'node:crypto';
+import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
+import { x25519 } from '../wire/box.ts';
+import { KEY_BYTES } from '../wire/frames.ts';
+import { generateNodeKeyPair, type NodeKeyPair } from '../wire/keys.ts';
+
+/**
+ * The Noise handshake with a control server, `Noise_IK_25519_ChaChaPoly_BLAKE2s` (peer-relay reference §13.3).
+ * BLAKE2s comes from node:crypto; HMAC over it is written out and ChaCha20-Poly1305 is of @noble/ciphers, because Bun's
+ * node:crypto has neither.
+ */
+
+const PROTOCOL = Buffer.from('Noise_IK_25519_ChaChaPoly_BLAKE2s');
+const PROLOGUE = 'Tailscale Control Protocol v';
+const HASH_BLOCK_BYTES = 64;
+const TAG_BYTES = 16;
+const NONCE_BYTES = 12;
+const EMPTY = Buffer.alloc(0);
+
+/** First byte after the version in an initiation, and first byte of each later message. */
+export const NoiseMessage = { Initiation: 1, Response: 2, Error: 3, Record: 4 } as const;
+
+/** An initiation: version(2), type(1), length(2), ephemeral(32), machine key(48), tag(16). */
+export const INITIATION_BYTES = 101;
+const INITIATION_HEADER_BYTES = 5;
+/** What precedes every message of the server: type(1), length(2). */
+export const NOISE_HEADER_BYTES = 3;
+/** The body of a response: ephemeral(32), tag(16). */
+export const RESPONSE_BODY_BYTES = 48;
+
+/** A message that does not authenticate, or is none. */
+export class NoiseError extends Error {
+  override readonly name = 'NoiseError';
+}
+
+/** The two keys of a finished handshake, 32 bytes each. */
+export interface NoiseKeys {
+  readonly clientToServer: Buffer;
+  readonly serverToClient: Buffer;
+  /** The hash of the whole handshake, 32 bytes; both sides have the same. */
+  readonly hash: Buffer;
+}
+
+/** One direction after the handshake: an AEAD with a big-endian counter as its nonce (§13.4). */
+export class NoiseCipher {
+  readonly #key: Buffer;
+  readonly #nonce = Buffer.alloc(NONCE_BYTES);
+  #counter = 0;
+
+  constructor(key: Buffer) {
+    this.#key = key;
+  }
+
+  /** Ciphertext and tag: 16 bytes more than `plain`. */
+  seal(plain: Uint8Array): Uint8Array {
+    return chacha20poly1305(this.#key, this.#next()).encrypt(plain);
+  }
+
+  /** The plaintext; throws a {@link NoiseError} when the bytes were changed or come out of turn. */
+  open(sealed: Uint8Array): Uint8Array {
+    return openSealed(this.#key, this.#next(), sealed, EMPTY);
+  }
+
+  #next(): Buffer {
+    this.#nonce.writeUInt32BE(Math.floor(this.#counter / 2 ** 32), NONCE_BYTES - 8);
+    this.#nonce.writeUInt32BE(this.#counter % 2 ** 32, NONCE_BYTES - 4);
+    this.#counter++;
+    return this.#nonce;
+  }
+}
+
+/** The first half of the client's handshake. */
+export interface NoiseInitiation {
+  /** 101 bytes for the header `X-Tailscale-Handshake`. */
+  readonly message: Buffer;
+  /** Reads the 48 bytes after the header of the server's response; throws a {@link NoiseError} when it is not of this server. */
+  finish(body: Buffer): NoiseKeys;
+}
+
+/**
+ * Begins a handshake. `version` is the capability version, `machine` our static key pair, `serverKey` the raw public key
+ * of the control server. `ephemeral` is random unless a test gives it. Throws for a server key of low order.
+ */
+export function initiate(
+  version: number,
+  machine: NodeKeyPair,
+  serverKey: Buffer,
+  ephemeral: NodeKeyPair = generateNodeKeyPair(),
+): NoiseInitiation {
+  const state = new SymmetricState(version, serverKey);
+  state.mixHash(ephemeral.publicKey);
+  state.mixKey(agree(ephemeral, serverKey));
+  const sealedMachine = state.sealAndHash(machine.publicKey);
+  state.mixKey(agree(machine, serverKey));
+  const tag = state.sealAndHash(EMPTY);
+  const header = Buffer.from([version >> 8, version & 0xff, NoiseMessage.Initiation, 0, 0]);
+  header.writeUInt16BE(INITIATION_BYTES - INITIATION_HEADER_BYTES, 3);
+  return {
+    message: Buffer.concat([header, ephemeral.publicKey, sealedMachine, tag]),
+    finish(body) {
+      if (body.length !== RESPONSE_BODY_BYTES) throw new NoiseError('the response has the wrong length');
+      const theirs = body.subarray(0, KEY_BYTES);
+      state.mixHash(theirs);
+      state.mixKey(agree(ephemeral, theirs));
+      state.mixKey(agree(machine, theirs));
+      state.openAndHash(body.subarray(KEY_BYTES));
+      return state.split();
+    },
+  };
+}
+
+/** What a server learns from an initiation, and its answer. */
+export interface NoiseAcceptance {
+  readonly version: number;
+  /** The client's machine key, 32 bytes. */
+  readonly machineKey: Buffer;
+  /** 51 bytes, header included. */
+  readonly response: Buffer;
+  readonly keys: NoiseKeys;
+}
+
+/** The server's side, for control servers of tests. Throws a {@link NoiseError} when the initiation is not for `server`. */
+export function respond(
+  initiation: Buffer,
+  server: NodeKeyPair,
+  ephemeral: NodeKeyPair = generateNodeKeyPair(),
+): NoiseAcceptance {
+  if (initiation.length !== INITIATION_BYTES || initiation[2] !== NoiseMessage.Initiation)
+    throw new NoiseError('this is no initiation');
+  const version = initiation.readUInt16BE(0);
+  const state = new SymmetricState(version, server.publicKey);
+  const theirs = initiation.subarray(INITIATION_HEADER_BYTES, INITIATION_HEADER_BYTES + KEY_BYTES);
+  state.mixHash(theirs);
+  state.mixKey(agree(server, theirs));
+  const machineEnd = INITIATION_BYTES - TAG_BYTES;
+  const machineKey = Buffer.from(
+    state.openAndHash(initiation.subarray(INITIATION_HEADER_BYTES + KEY_BYTES, machineEnd)),
+  );
+  state.mixKey(agree(server, machineKey));
+  state.openAndHash(initiation.subarray(machineEnd));
+  state.mixHash(ephemeral.publicKey);
+  state.mixKey(agree(ephemeral, theirs));
+  state.mixKey(agree(ephemeral, machineKey));
+  const header = Buffer.from([NoiseMessage.Response, 0, RESPONSE_BODY_BYTES]);
+  const response = Buffer.concat([header, ephemeral.publicKey, state.sealAndHash(EMPTY)]);
+  return { version, machineKey, response, keys: state.split() };
+}
+
+/** The hash and the chaining key of a handshake, and the key that the last agreement gave. */
+class SymmetricState {
+  #hash: Buffer = blake2s(PROTOCOL);
+  #chain: Buffer = this.#hash;
+  #key: Buffer = EMPTY;
+
+  constructor(version: number, serverKey: Buffer) {
+    this.mixHash(Buffer.from(`${PROLOGUE}${version}`));
+    this.mixHash(serverKey);
+  }
+
+  mixHash(bytes: Uint8Array): void {
+    this.#hash = blake2s(this.#hash, bytes);
+  }
+
+  mixKey(secret: Buffer): void {
+    [this.#chain, this.#key] = deriveTwo(this.#chain, secret);
+  }
+
+  sealAndHash(plain: Buffer): Uint8Array {
+    const sealed = chacha20poly1305(this.#key, Buffer.alloc(NONCE_BYTES), this.#hash).encrypt(plain);
+    this.mixHash(sealed);
+    return sealed;
+  }
+
+  openAndHash(sealed: Buffer): Uint8Array {
+    const plain = openSealed(this.#key, Buffer.alloc(NONCE_BYTES), sealed, this.#hash);
+    this.mixHash(sealed);
+    return plain;
+  }
+
+  split(): NoiseKeys {
+    const [clientToServer, serverToClient] = deriveTwo(this.#chain, EMPTY);
+    return { clientToServer, serverToClient, hash: this.#hash };
+  }
+}
+
+function agree(ours: NodeKeyPair, theirs: Buffer): Buffer {
+  try {
+    return x25519(ours.privateKey, theirs);
+  } catch (error) {
+    throw new NoiseError('the key of the other side is of low order', { cause: error });
+  }
+}
+
+function openSealed(key: Buffer, nonce: Buffer, sealed: Uint8Array, associated: Buffer): Uint8Array {
+  try {
+    return chacha20poly1305(key, nonce, associated).decrypt(sealed);
+  } catch (error) {
+    throw new NoiseError('a message does not authenticate', { cause: error });
+  }
+}
+
+/** HKDF with two outputs (RFC 5869 with an empty info, which is also Noise's). */
+function deriveTwo(chain: Buffer, secret: Buffer): [Buffer, Buffer] {
+  const temporary = hmac(chain, secret);
+  const first = hmac(temporary, Buffer.from([1]));
+  return [first, hmac(temporary, first, Buffer.from([2]))];
+}
+
+function hmac(key: Buffer, ...parts: readonly Buffer[]): Buffer {
+  const inner = Buffer.alloc(HASH_BLOCK_BYTES, 0x36);
+  const outer = Buffer.alloc(HASH_BLOCK_BYTES, 0x5c);
+  for (let i = 0; i < key.length; i++) {
+    inner[i]! ^= key[i]!;
+    outer[i]! ^= key[i]!;
+  }
+  return blake2s(outer, blake2s(inner, ...parts));
+}
+
+function blake2s(...parts: readonly Uint8Array[]): Buffer {
+  const hash = createHash('blake2s256');
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+}

@@ -1,0 +1,20 @@
+import { randomInt } from 'node:crypto';
+
+/** Nobody keeps us waiting longer (addendum E3). */
+const LONGEST_MS = 300_000;
+/** A time beyond this is taken for a mistake. */
+const CREDIBLE_MS = 3_600_000;
+const DEFAULT_FROM_MS = 5000;
+const DEFAULT_TO_MS = 10_000;
+
+/**
+ * How long a control server that answered 429 or 503 wants to be left alone, in milliseconds: the header is seconds or a
+ * date, and one that says nothing useful counts as 5 to 10 s. Null for a 503 without the header, which asks for nothing.
+ */
+export function retryAfterMs(header: string | undefined, status: number, now: number = Date.now()): number | null {
+  if (header === undefined && status === 503) return null;
+  const text = header?.trim() ?? '';
+  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
+  if (!(ms > 0) || ms > CREDIBLE_MS) return randomInt(DEFAULT_FROM_MS, DEFAULT_TO_MS);
+  return Math.min(ms, LONGEST_MS);
+}
