@@ -1,3 +1,5 @@
+import { crc32 } from 'node:zlib';
+
 /**
  * What every packet of a load carries: `magic(4) run(4) pair(4) sequence(4) time(8, double) checksum(4) filler`. The
  * checksum (CRC-32) is over the filler and then over all that stands before the checksum, so that a sender can go on
@@ -24,19 +26,6 @@ export const PacketFault = {
 } as const;
 export type PacketFault = (typeof PacketFault)[keyof typeof PacketFault];
 
-const CRC_TABLE: Uint32Array = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let value = byte;
-  for (let bit = 0; bit < 8; bit++) value = (value & 1) === 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-  return value;
-});
-
-/** CRC-32 (IEEE) of bytes `[from, to)`, going on from `seed`, which is 0 or an earlier result. */
-export function crc32(buffer: Uint8Array, from: number, to: number, seed = 0): number {
-  let value = ~seed;
-  for (let i = from; i < to; i++) value = CRC_TABLE[(value ^ buffer[i]!) & 0xff]! ^ (value >>> 8);
-  return ~value >>> 0;
-}
-
 /** The packets of one pair: writes and checks them in place. All have the same size and the same filler. */
 export class PacketShape {
   readonly bytes: number;
@@ -52,7 +41,7 @@ export class PacketShape {
     this.#pair = pair;
     this.#filler = Buffer.allocUnsafeSlow(bytes - PAYLOAD_HEADER_BYTES);
     for (let i = 0; i < this.#filler.length; i++) this.#filler[i] = (i * 7 + pair * 13 + (i >> 8)) & 0xff;
-    this.#fillerCrc = crc32(this.#filler, 0, this.#filler.length);
+    this.#fillerCrc = crc32(this.#filler);
   }
 
   /** Writes what is the same in every packet at `at` of `buffer`. */
@@ -67,7 +56,7 @@ export class PacketShape {
   stamp(buffer: Buffer, at: number, sequence: number, timeMs: number): void {
     buffer.writeUInt32BE(sequence, at + SEQUENCE_AT);
     buffer.writeDoubleBE(timeMs, at + TIME_AT);
-    buffer.writeUInt32BE(crc32(buffer, at, at + CHECKSUM_AT, this.#fillerCrc), at + CHECKSUM_AT);
+    buffer.writeUInt32BE(crc32(buffer.subarray(at, at + CHECKSUM_AT), this.#fillerCrc), at + CHECKSUM_AT);
   }
 
   /** What is wrong with the packet `[from, to)`. */
@@ -77,15 +66,15 @@ export class PacketShape {
       buffer.readUInt32BE(from + RUN_AT) === this.#run && buffer.readUInt32BE(from + PAIR_AT) === this.#pair;
     const checksum = buffer.readUInt32BE(from + CHECKSUM_AT);
     if (!isOwn) {
-      const fillerCrc = crc32(buffer, from + PAYLOAD_HEADER_BYTES, to);
-      const isWhole = crc32(buffer, from, from + CHECKSUM_AT, fillerCrc) === checksum;
+      const fillerCrc = crc32(buffer.subarray(from + PAYLOAD_HEADER_BYTES, to));
+      const isWhole = crc32(buffer.subarray(from, from + CHECKSUM_AT), fillerCrc) === checksum;
       return isWhole ? PacketFault.Misrouted : PacketFault.Corrupted;
     }
     // Comparing with the known filler is faster than its checksum, and finds more.
     const isWhole =
       to - from === this.bytes &&
       this.#filler.compare(buffer, from + PAYLOAD_HEADER_BYTES, to) === 0 &&
-      crc32(buffer, from, from + CHECKSUM_AT, this.#fillerCrc) === checksum;
+      crc32(buffer.subarray(from, from + CHECKSUM_AT), this.#fillerCrc) === checksum;
     return isWhole ? PacketFault.None : PacketFault.Corrupted;
   }
 }

@@ -1,5 +1,7 @@
+import { stringify } from 'yaml';
 import { onOneLine } from '../errors.ts';
 import { printable, printableJson, printableLines } from '../printable.ts';
+import { DIGITS } from './character-set.ts';
 import type { DerpMap } from './derp-map.ts';
 
 /** Forms in which a DERP map is handed to a control server. */
@@ -20,7 +22,7 @@ export function formatDerpMap(map: DerpMap, format: DerpMapFormat, notes: readon
     case 'policy':
       return comments(notes, '//') + policy(map);
     case 'headscale':
-      return comments(notes, '#') + yamlObject(map, '');
+      return comments(notes, '#') + printableLines(stringify(map, yamlMapping, YAML_STYLE));
   }
 }
 
@@ -34,21 +36,13 @@ function policy({ omitDefaultRegions, ...rest }: DerpMap): string {
   return `"derpMap": ${printableLines(JSON.stringify(spelled, null, 2))},\n`;
 }
 
-/** Headscale reads Go's structures without tags, which makes every key lower case. */
-function yamlObject(value: object, indent: string): string {
-  return Object.entries(value)
-    .map(([name, entry]: [string, unknown]) => `${indent}${name.toLowerCase()}:${yamlValue(entry, indent)}`)
-    .join('');
-}
+/** Texts are quoted as in JSON, so that none of them is taken for something else. */
+const YAML_STYLE = { defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0 } as const;
 
-function yamlValue(value: unknown, indent: string): string {
-  // JSON's quoted text is YAML's too.
-  if (typeof value !== 'object' || value === null) return ` ${printable(JSON.stringify(value))}\n`;
-  if (!Array.isArray(value)) return `\n${yamlObject(value, `${indent}  `)}`;
-  if (value.length === 0) return ' []\n';
-  const items = value.map((item: object) => {
-    const text = yamlObject(item, `${indent}    `);
-    return `${indent}  - ${text.slice(indent.length + 4)}`;
-  });
-  return `\n${items.join('')}`;
+/** Headscale reads Go's structures without tags, which makes every key lower case, and regions by number. */
+function yamlMapping(_key: unknown, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return new Map(
+    Object.entries(value).map(([name, entry]) => [DIGITS.holds(name, 1, 9) ? Number(name) : name.toLowerCase(), entry]),
+  );
 }
