@@ -1,5 +1,6 @@
 import { HttpFailure } from '../transport/http/failure.ts';
 import { requestHttp, type HttpAnswer } from '../transport/http/request.ts';
+import { retryAfterMs } from '../transport/http/retry-after.ts';
 import { SourceFailure, type FailureKind } from './failure.ts';
 import { shownUrl } from './shown-url.ts';
 
@@ -70,7 +71,8 @@ export function parseJson(bytes: Buffer, where: string): unknown {
 function statusFailure({ status, headers, body }: HttpAnswer, where: string, secret: string | null): SourceFailure {
   const said = explanation(body, secret);
   const text = `${where}: it answered ${status}${meaningOf(status, headers)}${said === '' ? '' : `: ${said}`}`;
-  return new SourceFailure('answer', text, retryAfterMs(headers.get('retry-after')));
+  const waitMs = retryAfterMs(headers.get('retry-after'), Date.now());
+  return new SourceFailure('answer', text, waitMs === null ? null : Math.min(waitMs, LONGEST_RETRY_AFTER_MS));
 }
 
 function meaningOf(status: number, headers: HttpAnswer['headers']): string {
@@ -88,10 +90,4 @@ function explanation(bytes: Buffer, secret: string | null): string {
   const masked = secret === null || secret === '' ? text : text.replaceAll(secret, MASK);
   const plain = masked.replaceAll(/[^\x20-\x7e]+/g, ' ').trim();
   return plain.startsWith('<') ? '' : plain.slice(0, EXPLANATION_CHARACTERS);
-}
-
-function retryAfterMs(header: string | undefined): number | null {
-  if (header === undefined) return null;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
-  return Number.isNaN(ms) ? null : Math.min(Math.max(ms, 0), LONGEST_RETRY_AFTER_MS);
 }

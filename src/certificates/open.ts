@@ -41,7 +41,7 @@ export interface CertificateParts {
   readonly health?: HealthReport;
   /** Whether HTTP-01 is answered; by default not. */
   readonly answersHttp?: AcmeParts['answersHttp'];
-  readonly fetchTrusting: AcmeParts['fetchTrusting'];
+  readonly request?: AcmeParts['request'];
   readonly openClient?: AcmeParts['openClient'];
   readonly random?: AcmeParts['random'];
 }

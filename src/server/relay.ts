@@ -101,7 +101,6 @@ export class Relay {
               log,
               health: this.health,
               answersHttp: config.http.length > 0,
-              fetchTrusting: transport.fetchTrusting,
             },
           );
     this.#summary = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { retryAfterMs as pauseMs } from '../transport/http/retry-after.ts';
 
 /** Nobody keeps us waiting longer (addendum E3). */
 const LONGEST_MS = 300_000;
@@ -13,8 +14,7 @@ const DEFAULT_TO_MS = 10_000;
  */
 export function retryAfterMs(header: string | undefined, status: number, now: number = Date.now()): number | null {
   if (header === undefined && status === 503) return null;
-  const text = header?.trim() ?? '';
-  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
-  if (!(ms > 0) || ms > CREDIBLE_MS) return randomInt(DEFAULT_FROM_MS, DEFAULT_TO_MS);
+  const ms = pauseMs(header, now) ?? 0;
+  if (ms === 0 || ms > CREDIBLE_MS) return randomInt(DEFAULT_FROM_MS, DEFAULT_TO_MS);
   return Math.min(ms, LONGEST_MS);
 }

@@ -212,17 +212,6 @@ export interface DatagramSocket {
   close(): Promise<void>;
 }
 
-/** One HTTPS request, as `fetch` makes it. */
-export type Fetch = (
-  url: string,
-  init: {
-    readonly method: string;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly body: string | null;
-    readonly signal: AbortSignal;
-  },
-) => Promise<Response>;
-
 /** One runtime's sockets. */
 export interface Transport {
   /** For the start-up log: `node` or `bun`. */
@@ -231,8 +220,6 @@ export interface Transport {
   readonly features: readonly string[];
   /** Memory that one idle TLS connection takes at most, in bytes. */
   readonly connectionBytes: number;
-  /** HTTPS requests that trust the authorities in `caPem`, if any, besides the usual ones, by a proxy of the environment. */
-  readonly fetchTrusting: (caPem: string | null) => Fetch;
   /** Sets the runtime up for holding many idle connections; for servers, at their start. */
   readonly prepareServer?: () => void;
   listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener>;

@@ -13,7 +13,7 @@ import { AcmeStore } from '../../src/certificates/acme/store.ts';
 import { isPublicName } from '../../src/certificates/names.ts';
 import type { CertificateInfo } from '../../src/certificates/source.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { DAY_MS, scratch, START, World } from './support.ts';
+import { DAY_MS, jsonAnswer, scratch, START, World } from './support.ts';
 
 /** The example of RFC 9773 §4.1: its certificate identifier is given there. */
 const RFC_9773 = `-----BEGIN CERTIFICATE-----
@@ -87,13 +87,13 @@ describe('renewal information', () => {
   const leaf = new X509Certificate(RFC_9773);
   const answer =
     (status: number, body: unknown, headers: Record<string, string> = {}) =>
-    (url: string) =>
+    ({ url }: { readonly url: string }) =>
       Promise.resolve(
         url === 'https://ca.example/dir'
-          ? Response.json({ newOrder: 'https://ca.example/o', renewalInfo: 'https://ca.example/ari' })
-          : new Response(url.endsWith(RFC_9773_ID) ? JSON.stringify(body) : '{}', { status, headers }),
+          ? jsonAnswer({ newOrder: 'https://ca.example/o', renewalInfo: 'https://ca.example/ari' })
+          : jsonAnswer(url.endsWith(RFC_9773_ID) ? body : {}, status, headers),
       );
-  const ask = (fetch: ReturnType<typeof answer>) => askRenewalInfo(fetch, 'https://ca.example/dir', leaf, START);
+  const ask = (request: ReturnType<typeof answer>) => askRenewalInfo(request, 'https://ca.example/dir', leaf, START);
 
   it('names the certificate as in RFC 9773 §4.1', () => {
     assert.equal(renewalId(leaf), RFC_9773_ID);
@@ -102,14 +102,14 @@ describe('renewal information', () => {
   it('is asked again after Retry-After, within a minute and a day', async () => {
     const suggestedWindow = { start: '2026-12-01T00:00:00Z', end: '2026-12-02T00:00:00Z' };
     const page = 'https://ca.example/why';
-    const asked = await ask(answer(200, { suggestedWindow, explanationURL: page }, { 'Retry-After': '21600' }));
+    const asked = await ask(answer(200, { suggestedWindow, explanationURL: page }, { 'retry-after': '21600' }));
     assert.deepEqual(asked, {
       window: { start: Date.UTC(2026, 11, 1), end: Date.UTC(2026, 11, 2) },
       explanation: page,
       lookAgainMs: 21_600_000,
     });
-    assert.equal((await ask(answer(200, { suggestedWindow }, { 'Retry-After': '1' }))).lookAgainMs, 60_000);
-    assert.equal((await ask(answer(200, { suggestedWindow }, { 'Retry-After': '9999999' }))).lookAgainMs, DAY_MS);
+    assert.equal((await ask(answer(200, { suggestedWindow }, { 'retry-after': '1' }))).lookAgainMs, 60_000);
+    assert.equal((await ask(answer(200, { suggestedWindow }, { 'retry-after': '9999999' }))).lookAgainMs, DAY_MS);
   });
 
   it('is none when it is refused, damaged, or ends before it starts', async () => {

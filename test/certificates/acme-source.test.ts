@@ -11,12 +11,6 @@ describe('a certificate from an authority', () => {
   let n = 0;
   const fresh = (): string => `${folder.path}/${n++}`;
 
-  // The directory is asked by fetch, which goes nowhere here.
-  const realFetch = globalThis.fetch;
-  const directory = { newOrder: 'https://ca.example/o' };
-  globalThis.fetch = () => Promise.resolve(Response.json(directory));
-  process.on('exit', () => (globalThis.fetch = realFetch));
-
   it('is obtained, replaces the stand-in, and is told to listeners', async () => {
     const site = new Site(fresh());
     const before = site.source.current().certPem;

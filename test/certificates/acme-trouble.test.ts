@@ -6,6 +6,7 @@ import { AcmeFailure } from '../../src/certificates/acme/failure.ts';
 import { renewAt } from '../../src/certificates/acme/schedule.ts';
 import { AcmeStore } from '../../src/certificates/acme/store.ts';
 import { readDirectory } from '../../src/certificates/acme/web.ts';
+import { HttpFailure } from '../../src/transport/http/failure.ts';
 import { NAME, Site } from './acme-site.ts';
 import { DAY_MS, scratch, START, World } from './support.ts';
 
@@ -19,18 +20,7 @@ describe('an authority, a wrong clock and a bad disk', () => {
   let n = 0;
   const fresh = (): string => join(folder.path, String(n++));
 
-  // The directory is asked by fetch, which goes nowhere here.
-  let authorityDate: number | null = null;
-  const realFetch = globalThis.fetch;
-  globalThis.fetch = () => {
-    const headers: Record<string, string> =
-      authorityDate === null ? {} : { date: new Date(authorityDate).toUTCString() };
-    return Promise.resolve(Response.json({ newOrder: 'https://ca.example/o' }, { headers }));
-  };
-  process.on('exit', () => (globalThis.fetch = realFetch));
-
   async function issued(place: string): Promise<Site> {
-    authorityDate = null;
     const site = new Site(place);
     await site.pass(1000);
     assert.equal(site.authority.orders, 1);
@@ -42,12 +32,12 @@ describe('an authority, a wrong clock and a bad disk', () => {
       const place = fresh();
       let site = await issued(place);
       const { pinSha256 } = site.source.info();
-      authorityDate = START + DAY_MS;
       site.world.pass(3 * DAY_MS);
       if (restarts) {
         site.source.stop();
         site = new Site(place, IN_2069, 'acme', site.authority);
       } else site.world.wall = IN_2069;
+      site.world.authorityTime = START + DAY_MS;
       for (let hour = 0; hour < 48; hour++) await site.pass(HOUR_MS);
       assert.equal(site.authority.orders, 1);
       assert.match(site.health.get('certificate') ?? '', /this machine's clock is wrong/);
@@ -65,11 +55,11 @@ describe('an authority, a wrong clock and a bad disk', () => {
       const site = await issued(fresh());
       const due = renewAt(site.source.info(), null);
       site.world.wall = due - 1;
-      authorityDate = due - 1 - behindMs;
+      site.world.authorityTime = due - 1 - behindMs;
       await site.pass(1000);
       assert.equal(site.authority.orders, 1);
       site.world.wall = due;
-      authorityDate = due - behindMs;
+      site.world.authorityTime = due - behindMs;
       await site.pass(DAY_MS * 2);
       assert.equal(site.authority.orders, 2);
       assert.deepEqual(
@@ -136,9 +126,9 @@ describe('an authority, a wrong clock and a bad disk', () => {
 
   it('takes dates that TLS does not accept for a wrong clock', async () => {
     for (const why of ['certificate has expired', 'certificate is not yet valid']) {
-      const fetch = (): Promise<Response> => Promise.reject(new Error('fetch failed', { cause: new Error(why) }));
+      const refused = (): Promise<never> => Promise.reject(new HttpFailure('answer', `no TLS connection: ${why}`));
       await assert.rejects(
-        readDirectory(fetch, 'https://ca.example/dir'),
+        readDirectory(refused, 'https://ca.example/dir'),
         (error: AcmeFailure) => error.kind === 'clock' && /clock right/.test(error.hint ?? ''),
       );
     }

@@ -5,8 +5,8 @@ import { after, before } from 'node:test';
 import type { CertificateParts } from '../../src/certificates/open.ts';
 import type { CertificateLog, HealthReport } from '../../src/certificates/source.ts';
 import { Clock } from '../../src/clock.ts';
-import type { Transport } from '../../src/transport/port.ts';
-import { transport } from '../../src/transport/runtime.ts';
+import type { HttpAnswer } from '../../src/transport/http/request.ts';
+import type { Requester } from '../../src/certificates/acme/web.ts';
 
 export const DAY_MS = 86_400_000;
 export const START: number = Date.UTC(2026, 10, 24, 12);
@@ -27,6 +27,14 @@ export class World {
   readonly health: HealthReport = {
     set: (name, problem) => (problem === null ? this.problems.delete(name) : this.problems.set(name, problem)),
   };
+  /** What the certificate authority takes the time for, milliseconds since 1970; null when it does not say. */
+  authorityTime: number | null = null;
+  /** An authority that says where orders go, and nothing else. */
+  readonly request: Requester = () => {
+    const { authorityTime: time } = this;
+    const headers = time === null ? {} : { date: new Date(time).toUTCString() };
+    return Promise.resolve(jsonAnswer({ newOrder: 'https://ca.example/o' }, 200, headers));
+  };
   readonly now = (): number => this.wall;
   readonly log: CertificateLog = {
     info: (fields, message) => this.lines.push({ level: 'info', fields, message }),
@@ -40,10 +48,8 @@ export class World {
 
   /** What the sources take. */
   get parts(): Omit<CertificateParts, 'serverPublicKey'> & { health: HealthReport; now: () => number } {
-    // Tests that name no authority of their own put something in the place of `fetch`.
-    const fetchTrusting: Transport['fetchTrusting'] = (caPem) =>
-      caPem === null ? (url, init) => fetch(url, init) : transport.fetchTrusting(caPem);
-    return { clock: this.clock, log: this.log, health: this.health, now: this.now, fetchTrusting };
+    const { clock, log, health, now, request } = this;
+    return { clock, log, health, now, request };
   }
 
   /** Lets time pass and ticks once. */
@@ -64,4 +70,10 @@ export function scratch(): { readonly path: string } {
   before(() => (directory.path = mkdtempSync(join(tmpdir(), 'towpath-certificates-'))));
   after(() => rmSync(directory.path, { recursive: true }));
   return directory;
+}
+
+/** An answer over HTTP with JSON in it; the names of `headers` are in lower case. */
+export function jsonAnswer(value: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
+  const body = Buffer.from(JSON.stringify(value));
+  return { status, headers: new Map(Object.entries(headers)), body, isWhole: true };
 }

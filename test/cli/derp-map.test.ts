@@ -8,7 +8,6 @@ import { parse as parseYaml } from 'yaml';
 import { openCertificateSource } from '../../src/certificates/open.ts';
 import { registerDerpMap } from '../../src/cli/derp-map.ts';
 import { Clock } from '../../src/clock.ts';
-import { transport } from '../../src/transport/runtime.ts';
 import { parseDerpMap, type DerpNode } from '../../src/wire/derp-map.ts';
 import { formatPin } from '../../src/wire/pin.ts';
 
@@ -48,7 +47,7 @@ describe('towpath derp-map', () => {
         renewBeforeDays: 30,
         pollSeconds: 9,
       },
-      { serverPublicKey: Buffer.alloc(32, 1), clock: new Clock(), log: silent, fetchTrusting: transport.fetchTrusting },
+      { serverPublicKey: Buffer.alloc(32, 1), clock: new Clock(), log: silent },
     );
     const { pinSha256 } = source.info();
     source.stop();

@@ -22,7 +22,7 @@ import { alarmAt, momentIn, pauseAfterSuccess, renewAt, retryAt } from './schedu
 import { fingerprint, type AcmeSettings } from './settings.ts';
 import { AcmeStore } from './store.ts';
 import { whereNamesPoint } from './where.ts';
-import { CLOCK_HINT, readDirectory, type Fetch } from './web.ts';
+import { CLOCK_HINT, readDirectory, type Requester } from './web.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
@@ -37,7 +37,7 @@ export interface AcmeSourceOptions {
   readonly settings: AcmeSettings;
   readonly directory: string;
   readonly openClient: OpenAcmeClient;
-  readonly fetch: Fetch;
+  readonly request: Requester;
   readonly clock: TickingClock;
   readonly log: CertificateLog;
   readonly health: HealthReport;
@@ -231,12 +231,12 @@ export class AcmeCertificateSource implements CertificateSource {
   }
 
   async #lookAtRenewalInfo({ leaf, info: { pinSha256 } }: ReadCertificate): Promise<void> {
-    const { clock, fetch, log, now, random, settings } = this.#options;
+    const { clock, request, log, now, random, settings } = this.#options;
     const { renewal } = this.#memory.state;
     const known = renewal?.pinSha256 === pinSha256 ? renewal : null;
     let lookAgainMs = HOUR_MS;
     try {
-      const found = await askRenewalInfo(fetch, settings.directory, leaf, now());
+      const found = await askRenewalInfo(request, settings.directory, leaf, now());
       const { window, explanation } = found;
       lookAgainMs = found.lookAgainMs;
       const isNews = window?.start !== known?.window?.start || window?.end !== known?.window?.end;
@@ -251,10 +251,10 @@ export class AcmeCertificateSource implements CertificateSource {
   }
 
   async #obtain(): Promise<void> {
-    const { clock, fetch, log, now, settings } = this.#options;
+    const { clock, request, log, now, settings } = this.#options;
     const replaces = this.#issued === null ? null : renewalId(this.#issued.leaf);
     try {
-      if (!this.#isMissing()) await this.#checkClock(fetch, settings.directory);
+      if (!this.#isMissing()) await this.#checkClock(request, settings.directory);
       log.info({ authority: this.#authority, names: settings.names }, 'ordering a certificate');
       const certificate = await issue(
         {
@@ -280,8 +280,8 @@ export class AcmeCertificateSource implements CertificateSource {
   }
 
   /** A renewal that is due by our clock only would be due again right after it. */
-  async #checkClock(fetch: Fetch, directory: string): Promise<void> {
-    const { now: theirs } = await readDirectory(fetch, directory);
+  async #checkClock(request: Requester, directory: string): Promise<void> {
+    const { now: theirs } = await readDirectory(request, directory);
     if (theirs === null || this.#isDue(theirs + CLOCK_TOLERANCE_MS)) return;
     const message = `this machine's clock is wrong: by that of ${this.#authority} the certificate need not be renewed yet`;
     throw new AcmeFailure('clock', message, { hint: CLOCK_HINT });

@@ -17,7 +17,7 @@ import {
 } from './port.ts';
 import type { AcmeSettings } from './settings.ts';
 import type { AcmeState, AcmeStore } from './store.ts';
-import { readDirectory, type Fetch } from './web.ts';
+import { readDirectory, type Requester } from './web.ts';
 
 const SHORT_LIVED = 'shortlived';
 
@@ -27,7 +27,7 @@ export interface IssueParts {
   readonly store: AcmeStore;
   readonly answers: Answers;
   readonly openClient: OpenAcmeClient;
-  readonly fetch: Fetch;
+  readonly request: Requester;
   readonly log: CertificateLog;
   /** Told of an order that was made, so that a crash or a stop does not lose it. */
   readonly rememberOrder: (order: NonNullable<AcmeState['order']>) => void;
@@ -59,7 +59,7 @@ class Issue {
 
   async run(): Promise<ReadCertificate> {
     const { settings } = this.#parts;
-    const { profiles } = await readDirectory(this.#parts.fetch, settings.directory);
+    const { profiles } = await readDirectory(this.#parts.request, settings.directory);
     const client = await this.#account();
     const { order, keyPem } = await this.#order(client, profiles);
     for (const authorization of order.authorizations) {

@@ -13,7 +13,7 @@ import type {
   Order,
   OrderRequest,
 } from './port.ts';
-import { ask, parseObject, retryAfterMs, timeOf, type Answer, type Fetch } from './web.ts';
+import { ask, parseObject, timeOf, waitMs, type Answer, type Requester } from './web.ts';
 
 const FIRST_POLL_MS = 250;
 const POLL_GROWTH = 1.5;
@@ -32,19 +32,19 @@ type LibraryAuthorization = Awaited<ReturnType<Client['getAuthorizations']>>[num
 
 /** What {@link openLibraryClient} needs besides the account. */
 export interface LibraryOptions {
-  readonly fetch: Fetch;
+  readonly request: Requester;
   readonly directoryUrl: string;
 }
 
 /** acme-client behind our port. It is loaded here and nowhere else: most of the time a relay has no use for it. */
 export async function openLibraryClient(
-  { fetch, directoryUrl }: LibraryOptions,
+  { request, directoryUrl }: LibraryOptions,
   account: AcmeAccount,
   email: string | null,
   eab: ExternalAccount | null,
 ): Promise<AcmeClient> {
   const library = await import('acme-client');
-  useFetch(library, fetch);
+  useRequester(library, request);
   const client = new library.Client({
     directoryUrl,
     accountKey: account.keyPem,
@@ -58,14 +58,14 @@ export async function openLibraryClient(
  * Puts our own request function below the library. Its own way of trying again would sleep for as long as the
  * authority says, hours if need be, and turns a refused connection into a TypeError.
  */
-function useFetch(library: typeof Library, fetch: Fetch): void {
+function useRequester(library: typeof Library, request: Requester): void {
   library.axios.defaults.adapter = async (config) => {
     const headers: Record<string, string> = { 'User-Agent': 'towpath' };
     for (const [name, value] of Object.entries(config.headers.toJSON())) {
       if (name.toLowerCase() !== 'user-agent') headers[name] = String(value);
     }
     const body: unknown = config.data;
-    const answer = await ask(fetch, config.url ?? '', {
+    const answer = await ask(request, config.url ?? '', {
       method: (config.method ?? 'get').toUpperCase(),
       headers,
       ...(typeof body === 'string' ? { body } : {}),
@@ -86,7 +86,7 @@ function refuse(answer: Answer): boolean {
   const { status, text, headers } = answer;
   if (status < 400) return false;
   const now = Date.now();
-  const wait = retryAfterMs(headers, now);
+  const wait = waitMs(headers, now);
   const retryAt = wait === null ? null : now + wait;
   const aheadMs = (timeOf(headers) ?? now) - now;
   const problem = problemIn(parseObject(text));

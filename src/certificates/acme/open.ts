@@ -1,5 +1,6 @@
 import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
 import type { AcmeConfig } from '../../config/schema/acme.ts';
+import { requestHttp } from '../../transport/http/request.ts';
 import { describe, readCertificateFile, readChain } from '../read.ts';
 import type { CertificateInfo, CertificateLog, HealthReport, TickingClock } from '../source.ts';
 import { AcmeCertificateSource, type AcmeSourceOptions } from './acme-source.ts';
@@ -7,7 +8,7 @@ import { openLibraryClient } from './library.ts';
 import type { OpenAcmeClient } from './port.ts';
 import { acmeSettings } from './settings.ts';
 import { AcmeStore } from './store.ts';
-import type { Fetch } from './web.ts';
+import type { Requester } from './web.ts';
 
 /** What the process lends to the part that obtains certificates. */
 export interface AcmeParts {
@@ -17,9 +18,8 @@ export interface AcmeParts {
   readonly now: () => number;
   /** Whether something listens without TLS, for HTTP-01. */
   readonly answersHttp: boolean;
-  /** HTTPS requests that trust these authorities (PEM) too. */
-  readonly fetchTrusting: (caPem: string | null) => Fetch;
   /** For tests. */
+  readonly request?: Requester | undefined;
   readonly openClient?: OpenAcmeClient | undefined;
   readonly random?: (() => number) | undefined;
 }
@@ -39,12 +39,12 @@ export function openAcmeSource(
   onFailure?: AcmeSourceOptions['onFailure'],
 ): AcmeCertificateSource {
   const settings = acmeSettings(config, names, parts.answersHttp);
-  const fetch = openFetch(config, parts);
+  const request = trusting(config, parts.request ?? requestHttp);
   const { clock, log, health, now, random = Math.random } = parts;
   return new AcmeCertificateSource({
     settings,
     directory,
-    fetch,
+    request,
     clock,
     log,
     health,
@@ -53,23 +53,18 @@ export function openAcmeSource(
     publicIps,
     openClient:
       parts.openClient ??
-      ((account, email, eab) => openLibraryClient({ fetch, directoryUrl: settings.directory }, account, email, eab)),
+      ((account, email, eab) => openLibraryClient({ request, directoryUrl: settings.directory }, account, email, eab)),
     ...(onFailure === undefined ? {} : { onFailure }),
   });
 }
 
 /** Reads `caFile` for each request, so that a root that was renewed is trusted without a restart. */
-function openFetch({ caFile }: AcmeConfig, { fetchTrusting }: AcmeParts): Fetch {
-  if (caFile === undefined) return fetchTrusting(null);
+function trusting({ caFile }: AcmeConfig, send: Requester): Requester {
+  if (caFile === undefined) return send;
   let caPem = readCa(caFile);
-  let trusting = fetchTrusting(caPem);
-  return (url, init) => {
-    const found = readCaAgain(caFile) ?? caPem;
-    if (found !== caPem) {
-      caPem = found;
-      trusting = fetchTrusting(caPem);
-    }
-    return trusting(url, init);
+  return (request) => {
+    caPem = readCaAgain(caFile) ?? caPem;
+    return send({ ...request, caPem });
   };
 }
 

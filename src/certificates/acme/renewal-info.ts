@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
-import { parseObject, ask, readDirectory, retryAfterMs, type Fetch } from './web.ts';
+import { parseObject, ask, readDirectory, waitMs, type Requester } from './web.ts';
 
 /** RFC 9773 §4.3.3: too soon is a burden to the authority, too late misses a revocation. */
 const SOONEST_LOOK_MS = 60_000;
@@ -27,17 +27,17 @@ export interface RenewalInfo {
 
 /** Asks the authority about one certificate. */
 export async function askRenewalInfo(
-  fetch: Fetch,
+  request: Requester,
   directoryUrl: string,
   leaf: X509Certificate,
   now: number,
 ): Promise<RenewalInfo> {
   const nothing = { window: null, explanation: null, lookAgainMs: LATEST_LOOK_MS };
   const id = renewalId(leaf);
-  const { renewalInfo } = await readDirectory(fetch, directoryUrl);
+  const { renewalInfo } = await readDirectory(request, directoryUrl);
   if (renewalInfo === null || id === null) return nothing;
-  const answer = await ask(fetch, `${renewalInfo.replace(/\/$/, '')}/${id}`);
-  const lookAgainMs = clamp(retryAfterMs(answer.headers, now) ?? USUAL_LOOK_MS);
+  const answer = await ask(request, `${renewalInfo.replace(/\/$/, '')}/${id}`);
+  const lookAgainMs = clamp(waitMs(answer.headers, now) ?? USUAL_LOOK_MS);
   if (answer.status !== 200) return { ...nothing, lookAgainMs: Math.max(lookAgainMs, USUAL_LOOK_MS) };
   const value = parseObject(answer.text);
   const explanation = value?.['explanationURL'];

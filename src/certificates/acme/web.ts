@@ -1,5 +1,6 @@
-import { errorMessage, systemErrorCode } from '../../errors.ts';
-import { HttpFailure } from '../../transport/http/failure.ts';
+import { errorMessage } from '../../errors.ts';
+import type { HttpAnswer, HttpRequest } from '../../transport/http/request.ts';
+import { retryAfterMs } from '../../transport/http/retry-after.ts';
 import { AcmeFailure } from './failure.ts';
 
 /** No answer of a directory is larger, chains included. */
@@ -9,64 +10,36 @@ const REQUEST_MS = 30_000;
 /** What to do about a clock that does not agree with the authority. */
 export const CLOCK_HINT = "Set this machine's clock right, for example by running a time service. It is tried again.";
 
-/** As much of `fetch` as is used here. */
-export type Fetch = (
-  url: string,
-  init: {
-    readonly method: string;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly body: string | null;
-    readonly signal: AbortSignal;
-  },
-) => Promise<Response>;
+/** Makes one request: {@link requestHttp}, or what a test puts in its place. */
+export type Requester = (request: HttpRequest) => Promise<HttpAnswer>;
 
 /** An HTTP answer of the authority, read to its end. */
 export interface Answer {
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: HttpAnswer['headers'];
   readonly text: string;
 }
 
-/** Asks the authority. An {@link AcmeFailure} of kind `unreachable` when there is no answer. */
+/** Asks the authority. An {@link AcmeFailure} of kind `unreachable` when there is no answer, `answer` when it is too long. */
 export async function ask(
-  fetch: Fetch,
+  request: Requester,
   url: string,
-  request: {
-    readonly method?: string;
-    readonly headers?: Readonly<Record<string, string>>;
-    readonly body?: string;
-  } = {},
+  { method = 'GET', headers = {}, body = null }: Partial<Pick<HttpRequest, 'method' | 'headers' | 'body'>> = {},
 ): Promise<Answer> {
-  const signal = AbortSignal.timeout(REQUEST_MS);
-  const { method = 'GET', headers = {}, body = null } = request;
-  try {
-    const response = await fetch(url, { method, headers, body, signal });
-    return { status: response.status, headers: response.headers, text: await readText(response) };
-  } catch (error) {
-    if (error instanceof AcmeFailure) throw error;
-    throw unreachable(url, signal.aborted ? `no answer within ${REQUEST_MS / 1000} s` : causeOf(error));
-  }
-}
-
-async function readText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const body: AsyncIterable<Uint8Array> | null = response.body;
-  if (body === null) return '';
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > LIMIT_BYTES) throw new AcmeFailure('answer', `the answer is longer than ${LIMIT_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-/** fetch says "fetch failed" and puts what failed into the cause, which for several addresses has only a code. */
-function causeOf(error: unknown): string {
-  if (error instanceof HttpFailure) return error.message;
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  const message = errorMessage(cause);
-  return message === '' ? systemErrorCode(cause) : message;
+  const {
+    status,
+    headers: answered,
+    body: bytes,
+    isWhole,
+  } = await request({
+    ...{ url, method, headers, body },
+    timeoutMs: REQUEST_MS,
+    limitBytes: LIMIT_BYTES,
+  }).catch((error: unknown) => {
+    throw unreachable(url, errorMessage(error));
+  });
+  if (!isWhole) throw new AcmeFailure('answer', `the answer is longer than ${LIMIT_BYTES} bytes`);
+  return { status, headers: answered, text: bytes.toString('utf8') };
 }
 
 function unreachable(url: string, why: string): AcmeFailure {
@@ -94,8 +67,8 @@ export interface Directory {
 }
 
 /** Reads the directory of the authority. */
-export async function readDirectory(fetch: Fetch, url: string): Promise<Directory> {
-  const { status, headers, text } = await ask(fetch, url);
+export async function readDirectory(request: Requester, url: string): Promise<Directory> {
+  const { status, headers, text } = await ask(request, url);
   const value = parseObject(text);
   if (status !== 200 || value === null || typeof value['newOrder'] !== 'string') {
     throw new AcmeFailure('unreachable', `${url} answers ${status} and is no ACME directory`, {
@@ -122,15 +95,12 @@ export function parseObject(text: string): Record<string, unknown> | null {
 }
 
 /** When the answer was given by the clock of who gave it, milliseconds since 1970, or null. */
-export function timeOf(headers: Headers): number | null {
+export function timeOf(headers: Answer['headers']): number | null {
   const at = Date.parse(headers.get('date') ?? '');
   return Number.isNaN(at) ? null : at;
 }
 
-/** `Retry-After` as milliseconds from now, or null. `now` is our clock, for an answer that does not say its own time. */
-export function retryAfterMs(headers: Headers, now: number): number | null {
-  const value = headers.get('retry-after');
-  if (value === null) return null;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - (timeOf(headers) ?? now);
-  return Number.isNaN(ms) ? null : Math.max(ms, 0);
+/** How long the authority asks to wait, in milliseconds, or null. `now` is our clock, for an answer without its own time. */
+export function waitMs(headers: Answer['headers'], now: number): number | null {
+  return retryAfterMs(headers.get('retry-after'), timeOf(headers) ?? now);
 }

@@ -2,7 +2,6 @@ import { TowpathError } from '../../errors.ts';
 import type { CertificatePair, Listener, ListenerHandler, ListenOptions, Transport } from '../port.ts';
 import { connect } from './connect.ts';
 import { bindDatagram } from './datagram.ts';
-import { fetchTrusting } from '../http/fetch.ts';
 import { listen, readsBeforeTls } from './listener.ts';
 import { checkCertificatePair } from './tls-options.ts';
 import { probeTls, type TlsFindings } from './probe.ts';
@@ -26,7 +25,6 @@ class BunTransport implements Transport {
   readonly connectionBytes = CONNECTION_BYTES;
   readonly connect: Transport['connect'] = connect;
   readonly bindDatagram: Transport['bindDatagram'] = bindDatagram;
-  readonly fetchTrusting: Transport['fetchTrusting'] = fetchTrusting;
   #findings: TlsFindings | Promise<TlsFindings> | null;
   #features: readonly string[] = [];
 

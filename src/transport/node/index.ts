@@ -3,7 +3,6 @@ import type { Transport } from '../port.ts';
 import { connect } from './connect.ts';
 import { bindDatagram } from './datagram.ts';
 import { detectFastRead } from './fast-read.ts';
-import { fetchTrusting } from '../http/fetch.ts';
 import { listen } from './listener.ts';
 
 /** As docs/performance.md has it for connections that are held, and somewhat more. */
@@ -24,7 +23,6 @@ export function createNodeTransport(options: NodeTransportOptions = {}): Transpo
     runtime: 'node',
     features: [`fast-read: ${state}`],
     connectionBytes: CONNECTION_BYTES,
-    fetchTrusting,
     prepareServer,
     listen: (where, handler) => listen(where, handler, fastRead),
     connect: (where, handler) => connect(where, handler, fastRead),

@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fetchTrusting } from '../../../src/transport/http/fetch.ts';
+import { requestHttp } from '../../../src/transport/http/request.ts';
 
 /** The ports that the authority looks at, and on which every relay of a case listens, one after the other. */
 export interface Ports {
@@ -159,17 +159,13 @@ export class Authority {
       },
     });
     const authority = new Authority(child, port, cert);
-    const ask = fetchTrusting(readFileSync(cert, 'utf8'));
+    const roots = `https://localhost:${management}/roots/0`;
+    const request = { method: 'GET', headers: {}, timeoutMs: 2000, limitBytes: 65_536, environment: null };
+    const caPem = readFileSync(cert, 'utf8');
     await until('pebble', async () => {
-      const signal = AbortSignal.timeout(2000);
-      const answer = await ask(`https://localhost:${management}/roots/0`, {
-        method: 'GET',
-        headers: {},
-        body: null,
-        signal,
-      });
-      authority.rootPem = await answer.text();
-      return answer.ok;
+      const { status, body } = await requestHttp({ ...request, url: roots, caPem });
+      authority.rootPem = body.toString('utf8');
+      return status === 200;
     });
     return authority;
   }
