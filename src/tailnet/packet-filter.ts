@@ -1,0 +1,145 @@
+import { ipFamily, parseIp } from '../wire/ip-address.ts';
+import { canonicalPrefix, PrefixSet } from '../wire/ip-prefix.ts';
+import type { FilterRule } from './map-response.ts';
+
+/** The name of the filter that the older member `PacketFilter` sets. */
+const BASE = 'base';
+/** In `PacketFilters`, null under this name clears all filters first. */
+const ALL = '*';
+
+/** The source addresses of a rule: everything, or ranges of one family each. */
+interface Sources {
+  readonly isAny: boolean;
+  readonly ranges: readonly { readonly from: Buffer; readonly to: Buffer }[];
+}
+
+interface CapabilityRule {
+  readonly sources: Sources;
+  readonly destinations: PrefixSet;
+}
+
+/** Whom a node is granted to, of the view of the clients. */
+export type GrantJudgement =
+  /** It holds the capability. */
+  | 'granted'
+  /** Some pair of addresses is granted, but not the one that clients look at. */
+  | 'other-family-only'
+  | 'none';
+
+/** What the judgement needs to know of a peer. */
+export interface GrantSubject {
+  /** Single addresses, canonical text, in the order of the network map. */
+  readonly addresses: readonly string[];
+  readonly isUnsignedPeerApiOnly: boolean;
+}
+
+/**
+ * The part of a tailnet's packet filter that is about one application capability (peer-relay reference §15.3,
+ * addendum E1 and §6). The other rules are left out.
+ */
+export class PacketFilter {
+  readonly #capability: string;
+  readonly #named = new Map<string, readonly CapabilityRule[]>();
+
+  /** `capability`: such as `tailscale.com/cap/relay`. */
+  constructor(capability: string) {
+    this.#capability = capability;
+  }
+
+  /** Replaces the base filter. */
+  setBase(rules: readonly FilterRule[]): void {
+    this.#named.set(BASE, this.#compile(rules));
+  }
+
+  /** Replaces the filters that are named; null removes one, and `*` with null removes all of them first. */
+  update(filters: Readonly<Record<string, readonly FilterRule[] | null>>): void {
+    if (ALL in filters && filters[ALL] === null) this.#named.clear();
+    for (const [name, rules] of Object.entries(filters)) {
+      if (rules === null) this.#named.delete(name);
+      else this.#named.set(name, this.#compile(rules));
+    }
+  }
+
+  /**
+   * Whether `subject` holds the capability towards a node with the addresses `destinations`, judged as clients judge it:
+   * only its first address of a family that the node has too counts, against the node's first one of that family.
+   */
+  judge(subject: GrantSubject, destinations: readonly string[]): GrantJudgement {
+    if (subject.isUnsignedPeerApiOnly) return 'none';
+    let isDecided = false;
+    let isGranted = false;
+    for (const source of subject.addresses) {
+      const family = ipFamily(source);
+      const destination = destinations.find((ip) => ipFamily(ip) === family);
+      if (destination === undefined) continue;
+      const holds = this.#grants(source, destination);
+      if (!isDecided && holds) return 'granted';
+      isDecided = true;
+      isGranted ||= holds;
+    }
+    return isGranted ? 'other-family-only' : 'none';
+  }
+
+  #grants(source: string, destination: string): boolean {
+    const from = parseIp(source);
+    if (from === null) return false;
+    for (const rules of this.#named.values()) {
+      for (const rule of rules) if (rule.destinations.has(destination) && contains(rule.sources, from)) return true;
+    }
+    return false;
+  }
+
+  #compile(rules: readonly FilterRule[]): CapabilityRule[] {
+    const compiled: CapabilityRule[] = [];
+    for (const { SrcIPs, CapGrant } of rules) {
+      let sources: Sources | null = null;
+      for (const { Dsts, Caps, CapMap } of CapGrant ?? []) {
+        const isOurs = Caps?.includes(this.#capability) === true || Object.hasOwn(CapMap ?? {}, this.#capability);
+        if (!isOurs) continue;
+        sources ??= compileSources(SrcIPs ?? []);
+        const prefixes = (Dsts ?? []).map(canonicalPrefix).filter((prefix) => prefix !== null);
+        compiled.push({ sources, destinations: new PrefixSet(prefixes) });
+      }
+    }
+    return compiled;
+  }
+}
+
+/** Entries: an address, a network, a range, `*`. What is none of them matches nothing, as `cap:…` does. */
+function compileSources(entries: readonly string[]): Sources {
+  const ranges: { from: Buffer; to: Buffer }[] = [];
+  let isAny = false;
+  for (const entry of entries) {
+    const range = parseRange(entry);
+    if (entry === '*') isAny = true;
+    else if (range !== null) ranges.push(range);
+  }
+  return { isAny, ranges };
+}
+
+function parseRange(entry: string): { from: Buffer; to: Buffer } | null {
+  if (entry.includes('/')) return networkRange(entry);
+  const dash = entry.indexOf('-');
+  const from = parseIp(dash < 0 ? entry : entry.slice(0, dash));
+  const to = dash < 0 ? from : parseIp(entry.slice(dash + 1));
+  if (from === null || to === null || from.length !== to.length || from.compare(to) > 0) return null;
+  return { from, to };
+}
+
+/** Upstream takes a network with host bits set for a mistake. */
+function networkRange(entry: string): { from: Buffer; to: Buffer } | null {
+  const prefix = canonicalPrefix(entry);
+  if (prefix === null) return null;
+  const from = parseIp(prefix.slice(0, prefix.indexOf('/')))!;
+  const written = parseIp(entry.slice(0, entry.indexOf('/')));
+  if (written === null || !written.equals(from)) return null;
+  const bits = Number(prefix.slice(prefix.indexOf('/') + 1));
+  const to = Buffer.from(from);
+  for (let bit = bits; bit < to.length * 8; bit++) to[bit >> 3]! |= 0x80 >> (bit & 7);
+  return { from, to };
+}
+
+function contains({ isAny, ranges }: Sources, ip: Buffer): boolean {
+  if (isAny) return true;
+  return ranges.some(({ from, to }) => from.length === ip.length && from.compare(ip) <= 0 && to.compare(ip) >= 0);
+}
