@@ -8,6 +8,7 @@ const config: KnipConfig = {
     'test/**/*.test.ts',
     'examples/*.test.ts',
     'test/chaos/*.ts',
+    'test/system/*.ts',
     'test/interop/**/*.ts',
     'bench/*.ts',
     'bench/preload/*.ts',

@@ -1,0 +1,26 @@
+import { Errno } from './linux.ts';
+import type { SystemCalls } from './port.ts';
+
+/** The adapter where there are no system calls: each of them fails with ENOSYS. `reason` says why, in words for the log. */
+export function createNoCalls(reason: string): SystemCalls {
+  const fail = (): number => -1;
+  return {
+    adapter: 'none',
+    unavailable: reason,
+    addressOf: () => 0n,
+    pointer: (address) => address,
+    errno: () => Errno.ENOSYS,
+    socket: fail,
+    bind: fail,
+    setsockopt: fail,
+    getsockopt: fail,
+    getsockname: fail,
+    recvmmsg: fail,
+    sendmmsg: fail,
+    eventfd: fail,
+    read: fail,
+    write: fail,
+    poll: fail,
+    close: fail,
+  };
+}
