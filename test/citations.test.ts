@@ -4,18 +4,26 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 
 const REPOSITORY = join(import.meta.dirname, '..');
-const REFERENCE = readFileSync(join(REPOSITORY, 'docs', 'reference', 'derp.md'), 'utf8');
 const CITING = ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.ts', 'test/interop/**/*.go', 'docs/*.md'];
 /** A section number with what stands before it: other documents have sections of their own. */
-const CITATION = /(\bRFC \d+,? )?§(\d+(?:\.\d+)*)/g;
+const CITATION = /(\bRFC \d+,? |\bpeer relay (?:reference )?)?§(\d+(?:\.\d+)*)/g;
+/** A word at the end of a line belongs to the citation on the next line. */
+const LINE_BREAK = /\n *(?:\*|\/\/)? */g;
 
-/** Numbers of all headings, and of the statements of §9 as `9.N`. */
-function sectionsOf(text: string): Set<string> {
+/** The pages that are cited, and the parts of each that are numbered lists of statements. */
+const PAGES = [
+  { file: 'derp.md', prefix: undefined, lists: { 9: /^(\d+)\. /gm, 11: /^(\d+)\. \*\*/gm } },
+  { file: 'peer-relay.md', prefix: 'peer relay', lists: { 18: /^(\d+)\. /gm, 19: /^(\d+)\. /gm } },
+] as const;
+type Page = (typeof PAGES)[number];
+
+const textOf = ({ file }: Page): string => readFileSync(join(REPOSITORY, 'docs', 'reference', file), 'utf8');
+
+/** Numbers of all headings, and of the statements of section 9 as `9.N`. */
+function sectionsOf(page: Page): Set<string> {
+  const text = textOf(page);
   const sections = new Set([...text.matchAll(/^#{2,3} (\d+(?:\.\d+)?)[. ]/gm)].map((match) => match[1]!));
-  for (const [part, lines] of [
-    ['9', /^(\d+)\. /gm],
-    ['11', /^(\d+)\. \*\*/gm],
-  ] as const) {
+  for (const [part, lines] of Object.entries(page.lists)) {
     const from = text.indexOf(`\n## ${part}. `);
     const to = text.indexOf('\n## ', from + 1);
     for (const match of text.slice(from, to).matchAll(lines)) sections.add(`${part}.${match[1]!}`);
@@ -23,25 +31,32 @@ function sectionsOf(text: string): Set<string> {
   return sections;
 }
 
-suite('citations of the protocol reference', () => {
-  test('each names a section of docs/reference/derp.md', () => {
-    const sections = sectionsOf(REFERENCE);
-    const cited = globSync(CITING, { cwd: REPOSITORY }).flatMap((file) =>
-      [...readFileSync(join(REPOSITORY, file), 'utf8').matchAll(CITATION)]
-        .filter(([, elsewhere]) => elsewhere === undefined)
-        .map(([, , section]) => ({ file, section: section! })),
-    );
-    assert.ok(cited.length > 100, 'the search finds citations');
-    const lost = cited.filter(({ section }) => !sections.has(section));
-    assert.deepEqual(lost, []);
-  });
+/** What all files cite, with the page that it is on: `undefined` for the DERP protocol. */
+const cited = globSync(CITING, { cwd: REPOSITORY }).flatMap((file) =>
+  [...readFileSync(join(REPOSITORY, file), 'utf8').replaceAll(LINE_BREAK, ' ').matchAll(CITATION)]
+    .filter(([, elsewhere]) => elsewhere?.startsWith('RFC') !== true)
+    .map(([, elsewhere, section]) => ({ file, prefix: elsewhere && 'peer relay', section: section! })),
+);
 
-  test('the reference cites only sections that it has', () => {
-    const sections = sectionsOf(REFERENCE);
-    const cited = [...REFERENCE.matchAll(CITATION)].map((match) => match[2]!);
-    assert.deepEqual(
-      cited.filter((section) => !sections.has(section)),
-      [],
-    );
+for (const page of PAGES) {
+  suite(`citations of docs/reference/${page.file}`, () => {
+    const sections = sectionsOf(page);
+
+    test('each names a section that exists', () => {
+      const ofPage = cited.filter(({ prefix }) => prefix === page.prefix);
+      assert.ok(ofPage.length > 10, 'the search finds citations');
+      assert.deepEqual(
+        ofPage.filter(({ section }) => !sections.has(section)),
+        [],
+      );
+    });
+
+    test('the page cites only sections that it has', () => {
+      const own = [...textOf(page).matchAll(CITATION)].map((match) => match[2]!);
+      assert.deepEqual(
+        own.filter((section) => !sections.has(section)),
+        [],
+      );
+    });
   });
-});
+}
