@@ -9,6 +9,7 @@ import { home, type HomeConfig } from './schema/home.ts';
 import { limits, type LimitsConfig } from './schema/limits.ts';
 import { log, type LogConfig } from './schema/log.ts';
 import { proxy, type ProxyConfig } from './schema/proxy.ts';
+import { overlaps } from './schema/overlap.ts';
 import { region, type RegionConfig } from './schema/region.ts';
 import { sources, type SourcesConfig } from './schema/sources.ts';
 import { stun, type StunConfig } from './schema/stun.ts';
@@ -24,7 +25,6 @@ import {
   toggle,
   type ListenAddress,
 } from './schema/values.ts';
-import { formatHostPort } from '../wire/ip-address.ts';
 
 export type { DrainConfig, ListenAddress };
 
@@ -110,18 +110,7 @@ export const configSchema: z.ZodType<Config> = section(
   },
   {
     check: (values, refuse) => {
-      const taken = new Map<string, string>();
-      const claim = (name: 'listen' | 'http' | 'admin', list: readonly ListenAddress[]): void => {
-        for (const { ip, port } of list) {
-          const address = formatHostPort(ip, port);
-          const other = port === 0 ? undefined : taken.get(address);
-          if (other !== undefined) refuse(name, `found ${address}; allowed: an address that ${other} does not use`);
-          taken.set(address, name);
-        }
-      };
-      claim('listen', values.listen);
-      claim('http', values.http);
-      claim('admin', values.admin === null ? [] : [values.admin]);
+      refuseOverlaps(values, refuse);
       const sources = values.admission.sources.map(({ name }) => name);
       const stranger = values.fairness.tiers.flatMap((tier) => tier.sources).find((name) => !sources.includes(name));
       if (stranger !== undefined) {
@@ -146,6 +135,21 @@ export const configSchema: z.ZodType<Config> = section(
     }),
   },
 );
+
+/** Refuses addresses that overlap, before the kernel does. */
+function refuseOverlaps(
+  values: Pick<Config, 'listen' | 'http' | 'admin' | 'stun'>,
+  refuse: (key: 'listen' | 'http' | 'admin' | 'stun', text: string, inner?: string) => void,
+): void {
+  const tcp = overlaps([
+    { key: 'listen', addresses: values.listen },
+    { key: 'http', addresses: values.http },
+    { key: 'admin', addresses: values.admin === null ? [] : [values.admin] },
+  ]);
+  for (const { key, text } of tcp) refuse(key, text);
+  const udp = overlaps([{ key: 'stun.listen', addresses: values.stun.listen }]);
+  for (const { text } of udp) refuse('stun', text, 'listen');
+}
 
 function certificateNames(values: {
   readonly certificate: { readonly names: readonly string[] | undefined };

@@ -235,6 +235,36 @@ describe('refusals', () => {
       'towpath.yaml:2: admin: found [::]:8443; allowed: an address that listen does not use',
     ],
     [
+      'an address twice in one key',
+      'listen: [127.0.0.1:8443, "127.0.0.1:8443"]',
+      'towpath.yaml:1: listen: found 127.0.0.1:8443 twice; allowed: each address once',
+    ],
+    [
+      'an address that a wildcard before it includes',
+      'listen: 0.0.0.0:443\nhttp: 127.0.0.1:443',
+      'towpath.yaml:2: http: found 127.0.0.1:443; allowed: an address that 0.0.0.0:443 of listen does not include',
+    ],
+    [
+      'a wildcard that includes an address before it',
+      'listen: 127.0.0.1:443\nadmin: 0.0.0.0:443',
+      'towpath.yaml:2: admin: found 0.0.0.0:443; allowed: an address that does not include 127.0.0.1:443 of listen',
+    ],
+    [
+      'IPv4 beside the IPv6 wildcard, which takes both',
+      'listen: ["[::]:443", "0.0.0.0:443"]',
+      'towpath.yaml:1: listen: found 0.0.0.0:443; allowed: an address that [::]:443 of listen does not include',
+    ],
+    [
+      'an address of the default of another key',
+      'admin: 10.0.0.1:80',
+      'towpath.yaml:1: admin: found 10.0.0.1:80; allowed: an address that [::]:80 of http does not include',
+    ],
+    [
+      'STUN on an address that its wildcard includes',
+      'stun: ["[::]:3478", "[::1]:3478"]',
+      'towpath.yaml:1: stun.listen: found [::1]:3478; allowed: an address that [::]:3478 of stun.listen does not include',
+    ],
+    [
       'a certificate of an authority where a proxy does TLS',
       'transport: plain\nhostname: a.example\ncertificate:\n  acme: { termsAgreed: true }\n  mode: acme',
       `towpath.yaml:5: certificate.mode: found acme; ${OF_PROXY}`,
@@ -249,6 +279,16 @@ describe('refusals', () => {
   for (const [name, content, message] of cases) {
     it(name, () => assert.equal(refusal(content), message));
   }
+
+  it('are none for addresses that do not overlap', () => {
+    const apart = [
+      'listen: [127.0.0.1:443, "127.0.0.2:443"]\nhttp: "[::1]:443"',
+      'listen: 0.0.0.0:443\nhttp: "[2001:db8::7]:443"',
+      'listen: [0, 0]\nhttp: [0, 0]\nadmin: 0\nstun: [0, 0]',
+      'listen: "[::]:443"\nstun: "[::]:443"',
+    ];
+    for (const content of apart) assert.doesNotThrow(() => loadConfig({ file: write(content) }), content);
+  });
 
   it('of a broken file name the line', () => assert.match(refusal('log:\n  level: [\n'), /^towpath\.yaml:[23]: /));
 
