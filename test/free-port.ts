@@ -1,12 +1,28 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 
-/** A TCP port of 127.0.0.1 on which nothing listens. */
+/** Below the ports that systems take for outgoing connections: what is free stays free until it is listened on. */
+const PORTS_FROM = 15_000;
+const PORTS_TO = 32_000;
+let nextPort = randomInt(PORTS_FROM, PORTS_TO);
+
+/** A TCP port of 127.0.0.1 on which nothing listens; each is handed out once. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = nextPort++;
+    if (nextPort === PORTS_TO) nextPort = PORTS_FROM;
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+  } catch {
+    return false;
+  }
+  await once(server.close(), 'close');
+  return true;
 }

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, connect } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../test/free-port.ts';
 import { LOOP_DELAY_MARK, type LoopDelay } from './loop-delay.ts';
 import { derper, type RelayFiles } from './programs.ts';
 
@@ -202,16 +203,6 @@ function commandOf(name: ServerName, files: RelayFiles, ports: Ports, where: Pla
     ...certificate,
     ...rest,
   ];
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }
 
 async function canConnect(port: number): Promise<boolean> {

@@ -1,11 +1,9 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { randomInt } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { requestHttp } from '../../../src/transport/http/request.ts';
+import { freePort } from '../../free-port.ts';
 
 /** The ports that the authority looks at, and on which every relay of a case listens, one after the other. */
 export interface Ports {
@@ -23,32 +21,6 @@ export interface AuthorityOptions {
   readonly sleepSeconds?: number;
 }
 
-/** Below the ports that systems take for outgoing connections: what is free stays free until it is listened on. */
-const PORTS_FROM = 15_000;
-const PORTS_TO = 32_000;
-let nextPort = PORTS_FROM + randomInt(PORTS_TO - PORTS_FROM - 2000);
-
-/** Ports that are free, each handed out once. */
-export async function freePorts(count: number): Promise<number[]> {
-  const ports: number[] = [];
-  while (ports.length < count) {
-    const port = nextPort++;
-    if (await isFree(port)) ports.push(port);
-  }
-  return ports;
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer().listen(port, '127.0.0.1');
-  try {
-    await once(server, 'listening');
-  } catch {
-    return false;
-  }
-  await once(server.close(), 'close');
-  return true;
-}
-
 /** pebble-challtestsrv as the DNS that the authority asks. */
 export class MockDns {
   readonly #child: ChildProcess;
@@ -62,7 +34,7 @@ export class MockDns {
   }
 
   static async start(): Promise<MockDns> {
-    const [port, management] = (await freePorts(2)) as [number, number];
+    const [port, management] = [await freePort(), await freePort()];
     const child = spawn(
       'pebble-challtestsrv',
       [
@@ -128,7 +100,7 @@ export class Authority {
 
   static async start(folder: string, dns: MockDns, options: AuthorityOptions): Promise<Authority> {
     mkdirSync(folder, { recursive: true });
-    const [port, management] = (await freePorts(2)) as [number, number];
+    const [port, management] = [await freePort(), await freePort()];
     const [cert, key] = [path.join(folder, 'web.crt'), path.join(folder, 'web.key')];
     makeWebCertificate(cert, key);
     const config = path.join(folder, 'pebble.json');

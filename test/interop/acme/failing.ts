@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePorts } from './authority.ts';
+import { freePort } from '../../free-port.ts';
 import { authority, relay, storeOf, type Case } from './stage.ts';
 
 /** What goes wrong at operators' sites, and the words for it. */
@@ -11,7 +11,7 @@ export const failing: readonly Case[] = [
   {
     name: 'port closed: words, readiness, a wait that survives the restart; then the other challenge',
     run: async (stage) => {
-      const [closed] = (await freePorts(1)) as [number];
+      const closed = await freePort();
       const pebble = await authority(stage, { ports: { ...stage.ports, http: closed } });
       const challenges = ['http-01', 'tls-alpn-01'];
       const first = await relay(stage, pebble, { challenges });
@@ -52,7 +52,7 @@ export const failing: readonly Case[] = [
   {
     name: 'mode auto: a challenge that does not work ends with a self-signed certificate that is ready, and stays',
     run: async (stage) => {
-      const [closed] = (await freePorts(1)) as [number];
+      const closed = await freePort();
       const pebble = await authority(stage, { ports: { http: closed, tls: closed } });
       const config = { hostname: 'relay.towpath-lab.net' };
       const first = await relay(stage, pebble, {}, config, 'auto');
@@ -76,7 +76,7 @@ export const failing: readonly Case[] = [
       await untrusted.says(/cannot be reached/);
       assert.match(untrusted.output, /certificate\.acme\.caFile/);
       await untrusted.stop();
-      const [closed] = (await freePorts(1)) as [number];
+      const closed = await freePort();
       const absent = await relay(stage, pebble, { directory: `https://localhost:${closed}/dir` });
       await absent.says(/cannot be reached: .*ECONNREFUSED/);
       assert.match((await absent.ready()).text, /cannot be reached/);

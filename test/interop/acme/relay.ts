@@ -5,7 +5,8 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
 import { RELAY_PROGRAM } from '../relay-program.ts';
-import { freePorts, until, type Ports } from './authority.ts';
+import { freePort } from '../../free-port.ts';
+import { until, type Ports } from './authority.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../../src/main.ts');
 
@@ -30,7 +31,7 @@ export class RelayUnderTest {
   }
 
   static async start(folder: string, ports: Ports, config: Readonly<Record<string, unknown>>): Promise<RelayUnderTest> {
-    const [admin] = (await freePorts(1)) as [number];
+    const admin = await freePort();
     const { certificate, ...rest } = config;
     const file = path.join(folder, 'towpath.yaml');
     writeFileSync(

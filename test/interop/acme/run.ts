@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
-import { freePorts, MockDns } from './authority.ts';
+import { freePort } from '../../free-port.ts';
+import { MockDns } from './authority.ts';
 import { issuing } from './issuing.ts';
 import { renewing } from './renewing.ts';
 import { failing } from './failing.ts';
@@ -23,7 +24,7 @@ async function runCase({ name, run }: Case): Promise<void> {
   const startedAt = performance.now();
   try {
     const folder = mkdtempSync(path.join(root, 'case-'));
-    const [http, tls] = (await freePorts(2)) as [number, number];
+    const [http, tls] = [await freePort(), await freePort()];
     const dns = await MockDns.start();
     ends.push(() => dns.stop());
     const stage: Stage = { folder, dns, ports: { http, tls }, atEnd: (end) => ends.push(end) };

@@ -13,7 +13,8 @@ import type { DerpClient } from '../../../src/client/derp-client.ts';
 import { Clock } from '../../../src/clock.ts';
 import { transport } from '../../../src/transport/runtime.ts';
 import { makeCertificate } from '../../transport/certificates.ts';
-import { freePort, PROXIES, type ProxyName } from './proxies.ts';
+import { freePort } from '../../free-port.ts';
+import { PROXIES, type ProxyName } from './proxies.ts';
 
 const CLIENT_IP = '127.9.9.9';
 const PATIENCE_MS = 20_000;

@@ -5,7 +5,8 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { RELAY_PROGRAM } from '../relay-program.ts';
-import { doesTls, freePort, isProxyName, relayEnvironment, startProxy } from './proxies.ts';
+import { freePort } from '../../free-port.ts';
+import { doesTls, isProxyName, relayEnvironment, startProxy } from './proxies.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../../src/main.ts');
 const [proxy, ...args] = process.argv.slice(2);

@@ -13,7 +13,7 @@ import { encodeFrame, FrameType } from '../../../src/wire/frames.ts';
 import { encodeClientInfo } from '../../../src/wire/handshake.ts';
 import { generateNodeKeyPair } from '../../../src/wire/keys.ts';
 import { TestRelay } from '../../server/support.ts';
-import { freePort } from './proxies.ts';
+import { freePort } from '../../free-port.ts';
 
 const PING = Buffer.from('abcdefgh');
 const PONG = encodeFrame(FrameType.Pong, PING).toString('latin1');
