@@ -111,6 +111,7 @@ export class Counters {
   writeTimeouts = 0;
   rateLimitWaits = 0;
   totalLimitWaits = 0;
+  fullDestinationWaits = 0;
   /** Writes to streams and the frames they carried. */
   flushes = 0;
   flushedFrames = 0;

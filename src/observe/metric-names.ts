@@ -58,6 +58,10 @@ export const FIELD_METRICS: Readonly<Record<Exclude<NumberField, ComputedField>,
     'towpath_total_limit_waits_total',
     'Times that reading from a client waited for its share of the total of the relay.',
   ),
+  fullDestinationWaits: counter(
+    'towpath_full_destination_waits_total',
+    'Times that reading from a client waited because the way to a destination was full.',
+  ),
   flushes: counter('towpath_flushes_total', 'Writes to streams.'),
   queueDelaySeconds: gauge(
     'towpath_queue_delay_average_seconds',

@@ -1,6 +1,6 @@
 import { PeerGoneReason } from '../wire/frames.ts';
 import type { Peer } from './peer.ts';
-import type { Contactable, Recipient } from './recipient.ts';
+import type { Recipient, Source } from './recipient.ts';
 
 /** PeerGone frames that are sent at most in one turn of the event loop; some 2 ms of work. The others wait for the next turns. */
 const NOTICES_PER_TURN = 256;
@@ -12,6 +12,8 @@ const NOTICES_PER_TURN = 256;
  */
 export class Contacts {
   readonly #limitPerRecipient: number;
+  /** The sources of which each recipient has been given packets. */
+  readonly #heardFrom = new Map<Recipient, Set<Source>>();
   /** Sources that have left and of which not everyone has been told yet, by their keys in hex; in order of leaving. */
   readonly #leaving = new Map<string, Peer>();
   #noticesLeft = NOTICES_PER_TURN;
@@ -24,8 +26,12 @@ export class Contacts {
   }
 
   /** Notes that `recipient` was sent a packet of `source`. */
-  note(source: Contactable, recipient: Recipient): void {
-    const heardFrom = (recipient.heardFrom ??= new Set());
+  note(source: Source, recipient: Recipient): void {
+    let heardFrom = this.#heardFrom.get(recipient);
+    if (heardFrom === undefined) {
+      heardFrom = new Set();
+      this.#heardFrom.set(recipient, heardFrom);
+    }
     if (heardFrom.size >= this.#limitPerRecipient) return;
     (source.reached ??= new Set()).add(recipient);
     heardFrom.add(source);
@@ -51,8 +57,10 @@ export class Contacts {
 
   /** `recipient` is gone and need not be told anything any more. */
   recipientGone(recipient: Recipient): void {
-    for (const source of recipient.heardFrom ?? []) source.reached?.delete(recipient);
-    recipient.heardFrom = null;
+    const heardFrom = this.#heardFrom.get(recipient);
+    if (heardFrom === undefined) return;
+    for (const source of heardFrom) source.reached?.delete(recipient);
+    this.#heardFrom.delete(recipient);
   }
 
   /** False when some are still to be told. */
@@ -62,7 +70,9 @@ export class Contacts {
       this.#noticesLeft--;
       this.#schedule();
       reached.delete(recipient);
-      recipient.heardFrom?.delete(source);
+      const heardFrom = this.#heardFrom.get(recipient);
+      heardFrom?.delete(source);
+      if (heardFrom?.size === 0) this.#heardFrom.delete(recipient);
       recipient.peerGone(source.key, PeerGoneReason.Disconnected);
     }
     source.reached = null;

@@ -32,21 +32,12 @@ export class PeerTable {
 
   /** The peer whose key is the 32 bytes at `offset`, or null. */
   find(buffer: Buffer, offset: number): Peer | null {
-    return this.#peers[this.#locate(this.view(buffer), offset)] ?? null;
+    return this.#peers[this.#locate(this.#viewOf(buffer), offset)] ?? null;
   }
 
   /** The peer of this key, or null. */
   named(key: Buffer): Peer | null {
     return this.#peers[this.#slotOf(key)] ?? null;
-  }
-
-  /** A view of `buffer`: reading words through it costs a fraction of Buffer's own methods. */
-  view(buffer: Buffer): DataView {
-    if (buffer !== this.#viewed) {
-      this.#viewed = buffer;
-      this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
-    }
-    return this.#view;
   }
 
   /** Adds a peer whose key is not in the table yet. */
@@ -77,6 +68,15 @@ export class PeerTable {
   /** Every peer; the table must not change meanwhile. */
   *[Symbol.iterator](): IterableIterator<Peer> {
     for (const peer of this.#peers) if (peer !== null) yield peer;
+  }
+
+  /** A view of `buffer`: reading words through it costs a fraction of Buffer's own methods. */
+  #viewOf(buffer: Buffer): DataView {
+    if (buffer !== this.#viewed) {
+      this.#viewed = buffer;
+      this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
+    }
+    return this.#view;
   }
 
   #hash(first: number, second: number): number {

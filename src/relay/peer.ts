@@ -1,12 +1,12 @@
 import { KEY_BYTES } from '../wire/frames.ts';
 import { Duplicates, type DuplicatePolicy } from './duplicates.ts';
-import type { Contactable, Recipient } from './recipient.ts';
+import type { Recipient, Source } from './recipient.ts';
 
 /** Words of a node key. */
 export const KEY_WORDS: number = KEY_BYTES / 4;
 
 /** All connections of one node key, normally one, and which of them is given packets (protocol reference §4.4). */
-export class Peer implements Contactable {
+export class Peer implements Source {
   readonly key: Buffer;
   /** The key as eight little-endian words, for comparing and writing it fast. */
   readonly words: Int32Array;

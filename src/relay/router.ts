@@ -1,13 +1,13 @@
-import { FRAME_HEADER_BYTES, FrameType, KEY_BYTES, looksLikeDisco } from '../wire/frames.ts';
+import { looksLikeDisco } from '../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../observe/counters.ts';
 import { Contacts } from './contacts.ts';
 import type { DuplicatePolicy } from './duplicates.ts';
-import { KEY_WORDS, Peer } from './peer.ts';
+import { Peer } from './peer.ts';
 import { PeerTable } from './peer-table.ts';
-import type { Recipient } from './recipient.ts';
+import { Delivery, type Recipient, type Source, type WaitingSender } from './recipient.ts';
 
-/** What a sender must be told about a packet: nothing, or that its destination is not here (§4.7). */
-export const RouteResult = { Routed: 0, Dropped: 1, NotHere: 2 } as const;
+/** A {@link Delivery}, or that the destination is not here and that the sender must be told so (§4.7). */
+export const RouteResult = { Taken: 0, Dropped: 1, Full: 2, NotHere: 3 } as const;
 export type RouteResult = (typeof RouteResult)[keyof typeof RouteResult];
 
 const DUPLICATE_PROBLEM =
@@ -88,32 +88,35 @@ export class Router {
   }
 
   /**
-   * Routes the SendPacket frame `[from, to)` of `source`. The frame is rewritten in place into the RecvPacket that the
-   * destination gets: both have the same length.
+   * Routes the packet `[from, to)` of `buffer`, the payload alone, from `source` to the node whose key is the 32 bytes at
+   * `keyAt` of the same buffer. Nothing is written into the buffer. After `Full` the packet counts for nothing yet:
+   * the caller keeps it and calls {@link whenTaking}.
    */
-  route(source: Peer, buffer: Buffer, from: number, to: number): RouteResult {
+  route(source: Source, buffer: Buffer, keyAt: number, from: number, to: number): RouteResult {
     const counters = this.#counters;
-    const packet = from + FRAME_HEADER_BYTES + KEY_BYTES;
-    const kind = looksLikeDisco(buffer, packet, to) ? PacketKind.Disco : PacketKind.Other;
-    counters.packetsReceived++;
-    counters.bytesReceived += to - packet;
-    if (kind === PacketKind.Disco) counters.discoPacketsReceived++;
-    const destination = this.table.find(buffer, from + FRAME_HEADER_BYTES);
+    const kind = looksLikeDisco(buffer, from, to) ? PacketKind.Disco : PacketKind.Other;
+    const destination = this.table.find(buffer, keyAt);
+    let result: RouteResult;
     if (destination === null) {
-      counters.drop(DropReason.UnknownDestination, kind, to - packet);
-      return kind === PacketKind.Disco ? RouteResult.NotHere : RouteResult.Dropped;
+      counters.drop(DropReason.UnknownDestination, kind, to - from);
+      result = kind === PacketKind.Disco ? RouteResult.NotHere : RouteResult.Dropped;
+    } else if (destination.active === null) {
+      counters.drop(DropReason.DuplicateClient, kind, to - from);
+      result = RouteResult.Dropped;
+    } else {
+      const recipient = destination.active;
+      if (source.reached?.has(recipient) !== true) this.#contacts.note(source, recipient);
+      result = recipient.deliver(source, destination, buffer, from, to, kind);
+      if (result === Delivery.Full) return result;
     }
-    const recipient = destination.active;
-    if (recipient === null) {
-      counters.drop(DropReason.DuplicateClient, kind, to - packet);
-      return RouteResult.Dropped;
-    }
-    if (source.reached?.has(recipient) !== true) this.#contacts.note(source, recipient);
-    buffer[from] = FrameType.RecvPacket;
-    const view = this.table.view(buffer);
-    const { words } = source;
-    for (let i = 0; i < KEY_WORDS; i++) view.setInt32(from + FRAME_HEADER_BYTES + i * 4, words[i]!, true);
-    recipient.deliver(buffer, from, to, kind);
-    return RouteResult.Routed;
+    counters.packetsReceived++;
+    counters.bytesReceived += to - from;
+    if (kind === PacketKind.Disco) counters.discoPacketsReceived++;
+    return result;
+  }
+
+  /** After `Full`: `sender.sendMore()` is called when the destination whose key is at `keyAt` of `buffer` takes packets again. */
+  whenTaking(sender: WaitingSender, buffer: Buffer, keyAt: number): void {
+    this.table.find(buffer, keyAt)?.active?.whenTaking(sender);
   }
 }

@@ -17,7 +17,13 @@ const CLASS_BYTES: readonly number[] = Array.from({ length: CLASS_COUNT }, (_, i
   index === FULL_QUEUE_CLASS ? FULL_QUEUE_BYTES : SMALLEST_BUFFER_BYTES << index,
 );
 
-const free: Buffer[][] = CLASS_BYTES.map(() => []);
+/** Memory of a queue. The view is of the same bytes: writing words through it costs a fraction of Buffer's own methods. */
+export interface PooledBuffer {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+}
+
+const free: PooledBuffer[][] = CLASS_BYTES.map(() => []);
 
 /** The index of the smallest class that holds `bytes`; −1 when none does. */
 function classOf(bytes: number): number {
@@ -28,14 +34,20 @@ function classOf(bytes: number): number {
 }
 
 /** A buffer of at least `bytes`, its content undefined. Larger ones than the largest class are not pooled. */
-export function takeBuffer(bytes: number): Buffer {
+export function takeBuffer(bytes: number): PooledBuffer {
   const index = classOf(bytes);
-  if (index < 0) return Buffer.allocUnsafeSlow(bytes);
-  return free[index]!.pop() ?? Buffer.allocUnsafeSlow(CLASS_BYTES[index]!);
+  if (index < 0) return allocate(bytes);
+  return free[index]!.pop() ?? allocate(CLASS_BYTES[index]!);
 }
 
-/** Gives back what {@link takeBuffer} gave; nobody may hold a view of it. */
-export function giveBuffer(buffer: Buffer): void {
-  const index = classOf(buffer.length);
-  if (index >= 0 && free[index]!.length * buffer.length < POOLED_BYTES_PER_CLASS) free[index]!.push(buffer);
+/** Gives back what {@link takeBuffer} gave; nobody may hold it any more. */
+export function giveBuffer(buffer: PooledBuffer): void {
+  const { length } = buffer.bytes;
+  const index = classOf(length);
+  if (index >= 0 && free[index]!.length * length < POOLED_BYTES_PER_CLASS) free[index]!.push(buffer);
+}
+
+function allocate(size: number): PooledBuffer {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, size) };
 }

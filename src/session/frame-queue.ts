@@ -1,7 +1,10 @@
-import { FRAME_HEADER_BYTES, MAX_PACKET_FRAME_BYTES } from '../wire/frames.ts';
-import { giveBuffer, takeBuffer } from './buffer-pool.ts';
+import { FRAME_HEADER_BYTES, FrameType, KEY_BYTES, MAX_PACKET_FRAME_BYTES } from '../wire/frames.ts';
+import { giveBuffer, type PooledBuffer, takeBuffer } from './buffer-pool.ts';
 
-const EMPTY = Buffer.alloc(0);
+const EMPTY: PooledBuffer = { bytes: Buffer.alloc(0), view: new DataView(new ArrayBuffer(0)) };
+const KEY_WORDS = KEY_BYTES / 4;
+/** Bytes of a RecvPacket frame that are not the packet. */
+export const PACKET_OVERHEAD_BYTES: number = FRAME_HEADER_BYTES + KEY_BYTES;
 /** Room beyond the limit, so that moving the content to the front happens once in many frames and not at each. */
 const SLACK_BYTES = 63 * 1024;
 
@@ -32,7 +35,7 @@ export class FrameQueue {
   readonly #limitBytes: number;
   readonly #space: QueueSpace;
   readonly #listener: DropListener;
-  #buffer: Buffer = EMPTY;
+  #memory: PooledBuffer = EMPTY;
   #start = 0;
   #end = 0;
   /** Bytes at the start that belong to a frame whose first part was written. */
@@ -72,7 +75,7 @@ export class FrameQueue {
   }
 
   get buffer(): Buffer {
-    return this.#buffer;
+    return this.#memory.bytes;
   }
 
   get start(): number {
@@ -86,13 +89,34 @@ export class FrameQueue {
   /** Copies the frame `[from, to)` of `source` to the end; drops the oldest frames to stay within the limit. */
   append(source: Buffer, from: number, to: number): void {
     const size = to - from;
+    this.#reserve(size);
+    source.copy(this.#memory.bytes, this.#end, from, to);
+    this.#end += size;
+    this.#frames++;
+  }
+
+  /**
+   * The same for a RecvPacket frame that is made here: its source key as little-endian words, and the packet
+   * `[from, to)` of `buffer`.
+   */
+  appendPacket(keyWords: Int32Array, buffer: Buffer, from: number, to: number): void {
+    const size = PACKET_OVERHEAD_BYTES + to - from;
+    this.#reserve(size);
+    const { bytes, view } = this.#memory;
+    const start = this.#end;
+    bytes[start] = FrameType.RecvPacket;
+    view.setUint32(start + 1, size - FRAME_HEADER_BYTES);
+    for (let i = 0; i < KEY_WORDS; i++) view.setInt32(start + FRAME_HEADER_BYTES + i * 4, keyWords[i]!, true);
+    buffer.copy(bytes, start + PACKET_OVERHEAD_BYTES, from, to);
+    this.#end = start + size;
+    this.#frames++;
+  }
+
+  #reserve(size: number): void {
     // However scarce the space for all queues is, each may hold one largest frame.
     const limit = Math.min(this.#limitBytes, Math.max(this.#space.freeBytes, MAX_PACKET_FRAME_BYTES));
     while (this.bytes + size > limit && this.#frames > 0) this.#dropOldest();
-    if (this.#end + size > this.#buffer.length) this.#makeRoom(size, limit + SLACK_BYTES);
-    source.copy(this.#buffer, this.#end, from, to);
-    this.#end += size;
-    this.#frames++;
+    if (this.#end + size > this.#memory.bytes.length) this.#makeRoom(size, limit + SLACK_BYTES);
   }
 
   /** Drops the frames that were there at the last call of this already; called at intervals, it bounds how long they wait. */
@@ -115,7 +139,7 @@ export class FrameQueue {
     if (this.#unfinishedBytes > 0 && boundary <= this.#start) ended++;
     while (boundary < this.#start) {
       begin = boundary;
-      boundary += FRAME_HEADER_BYTES + this.#buffer.readUInt32BE(boundary + 1);
+      boundary += FRAME_HEADER_BYTES + this.#memory.view.getUint32(boundary + 1);
       this.#takeFrame();
       if (boundary <= this.#start) ended++;
     }
@@ -131,10 +155,10 @@ export class FrameQueue {
     this.#start = this.#end = this.#unfinishedBytes = this.#begunBytes = this.#frames = this.#agedFrames = 0;
   }
 
-  #replace(buffer: Buffer): void {
-    this.#space.freeBytes += this.#buffer.length - buffer.length;
-    if (this.#buffer.length > 0) giveBuffer(this.#buffer);
-    this.#buffer = buffer;
+  #replace(memory: PooledBuffer): void {
+    this.#space.freeBytes += this.#memory.bytes.length - memory.bytes.length;
+    if (this.#memory !== EMPTY) giveBuffer(this.#memory);
+    this.#memory = memory;
   }
 
   #takeFrame(): void {
@@ -144,8 +168,8 @@ export class FrameQueue {
 
   #dropOldest(): void {
     const victim = this.#start + this.#unfinishedBytes;
-    const size = FRAME_HEADER_BYTES + this.#buffer.readUInt32BE(victim + 1);
-    if (this.#unfinishedBytes > 0) this.#buffer.copyWithin(this.#start + size, this.#start, victim);
+    const size = FRAME_HEADER_BYTES + this.#memory.view.getUint32(victim + 1);
+    if (this.#unfinishedBytes > 0) this.#memory.bytes.copyWithin(this.#start + size, this.#start, victim);
     this.#start += size;
     this.#takeFrame();
     this.#listener.dropped(this, size);
@@ -153,12 +177,13 @@ export class FrameQueue {
 
   #makeRoom(size: number, largest: number): void {
     const queued = this.bytes;
-    if (queued + size <= this.#buffer.length && (this.#start >= queued || this.#buffer.length >= largest)) {
-      this.#buffer.copyWithin(0, this.#start, this.#end);
+    const { bytes } = this.#memory;
+    if (queued + size <= bytes.length && (this.#start >= queued || bytes.length >= largest)) {
+      bytes.copyWithin(0, this.#start, this.#end);
     } else {
-      const wanted = Math.max(this.#buffer.length * 4, this.#usualBytes);
+      const wanted = Math.max(bytes.length * 4, this.#usualBytes);
       const larger = takeBuffer(Math.max(queued + size, Math.min(wanted, largest)));
-      this.#buffer.copy(larger, 0, this.#start, this.#end);
+      bytes.copy(larger.bytes, 0, this.#start, this.#end);
       this.#replace(larger);
     }
     this.#start = 0;

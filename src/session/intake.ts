@@ -27,6 +27,8 @@ export class Intake implements Reader, Sleeper, Contender {
   #account: KeyAccount | null = null;
   /** The frame that waits was charged to the rate already. */
   #isCharged = false;
+  /** It was charged to everything, and waits for its destination. */
+  #isPaid = false;
   #pauses = 0;
   #turn = -1;
   /** Bytes read in this turn. */
@@ -79,6 +81,10 @@ export class Intake implements Reader, Sleeper, Contender {
   allows(payloadBytes: number): boolean {
     const account = this.#account;
     if (account === null) return true;
+    if (this.#isPaid) {
+      this.#isPaid = false;
+      return true;
+    }
     const bytes = FRAME_HEADER_BYTES + payloadBytes;
     const now = performance.now();
     if (!this.#isCharged && !this.#charge(account, bytes, now)) return false;
@@ -89,6 +95,13 @@ export class Intake implements Reader, Sleeper, Contender {
     }
     this.#isCharged = false;
     return true;
+  }
+
+  /** The frame that is being handled cannot be taken yet: keeps it, and all that follows, until {@link sendMore}. */
+  keepFrame(): void {
+    this.#context.counters.fullDestinationWaits++;
+    this.#isPaid = true;
+    this.#decoder.keepFrame();
   }
 
   /** Reads nothing until {@link admitted}. */
@@ -108,6 +121,7 @@ export class Intake implements Reader, Sleeper, Contender {
 
   /** The limits have changed: the rate, as a fresh full bucket (protocol reference §4.8), or the total. */
   setLimits(): void {
+    this.#isCharged = this.#isPaid = false;
     this.#leaveLimits();
     this.#joinLimits(null);
     this.sendMore();

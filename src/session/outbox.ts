@@ -1,10 +1,7 @@
-import { FRAME_HEADER_BYTES, KEY_BYTES } from '../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../observe/counters.ts';
 import type { Stream } from '../transport/port.ts';
-import { FrameQueue, type DropListener, type QueueSpace } from './frame-queue.ts';
+import { FrameQueue, PACKET_OVERHEAD_BYTES, type DropListener, type QueueSpace } from './frame-queue.ts';
 
-/** Bytes of a RecvPacket frame that are not the packet. */
-const PACKET_OVERHEAD_BYTES = FRAME_HEADER_BYTES + KEY_BYTES;
 /** Control frames are never dropped; a connection that lets this many bytes of them pile up is beyond saving. */
 const CONTROL_QUEUE_BYTES = 65_536;
 
@@ -58,9 +55,9 @@ export class Outbox implements DropListener {
     return this.#control.bytes;
   }
 
-  /** Queues a RecvPacket frame `[from, to)`. */
-  packet(buffer: Buffer, from: number, to: number, kind: PacketKind): void {
-    (kind === PacketKind.Disco ? this.#disco : this.#packets).append(buffer, from, to);
+  /** Queues a RecvPacket frame: the packet `[from, to)` of `buffer`, behind the key of its source as little-endian words. */
+  packet(keyWords: Int32Array, buffer: Buffer, from: number, to: number, kind: PacketKind): void {
+    (kind === PacketKind.Disco ? this.#disco : this.#packets).appendPacket(keyWords, buffer, from, to);
   }
 
   /** Queues a control frame; false when too many wait and the connection should be ended. */

@@ -12,7 +12,7 @@ import { encodeServerInfo } from '../wire/handshake.ts';
 import { errorMessage } from '../errors.ts';
 import { DropReason, type PacketKind, type RefusalReason } from '../observe/counters.ts';
 import type { Peer } from '../relay/peer.ts';
-import type { Contactable, Recipient } from '../relay/recipient.ts';
+import { Delivery, type NodeKey, type Recipient, type Source, type WaitingSender } from '../relay/recipient.ts';
 import { RouteResult } from '../relay/router.ts';
 import type { AdmissionVerdict } from '../admission/admission.ts';
 import type { CloseReason, Endpoint, Stream, StreamHandler } from '../transport/port.ts';
@@ -57,7 +57,6 @@ export interface UpgradeFacts {
  * to the router and the packets for it to its stream (protocol reference §3, §4).
  */
 export class Session implements StreamHandler, FrameSink, Recipient, Flushable, Watched {
-  heardFrom: Set<Contactable> | null = null;
   readonly stream: Stream;
   readonly #context: SessionContext;
   readonly #facts: UpgradeFacts;
@@ -185,14 +184,19 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
 
   // ---- from the router
 
-  deliver(buffer: Buffer, from: number, to: number, kind: PacketKind): void {
+  deliver(source: Source, _to: NodeKey, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery {
     if (this.#state !== SessionState.Open) {
-      const packetBytes = to - from - FRAME_HEADER_BYTES - KEY_BYTES;
-      this.#context.counters.drop(DropReason.GoneDisconnected, kind, packetBytes);
-      return;
+      this.#context.counters.drop(DropReason.GoneDisconnected, kind, to - from);
+      return Delivery.Dropped;
     }
-    this.#outbox.packet(buffer, from, to, kind);
+    this.#outbox.packet(source.words, buffer, from, to, kind);
     this.#touch();
+    return Delivery.Taken;
+  }
+
+  /** A session is never full: its queues drop their oldest. */
+  whenTaking(sender: WaitingSender): void {
+    setImmediate(() => sender.sendMore());
   }
 
   peerGone(key: Buffer, reason: PeerGoneReason): void {
@@ -363,9 +367,15 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
 
   #sendPacket(buffer: Buffer, from: number, to: number): void {
     const { router, clock } = this.#context;
-    if (router.route(this.#peer!, buffer, from, to) === RouteResult.NotHere && this.#hints.take(clock.now)) {
-      const destination = buffer.subarray(from + FRAME_HEADER_BYTES, from + FRAME_HEADER_BYTES + KEY_BYTES);
-      this.peerGone(destination, PeerGoneReason.NotHere);
+    const keyAt = from + FRAME_HEADER_BYTES;
+    const packetAt = keyAt + KEY_BYTES;
+    const result = router.route(this.#peer!, buffer, keyAt, packetAt, to);
+    if (result <= RouteResult.Dropped) return;
+    if (result === RouteResult.Full) {
+      this.#intake.keepFrame();
+      router.whenTaking(this.#intake, buffer, keyAt);
+    } else if (this.#hints.take(clock.now)) {
+      this.peerGone(buffer.subarray(keyAt, packetAt), PeerGoneReason.NotHere);
     }
   }
 

@@ -28,7 +28,7 @@ export interface TlsFacts {
 
 /** Receives what happens to one stream. `closed` is called exactly once and last. */
 export interface StreamHandler {
-  /** Bytes `[from, to)` of `buffer` arrived. They may be rewritten in place and are valid during the call only. */
+  /** Bytes `[from, to)` of `buffer` arrived. They are read-only, and valid during the call only: the adapter reads into the same memory again. */
   bytes(stream: Stream, buffer: Buffer, from: number, to: number): void;
   /** After `write` took less than it was given: more can be taken now. May also be called after a completed write. */
   writable(stream: Stream): void;

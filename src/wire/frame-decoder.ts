@@ -17,7 +17,10 @@ export type HeaderVerdict = (typeof HeaderVerdict)[keyof typeof HeaderVerdict];
 export interface FrameSink {
   /** Judges a frame by type and payload length before anything is allocated for it. May be asked again after `Wait`. */
   header(type: number, payloadBytes: number): HeaderVerdict;
-  /** A whole frame: header at `from`, payload at `from + 5` up to `to`. May be rewritten in place; gone after the call. */
+  /**
+   * A whole frame: header at `from`, payload at `from + 5` up to `to`. Read-only, and gone after the call. A sink that
+   * cannot take it yet calls {@link FrameDecoder.keepFrame} meanwhile.
+   */
   frame(type: number, buffer: Buffer, from: number, to: number): void;
 }
 
@@ -61,6 +64,8 @@ export class FrameDecoder {
   /** The held buffer that is being decoded: what of it must wait again stays where it is. */
   #resumed: Buffer | null = null;
   #stopped = false;
+  /** Stopped, or the sink keeps the frame that it is given: looked at after each frame. */
+  #interrupted = false;
 
   constructor(sink: FrameSink) {
     this.#sink = sink;
@@ -98,6 +103,14 @@ export class FrameDecoder {
     else this.#decode(buffer, from, to);
   }
 
+  /**
+   * Called by the sink while it is given a frame: it comes again after `resume`, header first, as after a `Wait`. What
+   * follows it waits meanwhile.
+   */
+  keepFrame(): void {
+    this.#interrupted = true;
+  }
+
   /** Goes on after a `Wait`: asks the sink about the same header again. */
   resume(): void {
     if (this.#stopped || this.heldBytes === 0) return;
@@ -112,7 +125,7 @@ export class FrameDecoder {
 
   /** Forgets everything and decodes nothing more. */
   stop(): void {
-    this.#stopped = true;
+    this.#stopped = this.#interrupted = true;
     giveFrameBuffer(this.#partial);
     this.#partial = this.#held = EMPTY;
     this.#partialBytes = this.#skipBytes = this.#heldFrom = this.#heldTo = 0;
@@ -136,7 +149,10 @@ export class FrameDecoder {
           return;
         }
         sink.frame(type, buffer, at, next);
-        if (this.#stopped) return;
+        if (this.#interrupted) {
+          this.#holdKept(buffer, at, to);
+          return;
+        }
       } else if (verdict === HeaderVerdict.Skip) {
         if (next > to) {
           this.#skipBytes = next - to;
@@ -154,6 +170,13 @@ export class FrameDecoder {
       this.#partialBytes = to - at;
       this.#taken = false;
     }
+  }
+
+  /** After an interruption: holds `[from, to)`, which begins with a frame that is to be kept, unless all is over. */
+  #holdKept(buffer: Buffer, from: number, to: number): void {
+    if (this.#stopped) return;
+    this.#interrupted = false;
+    this.#hold(buffer, from, to);
   }
 
   #hold(buffer: Buffer, from: number, to: number): void {
@@ -203,8 +226,14 @@ export class FrameDecoder {
     this.#partial = EMPTY;
     this.#partialBytes = 0;
     this.#sink.frame(frame[0]!, frame, 0, this.#frameBytes);
+    if (!this.#interrupted) {
+      giveFrameBuffer(frame);
+      return from + wanted;
+    }
+    this.#holdKept(frame, 0, this.#frameBytes);
     giveFrameBuffer(frame);
-    return this.#stopped ? -1 : from + wanted;
+    if (!this.#stopped) this.#append(buffer, from + wanted, to);
+    return -1;
   }
 
   /** A header was cut in two: joins a copy of it with what came and decodes that. Rare, so the copy is cheap enough. */

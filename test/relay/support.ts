@@ -1,22 +1,37 @@
 import type { PeerGoneReason } from '../../src/wire/frames.ts';
-import type { Contactable, Recipient } from '../../src/relay/recipient.ts';
+import { Delivery, type NodeKey, type Recipient, type Source, type WaitingSender } from '../../src/relay/recipient.ts';
 
 /** Writes down what it is told. */
 export class RecordingRecipient implements Recipient {
-  heardFrom: Set<Contactable> | null = null;
-  readonly delivered: string[] = [];
+  /** Source, destination and packet of each delivery: keys in hex, the packet as Latin-1. */
+  readonly delivered: (readonly [source: string, destination: string, packet: string])[] = [];
   readonly gone: { key: string; reason: PeerGoneReason }[] = [];
   readonly healthTexts: string[] = [];
   readonly name: string;
+  readonly waiting: WaitingSender[] = [];
   crowded = false;
+  isFull = false;
   onCrowdedOut: () => void = () => undefined;
 
   constructor(name = '') {
     this.name = name;
   }
 
-  deliver(buffer: Buffer, from: number, to: number): void {
-    this.delivered.push(buffer.toString('hex', from, to));
+  deliver(source: Source, destination: NodeKey, buffer: Buffer, from: number, to: number): Delivery {
+    if (this.isFull) return Delivery.Full;
+    const packet = buffer.toString('latin1', from, to);
+    this.delivered.push([source.key.toString('hex'), destination.key.toString('hex'), packet]);
+    return Delivery.Taken;
+  }
+
+  whenTaking(sender: WaitingSender): void {
+    this.waiting.push(sender);
+  }
+
+  /** Takes packets again, and tells those who wait. */
+  takeAgain(): void {
+    this.isFull = false;
+    for (const sender of this.waiting.splice(0)) sender.sendMore();
   }
 
   peerGone(key: Buffer, reason: PeerGoneReason): void {

@@ -12,6 +12,7 @@ import { Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { Relay } from '../../src/server/relay.ts';
+import type { Transport } from '../../src/transport/port.ts';
 import { transport } from '../../src/transport/runtime.ts';
 
 /** A relay in this process on free ports of the loopback, and ways to reach it. */
@@ -31,8 +32,8 @@ export class TestRelay {
     this.#clock.start();
   }
 
-  /** Starts one with further environment settings, such as `TOWPATH_LIMITS_WRITE_DEADLINE_MS`. */
-  static async start(env: Record<string, string> = {}): Promise<TestRelay> {
+  /** Starts one with further environment settings, such as `TOWPATH_LIMITS_WRITE_DEADLINE_MS`, on other sockets if need be. */
+  static async start(env: Record<string, string> = {}, sockets: Transport = transport): Promise<TestRelay> {
     const folder = mkdtempSync(path.join(tmpdir(), 'towpath-relay-'));
     const { config } = loadConfig({
       env: {
@@ -47,7 +48,7 @@ export class TestRelay {
       },
     });
     const lines: string[] = [];
-    const relay = new Relay(config, transport, pino({ level: 'debug' }, { write: (line) => lines.push(line) }));
+    const relay = new Relay(config, sockets, pino({ level: 'debug' }, { write: (line) => lines.push(line) }));
     await relay.start();
     return new TestRelay(relay, config, lines, folder);
   }

@@ -35,6 +35,13 @@ function packetFrame(fill: number, bytes: number): Buffer {
   return encodeFrame(FrameType.RecvPacket, Buffer.alloc(KEY_BYTES + bytes, fill));
 }
 
+/** Queues the packet of which {@link packetFrame} is the frame: key and packet of the same byte. */
+function queue(outbox: Outbox, fill: number, bytes: number, kind: PacketKind): void {
+  const words = new Int32Array(KEY_BYTES / 4).fill(fill * 0x01_01_01_01);
+  const buffer = Buffer.alloc(bytes + 2, fill);
+  outbox.packet(words, buffer, 1, bytes + 1, kind);
+}
+
 for (const kind of [PacketKind.Other, PacketKind.Disco]) {
   test(`a packet of kind ${kind} that was taken in part is finished before any other frame, wherever it was cut`, () => {
     const frame = packetFrame(1, 200);
@@ -43,13 +50,13 @@ for (const kind of [PacketKind.Other, PacketKind.Disco]) {
       const counters = new Counters();
       const limits = { queueBytes: 600, discoQueueBytes: 600 };
       const outbox = new Outbox(sink as unknown as Stream, counters, limits, new QueueSpace(1_000_000));
-      outbox.packet(frame, 0, frame.length, kind);
+      queue(outbox, 1, 200, kind);
       sink.room = cut;
       assert.equal(outbox.flush(), FlushResult.Blocked);
       outbox.control(encodeFrame(FrameType.Pong, Buffer.alloc(8)));
       // More than the queue holds: what was begun is not among the dropped.
-      for (let i = 0; i < 4; i++) outbox.packet(packetFrame(2, 200), 0, frame.length, kind);
-      outbox.packet(packetFrame(3, 40), 0, packetFrame(3, 40).length, PacketKind.Disco);
+      for (let i = 0; i < 4; i++) queue(outbox, 2, 200, kind);
+      queue(outbox, 3, 40, PacketKind.Disco);
       sink.room = 1_000_000;
       assert.notEqual(outbox.flush(), FlushResult.Blocked);
       const types = sink.types();
@@ -68,7 +75,7 @@ test('wherever a write was cut, each packet and each byte of it is counted once,
     const sink = new Sink();
     const limits = { queueBytes: 65_536, discoQueueBytes: 65_536 };
     const outbox = new Outbox(sink as unknown as Stream, counters, limits, new QueueSpace(1_000_000));
-    for (let i = 0; i < 3; i++) outbox.packet(frame, 0, frame.length, PacketKind.Other);
+    for (let i = 0; i < 3; i++) queue(outbox, 1, 100, PacketKind.Other);
     // In two writes, so that a frame is also cut into three.
     for (const room of [Math.floor(cut / 2), cut - Math.floor(cut / 2)]) {
       sink.room = room;

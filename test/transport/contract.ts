@@ -11,6 +11,7 @@ import { duplexContract } from './contract-duplex.ts';
 import { handshakeContract } from './contract-handshake.ts';
 import { listenContract } from './contract-listen.ts';
 import { proxyContract } from './contract-proxy.ts';
+import { readOnlyContract } from './contract-read-only.ts';
 import { resourcesContract } from './contract-resources.ts';
 
 /** Declares all tests of the contract for one transport. */
@@ -24,5 +25,6 @@ export function transportContract(transport: Transport): void {
   connectContract(transport);
   datagramContract(transport);
   duplexContract(transport);
+  readOnlyContract(transport);
   resourcesContract(transport);
 }
