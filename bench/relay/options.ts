@@ -111,5 +111,5 @@ function number(flag: string, text: string | undefined, byDefault: number): numb
   if (text === undefined) return byDefault;
   const value = Number(text);
   if (Number.isInteger(value) && value >= 0) return value;
-  throw new Error(`--${flag}: ${text} is no whole number`);
+  throw new Error(`--${flag}: ${text} is not a whole number`);
 }

@@ -69,7 +69,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
     this.#store = new CertificateStore(directory, names[0]!);
     this.#held = loadOrCreate(this.#store, options, now(), log);
     if (this.#store.keyIsOpenToOthers()) {
-      log.warn({ keyPath: this.#store.keyPath }, 'the key can be read by others than its owner; run "chmod 600" on it');
+      log.warn({ keyPath: this.#store.keyPath }, 'the key can be read by other users; run "chmod 600" on it');
     }
     this.#checkNames();
     this.#checkOrReport();

@@ -7,18 +7,18 @@ import { addConfigFlags, readConfigFlags } from './flags.ts';
 
 /** `towpath config check|print|schema`. */
 export function registerConfig(program: Command): void {
-  const config = program.command('config').description('Check, show and describe the configuration');
+  const config = program.command('config').description('Check or print the configuration, or print its JSON Schema');
   config
     .command('check')
-    .description('Check a configuration file by itself; exit code 2 and every problem with its line when it is wrong')
+    .description('Check a configuration file. If it is wrong: exit code 2, and every problem with its line')
     .argument('<file>', 'configuration file, YAML or JSON')
     .action((file: string) => {
       loadConfig({ file });
       process.stdout.write(`${printable(file)}: ok\n`);
     });
   addConfigFlags(config.command('print'))
-    .description('Show the effective configuration and where each value comes from; secrets are masked')
-    .option('--json', 'as JSON')
+    .description('Print the configuration in effect and where each value comes from; secrets are masked')
+    .option('--json', 'print it as JSON')
     .action((options: { json?: boolean }, command: Command) => {
       const loaded = loadConfig({ ...readConfigFlags(command), env: process.env });
       process.stdout.write(options.json === true ? printJson(loaded) : printYaml(loaded));

@@ -25,7 +25,7 @@ function parseDerpMapText(text: string, place: string): DerpMap {
   const policy = find('derpmap');
   if (policy !== undefined) return parseDerpMap((value as Record<string, unknown>)[policy]);
   if (find('regions') !== undefined) return parseDerpMap(value);
-  throw usage(`${place} has no DERP map in it: there is neither Regions nor derpMap`);
+  throw usage(`${place} does not contain a DERP map: there is neither Regions nor derpMap`);
 }
 
 function parseText(text: string, place: string): unknown {
@@ -55,8 +55,8 @@ async function readMap(path: string): Promise<string> {
   } catch (error) {
     const hint =
       systemErrorCode(error) === 'ENOENT'
-        ? 'Give a relay as https://HOST/derp, or the file or URL of a DERP map.'
-        : 'The DERP map must be a file that this user can read.';
+        ? 'Name a relay as https://HOST/derp, or the file or URL of a DERP map.'
+        : 'Make sure that this user can read the file.';
     throw usage(`${path} cannot be read: ${errorMessage(error)}`, hint);
   }
 }
@@ -72,7 +72,7 @@ async function fetchMap(url: string, timeoutMs: number): Promise<string> {
       'TOWPATH_PROBE_MAP',
       `the DERP map ${url} cannot be fetched: ${errorMessage(error)}${cause}`,
       {
-        hint: 'Open the URL in a browser; or save the map to a file and give that.',
+        hint: 'Try the URL in a browser, or save the map to a file and use the file.',
         cause: error,
       },
     );

@@ -25,17 +25,24 @@ type Note = (text: string) => void;
 
 /** Adds `towpath derp-map` to the program. Standard output is the map alone, so that it can be redirected. */
 export function registerDerpMap(program: Command): void {
-  const command = program.command('derp-map').description('Print the DERP map entry of this relay');
+  const command = program.command('derp-map').description("Print the relay's entry for the DERP map");
   command
     .addOption(
-      new Option('--format <form>', 'policy: derpMap section of a tailnet policy; headscale: YAML file; json: the map')
+      new Option(
+        '--format <form>',
+        'policy: the derpMap section of a tailnet policy file; headscale: a YAML file for Headscale; json: the DERP map as JSON',
+      )
         .choices(DERP_MAP_FORMATS)
         .default('policy'),
     )
-    .option('--ipv4 <ip>', 'IPv4 address that clients are told, or none', address(4))
-    .option('--ipv6 <ip>', 'IPv6 address that clients are told, or none', address(6))
-    .option('--stun-port <number>', 'STUN port that clients are told, or -1 for none', stunPort)
-    .option('--omit-default-regions', 'use this relay alone, without the regions of the provider');
+    .option('--ipv4 <ip>', 'IPv4 address in the entry, or none (default: from publicIp and hostname)', address(4))
+    .option('--ipv6 <ip>', 'IPv6 address in the entry, or none (default: from publicIp and hostname)', address(6))
+    .option(
+      '--stun-port <number>',
+      'STUN port in the entry, or -1 for none (default: from stun.advertisedPort and stun.listen)',
+      stunPort,
+    )
+    .option('--omit-default-regions', 'tell clients to use only this relay, not the default regions of Tailscale');
   addConfigFlags(command).action((options: DerpMapOptions) => {
     const { writeErr, writeOut } = outputOf(command);
     const note: Note = (text) => writeErr(`towpath: ${printable(text)}\n`);

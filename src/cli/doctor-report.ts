@@ -8,7 +8,7 @@ const DOCTOR_LABELS: Readonly<Record<DoctorCheckName, string>> = {
   config: 'Configuration',
   open: 'Open to everyone',
   'admin-exposed': 'Admin listener',
-  advertised: 'Where it is',
+  advertised: 'Address of the relay',
   'key-file': 'Key file',
   certificate: 'Certificate',
   clock: 'Clock',
@@ -18,7 +18,7 @@ const DOCTOR_LABELS: Readonly<Record<DoctorCheckName, string>> = {
   'proxy-variables': 'Proxy variables',
   'derp-port': 'DERP port',
   'served-certificate': 'Served certificate',
-  'served-key': 'Who answers',
+  'served-key': 'Key of the relay',
   'http-port': 'HTTP port',
   'stun-port': 'STUN port',
   'admin-port': 'Admin port',
@@ -45,7 +45,7 @@ export function verdict(sections: readonly Section[]): string {
   const [failed, warnings] = [count('failed'), count('warning')];
   const warned = warnings === 0 ? '' : `${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`;
   if (failed === 0) return warned === '' ? 'All good\n' : `Good, with ${warned}\n`;
-  return `Not good: ${failed} ${failed === 1 ? 'thing' : 'things'} to mend${warned === '' ? '' : `, ${warned}`}\n`;
+  return `Not good: ${failed} ${failed === 1 ? 'thing' : 'things'} to fix${warned === '' ? '' : `, ${warned}`}\n`;
 }
 
 /** The whole report for programs. */

@@ -34,17 +34,35 @@ export function registerDoctor(program: Command): void {
   const command = program.command('doctor');
   command
     .description(
-      'Find out why a relay does not work, on its own machine and as clients reach it; run it where the relay runs',
+      'Find out why a relay does not work. Run it on the machine of the relay: it checks the machine, and the relay as clients reach it.',
     )
-    .option('--key <nodekey>', 'ask the admission sources about this node, "nodekey:" and 64 hex digits', nodeKey)
-    .option('--derp-map <file>', 'file or URL of the DERP map that clients get, to compare with the relay')
-    .option('--outside <url...>', 'look at the relay at these URLs, as clients do', relayUrl)
-    .option('--stun-server <host:port>', 'ask this STUN server elsewhere for the public address', hostPort)
-    .option('--timeout <seconds>', 'for each thing that is waited for', seconds(MAX_TIMEOUT_S), 5)
-    .option('--total-timeout <seconds>', 'for everything together', seconds(MAX_TOTAL_S), DEFAULT_TOTAL_S)
-    .option('--json', 'print the report as JSON, and nothing else');
+    .option(
+      '--key <nodekey>',
+      'also check whether this node may use the relay; written as "nodekey:" and 64 hex digits',
+      nodeKey,
+    )
+    .option('--derp-map <file>', 'also compare the relay with the DERP map that clients get; a file or a URL')
+    .option('--outside <url...>', 'also connect to the relay at these URLs, as clients do', relayUrl)
+    .option(
+      '--stun-server <host:port>',
+      'also ask this other STUN server for the public address of this machine',
+      hostPort,
+    )
+    .option(
+      '--timeout <seconds>',
+      `time limit of each check in seconds (at most ${MAX_TIMEOUT_S})`,
+      seconds(MAX_TIMEOUT_S),
+      5,
+    )
+    .option(
+      '--total-timeout <seconds>',
+      `time limit of all checks together in seconds (at most ${MAX_TOTAL_S})`,
+      seconds(MAX_TOTAL_S),
+      DEFAULT_TOTAL_S,
+    )
+    .option('--json', 'print the report as JSON only');
   addConfigFlags(command)
-    .addHelpText('after', '\nExit codes: 0 all good, 1 something failed, 2 wrong usage.')
+    .addHelpText('after', '\nExit codes: 0 no check failed, 1 a check failed, 2 wrong usage.')
     .action(async (flags: DoctorFlags) => {
       const write = (text: string): void => command.configureOutput().writeOut?.(text);
       const sections = await run(command, flags, flags.json === true ? () => undefined : write);

@@ -31,7 +31,7 @@ function flagOptions(key: ConfigKey): Option[] {
   switch (key.kind) {
     case 'boolean': {
       const on = new Option(`--${name}`, help);
-      const off = new Option(`--no-${name}`, key.initial === true ? `turn off: ${help}` : help);
+      const off = new Option(`--no-${name}`, key.initial === true ? `Turn this off: ${help}` : help);
       // The form that only repeats the default is for overruling a file; it would be noise in the help.
       return key.initial === true ? [on.hideHelp(), off] : [on, off.hideHelp()];
     }

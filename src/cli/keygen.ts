@@ -6,12 +6,12 @@ import { formatNodeKey } from '../wire/keys.ts';
 export function registerKeygen(program: Command): void {
   const command = program.command('keygen');
   command
-    .description('Make a new server key and print its public half.')
-    .option('--out <file>', 'write the key here, readable by the owner only; an existing file is never overwritten')
-    .addHelpText(
-      'after',
-      '\nWithout --out the key file itself goes to standard output and the public key to standard error.',
+    .description('Make a new private key for a relay, and print its public key.')
+    .option(
+      '--out <file>',
+      'write the private key to this file, readable by its owner only; an existing file is never overwritten',
     )
+    .addHelpText('after', '\nWithout --out, the key file goes to standard output and the public key to standard error.')
     .action((options: { out?: string }) => {
       const output = command.configureOutput();
       if (options.out !== undefined) {

@@ -43,25 +43,61 @@ export interface LoadFlags extends TargetFlags {
 
 /** Adds the argument and the flags that every scenario has. */
 export function addLoadFlags(command: Command): Command {
-  command.argument('<relay>', 'https://HOST[:PORT]/derp (http:// without TLS), or the file or URL of a DERP map');
+  command.argument(
+    '<relay>',
+    'URL of the relay (https://HOST[:PORT]/derp, or http:// without TLS), or the file or URL of a DERP map',
+  );
   return addTargetFlags(command)
-    .option('--node <name>', 'only this node of the map')
-    .option('--websocket', 'send the packets over WebSocket')
-    .option('--duration <seconds>', `what is measured, at most ${MAX_DURATION_S}`, whole(1, MAX_DURATION_S), 10)
-    .option('--warm-up <seconds>', 'before it, neither rates nor latencies count', whole(0, MAX_WARM_UP_S), 1)
-    .option('--workers <n>', 'threads (default: one less than CPUs, at most 4)', whole(1, MAX_WORKERS))
-    .option('--coalesce <n>', 'packets in one write, and with TLS in one record', whole(1, MAX_COALESCE), 1)
-    .option('--timeout <seconds>', 'for each connection to be opened', whole(1, MAX_TIMEOUT_S), 10)
-    .option('--server-pid <pid>', "measure CPU and memory of the relay's process on this machine", whole(1, 2 ** 22))
-    .option('--json', 'print the result as JSON, and nothing else')
-    .option('--report <file>', 'write an HTML page with plots')
-    .option('--fail-if <condition...>', 'exit with 3 when it is true, such as "loss>0.1%" or "p99>5ms"')
-    .option('--i-own-this-server', 'allow a relay that is not on this machine');
+    .option('--node <name>', 'use only this node of the DERP map, by its name')
+    .option('--websocket', 'connect with WebSocket')
+    .option(
+      '--duration <seconds>',
+      `measurement time in seconds (at most ${MAX_DURATION_S})`,
+      whole(1, MAX_DURATION_S),
+      10,
+    )
+    .option(
+      '--warm-up <seconds>',
+      `time in seconds before the measurement; it does not count (at most ${MAX_WARM_UP_S})`,
+      whole(0, MAX_WARM_UP_S),
+      1,
+    )
+    .option(
+      '--workers <n>',
+      `number of threads (at most ${MAX_WORKERS}; default: one less than CPUs, at most ${DEFAULT_WORKERS})`,
+      whole(1, MAX_WORKERS),
+    )
+    .option(
+      '--coalesce <n>',
+      `packets per write, which is one TLS record (at most ${MAX_COALESCE})`,
+      whole(1, MAX_COALESCE),
+      1,
+    )
+    .option(
+      '--timeout <seconds>',
+      `time limit in seconds to open a connection (at most ${MAX_TIMEOUT_S})`,
+      whole(1, MAX_TIMEOUT_S),
+      10,
+    )
+    .option(
+      '--server-pid <pid>',
+      'process id of the relay, if it runs on this machine: measures its CPU and memory',
+      whole(1, 2 ** 22),
+    )
+    .option('--json', 'print the result as JSON only')
+    .option('--report <file>', 'write an HTML report with plots to this file')
+    .option('--fail-if <condition...>', 'end with exit code 3 if this is true, for example "loss>0.1%" or "p99>5ms"')
+    .option('--i-own-this-server', 'allow a test of a relay that is not on this machine');
 }
 
 /** Adds `--size` and, unless the scenario calls it otherwise, `--pairs`. */
 export function addSizeFlag(command: Command): Command {
-  return command.option('--size <bytes>', 'bytes of a packet', whole(PAYLOAD_HEADER_BYTES, MAX_PACKET_BYTES), 1200);
+  return command.option(
+    '--size <bytes>',
+    `size of each packet in bytes (${PAYLOAD_HEADER_BYTES} to ${MAX_PACKET_BYTES})`,
+    whole(PAYLOAD_HEADER_BYTES, MAX_PACKET_BYTES),
+    1200,
+  );
 }
 
 /** Numbers of pairs or clients. */
@@ -74,7 +110,9 @@ export function rateOption(text: string): Rate {
   const unit = match?.[2] ?? '';
   const perSecond = match === null ? 0 : Number(match[1]) * (factors[unit] ?? 1);
   if (perSecond > 0) return { unit: unit.endsWith('bit/s') ? 'bits' : 'packets', perSecond };
-  throw new InvalidArgumentError('It must be packets per second, such as 500 or 2k, or a rate such as 1Mbit/s.');
+  throw new InvalidArgumentError(
+    'It must be a number of packets per second, such as 500 or 2k, or a bit rate, such as 1Mbit/s.',
+  );
 }
 
 /** Packets of `packetBytes` bytes in a second. */

@@ -44,7 +44,7 @@ type Own = Parameters<typeof planOf>[3];
 export function registerLoad(program: Command): void {
   const load = program
     .command('load')
-    .description('Test a relay under load, and say what it lost, how fast it was and whether it was fair.')
+    .description('Test a relay under load: throughput, latency, loss and fairness.')
     .addHelpText('after', EXIT_CODES);
   registerThroughput(load);
   registerLatency(load);
@@ -54,18 +54,29 @@ export function registerLoad(program: Command): void {
 }
 
 const EXIT_CODES =
-  '\nExit codes: 0 done, 1 could not run, 2 wrong usage or a relay that is not on this machine,\n' +
+  '\nExit codes: 0 done, 1 could not run, 2 wrong usage, or the relay is not on this machine,\n' +
   '3 a condition of --fail-if is true, 130 interrupted.';
 
 function registerThroughput(load: Command): void {
-  const command = scenario(load, 'throughput', 'Send between pairs: as fast as the relay delivers, or at a rate.')
-    .option('--pairs <n>', 'senders, each with its own receiver', pairCount, 10)
+  const command = scenario(
+    load,
+    'throughput',
+    'Measure throughput: pairs of clients send as fast as the relay delivers, or at a fixed rate.',
+  )
+    .option('--pairs <n>', 'number of pairs, each with one sender and one receiver', pairCount, 10)
     .addOption(
-      new Option('--window <packets>', 'of each pair under way; the next one is sent when one has arrived')
+      new Option(
+        '--window <packets>',
+        'packets in flight per pair; the sender waits when this many have not arrived yet',
+      )
         .argParser(whole(1, MAX_WINDOW_PACKETS))
         .default(32),
     )
-    .addOption(new Option('--rate <rate>', 'of each pair, in place of a window').argParser(rateOption));
+    .addOption(
+      new Option('--rate <rate>', 'fixed rate of each pair instead of a window, such as 500, 2k or 1Mbit/s').argParser(
+        rateOption,
+      ),
+    );
   addSizeFlag(command).action(
     async (relay: string, flags: LoadFlags & { pairs: number; size: number; window: number; rate?: Rate }) => {
       const { pairs, size, window, rate } = flags;
@@ -86,9 +97,9 @@ function registerThroughput(load: Command): void {
 }
 
 function registerLatency(load: Command): void {
-  const command = scenario(load, 'latency', 'Send at a low rate and look at the latencies.')
-    .option('--pairs <n>', 'senders, each with its own receiver', pairCount, 10)
-    .option('--rate <rate>', 'of each pair', rateOption, { unit: 'packets', perSecond: 100 });
+  const command = scenario(load, 'latency', 'Measure latency: pairs of clients send at a low fixed rate.')
+    .option('--pairs <n>', 'number of pairs, each with one sender and one receiver', pairCount, 10)
+    .addOption(rateFlag('--rate', 'rate of each pair', { unit: 'packets', perSecond: 100 }, '100 packets/s'));
   addSizeFlag(command).action(async (relay: string, flags: LoadFlags & { pairs: number; size: number; rate: Rate }) => {
     const { pairs, size, rate } = flags;
     await run(command, 'latency', relay, flags, {
@@ -98,10 +109,14 @@ function registerLatency(load: Command): void {
 }
 
 function registerFairness(load: Command): void {
-  const command = scenario(load, 'fairness', 'Send at a rate beside others that send as fast as they can.')
-    .option('--polite <n>', 'pairs that send at a rate', pairCount, 50)
-    .option('--polite-rate <rate>', 'of each polite pair', rateOption, { unit: 'bits', perSecond: 1e6 })
-    .option('--greedy <n>', 'pairs that send as fast as they can', pairCount, 5);
+  const command = scenario(
+    load,
+    'fairness',
+    'Measure fairness: some pairs send at a fixed rate, others send as fast as they can.',
+  )
+    .option('--polite <n>', 'number of pairs that send at a fixed rate', pairCount, 50)
+    .addOption(rateFlag('--polite-rate', 'rate of each polite pair', { unit: 'bits', perSecond: 1e6 }, '1Mbit/s'))
+    .option('--greedy <n>', 'number of pairs that send as fast as they can', pairCount, 5);
   addSizeFlag(command).action(
     async (relay: string, flags: LoadFlags & { polite: number; politeRate: Rate; greedy: number; size: number }) => {
       const { polite, politeRate, greedy, size } = flags;
@@ -119,11 +134,15 @@ function registerFairness(load: Command): void {
 }
 
 function registerSlow(load: Command): void {
-  const command = scenario(load, 'slow', 'Send between healthy pairs beside receivers that have stopped to read.')
-    .option('--stalled <n>', 'receivers that never read', whole(1, MAX_CONNECTIONS), 100)
-    .option('--feed <rate>', 'sent to all of them together (default: 8 Mbit/s for each, at most 1 Gbit/s)', rateOption)
-    .option('--pairs <n>', 'healthy senders, each with its own receiver', pairCount, 10)
-    .option('--rate <rate>', 'of each healthy pair', rateOption, { unit: 'packets', perSecond: 100 });
+  const command = scenario(load, 'slow', 'Measure healthy pairs while other receivers have stopped reading.')
+    .option('--stalled <n>', 'number of receivers that never read', whole(1, MAX_CONNECTIONS), 100)
+    .option(
+      '--feed <rate>',
+      'rate of the packets to all stalled receivers together (default: 8 Mbit/s for each, at most 1 Gbit/s)',
+      rateOption,
+    )
+    .option('--pairs <n>', 'number of healthy pairs, each with one sender and one receiver', pairCount, 10)
+    .addOption(rateFlag('--rate', 'rate of each healthy pair', { unit: 'packets', perSecond: 100 }, '100 packets/s'));
   addSizeFlag(command).action(
     async (
       relay: string,
@@ -148,16 +167,19 @@ function registerSlow(load: Command): void {
 }
 
 function registerConnections(load: Command): void {
-  const command = scenario(load, 'connections', 'Open connections that carry nothing but a Ping now and then.')
+  const command = scenario(load, 'connections', 'Open many connections that send only a Ping from time to time.')
     .addOption(
-      new Option('--pattern <name>', 'idle: hold them; ramp: open more all the time; churn: replace the oldest')
+      new Option(
+        '--pattern <name>',
+        'idle: open them and keep them open; ramp: open more at a steady rate; churn: keep replacing the oldest',
+      )
         .choices(PATTERNS)
         .default('idle'),
     )
-    .option('--connections <n>', 'open at most', whole(1, MAX_CONNECTIONS), 1000)
+    .option('--connections <n>', `number of connections (at most ${MAX_CONNECTIONS})`, whole(1, MAX_CONNECTIONS), 1000)
     .option(
       '--per-second <n>',
-      'opened, or replaced (default: as fast as it goes; ramp: all within the duration)',
+      'connections to open or replace per second (default: as fast as possible; ramp: all within the duration)',
       whole(1, MAX_CONNECTIONS),
     );
   command.action(
@@ -169,6 +191,13 @@ function registerConnections(load: Command): void {
       });
     },
   );
+}
+
+/** A flag for a rate, with its default and how the help shows it. */
+function rateFlag(flag: string, help: string, initial: Rate, shown: string): Option {
+  return new Option(`${flag} <rate>`, `${help}, such as 500, 2k or 1Mbit/s`)
+    .argParser(rateOption)
+    .default(initial, shown);
 }
 
 function scenario(load: Command, name: Scenario, description: string): Command {
@@ -201,8 +230,8 @@ async function write(path: string, text: string): Promise<void> {
   try {
     await writeFile(path, text);
   } catch (error) {
-    throw new TowpathError('TOWPATH_LOAD_REPORT', `--report ${path} cannot be written: ${errorMessage(error)}`, {
-      hint: 'Give a file in a folder that exists and that this user may write to.',
+    throw new TowpathError('TOWPATH_LOAD_REPORT', `--report: ${path} cannot be written: ${errorMessage(error)}`, {
+      hint: 'Name a file in a directory that exists and that this user may write to.',
     });
   }
 }
@@ -230,13 +259,14 @@ async function readTarget(relay: string, flags: LoadFlags): Promise<LoadTarget> 
   const all = await readTargets(relay, region, await targetOverrides(flags), flags.timeout * 1000);
   const relays = all.filter(({ name, relay: served }) => served !== null && (flags.node ?? name) === name);
   const [first, ...others] = relays;
-  if (first === undefined) throw usage(`${relay} names no relay with this --node`, 'See which nodes the map has.');
+  if (first === undefined)
+    throw usage(`${relay} has no relay with this --node`, 'Check the names of the nodes in the DERP map.');
   if (others.length > 0) {
     const names = relays.slice(0, MAX_NAMED).map(({ name }) => name);
     const more = relays.length > MAX_NAMED ? ` and ${relays.length - MAX_NAMED} more` : '';
     throw usage(
       `the DERP map ${relay} has several relays: ${names.join(', ')}${more}`,
-      'Choose one with --region or --node.',
+      'Select one with --region or --node.',
     );
   }
   return toTarget(first, flags.websocket === true);

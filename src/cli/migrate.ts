@@ -4,14 +4,14 @@ import { convertDerper } from './derper/convert.ts';
 
 /** Adds `towpath migrate derper` to the program. Standard output is the configuration alone, so that it can be redirected. */
 export function registerMigrate(program: Command): void {
-  const migrate = program.command('migrate').description('Make a configuration out of that of another relay');
+  const migrate = program.command('migrate').description("Convert another relay's settings to a towpath configuration");
   const command = migrate.command('derper');
   command
     .description(
-      "Print the configuration that does what Go's derper does with these flags, with its key and certificates",
+      "Print the towpath configuration that does the same as Go's derper with these flags, with the same key and certificates",
     )
     .usage('-- [flags of derper]')
-    .argument('[flags...]', 'the flags as derper gets them')
+    .argument('[flags...]', "derper's flags, as on its command line")
     .addHelpText(
       'after',
       '\nExample: towpath migrate derper -- -hostname derp.example.com -verify-clients > towpath.yaml',
@@ -22,8 +22,8 @@ export function registerMigrate(program: Command): void {
       output.writeOut?.(
         printableLines(
           draft.toYaml([
-            'Made by "towpath migrate derper". See what it means with "towpath config print --config FILE", and',
-            'whether everything works with "towpath doctor --config FILE".',
+            'Made by "towpath migrate derper". "towpath config print --config FILE" shows what it means, and',
+            '"towpath doctor --config FILE" checks whether everything works.',
           ]),
         ),
       );

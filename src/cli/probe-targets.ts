@@ -19,7 +19,7 @@ export async function readTargets(
   }
   const targets = targetsOfMap(await readDerpMap(text, timeoutMs), region, overrides);
   if (targets.length > MAX_RELAYS) {
-    throw usage(`the DERP map ${text} has ${targets.length} relays`, 'Choose a region with --region.');
+    throw usage(`the DERP map ${text} has ${targets.length} relays`, 'Select a region with --region.');
   }
   if (targets.length > 0) return targets;
   throw usage(

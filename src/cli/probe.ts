@@ -25,24 +25,29 @@ interface ProbeFlags extends TargetFlags {
 export function registerProbe(program: Command): void {
   const command = program.command('probe');
   command
-    .description('Look at a relay from outside, step by step, and say how to mend what does not work.')
-    .argument('<relay>', 'https://HOST[:PORT]/derp, or the file or URL of a DERP map');
+    .description('Check a relay from outside, step by step, and say how to fix what fails.')
+    .argument('<relay>', 'URL of the relay (https://HOST[:PORT]/derp), or the file or URL of a DERP map');
   addTargetFlags(command)
-    .option('--websocket', 'send the packets over WebSocket, and take a failure of it for one')
-    .option('--packets <n>', 'packets to send there and back', whole(1, MAX_PACKETS), 50)
+    .option('--websocket', 'send the packets over WebSocket; a failure of WebSocket is then an error')
+    .option('--packets <n>', 'number of packets to send in each direction', whole(1, MAX_PACKETS), 50)
     .option(
       '--stun-port <port>',
-      'UDP port of STUN; -1 for none (default: 3478, or what the map says)',
+      'UDP port of STUN, or -1 for none (default: the port in the map, else 3478)',
       whole(-1, MAX_PORT),
     )
     .option(
       '--http-port <port>',
-      'check /generate_204 there (default: 80, if the map says CanPort80)',
+      'TCP port for the /generate_204 check (default: 80 if the map has CanPort80, else no check)',
       whole(1, MAX_PORT),
     )
-    .option('--timeout <seconds>', 'for each thing that is waited for', whole(1, MAX_TIMEOUT_S), 10)
-    .option('--json', 'print the report as JSON, and nothing else')
-    .addHelpText('after', '\nExit codes: 0 all good, 1 some step failed, 2 wrong usage.')
+    .option(
+      '--timeout <seconds>',
+      `time limit of each step in seconds (at most ${MAX_TIMEOUT_S})`,
+      whole(1, MAX_TIMEOUT_S),
+      10,
+    )
+    .option('--json', 'print the report as JSON only')
+    .addHelpText('after', '\nExit codes: 0 no step failed, 1 a step failed, 2 wrong usage.')
     .action(async (relay: string, flags: ProbeFlags) => {
       const write = (text: string): void => command.configureOutput().writeOut?.(text);
       const targets = await readTargets(relay, flags.region ?? null, await overrides(flags), flags.timeout * 1000);

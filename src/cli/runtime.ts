@@ -21,17 +21,17 @@ export function continueIn(wanted: RuntimeName, argv: readonly string[] = proces
   const [, script = ''] = argv;
   if (COMPILED.test(import.meta.url) || COMPILED.test(script)) {
     throw new TowpathError('TOWPATH_RUNTIME', `This executable contains Bun and cannot run in ${wanted}.`, {
-      hint: 'Leave --runtime out, or install towpath with npm.',
+      hint: 'Remove --runtime, or install towpath with npm.',
     });
   }
   const program = findRuntime(wanted);
   if (process.execve === undefined) {
-    throw new TowpathError('TOWPATH_RUNTIME', 'On this system a process cannot change its runtime.', {
+    throw new TowpathError('TOWPATH_RUNTIME', 'On this system, a process cannot switch to another runtime.', {
       hint: `Start ${program} ${script} directly.`,
     });
   }
   if (process.env['LISTEN_PID'] === String(process.pid)) {
-    throw new TowpathError('TOWPATH_RUNTIME', 'Sockets from systemd do not survive a change of the runtime.', {
+    throw new TowpathError('TOWPATH_RUNTIME', 'Sockets from systemd are lost when the runtime changes.', {
       hint: `In ExecStart=, start ${program} ${script} directly, without --runtime.`,
     });
   }
@@ -49,7 +49,7 @@ export function findRuntime(name: RuntimeName): string {
   throw new TowpathError('TOWPATH_RUNTIME', `${name === 'bun' ? 'Bun' : 'Node'} is not installed.`, {
     hint:
       name === 'bun'
-        ? 'Install the npm package bun beside towpath, in the version that towpath is tested with (its package.json names it).'
+        ? 'Install the npm package bun next to towpath, in the version in its package.json.'
         : 'Install Node.js 24.11 or newer, so that "node" is found.',
   });
 }

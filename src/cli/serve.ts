@@ -9,10 +9,15 @@ import { continueIn, RUNTIMES, type RuntimeName } from './runtime.ts';
 /** `towpath serve`. */
 export function registerServe(program: Command): void {
   addConfigFlags(program.command('serve').description('Run the relay'))
-    .addOption(new Option('--runtime <name>', 'run in this runtime instead of the present one').choices(RUNTIMES))
+    .addOption(
+      new Option(
+        '--runtime <name>',
+        'JavaScript runtime to run in (default: the one that started the command)',
+      ).choices(RUNTIMES),
+    )
     .addHelpText(
       'after',
-      '\nSIGHUP reads configuration, certificate and key lists again; SIGTERM and SIGINT drain the relay and end it.',
+      '\nSIGHUP reloads the configuration, the certificate and the key lists. SIGTERM and SIGINT drain the relay and stop it.',
     )
     .action(async ({ runtime }: { runtime?: RuntimeName }, command: Command) => {
       await signalsSoFar();

@@ -16,13 +16,18 @@ export interface TargetFlags {
 /** Adds the flags that say which relay is meant and how its certificate is verified. */
 export function addTargetFlags(command: Command): Command {
   return command
-    .option('--region <id>', 'only this region of the map, by id or code')
+    .option('--region <id>', 'use only this region of the DERP map, by id or code')
     .addOption(
-      new Option('--pin <pin>', 'accept only the certificate with this pin, "sha256-raw:" and 64 hex digits')
+      new Option(
+        '--pin <pin>',
+        'accept only the certificate with this hash, written as "sha256-raw:" and 64 hex digits',
+      )
         .argParser(pinOption)
         .conflicts(['ca', 'insecure']),
     )
-    .addOption(new Option('--ca <file>', 'trust only the authorities in this PEM file').conflicts('insecure'))
+    .addOption(
+      new Option('--ca <file>', 'PEM file with the only certificate authorities to trust').conflicts('insecure'),
+    )
     .option('--insecure', 'do not verify the certificate');
 }
 

@@ -14,11 +14,11 @@ export interface ProbeOptions {
   readonly transport: Transport;
   /** Started by the caller. */
   readonly clock: Clock;
-  /** For each thing that is waited for. */
+  /** Time limit of each step. */
   readonly timeoutMs: number;
-  /** Packets to send there and back. */
+  /** Packets to send in each direction. */
   readonly packets: number;
-  /** Send the packets over WebSocket, and take a failure of it for one. */
+  /** Send the packets over WebSocket; a failure of WebSocket then fails the probe. */
   readonly websocket: boolean;
   /** Called after each step. */
   readonly onStep?: (result: StepResult) => void;
@@ -26,7 +26,7 @@ export interface ProbeOptions {
 
 const RELAY_STEPS = ['tls', 'upgrade', 'websocket', 'packets'] as const;
 
-/** Looks at a relay from outside, as a stranger would, and says what was found step by step. Never rejects for what it finds. */
+/** Checks a relay from outside, step by step, and returns the results. Never rejects because a step failed. */
 export async function probeRelay(target: ProbeTarget, options: ProbeOptions): Promise<StepResult[]> {
   const probe = new Probe(target, options);
   await probe.run();
@@ -37,7 +37,7 @@ class Probe {
   readonly results: StepResult[] = [];
   readonly #target: ProbeTarget;
   readonly #options: ProbeOptions;
-  /** The family by which the relay is not reached, when it is by the other. */
+  /** The address family that does not reach the relay, when the other one does. */
   #unused: 4 | 6 | null = null;
 
   constructor(target: ProbeTarget, options: ProbeOptions) {
@@ -50,7 +50,7 @@ class Probe {
     const { relay, stunPort, httpPort } = this.#target;
     const { result, addresses } = await dnsStep(this.#target, timeoutMs);
     this.#add(result);
-    // Every further step would only repeat that the name is unknown.
+    // All other steps would fail for the same reason.
     if (result.status === 'failed') return;
     if (relay !== null) await this.#relay(relay, addresses);
     else if (stunPort === null) this.#add(servesNothing());
@@ -59,7 +59,7 @@ class Probe {
     this.#add(await generate204Step(transport, addresses.ipv4 ?? addresses.ipv6, httpPort, timeoutMs));
   }
 
-  /** STUN over a family by which nobody comes in is no fault of its own. */
+  /** STUN over a family that does not reach the relay is not a second fault. */
   async #stun(family: 4 | 6, ip: string | null): Promise<void> {
     const { transport, timeoutMs } = this.#options;
     const result = await stunStep(
@@ -77,7 +77,7 @@ class Probe {
     const { transport, clock, timeoutMs } = this.#options;
     let byIpv4 = await tcpStep(transport, 'tcp-ipv4', ipv4, relay.port, timeoutMs);
     let byIpv6 = await tcpStep(transport, 'tcp-ipv6', ipv6, relay.port, timeoutMs);
-    // Clients try both at once, and take the one that answers.
+    // Clients try both families at once and use the one that answers.
     if (byIpv4.status === 'failed' && byIpv6.status === 'ok') byIpv4 = this.#notUsed(4, byIpv4);
     if (byIpv6.status === 'failed' && byIpv4.status === 'ok') byIpv6 = this.#notUsed(6, byIpv6);
     if (byIpv4.status === 'skipped' && byIpv6.status === 'skipped') {
@@ -98,7 +98,7 @@ class Probe {
         return;
       }
     } else {
-      this.#skip(['tls'], 'an http:// relay has none');
+      this.#skip(['tls'], 'an http:// URL has no TLS');
     }
     await this.#logins({ transport, clock, target: this.#target, url: relay.url, ip, timeoutMs });
   }
@@ -122,7 +122,11 @@ class Probe {
   #notUsed(family: 4 | 6, result: StepResult): StepResult {
     this.#unused = family;
     const used = family === 4 ? 'IPv6' : 'IPv4';
-    return { ...result, status: 'warning', fix: `${result.fix ?? ''} Until then clients need ${used}.`.trim() };
+    return {
+      ...result,
+      status: 'warning',
+      fix: `${result.fix ?? ''} Until then, only clients with ${used} reach the relay.`.trim(),
+    };
   }
 
   #skip(steps: readonly StepName[], reason: string): void {
@@ -136,20 +140,20 @@ class Probe {
   }
 }
 
-/** Nothing was tried, and neither will clients try anything. */
+/** No family could be tried; clients cannot connect either. */
 function unreachable(result: StepResult, host: string): StepResult {
   const isOff = result.text.startsWith('no IPv');
   return {
     ...result,
     status: 'failed',
-    text: isOff ? `${host} has no address of either family that clients may use` : result.text,
+    text: isOff ? `${host} has neither an IPv4 nor an IPv6 address that clients may use` : result.text,
     fix: isOff
-      ? 'Set IPv4 or IPv6 of the node to an address, or take them out of the map and give the name a record.'
-      : 'Probe from a machine that has this family.',
+      ? 'Set IPv4 or IPv6 of the node to an address, or remove both from the map and add an A or AAAA record for the name.'
+      : 'Probe from a machine that has this address family.',
   };
 }
 
 function servesNothing(): StepResult {
-  const text = 'the map says STUNOnly, and names no STUN port';
-  return { ...skipped('stun-ipv4', text), status: 'failed', fix: 'Take STUNOnly out of the map, or set STUNPort.' };
+  const text = 'the map has STUNOnly, but no STUN port';
+  return { ...skipped('stun-ipv4', text), status: 'failed', fix: 'Remove STUNOnly from the map, or set STUNPort.' };
 }

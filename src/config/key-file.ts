@@ -16,7 +16,7 @@ export interface KeyFile {
 /** A key file has some 100 bytes. */
 const LARGEST_FILE_BYTES = 1024 * 1024;
 const RESTORE_HINT =
-  'Restore the file from a backup. Or move it away and start again: a new key is made, and clients learn it by themselves.';
+  'Restore the file from a backup. Or move it away and start again: the relay makes a new key, and clients learn it automatically.';
 
 /** The text of a new key file, as derper writes it (protocol reference §7.2). */
 export function newKeyFileText(): string {
@@ -58,9 +58,7 @@ export function loadKeyFile(path: string): KeyFile {
     throw unreadable(path, error);
   }
   const keyPair = parseKeyFile(text, path);
-  const warnings = isOpenToOthers(path)
-    ? [`key file ${path} can be read by others than its owner; run "chmod 600 ${path}"`]
-    : [];
+  const warnings = isOpenToOthers(path) ? [`key file ${path} can be read by other users; run "chmod 600 ${path}"`] : [];
   return { keyPair, created: false, warnings };
 }
 
@@ -68,8 +66,8 @@ function unreadable(path: string, cause: unknown): TowpathError {
   const missing = systemErrorCode(cause) === 'ENOENT';
   return new TowpathError('TOWPATH_KEY_FILE_UNREADABLE', `key file ${path}: ${errorMessage(cause)}`, {
     hint: missing
-      ? `Make it with "towpath keygen --out ${path}".`
-      : 'Give the user that runs towpath the right to read it, or choose another place with keyFile.',
+      ? `Create it with "towpath keygen --out ${path}".`
+      : 'Allow the user that runs towpath to read it, or choose another file with keyFile.',
     cause,
   });
 }
@@ -87,19 +85,23 @@ export function createKeyFile(path: string): KeyFile {
 
 function notWritten(path: string, cause: unknown): TowpathError {
   if (leadsNowhere(path)) {
-    return new TowpathError('TOWPATH_KEY_FILE_UNWRITABLE', `key file ${path} is a symbolic link that leads nowhere`, {
-      hint: 'Check that what it leads to is mounted. To start with a new key, remove the link.',
-      cause,
-    });
+    return new TowpathError(
+      'TOWPATH_KEY_FILE_UNWRITABLE',
+      `key file ${path} is a symbolic link to a file that does not exist`,
+      {
+        hint: 'Check that the target is mounted. To start with a new key, remove the link.',
+        cause,
+      },
+    );
   }
   if (systemErrorCode(cause) === 'EEXIST' && existsSync(path)) {
-    return new TowpathError('TOWPATH_KEY_FILE_EXISTS', `key file ${path} exists already and was left as it is`, {
-      hint: 'Choose another name, or move the old key away first; keep it, it cannot be made again.',
+    return new TowpathError('TOWPATH_KEY_FILE_EXISTS', `key file ${path} already exists and was not changed`, {
+      hint: 'Choose another name, or move the old key away first. Keep it: it cannot be made again.',
       cause,
     });
   }
   return new TowpathError('TOWPATH_KEY_FILE_UNWRITABLE', `key file ${path}: ${errorMessage(cause)}`, {
-    hint: 'Give the user that runs towpath the right to write there, or choose another place with keyFile.',
+    hint: 'Allow the user that runs towpath to write there, or choose another file with keyFile.',
     cause,
   });
 }

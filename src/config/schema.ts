@@ -62,39 +62,43 @@ export interface Config {
 export const configSchema: z.ZodType<Config> = section(
   'Configuration of a towpath relay.',
   {
-    listen: key(addresses(), '[::]:443', 'TCP addresses of the relay itself, with TLS unless `transport` is plain.'),
+    listen: key(
+      addresses(),
+      '[::]:443',
+      'TCP addresses on which the relay listens for clients, with TLS unless `transport` is plain.',
+    ),
     transport: key(
       choice('tls', 'plain'),
       'tls',
-      'Plain when a proxy in front of the relay does TLS; then only the proxies in `proxy.trusted` can connect.',
+      'Who does TLS. tls: the relay. plain: a proxy in front of the relay; then only the proxies in `proxy.trusted` can connect.',
     ),
     http: key(
       addressesOrOff(),
       '[::]:80',
-      'TCP addresses without TLS, for captive-portal probes and certificate challenges, or off.',
+      'TCP addresses for HTTP without TLS (captive-portal checks and ACME challenges), or off.',
     ),
     admin: key(
       addressOrOff(),
       '127.0.0.1:9090',
-      'TCP address of health, metrics and the status page, or off. It asks for no password, so keep it on the loopback.',
+      'TCP address for health, metrics and the status page, or off. It has no password, so keep it on a loopback address.',
     ),
-    hostname: optionalKey(hostName(), 'DNS name or IP under which clients reach the relay.'),
-    publicIp: key(ips(), [], 'Addresses under which clients reach the relay, for the DERP map.'),
+    hostname: optionalKey(hostName(), 'DNS name or IP address at which clients reach the relay.'),
+    publicIp: key(ips(), [], 'IP addresses at which clients reach the relay, for the DERP map.'),
     derpPort: optionalKey(
       integer(1, 65_535),
-      'TCP port that clients are told, when a firewall or NAT makes it differ from the one listened on.',
+      'TCP port in the DERP map. Set it when a firewall or NAT forwards a different port to the relay.',
     ),
     keyFile: key(
       filePath(),
       '/var/lib/towpath/derper.key',
-      'File with the private key of the relay, in the format of derper; made when it is missing.',
+      "File with the relay's private key, in derper's format. The relay creates it when it is missing.",
     ),
     duplicates: key(
       choice('last-writer', 'disable-fighters'),
       'last-writer',
-      'Which of several connections with one key gets the packets: the one that sent last, or none while they fight.',
+      'Which connection gets the packets when several have the same node key. last-writer: the one that sent last. disable-fighters: none, while they send in turns.',
     ),
-    selfTest: key(toggle(), true, 'Send a packet through the relay after the start and report whether it arrived.'),
+    selfTest: key(toggle(), true, 'Send a packet through the relay after the start, and log whether it arrived.'),
     proxy,
     stun,
     sources,
@@ -119,7 +123,7 @@ export const configSchema: z.ZodType<Config> = section(
       }
       const { mode } = values.certificate;
       if (values.transport === 'plain' && mode !== 'self-signed') {
-        const text = `found ${mode}; with transport plain a proxy does TLS and has the certificate: leave certificate.mode and the files out here and obtain the certificate in the proxy, or set transport to tls`;
+        const text = `found ${mode}; with transport plain a proxy does TLS and has the certificate: remove certificate.mode and the files here and get the certificate in the proxy, or set transport to tls`;
         refuse('certificate', text, 'mode');
         return;
       }

@@ -9,7 +9,7 @@ import { isPrivate, ownAddresses } from './stun-judgement.ts';
 
 const FAMILIES = [4, 6] as const;
 
-/** Whether name, configured addresses and this machine's own belong together. */
+/** Compares the relay's name, its configured addresses and the addresses of this machine. */
 export async function addressChecks(patient: Patient, findings: Findings): Promise<Check[]> {
   const seen = await seenChecks(patient, findings);
   const { hostname, publicIp } = patient.config;
@@ -40,7 +40,7 @@ async function nameCheck(
   return { checks: [compareName(hostname, ips, config.publicIp, seenIps)], ips };
 }
 
-/** A family that the configuration does not name is left to the DNS. */
+/** Compares DNS with the configuration. A family without a configured address is not compared. */
 function compareName(
   hostname: string,
   ips: readonly string[],
@@ -53,7 +53,7 @@ function compareName(
   for (const family of FAMILIES) {
     const [told, wanted] = [ofFamily(ips, family), ofFamily(expected, family)];
     if (told.length === 0 || wanted.length === 0 || told.some((ip) => wanted.includes(ip))) continue;
-    const whose = publicIp.length === 0 ? 'this machine is seen as' : 'publicIp is';
+    const whose = publicIp.length === 0 ? 'the address of this machine is' : 'publicIp is';
     return check('names', 'failed', `${hostname} is ${told.join(', ')}, but ${whose} ${wanted.join(', ')}`, {
       fix: `Point the ${family === 4 ? 'A' : 'AAAA'} record of ${hostname} to ${wanted.join(', ')}, or correct ${publicIp.length === 0 ? 'hostname' : 'publicIp'}.`,
       details,
@@ -61,17 +61,17 @@ function compareName(
   }
   const isKnown = expected.length > 0 || ips.some((ip) => own.has(ip));
   if (isKnown) return check('names', 'ok', `${hostname} is ${ips.join(', ')}`, { details });
-  return check('names', 'warning', `${hostname} is ${ips.join(', ')}, which is no address of this machine`, {
-    fix: 'That is right behind NAT or a load balancer: then set publicIp. Otherwise point the name to this machine.',
+  return check('names', 'warning', `${hostname} is ${ips.join(', ')}, which is not an address of this machine`, {
+    fix: 'This is right behind NAT or a load balancer: then set publicIp. Otherwise point the name to this machine.',
     details,
   });
 }
 
-/** Asks a STUN server elsewhere how it sees this machine. */
+/** Asks another STUN server for the public address of this machine. */
 async function seenChecks(patient: Patient, findings: Findings): Promise<Check[]> {
   const { stunServer, transport, timeoutMs } = patient;
   if (stunServer === null) {
-    return [check('public-address', 'skipped', 'not asked; --stun-server HOST:PORT asks a STUN server elsewhere')];
+    return [check('public-address', 'skipped', 'not checked; use --stun-server HOST:PORT to ask another STUN server')];
   }
   const { host, port } = stunServer;
   let servers: string[];
@@ -81,7 +81,7 @@ async function seenChecks(patient: Patient, findings: Findings): Promise<Check[]
   } catch (error) {
     return [
       check('public-address', 'failed', `the STUN server ${host} does not resolve: ${errorMessage(error)}`, {
-        fix: 'Give another one with --stun-server.',
+        fix: 'Use another one with --stun-server.',
       }),
     ];
   }
@@ -101,12 +101,12 @@ async function seenChecks(patient: Patient, findings: Findings): Promise<Check[]
   if (findings.seenIps.length > 0) return [];
   return [
     check('public-address', 'warning', `no answer from the STUN server ${formatHostPort(host, port)}`, {
-      fix: 'UDP out of this machine may be blocked, or the server is of no use; try another one with --stun-server.',
+      fix: 'A firewall may block outgoing UDP, or the server does not work; try another one with --stun-server.',
     }),
   ];
 }
 
-/** Whether clients are told the address that the world sees. */
+/** Whether clients get the public address of this machine. */
 function compareSeen(seenIps: readonly string[], told: readonly string[]): Check[] {
   const own = ownAddresses();
   return seenIps.map((ip) => {
@@ -115,19 +115,24 @@ function compareSeen(seenIps: readonly string[], told: readonly string[]): Check
     const wanted = ofFamily(told, family);
     const details = { seen: ip, told: wanted };
     if (wanted.includes(ip))
-      return check('public-address', 'ok', `the world sees ${ip}${nat}, as clients are told`, { details });
+      return check('public-address', 'ok', `the public address is ${ip}${nat}, which is what clients get`, { details });
     if (wanted.length === 0) {
-      return check('public-address', 'ok', `the world sees ${ip}${nat}; clients are told no IPv${family} address`, {
-        details,
-      });
+      return check(
+        'public-address',
+        'ok',
+        `the public address is ${ip}${nat}; clients do not get an IPv${family} address`,
+        {
+          details,
+        },
+      );
     }
     const where = isPrivate(ip) ? ' (a private address: the STUN server is in the same network)' : '';
     return check(
       'public-address',
       'failed',
-      `the world sees ${ip}${nat}${where}, but clients are told ${wanted.join(', ')}`,
+      `the public address is ${ip}${nat}${where}, but clients get ${wanted.join(', ')}`,
       {
-        fix: `Set publicIp (and the DNS) to ${ip}, unless clients come in by another address than this machine goes out by.`,
+        fix: `Set publicIp and DNS to ${ip}, unless incoming connections use another address than outgoing ones.`,
         details,
       },
     );

@@ -11,11 +11,11 @@ import { formatNodeKey, generateNodeKeyPair, shortKey } from '../wire/keys.ts';
 import { check, type Check } from './check.ts';
 import type { Patient } from './patient.ts';
 
-/** What the question says of where the node is; sources that look at it see the doctor's machine. */
+/** Address of the client in the question to the sources. */
 const ASKED_FROM = '127.0.0.1';
 const SILENT = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-/** Asks every admission source, and what all together say of the key that was given. */
+/** Checks every admission source, and whether all of them together admit the given key. */
 export async function admissionChecks(patient: Patient): Promise<Check[]> {
   const { admission } = patient.config;
   const checks = await Promise.all(admission.sources.map((source) => sourceCheck(patient, source)));
@@ -28,7 +28,7 @@ async function sourceCheck(patient: Patient, source: AdmissionSourceConfig): Pro
   try {
     return await withSources(patient, [source], async (admission) => {
       const key = patient.nodeKey ?? generateNodeKeyPair().publicKey;
-      // Only an answer shows that a source works which is asked about each key.
+      // A source that is asked about each key is known to work only after an answer.
       const verdict = await ask(admission, key, patient.timeoutMs);
       const state = admission.report().sources[0]!;
       if (state.problem !== null) {
@@ -36,7 +36,7 @@ async function sourceCheck(patient: Patient, source: AdmissionSourceConfig): Pro
       }
       const keys = state.keys === null ? 'answers' : `${state.keys} keys`;
       const said =
-        patient.nodeKey === null ? '' : `; ${shortKey(key)} ${verdict.admitted ? 'may come in' : 'is not known'}`;
+        patient.nodeKey === null ? '' : `; ${shortKey(key)} ${verdict.admitted ? 'is admitted' : 'is not known'}`;
       return check('admission-source', 'ok', `${named}: ${keys}${said}`, { details: { ...state, ...verdict } });
     });
   } catch (error) {
@@ -52,18 +52,18 @@ async function keyCheck(patient: Patient, key: Buffer): Promise<Check> {
     const verdict = await withSources(patient, patient.config.admission.sources, (admission) =>
       ask(admission, key, patient.timeoutMs),
     );
-    if (verdict.admitted) return check('admission-key', 'ok', `${name} may come in`);
+    if (verdict.admitted) return check('admission-key', 'ok', `${name} is admitted`);
     return check('admission-key', 'failed', `${name} is refused by ${verdict.source}: ${verdict.reason}`, {
-      fix: 'Add the node to one of the sources (docs/admission.md), or take it off the deny list.',
+      fix: 'Add the node to one of the sources (docs/admission.md), or remove it from the deny list.',
     });
   } catch (error) {
     return check('admission-key', 'failed', `${name}: ${errorMessage(error)}`, {
-      fix: 'Mend the sources above first.',
+      fix: 'Fix the sources above first.',
     });
   }
 }
 
-/** Opens sources of the doctor's own: with an empty cache, so that only what they say today counts. */
+/** Opens the sources with an empty cache, so that only their present answers count. */
 async function withSources<T>(
   { config, clock, timeoutMs }: Patient,
   sources: readonly AdmissionSourceConfig[],
@@ -88,14 +88,10 @@ function makeCacheDirectory(): string {
   try {
     return mkdtempSync(join(tmpdir(), 'towpath-doctor-'));
   } catch (error) {
-    throw new TowpathError(
-      'TOWPATH_DOCTOR_FOLDER',
-      `no folder can be made for the time of the check: ${errorMessage(error)}`,
-      {
-        hint: 'Set TMPDIR to a folder that this user may write to.',
-        cause: error,
-      },
-    );
+    throw new TowpathError('TOWPATH_DOCTOR_FOLDER', `a temporary directory cannot be created: ${errorMessage(error)}`, {
+      hint: 'Set TMPDIR to a directory that this user may write to.',
+      cause: error,
+    });
   }
 }
 
@@ -104,16 +100,16 @@ function ask(admission: SourceAdmission, key: Buffer, timeoutMs: number): Promis
 }
 
 function sourceFix(source: AdmissionSourceConfig): string {
-  const open = 'failOpen' in source && source.failOpen ? ' Until then it admits everyone it cannot ask about.' : '';
+  const open = 'failOpen' in source && source.failOpen ? ' Until then it admits every client (failOpen).' : '';
   switch (source.kind) {
     case 'keys':
-      return 'Correct the file; each line is a nodekey:… and may have a label.';
+      return 'Correct the file: each line has one nodekey:…, and may have a label after it.';
     case 'tailscale-api':
-      return `Check that ${source.baseUrl} can be reached, and the key or OAuth client.${open}`;
+      return `Check that ${source.baseUrl} can be reached, and check the API key or the OAuth client.${open}`;
     case 'headscale':
     case 'webhook':
-      return `Check that ${source.url} can be reached from this machine, and what it answers.${open}`;
+      return `Check that ${source.url} can be reached from this machine, and check its answer.${open}`;
     case 'tailscaled':
-      return `Start tailscaled, and let the relay's user use ${source.socket}.${open}`;
+      return `Start tailscaled, and allow the relay's user to use ${source.socket}.${open}`;
   }
 }

@@ -1,6 +1,6 @@
 import type { StepName, StepResult, StepStatus } from '../client/probe/step.ts';
 
-/** What the doctor looks at besides the steps of a probe. */
+/** The checks of the doctor, besides the steps of a probe. */
 export type DoctorCheckName =
   | 'version'
   | 'config'
@@ -38,14 +38,14 @@ export interface Section {
   readonly checks: readonly Check[];
 }
 
-/** What goes with a check besides its text. */
+/** Optional parts of a check. */
 interface CheckExtra {
-  /** One sentence: what to do about it. */
+  /** One sentence: how to fix it. */
   readonly fix?: string | undefined;
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-/** A check that took no time worth telling. */
+/** A check whose duration does not matter. */
 export function check(step: DoctorCheckName, status: StepStatus, text: string, extra: CheckExtra = {}): Check {
   return { step, status, ms: null, text, fix: extra.fix ?? null, details: extra.details ?? {} };
 }

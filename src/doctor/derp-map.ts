@@ -13,15 +13,15 @@ import { advertisedNode } from './setup.ts';
 
 const HTTP_PORT = 80;
 
-/** One thing that the map says otherwise than the relay is. */
+/** One difference between the map and the relay. */
 interface Difference {
   readonly text: string;
   readonly fix: string;
-  /** It works all the same. */
+  /** True when clients can still use the relay. */
   readonly isHarmless?: boolean;
 }
 
-/** The entry of the map that means this relay: by its name, or by where it is. */
+/** The relay's entry in the map, found by its name or by its address. */
 export function findNode(map: DerpMap, { config }: Patient): DerpNode | null {
   const nodes = Object.values(map.Regions).flatMap(({ Nodes }) => Nodes);
   const { region, hostname, publicIp } = config;
@@ -44,9 +44,9 @@ export function derpMapChecks(map: DerpMap, patient: Patient, findings: Findings
       check(
         'derp-map',
         'failed',
-        `it has no entry for this relay (region ${region.id}, ${hostname ?? region.nodeName})`,
+        `the map has no entry for this relay (region ${region.id}, ${hostname ?? region.nodeName})`,
         {
-          fix: 'Put what "towpath derp-map" prints into it, or correct region.id and region.nodeName.',
+          fix: 'Add the output of "towpath derp-map" to it, or correct region.id and region.nodeName.',
         },
       ),
     ];
@@ -60,7 +60,7 @@ export function derpMapChecks(map: DerpMap, patient: Patient, findings: Findings
   const name = `${node.Name} of region ${node.RegionID}`;
   if (differences.length === 0) {
     const where = formatHostPort(node.HostName, node.DERPPort ?? DEFAULT_DERP_PORT);
-    return [check('derp-map', 'ok', `${name}, ${where}: as the relay is`)];
+    return [check('derp-map', 'ok', `${name}, ${where}: matches the relay`)];
   }
   return differences.map(({ text, fix, isHarmless = false }) =>
     check('derp-map', isHarmless ? 'warning' : 'failed', `${name}: ${text}`, { fix }),
@@ -74,11 +74,11 @@ function portDifferences(node: DerpNode, { config }: Patient): Difference[] {
   if (mapPort !== derpPort) {
     found.push({
       text: `clients connect to port ${mapPort}, but the relay is on ${derpPort}`,
-      fix: `Set DERPPort to ${derpPort} in the map; or set derpPort to ${mapPort}, if a firewall or NAT passes that port on to ${derpPort}.`,
+      fix: `Set DERPPort to ${derpPort} in the map; or set derpPort to ${mapPort}, if a firewall or NAT forwards that port to ${derpPort}.`,
     });
   }
   if (node.STUNOnly === true) {
-    found.push({ text: 'STUNOnly is true, so clients never use it as a relay', fix: 'Take STUNOnly out of the map.' });
+    found.push({ text: 'STUNOnly is true, so clients never use it as a relay', fix: 'Remove STUNOnly from the map.' });
   }
   const stunPort = config.stun.advertisedPort ?? config.stun.listen[0]?.port ?? -1;
   const mapStun = portOf(node.STUNPort, DEFAULT_STUN_PORT);
@@ -90,19 +90,19 @@ function portDifferences(node: DerpNode, { config }: Patient): Difference[] {
     });
   } else if (mapStun > 0 && stunPort < 0) {
     found.push({
-      text: `clients ask for STUN on port ${mapStun}, but it is off`,
-      fix: 'Set STUNPort to -1, or switch STUN on (stun).',
+      text: `clients use port ${mapStun} for STUN, but STUN is off`,
+      fix: 'Set STUNPort to -1 in the map, or turn STUN on (stun).',
     });
   } else if (mapStun !== stunPort && stunPort > 0) {
     found.push({
-      text: `clients ask for STUN on port ${mapStun}, but it is on ${stunPort}`,
-      fix: `Set STUNPort to ${stunPort} in the map; or set stun.advertisedPort to ${mapStun}, if NAT passes that port on.`,
+      text: `clients use port ${mapStun} for STUN, but STUN listens on ${stunPort}`,
+      fix: `Set STUNPort to ${stunPort} in the map; or set stun.advertisedPort to ${mapStun}, if NAT forwards that port.`,
     });
   }
   if (node.CanPort80 === true && !config.http.some(({ port }) => port === HTTP_PORT)) {
     found.push({
       text: 'CanPort80 is true, but the relay does not listen on port 80; clients may take that for a captive portal',
-      fix: 'Take CanPort80 out of the map, or set http to "[::]:80".',
+      fix: 'Remove CanPort80 from the map, or set http to "[::]:80".',
       isHarmless: config.http.length > 0,
     });
   }
@@ -131,14 +131,14 @@ function addressDifferences(node: DerpNode, { config }: Patient): Difference[] {
   if (hostname !== undefined && canonicalIp(node.HostName).toLowerCase() !== canonicalIp(hostname).toLowerCase()) {
     found.push({
       text: `HostName is ${node.HostName}, but hostname is ${hostname}`,
-      fix: 'Make them the same, so that both mean this relay.',
+      fix: 'Make them the same.',
       isHarmless: true,
     });
   }
   const { id } = config.region;
   if (node.RegionID !== id) {
     found.push({
-      text: `the configuration has it in region ${id}`,
+      text: `the configuration has region.id ${id}`,
       fix: `Set region.id to ${node.RegionID}.`,
       isHarmless: true,
     });
@@ -146,13 +146,13 @@ function addressDifferences(node: DerpNode, { config }: Patient): Difference[] {
   return found;
 }
 
-/** What the relay serves, or else will serve from its files; leaf first. */
+/** The certificates that the relay serves or will serve from its files, leaf first. */
 function chainOf({ stored }: Patient, { chain }: Findings): readonly X509Certificate[] {
   if (chain.length > 0 || stored === null) return chain;
   return readChain(stored.pair.certPem, 'the certificate file').filter((each) => !isMetaCertificate(each));
 }
 
-/** What the official client does not like about the certificate (§8.3). */
+/** Reasons why the official client refuses the certificate (§8.3). */
 function certificateDifferences(
   node: DerpNode,
   patient: Patient,
@@ -166,9 +166,9 @@ function certificateDifferences(
   if (InsecureForTests === true && (hasPin || CertName === '' || CertName === HostName)) {
     found.push({
       text: hasPin
-        ? 'InsecureForTests is true, which a pin overrules'
-        : 'InsecureForTests is true, so anybody can pose as the relay',
-      fix: hasPin ? 'Take InsecureForTests out.' : `Take it out and set CertName to "${right}".`,
+        ? 'InsecureForTests is true, which has no effect with a pin'
+        : 'InsecureForTests is true, so clients do not verify the certificate',
+      fix: hasPin ? 'Remove InsecureForTests.' : `Remove it and set CertName to "${right}".`,
       isHarmless: true,
     });
     if (!hasPin) return found;
@@ -183,14 +183,14 @@ function certificateDifferences(
       },
     ];
   }
-  // Where they dial an IP, and are given no other name, clients look at no name.
+  // Clients check no name when HostName is an IP address and CertName is empty.
   const name = CertName === '' || CertName === HostName ? serverNameFor(HostName) : CertName;
   const problem = name === '' ? null : nameProblem(chain[0]!, name);
   if (problem === null) return found;
   return [
     ...found,
     {
-      text: `clients want a certificate for ${name}, but it ${problem}`,
+      text: `clients need a certificate for ${name}, but it ${problem}`,
       fix: `Get a certificate for ${name}, or set HostName to ${advertisedNode(patient.config, certificate).HostName}.`,
     },
   ];
@@ -205,14 +205,14 @@ function pinDifferences(
   if (CertName !== right) {
     const isSpelling = parsePin(CertName) === parsePin(right);
     const text = isSpelling
-      ? 'the pin in CertName must be in lower case; clients compare letter by letter'
-      : `the pin in CertName (${CertName}) is not that of the certificate in use`;
+      ? 'the pin in CertName must be in lower case; clients compare it exactly'
+      : `the pin in CertName (${CertName}) is not the pin of the certificate in use`;
     found.push({ text, fix: `Set CertName to "${right}" in the map.` });
   }
   if (chain.length > 1) {
     found.push({
       text: `a pin allows one certificate, and the relay serves ${chain.length}: clients refuse it`,
-      fix: 'Serve the first one alone, or take the pin out of CertName.',
+      fix: 'Serve only the first one, or remove the pin from CertName.',
     });
   }
   const name = serverNameFor(HostName);

@@ -20,7 +20,7 @@ import { advertisedCheck, certificateCheck, configCheck, configWarnings, keyFile
 
 const LOOPBACK = '127.0.0.1';
 
-/** Looks at a relay from its own machine and as clients do, and says what is wrong. Never rejects for what it finds. */
+/** Checks a relay from its own machine and as clients do, and says what is wrong. Never rejects because a check failed. */
 export async function examine(options: DoctorOptions): Promise<Section[]> {
   const examination = new Examination(options);
   await examination.run();
@@ -54,7 +54,7 @@ class Examination {
     if (map !== null) {
       await this.#section('DERP map', () => Promise.resolve(derpMapChecks(map, patient, this.#findings)));
     }
-    // Without a relay every client fails in the same way; only who asks for a place wants to hear what is there.
+    // If the relay is not running, every client fails in the same way; check from outside only if the user gave a URL or a map.
     const isAsked = this.#options.outside.length > 0 || map !== null;
     const targets = this.#findings.relay === 'none' && !isAsked ? [] : outsideTargets(patient, this.#findings);
     for (const target of targets) {
@@ -67,7 +67,7 @@ class Examination {
     }
   }
 
-  /** What can be read without asking anybody; null when the configuration is wrong. */
+  /** The checks that need no network; null when the configuration is wrong. */
   async #setUp(): Promise<Patient | null> {
     let patient: Patient | null = null;
     await this.#section('Set-up', () => {
@@ -98,16 +98,18 @@ class Examination {
     ];
   }
 
-  /** What comes of it; or, when the time for everything is over, that it is: what is under way is then left alone. */
+  /** The result of `work`, or a failed check when the time for all checks is over; `work` is then no longer waited for. */
   async #inTime(title: string, work: Promise<Check[]>): Promise<Check[]> {
     const { totalMs } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     const over = new Promise<Check[]>((resolve) => {
       const late = (): void => {
         this.#isOver = true;
-        const text = `"${title}" was not done when the ${totalMs / 1000} s for everything were over; nothing after it was looked at`;
+        const text = `the time limit of ${totalMs / 1000} s for all checks was over during "${title}"; the checks after it did not run`;
         resolve([
-          check('total-time', 'failed', text, { fix: 'Mend what is found above, or give more with --total-timeout.' }),
+          check('total-time', 'failed', text, {
+            fix: 'Fix what failed above, or allow more time with --total-timeout.',
+          }),
         ]);
       };
       timer = setTimeout(late, Math.max(this.#startedAt + totalMs - performance.now(), 0));
@@ -125,14 +127,14 @@ class Examination {
     const checks = await this.#inTime(title, work());
     const section = {
       title,
-      checks: checks.length > 0 ? checks : [check('derp-port', 'skipped', 'nothing to look at')],
+      checks: checks.length > 0 ? checks : [check('derp-port', 'skipped', 'nothing to check')],
     };
     this.sections.push(section);
     this.#options.onSection?.(section);
   }
 }
 
-/** When the relay does not run, its other ports are silent too; that is one fault, not several. */
+/** When the relay does not run, its other ports do not answer either; this is reported once. */
 function withoutEchoes(checks: readonly Check[]): Check[] {
   return checks.map((found) => {
     const isEcho = found.status === 'failed' && found.step !== 'derp-port' && found.text.startsWith('nothing listens');

@@ -19,10 +19,10 @@ import { judgeStun, ownAddresses } from './stun-judgement.ts';
 
 /** The metrics of a relay with every counter. */
 const ADMIN_BYTES = 4 * 1024 * 1024;
-/** What stands in for the first free port: the port is then known to the running relay only. */
-const ANY_PORT = 'port 0 is another one at each start; look into the log of the relay';
+/** With port 0 the system chooses a free port; only the running relay knows it. */
+const ANY_PORT = "port 0 means a different port at each start; see the relay's log";
 
-/** Looks at every port that the relay should have on this machine. */
+/** Checks every port on which the relay should listen. */
 export async function listenerChecks(patient: Patient, findings: Findings): Promise<Check[]> {
   const { listen, http, stun, admin } = patient.config;
   const found = await Promise.all([
@@ -34,8 +34,8 @@ export async function listenerChecks(patient: Patient, findings: Findings): Prom
     ...(http.length === 0 ? [check('http-port', 'skipped', 'off')] : []),
     ...(stun.listen.length === 0
       ? [
-          check('stun-port', 'warning', 'off: clients cannot measure how near this relay is', {
-            fix: 'Switch it on with stun: "[::]:3478", unless another program serves STUN for this region.',
+          check('stun-port', 'warning', 'off: clients cannot measure the latency to this relay', {
+            fix: 'Set stun to "[::]:3478", unless another program answers STUN for this region.',
           }),
         ]
       : []),
@@ -44,7 +44,7 @@ export async function listenerChecks(patient: Patient, findings: Findings): Prom
   return [...found.flat(), ...off];
 }
 
-/** Where something that listens on `address` is reached from this machine. */
+/** The IP address at which this machine reaches a listener on `address`. */
 function localIp({ ip }: ListenAddress): string {
   return isWildcard(ip) ? '127.0.0.1' : ip;
 }
@@ -68,7 +68,7 @@ async function derpChecks(patient: Patient, findings: Findings, address: ListenA
   const { serverKey, certificate, isRelay } = presented;
   if (!isRelay) {
     return [
-      check('derp-port', 'failed', `${where} is taken by another program${ownerText(owner)}: it does not speak DERP`, {
+      check('derp-port', 'failed', `${where} is used by another program${ownerText(owner)}: it does not speak DERP`, {
         fix: takenFix(port),
       }),
     ];
@@ -78,9 +78,9 @@ async function derpChecks(patient: Patient, findings: Findings, address: ListenA
       check(
         'derp-port',
         'failed',
-        `${where} is a relay with another key${ownerText(owner)}: ${formatNodeKey(serverKey)} in place of ${formatNodeKey(patient.publicKey)}`,
+        `${where} is a relay with another key${ownerText(owner)}: ${formatNodeKey(serverKey)} instead of ${formatNodeKey(patient.publicKey)}`,
         {
-          fix: `Another relay runs there, or this one was started with another key file than ${patient.config.keyFile}: stop the one that is wrong, or give the doctor the configuration of the one that runs.`,
+          fix: `Another relay runs there, or it was started with a key file other than ${patient.config.keyFile}. Stop the wrong relay, or run the doctor with the configuration of the running one.`,
         },
       ),
     ];
@@ -96,33 +96,33 @@ async function derpChecks(patient: Patient, findings: Findings, address: ListenA
   ];
 }
 
-/** All that can be told from outside of `proxy.trusted`. */
+/** The check when this machine is not in `proxy.trusted`. */
 function closedToUs(findings: Findings, where: string, port: number): Check {
   const { isTaken, owner } = portOwner('tcp', port);
   if (isTaken === false) return notRunning(findings, where, '');
   return check(
     'derp-port',
     'skipped',
-    `${where}${ownerText(owner)} takes connections of proxy.trusted only, and this machine is not in it`,
+    `${where}${ownerText(owner)} accepts connections from proxy.trusted only, and this machine is not in it`,
   );
 }
 
 function notRunning(findings: Findings, where: string, elsewhere: string): Check {
   findings.relay = 'none';
   return check('derp-port', 'failed', `nothing listens on ${where}: the relay is not running${elsewhere}`, {
-    fix: 'Start it (towpath serve, or systemctl start towpath), and read its log when it ends again.',
+    fix: 'Start it (towpath serve, or systemctl start towpath). If it stops again, read its log.',
   });
 }
 
-/** Nobody there, or nobody that speaks TLS. */
+/** Nothing listens there, or it does not speak TLS. */
 function silent(findings: Findings, error: TowpathError, where: string, port: number): Check {
   const { isTaken, owner } = portOwner('tcp', port);
   if (systemErrorCode(error.cause) === 'ECONNREFUSED' || isTaken === false) {
     const elsewhere =
-      isTaken === true ? `; something listens on port ${port} of another address${ownerText(owner)}` : '';
+      isTaken === true ? `; a program listens on port ${port} of another address${ownerText(owner)}` : '';
     return notRunning(findings, where, elsewhere);
   }
-  return check('derp-port', 'failed', `${where} is taken by another program${ownerText(owner)}: ${error.message}`, {
+  return check('derp-port', 'failed', `${where} is used by another program${ownerText(owner)}: ${error.message}`, {
     fix: takenFix(port),
   });
 }
@@ -131,11 +131,13 @@ function takenFix(port: number): string {
   return `Find it with "ss -lntp 'sport = :${port}'" and stop it, or choose another port with listen and derpPort.`;
 }
 
-/** Whether the relay serves the certificate that is on the disk, and whether that is good. */
+/** Whether the relay serves the certificate that is on the disk, and whether it is valid. */
 function served({ stored, config }: Patient, { certificate }: Presented): Check[] {
   if (certificate === null) return [];
   const isSame = stored?.info.pinSha256 === certificate.pinSha256;
-  const checks: Check[] = isSame ? [] : [validity('served-certificate', certificate, 'what the relay serves', config)];
+  const checks: Check[] = isSame
+    ? []
+    : [validity('served-certificate', certificate, 'the certificate that the relay serves', config)];
   if (stored === null || isSame) return checks;
   const wait = config.certificate.pollSeconds;
   return [
@@ -145,7 +147,7 @@ function served({ stored, config }: Patient, { certificate }: Presented): Check[
       'failed',
       `the relay serves another certificate (${formatPin(certificate.pinSha256)}) than the one on the disk`,
       {
-        fix: `It takes changed files up within ${wait} s unless they are wrong; look for "certificate" in its log, or restart it.`,
+        fix: `It reads changed files within ${wait} s unless they are invalid. Search its log for "certificate", or restart it.`,
       },
     ),
   ];
@@ -161,7 +163,7 @@ async function httpChecks(patient: Patient, address: ListenAddress): Promise<Che
   if (tcp.status === 'failed') {
     return [
       check('http-port', 'failed', `nothing listens on ${where}`, {
-        fix: 'Start the relay; if it runs, its log says why it could not have this port.',
+        fix: 'Start the relay. If it runs, its log says why it could not open this port.',
       }),
     ];
   }
@@ -172,7 +174,7 @@ async function httpChecks(patient: Patient, address: ListenAddress): Promise<Che
     check(
       'http-port',
       'failed',
-      `${where} is taken by another program${ownerText(portOwner('tcp', port).owner)}: ${answer.text}`,
+      `${where} is used by another program${ownerText(portOwner('tcp', port).owner)}: ${answer.text}`,
       {
         fix: `Find it with "ss -lntp 'sport = :${port}'" and stop it, or choose another address with http (or off).`,
       },
@@ -197,37 +199,42 @@ async function stunChecks(patient: Patient, findings: Findings, address: ListenA
   if (isTaken !== true) {
     return [
       check('stun-port', 'failed', `nothing listens on ${where} (UDP)`, {
-        fix: 'Start the relay; if it runs, see whether its STUN is off or listens elsewhere (stun.listen).',
+        fix: 'Start the relay. If it runs, check whether STUN is off or uses another port (stun.listen).',
       }),
     ];
   }
   const { relay } = findings;
   if (owner !== null && relay !== null && relay !== 'none' && owner.pid === relay.pid) {
     return [
-      check('stun-port', 'failed', `the relay holds ${where} (UDP), but is silent`, {
-        fix: 'It is silent on purpose while clients cannot use it: see its readiness. Else look for a firewall on this machine.',
+      check('stun-port', 'failed', `the relay listens on ${where} (UDP), but does not answer`, {
+        fix: 'The relay does not answer STUN while it is not ready: see its readiness. Otherwise check the firewall of this machine.',
       }),
     ];
   }
   return [
-    check('stun-port', 'failed', `${where} (UDP) is taken${ownerText(owner)}, but does not answer STUN of clients`, {
-      fix: `If "ss -lnup 'sport = :${port}'" shows another program, stop it or choose another port; else look for a firewall on this machine.`,
-    }),
+    check(
+      'stun-port',
+      'failed',
+      `${where} (UDP) is in use${ownerText(owner)}, but does not answer STUN requests of clients`,
+      {
+        fix: `If "ss -lnup 'sport = :${port}'" shows another program, stop it or choose another port. Otherwise check the firewall of this machine.`,
+      },
+    ),
   ];
 }
 
-/** Whether the relay that runs is this version. */
+/** Whether the running relay has the version of this command. */
 function runningVersion(metrics: string): Check[] {
   const running = /^towpath_build_info\{.*?version="([^"]*)"/m.exec(metrics)?.[1];
   if (running === undefined || running === VERSION) return [];
   return [
-    check('version', 'warning', `the relay that runs is towpath ${running}, this command is ${VERSION}`, {
-      fix: 'Restart the relay, so that it runs what is installed.',
+    check('version', 'warning', `the running relay is towpath ${running}, this command is ${VERSION}`, {
+      fix: 'Restart the relay, so that it runs the installed version.',
     }),
   ];
 }
 
-/** No proxy stands between us and the relay on this machine, whatever the environment says. */
+/** Connects directly, without the proxy that the environment may name. */
 function askAdmin(url: string, timeoutMs: number): Promise<HttpAnswer> {
   return requestHttp({ url, method: 'GET', headers: {}, timeoutMs, limitBytes: ADMIN_BYTES, environment: null });
 }
@@ -236,7 +243,7 @@ async function readMetrics(where: string, timeoutMs: number): Promise<string> {
   return (await askAdmin(`http://${where}/metrics`, timeoutMs)).body.toString('utf8');
 }
 
-/** Asks the relay itself how it is. */
+/** Asks the relay whether it is ready. */
 export async function readinessChecks({ config, timeoutMs }: Patient): Promise<Check[]> {
   const { admin } = config;
   if (admin === null) return [];
@@ -253,7 +260,7 @@ export async function readinessChecks({ config, timeoutMs }: Patient): Promise<C
     if (response.status === 503) {
       return [
         check('ready', 'failed', `the relay says that it is not ready: ${text.replaceAll('\n', '; ')}`, {
-          fix: 'Its log tells more of each of these.',
+          fix: 'Its log has more about each of them.',
         }),
       ];
     }
@@ -265,12 +272,12 @@ export async function readinessChecks({ config, timeoutMs }: Patient): Promise<C
     return [
       refused
         ? check('admin-port', 'failed', `nothing listens on ${where}`, {
-            fix: 'Start the relay; if it runs, its log says why it could not have this port.',
+            fix: 'Start the relay. If it runs, its log says why it could not open this port.',
           })
         : check(
             'admin-port',
             'failed',
-            `${where} is taken by another program${ownerText(owner)}: ${errorMessage(cause)}`,
+            `${where} is used by another program${ownerText(owner)}: ${errorMessage(cause)}`,
             {
               fix: `Find it with "ss -lntp 'sport = :${admin.port}'" and stop it, or choose another address with admin (or off).`,
             },

@@ -10,16 +10,16 @@ import { RUNTIME, VERSION } from '../version.ts';
 import { check, type Check } from './check.ts';
 import type { Findings } from './patient.ts';
 
-/** Files that the relay needs besides one for each connection: listeners, logs, lists, the runtime's own. */
+/** Open files besides the connections: listeners, logs, lists and those of the runtime. */
 const OTHER_FILES = 100;
-/** What systemd's own time service leaves when it has the time from somewhere. */
+/** systemd-timesyncd creates this file when it has set the clock. */
 const TIMESYNC_MARK = '/run/systemd/timesync/synchronized';
 /** A Date header has whole seconds, and a slow answer adds some. */
 const SKEW_WARNING_S = 10;
 /** Certificates and control servers stop working somewhere from here on. */
 const SKEW_FAILURE_S = 300;
 
-/** Kernel settings that have made relays slow, with the least that does not. */
+/** Kernel settings that make a relay slow when they are lower than this. */
 const KERNEL_LEAST = [
   ['net/core/somaxconn', 511, 'connections that wait to be accepted'],
   ['net/core/rmem_max', 212_992, 'the receive buffer of STUN'],
@@ -29,7 +29,7 @@ const NOTSENT_LOWAT = 'net/ipv4/tcp_notsent_lowat';
 /** What reference measurements recommend; the default is no limit. */
 const NOTSENT_LOWAT_BYTES = 131_072;
 
-/** Which towpath this is, and on what. */
+/** The version of towpath and of its runtime. */
 export function versionCheck(transport: Transport): Check {
   const features = transport.features.length === 0 ? '' : ` (${transport.features.join(', ')})`;
   return check('version', 'ok', `towpath ${VERSION} on ${RUNTIME}${features}, ${process.platform} ${process.arch}`, {
@@ -40,11 +40,11 @@ export function versionCheck(transport: Transport): Check {
 /** Whether the relay may open as many files as it may have connections. */
 export function fileLimitCheck(config: Config, relay: Findings['relay']): Check {
   if (relay === null) {
-    return check('file-limit', 'skipped', "another user's relay; run the doctor as that user, or as root, to see it");
+    return check('file-limit', 'skipped', 'the relay runs as another user; run the doctor as that user or as root');
   }
   const who = relay === 'none' ? 'a program started from here' : 'the relay';
   const limit = openFileLimit(relay === 'none' ? 'self' : relay.pid);
-  if (limit === null) return check('file-limit', 'skipped', 'this system does not tell (no /proc)');
+  if (limit === null) return check('file-limit', 'skipped', 'this system does not show it (no /proc)');
   const { connections } = config.limits;
   const needed = connections + OTHER_FILES;
   const details = { limit: Number.isFinite(limit) ? limit : null, needed };
@@ -77,7 +77,8 @@ export function kernelCheck(): Check {
   }
   const lowat = readSetting(NOTSENT_LOWAT);
   if (lowat !== null) values[settingName(NOTSENT_LOWAT)] = lowat;
-  if (Object.keys(values).length === 0) return check('kernel', 'skipped', 'this system shows none (no /proc/sys)');
+  if (Object.keys(values).length === 0)
+    return check('kernel', 'skipped', 'this system does not show them (no /proc/sys)');
   const details = values;
   if (low.length > 0) {
     return check('kernel', 'warning', low.join('; '), {
@@ -89,7 +90,7 @@ export function kernelCheck(): Check {
     return check(
       'kernel',
       'ok',
-      `good; with net.ipv4.tcp_notsent_lowat=${NOTSENT_LOWAT_BYTES} slow readers take less memory`,
+      `good; with net.ipv4.tcp_notsent_lowat=${NOTSENT_LOWAT_BYTES}, slow readers need less kernel memory`,
       {
         details,
       },
@@ -114,43 +115,43 @@ function readSetting(name: string): number | null {
   return text === undefined || !/^\d+$/.test(text) ? null : Number(text);
 }
 
-/** Whether something keeps the clock right. The kernel's own answer takes a system call that the runtime does not have. */
+/** Whether a time service sets the clock. The kernel knows more, but the runtimes do not offer that system call. */
 export function timeServiceCheck(): Check {
   return existsSync(TIMESYNC_MARK)
     ? check('time-service', 'ok', 'systemd-timesyncd has set the clock')
-    : check('time-service', 'skipped', 'no sign of systemd-timesyncd; another time service cannot be seen from here');
+    : check('time-service', 'skipped', 'systemd-timesyncd does not run; the doctor cannot see other time services');
 }
 
-/** Whether the environment names a proxy. It reaches who looks from this machine, and makes results differ from elsewhere. */
+/** Whether the environment names a proxy. Tailscale's client on this machine uses it, so its results can differ. */
 export function proxyVariableChecks(): Check[] {
   const set = PROXY_VARIABLES.flatMap((name) => [name, name.toLowerCase()]).filter(
     (name) => (process.env[name] ?? '') !== '',
   );
   if (set.length === 0) return [];
-  const text = `${set.join(', ')} set: Tailscale's client on this machine goes through that proxy, and the steps below do not`;
+  const text = `${set.join(', ')} set: Tailscale's client on this machine uses this proxy; the checks below do not`;
   return [
     check('proxy-variables', 'warning', text, {
-      fix: 'Put the name of the relay into NO_PROXY, if the proxy lets no DERP through.',
+      fix: 'If the proxy does not forward DERP, add the name of the relay to NO_PROXY.',
     }),
   ];
 }
 
-/** Compares the clock with that of a web service that the relay asks anyway; somebody else's clock is the only measure. */
+/** Compares the clock with the Date header of a web service that the relay uses anyway. */
 export async function clockCheck({ admission, certificate }: Config, timeoutMs: number): Promise<Check> {
   if (Date.now() < BUILD_DATE_MS) {
     return check(
       'clock',
       'failed',
-      `the clock says ${new Date().toISOString()}, which is before this towpath was made`,
+      `the clock says ${new Date().toISOString()}, which is before this version of towpath was built`,
       {
-        fix: 'Set the clock right and keep it so with a time service (systemd-timesyncd, chrony).',
+        fix: 'Correct the clock, and run a time service (systemd-timesyncd, chrony).',
       },
     );
   }
   const usesAcme = certificate.mode === 'acme' || certificate.mode === 'auto';
   const [url] = [...admission.sources.flatMap(urlOf), ...(usesAcme ? [certificate.acme.directory] : [])];
   if (url === undefined) {
-    return check('clock', 'skipped', `${new Date().toISOString()}; there is nobody to compare it with`);
+    return check('clock', 'skipped', `${new Date().toISOString()}; there is no other clock to compare it with`);
   }
   const startedAt = Date.now();
   let date: number;
@@ -158,9 +159,9 @@ export async function clockCheck({ admission, certificate }: Config, timeoutMs: 
     const response = await requestHttp({ url, method: 'HEAD', headers: {}, timeoutMs, limitBytes: 0 });
     date = Date.parse(response.headers.get('date') ?? '');
   } catch (error) {
-    return check('clock', 'skipped', `${new URL(url).host} cannot be asked for the time: ${errorMessage(error)}`);
+    return check('clock', 'skipped', `${new URL(url).host} does not answer with the time: ${errorMessage(error)}`);
   }
-  if (Number.isNaN(date)) return check('clock', 'skipped', `${new URL(url).host} does not tell the time`);
+  if (Number.isNaN(date)) return check('clock', 'skipped', `${new URL(url).host} does not send the time`);
   return judgeSkew(((startedAt + Date.now()) / 2 - date) / 1000, new URL(url).host);
 }
 
@@ -168,8 +169,8 @@ function judgeSkew(seconds: number, host: string): Check {
   const size = Math.round(Math.abs(seconds));
   const details = { skewSeconds: seconds };
   if (size < SKEW_WARNING_S) return check('clock', 'ok', `agrees with ${host}`, { details });
-  const text = `the clock is ${size} s ${seconds > 0 ? 'ahead of' : 'behind'} that of ${host}`;
-  const fix = 'Set the clock right and keep it so with a time service (systemd-timesyncd, chrony).';
+  const text = `the clock is ${size} s ${seconds > 0 ? 'ahead of' : 'behind'} the clock of ${host}`;
+  const fix = 'Correct the clock, and run a time service (systemd-timesyncd, chrony).';
   return check('clock', size < SKEW_FAILURE_S ? 'warning' : 'failed', text, { fix, details });
 }
 

@@ -14,10 +14,10 @@ import { advertisedNode, isKnownHost } from './setup.ts';
 import { judgeStun, ownAddresses, type OwnAddresses } from './stun-judgement.ts';
 
 const PACKETS = 5;
-/** How a refusal by admission looks: a close before ServerInfo, of which a fast start sees nothing but the close. */
+/** Error codes of a refusal by admission: the relay closes before ServerInfo; with a fast start only the close is seen. */
 const REFUSED: ReadonlySet<unknown> = new Set(['TOWPATH_CLIENT_REFUSED', 'TOWPATH_CLIENT_UPGRADE']);
 
-/** The relay as clients are told to reach it: by the map, by the given URLs, or else as it would be advertised. */
+/** The relay as clients reach it: from the map, from the given URLs, or else from its own entry for a map. */
 export function outsideTargets(patient: Patient, { served }: Findings): ProbeTarget[] {
   const { map, outside, config } = patient;
   const certificate = served ?? patient.stored?.info ?? null;
@@ -31,7 +31,7 @@ export function outsideTargets(patient: Patient, { served }: Findings): ProbeTar
     certificate?.selfSigned === true ? { verify: { kind: 'pin', sha256: certificate.pinSha256 } as const } : {};
   for (const url of outside) targets.push(targetOfUrl(url, { ...verify, stunPort }));
   if (targets.length > 0 || !isKnownHost(config)) return targets;
-  // The port of the proxy in front is nowhere in the configuration but here.
+  // With a proxy in front, derpPort is the only setting with the public port.
   if (config.transport === 'plain') {
     const host = config.hostname ?? config.publicIp[0];
     if (host === undefined) return [];
@@ -44,7 +44,7 @@ export function outsideTargets(patient: Patient, { served }: Findings): ProbeTar
   return targetsOfMap(advertised, null, {});
 }
 
-/** Looks at the relay as a client does. */
+/** Checks the relay as a client sees it. */
 export async function outsideChecks(patient: Patient, target: ProbeTarget): Promise<Check[]> {
   const { transport, clock, timeoutMs } = patient;
   const results = await probeRelay(target, { transport, clock, timeoutMs, packets: PACKETS, websocket: false });
@@ -60,14 +60,14 @@ export async function outsideChecks(patient: Patient, target: ProbeTarget): Prom
 function reword(result: StepResult, patient: Patient, port: number, own: OwnAddresses): Check {
   const { step, status, details } = result;
   if (REFUSED.has(details['code']) && !isOpen(patient)) {
-    return { ...result, status: 'ok', text: 'a key that nobody knows is refused, as admission wants it', fix: null };
+    return { ...result, status: 'ok', text: 'admission refuses an unknown key, as it should', fix: null };
   }
   const inFront = patient.config.transport === 'plain' && status === 'failed' ? fixInFront(step, port) : null;
   if (inFront !== null) return { ...result, fix: inFront };
   if ((step === 'tcp-ipv4' || step === 'tcp-ipv6') && (status === 'failed' || status === 'warning')) {
     return {
       ...result,
-      fix: `${result.fix ?? ''} Some routers do not let a machine reach its own public address: then run "towpath probe" from another network.`.trim(),
+      fix: `${result.fix ?? ''} Some routers do not let a machine connect to its own public address. If so, run "towpath probe" from another network.`.trim(),
     };
   }
   return step === 'stun-ipv4' || step === 'stun-ipv6' ? judgeStun(result, own) : result;
@@ -78,23 +78,23 @@ function isOpen({ config }: Patient): boolean {
   return open || sources.length === 0;
 }
 
-/** Whether it is this relay that answers at the address that clients use. */
+/** Whether this relay answers at the address that clients use. */
 async function keyCheck(patient: Patient, target: ProbeTarget, ip: string, port: number): Promise<Check> {
   const { publicKey } = patient;
-  if (publicKey === null) return check('served-key', 'skipped', 'there is no key to compare with');
+  if (publicKey === null) return check('served-key', 'skipped', 'the key file cannot be read');
   try {
     const { isRelay, serverKey } = await lookAt({ ...patient, ip, port, host: target.host, secure: true });
-    if (serverKey?.equals(publicKey) === true) return check('served-key', 'ok', 'it is this relay that answers');
+    if (serverKey?.equals(publicKey) === true) return check('served-key', 'ok', 'this relay answers');
     if (isRelay && serverKey === null) {
       return check(
         'served-key',
         'skipped',
-        'a proxy hides the certificate with the key, and the relay refuses strangers',
+        'a proxy does TLS, and the relay does not admit the doctor, so its key is not known',
       );
     }
-    const who = serverKey === null ? 'no relay' : `another relay, ${formatNodeKey(serverKey)}`;
-    return check('served-key', 'failed', `${who} answers there, not this one`, {
-      fix: 'The name or address leads to another machine or program: correct the DNS, the map or the port forwarding; or the key file is not that of the relay.',
+    const who = serverKey === null ? 'a program that is not a relay' : `another relay (${formatNodeKey(serverKey)})`;
+    return check('served-key', 'failed', `${who} answers there`, {
+      fix: 'The name or address leads to another machine or program: correct DNS, the map or the port forwarding. Or the key file is not that of the running relay.',
     });
   } catch (error) {
     if (!(error instanceof TowpathError)) throw error;

@@ -9,49 +9,49 @@ import type { DerpMap } from '../wire/derp-map.ts';
 import type { PortOwner } from './port-owner.ts';
 import type { Section } from './check.ts';
 
-/** How a relay is examined. */
+/** Options of the doctor. */
 export interface DoctorOptions {
   readonly transport: Transport;
   /** Started by the caller. */
   readonly clock: Clock;
-  /** For each thing that is waited for. */
+  /** Time limit of each step. */
   readonly timeoutMs: number;
-  /** For everything together. */
+  /** Time limit of all checks together. */
   readonly totalMs: number;
   /** Reads the configuration; throws a TowpathError when it is not fit for use. */
   readonly load: () => LoadedConfig;
-  /** What clients are told, when the caller has it. */
+  /** The DERP map that clients get, when the caller has it. */
   readonly map: DerpMap | null;
   /** URLs of the relay as clients reach it. */
   readonly outside: readonly string[];
-  /** A STUN server elsewhere; null: nobody is asked. */
+  /** Another STUN server to ask for the public address; null: none. */
   readonly stunServer: { readonly host: string; readonly port: number } | null;
-  /** Raw node key that admission is asked about. */
+  /** Raw node key to check against the admission sources. */
   readonly nodeKey: Buffer | null;
   /** Called before and after each section. */
   readonly onStart?: (title: string) => void;
   readonly onSection?: (section: Section) => void;
 }
 
-/** What is known about the relay before anybody is asked over the network. */
+/** The relay that the doctor checks: what is known from its configuration and files, without the network. */
 export interface Patient extends DoctorOptions {
   readonly config: Config;
-  /** Connects to the relay's own ports as a neighbour has to: with a PROXY header where it wants one. */
+  /** Connects to the relay's own ports from this machine, with a PROXY header where the relay requires one. */
   readonly local: Transport;
-  /** Null when the key file is of no use. */
+  /** Null when the key file cannot be used. */
   readonly publicKey: Buffer | null;
-  /** The certificate on the disk; null when it is of no use. */
+  /** The certificate on the disk; null when it cannot be used. */
   readonly stored: ReadCertificate | null;
 }
 
-/** What was found at the ports of this machine. */
+/** Results of the port checks that later checks need. */
 export interface Findings {
-  /** The relay's process: who it is, that there is none, or null when it cannot be told. */
+  /** The relay's process; 'none' when it does not run, null when it is not known. */
   relay: PortOwner | 'none' | null;
   /** The certificate that the relay serves. */
   served: CertificateInfo | null;
-  /** That certificate and what the relay presents behind it; empty when that is not known. */
+  /** That certificate and the rest of its chain; empty when they are not known. */
   chain: readonly X509Certificate[];
-  /** This machine's addresses as a STUN server elsewhere sees them. */
+  /** Public addresses of this machine, from another STUN server. */
   readonly seenIps: string[];
 }

@@ -22,7 +22,7 @@ export function portOwner(protocol: 'tcp' | 'udp', port: number): { isTaken: boo
   return { isTaken: true, owner: findOwner(inodes) };
 }
 
-/** The owner in words: ` (nginx, process 123)`, or nothing. */
+/** The owner as text for a message: ` (nginx, process 123)`, or empty. */
 export function ownerText(owner: PortOwner | null): string {
   return owner === null ? '' : ` (${owner.name}, process ${owner.pid})`;
 }
@@ -53,7 +53,7 @@ function findOwner(inodes: ReadonlySet<string>): PortOwner | null {
   return null;
 }
 
-/** What a person knows the program by; of a script, not what runs it. */
+/** The name of a program as users know it: for a script, the script and not only its runtime. */
 function programName(pid: string): string {
   const words = (read(`/proc/${pid}/cmdline`) ?? '').split('\0').filter((word) => word !== '');
   const [program = read(`/proc/${pid}/comm`)?.trim() ?? 'unknown', ...rest] = words;

@@ -9,31 +9,31 @@ import type { StreamHandler, Transport } from '../transport/port.ts';
 import { formatHostPort } from '../wire/ip-address.ts';
 import { isMetaCertificate, readMetaCertificate } from '../wire/meta-certificate.ts';
 
-/** What a port shows of itself. */
+/** What a connection to a port shows of the program there. */
 export interface Presented {
   readonly isRelay: boolean;
-  /** The DERP key of a relay; null when this is none, or one that keeps it from strangers. */
+  /** The DERP key of the relay; null when it is not a relay, or its key is not known. */
   readonly serverKey: Buffer | null;
   readonly certificate: CertificateInfo | null;
-  /** What it presents besides the certificate with its key, leaf first. */
+  /** The certificate chain without the certificate that holds the DERP key, leaf first. */
   readonly chain: readonly X509Certificate[];
 }
 
 const IGNORE: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
 
-/** Where to look, and with what. */
+/** The port to connect to. */
 export interface LookOptions {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly ip: string;
   readonly port: number;
-  /** The name to ask for; an IP sends none. */
+  /** The name to send as SNI; an IP address sends none. */
   readonly host: string;
   readonly secure: boolean;
   readonly timeoutMs: number;
 }
 
-/** Looks at a port without judging its certificate. Rejects with the transport's TowpathError when there is no TLS. */
+/** Connects to a port without verifying its certificate. Rejects with the transport's TowpathError when there is no TLS. */
 export async function lookAt(options: LookOptions): Promise<Presented> {
   const { transport, ip, port, host, timeoutMs } = options;
   if (!options.secure) return { ...(await greetingAt(options)), certificate: null, chain: [] };
@@ -45,12 +45,12 @@ export async function lookAt(options: LookOptions): Promise<Presented> {
   const certificate = own[0] === undefined ? null : describe(own[0]);
   const serverKey = readMetaCertificate(chain)?.serverKey ?? null;
   if (serverKey !== null) return { isRelay: true, serverKey, certificate, chain: own };
-  // A proxy that ends TLS hides the certificate with the key; the relay then says it in its greeting.
+  // Behind a proxy that does TLS, the relay's key is only in its first frame.
   const greeting = await greetingAt(options).catch(notDerp);
   return { ...greeting, certificate, chain: own };
 }
 
-/** What a relay says in its greeting. */
+/** Logs in to read the relay's first frames. */
 async function greetingAt(options: LookOptions): Promise<Omit<Presented, 'certificate' | 'chain'>> {
   const { transport, clock, ip, port, host, secure, timeoutMs } = options;
   try {
@@ -65,7 +65,7 @@ async function greetingAt(options: LookOptions): Promise<Omit<Presented, 'certif
     client.close();
     return { isRelay: true, serverKey: client.facts.serverKey };
   } catch (error) {
-    // It comes after the greeting only.
+    // This error comes only after the first frame, so it is a relay.
     if (error instanceof TowpathError && error.code === 'TOWPATH_CLIENT_REFUSED')
       return { isRelay: true, serverKey: null };
     if (error instanceof TowpathError && error.code.startsWith('TOWPATH_CLIENT_')) return notDerp(error);

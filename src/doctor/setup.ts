@@ -20,11 +20,11 @@ const DAY_MS = 86_400_000;
 const WARN_DAYS = 7;
 const LOOPBACK = /^(?:127\.|::1$)/;
 
-/** The configuration, or null and why there is none. */
+/** The configuration, or null and the problems in it. */
 export function configCheck(load: () => LoadedConfig): { loaded: LoadedConfig | null; checks: Check[] } {
   try {
     const loaded = load();
-    const text = loaded.file === undefined ? 'no file; flags, environment and defaults' : `${loaded.file} is right`;
+    const text = loaded.file === undefined ? 'no file: flags, environment and defaults' : `${loaded.file} is valid`;
     return { loaded, checks: [check('config', 'ok', text)] };
   } catch (error) {
     if (!(error instanceof TowpathError)) throw error;
@@ -32,22 +32,27 @@ export function configCheck(load: () => LoadedConfig): { loaded: LoadedConfig | 
   }
 }
 
-/** What is allowed but seldom meant. */
+/** Settings that are allowed, but are often a mistake. */
 export function configWarnings(config: Config): Check[] {
   const found: Check[] = [];
   const { admission, admin } = config;
   if (admission.sources.length === 0 && !admission.open) {
     found.push(
       check('open', 'warning', 'everyone who knows the address can use this relay', {
-        fix: 'Add a source to admission.sources (docs/admission.md), or set admission.open to true if that is meant.',
+        fix: 'Add a source to admission.sources (docs/admission.md), or set admission.open to true if this is intended.',
       }),
     );
   }
   if (admin !== null && !LOOPBACK.test(admin.ip)) {
     found.push(
-      check('admin-exposed', 'warning', `${formatHostPort(admin.ip, admin.port)} asks nobody for a password`, {
-        fix: 'Set admin to 127.0.0.1:9090, unless a firewall or a container keeps others away from it.',
-      }),
+      check(
+        'admin-exposed',
+        'warning',
+        `${formatHostPort(admin.ip, admin.port)} can be reached by other machines and has no password`,
+        {
+          fix: 'Set admin to 127.0.0.1:9090, unless a firewall or a container protects it.',
+        },
+      ),
     );
   }
   return found;
@@ -64,7 +69,7 @@ export function keyFileCheck(path: string): { publicKey: Buffer | null; check: C
       check:
         warning === undefined
           ? check('key-file', 'ok', text)
-          : check('key-file', 'warning', 'others than its owner can read the key file', {
+          : check('key-file', 'warning', 'other users can read the key file', {
               fix: `Run "chmod 600 ${path}".`,
             }),
     };
@@ -77,7 +82,7 @@ function keyFix(error: unknown): string | undefined {
   const code = error instanceof TowpathError ? systemErrorCode(error.cause) : '';
   if (code === 'EACCES') return 'Run the doctor as the user that runs the relay, or as root.';
   if (code === 'ENOENT')
-    return 'The relay makes it at its first start; until then check that keyFile is the right path.';
+    return 'The relay creates it at its first start. If it has run before, check that keyFile is the right path.';
   return error instanceof TowpathError ? error.hint : undefined;
 }
 
@@ -102,13 +107,14 @@ function findIssued(directory: string, name: string): string | null {
   return authorities.map((authority) => join(folder, authority, file)).find((path) => existsSync(path)) ?? null;
 }
 
-/** The certificate on the disk. Nothing is made or renewed: that is the relay's. */
+/** Checks the certificate on the disk. The doctor does not create or renew it. */
 export function certificateCheck(config: Config): { stored: ReadCertificate | null; checks: Check[] } {
   if (config.transport === 'plain') {
-    return { stored: null, checks: [check('certificate', 'skipped', 'that of the proxy in front')] };
+    return { stored: null, checks: [check('certificate', 'skipped', 'the proxy in front has the certificate')] };
   }
   const paths = certificatePaths(config);
-  if (paths === null) return { stored: null, checks: [check('certificate', 'skipped', 'there is no name for it')] };
+  if (paths === null)
+    return { stored: null, checks: [check('certificate', 'skipped', 'the configuration has no name for it')] };
   const { certPath, keyPath } = paths;
   try {
     const pair = { certPem: readFileSync(certPath, 'utf8'), keyPem: readFileSync(keyPath, 'utf8') };
@@ -127,7 +133,7 @@ function certificateFix(error: unknown, isOurs: boolean): string | undefined {
   switch (systemErrorCode(error)) {
     case 'ENOENT':
       return isOurs
-        ? 'The relay gets one at its first start.'
+        ? 'The relay creates or gets one at its first start.'
         : 'Put the PEM files there, or correct certificate.file and certificate.keyFile.';
     case 'EACCES':
       return 'Run the doctor as the user that runs the relay, or as root.';
@@ -136,7 +142,7 @@ function certificateFix(error: unknown, isOurs: boolean): string | undefined {
   }
 }
 
-/** Whether the certificate is good today. */
+/** Whether the certificate is valid now. */
 export function validity(
   step: 'certificate' | 'served-certificate',
   info: CertificateInfo,
@@ -150,7 +156,7 @@ export function validity(
   const renew = renewalFix(config.certificate.mode, info);
   if (now < info.notBefore.getTime()) {
     return check(step, 'failed', `${where} is valid from ${info.notBefore.toISOString()} only`, {
-      fix: 'Set the clock of this machine right; if it is right, wait, or get another certificate.',
+      fix: 'Correct the clock of this machine. If the clock is right, wait, or get another certificate.',
       details,
     });
   }
@@ -181,7 +187,7 @@ function nameCheck(config: Config, { leaf, info }: ReadCertificate): Check[] {
   const consequence =
     ipFamily(host) === 0
       ? 'clients refuse it'
-      : 'browsers refuse it, Tailscale clients do not look where they dial an IP';
+      : 'browsers refuse it; Tailscale clients do not check the name when HostName is an IP address';
   return [
     check(
       'certificate',
@@ -201,16 +207,16 @@ export function advertisedNode(config: Config, info: CertificateInfo): DerpNode 
   return advertisedMap(config, info).map.Regions[config.region.id]!.Nodes[0]!;
 }
 
-/** Whether the configuration says where the relay is. */
+/** Whether the configuration gives the relay's name or address. */
 export function isKnownHost({ hostname, publicIp, listen }: Config): boolean {
   return hostname !== undefined || publicIp.length > 0 || listen.some(({ ip }) => !isWildcard(ip));
 }
 
-/** Whether clients can be told where the relay is. */
+/** Checks that the configuration gives a name or an address that clients can reach. */
 export function advertisedCheck(config: Config): Check[] {
   if (!isKnownHost(config)) {
     return [
-      check('advertised', 'failed', 'the relay was not told under which name or address clients reach it', {
+      check('advertised', 'failed', 'the configuration does not say at which name or address clients reach the relay', {
         fix: 'Set hostname or publicIp, for example hostname: relay.example.com.',
       }),
     ];
@@ -218,8 +224,8 @@ export function advertisedCheck(config: Config): Check[] {
   const host = config.hostname ?? config.publicIp[0] ?? '';
   if (!LOOPBACK.test(host) && host !== 'localhost') return [];
   return [
-    check('advertised', 'warning', `${host} is this machine itself; no client elsewhere reaches the relay`, {
-      fix: 'Set hostname or publicIp to what other machines can reach.',
+    check('advertised', 'warning', `${host} is this machine itself; clients on other machines cannot reach the relay`, {
+      fix: 'Set hostname or publicIp to a name or address that other machines can reach.',
     }),
   ];
 }

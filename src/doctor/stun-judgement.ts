@@ -2,10 +2,10 @@ import { networkInterfaces } from 'node:os';
 import type { StepName, StepResult } from '../client/probe/step.ts';
 import { canonicalIp, formatHostPort, ipFamily, isLoopback, parseIp } from '../wire/ip-address.ts';
 
-/** Interfaces behind which containers and virtual machines sit. */
+/** Names of network interfaces of containers and virtual machines. */
 const BRIDGE = /^(?:docker|br-|podman|cni|virbr|lxcbr|lxdbr|cbr)/;
 
-/** An address of this machine, and the interface that has it. */
+/** The addresses of this machine, each with its interface. */
 export type OwnAddresses = ReadonlyMap<string, string>;
 
 export function ownAddresses(): OwnAddresses {
@@ -16,8 +16,8 @@ export function ownAddresses(): OwnAddresses {
 }
 
 /**
- * Judges what STUN told this machine of its own address. An answer is of use to clients only when it has
- * the address that the world sees, which a bridge or a proxy for UDP replaces by its own.
+ * Checks the address in a STUN answer to this machine. A container bridge or a UDP proxy in front of the relay replaces
+ * the address of the client with its own; the answer is then wrong for every client.
  */
 export function judgeStun<N extends StepName>(result: StepResult<N>, own: OwnAddresses): StepResult<N> {
   const { ip, port, mapped, mappedIp, answeredFrom } = result.details;
@@ -27,13 +27,13 @@ export function judgeStun<N extends StepName>(result: StepResult<N>, own: OwnAdd
     return {
       ...result,
       status: 'failed',
-      text: `the answer of ${asked} comes from ${String(answeredFrom)}`,
-      fix: 'Clients behind NAT never see such an answer: set stun.listen to the public address itself, or mend the port mapping.',
+      text: `the answer of ${asked} comes from another address, ${String(answeredFrom)}`,
+      fix: 'Clients behind NAT do not receive such an answer: set stun.listen to the public address, or fix the port mapping.',
     };
   }
   const isBridge = BRIDGE.test(own.get(mappedIp) ?? '');
   if (mappedIp === ip || (own.has(mappedIp) && !isBridge)) return { ...result, text: `${asked} answers` };
-  // From an address of this machine one can only guess what others are told.
+  // From this machine itself, the address that others get is not certain.
   const isLocal = isLoopback(ip) || own.has(ip);
   if (!isLocal && !isPrivate(mappedIp))
     return { ...result, text: `${asked} answers: this machine is ${String(mapped)}` };
@@ -41,14 +41,14 @@ export function judgeStun<N extends StepName>(result: StepResult<N>, own: OwnAdd
   return {
     ...result,
     status: isLocal ? 'warning' : 'failed',
-    text: `${asked} takes this machine for ${String(mapped)}, a private address${isBridge ? ' of a bridge for containers' : ''}`,
+    text: `${asked} sees this machine as ${String(mapped)}, a private address${isBridge ? ' of a container bridge' : ''}`,
     fix:
-      'Something between (Docker with its userland proxy, a UDP load balancer) hides where datagrams come from, and clients are told wrong addresses: ' +
-      `run the relay with the network of the host, or check from another machine that "towpath probe" shows that machine's own address.`,
+      'Something in front of the relay (the userland proxy of Docker, a UDP load balancer) hides the source address of datagrams, so clients get a wrong address: ' +
+      `run the relay in the network of the host, or run "towpath probe" on another machine and check that it shows that machine's address.`,
   };
 }
 
-/** Whether the address means nothing on the internet (RFC 1918, RFC 6598, ULA, link-local, loopback). */
+/** Whether the address is not public (RFC 1918, RFC 6598, ULA, link-local, loopback). */
 export function isPrivate(ip: string): boolean {
   const bytes = parseIp(ip);
   if (bytes === null) return false;

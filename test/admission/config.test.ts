@@ -91,18 +91,18 @@ describe('admission in the configuration', () => {
     [
       'two ways to log in',
       sources('{ kind: tailscale-api, apiKey: env:A, clientId: b, clientSecret: env:B }'),
-      /clientId: is of no use together with an API key/,
+      /clientId: cannot be used together with an API key/,
     ],
     ['an OAuth client without its secret', sources('{ kind: tailscale-api, clientId: b }'), /clientSecret: is missing/],
     [
       'two places for one secret',
       sources('{ kind: webhook, url: http://x, token: env:A, tokenFile: b }'),
-      /tokenFile: is of no use together with token/,
+      /tokenFile: cannot be used together with token/,
     ],
     [
       'a key that is not used',
       sources('{ kind: headscale, url: http://x, mode: verify, apiKey: env:A }'),
-      /apiKey: is of no use with mode verify/,
+      /apiKey: cannot be used with mode verify/,
     ],
     [
       'one name twice',
@@ -110,7 +110,7 @@ describe('admission in the configuration', () => {
       /:4: admission\.sources\[1\]: name: tailscaled is taken/,
     ],
     ['a name that means something else', sources('{ kind: tailscaled, name: all }'), /name: all is taken/],
-    ['deny lists alone', sources('{ kind: keys, denyFile: d }'), /deny lists alone admit nobody/],
+    ['deny lists alone', sources('{ kind: keys, denyFile: d }'), /with deny lists alone, nobody is admitted/],
     [
       'open beside sources that admit',
       `${sources('{ kind: tailscaled }')}  open: true\n`,

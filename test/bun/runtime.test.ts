@@ -49,7 +49,7 @@ describe('towpath serve --runtime', needsBun, () => {
     assert.equal(run(['--runtime', 'deno'])[0], 2);
     const [refused, why] = run(['--runtime', other], { GIVEN: '1' });
     assert.equal(refused, 1);
-    assert.match(why, /Sockets from systemd do not survive/);
+    assert.match(why, /Sockets from systemd are lost/);
   });
 });
 

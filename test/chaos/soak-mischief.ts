@@ -56,7 +56,7 @@ async function afterHandshake(world: World, frame: Buffer): Promise<void> {
   const late = pause(NO_FIN_MS * 2).then(() => client.isOpen);
   const isOpen = await Promise.race([ended.then(() => false), late]);
   client.abort();
-  if (isOpen) throw new Error('the relay keeps a connection after a frame that no client may send');
+  if (isOpen) throw new Error('the relay keeps a connection after a frame that clients may not send');
 }
 
 /** Every kind, in the order in which they take turns. */

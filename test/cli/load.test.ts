@@ -140,7 +140,7 @@ suite('towpath load', () => {
     writeFileSync(map, JSON.stringify({ Regions: { 1: region } }));
     const several = await load('latency', map);
     assert.equal(several.code, 2);
-    assert.match(several.err, /has several relays: 1a, 1b\n {2}Choose one with --region or --node\./);
+    assert.match(several.err, /has several relays: 1a, 1b\n {2}Select one with --region or --node\./);
     const one = await load('latency', map, '--node', '1b', '--duration', '1', '--warm-up', '0', '--pairs', '1');
     assert.equal(one.code, 0, one.err);
     assert.match(one.out, /^lost +0$/m);
@@ -192,6 +192,6 @@ suite('towpath load', () => {
     assert.match(err, /^towpath: .*certificate/);
     const report = await load(...shortly('latency', '--report', path.join(folder, 'no', 'such.html')));
     assert.equal(report.code, 1);
-    assert.match(report.err, /--report .* cannot be written/);
+    assert.match(report.err, /--report: .* cannot be written/);
   });
 });

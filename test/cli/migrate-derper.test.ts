@@ -46,7 +46,7 @@ describe('towpath migrate derper', () => {
     assert.equal(config.home.mode, 'full');
     assert.equal(config.admission.open, true);
     assert.equal(config.certificate.mode, HAS_ACME ? 'acme' : 'self-signed');
-    assert.match(text, /# hostname is the default of derper/);
+    assert.match(text, /# hostname is derper's default/);
   });
 
   it('works for a user without a home directory, and says what that means', (t) => {
@@ -79,7 +79,7 @@ describe('towpath migrate derper', () => {
     assert.deepEqual(migrate('-a', '[2001:db8::1]:443').config.listen, [{ ip: '2001:db8::1', port: 443 }]);
     assert.deepEqual(migrate('-stun=false').config.stun.listen, []);
     assert.deepEqual(migrate('-a', 'localhost:443').config.listen, [{ ip: '127.0.0.1', port: 443 }]);
-    assert.match(migrate('-a', 'relay.example.com:443').text, /wants the address, so here it is all of them/);
+    assert.match(migrate('-a', 'relay.example.com:443').text, /so it listens on all of this machine/);
   });
 
   it('says that derper speaks plain HTTP on other ports', () => {
@@ -148,7 +148,7 @@ describe('towpath migrate derper', () => {
     );
     assert.match(both.text, /# -verify-client-url is left out: .*kind: webhook/);
     for (const { config } of [both, migrate('-verify-client-url', url)]) assert.equal(config.admission.open, false);
-    assert.match(refusal('-verify-client-url', 'ftp://x'), /is no URL/);
+    assert.match(refusal('-verify-client-url', 'ftp://x'), /is not a URL/);
   });
 
   it('converts the rate file, names, home page and deadline', () => {
@@ -189,13 +189,13 @@ describe('towpath migrate derper', () => {
 
   it('refuses what derper refuses', () => {
     assert.match(refusal('-hostnam', 'x'), /derper has no flag -hostnam/);
-    assert.match(refusal('-verify-clients=maybe'), /"maybe" is no true or false/);
-    assert.match(refusal('-http-port', 'x'), /is no whole number/);
+    assert.match(refusal('-verify-clients=maybe'), /"maybe" is not a boolean/);
+    assert.match(refusal('-http-port', 'x'), /is not a whole number/);
     assert.match(refusal('-c'), /-c needs a value/);
-    assert.match(refusal('-a', '443'), /is no address/);
+    assert.match(refusal('-a', '443'), /is not an address/);
     assert.match(refusal('-certmode', 'auto'), /is none of letsencrypt, gcp, manual/);
     assert.match(refusal('-home', 'nowhere'), /is neither empty, blank, nor a URL/);
-    assert.match(refusal('-stun', 'false'), /is no flag of derper/, 'a boolean takes no word behind it');
+    assert.match(refusal('-stun', 'false'), /is not a flag of derper/, 'a boolean takes no word behind it');
   });
 
   it('prints a configuration that loads, whatever the flags', () => {

@@ -22,7 +22,7 @@ describe('towpath probe of relays that are not well', () => {
     relay = null;
     const { out, code } = await probe(url, '--stun-port', '-1');
     assert.equal(code, 1);
-    assert.match(step(out, 'TCP over IPv4'), /✗ [^]*→ Nothing listens there/);
+    assert.match(step(out, 'TCP over IPv4'), /✗ [^]*→ No program listens there/);
     assert.match(step(out, 'TLS'), /no TCP connection/);
   });
 
@@ -55,7 +55,7 @@ describe('towpath probe of relays that are not well', () => {
     assert.match(step(ended.out, 'TLS'), /→ Renew the certificate: it has expired/);
     assert.match(
       step(wrong.out, 'TLS'),
-      /! .* it is not for 127\.0\.0\.1[^]*→ Tailscale's clients do not look at the name/,
+      /! .* it is not for 127\.0\.0\.1[^]*→ Tailscale's clients do not check the name/,
     );
     assert.equal(wrong.code, 0, 'as the official client connects');
   });
@@ -82,7 +82,10 @@ describe('towpath probe of relays that are not well', () => {
     const unknown = await run({ IPv6: '', HostName: 'relay.example.test' });
     assert.equal(unknown.code, 0, unknown.out);
     assert.match(step(unknown.out, 'DNS'), /! [^]*→ Clients that cannot look it up use 127\.0\.0\.1/);
-    assert.match((await run({ IPv6: '::1' })).out, /! TCP over IPv6[^]*Until then clients need IPv4/);
+    assert.match(
+      (await run({ IPv6: '::1' })).out,
+      /! TCP over IPv6[^]*Until then, only clients with IPv4 reach the relay/,
+    );
     const wrongName = await run({ HostName: 'else.example.test' });
     assert.match(
       step(wrongName.out, 'TLS'),
@@ -93,10 +96,13 @@ describe('towpath probe of relays that are not well', () => {
     const chain = await run({ DERPPort: two.port });
     assert.match(
       step(chain.out, 'TLS'),
-      /✗ [^]*→ A pin allows one certificate, and the relay serves 2: serve the first/,
+      /✗ [^]*→ A pin allows one certificate, and the relay serves 2: serve only the first/,
     );
-    assert.match(step((await run({ IPv4: 'none' })).out, 'TCP over IPv4'), /✗ .* has no address of either family/);
-    assert.match((await run({ STUNOnly: true })).out, /✗ STUN over IPv4 .*names no STUN port/);
+    assert.match(
+      step((await run({ IPv4: 'none' })).out, 'TCP over IPv4'),
+      /✗ .* has neither an IPv4 nor an IPv6 address/,
+    );
+    assert.match((await run({ STUNOnly: true })).out, /✗ STUN over IPv4 .*the map has STUNOnly, but no STUN port/);
     await two.stop();
   });
 
@@ -104,10 +110,10 @@ describe('towpath probe of relays that are not well', () => {
     relay = await FakeRelay.start({ login: (connection) => connection.stream.finish(1000) });
     const { out, code } = await probe(relay.url, '--stun-port', '-1');
     assert.equal(code, 1);
-    assert.match(step(out, 'TLS'), /– .* an http:\/\/ relay has none/);
+    assert.match(step(out, 'TLS'), /– .* an http:\/\/ URL has no TLS/);
     assert.match(
       step(out, 'Login  '),
-      /✗ .* most likely it does not admit this key\n +→ Relays admit only keys that they know/,
+      /✗ .* most likely it does not admit this key\n +→ A relay does not tell a client why it refuses a key/,
     );
     assert.match(step(out, 'Packets'), /– .* not logged in/);
   });
@@ -130,7 +136,10 @@ describe('towpath probe of relays that are not well', () => {
     const lost = await probe(relay.url, '--stun-port', '-1', '--timeout', '1');
     assert.equal(lost.code, 1);
     assert.equal(packets, 3, 'it stops after three in a row');
-    assert.match(step(lost.out, 'Packets'), /✗ .* 3 of 3 packets lost, 0 altered; [^]*→ Look at the drop counters/);
+    assert.match(
+      step(lost.out, 'Packets'),
+      /✗ .* 3 of 3 packets lost, 0 altered; [^]*→ Check the relay's drop counters/,
+    );
     await relay.stop();
     relay = await FakeRelay.start();
     const { script } = relay;
@@ -164,6 +173,6 @@ describe('towpath probe of relays that are not well', () => {
     await other.stop();
     assert.notDeepEqual(publicKey, fake.keys.publicKey);
     assert.equal(code, 0, out);
-    assert.match(step(out, 'Login  '), /! .* 2 different relays answer behind this address/);
+    assert.match(step(out, 'Login  '), /! .* 2 different relays answer at this address/);
   });
 });

@@ -47,9 +47,9 @@ describe('towpath probe of a towpath', () => {
     assert.match(step(out, 'TLS'), /✓ .* TLSv1\.3, pin matches, expires \d{4}-\d\d-\d\d \(\d+ days\), 1 in chain$/);
     assert.match(step(out, 'Login  '), /✓ .* fast start and 101, protocol 2$/);
     assert.match(step(out, 'Login by WebSocket'), /✓ .* 101, protocol 2$/);
-    assert.match(step(out, 'Packets'), /✓ .* 50 packets, there and back p50 [\d.]+ ms, p99 [\d.]+ ms, ping [\d.]+ ms$/);
-    assert.match(step(out, 'STUN over IPv4'), /✓ .* this machine is seen as 127\.0\.0\.1:\d+$/);
-    assert.match(step(out, 'Captive portal check'), /✓ .* answers 204 and the challenge$/);
+    assert.match(step(out, 'Packets'), /✓ .* 50 packets, round trip p50 [\d.]+ ms, p99 [\d.]+ ms, ping [\d.]+ ms$/);
+    assert.match(step(out, 'STUN over IPv4'), /✓ .* the relay sees this machine as 127\.0\.0\.1:\d+$/);
+    assert.match(step(out, 'Captive portal check'), /✓ .* answers with 204 and the right response$/);
     assert.match(out, /\nAll good\n$/);
   });
 
@@ -135,7 +135,7 @@ describe('towpath probe of a towpath', () => {
     assert.equal(code, 1);
     assert.match(
       step(out, 'TLS'),
-      new RegExp(`failed: self-signed certificate\\n +→ It is self-signed: check with --pin ${pin}`),
+      new RegExp(`failed: self-signed certificate\\n +→ It is self-signed: probe with --pin ${pin}`),
     );
   });
 
@@ -155,7 +155,7 @@ describe('towpath probe of a towpath', () => {
     await silent.close();
     assert.equal(code, 1);
     assert.match(step(out, 'STUN over IPv4'), /✗ [^]*→ Open UDP port \d+/);
-    assert.match(step(out, 'Captive portal check'), /✗ [^]*→ Clients would take this for a captive portal/);
+    assert.match(step(out, 'Captive portal check'), /✗ [^]*→ Clients take this for a captive portal/);
   });
 });
 

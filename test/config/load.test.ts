@@ -30,7 +30,7 @@ function refusal(content: string, more: { env?: Record<string, string>; flags?: 
 }
 
 const OF_PROXY =
-  'with transport plain a proxy does TLS and has the certificate: leave certificate.mode and the files out here and obtain the certificate in the proxy, or set transport to tls';
+  'with transport plain a proxy does TLS and has the certificate: remove certificate.mode and the files here and get the certificate in the proxy, or set transport to tls';
 
 describe('defaults', () => {
   it('are a complete relay', () => {
@@ -190,8 +190,12 @@ describe('refusals', () => {
       'listen: []',
       'towpath.yaml:1: listen: found []; allowed: an address such as 127.0.0.1:443, [::]:443 or 443, or a list of them',
     ],
-    ['a key without a value', 'hostname:', 'towpath.yaml:1: hostname: found nothing; allowed: a DNS name or an IP'],
-    ['no IP', 'publicIp: 1.2.3.256', 'towpath.yaml:1: publicIp: found "1.2.3.256"; allowed: a list of IPs'],
+    [
+      'a key without a value',
+      'hostname:',
+      'towpath.yaml:1: hostname: found nothing; allowed: a DNS name or an IP address',
+    ],
+    ['no IP', 'publicIp: 1.2.3.256', 'towpath.yaml:1: publicIp: found "1.2.3.256"; allowed: a list of IP addresses'],
     [
       'a value for a section',
       'drain: 3',
@@ -201,7 +205,7 @@ describe('refusals', () => {
     [
       'url without redirect',
       'home:\n  url: https://a.example',
-      'towpath.yaml:2: home.url: is of no use with mode neutral; allowed: mode redirect',
+      'towpath.yaml:2: home.url: cannot be used with mode neutral; allowed: mode redirect',
     ],
     [
       'a url of another scheme',
@@ -217,7 +221,7 @@ describe('refusals', () => {
     [
       'files with self-signed',
       'certificate: { mode: self-signed, keyFile: a.pem }',
-      'towpath.yaml:1: certificate.keyFile: is of no use with mode self-signed',
+      'towpath.yaml:1: certificate.keyFile: cannot be used with mode self-signed',
     ],
     [
       'a renewal before the beginning',

@@ -8,7 +8,7 @@ import { nearest } from '../../src/config/nearest.ts';
 import { configurationDocs, DOCUMENT } from '../../scripts/generate-configuration-docs.ts';
 
 describe('the schema', () => {
-  it('describes every key in one sentence', () => {
+  it('describes every key in whole sentences', () => {
     for (const { path, help, allowed } of configKeys.values()) {
       assert.match(help, /^[A-Z].*\.$|^[a-z-]+ .*\.$/s, path);
       assert.notEqual(allowed, '', path);

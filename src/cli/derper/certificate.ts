@@ -11,7 +11,7 @@ const DEFAULT_HOSTNAME = 'derp.tailscale.com';
 const GOOGLE_DIRECTORY = 'https://dv.acme-v02.api.pki.goog/directory';
 const TERMS = 'certificate.acme.termsAgreed';
 const SELF_SIGNED_NOTE =
-  'The certificate that derper made stays in use, with its pin; towpath renews it before its end, which derper does not.';
+  "derper's certificate stays in use, with its pin. towpath renews it before it expires; derper does not.";
 
 /** The name of the relay, and where its certificate comes from. */
 export function convertCertificate(flags: GoFlags, draft: Draft, isTls: boolean): void {
@@ -22,10 +22,10 @@ export function convertCertificate(flags: GoFlags, draft: Draft, isTls: boolean)
   const hostname = flags.get('hostname') ?? DEFAULT_HOSTNAME;
   if (!draft.set({ hostname })) throw usage(`-hostname: "${hostname}" is neither a DNS name nor an IP`);
   if (hostname === DEFAULT_HOSTNAME) {
-    draft.remark(`hostname is the default of derper; set it to the name or address of this relay.`);
+    draft.remark(`hostname is derper's default; set it to the name or address of this relay.`);
   }
   if (!isTls) {
-    if (flags.has('certdir')) draft.remark('-certdir is of no use without TLS.');
+    if (flags.has('certdir')) draft.remark('-certdir has no effect without TLS.');
     return;
   }
   if (mode === 'manual') convertManual(flags, draft, hostname);
@@ -41,15 +41,15 @@ function convertManual(flags: GoFlags, draft: Draft, hostname: string): void {
       { 'certificate.mode': 'self-signed', 'certificate.directory': directory },
       isSelfSigned === true
         ? SELF_SIGNED_NOTE
-        : 'derper makes a self-signed certificate for an IP without files; so does towpath.',
+        : 'For an IP address, derper makes a self-signed certificate if there are no files; towpath does the same.',
     );
     return;
   }
   draft.set(
     { 'certificate.mode': 'file', 'certificate.file': certPath, 'certificate.keyFile': keyPath },
-    'The files of derper. Changed ones are taken up without a restart.',
+    "derper's files. The relay reads them again when they change, without a restart.",
   );
-  if (isSelfSigned === null) draft.remark(`${certPath} cannot be read from here; see that the relay can.`);
+  if (isSelfSigned === null) draft.remark(`${certPath} cannot be read here; make sure that the relay can read it.`);
 }
 
 /** Null when there is no certificate that can be read. */
@@ -66,8 +66,8 @@ function certificateDirectory(flags: GoFlags, draft: Draft): string {
   const cache = userCacheDirectory();
   if (given !== '' || cache !== null) return given === '' ? join(cache!, 'tailscale', 'derper-certs') : resolve(given);
   draft.remark(
-    '-certdir: this user has no home directory (HOME is not set), and derper then takes the folder in which it is started; ' +
-      'put in the folder of its certificates, or give -certdir.',
+    '-certdir: this user has no home directory (HOME is not set), and derper then uses the directory in which it is started; ' +
+      'set certificate.directory to the directory of its certificates, or add -certdir.',
   );
   return resolve('.');
 }
@@ -83,23 +83,25 @@ function userCacheDirectory(): string | null {
 
 function convertAcme(flags: GoFlags, draft: Draft, isGoogle: boolean): void {
   if (!configKeys.has(TERMS)) {
-    draft.remark('-certmode: this towpath obtains no certificates; it makes a self-signed one that clients pin.');
+    draft.remark(
+      '-certmode: this towpath does not get certificates from an authority; it makes a self-signed one that clients pin.',
+    );
     return;
   }
   draft.set(
     { 'certificate.mode': 'acme', [TERMS]: true },
-    'derper agrees to the terms of the authority without a question. A new certificate is obtained at the first start; -certdir is not used.',
+    'derper agrees to the terms of the authority without asking. towpath gets a new certificate at its first start; it does not use -certdir.',
   );
   const email = flags.get('acme-email') ?? '';
   if (email !== '' && !draft.set({ 'certificate.acme.email': email })) {
-    draft.remark(`-acme-email: "${email}" is no e-mail address and is left out.`);
+    draft.remark(`-acme-email: "${email}" is not an e-mail address and is left out.`);
   }
   if (isGoogle) convertGoogle(flags, draft);
   else if (flags.has('acme-eab-kid')) convertEab(flags, draft);
   if (goBool(flags.get('acme-ip-certs') ?? 'false')) {
     draft.remark(
-      '-acme-ip-certs: derper obtains certificates for the addresses of this machine when clients ask; with towpath list ' +
-        'them, with the hostname, in certificate.names.',
+      '-acme-ip-certs: derper gets certificates for the addresses of this machine when clients need them. With towpath, list ' +
+        'the addresses and the hostname in certificate.names.',
     );
   }
 }
@@ -114,7 +116,9 @@ function convertEab(flags: GoFlags, draft: Draft): void {
   const keyId = flags.get('acme-eab-kid') ?? '';
   const hmacKeyFile = '/var/lib/towpath/eab.key';
   if (draft.set({ 'certificate.acme.eab.keyId': keyId, 'certificate.acme.eab.hmacKeyFile': hmacKeyFile })) {
-    draft.remark(`-acme-eab-key: write its value into ${hmacKeyFile}, readable for the relay only.`);
+    draft.remark(
+      `-acme-eab-key: write its value to ${hmacKeyFile}; only the relay's user should be able to read the file.`,
+    );
   } else {
     draft.remark('-acme-eab-kid: set certificate.acme.eab by hand.');
   }

@@ -49,17 +49,17 @@ const DERPER_FLAGS: Readonly<Record<string, GoFlagKind>> = {
 /** Why a flag has no equivalent. */
 const NO_EQUIVALENT: Readonly<Record<string, string>> = {
   version: 'it only prints the version; "towpath --version" does too',
-  'mesh-psk-file': 'towpath does not mesh relays: give each relay a region of its own',
-  'mesh-with': 'towpath does not mesh relays: give each relay a region of its own',
-  'secrets-url': 'it fetches the mesh key, and towpath does not mesh relays',
-  'secrets-path-prefix': 'it fetches the mesh key, and towpath does not mesh relays',
-  'secrets-cache-dir': 'it fetches the mesh key, and towpath does not mesh relays',
+  'mesh-psk-file': 'towpath has no mesh: give each relay its own region',
+  'mesh-with': 'towpath has no mesh: give each relay its own region',
+  'secrets-url': 'it fetches the mesh key, and towpath has no mesh',
+  'secrets-path-prefix': 'it fetches the mesh key, and towpath has no mesh',
+  'secrets-cache-dir': 'it fetches the mesh key, and towpath has no mesh',
   'accept-connection-limit':
-    'towpath bounds what one source and all handshakes together may do (limits, sources); the defaults are meant to be left alone',
+    'towpath limits each source and all handshakes together (limits, sources); the defaults are right for nearly all relays',
   'accept-connection-burst': 'it belongs to -accept-connection-limit',
-  'tcp-keepalive-time': 'towpath finds dead connections by keep-alives of its own (limits.keepAliveSeconds)',
-  'tcp-user-timeout': 'towpath ends connections that take nothing after limits.writeDeadlineMs',
-  ace: 'the CONNECT proxy of derper is not part of towpath',
+  'tcp-keepalive-time': 'towpath finds dead connections with its own keep-alive frames (limits.keepAliveSeconds)',
+  'tcp-user-timeout': 'towpath closes connections that read nothing for limits.writeDeadlineMs',
+  ace: "towpath does not have derper's CONNECT proxy",
 };
 
 const DEFAULT_KEY_FILE = '/var/lib/derper/derper.key';
@@ -70,7 +70,7 @@ const ADMIN = '127.0.0.1:9090';
 
 /** The configuration that does what derper does with these arguments. Throws `TOWPATH_USAGE` when derper would refuse them. */
 export function convertDerper(argv: readonly string[]): Draft {
-  // Somebody may well copy the whole line.
+  // The user may have copied the whole command line.
   const flags = parseGoFlags(argv[0]?.startsWith('-') === false ? argv.slice(1) : argv, DERPER_FLAGS);
   const draft = new Draft();
   const isTls = convertAddresses(flags, draft);
@@ -82,7 +82,7 @@ export function convertDerper(argv: readonly string[]): Draft {
   convertLimits(flags, draft);
   if (!bool(flags, 'derp', true)) {
     draft.remark(
-      '-derp=false: towpath always relays; for STUN alone keep derper, or give STUN a region with STUNOnly.',
+      '-derp=false: towpath always relays. For STUN alone, keep derper, or set STUNOnly for the node in the DERP map.',
     );
   }
   for (const [name, reason] of Object.entries(NO_EQUIVALENT)) {
@@ -127,7 +127,8 @@ function parseAddress(text: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/.exec(text);
   const service = match?.[3] ?? '';
   const port = /^\d{1,5}$/.test(service) ? Number(service) : SERVICES[service];
-  if (match === null || port === undefined || port > 65_535) throw usage(`-a: "${text}" is no address such as :443`);
+  if (match === null || port === undefined || port > 65_535)
+    throw usage(`-a: "${text}" is not an address such as :443`);
   return { host: match[1] ?? match[2] ?? '', port };
 }
 
@@ -136,24 +137,27 @@ function listenIp(host: string, draft: Draft): string {
   if (ipFamily(host) !== 0) return canonicalIp(host);
   if (host === 'localhost') return '127.0.0.1';
   draft.remark(
-    `-a: derper listens on the address of the name ${host}; towpath wants the address, so here it is all of them.`,
+    `-a: derper listens on the addresses of the name ${host}. towpath needs IP addresses, so it listens on all of this machine.`,
   );
   return '::';
 }
 
 function checkedPort(name: string, port: number): number {
-  if (port < 0 || port > 65_535) throw usage(`-${name}: ${port} is no port`);
+  if (port < 0 || port > 65_535) throw usage(`-${name}: ${port} is not a port`);
   return port;
 }
 
 function convertKeyFile(flags: GoFlags, draft: Draft): void {
   if (bool(flags, 'dev', false)) {
-    draft.set({ keyFile: resolve('derper-dev.key') }, 'derper -dev has another key at each start; this one is kept.');
+    draft.set(
+      { keyFile: resolve('derper-dev.key') },
+      'derper -dev makes a new key at each start; towpath keeps this one.',
+    );
     return;
   }
   const path = flags.get('c') ?? '';
-  if (path !== '') draft.set({ keyFile: resolve(path) }, 'The key file of derper, as it is.');
-  else draft.set({ keyFile: DEFAULT_KEY_FILE }, 'Where derper has its key without -c.');
+  if (path !== '') draft.set({ keyFile: resolve(path) }, "derper's key file, unchanged.");
+  else draft.set({ keyFile: DEFAULT_KEY_FILE }, "derper's key file when there is no -c.");
 }
 
 function convertHome(flags: GoFlags, draft: Draft): void {
@@ -161,7 +165,7 @@ function convertHome(flags: GoFlags, draft: Draft): void {
   if (home === '') {
     draft.set(
       { 'home.mode': 'full' },
-      'derper says what it is; "neutral", the default of towpath, tells scanners nothing.',
+      `derper's page says what the server is. towpath's default "neutral" tells scanners nothing.`,
     );
   } else if (home === 'blank') {
     draft.set({ 'home.mode': 'blank' });
@@ -181,25 +185,25 @@ function convertAdmission(flags: GoFlags, draft: Draft): void {
     if (url === '') return;
     draft.remark(
       '-verify-client-url is left out: derper admits only clients that tailscaled and the URL both admit, but for towpath ' +
-        'one source that says yes is enough. To ask the URL instead, replace the source by: ' +
+        'one source that admits the client is enough. To ask the URL instead, replace the source with: ' +
         `{ kind: webhook, url: ${JSON.stringify(url)}, failOpen: ${bool(flags, 'verify-client-url-fail-open', true)} }`,
     );
     return;
   }
-  if (socket !== '') draft.remark('-socket is of no use without -verify-clients.');
+  if (socket !== '') draft.remark('-socket has no effect without -verify-clients.');
   if (url === '') {
     draft.set(
       { 'admission.open': true },
-      'Without -verify-clients and -verify-client-url derper is open to everyone. docs/admission.md has better ways.',
+      'Without -verify-clients and -verify-client-url, derper is open to everyone. docs/admission.md says how to restrict that.',
     );
     return;
   }
   const failOpen = bool(flags, 'verify-client-url-fail-open', true);
   const note = failOpen
-    ? '-verify-client-url; failOpen is what derper does unless it is told otherwise, false is safer.'
+    ? "-verify-client-url; failOpen: true is derper's default, false is safer."
     : '-verify-client-url';
   if (!draft.set({ 'admission.sources': [{ kind: 'webhook', url, failOpen }] }, note)) {
-    throw usage(`-verify-client-url: "${url}" is no URL that starts with https:// or http://`);
+    throw usage(`-verify-client-url: "${url}" is not a URL that starts with https:// or http://`);
   }
 }
 
@@ -211,7 +215,7 @@ function convertNames(flags: GoFlags, draft: Draft): void {
     const good: string[] = [];
     for (const name of splitList(flags.get(flag) ?? '')) {
       if (draft.set({ [key]: [...good, name] })) good.push(name);
-      else draft.remark(`-${flag}: "${name}" is no DNS name and is left out.`);
+      else draft.remark(`-${flag}: "${name}" is not a DNS name and is left out.`);
     }
   }
 }
@@ -222,7 +226,7 @@ function convertLimits(flags: GoFlags, draft: Draft): void {
     const ms = Math.round(parseGoDuration(write) ?? 0);
     if (!draft.set({ 'limits.writeDeadlineMs': ms }, '-tcp-write-timeout')) {
       draft.remark(
-        `-tcp-write-timeout ${write}: limits.writeDeadlineMs goes from 100 ms to 10 minutes; the default of 20 s stays.`,
+        `-tcp-write-timeout ${write}: limits.writeDeadlineMs allows 100 ms to 10 minutes; the default of 20 s is used.`,
       );
     }
   }
@@ -233,9 +237,9 @@ function convertLimits(flags: GoFlags, draft: Draft): void {
     const { bytesPerSecond, burstBytes } = parseRateConfig(name);
     const isSet = draft.set(
       { 'fairness.perClient.bytesPerSecond': bytesPerSecond, 'fairness.perClient.burstBytes': burstBytes },
-      `As ${name} says today. After a change here send SIGHUP, as with derper.`,
+      `From ${name}. After a change here, send SIGHUP, as with derper.`,
     );
-    if (!isSet) draft.remark(`-rate-config ${name}: its numbers are too large for fairness.perClient.`);
+    if (!isSet) draft.remark(`-rate-config ${name}: the numbers are too large for fairness.perClient.`);
   } catch (error) {
     draft.remark(
       `-rate-config ${name}: ${errorMessage(error)}. Set fairness.perClient.bytesPerSecond and burstBytes by hand.`,

@@ -35,7 +35,7 @@ export function parseGoFlags(argv: readonly string[], known: Readonly<Record<str
   while (at < argv.length) {
     const argument = argv[at++]!;
     const match = /^--?([^-=][^=]*)(?:=([^]*))?$/.exec(argument);
-    if (match === null) throw usage(`${argument} is no flag of derper`);
+    if (match === null) throw usage(`${argument} is not a flag of derper`);
     const name = match[1]!;
     const kind = Object.hasOwn(known, name) ? known[name] : undefined;
     if (kind === undefined) throw usage(`derper has no flag -${name}`);
@@ -43,18 +43,18 @@ export function parseGoFlags(argv: readonly string[], known: Readonly<Record<str
     // Only a boolean goes without: the next word is never its value.
     value ??= kind === 'bool' ? 'true' : argv[at++];
     if (value === undefined) throw usage(`-${name} needs a value`);
-    if (!isValue(kind, value)) throw usage(`-${name}: "${value}" is no ${WORDS[kind]}`);
+    if (!isValue(kind, value)) throw usage(`-${name}: "${value}" is not a ${WORDS[kind]}`);
     flags.set(name, value);
   }
   return flags;
 }
 
 const WORDS: Readonly<Record<GoFlagKind, string>> = {
-  bool: 'true or false',
+  bool: 'boolean (true or false)',
   int: 'whole number',
   float: 'number',
   string: 'text',
-  duration: 'duration such as 2s or 1m30s',
+  duration: 'duration, such as 2s or 1m30s',
 };
 
 function isValue(kind: GoFlagKind, value: string): boolean {

@@ -5,14 +5,14 @@ import { ResponseStart, type ResponseHead } from '../response-head.ts';
 import { withTimeout } from './network.ts';
 import { runStep, skipped, type StepResult } from './step.ts';
 
-/** Asks for `/generate_204` as clients do that look for a captive portal (§5.4). */
+/** Requests `/generate_204` as clients do when they look for a captive portal (§5.4). */
 export async function generate204Step(
   transport: Transport,
   ip: string | null,
   port: number | null,
   timeoutMs: number,
 ): Promise<StepResult> {
-  if (port === null) return skipped('generate-204', 'port 80 is not announced (CanPort80)');
+  if (port === null) return skipped('generate-204', 'the map does not have CanPort80');
   if (ip === null) return skipped('generate-204', 'no address');
   return runStep(
     'generate-204',
@@ -29,19 +29,18 @@ export async function generate204Step(
         exchange.writable(stream);
         const head = await withTimeout(exchange.head, timeoutMs, 'no answer to /generate_204');
         judge(head, challenge);
-        return { text: `port ${port} answers 204 and the challenge` };
+        return { text: `port ${port} answers with 204 and the right response` };
       } finally {
         stream.abort();
       }
     },
-    () =>
-      `Clients would take this for a captive portal: let TCP port ${port} reach the relay, or set CanPort80 to false.`,
+    () => `Clients take this for a captive portal: forward TCP port ${port} to the relay, or set CanPort80 to false.`,
   );
 }
 
 function judge(head: ResponseHead, challenge: string): void {
   const answer = head.headers.get('x-tailscale-response');
-  if (head.status !== 204) throw problem(`/generate_204 answers ${head.status} in place of 204`);
+  if (head.status !== 204) throw problem(`/generate_204 answers ${head.status} instead of 204`);
   if (answer !== `response ${challenge}`) throw problem('/generate_204 does not answer the challenge');
 }
 
@@ -57,7 +56,7 @@ class HeadExchange implements StreamHandler {
 
   constructor(request: string) {
     this.#unsent = Buffer.from(request);
-    // The connect may fail first; nobody waits for the answer then.
+    // If the connect fails first, nothing waits for the answer.
     this.#answered.promise.catch(() => undefined);
   }
 

@@ -8,15 +8,15 @@ import { runStep, type Outcome, type StepResult } from './step.ts';
 import type { ProbeTarget } from './target.ts';
 
 const DAY_MS = 86_400_000;
-/** Upstream's prober complains below this too (§8.9). */
+/** Upstream's prober warns below this too (§8.9). */
 const WARN_DAYS = 7;
 
-/** Node's advice to its own users, which is of no use to ours. */
+/** Advice that Node adds to its error, which does not help users of this program. */
 const NODE_ADVICE = /; if the root CA is installed locally.*$/;
 
 const IGNORE: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
 
-/** Checks the relay's certificate as a client of this target would, and says what it is when it does not pass. */
+/** Checks the relay's certificate as a client of this target would; if it fails, the error says what the certificate is. */
 export async function tlsStep(
   transport: Transport,
   target: ProbeTarget,
@@ -39,7 +39,7 @@ export async function tlsStep(
       return { ...judge(tls, target), ms };
     } catch (error) {
       if (!isCertificateError(error) || verify.kind === 'none') throw error;
-      // Look again without judging, to be able to say what is wrong with it.
+      // Connect again without verification, to see what is wrong with the certificate.
       const seen = await connect({ kind: 'none' }).catch(() => null);
       const own = seen === null ? [] : ownCertificates(seen.tls);
       const hint = certificateFix(error, own, target) ?? error.hint;
@@ -63,7 +63,7 @@ function judge(tls: TlsFacts, { host, verify }: ProbeTarget): Outcome {
   const own = ownCertificates(tls);
   const leaf = own[0];
   if (leaf === undefined)
-    return { status: 'failed', text: 'the relay presented no certificate', fix: 'Configure one.' };
+    return { status: 'failed', text: 'the relay sent no certificate', fix: 'Configure a certificate for the relay.' };
   const daysLeft = Math.floor((leaf.validToDate.getTime() - Date.now()) / DAY_MS);
   const expires = leaf.validToDate.toISOString().slice(0, 10);
   const checked = { pin: 'pin matches', ca: 'trusted', none: 'not verified' }[verify.kind];
@@ -84,7 +84,7 @@ function judge(tls: TlsFacts, { host, verify }: ProbeTarget): Outcome {
       metaCertificate: hasMeta,
     },
   };
-  // Only without verification: the others have refused it.
+  // This happens only without verification: otherwise the handshake has failed already.
   if (daysLeft < 0) return { ...fields, status: 'warning', fix: 'The certificate has expired: renew it.' };
   if (daysLeft < WARN_DAYS)
     return { ...fields, status: 'warning', fix: `Renew the certificate: it expires in ${daysLeft} days.` };
@@ -94,11 +94,11 @@ function judge(tls: TlsFacts, { host, verify }: ProbeTarget): Outcome {
     ...fields,
     status: 'warning',
     text: `${fields.text}; it ${problem}`,
-    fix: `Tailscale's clients do not look at the name where HostName is an IP, but browsers do: get a certificate for ${host}, or use the name that it is for.`,
+    fix: `Tailscale's clients do not check the name when HostName is an IP address, but browsers do: get a certificate for ${host}, or use a name that is in the certificate.`,
   };
 }
 
-/** What to do about a certificate that is refused; null when nobody could see it. */
+/** How to fix a certificate that clients refuse; null when the certificate is not known. */
 function certificateFix(error: TowpathError, own: readonly X509Certificate[], target: ProbeTarget): string | null {
   const [leaf] = own;
   const { verify } = target;
@@ -107,10 +107,11 @@ function certificateFix(error: TowpathError, own: readonly X509Certificate[], ta
   const isPinned = verify.kind === 'pin';
   if (isPinned && own.length > 1) {
     const other = pin === formatPin(verify.sha256) ? '' : ` Its first certificate is ${pin}.`;
-    return `A pin allows one certificate, and the relay serves ${own.length}: serve the first one alone, or take the pin out of CertName and have clients trust its authority.${other}`;
+    return `A pin allows one certificate, and the relay serves ${own.length}: serve only the first one, or remove the pin from CertName so that clients trust its authority.${other}`;
   }
   if (leaf.validToDate.getTime() < Date.now()) return 'Renew the certificate: it has expired.';
-  if (leaf.validFromDate.getTime() > Date.now()) return 'Set the clocks right, here and at the relay; or wait.';
+  if (leaf.validFromDate.getTime() > Date.now())
+    return 'Check the clocks of this machine and of the relay; if they are right, wait until the certificate is valid.';
   if (isPinned && pin !== formatPin(verify.sha256)) {
     return pin === formatPin(verify.sha256.toLowerCase())
       ? `Write the pin in lower case, as clients compare it: "${pin}".`
@@ -118,19 +119,19 @@ function certificateFix(error: TowpathError, own: readonly X509Certificate[], ta
   }
   if (isPinned || systemErrorCode(error.cause) === 'ERR_TLS_CERT_ALTNAME_INVALID') {
     const name = isPinned || verify.name === '' ? target.host : verify.name;
-    const names = leaf.subjectAltName ?? 'no name at all: it has no subject alternative name';
+    const names = leaf.subjectAltName ?? 'no name (it has no subject alternative name)';
     return `Get a certificate for ${name}; this one is for ${names}.`;
   }
   switch (systemErrorCode(error.cause)) {
     case 'INVALID_PURPOSE':
-      return "Its usages are not those of a TLS server: issue it with extendedKeyUsage serverAuth and keyUsage digitalSignature. Tailscale's own clients may be less strict.";
+      return "Its key usage does not allow a TLS server: issue it with extendedKeyUsage serverAuth and keyUsage digitalSignature. Tailscale's clients may be less strict.";
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
-      return `It is self-signed: check with --pin ${pin}, and put the same text into CertName of the DERP map.`;
+      return `It is self-signed: probe with --pin ${pin}, and set CertName in the DERP map to the same text.`;
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
     case 'UNABLE_TO_GET_ISSUER_CERT':
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
-      return 'Serve the whole chain with the intermediate certificates (fullchain.pem), or give a private authority with --ca.';
+      return 'Serve the whole chain with the intermediate certificates (fullchain.pem), or name a private authority with --ca.';
     default:
-      return `It was issued by ${leaf.issuer.replaceAll('\n', ', ')}: use one of a public authority, or --ca or --pin ${pin}.`;
+      return `It was issued by ${leaf.issuer.replaceAll('\n', ', ')}: use a certificate of a public authority, or probe with --ca or --pin ${pin}.`;
   }
 }

@@ -29,7 +29,7 @@ export function upgradeStep(context: LoginContext): Promise<LoginResult> {
   );
 }
 
-/** Logs in as browsers do. A relay that nobody uses from a browser can do without, so failure is a warning unless `required`. */
+/** Logs in as browsers do. A relay without browser clients does not need WebSocket, so failure is a warning unless `required`. */
 export async function websocketStep(context: LoginContext, required: boolean): Promise<LoginResult> {
   const { result, clients } = await login(
     'websocket',
@@ -92,7 +92,7 @@ function outcome(
   return {
     ...fields,
     status: 'warning',
-    text: `${serverKeys.size} different relays answer behind this address`,
-    fix: 'Give each relay an address and a node in the DERP map of its own: clients of different relays do not see each other.',
+    text: `${serverKeys.size} different relays answer at this address`,
+    fix: 'Give each relay its own address and its own node in the DERP map: clients of different relays do not reach each other.',
   };
 }

@@ -6,18 +6,18 @@ import { formatHostPort } from '../../wire/ip-address.ts';
 import { runStep, skipped, type StepResult } from './step.ts';
 import type { FamilyAddress, ProbeTarget } from './target.ts';
 
-/** The addresses under which a target is reached, null where a family is not used. */
+/** The addresses of a target; null where a family is not used. */
 export interface Addresses {
   readonly ipv4: string | null;
   readonly ipv6: string | null;
 }
 
-/** Errors that say that this machine lacks the family, not that the relay does. */
+/** Errors which mean that this machine does not have the family. */
 const NO_ROUTE = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT']);
 
 const IGNORE: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
 
-/** Looks up what the URL or the map leaves to DNS. */
+/** Looks up the addresses that neither the URL nor the map gives. */
 export async function dnsStep(
   target: ProbeTarget,
   timeoutMs: number,
@@ -35,13 +35,13 @@ export async function dnsStep(
       const used = found.map(({ address }) => address);
       return { text: `${host} is ${used.join(', ')}`, details: { addresses: used } };
     },
-    () => `Check the spelling of ${host}, and that it has an A or AAAA record which this machine can look up.`,
+    () => `Check the spelling of ${host}, and check that it has an A or AAAA record that this machine can look up.`,
   );
   const given = addresses.ipv4 ?? addresses.ipv6;
   if (result.status !== 'failed' || given === null) return { result, addresses };
-  // Clients use the address that they are given, and need the name for the other family alone.
+  // Clients use the address in the map, and need the name only for the other family.
   const other = ipv4.kind === 'dns' ? 'IPv4' : 'IPv6';
-  const fix = `Clients that cannot look it up use ${given}. Give the name a record, or set ${other} in the map to an address or to "none".`;
+  const fix = `Clients that cannot look it up use ${given}. Add a record for the name, or set ${other} in the map to an address or to "none".`;
   return { result: { ...result, status: 'warning', fix }, addresses };
 }
 
@@ -103,8 +103,8 @@ function lacksRoute(error: unknown): boolean {
 function tcpFix(error: unknown, port: number): string {
   const refused = error instanceof TowpathError && systemErrorCode(error.cause) === 'ECONNREFUSED';
   return refused
-    ? `Nothing listens there: start the relay on TCP port ${port}, or let the port through to it.`
-    : `Open TCP port ${port} in every firewall on the way, the cloud provider's included.`;
+    ? `No program listens there: start the relay on TCP port ${port}, or forward the port to it.`
+    : `Open TCP port ${port} in every firewall on the path, including the cloud provider's.`;
 }
 
 /** Rejects with `what` when `promise` is not settled in time. */

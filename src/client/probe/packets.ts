@@ -4,7 +4,7 @@ import { closedError } from '../errors.ts';
 import type { DerpClient } from '../derp-client.ts';
 import { runStep, type Outcome, type StepResult } from './step.ts';
 
-/** About what a full packet of a tunnel carries. */
+/** About the size of a full packet in a tunnel. */
 const PACKET_BYTES = 1200;
 const SEQUENCE_BYTES = 4;
 const MAX_PACKET_WAIT_MS = 2000;
@@ -12,7 +12,7 @@ const MAX_PACKET_WAIT_MS = 2000;
 const MAX_LOST_IN_A_ROW = 3;
 const NS_PER_MS = 1_000_000;
 
-/** Sends packets from `a` to `b` and back, one at a time, and measures the way there and back. */
+/** Sends packets from `a` to `b` and back, one at a time, and measures the round-trip times. */
 export async function packetsStep(
   a: DerpClient,
   b: DerpClient,
@@ -43,7 +43,7 @@ class PacketExchange {
     this.#a = a;
     this.#b = b;
     this.#waitMs = waitMs;
-    const closed = (): void => this.#failed?.(closedError('the relay closed it while packets were under way'));
+    const closed = (): void => this.#failed?.(closedError('the relay closed it while packets were in flight'));
     b.handler = {
       packet: (source, buffer, from, to) => b.send(source, buffer.subarray(from, to)),
       closed,
@@ -63,7 +63,7 @@ class PacketExchange {
     const arrived = this.#sent - this.#lost;
     const [p50Ms, p99Ms] = arrived === 0 ? [0, 0] : [percentile(50), percentile(99)];
     const details = { sent: this.#sent, lost: this.#lost, altered: this.#altered, p50Ms, p99Ms, pingMs };
-    const times = `there and back p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms, ping ${pingMs.toFixed(1)} ms`;
+    const times = `round trip p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms, ping ${pingMs.toFixed(1)} ms`;
     if (this.#lost === 0 && this.#altered === 0) {
       return { text: `${this.#sent} packets, ${times}`, ms: p50Ms, details };
     }
@@ -71,7 +71,7 @@ class PacketExchange {
       // A relay may drop a packet when it must; it relays as long as most arrive.
       status: arrived > this.#sent / 2 && this.#altered === 0 ? 'warning' : 'failed',
       text: `${this.#lost} of ${this.#sent} packets lost, ${this.#altered} altered; ${times}`,
-      fix: 'Look at the drop counters of the relay: a full queue, a rate limit, or two relays behind one address that do not mesh.',
+      fix: "Check the relay's drop counters. Causes are a full queue, a rate limit, or two relays without mesh behind one address.",
       details,
     };
   }
@@ -96,7 +96,7 @@ class PacketExchange {
 
   #returned(source: Buffer, buffer: Buffer, from: number, to: number): void {
     const isThisOne = to - from >= SEQUENCE_BYTES && buffer.readUInt32BE(from) === this.#packet.readUInt32BE(0);
-    // A late answer to a packet that was given up for lost.
+    // A late answer to a packet that was counted as lost.
     if (!isThisOne) return;
     const isWhole = source.equals(this.#b.publicKey) && buffer.subarray(from, to).equals(this.#packet);
     if (!isWhole) this.#altered++;

@@ -1,6 +1,6 @@
 import { errorMessage, TowpathError } from '../../errors.ts';
 
-/** What a probe looks at, in the order of the report. */
+/** The steps of a probe, in the order of the report. */
 export type StepName =
   | 'dns'
   | 'tcp-ipv4'
@@ -13,10 +13,10 @@ export type StepName =
   | 'stun-ipv6'
   | 'generate-204';
 
-/** `warning`: works today, but needs somebody's eye. `skipped`: could not or need not be tried. */
+/** `warning`: works, but should be looked at. `skipped`: could not be tried, or need not be. */
 export type StepStatus = 'ok' | 'warning' | 'failed' | 'skipped';
 
-/** What one step found. Others than the probe name their steps otherwise. */
+/** The result of one step. `N` is the type of its name: the probe and the doctor have different steps. */
 export interface StepResult<N extends string = StepName> {
   readonly step: N;
   readonly status: StepStatus;
@@ -24,7 +24,7 @@ export interface StepResult<N extends string = StepName> {
   readonly ms: number | null;
   /** What was found, or what went wrong. */
   readonly text: string;
-  /** One sentence: what to do about it. */
+  /** One sentence: how to fix it. */
   readonly fix: string | null;
   /** The same for programs. */
   readonly details: Readonly<Record<string, unknown>>;
@@ -62,7 +62,7 @@ export async function runStep<N extends string>(
   }
 }
 
-/** A step that is not tried, and why. */
+/** A step that was not tried, and why. */
 export function skipped<N extends string>(step: N, reason: string): StepResult<N> {
   return { step, status: 'skipped', ms: null, text: reason, fix: null, details: {} };
 }

@@ -11,12 +11,12 @@ import {
 import { withTimeout } from './network.ts';
 import { runStep, skipped, type StepResult } from './step.ts';
 
-/** UDP loses datagrams: as many tries as clients make in their first round, further apart (§8.8). */
+/** UDP loses datagrams: as many tries as clients make in their first round, but further apart (§8.8). */
 const TRIES = 3;
 const TRY_SPACING_MS = 500;
 const MAX_WAIT_MS = 3000;
 
-/** Asks for this machine's address as the relay sees it. */
+/** Asks the relay's STUN server for this machine's address. */
 export async function stunStep(
   transport: Transport,
   step: 'stun-ipv4' | 'stun-ipv6',
@@ -25,7 +25,7 @@ export async function stunStep(
   timeoutMs: number,
 ): Promise<StepResult> {
   const family = step === 'stun-ipv4' ? 4 : 6;
-  if (port === null) return skipped(step, 'no STUN on this relay');
+  if (port === null) return skipped(step, 'this relay has no STUN');
   if (ip === null) return skipped(step, `no IPv${family} address`);
   return runStep(
     step,
@@ -39,14 +39,14 @@ export async function stunStep(
         const { answer, from, ms } = await exchange.run(socket, ip, port, Math.min(timeoutMs, MAX_WAIT_MS));
         const mapped = formatHostPort(answer.ip, answer.port);
         const details = { ip, port, mapped, mappedIp: answer.ip, answeredFrom: from };
-        return { text: `this machine is seen as ${mapped}`, ms, details };
+        return { text: `the relay sees this machine as ${mapped}`, ms, details };
       } finally {
         await socket.close();
       }
     },
     (error) =>
       error instanceof TowpathError && error.code === 'TOWPATH_PROBE_TIMEOUT'
-        ? `Open UDP port ${port} to the relay in every firewall on the way, and check that its STUN is switched on.`
+        ? `Open UDP port ${port} to the relay in every firewall on the path, and check that STUN is on.`
         : null,
   );
 }
@@ -58,7 +58,7 @@ interface Answered {
   readonly ms: number;
 }
 
-/** One question in up to {@link TRIES} datagrams. */
+/** One STUN request, sent in up to {@link TRIES} datagrams. */
 class StunExchange {
   readonly #sentAtMs = new Map<string, number>();
   readonly #answered = Promise.withResolvers<Answered>();

@@ -37,28 +37,28 @@ const PRODUCTION = 'https://acme-v02.api.letsencrypt.org/directory';
 const STAGING = 'https://acme-staging-v02.api.letsencrypt.org/directory';
 
 const dnsHook: z.ZodType<DnsHookConfig> = section(
-  'A command of yours that makes and removes TXT records, for dns-01.',
+  'Your own command that adds and removes DNS TXT records, for dns-01.',
   {
     command: key(
       texts(/^[^\0]+$/, 'words'),
       [],
-      'Program and arguments, run without a shell and followed by set or clear, the name of the record, and its value.',
+      'Program and its arguments, run without a shell. The relay adds three arguments: set or clear, the name of the record, and its value.',
     ),
-    timeoutSeconds: key(integer(1, 600, 'seconds'), 60, 'Seconds after which the command is ended.'),
+    timeoutSeconds: key(integer(1, 600, 'seconds'), 60, 'Seconds that the command may run; then it is killed.'),
     waitSeconds: key(
       integer(0, 3600, 'seconds'),
       30,
-      'Seconds from the end of the command until the record can be seen on all name servers.',
+      'Seconds to wait after the command, until all name servers have the record.',
     ),
   },
   { flags: false },
 );
 
 const eab: z.ZodType<ExternalAccountConfig> = section(
-  'An account that you have with the authority already, where it wants one (external account binding).',
+  'Your existing account with the certificate authority, if it requires one (external account binding).',
   {
-    keyId: optionalKey(text(/^\S+$/, 'the key ID'), 'Key ID that the authority gave you.'),
-    hmacKeyFile: optionalKey(filePath(), 'File with the HMAC key that the authority gave you, in base64url.'),
+    keyId: optionalKey(text(/^\S+$/, 'the key ID'), 'Key ID from the certificate authority.'),
+    hmacKeyFile: optionalKey(filePath(), 'File with the HMAC key from the certificate authority, in base64url.'),
   },
   {
     check: ({ keyId, hmacKeyFile }, refuse) => {
@@ -70,45 +70,48 @@ const eab: z.ZodType<ExternalAccountConfig> = section(
 );
 
 export const acme: z.ZodType<AcmeConfig> = section(
-  'Certificates from a certificate authority, for modes acme and auto.',
+  'How the relay gets certificates from a certificate authority, for the modes acme and auto.',
   {
     termsAgreed: key(
       toggle(),
       false,
-      'You have read the terms of the certificate authority and agree to them; nothing is asked of it before.',
+      'True: you have read the terms of the certificate authority and agree to them. The relay does not contact it before.',
     ),
-    email: optionalKey(text(/^[^\s@,]+@[^\s@,]+$/, 'an e-mail address'), 'Address the authority may write to.'),
-    directory: optionalKey(webAddress('https'), 'ACME directory of the certificate authority.', {
+    email: optionalKey(
+      text(/^[^\s@,]+@[^\s@,]+$/, 'an e-mail address'),
+      'E-mail address at which the certificate authority can reach you.',
+    ),
+    directory: optionalKey(webAddress('https'), 'URL of the ACME directory of the certificate authority.', {
       computed: `${PRODUCTION}, or with staging ${STAGING}`,
     }),
     staging: key(
       toggle(),
       false,
-      "Use the staging directory of Let's Encrypt: clients refuse its certificates, but trying things out is free.",
+      "Use the staging directory of Let's Encrypt, for tests: clients refuse its certificates, but failures do not count against your limits.",
     ),
     challenges: key(
       texts(/^(?:http-01|tls-alpn-01|dns-01)$/, 'http-01, tls-alpn-01, dns-01'),
       [],
-      'How names are proven, best first; after a failure the next one is tried. Empty: dns-01 with a hook, else tls-alpn-01 and http-01.',
+      'ACME challenges to use, the preferred one first; after a failure the relay tries the next one. Empty: dns-01 if there is a hook, else tls-alpn-01 and http-01.',
     ),
-    profile: optionalKey(text(/^[\w.-]+$/, 'the name of a profile'), 'Certificate profile of the authority.', {
-      computed: 'shortlived when a name is an IP and the authority has that profile, else that of the authority',
+    profile: optionalKey(text(/^[\w.-]+$/, 'the name of a profile'), 'Certificate profile to ask the authority for.', {
+      computed: "shortlived when a name is an IP and the authority offers it, else the authority's default",
     }),
     caFile: optionalKey(
       filePath(),
-      'PEM file with the root of a private certificate authority, trusted for its directory.',
+      'PEM file with the root certificate of a private certificate authority; the relay trusts it for the ACME directory only.',
     ),
     dnsHook,
     eab,
   },
   {
     check: ({ directory, staging, challenges, dnsHook: hook }, refuse) => {
-      if (staging && directory !== undefined) refuse('staging', 'is of no use together with directory');
+      if (staging && directory !== undefined) refuse('staging', 'cannot be used together with directory');
       if (challenges.includes('dns-01') && hook.command.length === 0) {
         refuse('challenges', 'dns-01 needs dnsHook.command');
       }
       if (challenges.length > 0 && !challenges.includes('dns-01') && hook.command.length > 0) {
-        refuse('challenges', 'without dns-01 dnsHook.command is of no use');
+        refuse('challenges', 'dnsHook.command has no effect without dns-01');
       }
     },
     complete: (values): AcmeConfig => ({

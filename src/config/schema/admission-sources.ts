@@ -117,25 +117,33 @@ const keepSeconds = (initial: number): z.ZodType<number> =>
   key(
     integer(0, YEAR_SECONDS, 'seconds'),
     initial,
-    'Seconds for which the last good answer counts while the source is down.',
+    'Seconds that the last good answer stays valid while the source is down.',
   );
 const remote = (refresh: number, keep: number) => ({
-  failOpen: key(toggle(), false, 'Admit everyone while the source cannot be reached and nothing is known from before.'),
+  failOpen: key(
+    toggle(),
+    false,
+    'Admit every client while the source cannot be reached and there is no earlier answer.',
+  ),
   refreshSeconds: key(
     integer(1, DAY_SECONDS, 'seconds'),
     refresh,
-    'Seconds between two refreshes; a connection whose key is not admitted any more ends within that time.',
+    'Seconds between refreshes. A connection whose key is no longer admitted is closed within this time.',
   ),
   keepSeconds: keepSeconds(keep),
-  timeoutSeconds: key(integer(1, 60, 'seconds'), ASK_SECONDS, 'Seconds that one request may take.'),
+  timeoutSeconds: key(integer(1, 60, 'seconds'), ASK_SECONDS, 'Seconds to wait for the answer to one request.'),
 });
 const asking = () => ({
   cacheSeconds: key(
     integer(0, 3600, 'seconds'),
     5,
-    'Seconds for which an answer serves further connections of the same key; 0 asks for each.',
+    'Seconds that an answer is kept for more connections of the same key; 0 asks for each connection.',
   ),
-  maxConcurrent: key(integer(1, 1024), 32, 'Requests to the source at one time; further connections wait.'),
+  maxConcurrent: key(
+    integer(1, 1024),
+    32,
+    'Largest number of requests to the source at the same time; other connections wait.',
+  ),
 });
 
 type Refuse = (key: string, message: string) => void;
@@ -143,7 +151,7 @@ type Refuse = (key: string, message: string) => void;
 /** A secret comes from one place, or from none. */
 function oneSecret(values: Readonly<Record<string, unknown>>, field: string, refuse: Refuse, isNeeded: boolean): void {
   const file = `${field}File`;
-  if (values[field] !== undefined && values[file] !== undefined) refuse(file, `is of no use together with ${field}`);
+  if (values[field] !== undefined && values[file] !== undefined) refuse(file, `cannot be used together with ${field}`);
   if (isNeeded && values[field] === undefined && values[file] === undefined)
     refuse(field, `is missing: ${field} or ${file} is needed`);
 }
@@ -163,8 +171,11 @@ export const admissionSourceKinds: SourceSchemas = {
       kind: key(choice('keys'), 'keys', 'The kind of source.'),
       name,
       allowFile: optionalKey(filePath(), 'File with the node keys that are admitted.'),
-      denyFile: optionalKey(filePath(), 'File with the node keys that are refused, whatever other sources say.'),
-      pollSeconds: key(integer(1, DAY_SECONDS, 'seconds'), 2, 'Seconds between two looks at the files.'),
+      denyFile: optionalKey(
+        filePath(),
+        'File with the node keys that are refused, even if another source admits them.',
+      ),
+      pollSeconds: key(integer(1, DAY_SECONDS, 'seconds'), 2, 'Seconds between checks of the files.'),
       keepSeconds: keepSeconds(KEEP_LIST_SECONDS),
     },
     {
@@ -180,7 +191,7 @@ export const admissionSourceKinds: SourceSchemas = {
       kind: key(choice('tailscale-api'), 'tailscale-api', 'The kind of source.'),
       name,
       tailnet: key(text(/^[^/?#\s]+$/, 'a tailnet, or - for that of the key'), '-', 'The tailnet.'),
-      baseUrl: key(serviceAddress(), 'https://api.tailscale.com', 'Where the API is.'),
+      baseUrl: key(serviceAddress(), 'https://api.tailscale.com', 'URL of the API.'),
       apiKey: secret('API key of the tailnet, as env:NAME.'),
       apiKeyFile: optionalKey(filePath(), 'File with the API key of the tailnet.'),
       clientId: optionalKey(
@@ -196,7 +207,7 @@ export const admissionSourceKinds: SourceSchemas = {
         const hasKey = values.apiKey !== undefined || values.apiKeyFile !== undefined;
         const hasSecret = values.clientSecret !== undefined || values.clientSecretFile !== undefined;
         const isOauth = values.clientId !== undefined || hasSecret;
-        if (isOauth && hasKey) refuse('clientId', 'is of no use together with an API key');
+        if (isOauth && hasKey) refuse('clientId', 'cannot be used together with an API key');
         if (hasSecret && values.clientId === undefined)
           refuse('clientId', 'is missing: the client secret belongs to one');
         oneSecret(values, 'apiKey', refuse as Refuse, !isOauth);
@@ -209,10 +220,10 @@ export const admissionSourceKinds: SourceSchemas = {
     {
       kind: key(choice('headscale'), 'headscale', 'The kind of source.'),
       name,
-      url: optionalKey(serviceAddress(), 'Where the Headscale server is; /verify behind it is taken off.'),
+      url: optionalKey(serviceAddress(), 'URL of the Headscale server. A /verify at its end is ignored.'),
       mode: optionalKey(
         choice('verify', 'api'),
-        'verify asks /verify about each connection, api reads the list of all nodes with an API key.',
+        'How the nodes are checked. verify: ask /verify about each connection. api: read the list of all nodes, with an API key.',
         { computed: 'api with an API key, else verify' },
       ),
       apiKey: secret('API key of the server, as env:NAME.'),
@@ -224,8 +235,8 @@ export const admissionSourceKinds: SourceSchemas = {
       check: (values, refuse) => {
         if (values.url === undefined) refuse('url', 'is missing');
         if (values.mode !== 'verify') oneSecret(values, 'apiKey', refuse as Refuse, values.mode === 'api');
-        else if (values.apiKey !== undefined) refuse('apiKey', 'is of no use with mode verify');
-        else if (values.apiKeyFile !== undefined) refuse('apiKeyFile', 'is of no use with mode verify');
+        else if (values.apiKey !== undefined) refuse('apiKey', 'cannot be used with mode verify');
+        else if (values.apiKeyFile !== undefined) refuse('apiKeyFile', 'cannot be used with mode verify');
       },
       complete: (values) => {
         const hasKey = values.apiKey !== undefined || values.apiKeyFile !== undefined;
@@ -234,12 +245,12 @@ export const admissionSourceKinds: SourceSchemas = {
     },
   ),
   webhook: section(
-    'A web service that is asked about each connection, as with -verify-client-url of derper.',
+    "A web service that decides about each connection, as with derper's -verify-client-url.",
     {
       kind: key(choice('webhook'), 'webhook', 'The kind of source.'),
       name,
-      url: optionalKey(webAddress('https', 'http'), 'Where to ask.'),
-      token: secret('Bearer token that is sent along, as env:NAME.'),
+      url: optionalKey(webAddress('https', 'http'), 'URL of the web service.'),
+      token: secret('Bearer token for the web service, as env:NAME.'),
       tokenFile: optionalKey(filePath(), 'File with the bearer token.'),
       ...asking(),
       ...remote(60, KEEP_ANSWER_SECONDS),
@@ -252,7 +263,7 @@ export const admissionSourceKinds: SourceSchemas = {
       complete: (values) => ({ ...values, url: values.url ?? '' }),
     },
   ),
-  tailscaled: section('The tailscaled of this machine, as with -verify-clients of derper.', {
+  tailscaled: section("The tailscaled on this machine, as with derper's -verify-clients.", {
     kind: key(choice('tailscaled'), 'tailscaled', 'The kind of source.'),
     name,
     socket: key(filePath(), SOCKET, 'The Unix socket of tailscaled.'),

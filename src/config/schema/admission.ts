@@ -24,28 +24,24 @@ const KINDS = Object.keys(admissionSourceKinds) as (keyof typeof admissionSource
 const ALLOWED = `a list of sources, each with a kind: ${KINDS.join(', ')} (docs/admission.md)`;
 
 export const admission: z.ZodType<AdmissionConfig> = section(
-  'Who may use the relay. Without sources everyone may; with several, one that says yes is enough, and a deny list always wins.',
+  'Who may use the relay. Without sources, everyone may. With several sources, it is enough that one of them admits the client. A deny list always wins.',
   {
-    open: key(
-      toggle(),
-      false,
-      'State that the relay is meant to be open to everyone, which silences the warning at the start.',
-    ),
+    open: key(toggle(), false, 'The relay is open to everyone on purpose; there is no warning at the start.'),
     cacheDirectory: key(
       filePath(),
       '/var/lib/towpath/admission',
-      'Directory in which the node lists of sources are kept, so that a restart does not depend on them.',
+      'Directory with copies of the node lists, so that the relay can start while a source is down.',
     ),
     denyApps: key(
       texts(APP_NAME, 'names of up to 32 printable ASCII characters'),
       [],
-      'Client programs that are refused, by the exact name that they give themselves (AppName).',
+      'Client programs to refuse, by the exact application name that they send (AppName).',
       { flag: false },
     ),
     sources: key(
       sourceList(),
       [],
-      'Where to look up who may come in: files, the Tailscale API, Headscale, a web service, tailscaled; see docs/admission.md.',
+      'Sources that say who may use the relay: files, the Tailscale API, Headscale, a web service or tailscaled; see docs/admission.md.',
       { flag: false },
     ),
   },
@@ -53,11 +49,11 @@ export const admission: z.ZodType<AdmissionConfig> = section(
     check: ({ open, sources }, refuse) => {
       const admits = sources.some((source) => source.kind !== 'keys' || source.allowFile !== undefined);
       if (open && admits)
-        refuse('open', 'found true; allowed: false, because there are sources that say who may come in');
+        refuse('open', 'found true; allowed: false, because admission.sources says who may use the relay');
       if (!open && !admits && sources.length > 0) {
         refuse(
           'sources',
-          'deny lists alone admit nobody; add a source that admits, or open: true to admit everyone else',
+          'with deny lists alone, nobody is admitted; add a source that admits keys, or set open: true to admit everyone else',
         );
       }
     },

@@ -13,14 +13,14 @@ export interface BootstrapDnsConfig {
 const NAME_AND_TXT = /^[a-z0-9_][a-z0-9._-]{0,252}(?:\/[a-z0-9_][a-z0-9._-]{0,252})?$/i;
 
 export const bootstrapDns: z.ZodType<BootstrapDnsConfig> = section(
-  'Names that `/bootstrap-dns` resolves for clients without working DNS, such as the name of a Headscale server.',
+  'DNS names that `/bootstrap-dns` resolves for clients whose DNS does not work, such as the name of a Headscale server.',
   {
-    published: key(hostNames(), [], 'DNS names that every answer lists with their addresses.'),
+    published: key(hostNames(), [], 'DNS names whose addresses are in every answer.'),
     unpublished: key(
       texts(NAME_AND_TXT, 'entries name or name/txtname'),
       [],
-      'DNS names that are answered only to who asks for one; the TXT record of txtname holds the percentage of clients that get it.',
+      'DNS names whose addresses are only in the answer to a query for that name. The TXT record of txtname holds the percentage of clients that get them.',
     ),
-    refreshSeconds: key(integer(10, 86_400, 'seconds'), 600, 'Seconds between two resolutions of all names.'),
+    refreshSeconds: key(integer(10, 86_400, 'seconds'), 600, 'Seconds between DNS lookups of all names.'),
   },
 );

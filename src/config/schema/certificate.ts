@@ -26,37 +26,37 @@ export interface CertificateConfig {
 type CertificateSection = Omit<CertificateConfig, 'names'> & { readonly names: readonly string[] | undefined };
 
 export const certificate: z.ZodType<CertificateSection> = section(
-  'The TLS certificate of the relay: one of its own that clients pin, files that something else renews, or one that it obtains from a certificate authority.',
+  'The TLS certificate of the relay: self-signed and pinned by clients, from files that another program renews, or from a certificate authority.',
   {
     mode: optionalKey(
       choice('self-signed', 'file', 'acme', 'auto'),
-      'Where the certificate comes from: self-signed makes one that clients pin by its hash, file reads PEM files, acme obtains one from a certificate authority, auto tries acme once and falls back to self-signed.',
-      { computed: 'file when `file` and `keyFile` are given, else self-signed' },
+      'Where the certificate comes from. self-signed: the relay makes one, and clients pin its hash. file: PEM files. acme: a certificate authority. auto: try acme once, and use self-signed if it fails.',
+      { computed: 'file if `file` and `keyFile` are set, else self-signed' },
     ),
     directory: key(
       filePath(),
       '/var/lib/towpath/certs',
-      'Directory in which the relay keeps certificates that it makes or obtains.',
+      'Directory for the certificates that the relay makes or gets.',
     ),
-    file: optionalKey(filePath(), 'PEM file with the certificate and its chain, leaf first.'),
+    file: optionalKey(filePath(), "PEM file with the certificate chain; the relay's own certificate comes first."),
     keyFile: optionalKey(filePath(), 'PEM file with the private key of the certificate.'),
-    names: optionalKey(hostNames(), 'DNS names and IPs that the certificate is made or obtained for.', {
-      computed: '`hostname`, or else `publicIp`',
+    names: optionalKey(hostNames(), 'DNS names and IP addresses in the certificate.', {
+      computed: '`hostname`, or `publicIp` without one',
     }),
     validityDays: key(
       integer(1, 3650, 'days'),
       3650,
-      'Days for which a self-signed certificate is valid; clients pin it, so a short life gains nothing.',
+      'Days that a self-signed certificate is valid. Clients pin it, so a shorter time is not safer.',
     ),
     renewBeforeDays: key(
       integer(0, 3649, 'days'),
       30,
-      'Days before its end at which a self-signed certificate is replaced; clients must have the new pin by then.',
+      'Days before the expiry of a self-signed certificate at which the relay makes the next one and announces its pin.',
     ),
     pollSeconds: key(
       integer(1, 86_400, 'seconds'),
       10,
-      'Seconds between two looks at the certificate files; a changed pair is used for new connections at once.',
+      'Seconds between checks of the certificate files. New connections use a changed pair at once.',
     ),
     acme,
   },
@@ -64,8 +64,8 @@ export const certificate: z.ZodType<CertificateSection> = section(
     check: (values, refuse) => {
       const { mode, file, keyFile } = values;
       if (mode !== undefined && mode !== 'file') {
-        if (file !== undefined) refuse('file', `is of no use with mode ${mode}`);
-        if (keyFile !== undefined) refuse('keyFile', `is of no use with mode ${mode}`);
+        if (file !== undefined) refuse('file', `cannot be used with mode ${mode}`);
+        if (keyFile !== undefined) refuse('keyFile', `cannot be used with mode ${mode}`);
       } else {
         const why = mode === 'file' ? 'with mode file' : 'when the other of file and keyFile is given';
         const isNeeded = mode === 'file' || file !== undefined || keyFile !== undefined;

@@ -10,22 +10,22 @@ export interface DrainConfig {
 }
 
 export const drain: z.ZodType<DrainConfig> = section(
-  'How the relay ends: clients are told to come back, what is queued is sent, then connections close.',
+  'How the relay stops: it tells clients to reconnect, sends what is queued, then closes the connections.',
   {
     seconds: key(
       integer(0, 3600, 'seconds'),
       3,
-      'Seconds that are given to the clients before their connections are closed; 0 closes at once.',
+      'Seconds to wait for the clients before the relay closes their connections; 0 closes them at once.',
     ),
     reconnectMinMs: key(
       integer(0, 3_600_000, 'milliseconds'),
       500,
-      'The shortest time, in milliseconds, after which a client is asked to reconnect; each is given a time at random.',
+      'Shortest time in milliseconds after which a client shall reconnect; the relay chooses a random time for each client.',
     ),
     reconnectMaxMs: key(
       integer(0, 3_600_000, 'milliseconds'),
       5000,
-      'The longest time, in milliseconds, after which a client is asked to reconnect.',
+      'Longest time in milliseconds after which a client shall reconnect.',
     ),
   },
   {

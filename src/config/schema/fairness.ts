@@ -29,20 +29,20 @@ export interface FairnessConfig {
 }
 
 export const fairness: z.ZodType<FairnessConfig> = section(
-  'How a greedy client is held back: the relay reads it more slowly, nothing is thrown away.',
+  'Limits on what clients send. The relay reads from a client that exceeds them more slowly; it drops nothing.',
   {
     perClient: section(
-      'The limit of each node key, all its connections together, in the direction towards the relay.',
+      'Limit for what each node key sends to the relay, over all its connections together.',
       {
         bytesPerSecond: key(
           integer(0, Number.MAX_SAFE_INTEGER, 'bytes'),
           0,
-          'Bytes per second that one node key may send in the long run, frame headers included; 0 is no limit.',
+          'Bytes per second that one node key may send on average, including frame headers; 0 means no limit.',
         ),
         burstBytes: key(
           integer(0, Number.MAX_SAFE_INTEGER, 'bytes'),
           LEAST_BURST_BYTES,
-          `Bytes that one node key may send at once after a pause; less than ${LEAST_BURST_BYTES} is raised to that.`,
+          `Bytes that one node key may send at once after a pause. The relay uses at least ${LEAST_BURST_BYTES}.`,
         ),
       },
       { complete: (values) => ({ ...values, burstBytes: Math.max(values.burstBytes, LEAST_BURST_BYTES) }) },
@@ -50,12 +50,12 @@ export const fairness: z.ZodType<FairnessConfig> = section(
     totalBytesPerSecond: key(
       integer(0, Number.MAX_SAFE_INTEGER, 'bytes'),
       0,
-      'Bytes per second that the relay takes from all clients together, shared fairly among those that send; 0 is no limit.',
+      'Bytes per second that the relay reads from all clients together, shared fairly among those that send; 0 means no limit.',
     ),
     tiers: key(
       tierList(),
       [],
-      'Clients that get more than one share of what is scarce, by the admission source that let them in.',
+      'Clients that get more than one share of the bandwidth and of the processor, by the admission source that admitted them.',
       { flag: false },
     ),
   },

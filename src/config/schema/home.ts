@@ -12,23 +12,23 @@ export interface HomeConfig {
 }
 
 export const home: z.ZodType<HomeConfig> = section(
-  'The page that a browser sees at `/`.',
+  'The page at `/`.',
   {
     mode: key(
       choice('neutral', 'blank', 'full', 'redirect', 'file'),
       'neutral',
-      'What is shown: neutral is a page that names no product, blank is empty, full says what this server is, redirect sends to `url`, file shows `file`.',
+      'What the page shows. neutral: a page that does not name the product. blank: an empty page. full: what this server is. redirect: a redirect to `url`. file: the content of `file`.',
     ),
-    url: optionalKey(webAddress('https', 'http'), 'Where mode redirect sends browsers.'),
-    file: optionalKey(filePath(), 'HTML file that mode file shows.'),
+    url: optionalKey(webAddress('https', 'http'), 'Target URL for mode redirect.'),
+    file: optionalKey(filePath(), 'HTML file for mode file.'),
   },
   {
     check: ({ mode, url, file }, refuse) => {
       if (mode === 'redirect' && url === undefined) refuse('url', 'is missing: mode redirect needs it');
       if (mode !== 'redirect' && url !== undefined)
-        refuse('url', `is of no use with mode ${mode}; allowed: mode redirect`);
+        refuse('url', `cannot be used with mode ${mode}; allowed: mode redirect`);
       if (mode === 'file' && file === undefined) refuse('file', 'is missing: mode file needs it');
-      if (mode !== 'file' && file !== undefined) refuse('file', `is of no use with mode ${mode}; allowed: mode file`);
+      if (mode !== 'file' && file !== undefined) refuse('file', `cannot be used with mode ${mode}; allowed: mode file`);
     },
   },
 );

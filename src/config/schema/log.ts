@@ -12,11 +12,11 @@ export const log: z.ZodType<LogConfig> = section('The log goes to standard error
   level: key(
     choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     'info',
-    'The least important kind of line that is written.',
+    'Lowest level that is logged.',
   ),
   format: key(
     choice('auto', 'json', 'pretty'),
     'auto',
-    'json is one object per line, pretty is one readable line; auto is pretty on a terminal and json elsewhere.',
+    'Format of the log. json: one JSON object per line. pretty: one line of text. auto: pretty on a terminal, else json.',
   ),
 });

@@ -13,7 +13,7 @@ export interface ProxyConfig {
 }
 
 export const proxy: z.ZodType<ProxyConfig> = section(
-  'A reverse proxy or load balancer in front of the relay, and how it says for whom it connects. Recipes: docs/behind-a-proxy.md.',
+  'A reverse proxy or load balancer in front of the relay, and how it tells the relay the address of the client. Examples: docs/behind-a-proxy.md.',
   {
     protocol: key(
       toggle(),
@@ -23,17 +23,17 @@ export const proxy: z.ZodType<ProxyConfig> = section(
     trusted: key(
       networks(),
       ['127.0.0.0/8', '::1/128'],
-      'Networks of the proxies that are believed, about a PROXY header or `header`; with `transport: plain` nobody else can connect.',
+      'Networks of the proxies whose PROXY header or `header` the relay believes. With `transport: plain`, only they can connect.',
     ),
     headerMs: key(
       integer(100, 60_000, 'milliseconds'),
       3000,
-      'Milliseconds from the connection of a proxy to the end of its PROXY header.',
+      'Milliseconds within which the PROXY header must arrive after a proxy has connected.',
     ),
     header: key(
       choice('x-forwarded-for', 'forwarded'),
       'x-forwarded-for',
-      'The request header that a proxy from `trusted` adds its client to, with and without TLS; not with `protocol`, which tells of the client before TLS.',
+      'HTTP header in which a proxy from `trusted` names its client, with and without TLS. Not used with `protocol`.',
     ),
   },
   { flags: false },

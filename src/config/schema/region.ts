@@ -13,11 +13,11 @@ export interface RegionConfig {
 const WORD = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 export const region: z.ZodType<RegionConfig> = section(
-  'How the relay is entered into a DERP map (`towpath derp-map`).',
+  "The relay's entry in the DERP map (`towpath derp-map`).",
   {
-    id: key(integer(1, 65_535), 900, 'Number of the region; 900 to 999 never collide with those of Tailscale.'),
+    id: key(integer(1, 65_535), 900, 'Region number. Tailscale does not use 900 to 999.'),
     code: key(text(WORD, 'a word of letters, digits, dots and dashes'), 'towpath', 'Short name of the region.'),
-    name: key(text(/^.{1,100}$/s, 'text of at most 100 characters'), 'towpath', 'Name of the region for people.'),
+    name: key(text(/^.{1,100}$/s, 'text of at most 100 characters'), 'towpath', 'Name of the region that users see.'),
     nodeName: optionalKey(
       text(WORD, 'a word of letters, digits, dots and dashes'),
       'Name of this relay, unique in the whole DERP map.',

@@ -32,43 +32,43 @@ const PRIVATE_NETWORKS = [
 ];
 
 export const sources: z.ZodType<SourcesConfig> = section(
-  'What one source of connections may do before it is refused, before TLS: an IPv4 address, an IPv6 /64 network, and, with a larger limit, an IPv6 /48 network. The defaults let hundreds of clients behind one router reconnect at once.',
+  'Limits for each source of connections: an IPv4 address, an IPv6 /64 network and, with a larger limit, an IPv6 /48 network. The relay refuses a source beyond its limits before TLS. With the defaults, hundreds of clients behind one router can reconnect at once.',
   {
-    connectionsPer10Seconds: key(integer(0, 10_000_000), 2000, 'New connections within 10 seconds; 0 is no limit.'),
+    connectionsPer10Seconds: key(integer(0, 10_000_000), 2000, 'New connections within 10 seconds; 0 means no limit.'),
     failuresPerMinute: key(
       integer(0, 10_000_000),
       600,
-      'Failed TLS, HTTP and DERP handshakes within a minute, after which the source is blocked; 0 is no limit.',
+      'Failed TLS, HTTP and DERP handshakes within a minute; then the source is blocked. 0 means no limit.',
     ),
     refusalsPerMinute: key(
       integer(0, 10_000_000),
       1200,
-      'Clients within a minute that admission refused, after which the source is blocked; 0 is no limit.',
+      'Clients that admission refused within a minute; then the source is blocked. 0 means no limit.',
     ),
     stunPer10Seconds: key(
       integer(0, 10_000_000),
       2000,
-      'STUN requests of Tailscale clients within 10 seconds, beyond which they get no answer; 0 is no limit.',
+      'STUN requests of Tailscale clients within 10 seconds; more get no answer. 0 means no limit.',
     ),
     blockSeconds: key(
       integer(1, 86_400, 'seconds'),
       60,
-      'Seconds for which a source with too many failures or refusals cannot connect; open connections live on.',
+      'Seconds that a source with too many failures or refusals is blocked. Its open connections stay open.',
     ),
     siteFactor: key(
       integer(1, 65_536),
       8,
-      'How many times these limits, and those per source under `limits`, an IPv6 /48 network has.',
+      'Factor by which these limits, and the limits per source under `limits`, are larger for an IPv6 /48 network.',
     ),
     tracked: key(
       integer(16, 10_000_000),
       50_000,
-      'Sources whose rates are counted, each for some 200 bytes of memory in each of the tables. Beyond that, one that did little is forgotten for a new one.',
+      'Largest number of sources that are counted; each needs about 200 bytes of memory per table. Beyond it, the relay forgets one that did little.',
     ),
     exempt: key(
       networks(),
       PRIVATE_NETWORKS,
-      'Networks that no limit by source applies to; by default the private ones, as container gateways and routers make all clients look like one.',
+      'Networks without limits per source. The default is the private networks, because behind a container gateway or a router all clients have the same address.',
     ),
   },
   { flags: false },

@@ -12,22 +12,24 @@ export interface StunConfig {
 }
 
 export const stun: z.ZodType<StunConfig> = section(
-  'STUN tells clients the address they are seen with. `stun: off` and `stun: "[::]:3478"` are short for `stun.listen`.',
+  'STUN tells clients their public address. `stun: off` and `stun: "[::]:3478"` are short for `stun.listen`.',
   {
-    listen: key(addressesOrOff(), '[::]:3478', 'UDP addresses that answer STUN, or off.', { flag: 'stun' }),
+    listen: key(addressesOrOff(), '[::]:3478', 'UDP addresses on which the relay answers STUN requests, or off.', {
+      flag: 'stun',
+    }),
     advertisedPort: optionalKey(
       integer(1, 65_535),
-      'UDP port that clients are told, when a firewall or NAT makes it differ from the one listened on.',
+      'UDP port for STUN in the DERP map. Set it when a firewall or NAT forwards a different port to the relay.',
     ),
     generic: key(
       toggle(),
       false,
-      'Answer ordinary STUN clients too, not only those of Tailscale. Opens the port to reflection, so answers are limited.',
+      'Answer all STUN clients, not only those of Tailscale. Others can then use the port for reflection attacks, so the relay limits the answers.',
     ),
     genericAnswersPerSecond: key(
       integer(1, 1_000_000),
       50,
-      'Answers per second that one source address gets when it is an ordinary STUN client.',
+      'Largest number of answers per second to one address that is not a Tailscale client.',
     ),
   },
   { shorthand: 'listen' },

@@ -70,17 +70,17 @@ export function webAddress(...schemes: readonly string[]): Value<string> {
 
 /** A DNS name or an IP. */
 export function hostName(): Value<string> {
-  return { schema: z.string().refine(isHostName), kind: 'text', allowed: 'a DNS name or an IP' };
+  return { schema: z.string().refine(isHostName), kind: 'text', allowed: 'a DNS name or an IP address' };
 }
 
 /** DNS names and IPs. */
 export function hostNames(): Value<string[]> {
-  return list((entry) => (isHostName(entry) ? canonicalIp(entry) : null), 'DNS names or IPs');
+  return list((entry) => (isHostName(entry) ? canonicalIp(entry) : null), 'DNS names or IP addresses');
 }
 
 /** IPs, as canonical text. */
 export function ips(): Value<string[]> {
-  return list((entry) => (ipFamily(entry) === 0 ? null : canonicalIp(entry)), 'IPs');
+  return list((entry) => (ipFamily(entry) === 0 ? null : canonicalIp(entry)), 'IP addresses');
 }
 
 /** Networks such as 10.0.0.0/8 or single IPs, as canonical text; `none` is the empty list. */
