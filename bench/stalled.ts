@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { connectDerp } from '../src/client/connect.ts';
-import { Clock } from '../src/clock.ts';
+import { Clock } from '../src/base/clock.ts';
 import { loadConfig } from '../src/config/load.ts';
 import { Relay } from '../src/server/relay.ts';
 import { transport } from '../src/transport/runtime.ts';

@@ -4,8 +4,8 @@
  * configuration. Nearly everything is imported late, so that an old runtime is told so instead of failing on syntax,
  * and so that the signals of a relay are in hand before its code is read.
  */
-import { endProcess } from './process-end.ts';
-import { serveSignals } from './signals.ts';
+import { endProcess } from './base/process-end.ts';
+import { serveSignals } from './base/signals.ts';
 
 const LEAST_NODE = [24, 11] as const;
 /** A server that ends waits this long for the readers of its output. */

@@ -16,7 +16,7 @@ import { Relay } from './server/relay.ts';
 import type { RelayAddresses } from './server/listeners.ts';
 import { transport } from './transport/runtime.ts';
 import type { DerpMap } from './wire/derp-map.ts';
-import { formatHostPort } from './wire/ip-address.ts';
+import { formatHostPort } from './base/ip-address.ts';
 import { formatNodeKey } from './wire/keys.ts';
 
 /** A value of the configuration as a file writes it: addresses are text, lists may be text with commas, all is optional. */

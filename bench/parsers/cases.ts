@@ -1,10 +1,10 @@
 import { parseKeyList } from '../../src/admission/key-list.ts';
 import { ResponseStart } from '../../src/client/response-head.ts';
-import { onOneLine } from '../../src/errors.ts';
+import { onOneLine } from '../../src/base/errors.ts';
 import { splitTarget } from '../../src/http/answers.ts';
 import { hostOf, httpsTarget } from '../../src/http/https-target.ts';
 import { parseRequestHead } from '../../src/net/request-head.ts';
-import { printable } from '../../src/printable.ts';
+import { printable } from '../../src/base/printable.ts';
 import { parseClientHello } from '../../src/wire/client-hello.ts';
 import { parseDerpMap } from '../../src/wire/derp-map.ts';
 import { forwardedClient } from '../../src/wire/forwarded.ts';

@@ -1,4 +1,4 @@
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { AnswerMemory } from './answer-memory.ts';
 import { SourceFailure } from './failure.ts';
 import { Outage } from './outage.ts';

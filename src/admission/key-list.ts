@@ -1,4 +1,4 @@
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 import { parseNodeKey } from '../wire/keys.ts';
 
 /** Keys as 64 hex digits, each with its label, which may be empty. */

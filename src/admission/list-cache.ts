@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { writePrivateFile } from '../config/private-file.ts';
-import { errorMessage, systemErrorCode } from '../errors.ts';
+import { writePrivateFile } from '../base/private-file.ts';
+import { errorMessage, systemErrorCode } from '../base/errors.ts';
 
 const VERSION = 1;
 const KEY = /^[0-9a-f]{64}$/;

@@ -1,4 +1,4 @@
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { SourceFailure } from './failure.ts';
 import type { ListCache } from './list-cache.ts';
 import type { Answer, ListSource, SourceParts, SourceState } from './source.ts';

@@ -1,4 +1,4 @@
-import { sourcePath } from '../wire/ip-prefix.ts';
+import { sourcePath } from '../base/ip-prefix.ts';
 import { parseHexKey, shortKey } from '../wire/keys.ts';
 import type { AdmissionLog, Question, RefusalReason, TickingClock } from './source.ts';
 

@@ -1,5 +1,5 @@
-import { readSmallFile } from '../config/file-stamp.ts';
-import { errorMessage, systemErrorCode } from '../errors.ts';
+import { readSmallFile } from '../base/file-stamp.ts';
+import { errorMessage, systemErrorCode } from '../base/errors.ts';
 import { SourceFailure } from './failure.ts';
 import { shownPath } from './shown-url.ts';
 

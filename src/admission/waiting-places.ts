@@ -1,4 +1,4 @@
-import { sourcePath } from '../wire/ip-prefix.ts';
+import { sourcePath } from '../base/ip-prefix.ts';
 
 /** Addresses of which it is known when they had a turn last. */
 const REMEMBERED_TURNS = 4096;

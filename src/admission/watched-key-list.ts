@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
-import { fileStamp, NEVER_READ, readSmallFile } from '../config/file-stamp.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { fileStamp, NEVER_READ, readSmallFile } from '../base/file-stamp.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import { parseKeyList, type KeyList } from './key-list.ts';
 
 /** Some 200,000 keys with their labels. */

@@ -1,7 +1,7 @@
 import type { Config } from '../config/schema.ts';
 import type { DerpMap } from '../wire/derp-map.ts';
 import { derpMapFor } from '../wire/derp-map-builder.ts';
-import { ipFamily } from '../wire/ip-address.ts';
+import { ipFamily } from '../base/ip-address.ts';
 import { formatPin } from '../wire/pin.ts';
 import { isWildcard } from './names.ts';
 import type { CertificateInfo } from './source.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { writePrivateFile } from '../config/private-file.ts';
-import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
+import { writePrivateFile } from '../base/private-file.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
 import type { AcmeCertificateSource, AcmeSourceOptions } from './acme/acme-source.ts';
 import { readCertificateFile } from './read.ts';
 import type {

@@ -1,6 +1,6 @@
-import { fileStamp, NEVER_READ } from '../config/file-stamp.ts';
-import { isOpenToEveryone } from '../config/private-file.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { fileStamp, NEVER_READ } from '../base/file-stamp.ts';
+import { isOpenToEveryone } from '../base/private-file.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import { LastingProblem } from './lasting-problem.ts';
 import { covers, readCertificateFile, readPair, type ReadCertificate } from './read.ts';
 import type {

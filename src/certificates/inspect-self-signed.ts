@@ -1,4 +1,4 @@
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { announced, isFor, loadOrCreate, prepareNext, whatIsDue, type Held, type RenewalPolicy } from './renewal.ts';
 import type { CertificateInfo, CertificateLog } from './source.ts';
 import { CertificateStore } from './store.ts';

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
-import { parseIp } from '../wire/ip-address.ts';
+import { parseIp } from '../base/ip-address.ts';
 import { bitString, contextPrimitive, objectIdentifier, pem, sequence, utf8String } from '../wire/der.ts';
 import { commonName, extension, selfSign } from '../wire/x509.ts';
 

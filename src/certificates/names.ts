@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { domainToASCII } from 'node:url';
-import { TowpathError } from '../errors.ts';
-import { canonicalIp, ipFamily, parseIp } from '../wire/ip-address.ts';
+import { TowpathError } from '../base/errors.ts';
+import { canonicalIp, ipFamily, parseIp } from '../base/ip-address.ts';
 
 /**
  * The name in a self-signed certificate of a relay that was told none. It only has to stay the same over restarts:

@@ -1,4 +1,4 @@
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 import type { CertificateInfo, CertificateSource } from './source.ts';
 
 /** The latest time that a Date can hold: what is not ours does not expire here. */

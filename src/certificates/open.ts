@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { AcmeConfig } from '../config/schema/acme.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import { inspectAcme, openAcmeSource, type AcmeParts, type AcmePlace } from './acme/open.ts';
 import { AutoCertificateSource, AutoMemory, sayChoice } from './auto-source.ts';
 import { FileCertificateSource } from './file-source.ts';

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
-import { readSmallFile } from '../config/file-stamp.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { readSmallFile } from '../base/file-stamp.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import { alternativeNames, nameProblem } from '../wire/certificate-name.ts';
 import { pinOf } from '../wire/pin.ts';
 import type { CertificateInfo, CertificatePair } from './source.ts';

@@ -1,5 +1,5 @@
-import { errorMessage, TowpathError } from '../errors.ts';
-import { fileStamp, NEVER_READ } from '../config/file-stamp.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
+import { fileStamp, NEVER_READ } from '../base/file-stamp.ts';
 import { LastingProblem } from './lasting-problem.ts';
 import {
   announced,

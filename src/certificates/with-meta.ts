@@ -1,4 +1,4 @@
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { makeMetaCertificate, META_CERTIFICATE_REFRESH_MS } from '../wire/meta-certificate.ts';
 import type {
   CertificateInfo,

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { configJsonSchema } from '../config/json-schema.ts';
 import { loadConfig } from '../config/load.ts';
 import { printJson, printYaml } from '../config/print.ts';
-import { printable, printableJson } from '../printable.ts';
+import { printable, printableJson } from '../base/printable.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 
 /** `towpath config check|print|schema`. */

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
 import { parseDerpMap, type DerpMap } from '../wire/derp-map.ts';
 import { huJsonStart, parseHuJson } from '../wire/hujson.ts';
 import { parsePlainYaml } from '../wire/plain-yaml.ts';

@@ -6,8 +6,8 @@ import type { CertificateInfo, CertificateLog } from '../certificates/source.ts'
 import { loadConfig, type ConfigSources } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { DERP_MAP_FORMATS, formatDerpMap, type DerpMapFormat } from '../wire/derp-map-text.ts';
-import { printable } from '../printable.ts';
-import { ipFamily } from '../wire/ip-address.ts';
+import { printable } from '../base/printable.ts';
+import { ipFamily } from '../base/ip-address.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 
 interface DerpMapOptions {

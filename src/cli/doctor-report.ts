@@ -1,4 +1,4 @@
-import { printable, printableJson } from '../printable.ts';
+import { printable, printableJson } from '../base/printable.ts';
 import type { Check, DoctorCheckName, Section } from '../doctor/check.ts';
 import { isSound } from '../doctor/check.ts';
 import { LABELS as PROBE_LABELS, stepLines } from './probe-report.ts';

@@ -1,10 +1,10 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { Clock } from '../clock.ts';
+import { Clock } from '../base/clock.ts';
 import { loadConfig } from '../config/load.ts';
 import { isSound, type Section } from '../doctor/check.ts';
 import { examine } from '../doctor/doctor.ts';
 import { parseRelayUrl } from '../client/relay-url.ts';
-import { printable } from '../printable.ts';
+import { printable } from '../base/printable.ts';
 import { transport } from '../transport/runtime.ts';
 import { parseNodeKey } from '../wire/keys.ts';
 import { doctorJson, sectionLines, verdict } from './doctor-report.ts';

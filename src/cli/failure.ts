@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
-import { errorMessage, TowpathError } from '../errors.ts';
-import { printable, printableLines } from '../printable.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
+import { printable, printableLines } from '../base/printable.ts';
 
 /** Exit codes of every command; the last two are those of `load`. */
 export const ExitCode = { Done: 0, Failed: 1, Usage: 2, ConditionFailed: 3, Interrupted: 130 } as const;

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import type { ProbeTarget } from '../client/probe/target.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import { runLoad } from '../load/coordinator.ts';
 import { refuseTooMany } from '../load/descriptors.ts';
 import { judge, parseCondition } from '../load/fail-if.ts';

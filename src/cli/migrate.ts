@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { printable, printableLines } from '../printable.ts';
+import { printable, printableLines } from '../base/printable.ts';
 import { convertDerper } from './derper/convert.ts';
 
 /** Adds `towpath migrate derper` to the program. Standard output is the configuration alone, so that it can be redirected. */

@@ -1,4 +1,4 @@
-import { printable, printableJson } from '../printable.ts';
+import { printable, printableJson } from '../base/printable.ts';
 import type { StepName, StepResult, StepStatus } from '../client/probe/step.ts';
 import type { ProbeTarget } from '../client/probe/target.ts';
 

@@ -1,5 +1,5 @@
 import { targetOfUrl, targetsOfMap, type ProbeTarget, type TargetOverrides } from '../client/probe/target.ts';
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 import { readDerpMap } from './derp-map-file.ts';
 
 /** Tailscale's own map has some 120. Nobody waits for more, one after the other. */

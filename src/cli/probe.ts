@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { Clock } from '../clock.ts';
+import { Clock } from '../base/clock.ts';
 import { probeRelay } from '../client/probe.ts';
 import type { ProbeTarget, TargetOverrides } from '../client/probe/target.ts';
 import { transport } from '../transport/runtime.ts';

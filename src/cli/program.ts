@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { printableLines } from '../printable.ts';
-import { VERSION } from '../version.ts';
+import { printableLines } from '../base/printable.ts';
+import { VERSION } from '../base/version.ts';
 
 /** The modules of the commands. Only the one that is asked for is loaded; help loads them all. */
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {

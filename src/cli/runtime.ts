@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 
 /** What runs JavaScript. */
 export type RuntimeName = 'node' | 'bun';

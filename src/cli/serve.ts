@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { Option, type Command } from 'commander';
 import type { Config } from '../config/schema.ts';
-import { endProcessNow } from '../process-end.ts';
-import { serveSignals } from '../signals.ts';
+import { endProcessNow } from '../base/process-end.ts';
+import { serveSignals } from '../base/signals.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 import { continueIn, RUNTIMES, type RuntimeName } from './runtime.ts';
 

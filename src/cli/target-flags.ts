@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { TargetOverrides } from '../client/probe/target.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import type { ServerVerification } from '../transport/port.ts';
 import { parsePin } from '../wire/pin.ts';
 

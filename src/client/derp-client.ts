@@ -1,4 +1,4 @@
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 import type { Stream } from '../transport/port.ts';
 import {
   encodeNotePreferred,
@@ -16,7 +16,7 @@ import {
   MAX_PACKET_BYTES,
   PING_BYTES,
 } from '../wire/frames.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import { closedError, frameError, timeoutError } from './errors.ts';
 import type { FrameStream } from './frame-stream.ts';
 import type { DerpClientHandler, DerpConnectFacts } from './options.ts';

@@ -1,5 +1,5 @@
-import { TowpathError } from '../errors.ts';
-import { printable } from '../printable.ts';
+import { TowpathError } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 
 /** Longest part of a reason phrase that is repeated in an error. */
 const MAX_REASON_CHARACTERS = 200;

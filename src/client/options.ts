@@ -1,8 +1,8 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { ServerVerification, TlsFacts, Transport } from '../transport/port.ts';
 import type { ClientInfo, ServerInfo } from '../wire/handshake.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
-import type { TowpathError } from '../errors.ts';
+import type { TowpathError } from '../base/errors.ts';
 import type { UpgradeMode } from './upgrade-request.ts';
 
 /** Told what a relay sends. Called directly; keys and bytes are views that are valid during the call only. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { TowpathError } from '../errors.ts';
+import type { TowpathError } from '../base/errors.ts';
 import { PING_BYTES } from '../wire/frames.ts';
 import { timeoutError } from './errors.ts';
 

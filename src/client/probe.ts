@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Transport } from '../transport/port.ts';
 import { generate204Step } from './probe/captive-portal.ts';
 import { tlsStep } from './probe/certificate.ts';

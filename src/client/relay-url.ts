@@ -1,4 +1,4 @@
-import { ipFamily } from '../wire/ip-address.ts';
+import { ipFamily } from '../base/ip-address.ts';
 import { urlError } from './errors.ts';
 
 const HTTPS_PORT = 443;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type ParsedNode } from 'yaml';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import { configKeys, configTree, type ConfigKey, type ConfigSection } from './keys.ts';
 import { nearest } from './nearest.ts';
 import type { Origin } from './origin.ts';

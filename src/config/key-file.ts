@@ -1,8 +1,8 @@
 import { existsSync, lstatSync } from 'node:fs';
-import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
 import { generatePrivateKeyText, parsePrivateKey, type NodeKeyPair } from '../wire/keys.ts';
-import { readSmallFile } from './file-stamp.ts';
-import { isOpenToOthers, writePrivateFile } from './private-file.ts';
+import { readSmallFile } from '../base/file-stamp.ts';
+import { isOpenToOthers, writePrivateFile } from '../base/private-file.ts';
 
 /** What reading a key file gave. */
 export interface KeyFile {

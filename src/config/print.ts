@@ -1,5 +1,5 @@
-import { printableJson, printableLines } from '../printable.ts';
-import { formatHostPort } from '../wire/ip-address.ts';
+import { printableJson, printableLines } from '../base/printable.ts';
+import { formatHostPort } from '../base/ip-address.ts';
 import { configKeys, configTree, type ConfigKey, type ConfigSection } from './keys.ts';
 import type { LoadedConfig } from './load.ts';
 import { formatOrigin } from './origin.ts';

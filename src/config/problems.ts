@@ -1,5 +1,5 @@
-import { TowpathError } from '../errors.ts';
-import { printable } from '../printable.ts';
+import { TowpathError } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import { formatOrigin, type Origin } from './origin.ts';
 
 /** One thing that is wrong with a configuration. */

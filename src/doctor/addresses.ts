@@ -1,8 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { withTimeout } from '../client/probe/network.ts';
 import { stunStep } from '../client/probe/stun.ts';
-import { errorMessage } from '../errors.ts';
-import { canonicalIp, formatHostPort, ipFamily } from '../wire/ip-address.ts';
+import { errorMessage } from '../base/errors.ts';
+import { canonicalIp, formatHostPort, ipFamily } from '../base/ip-address.ts';
 import { check, type Check } from './check.ts';
 import type { Findings, Patient } from './patient.ts';
 import { isPrivate, ownAddresses } from './stun-judgement.ts';

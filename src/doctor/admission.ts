@@ -6,7 +6,7 @@ import { openSourceAdmission } from '../admission/open.ts';
 import type { SourceAdmission } from '../admission/source-admission.ts';
 import type { AdmissionSourceConfig } from '../config/schema/admission-sources.ts';
 import { withTimeout } from '../client/probe/network.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import { formatNodeKey, generateNodeKeyPair, shortKey } from '../wire/keys.ts';
 import { check, type Check } from './check.ts';
 import type { Patient } from './patient.ts';

@@ -5,7 +5,7 @@ import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } fro
 import { serverNameFor } from '../client/relay-url.ts';
 import { nameProblem } from '../wire/certificate-name.ts';
 import { isMetaCertificate } from '../wire/meta-certificate.ts';
-import { canonicalIp, formatHostPort, ipFamily } from '../wire/ip-address.ts';
+import { canonicalIp, formatHostPort, ipFamily } from '../base/ip-address.ts';
 import { formatPin, parsePin, PIN_PREFIX } from '../wire/pin.ts';
 import { check, type Check } from './check.ts';
 import type { Findings, Patient } from './patient.ts';

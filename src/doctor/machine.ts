@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { BUILD_DATE_MS } from '../certificates/build-date.ts';
 import type { AdmissionSourceConfig } from '../config/schema/admission-sources.ts';
 import type { Config } from '../config/schema.ts';
-import { errorMessage } from '../errors.ts';
-import { openFileLimit } from '../open-files.ts';
+import { errorMessage } from '../base/errors.ts';
+import { openFileLimit } from '../base/open-files.ts';
 import { requestHttp } from '../transport/http/request.ts';
 import type { Transport } from '../transport/port.ts';
-import { RUNTIME, VERSION } from '../version.ts';
+import { RUNTIME, VERSION } from '../base/version.ts';
 import { check, type Check } from './check.ts';
 import type { Findings } from './patient.ts';
 

@@ -3,10 +3,10 @@ import { describe } from '../certificates/read.ts';
 import type { CertificateInfo } from '../certificates/source.ts';
 import { connectDerp } from '../client/connect.ts';
 import { serverNameFor } from '../client/relay-url.ts';
-import type { Clock } from '../clock.ts';
-import { TowpathError } from '../errors.ts';
+import type { Clock } from '../base/clock.ts';
+import { TowpathError } from '../base/errors.ts';
 import type { StreamHandler, Transport } from '../transport/port.ts';
-import { formatHostPort } from '../wire/ip-address.ts';
+import { formatHostPort } from '../base/ip-address.ts';
 import { isMetaCertificate, readMetaCertificate } from '../wire/meta-certificate.ts';
 
 /** What a connection to a port shows of the program there. */

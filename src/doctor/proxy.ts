@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts';
-import { PrefixSet } from '../wire/ip-prefix.ts';
+import { PrefixSet } from '../base/ip-prefix.ts';
 import { check, type Check } from './check.ts';
 
 /** Whether this machine may connect to the relay's own port at `ip`: with `transport: plain`, only proxies may. */

@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import type { StepName, StepResult } from '../client/probe/step.ts';
-import { canonicalIp, formatHostPort, ipFamily, isLoopback, parseIp } from '../wire/ip-address.ts';
+import { canonicalIp, formatHostPort, ipFamily, isLoopback, parseIp } from '../base/ip-address.ts';
 
 /** Names of network interfaces of containers and virtual machines. */
 const BRIDGE = /^(?:docker|br-|podman|cni|virbr|lxcbr|lxdbr|cbr)/;

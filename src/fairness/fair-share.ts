@@ -1,5 +1,5 @@
 import { MAX_PACKET_FRAME_BYTES } from '../wire/frames.ts';
-import type { Sleeper, WakeList } from './wake-list.ts';
+import type { Sleeper, WakeList } from '../base/wake-list.ts';
 
 /** Bytes that a connection of weight 1 may send when its turn comes. Small, so that a round of many greedy ones is short. */
 export const QUANTUM_BYTES = 16_384;

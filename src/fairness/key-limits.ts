@@ -1,4 +1,4 @@
-import { parseIp } from '../wire/ip-address.ts';
+import { parseIp } from '../base/ip-address.ts';
 import type { Contender, FairShare, ShareAccount } from './fair-share.ts';
 import { MIN_BURST_BYTES, TokenBucket, type ByteRate } from './token-bucket.ts';
 

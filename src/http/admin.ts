@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Health } from '../observe/health.ts';
-import { ipFamily } from '../wire/ip-address.ts';
+import { ipFamily } from '../base/ip-address.ts';
 import { errorPage, guarded, type Page, type RequestHandler, sendPage, splitTarget, textPage } from './answers.ts';
 import { hostOf } from './https-target.ts';
 

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { Resolver } from 'node:dns/promises';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../observe/counters.ts';
 import { DIGITS } from '../wire/character-set.ts';
 import { isRolledOutTo } from './rollout.ts';

@@ -1,5 +1,5 @@
-import { readSmallBytes } from '../config/file-stamp.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { readSmallBytes } from '../base/file-stamp.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import { BROWSER_HEADERS, emptyPage, neutralPage, type Page } from './answers.ts';
 
 /** The `home` section of the configuration. */

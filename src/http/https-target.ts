@@ -1,5 +1,5 @@
 import { CharacterSet, DIGITS } from '../wire/character-set.ts';
-import { ipFamily } from '../wire/ip-address.ts';
+import { ipFamily } from '../base/ip-address.ts';
 
 const MAX_NAME_LENGTH = 253;
 const MAX_PORT_DIGITS = 5;

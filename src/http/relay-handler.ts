@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CharacterSet } from '../wire/character-set.ts';
-import { canonicalIp } from '../wire/ip-address.ts';
+import { canonicalIp } from '../base/ip-address.ts';
 import {
   BROWSER_HEADERS,
   emptyPage,

@@ -2,7 +2,7 @@
  * Which clients see a name that is being rolled out: the reference's own test, a PCG-DXSM generator seeded with the
  * client's address, so that a client gets the same answer from every server (protocol reference §5.5, §10.7).
  */
-import { isLoopback, parseIp } from '../wire/ip-address.ts';
+import { isLoopback, parseIp } from '../base/ip-address.ts';
 
 const MASK_64 = (1n << 64n) - 1n;
 const MASK_128 = (1n << 128n) - 1n;

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { systemErrorCode } from '../errors.ts';
+import { systemErrorCode } from '../base/errors.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
 import { type RequestHead, upgradeOf } from '../net/request-head.ts';
 import { errorPage, neutralPage, type Page, type RequestHandler, sendPage } from './answers.ts';

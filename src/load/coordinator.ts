@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import { Collector } from './collector.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { divide, type LoadPlan } from './plan.ts';

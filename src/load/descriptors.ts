@@ -1,5 +1,5 @@
-import { TowpathError } from '../errors.ts';
-import { openFileLimit } from '../open-files.ts';
+import { TowpathError } from '../base/errors.ts';
+import { openFileLimit } from '../base/open-files.ts';
 import type { LoadPlan } from './plan.ts';
 
 /** What the runtime itself has open, per worker and in all. */

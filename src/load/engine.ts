@@ -1,5 +1,5 @@
-import { Clock } from '../clock.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { Clock } from '../base/clock.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import type { Transport } from '../transport/port.ts';
 import { GeneratorMeter } from './generator-meter.ts';
 import { HeldConnections } from './held-connections.ts';

@@ -1,4 +1,4 @@
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 import { formatMetric } from './format.ts';
 import { metricsOf, type Metric, type MetricKind } from './metrics.ts';
 import type { Scenario } from './plan.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { DerpClient } from '../client/derp-client.ts';
 import { Histogram } from './histogram.ts';
 import type { Opener } from './opener.ts';

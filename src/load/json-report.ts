@@ -1,4 +1,4 @@
-import { printableJson } from '../printable.ts';
+import { printableJson } from '../base/printable.ts';
 import type { Verdict } from './fail-if.ts';
 import { metricsOf } from './metrics.ts';
 import { notes } from './summary.ts';

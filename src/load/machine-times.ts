@@ -1,5 +1,5 @@
 import { cpus } from 'node:os';
-import { RUNTIME, VERSION } from '../version.ts';
+import { RUNTIME, VERSION } from '../base/version.ts';
 
 /** Times of all CPUs together since the start of the machine, in milliseconds. */
 export interface MachineTimes {

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import { connectDerp } from '../client/connect.ts';
 import type { DerpClient } from '../client/derp-client.ts';
 import type { Transport } from '../transport/port.ts';

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { parseRelayUrl } from '../client/relay-url.ts';
-import { errorMessage, TowpathError } from '../errors.ts';
-import { ipFamily, isLoopback } from '../wire/ip-address.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
+import { ipFamily, isLoopback } from '../base/ip-address.ts';
 import type { LoadTarget } from './plan.ts';
 
 /** Refuses, by a usage error, a relay with an address that is not of this machine. */

@@ -1,4 +1,4 @@
-import { printable } from '../printable.ts';
+import { printable } from '../base/printable.ts';
 import { niceCeiling, ticksUpTo, type Scale, type Tick } from './scale.ts';
 
 /** One line of a plot; null where nothing was measured. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 
 /** Linux tells times in hundredths of a second, whatever the kernel's own tick is. */
 const TICKS_PER_SECOND = 100;

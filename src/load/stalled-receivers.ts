@@ -1,4 +1,4 @@
-import { Clock } from '../clock.ts';
+import { Clock } from '../base/clock.ts';
 import type { DerpClient } from '../client/derp-client.ts';
 import { SEND_PACKET_OVERHEAD_BYTES, writeSendPacket } from '../wire/client-frames.ts';
 import { FRAME_HEADER_BYTES } from '../wire/frames.ts';

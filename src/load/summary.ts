@@ -1,4 +1,4 @@
-import { printable } from '../printable.ts';
+import { printable } from '../base/printable.ts';
 import type { Verdict } from './fail-if.ts';
 import { formatBits, formatBytes, formatCount, formatMs, formatShare } from './format.ts';
 import type { ClassResult, Latencies, LoadResult } from './result.ts';

@@ -1,4 +1,4 @@
-import { errorMessage, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import type { Trouble } from './messages.ts';
 
 /** How many different ones are kept; the others are counted as the last one. */

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.ts';
-import { errorMessage } from '../errors.ts';
+import type { Clock } from '../base/clock.ts';
+import { errorMessage } from '../base/errors.ts';
 import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../transport/port.ts';
 import { machineAddresses } from './machine-addresses.ts';
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
 import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
 import { forwardedClient, type ForwardedHeader } from '../wire/forwarded.ts';

@@ -1,4 +1,4 @@
-import { printable } from '../printable.ts';
+import { printable } from '../base/printable.ts';
 
 /** Colours of the terminal by level; others have none. */
 const COLORS: Readonly<Record<string, number>> = { warn: 33, error: 31, fatal: 31, debug: 36, trace: 36 };

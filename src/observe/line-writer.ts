@@ -1,5 +1,5 @@
 import { write, writeSync } from 'node:fs';
-import { systemErrorCode } from '../errors.ts';
+import { systemErrorCode } from '../base/errors.ts';
 
 export interface LineWriterOptions {
   /** Lines wait until there are this many characters of them; 0 writes each at once. */

@@ -1,6 +1,6 @@
 import { isatty } from 'node:tty';
 import pino, { type DestinationStream, type Logger } from 'pino';
-import { printableLines } from '../printable.ts';
+import { printableLines } from '../base/printable.ts';
 import { LineStyle } from './line-style.ts';
 import { LineWriter } from './line-writer.ts';
 

@@ -3,11 +3,11 @@ import { openSourceAdmission } from '../admission/open.ts';
 import { formatReport } from '../admission/report-text.ts';
 import type { DueSources, SourceAdmission } from '../admission/source-admission.ts';
 import type { AskingSource } from '../admission/source.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { AdmissionConfig } from '../config/schema/admission.ts';
 import type { AdminPage } from '../http/admin.ts';
 import type { Health } from '../observe/health.ts';
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { SessionState, type Session } from '../session/session.ts';
 
 /** Open connections that are reviewed at one time; a source bounds its requests besides. */

@@ -1,7 +1,7 @@
 import { advertisedMap, validityNote } from '../certificates/advertised-map.ts';
 import type { Config } from '../config/schema.ts';
-import { printableLines } from '../printable.ts';
-import { formatHostPort } from '../wire/ip-address.ts';
+import { printableLines } from '../base/printable.ts';
+import { formatHostPort } from '../base/ip-address.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 import { formatPin } from '../wire/pin.ts';
 import { formatDerpMap } from '../wire/derp-map-text.ts';

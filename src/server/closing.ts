@@ -1,4 +1,4 @@
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 
 /** One step of the shutdown waits no longer than this. */
 const STEP_MS = 1000;

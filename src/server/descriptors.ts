@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, openSync, readdirSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { CLOCK_TICK_MS, type Clock } from '../clock.ts';
+import { CLOCK_TICK_MS, type Clock } from '../base/clock.ts';
 import type { Health } from '../observe/health.ts';
-import { parseOpenFileLimit } from '../open-files.ts';
-import { ProcFile } from './proc-file.ts';
+import { parseOpenFileLimit } from '../base/open-files.ts';
+import { ProcFile } from '../base/proc-file.ts';
 
 /**
  * Descriptors that stay free for what is no connection of a client: administration, STUN, certificates, admission, log.

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { DrainConfig } from '../config/schema.ts';
 import type { Session } from '../session/session.ts';
 

@@ -1,13 +1,13 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Config, ListenAddress } from '../config/schema.ts';
 import { type MemoryLimit, SourceGuard } from '../net/door-guard.ts';
 import type { FrontProxies } from '../net/front-door.ts';
 import type { StunServerOptions } from '../net/stun-server.ts';
 import type { KeepAlivePeriods } from '../session/context.ts';
 import type { ListenOptions, ProxyProtocol, ServerTls } from '../transport/port.ts';
-import { PrefixSet } from '../wire/ip-prefix.ts';
+import { PrefixSet } from '../base/ip-prefix.ts';
 
 /** Part of the memory of the container or machine that may be in use while new connections are still let in. */
 const MEMORY_SHARE = 0.85;

@@ -1,11 +1,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import { DoorConnection } from '../net/door-connection.ts';
 import { type Place, SourceTable } from '../net/source-table.ts';
 import type { RefusalReason } from '../observe/counters.ts';
 import { streamToDuplex } from '../transport/duplex.ts';
 import type { Endpoint, Stream } from '../transport/port.ts';
-import { sourcePath } from '../wire/ip-prefix.ts';
+import { sourcePath } from '../base/ip-prefix.ts';
 
 /** Requests that one connection may make; the answer to the last one ends it. */
 const MAX_REQUESTS = 1000;

@@ -1,4 +1,4 @@
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 
 /** What a listening socket can be for. */
 const ROLES = ['derp', 'http', 'stun', 'admin'] as const;

@@ -1,7 +1,7 @@
 import type { Config } from '../config/schema.ts';
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import type { Log } from '../observe/log.ts';
-import type { SignalWish } from '../signals.ts';
+import type { SignalWish } from '../base/signals.ts';
 import { ENDING } from './readiness.ts';
 import type { Relay } from './relay.ts';
 

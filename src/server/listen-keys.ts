@@ -1,4 +1,4 @@
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 
 /** What an operator can do about the address of each kind of listener, in the words of the configuration. */
 const WAYS_OUT = {

@@ -1,4 +1,4 @@
-import { CLOCK_TICK_MS, type Clock } from '../clock.ts';
+import { CLOCK_TICK_MS, type Clock } from '../base/clock.ts';
 import type { Health } from '../observe/health.ts';
 
 interface LivenessParts {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import type { Health } from '../observe/health.ts';
 
 export interface ReadinessParts {

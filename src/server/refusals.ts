@@ -4,7 +4,7 @@ import type { Counters, RefusalReason } from '../observe/counters.ts';
 import type { EventSummary } from '../observe/event-summary.ts';
 import type { SessionReporter } from '../session/context.ts';
 import type { Endpoint } from '../transport/port.ts';
-import { formatHostPort } from '../wire/ip-address.ts';
+import { formatHostPort } from '../base/ip-address.ts';
 import { shortKey } from '../wire/keys.ts';
 
 /**

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { connectDerp } from '../client/connect.ts';
 import type { DerpClient } from '../client/derp-client.ts';
-import { Clock } from '../clock.ts';
-import { TowpathError } from '../errors.ts';
+import { Clock } from '../base/clock.ts';
+import { TowpathError } from '../base/errors.ts';
 import type { DatagramSocket, Endpoint, Transport } from '../transport/port.ts';
-import { formatHostPort } from '../wire/ip-address.ts';
+import { formatHostPort } from '../base/ip-address.ts';
 import { generateNodeKeyPair } from '../wire/keys.ts';
 import { encodeBindingRequest, parseBindingResponse, STUN_TRANSACTION_ID_BYTES } from '../wire/stun.ts';
 

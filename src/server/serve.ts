@@ -1,10 +1,10 @@
-import { internalError, onInternalError } from '../errors.ts';
+import { internalError, onInternalError } from '../base/errors.ts';
 import type { Config } from '../config/schema.ts';
 import { createLog, type Log } from '../observe/log.ts';
-import type { ServeSignals } from '../signals.ts';
+import type { ServeSignals } from '../base/signals.ts';
 import { transport } from '../transport/runtime.ts';
 import { withPreamble } from '../transport/with-preamble.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../base/version.ts';
 import { encodeProxyHeader } from '../wire/proxy-header.ts';
 import { banner } from './banner.ts';
 import { closeDebugger } from './debugger.ts';

@@ -1,7 +1,7 @@
 import type { FairnessConfig } from '../config/schema/fairness.ts';
 import { FairShare } from '../fairness/fair-share.ts';
 import { KeyLimits } from '../fairness/key-limits.ts';
-import type { WakeList } from '../fairness/wake-list.ts';
+import type { WakeList } from '../base/wake-list.ts';
 import type { SessionContext } from '../session/context.ts';
 
 /** The parts of a session's context that `fairness` in the configuration decides. */

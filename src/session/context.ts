@@ -1,8 +1,8 @@
 import type { Admission } from '../admission/admission.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../base/clock.ts';
 import type { KeyLimits } from '../fairness/key-limits.ts';
 import type { ByteRate } from '../fairness/token-bucket.ts';
-import type { WakeList } from '../fairness/wake-list.ts';
+import type { WakeList } from '../base/wake-list.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
 import type { GuardRefusal } from '../net/door-guard.ts';
 import type { Recipient } from '../relay/recipient.ts';

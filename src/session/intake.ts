@@ -2,7 +2,7 @@ import { FRAME_HEADER_BYTES } from '../wire/frames.ts';
 import { FrameDecoder, type FrameSink } from '../wire/frame-decoder.ts';
 import type { Contender } from '../fairness/fair-share.ts';
 import type { KeyAccount, KeyLimits } from '../fairness/key-limits.ts';
-import type { Sleeper } from '../fairness/wake-list.ts';
+import type { Sleeper } from '../base/wake-list.ts';
 import type { Stream } from '../transport/port.ts';
 import type { SessionContext } from './context.ts';
 import type { Reader } from './loop-turn.ts';

@@ -1,4 +1,4 @@
-import { internalError } from '../errors.ts';
+import { internalError } from '../base/errors.ts';
 
 /** Has something to write at the end of the turn. */
 export interface Flushable {

@@ -9,7 +9,7 @@ import {
 import { encodeFrame, encodeHealth, encodePeerGone, encodeRestarting, encodeServerKey } from '../wire/frames.ts';
 import { HeaderVerdict, type FrameSink } from '../wire/frame-decoder.ts';
 import { encodeServerInfo } from '../wire/handshake.ts';
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { DropReason, type PacketKind, type RefusalReason } from '../observe/counters.ts';
 import type { Peer } from '../relay/peer.ts';
 import { Delivery, type NodeKey, type Recipient, type Source, type WaitingSender } from '../relay/recipient.ts';

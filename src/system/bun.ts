@@ -1,5 +1,5 @@
 import type * as Ffi from 'bun:ffi';
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { createNoCalls } from './none.ts';
 import type { Pointer, SystemCalls } from './port.ts';
 

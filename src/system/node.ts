@@ -1,4 +1,4 @@
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { createNoCalls } from './none.ts';
 import type { Pointer, SystemCalls } from './port.ts';
 

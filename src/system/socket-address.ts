@@ -1,4 +1,4 @@
-import { formatIp, parseIp } from '../wire/ip-address.ts';
+import { formatIp, parseIp } from '../base/ip-address.ts';
 import { AF_INET, AF_INET6 } from './linux.ts';
 
 /** Room for the address of a socket of either family: `sockaddr_in6` has 28 bytes, `sockaddr_in` 16. */

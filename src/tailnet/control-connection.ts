@@ -1,6 +1,6 @@
 import { connect as connectHttp2, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { dial } from '../transport/http/dial.ts';
 import { chooseProxy } from '../transport/http/proxy-choice.ts';
 import { ControlError } from './control-error.ts';

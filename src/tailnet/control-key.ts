@@ -1,4 +1,4 @@
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { requestHttp } from '../transport/http/request.ts';
 import { ControlError } from './control-error.ts';
 import type { ControlServer } from './control-server.ts';

@@ -1,5 +1,5 @@
 import { zstdDecompressSync } from 'node:zlib';
-import { errorMessage } from '../errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { ControlError } from './control-error.ts';
 
 const LENGTH_BYTES = 4;

@@ -1,4 +1,4 @@
-import { canonicalIp, ipFamily } from '../wire/ip-address.ts';
+import { canonicalIp, ipFamily } from '../base/ip-address.ts';
 import { isZeroKey, parseNodeKey } from '../wire/keys.ts';
 import { ControlError } from './control-error.ts';
 import { parseDiscoKey } from './key-text.ts';

@@ -1,5 +1,5 @@
-import { ipFamily, parseIp } from '../wire/ip-address.ts';
-import { canonicalPrefix, PrefixSet } from '../wire/ip-prefix.ts';
+import { ipFamily, parseIp } from '../base/ip-address.ts';
+import { canonicalPrefix, PrefixSet } from '../base/ip-prefix.ts';
 import type { FilterRule } from './map-response.ts';
 
 /** The name of the filter that the older member `PacketFilter` sets. */

@@ -1,5 +1,5 @@
-import { errorMessage, systemErrorCode, TowpathError } from '../errors.ts';
-import { formatHostPort } from '../wire/ip-address.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
+import { formatHostPort } from '../base/ip-address.ts';
 import type { ConnectOptions } from './port.ts';
 
 /** How far a connect got. */

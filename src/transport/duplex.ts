@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream';
-import { deadlines } from './deadlines.ts';
+import { deadlines } from '../base/deadlines.ts';
 import type { CloseReason, Stream, StreamHandler } from './port.ts';
 
 /** How long a peer may take to read the rest and close, after `end()`. */

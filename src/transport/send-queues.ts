@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { endianness } from 'node:os';
-import { parseIp } from '../wire/ip-address.ts';
+import { parseIp } from '../base/ip-address.ts';
 import type { Endpoint } from './port.ts';
 
 /** Linux lists the TCP connections of the network namespace in these, with the bytes that wait in each. */

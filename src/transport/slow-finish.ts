@@ -1,4 +1,4 @@
-import { deadlines, type Expiring } from './deadlines.ts';
+import { deadlines, type Expiring } from '../base/deadlines.ts';
 import type { Endpoint } from './port.ts';
 import { LookResult, sendWatch, type Watched } from './send-watch.ts';
 

@@ -1,5 +1,5 @@
 import { createHash, type X509Certificate } from 'node:crypto';
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 import { nameProblem } from '../wire/certificate-name.ts';
 import { isMetaCertificate } from '../wire/meta-certificate.ts';
 

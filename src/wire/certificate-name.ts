@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { CharacterSet } from './character-set.ts';
-import { canonicalIp, ipFamily } from './ip-address.ts';
+import { canonicalIp, ipFamily } from '../base/ip-address.ts';
 
 const LABEL = new CharacterSet('a-z', 'A-Z', '0-9', '-_');
 const MAX_LABEL = 255;

@@ -1,5 +1,5 @@
 import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from './derp-map.ts';
-import { ipFamily } from './ip-address.ts';
+import { ipFamily } from '../base/ip-address.ts';
 import { formatPin } from './pin.ts';
 
 /** What a DERP map says about this relay. */

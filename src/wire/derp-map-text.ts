@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
-import { onOneLine } from '../errors.ts';
-import { printable, printableJson, printableLines } from '../printable.ts';
+import { onOneLine } from '../base/errors.ts';
+import { printable, printableJson, printableLines } from '../base/printable.ts';
 import { DIGITS } from './character-set.ts';
 import type { DerpMap } from './derp-map.ts';
 

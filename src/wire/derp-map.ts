@@ -1,4 +1,4 @@
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 
 /** The DERP map that clients get from their control server, in its own spelling (protocol reference §8.1). */
 export interface DerpMap {

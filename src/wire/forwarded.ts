@@ -1,6 +1,6 @@
 /** Who sent a request that came through proxies: `Forwarded` (RFC 7239) and `X-Forwarded-For`. */
 import { BLANKS, CharacterSet, DIGITS, TOKEN, withoutBlanks } from './character-set.ts';
-import { canonicalIp, ipFamily } from './ip-address.ts';
+import { canonicalIp, ipFamily } from '../base/ip-address.ts';
 
 /** The headers in which a proxy may say for whom it asks. */
 export type ForwardedHeader = 'x-forwarded-for' | 'forwarded';

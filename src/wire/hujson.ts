@@ -1,5 +1,5 @@
 import { createScanner, printParseErrorCode, visit } from 'jsonc-parser';
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 
 /** Deeper than any map or policy, and far from where a recursive parser runs out of stack. */
 const MAX_DEPTH = 256;

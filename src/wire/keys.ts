@@ -1,5 +1,5 @@
 import { randomBytes, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { TowpathError } from '../errors.ts';
+import { TowpathError } from '../base/errors.ts';
 import { HEX_DIGITS } from './character-set.ts';
 import { KEY_BYTES } from './frames.ts';
 

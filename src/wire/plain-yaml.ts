@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type ParsedNode } from 'yaml';
-import { errorMessage, TowpathError } from '../errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 
 /** Headscale's maps are a few KiB. The library takes up to 15 µs for a byte that makes no sense. */
 const MAX_CHARACTERS = 524_288;

@@ -3,7 +3,7 @@
  * connects for (haproxy.org, proxy-protocol.txt). Only the receiving side, and the sending side of version 2.
  */
 import { DIGITS } from './character-set.ts';
-import { canonicalIp, formatIp, parseIp } from './ip-address.ts';
+import { canonicalIp, formatIp, parseIp } from '../base/ip-address.ts';
 
 /** The addresses that a proxy has announced. */
 interface ProxiedAddress {

@@ -1,5 +1,5 @@
 import { KEY_BYTES } from './frames.ts';
-import { canonicalIp, formatIp, writeIp } from './ip-address.ts';
+import { canonicalIp, formatIp, writeIp } from '../base/ip-address.ts';
 
 /** An IP and a port as disco messages carry them (peer relay reference §3.3): 16 bytes, IPv4 in mapped form, and 2. */
 export const SOCKET_ADDRESS_BYTES = 18;

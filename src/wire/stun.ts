@@ -3,7 +3,7 @@
  * client reads from the answer. Everything works on `[from, to)` of a buffer, so that nothing is copied.
  */
 import { crc32 } from 'node:zlib';
-import { canonicalIp, formatIp, writeIp } from './ip-address.ts';
+import { canonicalIp, formatIp, writeIp } from '../base/ip-address.ts';
 
 /** The id that ties an answer to its request. */
 export const STUN_TRANSACTION_ID_BYTES = 12;

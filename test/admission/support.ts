@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import type { AdmissionLog, Answer } from '../../src/admission/source.ts';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 
 /** What other machines do within; only a failing test waits that long. */
 const PATIENCE_MS = 10_000;

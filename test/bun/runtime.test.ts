@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { findRuntime } from '../../src/cli/runtime.ts';
-import { VERSION } from '../../src/version.ts';
+import { VERSION } from '../../src/base/version.ts';
 import { FREE_PORTS, RelayProcess } from '../e2e/relay-process.ts';
 import { BUN, needsBun } from './installed.ts';
 

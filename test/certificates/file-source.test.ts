@@ -6,7 +6,7 @@ import { FileCertificateSource } from '../../src/certificates/file-source.ts';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../../src/certificates/make.ts';
 import { openCertificateSource } from '../../src/certificates/open.ts';
 import type { CertificatePair } from '../../src/certificates/source.ts';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 import { DAY_MS, scratch, START, World } from './support.ts';
 import { issueByAuthority } from './x509-oracle.ts';
 

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { inspectSelfSigned } from '../../src/certificates/inspect-self-signed.ts';
 import { SelfSignedCertificateSource } from '../../src/certificates/self-signed-source.ts';
 import type { CertificatePair } from '../../src/certificates/source.ts';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 import { pinOf } from '../../src/wire/pin.ts';
 import { DAY_MS, scratch, START, World } from './support.ts';
 import { issueByAuthority } from './x509-oracle.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before } from 'node:test';
 import type { CertificateParts } from '../../src/certificates/open.ts';
 import type { CertificateLog, HealthReport } from '../../src/certificates/source.ts';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import type { HttpAnswer } from '../../src/transport/http/request.ts';
 import type { Requester } from '../../src/certificates/acme/web.ts';
 

@@ -15,7 +15,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { ATTACKERS, RELAY_IP, RELAY_PORT } from './flood-addresses.ts';
 

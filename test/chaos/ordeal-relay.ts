@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import { findRuntime, type RuntimeName } from '../../src/cli/runtime.ts';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { within } from '../server/support.ts';
 import { freePort } from '../free-port.ts';

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { FREE_PORTS, RelayProcess } from '../e2e/relay-process.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { DerpClient } from '../../src/client/derp-client.ts';
-import { errorMessage } from '../../src/errors.ts';
+import { errorMessage } from '../../src/base/errors.ts';
 import type { World } from './soak-world.ts';
 
 const MAGIC = 0x534f414b;

@@ -1,4 +1,4 @@
-import { errorMessage } from '../../src/errors.ts';
+import { errorMessage } from '../../src/base/errors.ts';
 import { duplicate, stall, StunAsker, visit } from './soak-guests.ts';
 import { MISCHIEF } from './soak-mischief.ts';
 import type { SoakOptions } from './soak-options.ts';

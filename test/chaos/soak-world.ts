@@ -4,7 +4,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import type { DerpClientOptions } from '../../src/client/options.ts';
-import type { Clock } from '../../src/clock.ts';
+import type { Clock } from '../../src/base/clock.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { within } from '../server/support.ts';
 import type { Ledger } from './soak-ledger.ts';

@@ -5,8 +5,8 @@
  *
  * Loopback only, on ports of its own. Ctrl-C ends it early, with the report so far. Exits with 1 when anything failed.
  */
-import { Clock } from '../../src/clock.ts';
-import { errorMessage } from '../../src/errors.ts';
+import { Clock } from '../../src/base/clock.ts';
+import { errorMessage } from '../../src/base/errors.ts';
 import { addUp, type Check, compareRefusals, refusalsOf } from './soak-account.ts';
 import { Ledger } from './soak-ledger.ts';
 import { parseSoakOptions, SOAK_USAGE, type SoakOptions } from './soak-options.ts';

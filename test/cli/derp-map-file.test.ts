@@ -7,7 +7,7 @@ import { after, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { readDerpMap } from '../../src/cli/derp-map-file.ts';
 import { readTargets } from '../../src/cli/probe-targets.ts';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 import type { AddressInfo } from 'node:net';
 
 const directory = mkdtempSync(join(tmpdir(), 'towpath-map-'));

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { VERSION } from '../../src/version.ts';
+import { VERSION } from '../../src/base/version.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const directory = mkdtempSync(join(tmpdir(), 'towpath-main-'));

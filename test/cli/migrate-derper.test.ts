@@ -10,7 +10,7 @@ import { registerMigrate } from '../../src/cli/migrate.ts';
 import { configKeys } from '../../src/config/keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 import { certificateFor } from '../client/fake-relay.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'towpath-migrate-'));

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach } from 'node:test';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import type { DerpClientHandler, DerpClientOptions } from '../../src/client/options.ts';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { makeMetaCertificate } from '../../src/wire/meta-certificate.ts';
 import { certificateFor, FakeRelay, type Script } from './fake-relay.ts';

@@ -19,7 +19,7 @@ import { after, before, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { createKeyFile, loadKeyFile, loadOrCreateKeyFile } from '../../src/config/key-file.ts';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 
 const KEY_FILE = pathToFileURL(join(import.meta.dirname, '../../src/config/key-file.ts')).href;
 const PRIVATE = 'privkey:1011111111111111111111111111111111111111111111111111111111111151';

@@ -6,7 +6,7 @@ import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { configKeys } from '../../src/config/keys.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'towpath-config-'));
 after(() => rmSync(directory, { recursive: true }));

@@ -4,7 +4,7 @@ import { renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite, test } from 'node:test';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../../src/certificates/make.ts';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import { transport } from '../../src/transport/runtime.ts';

@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 import { naming } from '../../src/server/listen-keys.ts';
 import { listenError } from '../../src/transport/listen-errors.ts';
 import { RelayProcess } from './relay-process.ts';

@@ -6,7 +6,7 @@ import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from '
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite, test } from 'node:test';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { within } from '../server/support.ts';

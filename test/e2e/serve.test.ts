@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite, test } from 'node:test';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { FREE_PORTS, RelayProcess } from './relay-process.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { FairShare, QUANTUM_BYTES, type Contender, type ShareAccount } from '../../src/fairness/fair-share.ts';
-import { WakeList } from '../../src/fairness/wake-list.ts';
+import { WakeList } from '../../src/base/wake-list.ts';
 
 /** A sender with its own queue of frames; what it was allowed to send is added up. */
 class Sender implements Contender {

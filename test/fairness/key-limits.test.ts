@@ -3,7 +3,7 @@ import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { FairShare, type Contender } from '../../src/fairness/fair-share.ts';
 import { KeyLimits, type KeyAccount } from '../../src/fairness/key-limits.ts';
-import { WakeList } from '../../src/fairness/wake-list.ts';
+import { WakeList } from '../../src/base/wake-list.ts';
 
 const RATE = { bytesPerSecond: 100_000, burstBytes: 65_568 };
 const IP = '192.0.2.1';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { BootstrapDns, type NameResolver } from '../../src/http/bootstrap-dns.ts';
 import { isRolledOutTo, rolloutValue } from '../../src/http/rollout.ts';
 import { Counters } from '../../src/observe/counters.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 import { loadHomePage } from '../../src/http/home-page.ts';
 
 const code = (expected: string) => (error: unknown) => error instanceof TowpathError && error.code === expected;

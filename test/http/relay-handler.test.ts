@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { BootstrapDns } from '../../src/http/bootstrap-dns.ts';
 import { type HomeSettings, loadHomePage } from '../../src/http/home-page.ts';
 import { createRelayHttpHandler, type RelayHttpOptions } from '../../src/http/relay-handler.ts';

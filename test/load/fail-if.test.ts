@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 import { judge, parseCondition } from '../../src/load/fail-if.ts';
 import { METRICS } from '../../src/load/metrics.ts';
 import { exampleResult } from './support.ts';

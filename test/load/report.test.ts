@@ -12,7 +12,7 @@ import { ProgressLine } from '../../src/load/progress.ts';
 import { BYTES, COUNTS, MILLISECONDS, SHARES, ticksUpTo } from '../../src/load/scale.ts';
 import { settingsOf } from '../../src/load/settings.ts';
 import { summaryText } from '../../src/load/summary.ts';
-import { isLoopback } from '../../src/wire/ip-address.ts';
+import { isLoopback } from '../../src/base/ip-address.ts';
 import { refusal } from '../client/support.ts';
 import { examplePlan, exampleResult } from './support.ts';
 

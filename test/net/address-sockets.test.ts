@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { AddressSockets } from '../../src/net/address-sockets.ts';
 import { StunServer } from '../../src/net/stun-server.ts';
 import { Counters } from '../../src/observe/counters.ts';

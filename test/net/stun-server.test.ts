@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { SourceSketch } from '../../src/net/source-sketch.ts';
 import { StunServer, type StunServerOptions } from '../../src/net/stun-server.ts';
 import { Counters } from '../../src/observe/counters.ts';
 import { createNodeTransport } from '../../src/transport/node/index.ts';
 import type { DatagramSocket, Transport } from '../../src/transport/port.ts';
-import { PrefixSet } from '../../src/wire/ip-prefix.ts';
+import { PrefixSet } from '../../src/base/ip-prefix.ts';
 import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
 
 const ID = Buffer.from('0102030405060708090a0b0c', 'hex');

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { pino } from 'pino';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { Health } from '../../src/observe/health.ts';
 import { Descriptors, ProcessDescriptors } from '../../src/server/descriptors.ts';
-import { ResidentMemory } from '../../src/server/resident-memory.ts';
+import { ResidentMemory } from '../../src/base/resident-memory.ts';
 
 /** A process with `used` descriptors, `open` of which are connections. */
 class FakeProcess {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { Health } from '../../src/observe/health.ts';
 import { Liveness } from '../../src/server/liveness.ts';
 

@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import type { DerpClientOptions } from '../../src/client/options.ts';
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { Relay } from '../../src/server/relay.ts';

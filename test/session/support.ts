@@ -1,7 +1,7 @@
 /** A session without a network: its stream is memory, and what it shares with others can be set. */
-import { Clock } from '../../src/clock.ts';
+import { Clock } from '../../src/base/clock.ts';
 import { KeyLimits } from '../../src/fairness/key-limits.ts';
-import { WakeList } from '../../src/fairness/wake-list.ts';
+import { WakeList } from '../../src/base/wake-list.ts';
 import { Counters, type RefusalReason } from '../../src/observe/counters.ts';
 import { DuplicatePolicy } from '../../src/relay/duplicates.ts';
 import { Router } from '../../src/relay/router.ts';

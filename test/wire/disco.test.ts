@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { decodeDiscoMessage, DiscoType, encodeDiscoMessage, type DiscoMessage } from '../../src/wire/disco-messages.ts';
 import { DISCO_ENVELOPE_BYTES, discoSender, openDisco, sealDisco, sharedDiscoKey } from '../../src/wire/disco.ts';
 import { GENEVE_BYTES, GeneveProtocol, writeGeneveHeader } from '../../src/wire/geneve.ts';
-import { formatIp } from '../../src/wire/ip-address.ts';
+import { formatIp } from '../../src/base/ip-address.ts';
 import { generateNodeKeyPair, type NodeKeyPair } from '../../src/wire/keys.ts';
 import * as vector from './peer-relay-vectors.ts';
 

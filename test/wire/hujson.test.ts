@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 import { huJsonStart, parseHuJson } from '../../src/wire/hujson.ts';
 
 /** What may stand between two parts of JSON. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { TowpathError } from '../../src/errors.ts';
+import { TowpathError } from '../../src/base/errors.ts';
 import { parsePlainYaml } from '../../src/wire/plain-yaml.ts';
 
 describe('parsePlainYaml', () => {

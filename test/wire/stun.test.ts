@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
-import { formatIp } from '../../src/wire/ip-address.ts';
+import { formatIp } from '../../src/base/ip-address.ts';
 import {
   encodeBindingRequest,
   isBindingRequest,

@@ -1,4 +1,4 @@
-import { errorMessage, TowpathError } from '../../errors.ts';
+import { errorMessage, TowpathError } from '../../base/errors.ts';
 import { BUILD_DATE_MS } from '../build-date.ts';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make.ts';
 import { readPair, type ReadCertificate } from '../read.ts';

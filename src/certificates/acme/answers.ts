@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { octetString } from '../../wire/der.ts';
-import { parseIp } from '../../wire/ip-address.ts';
+import { parseIp } from '../../base/ip-address.ts';
 import { extension } from '../../wire/x509.ts';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make.ts';
 import type { CertificatePair, ChallengeAnswers } from '../source.ts';

@@ -1,5 +1,5 @@
-import { errorMessage } from '../../errors.ts';
-import { ipFamily } from '../../wire/ip-address.ts';
+import { errorMessage } from '../../base/errors.ts';
+import { ipFamily } from '../../base/ip-address.ts';
 import { formatCertificateKey, generateCertificateKey } from '../make.ts';
 import { covers, readPair, type ReadCertificate } from '../read.ts';
 import type { CertificateLog } from '../source.ts';

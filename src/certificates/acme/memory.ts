@@ -1,4 +1,4 @@
-import { errorMessage, TowpathError } from '../../errors.ts';
+import { errorMessage, TowpathError } from '../../base/errors.ts';
 import { LastingProblem } from '../lasting-problem.ts';
 import type { ReadCertificate } from '../read.ts';
 import type { CertificateLog, TickingClock } from '../source.ts';

@@ -1,4 +1,4 @@
-import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
 import type { AcmeConfig } from '../../config/schema/acme.ts';
 import { requestHttp } from '../../transport/http/request.ts';
 import { describe, readCertificateFile, readChain } from '../read.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { errorMessage, TowpathError } from '../../errors.ts';
+import { errorMessage, TowpathError } from '../../base/errors.ts';
 import type { AcmeConfig } from '../../config/schema/acme.ts';
-import { ipFamily } from '../../wire/ip-address.ts';
+import { ipFamily } from '../../base/ip-address.ts';
 import { readCertificateFile } from '../read.ts';
 import type { DnsHookOptions } from './dns-hook.ts';
 import type { ChallengeType, ExternalAccount } from './port.ts';

@@ -1,8 +1,8 @@
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writePrivateFile } from '../../config/private-file.ts';
-import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
+import { writePrivateFile } from '../../base/private-file.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
 import { formatCertificateKey, generateCertificateKey } from '../make.ts';
 import { readCertificateFile, readKey, readPair, type ReadCertificate } from '../read.ts';
 import type { CertificateLog } from '../source.ts';

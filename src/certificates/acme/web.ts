@@ -1,4 +1,4 @@
-import { errorMessage } from '../../errors.ts';
+import { errorMessage } from '../../base/errors.ts';
 import type { HttpAnswer, HttpRequest } from '../../transport/http/request.ts';
 import { retryAfterMs } from '../../transport/http/retry-after.ts';
 import { AcmeFailure } from './failure.ts';

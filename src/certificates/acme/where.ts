@@ -1,6 +1,6 @@
 import { resolve4, resolve6 } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
-import { canonicalIp, ipFamily } from '../../wire/ip-address.ts';
+import { canonicalIp, ipFamily } from '../../base/ip-address.ts';
 
 /** Says where the names point, when that is not here; null when there is nothing to say. */
 export async function whereNamesPoint(names: readonly string[], publicIps: readonly string[]): Promise<string | null> {

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { derperPaths } from '../../certificates/names.ts';
 import { describe, readChain } from '../../certificates/read.ts';
 import { configKeys } from '../../config/keys.ts';
-import { ipFamily } from '../../wire/ip-address.ts';
+import { ipFamily } from '../../base/ip-address.ts';
 import type { Draft } from './draft.ts';
 import { goBool, usage, type GoFlags } from './go-flags.ts';
 

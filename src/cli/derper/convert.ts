@@ -1,6 +1,6 @@
-import { errorMessage } from '../../errors.ts';
+import { errorMessage } from '../../base/errors.ts';
 import { splitList } from '../../config/schema/values.ts';
-import { formatHostPort, ipFamily, canonicalIp } from '../../wire/ip-address.ts';
+import { formatHostPort, ipFamily, canonicalIp } from '../../base/ip-address.ts';
 import { convertCertificate } from './certificate.ts';
 import { Draft } from './draft.ts';
 import { goBool, goInt, parseGoDuration, parseGoFlags, usage, type GoFlagKind, type GoFlags } from './go-flags.ts';

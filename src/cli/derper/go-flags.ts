@@ -1,4 +1,4 @@
-import { TowpathError } from '../../errors.ts';
+import { TowpathError } from '../../base/errors.ts';
 import { CharacterSet } from '../../wire/character-set.ts';
 
 /** How Go reads the value of a flag. */

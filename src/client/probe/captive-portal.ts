@@ -1,6 +1,6 @@
-import { TowpathError } from '../../errors.ts';
+import { TowpathError } from '../../base/errors.ts';
 import type { Stream, StreamHandler, Transport } from '../../transport/port.ts';
-import { ipFamily } from '../../wire/ip-address.ts';
+import { ipFamily } from '../../base/ip-address.ts';
 import { ResponseStart, type ResponseHead } from '../response-head.ts';
 import { withTimeout } from './network.ts';
 import { runStep, skipped, type StepResult } from './step.ts';

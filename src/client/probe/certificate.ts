@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { systemErrorCode, TowpathError } from '../../errors.ts';
+import { systemErrorCode, TowpathError } from '../../base/errors.ts';
 import type { StreamHandler, TlsFacts, Transport } from '../../transport/port.ts';
 import { nameProblem } from '../../wire/certificate-name.ts';
 import { isMetaCertificate, readMetaCertificate } from '../../wire/meta-certificate.ts';

@@ -1,8 +1,8 @@
 import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
-import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
 import type { StreamHandler, Transport } from '../../transport/port.ts';
-import { formatHostPort } from '../../wire/ip-address.ts';
+import { formatHostPort } from '../../base/ip-address.ts';
 import { runStep, skipped, type StepResult } from './step.ts';
 import type { FamilyAddress, ProbeTarget } from './target.ts';
 

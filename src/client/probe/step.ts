@@ -1,4 +1,4 @@
-import { errorMessage, TowpathError } from '../../errors.ts';
+import { errorMessage, TowpathError } from '../../base/errors.ts';
 
 /** The steps of a probe, in the order of the report. */
 export type StepName =

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { TowpathError } from '../../errors.ts';
+import { TowpathError } from '../../base/errors.ts';
 import type { DatagramSocket, Transport } from '../../transport/port.ts';
-import { formatHostPort, ipFamily } from '../../wire/ip-address.ts';
+import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
 import {
   encodeBindingRequest,
   parseBindingResponse,

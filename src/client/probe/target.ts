@@ -1,6 +1,6 @@
 import type { ServerVerification } from '../../transport/port.ts';
 import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from '../../wire/derp-map.ts';
-import { formatHostPort, ipFamily } from '../../wire/ip-address.ts';
+import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
 import { PIN_PREFIX } from '../../wire/pin.ts';
 import { parseRelayUrl, serverNameFor } from '../relay-url.ts';
 

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { ipFamily } from '../../wire/ip-address.ts';
+import { ipFamily } from '../../base/ip-address.ts';
 import { acme, type AcmeConfig } from './acme.ts';
 import { key, optionalKey, section } from './fields.ts';
 import { choice, filePath, hostNames, integer } from './values.ts';

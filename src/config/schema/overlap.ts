@@ -1,4 +1,4 @@
-import { formatHostPort, ipFamily } from '../../wire/ip-address.ts';
+import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
 import type { ListenAddress } from './values.ts';
 
 /** The addresses of one key of the configuration. */

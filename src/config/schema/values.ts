@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { canonicalIp, ipFamily, parseListenAddress } from '../../wire/ip-address.ts';
-import { canonicalPrefix } from '../../wire/ip-prefix.ts';
+import { canonicalIp, ipFamily, parseListenAddress } from '../../base/ip-address.ts';
+import { canonicalPrefix } from '../../base/ip-prefix.ts';
 
 /** A kind of value: how it is checked, how text becomes it, and what is allowed in words. */
 export interface Value<T> {

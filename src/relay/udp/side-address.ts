@@ -1,4 +1,4 @@
-import { formatHostPort, formatIp, writeIp } from '../../wire/ip-address.ts';
+import { formatHostPort, formatIp, writeIp } from '../../base/ip-address.ts';
 import { ADDRESS_WORDS, AF_INET, AF_INET6, SideWord } from './port.ts';
 
 const scratch = Buffer.alloc(16);

@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { getCACertificates } from 'node:tls';
-import { systemErrorCode } from '../../errors.ts';
-import { ipFamily } from '../../wire/ip-address.ts';
+import { systemErrorCode } from '../../base/errors.ts';
+import { ipFamily } from '../../base/ip-address.ts';
 import { isMetaCertificate } from '../../wire/meta-certificate.ts';
 import { connectError } from '../connect-errors.ts';
-import { deadlines } from '../deadlines.ts';
+import { deadlines } from '../../base/deadlines.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
 import { checkName, checkPin, WRONG_NAME } from '../verify.ts';
 import { TCP_KEEPALIVE_MS } from './acceptor.ts';

@@ -1,5 +1,5 @@
-import { systemErrorCode } from '../../errors.ts';
-import { canonicalIp } from '../../wire/ip-address.ts';
+import { systemErrorCode } from '../../base/errors.ts';
+import { canonicalIp } from '../../base/ip-address.ts';
 import { isIpv6Off, listenError } from '../listen-errors.ts';
 import type { BindOptions, DatagramHandler, DatagramSocket, Endpoint } from '../port.ts';
 import type { BunUdpOptions, BunUdpSocket } from './api.ts';

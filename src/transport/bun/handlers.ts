@@ -1,4 +1,4 @@
-import { internalError } from '../../errors.ts';
+import { internalError } from '../../base/errors.ts';
 import type { BunSocket, SocketHandlers } from './api.ts';
 
 const BORINGSSL = /^error:[0-9a-f]{8}:/;

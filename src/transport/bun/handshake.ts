@@ -1,6 +1,6 @@
-import { errorMessage, systemErrorCode } from '../../errors.ts';
+import { errorMessage, systemErrorCode } from '../../base/errors.ts';
 import { GatheredBytes } from '../../wire/gathered-bytes.ts';
-import { deadlines } from '../deadlines.ts';
+import { deadlines } from '../../base/deadlines.ts';
 import type { Abortable, ConnectionHandler, Endpoint, HandshakeFailure, TlsFacts } from '../port.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 import { BunStream } from './stream.ts';

@@ -1,4 +1,4 @@
-import { TowpathError } from '../../errors.ts';
+import { TowpathError } from '../../base/errors.ts';
 import type { CertificatePair, Listener, ListenerHandler, ListenOptions, Transport } from '../port.ts';
 import { connect } from './connect.ts';
 import { bindDatagram } from './datagram.ts';

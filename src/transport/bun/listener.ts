@@ -1,5 +1,5 @@
-import { errorMessage, systemErrorCode, TowpathError } from '../../errors.ts';
-import { canonicalIp } from '../../wire/ip-address.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
+import { canonicalIp } from '../../base/ip-address.ts';
 import { isIpv6Off, listenError } from '../listen-errors.ts';
 import type { CertificatePair, Endpoint, Listener, ListenerHandler, ListenOptions } from '../port.ts';
 import { Acceptor } from './acceptor.ts';

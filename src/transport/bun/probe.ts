@@ -1,5 +1,5 @@
 import { makeMetaCertificate } from '../../wire/meta-certificate.ts';
-import { deadlines } from '../deadlines.ts';
+import { deadlines } from '../../base/deadlines.ts';
 import type { CertificatePair } from '../port.ts';
 import { SERVER_ALPN } from '../tls-policy.ts';
 import { bun, type BunListener, type BunSocket, type BunTls, type SocketOwner } from './api.ts';

@@ -1,6 +1,6 @@
 import { GatheredBytes } from '../../wire/gathered-bytes.ts';
 import { parseProxyHeader } from '../../wire/proxy-header.ts';
-import { deadlines } from '../deadlines.ts';
+import { deadlines } from '../../base/deadlines.ts';
 import type { Endpoint } from '../port.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 

@@ -1,4 +1,4 @@
-import { canonicalIp } from '../../wire/ip-address.ts';
+import { canonicalIp } from '../../base/ip-address.ts';
 import { SlowFinish } from '../slow-finish.ts';
 import type { CloseReason, ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { BunSocket, SocketOwner } from './api.ts';

@@ -4,7 +4,7 @@
  * refuses to listen.
  */
 import { createSecureContext, createServer } from 'node:tls';
-import { systemErrorCode } from '../../errors.ts';
+import { systemErrorCode } from '../../base/errors.ts';
 import type { CertificatePair, Endpoint } from '../port.ts';
 import { MAX_CHAIN } from '../verify.ts';
 import {

@@ -1,8 +1,8 @@
 import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
-import { systemErrorCode } from '../../errors.ts';
-import { ipFamily } from '../../wire/ip-address.ts';
+import { systemErrorCode } from '../../base/errors.ts';
+import { ipFamily } from '../../base/ip-address.ts';
 import { connectionFailure, HttpFailure, tlsFailure } from './failure.ts';
 import type { ProxyChoice } from './proxy-choice.ts';
 

@@ -1,4 +1,4 @@
-import { errorMessage, systemErrorCode } from '../../errors.ts';
+import { errorMessage, systemErrorCode } from '../../base/errors.ts';
 
 /**
  * Why there is no answer that can be used. `unreachable`: not one byte of an answer came. `answer`: something came, and

@@ -1,5 +1,5 @@
-import { canonicalIp, ipFamily } from '../../wire/ip-address.ts';
-import { canonicalPrefix, PrefixSet } from '../../wire/ip-prefix.ts';
+import { canonicalIp, ipFamily } from '../../base/ip-address.ts';
+import { canonicalPrefix, PrefixSet } from '../../base/ip-prefix.ts';
 
 /** The environment of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;

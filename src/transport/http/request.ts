@@ -2,7 +2,7 @@ import { Agent, request as startRequest, type ClientRequest, type IncomingMessag
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { errorMessage } from '../../errors.ts';
+import { errorMessage } from '../../base/errors.ts';
 import { dial, proxyAuthorization, type Route } from './dial.ts';
 import { HttpFailure, requestFailure } from './failure.ts';
 import { chooseProxy, ProxyVariableError, type Environment, type ProxyChoice } from './proxy-choice.ts';

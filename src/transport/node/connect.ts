@@ -8,7 +8,7 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls';
-import { canonicalIp } from '../../wire/ip-address.ts';
+import { canonicalIp } from '../../base/ip-address.ts';
 import { connectError } from '../connect-errors.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
 import { checkName, checkPin, presentedChain } from '../verify.ts';

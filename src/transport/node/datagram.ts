@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { canonicalIp, ipFamily } from '../../wire/ip-address.ts';
+import { canonicalIp, ipFamily } from '../../base/ip-address.ts';
 import { isIpv6Off, listenError } from '../listen-errors.ts';
 import type { BindOptions, DatagramHandler, DatagramSocket, Endpoint } from '../port.ts';
 

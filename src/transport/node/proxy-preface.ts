@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { GatheredBytes } from '../../wire/gathered-bytes.ts';
 import { parseProxyHeader } from '../../wire/proxy-header.ts';
-import { deadlines } from '../deadlines.ts';
+import { deadlines } from '../../base/deadlines.ts';
 import type { Endpoint } from '../port.ts';
 
 interface PrefaceHandler {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { errorMessage, systemErrorCode } from '../../errors.ts';
-import { deadlines } from '../deadlines.ts';
+import { errorMessage, systemErrorCode } from '../../base/errors.ts';
+import { deadlines } from '../../base/deadlines.ts';
 import type {
   Abortable,
   CertificatePair,

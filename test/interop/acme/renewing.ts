@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
 import { connectDerp } from '../../../src/client/connect.ts';
 import type { DerpClient } from '../../../src/client/derp-client.ts';
-import { Clock } from '../../../src/clock.ts';
+import { Clock } from '../../../src/base/clock.ts';
 import { transport } from '../../../src/transport/runtime.ts';
 import { RUNS_ON_BUN } from '../relay-program.ts';
 import type { Authority } from './authority.ts';

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connectDerp } from '../../../src/client/connect.ts';
 import type { DerpClient } from '../../../src/client/derp-client.ts';
-import { Clock } from '../../../src/clock.ts';
+import { Clock } from '../../../src/base/clock.ts';
 import { transport } from '../../../src/transport/runtime.ts';
 import { makeCertificate } from '../../transport/certificates.ts';
 import { freePort } from '../../free-port.ts';

@@ -3,7 +3,7 @@ import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { ADDRESS_WORDS } from '../../../src/relay/udp/port.ts';
 import { formatAddress, ipBytesOf, portOf, sameAddress, writeAddress } from '../../../src/relay/udp/side-address.ts';
-import { formatHostPort, formatIp, parseIp } from '../../../src/wire/ip-address.ts';
+import { formatHostPort, formatIp, parseIp } from '../../../src/base/ip-address.ts';
 
 const ip = fc
   .oneof(fc.uint8Array({ minLength: 4, maxLength: 4 }), fc.uint8Array({ minLength: 16, maxLength: 16 }))

@@ -1,4 +1,4 @@
-import { internalError } from '../errors.ts';
+import { internalError } from './errors.ts';
 
 /** Something that ends when its time is up. */
 export interface Expiring {

@@ -16,9 +16,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { writePrivateFile } from '../../src/config/private-file.ts';
+import { writePrivateFile } from '../../src/base/private-file.ts';
 
-const PRIVATE_FILE = pathToFileURL(join(import.meta.dirname, '../../src/config/private-file.ts')).href;
+const PRIVATE_FILE = pathToFileURL(join(import.meta.dirname, '../../src/base/private-file.ts')).href;
 
 describe('private file', () => {
   let directory = '';

@@ -1,4 +1,4 @@
-import { internalError } from '../errors.ts';
+import { internalError } from './errors.ts';
 
 /** Someone who waits for tokens. */
 export interface Sleeper {

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileStamp, NEVER_READ, readSmallFile } from '../../src/config/file-stamp.ts';
+import { fileStamp, NEVER_READ, readSmallFile } from '../../src/base/file-stamp.ts';
 
 describe('what a file looks like', () => {
   let directory = '';

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from 'node:fs';
-import { systemErrorCode } from '../errors.ts';
+import { systemErrorCode } from './errors.ts';
 
 const CHUNK_BYTES = 64 * 1024;
 const MEBIBYTE = 1024 * 1024;

@@ -9,7 +9,7 @@ import {
   ipFamily,
   parseIp,
   parseListenAddress,
-} from '../../src/wire/ip-address.ts';
+} from '../../src/base/ip-address.ts';
 
 describe('parseIp', () => {
   const good: [string, string][] = [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WakeList } from '../../src/fairness/wake-list.ts';
+import { WakeList } from '../../src/base/wake-list.ts';
 
 test('sleepers wake in the order of their times, and a removed one sleeps on', async () => {
   const list = new WakeList();

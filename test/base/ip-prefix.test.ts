@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { canonicalPrefix, PrefixSet, sourcePath } from '../../src/wire/ip-prefix.ts';
+import { canonicalPrefix, PrefixSet, sourcePath } from '../../src/base/ip-prefix.ts';
 
 describe('networks', () => {
   const texts: [string, string | null][] = [

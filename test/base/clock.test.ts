@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { suite, test } from 'node:test';
-import { Clock } from '../src/clock.ts';
-import { onInternalError } from '../src/errors.ts';
-import { WakeList } from '../src/fairness/wake-list.ts';
-import { LoopTurn } from '../src/session/loop-turn.ts';
-import { Deadlines } from '../src/transport/deadlines.ts';
-import { within } from './server/support.ts';
+import { Clock } from '../../src/base/clock.ts';
+import { onInternalError } from '../../src/base/errors.ts';
+import { WakeList } from '../../src/base/wake-list.ts';
+import { LoopTurn } from '../../src/session/loop-turn.ts';
+import { Deadlines } from '../../src/base/deadlines.ts';
+import { within } from '../server/support.ts';
 
 function broken(): never {
   throw new Error('a bug');
@@ -71,7 +71,7 @@ suite('a call that throws does not keep the others from their turn', () => {
   });
 
   test('without a listener it ends the process', () => {
-    const errors = path.resolve(import.meta.dirname, '../src/errors.ts');
+    const errors = path.resolve(import.meta.dirname, '../../src/base/errors.ts');
     const program = `import { internalError } from ${JSON.stringify(errors)}; internalError('test', new Error('a bug'));`;
     const { status, stderr } = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8' });
     assert.match(stderr, /a bug/);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Deadlines } from '../../src/transport/deadlines.ts';
-import { eventually, quiet } from './support.ts';
+import { Deadlines } from '../../src/base/deadlines.ts';
+import { eventually, quiet } from '../transport/support.ts';
 
 function item(): { expired: () => void; times: number } {
   return {

@@ -5,9 +5,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite, test } from 'node:test';
-import { within } from './server/support.ts';
+import { within } from '../server/support.ts';
 
-const MODULE = path.resolve(import.meta.dirname, '../src/process-end.ts');
+const MODULE = path.resolve(import.meta.dirname, '../../src/base/process-end.ts');
 
 suite('the end of the process', { skip: process.platform === 'win32' }, () => {
   for (const way of ['endProcess', 'endProcessNow']) {

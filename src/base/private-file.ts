@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { basename, dirname, join, resolve } from 'node:path';
-import { systemErrorCode } from '../errors.ts';
+import { systemErrorCode } from './errors.ts';
 
 /** Only the owner may read secrets and what lies beside them. */
 const FILE_MODE = 0o600;

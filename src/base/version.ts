@@ -11,7 +11,7 @@ export const RUNTIME: string =
   process.versions.bun === undefined ? `Node ${process.versions.node}` : `Bun ${process.versions.bun}`;
 
 function readVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   const version = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : '';
   return typeof version === 'string' ? version : 'unknown';
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { openFileLimit, parseOpenFileLimit } from '../src/open-files.ts';
+import { openFileLimit, parseOpenFileLimit } from '../../src/base/open-files.ts';
 
 suite('the limit of open files', () => {
   const text = (soft: string): string =>
