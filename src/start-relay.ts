@@ -8,14 +8,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
-import { advertisedMap } from './certificates/advertised-map.ts';
+import { advertisedMap } from './derp-map/advertised-map.ts';
 import { loadConfig } from './config/load.ts';
 import type { Config, ListenAddress } from './config/schema.ts';
 import type { Counters } from './observe/counters.ts';
 import { Relay } from './server/relay.ts';
 import type { RelayAddresses } from './server/listeners.ts';
 import { transport } from './transport/runtime.ts';
-import type { DerpMap } from './wire/derp-map.ts';
+import type { DerpMap } from './derp-map/derp-map.ts';
 import { formatHostPort } from './base/ip-address.ts';
 import { formatNodeKey } from './wire/keys.ts';
 

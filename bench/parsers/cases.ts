@@ -6,11 +6,11 @@ import { hostOf, httpsTarget } from '../../src/http/https-target.ts';
 import { parseRequestHead } from '../../src/net/request-head.ts';
 import { printable } from '../../src/base/printable.ts';
 import { parseClientHello } from '../../src/wire/client-hello.ts';
-import { parseDerpMap } from '../../src/wire/derp-map.ts';
+import { parseDerpMap } from '../../src/derp-map/derp-map.ts';
 import { forwardedClient } from '../../src/wire/forwarded.ts';
 import { FrameDecoder, HeaderVerdict } from '../../src/wire/frame-decoder.ts';
 import { GatheredBytes } from '../../src/wire/gathered-bytes.ts';
-import { parseHuJson } from '../../src/wire/hujson.ts';
+import { parseHuJson } from '../../src/derp-map/hujson.ts';
 import { parseProxyHeader } from '../../src/wire/proxy-header.ts';
 import { isBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
 

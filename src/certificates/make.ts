@@ -1,7 +1,7 @@
 import { generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { parseIp } from '../base/ip-address.ts';
-import { bitString, contextPrimitive, objectIdentifier, pem, sequence, utf8String } from '../wire/der.ts';
-import { commonName, extension, selfSign } from '../wire/x509.ts';
+import { bitString, contextPrimitive, objectIdentifier, pem, sequence, utf8String } from './x509/der.ts';
+import { commonName, extension, selfSign } from './x509/x509.ts';
 
 /** X.509 allows no longer common name. */
 const MAX_COMMON_NAME_CHARACTERS = 64;

@@ -1,5 +1,5 @@
 import { errorMessage } from '../base/errors.ts';
-import { makeMetaCertificate, META_CERTIFICATE_REFRESH_MS } from '../wire/meta-certificate.ts';
+import { makeMetaCertificate, META_CERTIFICATE_REFRESH_MS } from './x509/meta-certificate.ts';
 import type {
   CertificateInfo,
   CertificateLog,

@@ -1,11 +1,11 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { advertisedMap, validityNote, type MapOverrides } from '../certificates/advertised-map.ts';
+import { advertisedMap, validityNote, type MapOverrides } from '../derp-map/advertised-map.ts';
 import { certificateOfProxy } from '../certificates/of-proxy.ts';
 import { inspectCertificate, isCertificateStored, type CertificateSettings } from '../certificates/open.ts';
 import type { CertificateInfo, CertificateLog } from '../certificates/source.ts';
 import { loadConfig, type ConfigSources } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { DERP_MAP_FORMATS, formatDerpMap, type DerpMapFormat } from '../wire/derp-map-text.ts';
+import { DERP_MAP_FORMATS, formatDerpMap, type DerpMapFormat } from '../derp-map/derp-map-text.ts';
 import { printable } from '../base/printable.ts';
 import { ipFamily } from '../base/ip-address.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';

@@ -10,7 +10,7 @@ import { parseNodeKey } from '../wire/keys.ts';
 import { doctorJson, sectionLines, verdict } from './doctor-report.ts';
 import { ExitCode } from './failure.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
-import { readDerpMap } from './derp-map-file.ts';
+import { readDerpMap } from '../derp-map/derp-map-file.ts';
 
 const DEFAULT_STUN_PORT = 3478;
 const MAX_TIMEOUT_S = 60;

@@ -1,6 +1,6 @@
 import { targetOfUrl, targetsOfMap, type ProbeTarget, type TargetOverrides } from '../client/probe/target.ts';
 import { TowpathError } from '../base/errors.ts';
-import { readDerpMap } from './derp-map-file.ts';
+import { readDerpMap } from '../derp-map/derp-map-file.ts';
 
 /** Tailscale's own map has some 120. Nobody waits for more, one after the other. */
 const MAX_RELAYS = 1000;

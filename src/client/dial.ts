@@ -6,7 +6,7 @@ import type {
   StreamHandler,
   Transport,
 } from '../transport/port.ts';
-import { readMetaCertificate } from '../wire/meta-certificate.ts';
+import { readMetaCertificate } from '../certificates/x509/meta-certificate.ts';
 import { closedError, refusedUnseenError, statusError, timeoutError, upgradeError } from './errors.ts';
 import type { RelayAddress } from './relay-url.ts';
 import { ResponseStart } from './response-head.ts';

@@ -1,10 +1,10 @@
 import type { X509Certificate } from 'node:crypto';
 import { describe, readChain } from '../certificates/read.ts';
 import type { CertificateInfo } from '../certificates/source.ts';
-import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from '../wire/derp-map.ts';
+import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from '../derp-map/derp-map.ts';
 import { serverNameFor } from '../client/relay-url.ts';
 import { nameProblem } from '../wire/certificate-name.ts';
-import { isMetaCertificate } from '../wire/meta-certificate.ts';
+import { isMetaCertificate } from '../certificates/x509/meta-certificate.ts';
 import { canonicalIp, formatHostPort, ipFamily } from '../base/ip-address.ts';
 import { formatPin, parsePin, PIN_PREFIX } from '../wire/pin.ts';
 import { check, type Check } from './check.ts';

@@ -2,7 +2,7 @@ import { probeRelay } from '../client/probe.ts';
 import type { StepResult } from '../client/probe/step.ts';
 import { targetOfUrl, targetsOfMap, type ProbeTarget } from '../client/probe/target.ts';
 import { TowpathError } from '../base/errors.ts';
-import { DEFAULT_DERP_PORT, type DerpMap } from '../wire/derp-map.ts';
+import { DEFAULT_DERP_PORT, type DerpMap } from '../derp-map/derp-map.ts';
 import { formatHostPort } from '../base/ip-address.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 import { check, type Check } from './check.ts';

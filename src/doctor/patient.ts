@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Transport } from '../transport/port.ts';
-import type { DerpMap } from '../wire/derp-map.ts';
+import type { DerpMap } from '../derp-map/derp-map.ts';
 import type { PortOwner } from './port-owner.ts';
 import type { Section } from './check.ts';
 

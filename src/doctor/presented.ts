@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { TowpathError } from '../base/errors.ts';
 import type { StreamHandler, Transport } from '../transport/port.ts';
 import { formatHostPort } from '../base/ip-address.ts';
-import { isMetaCertificate, readMetaCertificate } from '../wire/meta-certificate.ts';
+import { isMetaCertificate, readMetaCertificate } from '../certificates/x509/meta-certificate.ts';
 
 /** What a connection to a port shows of the program there. */
 export interface Presented {

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { advertisedMap } from '../certificates/advertised-map.ts';
+import { advertisedMap } from '../derp-map/advertised-map.ts';
 import { derperPaths, isWildcard, selfSignedNames } from '../certificates/names.ts';
 import { nameProblem } from '../wire/certificate-name.ts';
 import { covers, readPair, type ReadCertificate } from '../certificates/read.ts';
@@ -9,7 +9,7 @@ import { loadKeyFile } from '../config/key-file.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
-import type { DerpNode } from '../wire/derp-map.ts';
+import type { DerpNode } from '../derp-map/derp-map.ts';
 import { formatHostPort, ipFamily } from '../base/ip-address.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 import { formatPin } from '../wire/pin.ts';

@@ -1,10 +1,10 @@
-import { advertisedMap, validityNote } from '../certificates/advertised-map.ts';
+import { advertisedMap, validityNote } from '../derp-map/advertised-map.ts';
 import type { Config } from '../config/schema.ts';
 import { printableLines } from '../base/printable.ts';
 import { formatHostPort } from '../base/ip-address.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 import { formatPin } from '../wire/pin.ts';
-import { formatDerpMap } from '../wire/derp-map-text.ts';
+import { formatDerpMap } from '../derp-map/derp-map-text.ts';
 import type { Endpoint } from '../transport/port.ts';
 import type { Relay } from './relay.ts';
 

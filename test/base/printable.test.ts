@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { parse as parseYaml } from 'yaml';
 import { errorMessage } from '../../src/base/errors.ts';
 import { printable, printableJson, printableLines } from '../../src/base/printable.ts';
-import { formatDerpMap } from '../../src/wire/derp-map-text.ts';
-import { parseDerpMap } from '../../src/wire/derp-map.ts';
+import { formatDerpMap } from '../../src/derp-map/derp-map-text.ts';
+import { parseDerpMap } from '../../src/derp-map/derp-map.ts';
 
 /** Every code point that a terminal may obey, by number and not by the property that the filter asks for. */
 const OBEYED: readonly number[] = [

@@ -4,7 +4,7 @@ import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '..
 import { describe as facts, readChain } from '../../src/certificates/read.ts';
 import type { CertificatePair, CertificateSource } from '../../src/certificates/source.ts';
 import { MetaCertificateSource } from '../../src/certificates/with-meta.ts';
-import { META_CERTIFICATE_REFRESH_MS, readMetaCertificate } from '../../src/wire/meta-certificate.ts';
+import { META_CERTIFICATE_REFRESH_MS, readMetaCertificate } from '../../src/certificates/x509/meta-certificate.ts';
 import { DAY_MS, START, World } from './support.ts';
 
 const SERVER_KEY = Buffer.alloc(32, 0x5a);

@@ -8,7 +8,7 @@ import { parse as parseYaml } from 'yaml';
 import { openCertificateSource } from '../../src/certificates/open.ts';
 import { registerDerpMap } from '../../src/cli/derp-map.ts';
 import { Clock } from '../../src/base/clock.ts';
-import { parseDerpMap, type DerpNode } from '../../src/wire/derp-map.ts';
+import { parseDerpMap, type DerpNode } from '../../src/derp-map/derp-map.ts';
 import { formatPin } from '../../src/wire/pin.ts';
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };

@@ -6,7 +6,7 @@ import type { DerpClient } from '../../src/client/derp-client.ts';
 import type { DerpClientHandler, DerpClientOptions } from '../../src/client/options.ts';
 import { TowpathError } from '../../src/base/errors.ts';
 import { transport } from '../../src/transport/runtime.ts';
-import { makeMetaCertificate } from '../../src/wire/meta-certificate.ts';
+import { makeMetaCertificate } from '../../src/certificates/x509/meta-certificate.ts';
 import { certificateFor, FakeRelay, type Script } from './fake-relay.ts';
 
 /** A scripted relay for each test, and clients of it that are gone afterwards. */

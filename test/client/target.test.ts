@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { targetOfUrl, targetsOfMap } from '../../src/client/probe/target.ts';
-import { parseDerpMap } from '../../src/wire/derp-map.ts';
+import { parseDerpMap } from '../../src/derp-map/derp-map.ts';
 
 const PIN = `sha256-raw:${'ab'.repeat(32)}`;
 

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { before, describe, it } from 'node:test';
 import type { ConnectOptions, ServerVerification, Transport } from '../../src/transport/port.ts';
 import { describeCertificate, makeCertificate, type TestCertificate } from './certificates.ts';
-import { makeMetaCertificate } from '../../src/wire/meta-certificate.ts';
+import { makeMetaCertificate } from '../../src/certificates/x509/meta-certificate.ts';
 import { eventually, Recorder, serve } from './support.ts';
 
 type Expected = 'ok' | `TOWPATH_CONNECT_${string}`;

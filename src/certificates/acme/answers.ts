@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { octetString } from '../../wire/der.ts';
+import { octetString } from '../x509/der.ts';
 import { parseIp } from '../../base/ip-address.ts';
-import { extension } from '../../wire/x509.ts';
+import { extension } from '../x509/x509.ts';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make.ts';
 import type { CertificatePair, ChallengeAnswers } from '../source.ts';
 

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { systemErrorCode, TowpathError } from '../../base/errors.ts';
 import type { StreamHandler, TlsFacts, Transport } from '../../transport/port.ts';
 import { nameProblem } from '../../wire/certificate-name.ts';
-import { isMetaCertificate, readMetaCertificate } from '../../wire/meta-certificate.ts';
+import { isMetaCertificate, readMetaCertificate } from '../../certificates/x509/meta-certificate.ts';
 import { formatPin, pinOf } from '../../wire/pin.ts';
 import { runStep, type Outcome, type StepResult } from './step.ts';
 import type { ProbeTarget } from './target.ts';

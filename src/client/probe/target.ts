@@ -1,5 +1,5 @@
 import type { ServerVerification } from '../../transport/port.ts';
-import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from '../../wire/derp-map.ts';
+import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from '../../derp-map/derp-map.ts';
 import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
 import { PIN_PREFIX } from '../../wire/pin.ts';
 import { parseRelayUrl, serverNameFor } from '../relay-url.ts';

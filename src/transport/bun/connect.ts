@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { getCACertificates } from 'node:tls';
 import { systemErrorCode } from '../../base/errors.ts';
 import { ipFamily } from '../../base/ip-address.ts';
-import { isMetaCertificate } from '../../wire/meta-certificate.ts';
+import { isMetaCertificate } from '../../certificates/x509/meta-certificate.ts';
 import { connectError } from '../connect-errors.ts';
 import { deadlines } from '../../base/deadlines.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';

@@ -1,4 +1,4 @@
-import { makeMetaCertificate } from '../../wire/meta-certificate.ts';
+import { makeMetaCertificate } from '../../certificates/x509/meta-certificate.ts';
 import { deadlines } from '../../base/deadlines.ts';
 import type { CertificatePair } from '../port.ts';
 import { SERVER_ALPN } from '../tls-policy.ts';

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
-import { parseDerpMap, type DerpMap } from '../wire/derp-map.ts';
-import { huJsonStart, parseHuJson } from '../wire/hujson.ts';
-import { parsePlainYaml } from '../wire/plain-yaml.ts';
+import { parseDerpMap, type DerpMap } from './derp-map.ts';
+import { huJsonStart, parseHuJson } from './hujson.ts';
+import { parsePlainYaml } from './plain-yaml.ts';
 
 /** Tailscale's own map is about 60 KiB. */
 const MAX_MAP_BYTES = 4 * 1024 * 1024;

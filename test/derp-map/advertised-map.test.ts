@@ -5,9 +5,9 @@ import {
   validityNote,
   type AdvertisedConfig,
   type MapOverrides,
-} from '../../src/certificates/advertised-map.ts';
+} from '../../src/derp-map/advertised-map.ts';
 import type { CertificateInfo } from '../../src/certificates/source.ts';
-import type { DerpNode } from '../../src/wire/derp-map.ts';
+import type { DerpNode } from '../../src/derp-map/derp-map.ts';
 
 const CERTIFICATE: CertificateInfo = {
   names: ['relay.example.com', '*.relays.example.com'],

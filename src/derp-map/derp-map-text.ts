@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
 import { onOneLine } from '../base/errors.ts';
 import { printable, printableJson, printableLines } from '../base/printable.ts';
-import { DIGITS } from './character-set.ts';
+import { DIGITS } from '../wire/character-set.ts';
 import type { DerpMap } from './derp-map.ts';
 
 /** Forms in which a DERP map is handed to a control server. */

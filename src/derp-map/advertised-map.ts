@@ -1,10 +1,10 @@
 import type { Config } from '../config/schema.ts';
-import type { DerpMap } from '../wire/derp-map.ts';
-import { derpMapFor } from '../wire/derp-map-builder.ts';
+import type { DerpMap } from './derp-map.ts';
+import { derpMapFor } from './derp-map-builder.ts';
 import { ipFamily } from '../base/ip-address.ts';
 import { formatPin } from '../wire/pin.ts';
-import { isWildcard } from './names.ts';
-import type { CertificateInfo } from './source.ts';
+import { isWildcard } from '../certificates/names.ts';
+import type { CertificateInfo } from '../certificates/source.ts';
 
 /** Stands in the map until the operator says where the relay is. */
 const UNKNOWN_HOST = 'REPLACE-WITH-NAME-OR-IP';

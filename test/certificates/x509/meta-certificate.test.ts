@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { printableString, sequence } from '../../src/wire/der.ts';
-import { isMetaCertificate, makeMetaCertificate, readMetaCertificate } from '../../src/wire/meta-certificate.ts';
-import { commonName, extension, selfSign } from '../../src/wire/x509.ts';
-import { see } from '../certificates/x509-oracle.ts';
+import { printableString, sequence } from '../../../src/certificates/x509/der.ts';
+import {
+  isMetaCertificate,
+  makeMetaCertificate,
+  readMetaCertificate,
+} from '../../../src/certificates/x509/meta-certificate.ts';
+import { commonName, extension, selfSign } from '../../../src/certificates/x509/x509.ts';
+import { see } from '../x509-oracle.ts';
 
 const HEX_KEY = '7b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f13';
 const KEY = Buffer.from(HEX_KEY, 'hex');

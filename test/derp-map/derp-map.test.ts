@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parse as parseYaml } from 'yaml';
-import { derpMapFor, type DerpMapSettings } from '../../src/wire/derp-map-builder.ts';
-import { formatDerpMap } from '../../src/wire/derp-map-text.ts';
-import { parseDerpMap, type DerpNode } from '../../src/wire/derp-map.ts';
+import { derpMapFor, type DerpMapSettings } from '../../src/derp-map/derp-map-builder.ts';
+import { formatDerpMap } from '../../src/derp-map/derp-map-text.ts';
+import { parseDerpMap, type DerpNode } from '../../src/derp-map/derp-map.ts';
 
 const PIN = 'ab'.repeat(32);
 const SETTINGS: DerpMapSettings = {

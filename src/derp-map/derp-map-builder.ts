@@ -1,6 +1,6 @@
 import { DEFAULT_DERP_PORT, DEFAULT_STUN_PORT, type DerpMap, type DerpNode } from './derp-map.ts';
 import { ipFamily } from '../base/ip-address.ts';
-import { formatPin } from './pin.ts';
+import { formatPin } from '../wire/pin.ts';
 
 /** What a DERP map says about this relay. */
 export interface DerpMapSettings {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { TowpathError } from '../../src/base/errors.ts';
-import { parsePlainYaml } from '../../src/wire/plain-yaml.ts';
+import { parsePlainYaml } from '../../src/derp-map/plain-yaml.ts';
 
 describe('parsePlainYaml', () => {
   const refused = (text: string): string => {

@@ -1,8 +1,8 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { HEX_DIGITS } from './character-set.ts';
+import { HEX_DIGITS } from '../../wire/character-set.ts';
 import { pem, printableString, sequence } from './der.ts';
-import { PROTOCOL_VERSION } from './frames.ts';
-import { isZeroKey, parseHexKey } from './keys.ts';
+import { PROTOCOL_VERSION } from '../../wire/frames.ts';
+import { isZeroKey, parseHexKey } from '../../wire/keys.ts';
 import { commonName, extension, selfSign } from './x509.ts';
 
 const NAME_PREFIX = 'derpkey';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { readDerpMap } from '../../src/cli/derp-map-file.ts';
+import { readDerpMap } from '../../src/derp-map/derp-map-file.ts';
 import { readTargets } from '../../src/cli/probe-targets.ts';
 import { TowpathError } from '../../src/base/errors.ts';
 import type { AddressInfo } from 'node:net';

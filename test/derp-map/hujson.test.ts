@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { TowpathError } from '../../src/base/errors.ts';
-import { huJsonStart, parseHuJson } from '../../src/wire/hujson.ts';
+import { huJsonStart, parseHuJson } from '../../src/derp-map/hujson.ts';
 
 /** What may stand between two parts of JSON. */
 const between = fc
