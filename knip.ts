@@ -4,7 +4,7 @@ const config: KnipConfig = {
   // "!" marks what ships. A run with --production then finds what only tests, benchmarks and scripts use.
   entry: [
     'src/start-relay.ts!',
-    'src/load/worker.ts!',
+    'src/tools/load/worker.ts!',
     'test/**/*.test.ts',
     'examples/*.test.ts',
     'test/chaos/*.ts',

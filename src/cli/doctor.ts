@@ -1,13 +1,13 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { Clock } from '../base/clock.ts';
 import { loadConfig } from '../config/load.ts';
-import { isSound, type Section } from '../doctor/check.ts';
-import { examine } from '../doctor/doctor.ts';
+import { isSound, type Section } from '../tools/doctor/check.ts';
+import { examine } from '../tools/doctor/doctor.ts';
 import { parseRelayUrl } from '../client/relay-url.ts';
 import { printable } from '../base/printable.ts';
 import { transport } from '../transport/runtime.ts';
 import { parseNodeKey } from '../wire/keys.ts';
-import { doctorJson, sectionLines, verdict } from './doctor-report.ts';
+import { doctorJson, sectionLines, verdict } from '../tools/doctor/doctor-report.ts';
 import { ExitCode } from './failure.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 import { readDerpMap } from '../derp-map/derp-map-file.ts';

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { InvalidArgumentError, type Command } from 'commander';
-import { PAYLOAD_HEADER_BYTES } from '../load/payload.ts';
-import type { LoadPlan, LoadTarget, PairGroup, Scenario, Sending } from '../load/plan.ts';
+import { PAYLOAD_HEADER_BYTES } from '../tools/load/payload.ts';
+import type { LoadPlan, LoadTarget, PairGroup, Scenario, Sending } from '../tools/load/plan.ts';
 import { MAX_PACKET_BYTES } from '../wire/frames.ts';
 import { addTargetFlags, whole, type TargetFlags } from './target-flags.ts';
 

@@ -1,18 +1,18 @@
 import { writeFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
-import type { ProbeTarget } from '../client/probe/target.ts';
+import type { ProbeTarget } from '../tools/probe/target.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
-import { runLoad } from '../load/coordinator.ts';
-import { refuseTooMany } from '../load/descriptors.ts';
-import { judge, parseCondition } from '../load/fail-if.ts';
-import { htmlReport } from '../load/html-report.ts';
-import { jsonReport } from '../load/json-report.ts';
-import { refuseForeign } from '../load/ownership.ts';
-import { PATTERNS, type LoadPlan, type LoadTarget, type Pattern, type Scenario } from '../load/plan.ts';
-import { ProgressLine } from '../load/progress.ts';
-import type { LoadResult } from '../load/result.ts';
-import { ServerProcess } from '../load/server-process.ts';
-import { summaryText } from '../load/summary.ts';
+import { runLoad } from '../tools/load/coordinator.ts';
+import { refuseTooMany } from '../tools/load/descriptors.ts';
+import { judge, parseCondition } from '../tools/load/fail-if.ts';
+import { htmlReport } from '../tools/load/html-report.ts';
+import { jsonReport } from '../tools/load/json-report.ts';
+import { refuseForeign } from '../tools/load/ownership.ts';
+import { PATTERNS, type LoadPlan, type LoadTarget, type Pattern, type Scenario } from '../tools/load/plan.ts';
+import { ProgressLine } from '../tools/load/progress.ts';
+import type { LoadResult } from '../tools/load/result.ts';
+import { ServerProcess } from '../tools/load/server-process.ts';
+import { summaryText } from '../tools/load/summary.ts';
 import { ExitCode } from './failure.ts';
 import {
   addLoadFlags,

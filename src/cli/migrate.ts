@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { printable, printableLines } from '../base/printable.ts';
-import { convertDerper } from './derper/convert.ts';
+import { convertDerper } from '../tools/migrate/convert.ts';
 
 /** Adds `towpath migrate derper` to the program. Standard output is the configuration alone, so that it can be redirected. */
 export function registerMigrate(program: Command): void {

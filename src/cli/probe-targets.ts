@@ -1,4 +1,4 @@
-import { targetOfUrl, targetsOfMap, type ProbeTarget, type TargetOverrides } from '../client/probe/target.ts';
+import { targetOfUrl, targetsOfMap, type ProbeTarget, type TargetOverrides } from '../tools/probe/target.ts';
 import { TowpathError } from '../base/errors.ts';
 import { readDerpMap } from '../derp-map/derp-map-file.ts';
 

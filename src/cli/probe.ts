@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { Clock } from '../base/clock.ts';
-import { probeRelay } from '../client/probe.ts';
-import type { ProbeTarget, TargetOverrides } from '../client/probe/target.ts';
+import { probeRelay } from '../tools/probe/probe.ts';
+import type { ProbeTarget, TargetOverrides } from '../tools/probe/target.ts';
 import { transport } from '../transport/runtime.ts';
 import { ExitCode } from './failure.ts';
-import { heading, isGood, probeLines, reportJson, summary, type TargetReport } from './probe-report.ts';
+import { heading, isGood, probeLines, reportJson, summary, type TargetReport } from '../tools/probe/probe-report.ts';
 import { readTargets } from './probe-targets.ts';
 import { addTargetFlags, targetOverrides, whole, type TargetFlags } from './target-flags.ts';
 

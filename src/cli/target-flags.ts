@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type { TargetOverrides } from '../client/probe/target.ts';
+import type { TargetOverrides } from '../tools/probe/target.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
 import type { ServerVerification } from '../transport/port.ts';
 import { parsePin } from '../wire/pin.ts';

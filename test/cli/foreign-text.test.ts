@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FakeRelay } from '../client/fake-relay.ts';
-import { directory } from '../client/probe-support.ts';
+import { directory } from '../tools/probe/probe-support.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 /** Sets the title, clears the screen, turns the text round, and fakes a line; in C0, C1 and bidirectional characters. */

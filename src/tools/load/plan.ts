@@ -1,0 +1,141 @@
+import type { ServerVerification } from '../../transport/port.ts';
+
+/** What a load does; each is a subcommand of `towpath load`. */
+export type Scenario = 'throughput' | 'latency' | 'connections' | 'fairness' | 'slow';
+
+/** Pairs that are counted together. */
+export const CLASSES = ['pairs', 'polite', 'greedy', 'healthy'] as const;
+export type ClassName = (typeof CLASSES)[number];
+
+/** Where the relay is and how it is reached. */
+export interface LoadTarget {
+  /** For the reader. */
+  readonly name: string;
+  readonly url: string;
+  readonly serverName: string;
+  readonly verify: ServerVerification;
+  /** Empty when the relay is the first of its region. */
+  readonly idealNode: string;
+  /** An IP to connect to in place of the URL's host; null looks it up. */
+  readonly ip: string | null;
+  readonly websocket: boolean;
+}
+
+/** How a pair's sender sends. */
+export type Sending =
+  /** Evenly spaced, whether the packets arrive or not. */
+  | { readonly kind: 'rate'; readonly packetsPerSecond: number }
+  /** The next packet when one arrives, so many being under way. */
+  | { readonly kind: 'window'; readonly packets: number }
+  /** As fast as the connection takes it. */
+  | { readonly kind: 'flood' };
+
+/** Pairs of a sender and a receiver that all do the same. */
+export interface PairGroup {
+  readonly className: ClassName;
+  readonly pairs: number;
+  readonly packetBytes: number;
+  readonly sending: Sending;
+}
+
+/** Receivers that log in and then never read. */
+interface StalledGroup {
+  readonly receivers: number;
+  readonly packetBytes: number;
+  /** What is sent to all of them together. */
+  readonly packetsPerSecond: number;
+}
+
+/** How connections come and go. `idle` holds them, `ramp` opens more all the time, `churn` replaces the oldest. */
+export const PATTERNS = ['idle', 'ramp', 'churn'] as const;
+export type Pattern = (typeof PATTERNS)[number];
+
+/** Connections that carry nothing. */
+export interface ConnectionGroup {
+  readonly pattern: Pattern;
+  /** How many are open at most. */
+  readonly connections: number;
+  /** How many are opened in a second; 0 for as fast as it goes. */
+  readonly perSecond: number;
+}
+
+/** Everything that a run does. Plain data: it goes from thread to thread. */
+export interface LoadPlan {
+  readonly scenario: Scenario;
+  readonly target: LoadTarget;
+  /** Told apart from other runs by it. */
+  readonly run: number;
+  readonly groups: readonly PairGroup[];
+  readonly stalled: StalledGroup | null;
+  readonly connections: ConnectionGroup | null;
+  readonly workers: number;
+  /** Packets in one write, and with TLS in one record. */
+  readonly coalesce: number;
+  readonly durationMs: number;
+  /** Time before the measurement, in which packets are checked but neither rates nor latencies count. */
+  readonly warmUpMs: number;
+  /** Between two points of the timeline. */
+  readonly sampleMs: number;
+  /** How long packets under way are waited for at the end. */
+  readonly drainMs: number;
+  /** Handshakes at once, of all workers together. */
+  readonly handshakesAtOnce: number;
+  /** For one connection, from DNS to ServerInfo. */
+  readonly connectTimeoutMs: number;
+}
+
+/** Part `index` of `parts` of `whole`; all parts together are the whole, and none is more than 1 larger than another. */
+function partOf(whole: number, index: number, parts: number): number {
+  return Math.floor((whole * (index + 1)) / parts) - Math.floor((whole * index) / parts);
+}
+
+/** What one of the plan's workers does. Pair numbers start at `firstPair`. */
+export interface WorkerPlan extends LoadPlan {
+  readonly worker: number;
+  readonly firstPair: number;
+}
+
+/** Greedy pairs have threads of their own where there are two, so that they do not delay the others before the relay does. */
+function pairsOf({ groups, workers }: LoadPlan, { className, pairs }: PairGroup, worker: number): number {
+  const isMixed = groups.some((group) => group.className === 'greedy') && groups.length > 1;
+  if (!isMixed || workers < 2) return partOf(pairs, worker, workers);
+  const greedyFrom = Math.ceil(workers / 2);
+  if (className === 'greedy') return worker < greedyFrom ? 0 : partOf(pairs, worker - greedyFrom, workers - greedyFrom);
+  return worker < greedyFrom ? partOf(pairs, worker, greedyFrom) : 0;
+}
+
+/** Divides a plan among its workers. */
+export function divide(plan: LoadPlan): WorkerPlan[] {
+  const parts: WorkerPlan[] = [];
+  let firstPair = 0;
+  for (let worker = 0; worker < plan.workers; worker++) {
+    const part = (whole: number): number => partOf(whole, worker, plan.workers);
+    const groups = plan.groups.map((group) => ({ ...group, pairs: pairsOf(plan, group, worker) }));
+    const { stalled, connections } = plan;
+    parts.push({
+      ...plan,
+      worker,
+      firstPair,
+      groups,
+      stalled:
+        stalled === null
+          ? null
+          : {
+              ...stalled,
+              receivers: part(stalled.receivers),
+              packetsPerSecond: (stalled.packetsPerSecond * part(stalled.receivers)) / stalled.receivers,
+            },
+      connections:
+        connections === null
+          ? null
+          : {
+              ...connections,
+              connections: part(connections.connections),
+              perSecond: connections.perSecond / plan.workers,
+            },
+      handshakesAtOnce: Math.max(1, Math.floor(plan.handshakesAtOnce / plan.workers)),
+    });
+    firstPair += groups.reduce((sum, { pairs }) => sum + pairs, 0);
+  }
+  return parts;
+}
