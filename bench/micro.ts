@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { TokenBucket } from '../src/fairness/token-bucket.ts';
+import { TokenBucket } from '../src/relay/fairness/token-bucket.ts';
 import { openBox, sealBox, sharedBoxKey } from '../src/wire/box.ts';
 import { generateNodeKeyPair } from '../src/wire/keys.ts';
 import {

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { Counters, PacketKind } from '../../src/observe/counters.ts';
-import { Peer } from '../../src/relay/peer.ts';
-import { PeerTable } from '../../src/relay/peer-table.ts';
-import { Delivery, type Recipient } from '../../src/relay/recipient.ts';
-import { Router } from '../../src/relay/router.ts';
-import { QueueSpace } from '../../src/session/frame-queue.ts';
-import { Outbox } from '../../src/session/outbox.ts';
+import { Peer } from '../../src/relay/routing/peer.ts';
+import { PeerTable } from '../../src/relay/routing/peer-table.ts';
+import { Delivery, type Recipient } from '../../src/relay/routing/recipient.ts';
+import { Router } from '../../src/relay/routing/router.ts';
+import { QueueSpace } from '../../src/relay/session/frame-queue.ts';
+import { Outbox } from '../../src/relay/session/outbox.ts';
 import type { Stream } from '../../src/transport/port.ts';
 import { FrameDecoder, HeaderVerdict } from '../../src/wire/frame-decoder.ts';
 import { encodeFrame, FRAME_HEADER_BYTES, FrameType, KEY_BYTES } from '../../src/wire/frames.ts';

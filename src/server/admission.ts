@@ -8,7 +8,7 @@ import type { AdmissionConfig } from '../config/schema/admission.ts';
 import type { AdminPage } from '../http/admin.ts';
 import type { Health } from '../observe/health.ts';
 import { errorMessage } from '../base/errors.ts';
-import { SessionState, type Session } from '../session/session.ts';
+import { SessionState, type Session } from '../relay/session/session.ts';
 
 /** Open connections that are reviewed at one time; a source bounds its requests besides. */
 const REVIEWS_AT_ONCE = 16;

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { DrainConfig } from '../config/schema.ts';
-import type { Session } from '../session/session.ts';
+import type { Session } from '../relay/session/session.ts';
 
 /** Clients are asked to try again for this long. */
 const TRY_FOR_MS = 60_000;

@@ -5,7 +5,7 @@ import type { Config, ListenAddress } from '../config/schema.ts';
 import { type MemoryLimit, SourceGuard } from '../net/door-guard.ts';
 import type { FrontProxies } from '../net/front-door.ts';
 import type { StunServerOptions } from '../net/stun-server.ts';
-import type { KeepAlivePeriods } from '../session/context.ts';
+import type { KeepAlivePeriods } from '../relay/session/context.ts';
 import type { ListenOptions, ProxyProtocol, ServerTls } from '../transport/port.ts';
 import { PrefixSet } from '../base/ip-prefix.ts';
 

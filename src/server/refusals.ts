@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { DoorGuard } from '../net/door-guard.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
 import type { EventSummary } from '../observe/event-summary.ts';
-import type { SessionReporter } from '../session/context.ts';
+import type { SessionReporter } from '../relay/session/context.ts';
 import type { Endpoint } from '../transport/port.ts';
 import { formatHostPort } from '../base/ip-address.ts';
 import { shortKey } from '../wire/keys.ts';

@@ -1,8 +1,8 @@
 import type { FairnessConfig } from '../config/schema/fairness.ts';
-import { FairShare } from '../fairness/fair-share.ts';
-import { KeyLimits } from '../fairness/key-limits.ts';
+import { FairShare } from '../relay/fairness/fair-share.ts';
+import { KeyLimits } from '../relay/fairness/key-limits.ts';
 import type { WakeList } from '../base/wake-list.ts';
-import type { SessionContext } from '../session/context.ts';
+import type { SessionContext } from '../relay/session/context.ts';
 
 /** The parts of a session's context that `fairness` in the configuration decides. */
 type SharedLimits = Pick<SessionContext, 'rate' | 'keyLimits' | 'weightOf'>;

@@ -5,7 +5,7 @@ import { suite, test } from 'node:test';
 import { Clock } from '../../src/base/clock.ts';
 import { onInternalError } from '../../src/base/errors.ts';
 import { WakeList } from '../../src/base/wake-list.ts';
-import { LoopTurn } from '../../src/session/loop-turn.ts';
+import { LoopTurn } from '../../src/relay/session/loop-turn.ts';
 import { Deadlines } from '../../src/base/deadlines.ts';
 import { within } from '../server/support.ts';
 

@@ -1,0 +1,172 @@
+import { parseIp } from '../../base/ip-address.ts';
+import type { Contender, FairShare, ShareAccount } from './fair-share.ts';
+import { MIN_BURST_BYTES, TokenBucket, type ByteRate } from './token-bucket.ts';
+
+/**
+ * Keys without a connection, and sources of new keys, that are remembered until they have a full burst again. When there are
+ * more, the one that left first has a full one when it comes back: whoever has so many has as many limits.
+ */
+const MOST_REMEMBERED = 16_384;
+/** How many of them are looked at when one more is remembered. */
+const SWEPT_AT_ONCE = 4;
+/** A source gets a burst for its new keys, and then this part of the rate: else new keys would be a way past the limit. */
+const NEW_KEYS_RATE = 0.02;
+/** Who has an IPv6 network has all addresses of it. */
+const IPV6_NETWORK_BYTES = 8;
+
+/** What all connections of one key have together: the rate of the key, and its share of the relay's total. Made by {@link KeyLimits.join}. */
+export class KeyAccount implements Contender {
+  readonly name: string;
+  connections = 0;
+  readonly #limits: KeyLimits;
+  readonly #bucket: TokenBucket | null;
+  /** Where a new key comes from, which has a burst for all its new keys; null when the key is no new one. */
+  readonly #newFrom: string | null;
+  readonly #joinedAt: number;
+  #lentBytes = 0;
+  /** Its turns in the total, while there are connections. */
+  #turns: ShareAccount | null = null;
+  /** Connections that wait for the total, in turn. */
+  readonly #waiting = new Set<Contender>();
+
+  constructor(limits: KeyLimits, name: string, newFrom: string | null, now: number) {
+    this.name = name;
+    this.#limits = limits;
+    this.#newFrom = newFrom;
+    this.#joinedAt = now;
+    const isLimited = limits.rate.bytesPerSecond > 0;
+    this.#bucket = isLimited ? new TokenBucket(limits.rate, now, newFrom === null ? 'full' : 'empty') : null;
+  }
+
+  /** Takes `bytes` off the rate of the key; returns 0, or the milliseconds until they will be there. */
+  takeRate(bytes: number, now: number): number {
+    if (this.#bucket === null) return 0;
+    const waitMs = this.#bucket.take(bytes, now);
+    if (waitMs === 0 || this.#newFrom === null) return waitMs;
+    // A new key has its first burst from its source, but for what has come in since it was new.
+    const { bytesPerSecond, burstBytes } = this.#limits.rate;
+    const bytesPerMs = bytesPerSecond / 1000;
+    const missingBytes = Math.max(burstBytes, MIN_BURST_BYTES) - this.#lentBytes - (now - this.#joinedAt) * bytesPerMs;
+    const wantedBytes = Math.ceil(waitMs * bytesPerMs);
+    if (wantedBytes > Math.ceil(missingBytes) || !this.#limits.lend(this.#newFrom, wantedBytes, now)) return waitMs;
+    this.#lentBytes += wantedBytes;
+    this.#bucket.add(wantedBytes);
+    return this.#bucket.take(bytes, now);
+  }
+
+  /** True when `connection` may send `bytes` of the total; after false it waits for its `sendMore`. */
+  takeShare(connection: Contender, bytes: number, now: number): boolean {
+    if (this.#turns === null || this.#turns.take(bytes, now)) return true;
+    this.#waiting.add(connection);
+    return false;
+  }
+
+  /** The turn of the key in the total: its connections take turns within it. */
+  sendMore(): void {
+    for (const connection of this.#waiting) {
+      this.#waiting.delete(connection);
+      connection.sendMore();
+      // The turn is used up: who came first in it is the last one in the next.
+      if (this.#turns?.isWaiting !== false) return;
+    }
+  }
+
+  /** True when forgetting it gives nobody more than it has. */
+  isFull(now: number): boolean {
+    return this.#bucket === null || this.#bucket.isFull(now);
+  }
+
+  /** One more connection, of `weight` shares when it is the first. */
+  enter(weight: number): void {
+    if (this.connections++ === 0) this.#turns = this.#limits.share?.join(this, weight) ?? null;
+  }
+
+  /** `connection` has ended and waits no longer. */
+  exit(connection: Contender): void {
+    this.#waiting.delete(connection);
+    if (--this.connections > 0) return;
+    this.#turns?.leave();
+    this.#turns = null;
+  }
+}
+
+/** Something that need not be remembered once it is full. */
+interface Refilling {
+  isFull(now: number): boolean;
+}
+
+/**
+ * The limits by node key. A key has one rate and one share of the total however many connections it has, and what it has used
+ * of its rate is remembered after the last one: else connecting again, or often, would be a way past the limit. A
+ * new key begins with what is left of the burst of the address it comes from, for anyone can make keys.
+ */
+export class KeyLimits {
+  readonly rate: ByteRate;
+  readonly share: FairShare | null;
+  readonly #accounts = new Map<string, KeyAccount>();
+  /** Accounts without a connection, in the order in which they were left. */
+  readonly #left = new Map<string, KeyAccount>();
+  /** What addresses have left for their new keys. */
+  readonly #sources = new Map<string, TokenBucket>();
+
+  /** 0 bytes per second is no limit for a key; `share` shares the relay's total, null without one. */
+  constructor(rate: ByteRate, share: FairShare | null) {
+    this.rate = rate;
+    this.share = share;
+  }
+
+  /** Keys that are remembered without having a connection. */
+  get leftKeys(): number {
+    return this.#left.size;
+  }
+
+  /**
+   * The account for one more connection of `key`; null when nothing is limited. `ip` is where it comes from, or null
+   * when the connection was there before the limits, which begins with a full burst.
+   */
+  join(key: Buffer, ip: string | null, weight: number, now: number): KeyAccount | null {
+    if (this.rate.bytesPerSecond === 0 && this.share === null) return null;
+    const name = key.toString('latin1');
+    const account =
+      this.#accounts.get(name) ??
+      this.#left.get(name) ??
+      new KeyAccount(this, name, ip === null ? null : sourceOf(ip), now);
+    this.#left.delete(name);
+    this.#accounts.set(name, account);
+    account.enter(weight);
+    return account;
+  }
+
+  /** A connection that joined has ended. */
+  leave(account: KeyAccount, connection: Contender, now: number): void {
+    account.exit(connection);
+    if (account.connections > 0) return;
+    this.#accounts.delete(account.name);
+    if (!account.isFull(now)) remember(this.#left, account.name, account, now);
+  }
+
+  /** Whether a new key from `source` may send `bytes` on the burst of the source. */
+  lend(source: string, bytes: number, now: number): boolean {
+    let bucket = this.#sources.get(source);
+    if (bucket === undefined) {
+      const { bytesPerSecond, burstBytes } = this.rate;
+      bucket = new TokenBucket({ bytesPerSecond: bytesPerSecond * NEW_KEYS_RATE, burstBytes }, now);
+      remember(this.#sources, source, bucket, now);
+    }
+    return bucket.take(bytes, now) === 0;
+  }
+}
+
+/** Adds to a bounded table and forgets some of what need not be in it any more, the oldest first. */
+function remember<T extends Refilling>(table: Map<string, T>, name: string, entry: T, now: number): void {
+  table.set(name, entry);
+  let looks = SWEPT_AT_ONCE;
+  for (const [oldest, other] of table) {
+    if (looks-- === 0 || (table.size <= MOST_REMEMBERED && (other === entry || !other.isFull(now)))) return;
+    table.delete(oldest);
+  }
+}
+
+function sourceOf(ip: string): string {
+  return ip.includes(':') ? (parseIp(ip)?.toString('latin1', 0, IPV6_NETWORK_BYTES) ?? ip) : ip;
+}

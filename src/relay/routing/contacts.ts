@@ -1,0 +1,96 @@
+import { PeerGoneReason } from '../../wire/frames.ts';
+import type { Peer } from './peer.ts';
+import type { Recipient, Source } from './recipient.ts';
+
+/** PeerGone frames that are sent at most in one turn of the event loop; some 2 ms of work. The others wait for the next turns. */
+const NOTICES_PER_TURN = 256;
+
+/**
+ * Who has received packets from whom, so that exactly these hear PeerGone when a source leaves (protocol reference
+ * §4.7). Unlike upstream the mark is cleared with the notice, so that a source that comes back and leaves again is
+ * reported again (§11.5).
+ */
+export class Contacts {
+  readonly #limitPerRecipient: number;
+  /** The sources of which each recipient has been given packets. */
+  readonly #heardFrom = new Map<Recipient, Set<Source>>();
+  /** Sources that have left and of which not everyone has been told yet, by their keys in hex; in order of leaving. */
+  readonly #leaving = new Map<string, Peer>();
+  #noticesLeft = NOTICES_PER_TURN;
+  #scheduled = false;
+  readonly #run = (): void => this.#nextTurn();
+
+  /** `limitPerRecipient`: sources that one recipient can be told about; later ones leave without notice. */
+  constructor(limitPerRecipient: number) {
+    this.#limitPerRecipient = limitPerRecipient;
+  }
+
+  /** Notes that `recipient` was sent a packet of `source`. */
+  note(source: Source, recipient: Recipient): void {
+    let heardFrom = this.#heardFrom.get(recipient);
+    if (heardFrom === undefined) {
+      heardFrom = new Set();
+      this.#heardFrom.set(recipient, heardFrom);
+    }
+    if (heardFrom.size >= this.#limitPerRecipient) return;
+    (source.reached ??= new Set()).add(recipient);
+    heardFrom.add(source);
+  }
+
+  /** `source` has left the region: tells everyone it reached, in this turn or in the next ones. */
+  sourceGone(source: Peer): void {
+    if (source.reached === null || this.#tell(source, source.reached)) return;
+    this.#leaving.set(source.key.toString('hex'), source);
+  }
+
+  /**
+   * A key is back: gives its former peer when not everyone has been told yet that it left. The rest need not be told, and
+   * hears of it when the key leaves again.
+   */
+  takeBack(key: Buffer): Peer | null {
+    if (this.#leaving.size === 0) return null;
+    const name = key.toString('hex');
+    const peer = this.#leaving.get(name) ?? null;
+    this.#leaving.delete(name);
+    return peer;
+  }
+
+  /** `recipient` is gone and need not be told anything any more. */
+  recipientGone(recipient: Recipient): void {
+    const heardFrom = this.#heardFrom.get(recipient);
+    if (heardFrom === undefined) return;
+    for (const source of heardFrom) source.reached?.delete(recipient);
+    this.#heardFrom.delete(recipient);
+  }
+
+  /** False when some are still to be told. */
+  #tell(source: Peer, reached: Set<Recipient>): boolean {
+    for (const recipient of reached) {
+      if (this.#noticesLeft === 0) return false;
+      this.#noticesLeft--;
+      this.#schedule();
+      reached.delete(recipient);
+      const heardFrom = this.#heardFrom.get(recipient);
+      heardFrom?.delete(source);
+      if (heardFrom?.size === 0) this.#heardFrom.delete(recipient);
+      recipient.peerGone(source.key, PeerGoneReason.Disconnected);
+    }
+    source.reached = null;
+    return true;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#run);
+  }
+
+  #nextTurn(): void {
+    this.#scheduled = false;
+    this.#noticesLeft = NOTICES_PER_TURN;
+    for (const [name, source] of this.#leaving) {
+      if (source.reached !== null && !this.#tell(source, source.reached)) return;
+      this.#leaving.delete(name);
+    }
+  }
+}

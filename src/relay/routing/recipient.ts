@@ -1,0 +1,57 @@
+import type { PeerGoneReason } from '../../wire/frames.ts';
+import type { PacketKind } from '../../observe/counters.ts';
+
+/** What became of a packet that a {@link Recipient} was given. */
+export const Delivery = {
+  /** The recipient has a copy and sends it on, or drops it later and counts that itself. */
+  Taken: 0,
+  /** It is lost, and the recipient has counted it. */
+  Dropped: 1,
+  /** It was not taken and not counted: the sender keeps it, reads no more, and offers it again when it is told to. */
+  Full: 2,
+} as const;
+export type Delivery = (typeof Delivery)[keyof typeof Delivery];
+
+/** A node key. */
+export interface NodeKey {
+  /** 32 bytes. */
+  readonly key: Buffer;
+  /** The same as eight little-endian words, for comparing and writing it fast. */
+  readonly words: Int32Array;
+}
+
+/** The node that a packet comes from, wherever it is connected. */
+export interface Source extends NodeKey {
+  /** Recipients that have been given packets of it; kept by `Contacts`, null until there is one. */
+  reached: Set<Recipient> | null;
+}
+
+/** A sender that was told {@link Delivery.Full} and keeps the packet. */
+export interface WaitingSender {
+  /** Offer the packet again, and then what came after it. */
+  sendMore(): void;
+}
+
+/**
+ * Whoever can be given packets for a node key: the one interface of the data path. A local session implements it;
+ * a link to another relay of the region and one to another thread are to do the same.
+ */
+export interface Recipient {
+  /**
+   * Takes a copy of the packet `[from, to)` of `buffer`, the payload alone, which `source` sends to `destination`, and
+   * writes its own header in front of it. Never blocks, never writes into `buffer`, and never tells the source
+   * anything.
+   */
+  deliver(source: Source, destination: NodeKey, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery;
+  /**
+   * After {@link Delivery.Full}: calls `sender.sendMore()` once, as soon as packets are taken again or this recipient is
+   * gone, but not before this call has returned. A sender that has gone meanwhile ignores it.
+   */
+  whenTaking(sender: WaitingSender): void;
+  /** Says that `key` left, or is not here. */
+  peerGone(key: Buffer, reason: PeerGoneReason): void;
+  /** Tells the node in words what is wrong; empty when it is well again. */
+  health(problem: string): void;
+  /** Ends the connection, because its key has too many: it is the oldest of them. Leaves the peer at once. */
+  crowdedOut(): void;
+}

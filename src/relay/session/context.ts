@@ -1,0 +1,69 @@
+import type { Admission } from '../../admission/admission.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { KeyLimits } from '../fairness/key-limits.ts';
+import type { ByteRate } from '../fairness/token-bucket.ts';
+import type { WakeList } from '../../base/wake-list.ts';
+import type { Counters, RefusalReason } from '../../observe/counters.ts';
+import type { GuardRefusal } from '../../net/door-guard.ts';
+import type { Recipient } from '../routing/recipient.ts';
+import type { Router } from '../routing/router.ts';
+import type { Endpoint, Stream } from '../../transport/port.ts';
+import type { NodeKeyPair } from '../../wire/keys.ts';
+import type { QueueSpace } from './frame-queue.ts';
+import type { LoopTurn } from './loop-turn.ts';
+import type { OutboxLimits } from './outbox.ts';
+
+/** What one connection may cost; each comes from the configuration key of the same name under `limits`. */
+interface SessionLimits extends OutboxLimits, KeepAlivePeriods {
+  /** From the upgrade to a valid ClientInfo. */
+  readonly derpHandshakeMs: number;
+  /** How long a packet may wait for a connection that takes others. */
+  readonly queueMs: number;
+  /** How long a connection may take nothing while something waits for it. */
+  readonly writeDeadlineMs: number;
+  /** Bytes that are read at most from one connection of weight 1 in one turn of the event loop. */
+  readonly readBudgetBytes: number;
+}
+
+/** Periods of KeepAlive frames, before jitter. */
+export interface KeepAlivePeriods {
+  readonly keepAliveMs: number;
+  /** For a connection that a proxy has made for its client. */
+  readonly keepAliveBehindProxyMs: number;
+}
+
+/** Hears what a person may want to know; rate-limits its own log. */
+export interface SessionReporter {
+  /** A connection was refused or ended by us. `key` is null before it was proved. */
+  refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void;
+  /** `app` is the name of the client's program, empty when it gave none. */
+  opened(remote: Endpoint, key: Buffer, app: string): void;
+  closed(remote: Endpoint, key: Buffer, reason: string): void;
+}
+
+/** What all sessions share. */
+export interface SessionContext {
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly turn: LoopTurn;
+  /** The memory of all outboxes. */
+  readonly space: QueueSpace;
+  readonly wakes: WakeList;
+  readonly router: Router;
+  readonly admission: Admission;
+  /** Names of programs that are refused. */
+  readonly deniedApps: ReadonlySet<string>;
+  readonly limits: SessionLimits;
+  readonly keyPair: NodeKeyPair;
+  readonly reporter: SessionReporter;
+  /** Asked when a client is admitted: why its connection may not be open all the same, or null. */
+  readonly mayOpen: (stream: Stream) => GuardRefusal | null;
+  /** A session has ended; called once for each. */
+  readonly ended: (session: Recipient) => void;
+  /** What each key may send, and its share of the relay's total. */
+  keyLimits: KeyLimits;
+  /** How many shares a connection has that the admission source of this name let in. */
+  weightOf: (source: string) => number;
+  /** The rate for new connections, announced in ServerInfo; 0 bytes per second is no limit. */
+  rate: ByteRate;
+}

@@ -1,0 +1,38 @@
+import {
+  FrameType,
+  KEY_BYTES,
+  MAX_CLIENT_INFO_BYTES,
+  MAX_PING_PAYLOAD_BYTES,
+  MAX_SEND_PAYLOAD_BYTES,
+  MIN_CLIENT_INFO_BYTES,
+  PING_BYTES,
+} from '../../wire/frames.ts';
+import type { RefusalReason } from '../../observe/counters.ts';
+
+/**
+ * What an ordinary client may send once it is in: null for an acceptable header, else why its connection ends (protocol
+ * reference §2.3). Types that are not ours to know are skipped by the caller. Mesh rights are not given to anyone yet;
+ * where a frame is wrong in length and in rights, upstream's order of checks makes no difference to the client.
+ */
+export function judgeFrame(type: number, payloadBytes: number): RefusalReason | null {
+  switch (type) {
+    case FrameType.SendPacket:
+      return payloadBytes < KEY_BYTES || payloadBytes > MAX_SEND_PAYLOAD_BYTES ? 'bad_frame_length' : null;
+    case FrameType.NotePreferred:
+      return payloadBytes === 1 ? null : 'bad_frame_length';
+    case FrameType.Ping:
+      return payloadBytes < PING_BYTES || payloadBytes > MAX_PING_PAYLOAD_BYTES ? 'bad_frame_length' : null;
+    case FrameType.ForwardPacket:
+    case FrameType.WatchConns:
+    case FrameType.ClosePeer:
+      return 'no_mesh_rights';
+    default:
+      return payloadBytes > MAX_SEND_PAYLOAD_BYTES ? 'frame_too_large' : null;
+  }
+}
+
+/** The same for the first frame, which must be ClientInfo (§2.3). */
+export function judgeFirstFrame(type: number, payloadBytes: number): RefusalReason | null {
+  if (type !== FrameType.ClientInfo) return 'client_info_type';
+  return payloadBytes < MIN_CLIENT_INFO_BYTES || payloadBytes > MAX_CLIENT_INFO_BYTES ? 'client_info_length' : null;
+}

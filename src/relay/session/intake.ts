@@ -1,0 +1,179 @@
+import { FRAME_HEADER_BYTES } from '../../wire/frames.ts';
+import { FrameDecoder, type FrameSink } from '../../wire/frame-decoder.ts';
+import type { Contender } from '../fairness/fair-share.ts';
+import type { KeyAccount, KeyLimits } from '../fairness/key-limits.ts';
+import type { Sleeper } from '../../base/wake-list.ts';
+import type { Stream } from '../../transport/port.ts';
+import type { SessionContext } from './context.ts';
+import type { Reader } from './loop-turn.ts';
+
+/** Why reading is paused; several may hold at once. */
+const Pause = { Budget: 1, Limits: 2, Admission: 4 } as const;
+
+/**
+ * What one connection may send us: reads its stream, cuts it into frames, and makes a greedy sender wait at its own
+ * door, by not reading it. Three bounds apply: bytes in one turn of the event loop, the rate of its key, and the key's
+ * share of the relay's total.
+ */
+export class Intake implements Reader, Sleeper, Contender {
+  readonly #stream: Stream;
+  readonly #context: SessionContext;
+  readonly #decoder: FrameDecoder;
+  #weight = 1;
+  #key: Buffer | null = null;
+  /** What made {@link #account}: a reload puts another one into the context. */
+  #limits: KeyLimits | null = null;
+  /** Null when nothing is limited. */
+  #account: KeyAccount | null = null;
+  /** The frame that waits was charged to the rate already. */
+  #isCharged = false;
+  /** It was charged to everything, and waits for its destination. */
+  #isPaid = false;
+  #pauses = 0;
+  #turn = -1;
+  /** Bytes read in this turn. */
+  #turnBytes = 0;
+  /** The same, and what earlier turns read beyond their budget. */
+  #usedBytes = 0;
+
+  constructor(stream: Stream, context: SessionContext, sink: FrameSink) {
+    this.#stream = stream;
+    this.#context = context;
+    this.#decoder = new FrameDecoder(sink);
+  }
+
+  /** Bytes from the stream. */
+  bytes(buffer: Buffer, from: number, to: number): void {
+    const { turn, limits } = this.#context;
+    if (this.#turn !== turn.number) {
+      this.#turn = turn.number;
+      this.#usedBytes = this.#turnBytes = 0;
+    }
+    this.#usedBytes += to - from;
+    this.#turnBytes += to - from;
+    if (this.#usedBytes >= this.#budgetBytes && (this.#pauses & Pause.Budget) === 0) {
+      // In this order: Bun's streams look at the end of the turn, after the resuming, whether they are still paused.
+      turn.resumeAtEnd(this);
+      this.#pause(Pause.Budget);
+    }
+    this.#decoder.push(buffer, from, to);
+    // While frames wait, reading goes on until a budget is held and pauses then: a paused stream would not notice that
+    // its peer has gone, which must end the wait (protocol reference §9.59).
+    if (this.#decoder.heldBytes >= limits.readBudgetBytes) this.#pause(Pause.Limits);
+  }
+
+  /** A turn begins. A read that was larger than the budget is paid for by sitting turns out. */
+  resumeReading(): number {
+    const { turn } = this.#context;
+    const expected = this.#turnBytes;
+    this.#usedBytes -= this.#budgetBytes;
+    if (this.#usedBytes >= this.#budgetBytes) {
+      turn.resumeAtEnd(this);
+      return 0;
+    }
+    this.#turn = turn.number;
+    this.#turnBytes = 0;
+    this.#unpause(Pause.Budget);
+    return expected;
+  }
+
+  /** Whether a frame of `payloadBytes` may go on; after false it is asked for again when it may. */
+  allows(payloadBytes: number): boolean {
+    const account = this.#account;
+    if (account === null) return true;
+    if (this.#isPaid) {
+      this.#isPaid = false;
+      return true;
+    }
+    const bytes = FRAME_HEADER_BYTES + payloadBytes;
+    const now = performance.now();
+    if (!this.#isCharged && !this.#charge(account, bytes, now)) return false;
+    if (!account.takeShare(this, bytes, now)) {
+      this.#isCharged = true;
+      this.#context.counters.totalLimitWaits++;
+      return false;
+    }
+    this.#isCharged = false;
+    return true;
+  }
+
+  /** The frame that is being handled cannot be taken yet: keeps it, and all that follows, until {@link sendMore}. */
+  keepFrame(): void {
+    this.#context.counters.fullDestinationWaits++;
+    this.#isPaid = true;
+    this.#decoder.keepFrame();
+  }
+
+  /** Reads nothing until {@link admitted}. */
+  awaitAdmission(): void {
+    this.#pause(Pause.Admission);
+  }
+
+  /** The connection is open: from now on the limits of its key hold, which has `weight` shares of the total. */
+  admitted(key: Buffer, weight: number): void {
+    this.#key = key;
+    this.#weight = weight;
+    this.#joinLimits(this.#stream.remote.ip);
+    // What the client sent behind its ClientInfo has waited for the verdict.
+    this.sendMore();
+    this.#unpause(Pause.Admission);
+  }
+
+  /** The limits have changed: the rate, as a fresh full bucket (protocol reference §4.8), or the total. */
+  setLimits(): void {
+    this.#isCharged = this.#isPaid = false;
+    this.#leaveLimits();
+    this.#joinLimits(null);
+    this.sendMore();
+  }
+
+  /** Tokens may be there now. */
+  wake(): void {
+    this.sendMore();
+  }
+
+  sendMore(): void {
+    this.#decoder.resume();
+    if (this.#decoder.heldBytes < this.#context.limits.readBudgetBytes) this.#unpause(Pause.Limits);
+  }
+
+  /** Forgets what it holds and decodes nothing more. */
+  stop(): void {
+    this.#decoder.stop();
+    this.#leaveLimits();
+  }
+
+  get #budgetBytes(): number {
+    return this.#context.limits.readBudgetBytes * this.#weight;
+  }
+
+  #joinLimits(ip: string | null): void {
+    this.#limits = this.#context.keyLimits;
+    this.#account = this.#limits.join(this.#key!, ip, this.#weight, performance.now());
+  }
+
+  #leaveLimits(): void {
+    this.#context.wakes.remove(this);
+    if (this.#account !== null) this.#limits?.leave(this.#account, this, performance.now());
+    this.#account = null;
+  }
+
+  #charge(account: KeyAccount, bytes: number, now: number): boolean {
+    const waitMs = account.takeRate(bytes, now);
+    if (waitMs === 0) return true;
+    this.#context.counters.rateLimitWaits++;
+    this.#context.wakes.add(this, waitMs);
+    return false;
+  }
+
+  #pause(reason: number): void {
+    if (this.#pauses === 0) this.#stream.pause('soft');
+    this.#pauses |= reason;
+  }
+
+  #unpause(reason: number): void {
+    if ((this.#pauses & reason) === 0) return;
+    this.#pauses &= ~reason;
+    if (this.#pauses === 0 && !this.#decoder.stopped) this.#stream.resume();
+  }
+}

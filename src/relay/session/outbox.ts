@@ -1,0 +1,158 @@
+import { DropReason, PacketKind, type Counters } from '../../observe/counters.ts';
+import type { Stream } from '../../transport/port.ts';
+import { FrameQueue, PACKET_OVERHEAD_BYTES, type DropListener, type QueueSpace } from './frame-queue.ts';
+
+/** Control frames are never dropped; a connection that lets this many bytes of them pile up is beyond saving. */
+const CONTROL_QUEUE_BYTES = 65_536;
+
+export interface OutboxLimits {
+  /** Bytes of ordinary packets that wait for one connection. */
+  readonly queueBytes: number;
+  /** Bytes of disco packets that wait for one connection. */
+  readonly discoQueueBytes: number;
+}
+
+/** A stream whose reader is slow is offered so few bytes at a time: what it was given cannot be dropped any more. */
+const SMALLEST_OFFER_BYTES = 16_384;
+/** No queue holds more, so that this is no bound. */
+const UNBOUNDED = Infinity;
+/** From here on, writes are not bounded any more. */
+const LARGE_OFFER_BYTES = 262_144;
+
+/** What a flush achieved. */
+export const FlushResult = { Idle: 0, Written: 1, Blocked: 2, Closed: 3 } as const;
+export type FlushResult = (typeof FlushResult)[keyof typeof FlushResult];
+
+/**
+ * What waits to be written to one connection: control frames first, then disco packets, then the rest. Each packet is
+ * copied in once; everything queued is offered to the stream once per loop turn. The two packet
+ * queues are bounded in bytes and in time and drop their oldest, so that a blocked reader costs a known amount and never delays a sender.
+ */
+export class Outbox implements DropListener {
+  readonly #stream: Stream;
+  readonly #counters: Counters;
+  readonly #control: FrameQueue;
+  readonly #disco: FrameQueue;
+  readonly #packets: FrameQueue;
+  /** Bytes that one write offers at most. */
+  #offerBytes = UNBOUNDED;
+
+  /** `space` is what all outboxes have together. */
+  constructor(stream: Stream, counters: Counters, limits: OutboxLimits, space: QueueSpace) {
+    this.#stream = stream;
+    this.#counters = counters;
+    this.#control = new FrameQueue(CONTROL_QUEUE_BYTES, space, this);
+    this.#disco = new FrameQueue(limits.discoQueueBytes, space, this);
+    this.#packets = new FrameQueue(limits.queueBytes, space, this);
+  }
+
+  get bytes(): number {
+    return this.#control.bytes + this.#disco.bytes + this.#packets.bytes;
+  }
+
+  /** Bytes of control frames alone. */
+  get controlBytes(): number {
+    return this.#control.bytes;
+  }
+
+  /** Queues a RecvPacket frame: the packet `[from, to)` of `buffer`, behind the key of its source as little-endian words. */
+  packet(keyWords: Int32Array, buffer: Buffer, from: number, to: number, kind: PacketKind): void {
+    (kind === PacketKind.Disco ? this.#disco : this.#packets).appendPacket(keyWords, buffer, from, to);
+  }
+
+  /** Queues a control frame; false when too many wait and the connection should be ended. */
+  control(frame: Buffer): boolean {
+    if (this.#control.bytes + frame.length > CONTROL_QUEUE_BYTES) return false;
+    this.#control.append(frame, 0, frame.length);
+    return true;
+  }
+
+  /** The reader is slow: offers it little at a time from now on. */
+  offerLess(): void {
+    this.#offerBytes = SMALLEST_OFFER_BYTES;
+  }
+
+  /** The reader has kept up for a while: offers it twice as much at a time, and then everything again. */
+  offerMore(): void {
+    this.#offerBytes = this.#offerBytes * 2 < LARGE_OFFER_BYTES ? this.#offerBytes * 2 : UNBOUNDED;
+  }
+
+  /** The reader was slow a moment ago. */
+  get offersLittle(): boolean {
+    return this.#offerBytes !== UNBOUNDED;
+  }
+
+  /** Writes as much as the stream takes. */
+  flush(): FlushResult {
+    const rest = this.#finishFrame();
+    if (rest >= FlushResult.Blocked) return rest;
+    const controlled = this.#write(this.#control, this.#control.bytes, false);
+    if (controlled >= FlushResult.Blocked) return controlled;
+    const disco = this.#write(this.#disco, this.#disco.bytes, true);
+    if (disco >= FlushResult.Blocked) return disco;
+    const packets = this.#write(this.#packets, this.#packets.bytes, true);
+    return packets === FlushResult.Idle && (rest | controlled | disco) > 0 ? FlushResult.Written : packets;
+  }
+
+  /** Some streams take a part of what they are offered: nothing may come between the two parts of a frame. */
+  #finishFrame(): FlushResult {
+    const queue = this.#packets.unfinishedBytes > 0 ? this.#packets : this.#disco;
+    return this.#write(queue, queue.unfinishedBytes, true);
+  }
+
+  /** Drops the packets that were waiting at the last call of this already. */
+  dropAged(): void {
+    this.#disco.dropAged();
+    this.#packets.dropAged();
+  }
+
+  /** The connection is gone: counts what was still waiting as dropped. */
+  close(): void {
+    this.#countLeft(this.#disco, PacketKind.Disco);
+    this.#countLeft(this.#packets, PacketKind.Other);
+    this.#control.clear();
+  }
+
+  #write(queue: FrameQueue, wanted: number, packets: boolean): FlushResult {
+    if (wanted === 0) return FlushResult.Idle;
+    if (wanted <= this.#offerBytes) return this.#offer(queue, wanted, packets);
+    let left = wanted;
+    let result: FlushResult = FlushResult.Written;
+    while (left > 0 && result === FlushResult.Written) {
+      const part = Math.min(left, this.#offerBytes);
+      result = this.#offer(queue, part, packets);
+      left -= part;
+    }
+    return result;
+  }
+
+  #offer(queue: FrameQueue, offered: number, packets: boolean): FlushResult {
+    const taken = this.#stream.write(queue.buffer, queue.start, queue.start + offered);
+    if (taken < 0) return FlushResult.Closed;
+    if (taken === 0) return FlushResult.Blocked;
+    const begunBytes = queue.begunBytes;
+    const frames = queue.consume(taken);
+    const counters = this.#counters;
+    counters.flush(frames);
+    if (packets) {
+      counters.packetsSent += frames;
+      // Of whole frames alone, so that the rest of one that is never written counts as dropped and not as both.
+      counters.bytesSent += begunBytes + taken - queue.begunBytes - frames * PACKET_OVERHEAD_BYTES;
+    }
+    return taken < offered ? FlushResult.Blocked : FlushResult.Written;
+  }
+
+  dropped(queue: FrameQueue, frameBytes: number): void {
+    const kind = queue === this.#disco ? PacketKind.Disco : PacketKind.Other;
+    this.#counters.drop(DropReason.QueueHead, kind, frameBytes - PACKET_OVERHEAD_BYTES);
+  }
+
+  #countLeft(queue: FrameQueue, kind: PacketKind): void {
+    // One whose first part was written is lost, too.
+    const frames = queue.frames + (queue.unfinishedBytes > 0 ? 1 : 0);
+    this.#counters.dropPackets[DropReason.GoneDisconnected]![kind]! += frames;
+    this.#counters.dropBytes[DropReason.GoneDisconnected]![kind]! +=
+      queue.begunBytes + queue.bytes - frames * PACKET_OVERHEAD_BYTES;
+    queue.clear();
+  }
+}

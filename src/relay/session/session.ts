@@ -1,0 +1,456 @@
+import {
+  FRAME_HEADER_BYTES,
+  FrameType,
+  KEEP_ALIVE_FRAME,
+  KEY_BYTES,
+  PING_BYTES,
+  PeerGoneReason,
+} from '../../wire/frames.ts';
+import { encodeFrame, encodeHealth, encodePeerGone, encodeRestarting, encodeServerKey } from '../../wire/frames.ts';
+import { HeaderVerdict, type FrameSink } from '../../wire/frame-decoder.ts';
+import { encodeServerInfo } from '../../wire/handshake.ts';
+import { errorMessage } from '../../base/errors.ts';
+import { DropReason, type PacketKind, type RefusalReason } from '../../observe/counters.ts';
+import type { Peer } from '../routing/peer.ts';
+import { Delivery, type NodeKey, type Recipient, type Source, type WaitingSender } from '../routing/recipient.ts';
+import { RouteResult } from '../routing/router.ts';
+import type { AdmissionVerdict } from '../../admission/admission.ts';
+import type { CloseReason, Endpoint, Stream, StreamHandler } from '../../transport/port.ts';
+import { LookResult, sendWatch, type Watched } from '../../transport/send-watch.ts';
+import type { SessionContext } from './context.ts';
+import { judgeFirstFrame, judgeFrame } from './frame-rules.ts';
+import { identify, type Identity } from './handshake.ts';
+import { HintBudget } from './hint-budget.ts';
+import { Intake } from './intake.ts';
+import type { Flushable } from './loop-turn.ts';
+import { FlushResult, Outbox } from './outbox.ts';
+
+/** Where a connection is in its life; it only moves forward. */
+export const SessionState = { Identifying: 0, Admitting: 1, Open: 2, Ended: 3 } as const;
+export type SessionState = (typeof SessionState)[keyof typeof SessionState];
+
+/** KeepAlive periods are spread by up to this much, chosen once for each connection (protocol reference §4.5). */
+const KEEP_ALIVE_JITTER_MS = 5000;
+/** Home moves are counted once a connection is this old (§4.7). */
+const HOME_MOVE_AFTER_MS = 5000;
+/** Pings are not answered while this many bytes of control frames wait; upstream keeps one pong and ignores the rest. */
+const PONG_BACKLOG_BYTES = 1024;
+/** A stream that has taken nothing for so long has a slow reader. */
+const SLOW_AFTER_MS = 200;
+/** And after so long the kernel is asked about it. */
+const WATCHED_AFTER_MS = 1000;
+/** Where the kernel does not tell whether the peer takes bytes, it has so many times the write deadline. */
+const UNSEEN_FACTOR = 4;
+/** PeerGone frames are left out while this many bytes of control frames wait: a packet to a peer that has gone brings another. */
+const NOTICE_BACKLOG_BYTES = 32_768;
+/** How long a refused or finished connection has to take our last bytes and the FIN. */
+const FINISH_MS = 2000;
+
+/** What the upgrade request said about a connection. */
+export interface UpgradeFacts {
+  /** The client named another node of the region as its ideal one. */
+  readonly notIdeal: boolean;
+}
+
+/**
+ * One DERP connection from upgrade to end: identifies the client, asks for its admission, and then passes its packets
+ * to the router and the packets for it to its stream (protocol reference §3, §4).
+ */
+export class Session implements StreamHandler, FrameSink, Recipient, Flushable, Watched {
+  readonly stream: Stream;
+  readonly #context: SessionContext;
+  readonly #facts: UpgradeFacts;
+  readonly #outbox: Outbox;
+  readonly #intake: Intake;
+  readonly #hints = new HintBudget();
+  #state: SessionState = SessionState.Identifying;
+  #peer: Peer | null = null;
+  /** The router knows this connection. */
+  #registered = false;
+  #app = '';
+  #home = false;
+  #openedAt = 0;
+  #keepAlivePeriodMs = 0;
+  #keepAliveAt = Infinity;
+  #handshakeDeadline: number;
+  /** When the stream was last seen to take something, while it does not take all; 0 while it does. */
+  #blockedSince = 0;
+  /** The kernel is asked whether the peer takes something. */
+  #isWatched = false;
+  /** The kernel does not tell. */
+  #isUnseen = false;
+  /** When the outbox is next to drop what has waited for too long. */
+  #agedAt = 0;
+  #touched = false;
+  /** When the first frame that still waits was queued. */
+  #waitingSince = 0;
+
+  /** `head` is the response head that precedes the greeting, empty for Fast Start and WebSocket. */
+  constructor(stream: Stream, context: SessionContext, facts: UpgradeFacts, head: string) {
+    this.stream = stream;
+    this.#context = context;
+    this.#facts = facts;
+    this.#outbox = new Outbox(stream, context.counters, context.limits, context.space);
+    this.#intake = new Intake(stream, context, this);
+    this.#handshakeDeadline = context.clock.now + context.limits.derpHandshakeMs;
+    context.counters.accepts++;
+    if (facts.notIdeal) context.counters.notIdealConnections++;
+    // One write for head and greeting, as upstream does: the client finds the frame right behind the blank line.
+    this.#control(Buffer.concat([Buffer.from(head, 'latin1'), encodeServerKey(context.keyPair.publicKey)]));
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  get local(): Endpoint {
+    return this.stream.local;
+  }
+
+  get peer(): Endpoint {
+    return this.stream.peer;
+  }
+
+  /** The proved node key, or null before that. */
+  get key(): Buffer | null {
+    return this.#peer?.key ?? null;
+  }
+
+  /** The name of the client's program, empty when it gave none or is not in yet. */
+  get app(): string {
+    return this.#app;
+  }
+
+  // ---- from the stream
+
+  bytes(_stream: Stream, buffer: Buffer, from: number, to: number): void {
+    this.#intake.bytes(buffer, from, to);
+  }
+
+  writable(): void {
+    this.#unblocked();
+    if (this.#outbox.bytes > 0) this.#touch();
+  }
+
+  closed(_stream: Stream, reason: CloseReason): void {
+    const { counters, reporter, ended } = this.#context;
+    if (this.#state === SessionState.Identifying && reason !== 'local') this.#note('handshake_closed', '');
+    this.#state = SessionState.Ended;
+    this.#unblocked();
+    this.#intake.stop();
+    if (this.#facts.notIdeal) counters.notIdealConnections--;
+    if (this.#home) counters.homeConnections--;
+    this.#home = false;
+    this.#leave();
+    if (this.#peer !== null) reporter.closed(this.stream.remote, this.#peer.key, reason);
+    this.#outbox.close();
+    ended(this);
+  }
+
+  // ---- from the decoder
+
+  header(type: number, payloadBytes: number): HeaderVerdict {
+    if (this.#state !== SessionState.Open) return this.#firstHeader(type, payloadBytes);
+    const refused = judgeFrame(type, payloadBytes);
+    if (refused !== null) {
+      this.#refuse(refused, `frame type 0x${type.toString(16)}, ${payloadBytes} bytes`);
+      return HeaderVerdict.Stop;
+    }
+    if (!this.#intake.allows(payloadBytes)) return HeaderVerdict.Wait;
+    const peer = this.#peer!;
+    if (peer.size > 1) peer.spoke(this, this.#context.router.duplicatePolicy);
+    if (type === FrameType.SendPacket || type === FrameType.Ping || type === FrameType.NotePreferred) {
+      return HeaderVerdict.Take;
+    }
+    this.#context.counters.unknownFrames++;
+    return HeaderVerdict.Skip;
+  }
+
+  frame(type: number, buffer: Buffer, from: number, to: number): void {
+    switch (type) {
+      case FrameType.SendPacket:
+        this.#sendPacket(buffer, from, to);
+        return;
+      case FrameType.Ping:
+        this.#ping(buffer, from);
+        return;
+      case FrameType.NotePreferred:
+        this.#notePreferred(buffer[from + FRAME_HEADER_BYTES] !== 0);
+        return;
+      default:
+        this.#clientInfo(buffer, from, to);
+    }
+  }
+
+  // ---- from the router
+
+  deliver(source: Source, _to: NodeKey, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery {
+    if (this.#state !== SessionState.Open) {
+      this.#context.counters.drop(DropReason.GoneDisconnected, kind, to - from);
+      return Delivery.Dropped;
+    }
+    this.#outbox.packet(source.words, buffer, from, to, kind);
+    this.#touch();
+    return Delivery.Taken;
+  }
+
+  /** A session is never full: its queues drop their oldest. */
+  whenTaking(sender: WaitingSender): void {
+    setImmediate(() => sender.sendMore());
+  }
+
+  peerGone(key: Buffer, reason: PeerGoneReason): void {
+    // A slow reader is not ended over notices that it has no time for.
+    if (this.#outbox.controlBytes > NOTICE_BACKLOG_BYTES) return;
+    const { counters } = this.#context;
+    if (reason === PeerGoneReason.NotHere) counters.peerGoneNotHereFrames++;
+    else counters.peerGoneDisconnectedFrames++;
+    this.#control(encodePeerGone(key, reason));
+  }
+
+  health(problem: string): void {
+    this.#context.counters.healthFramesSent++;
+    this.#control(encodeHealth(problem));
+  }
+
+  crowdedOut(): void {
+    this.#refuse('key_connections', 'the oldest of too many connections of this key');
+  }
+
+  // ---- from the server
+
+  /** Tells the client that the relay restarts: when to come back and for how long to try. */
+  restarting(reconnectInMs: number, tryForMs: number): void {
+    if (this.#state !== SessionState.Open) return;
+    this.#context.counters.restartingFramesSent++;
+    this.#control(encodeRestarting(reconnectInMs, tryForMs));
+  }
+
+  /** Ends the connection in good order: writes what is queued, then FIN. */
+  finish(): void {
+    if (this.#state === SessionState.Ended) return;
+    // Who is refused in a fast start sees our greeting, too, and so that it is not the network that fails.
+    this.#outbox.flush();
+    this.#state = SessionState.Ended;
+    this.#intake.stop();
+    this.#leave();
+    this.stream.finish(FINISH_MS);
+  }
+
+  /** Ends an open connection whose admission was taken back. */
+  expel(reason: RefusalReason, detail: string): void {
+    if (this.#state !== SessionState.Ended) this.#refuse(reason, detail);
+  }
+
+  /** The limits of what it may send have changed. */
+  setLimits(): void {
+    if (this.#state === SessionState.Open) this.#intake.setLimits();
+  }
+
+  /** Looks at everything that depends on time; called at each clock tick. */
+  tick(now: number): void {
+    if (this.#state === SessionState.Ended) return;
+    if (this.#state < SessionState.Open && now >= this.#handshakeDeadline) {
+      this.#refuse('handshake_timeout', this.#state === SessionState.Admitting ? 'waiting for admission' : '');
+    } else if (this.#blockedSince > 0 && this.#isStuck(now)) {
+      this.#context.counters.writeTimeouts++;
+      this.#note('write_timeout', `${this.#outbox.bytes} bytes were waiting`);
+      this.#state = SessionState.Ended;
+      this.stream.abort();
+    } else if (now >= this.#agedAt && this.#outbox.bytes > 0) {
+      // Twice in the time, so that nothing waits for longer than that.
+      this.#agedAt = now + this.#context.limits.queueMs / 2;
+      this.#outbox.dropAged();
+    } else if (now >= this.#keepAliveAt) {
+      this.#keepAliveAt += this.#keepAlivePeriodMs;
+      this.#context.counters.keepAlivesSent++;
+      this.#control(KEEP_ALIVE_FRAME);
+    }
+    if (this.#outbox.offersLittle && this.#blockedSince === 0) this.#outbox.offerMore();
+  }
+
+  /** The kernel was asked: the peer has taken bytes, or has not, or it cannot be told. */
+  looked(result: LookResult): void {
+    this.#isUnseen = result === LookResult.Unknown;
+    if (result === LookResult.Moved && this.#blockedSince > 0) this.#blockedSince = this.#context.clock.now;
+  }
+
+  flush(): void {
+    this.#touched = false;
+    if (this.#state === SessionState.Ended) return;
+    const { clock, counters } = this.#context;
+    if (this.#outbox.flush() !== FlushResult.Blocked) counters.queueDelay(performance.now() - this.#waitingSince);
+    else if (this.#blockedSince === 0) this.#blockedSince = clock.now;
+  }
+
+  // ---- handshake
+
+  #firstHeader(type: number, payloadBytes: number): HeaderVerdict {
+    if (this.#state === SessionState.Admitting) return HeaderVerdict.Wait;
+    if (this.#state === SessionState.Ended) return HeaderVerdict.Stop;
+    const refused = judgeFirstFrame(type, payloadBytes);
+    if (refused === null) return HeaderVerdict.Take;
+    this.#refuse(refused, `frame type 0x${type.toString(16)}, ${payloadBytes} bytes`);
+    return HeaderVerdict.Stop;
+  }
+
+  #clientInfo(buffer: Buffer, from: number, to: number): void {
+    const { keyPair, admission, deniedApps } = this.#context;
+    const result = identify(keyPair, buffer, from, to);
+    if ('refused' in result) {
+      this.#refuse(result.refused, '');
+      return;
+    }
+    const { identity } = result;
+    if (deniedApps.has(identity.info.appName)) {
+      this.#context.reporter.refused('app_denied', this.stream.remote, identity.key, identity.info.appName);
+      this.finish();
+      return;
+    }
+    const verdict = admission.admit({
+      key: identity.key,
+      ip: this.stream.remote.ip,
+      isOver: () => this.#state === SessionState.Ended,
+    });
+    if (verdict instanceof Promise) {
+      this.#state = SessionState.Admitting;
+      this.#intake.awaitAdmission();
+      verdict.then(
+        (answer) => this.#admitted(identity, answer),
+        (error: unknown) => this.#admitted(identity, { admitted: false, source: 'error', reason: errorMessage(error) }),
+      );
+    } else {
+      this.#admitted(identity, verdict);
+    }
+  }
+
+  #admitted(identity: Identity, verdict: AdmissionVerdict): void {
+    if (this.#state === SessionState.Ended) return;
+    if (!verdict.admitted) {
+      this.#context.reporter.refused(
+        'not_admitted',
+        this.stream.remote,
+        identity.key,
+        `${verdict.source}: ${verdict.reason}`,
+      );
+      this.finish();
+      return;
+    }
+    const refusal = this.#context.mayOpen(this.stream);
+    if (refusal !== null) {
+      this.#context.reporter.refused(refusal.reason, this.stream.remote, identity.key, refusal.detail);
+      this.finish();
+      return;
+    }
+    this.#open(identity, this.#context.weightOf(verdict.source ?? ''));
+  }
+
+  #open(identity: Identity, weight: number): void {
+    const { clock, router, limits, rate, reporter } = this.#context;
+    this.#state = SessionState.Open;
+    this.#app = identity.info.appName;
+    this.#peer = router.register(identity.key, this);
+    this.#registered = true;
+    this.#openedAt = clock.now;
+    const { keepAliveMs, keepAliveBehindProxyMs } = limits;
+    const periodMs = this.stream.remote.isBehindProxy === true ? keepAliveBehindProxyMs : keepAliveMs;
+    this.#keepAlivePeriodMs = periodMs + Math.random() * KEEP_ALIVE_JITTER_MS;
+    this.#keepAliveAt = clock.now + this.#keepAlivePeriodMs;
+    const burstBytes = rate.bytesPerSecond > 0 ? rate.burstBytes : 0;
+    this.#control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
+    router.announceDuplicate(this.#peer, this);
+    reporter.opened(this.stream.remote, identity.key, this.#app);
+    this.#intake.admitted(identity.key, weight);
+  }
+
+  // ---- frames of an open connection
+
+  #sendPacket(buffer: Buffer, from: number, to: number): void {
+    const { router, clock } = this.#context;
+    const keyAt = from + FRAME_HEADER_BYTES;
+    const packetAt = keyAt + KEY_BYTES;
+    const result = router.route(this.#peer!, buffer, keyAt, packetAt, to);
+    if (result <= RouteResult.Dropped) return;
+    if (result === RouteResult.Full) {
+      this.#intake.keepFrame();
+      router.whenTaking(this.#intake, buffer, keyAt);
+    } else if (this.#hints.take(clock.now)) {
+      this.peerGone(buffer.subarray(keyAt, packetAt), PeerGoneReason.NotHere);
+    }
+  }
+
+  #ping(buffer: Buffer, from: number): void {
+    const { counters } = this.#context;
+    counters.pingsReceived++;
+    if (this.#outbox.controlBytes > PONG_BACKLOG_BYTES) return;
+    const at = from + FRAME_HEADER_BYTES;
+    this.#control(encodeFrame(FrameType.Pong, buffer.subarray(at, at + PING_BYTES)));
+    counters.pongsSent++;
+  }
+
+  #notePreferred(home: boolean): void {
+    if (home === this.#home) return;
+    const { counters, clock } = this.#context;
+    this.#home = home;
+    counters.homeConnections += home ? 1 : -1;
+    if (clock.now - this.#openedAt < HOME_MOVE_AFTER_MS) return;
+    if (home) counters.homeMovesIn++;
+    else counters.homeMovesOut++;
+  }
+
+  // ---- writing, ending
+
+  /** Whether the peer must be taken for dead. A slow one is not: it is watched once it has kept us waiting for a while. */
+  #isStuck(now: number): boolean {
+    const waitedMs = now - this.#blockedSince;
+    if (waitedMs < SLOW_AFTER_MS) return false;
+    this.#outbox.offerLess();
+    const deadlineMs = this.#context.limits.writeDeadlineMs;
+    if (!this.#isWatched && waitedMs >= Math.min(WATCHED_AFTER_MS, deadlineMs / 4)) {
+      this.#isWatched = true;
+      sendWatch.watch(this);
+    }
+    return waitedMs >= (this.#isUnseen ? deadlineMs * UNSEEN_FACTOR : deadlineMs);
+  }
+
+  /** The stream takes bytes again, or is gone. */
+  #unblocked(): void {
+    if (this.#isWatched) sendWatch.forget(this);
+    this.#isWatched = this.#isUnseen = false;
+    this.#blockedSince = 0;
+  }
+
+  #control(frame: Buffer): void {
+    if (this.#state === SessionState.Ended) return;
+    if (!this.#outbox.control(frame)) {
+      this.#note('control_queue_full', '');
+      this.#state = SessionState.Ended;
+      this.stream.abort();
+      return;
+    }
+    this.#touch();
+  }
+
+  #touch(): void {
+    if (this.#touched || this.#blockedSince > 0) return;
+    this.#touched = true;
+    this.#waitingSince = performance.now();
+    this.#context.turn.flushAtEnd(this);
+  }
+
+  /** Gets and counts for nothing any more, however long the end itself takes. */
+  #leave(): void {
+    if (!this.#registered) return;
+    this.#registered = false;
+    this.#context.router.unregister(this.#peer!, this);
+  }
+
+  #note(reason: RefusalReason, detail: string): void {
+    this.#context.reporter.refused(reason, this.stream.remote, this.key, detail);
+  }
+
+  #refuse(reason: RefusalReason, detail: string): void {
+    this.#note(reason, detail);
+    this.finish();
+  }
+}
