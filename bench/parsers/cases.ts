@@ -3,7 +3,7 @@ import { ResponseStart } from '../../src/client/response-head.ts';
 import { onOneLine } from '../../src/base/errors.ts';
 import { splitTarget } from '../../src/http/answers.ts';
 import { hostOf, httpsTarget } from '../../src/http/https-target.ts';
-import { parseRequestHead } from '../../src/net/request-head.ts';
+import { parseRequestHead } from '../../src/wire/request-head.ts';
 import { printable } from '../../src/base/printable.ts';
 import { parseClientHello } from '../../src/wire/client-hello.ts';
 import { parseDerpMap } from '../../src/derp-map/derp-map.ts';

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { type BadHead, checkRequestHead, type RequestHead } from '../net/request-head.ts';
+import { type BadHead, checkRequestHead, type RequestHead } from '../wire/request-head.ts';
 
 const heads = new WeakMap<IncomingMessage, RequestHead | BadHead>();
 

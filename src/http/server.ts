@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
-import { type RequestHead, upgradeOf } from '../net/request-head.ts';
+import { type RequestHead, upgradeOf } from '../wire/request-head.ts';
 import { errorPage, neutralPage, type Page, type RequestHandler, sendPage } from './answers.ts';
 import { HeadDeadline } from './head-deadline.ts';
 import { headOf } from './incoming-head.ts';

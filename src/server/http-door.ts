@@ -1,6 +1,6 @@
 import type { Counters, RefusalReason } from '../observe/counters.ts';
-import { type Door, DoorConnection } from '../net/door-connection.ts';
-import type { DoorGuard } from '../net/door-guard.ts';
+import { type Door, DoorConnection } from '../relay/door/door-connection.ts';
+import type { DoorGuard } from '../relay/door/door-guard.ts';
 import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
 import type { HttpHall } from './http-hall.ts';
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Clock } from '../base/clock.ts';
-import { DoorConnection } from '../net/door-connection.ts';
-import { type Place, SourceTable } from '../net/source-table.ts';
+import { DoorConnection } from '../relay/door/door-connection.ts';
+import { type Place, SourceTable } from '../relay/door/source-table.ts';
 import type { RefusalReason } from '../observe/counters.ts';
 import { streamToDuplex } from '../transport/duplex.ts';
 import type { Endpoint, Stream } from '../transport/port.ts';

@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts';
-import type { StunServer } from '../net/stun-server.ts';
+import type { StunServer } from '../relay/udp/stun-server.ts';
 import type { CertificatePair, Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
 import { exposedListener, listenPlaces } from './exposure.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';

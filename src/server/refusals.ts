@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { DoorGuard } from '../net/door-guard.ts';
+import type { DoorGuard } from '../relay/door/door-guard.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
 import type { EventSummary } from '../observe/event-summary.ts';
 import type { SessionReporter } from '../relay/session/context.ts';

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { Counters } from '../observe/counters.ts';
-import type { Rooms } from '../net/front-door.ts';
-import type { RequestHead } from '../net/request-head.ts';
+import type { Rooms } from '../relay/door/front-door.ts';
+import type { RequestHead } from '../wire/request-head.ts';
 import type { SessionContext } from '../relay/session/context.ts';
 import { Session } from '../relay/session/session.ts';
 import type { Stream } from '../transport/port.ts';

@@ -4,7 +4,7 @@ import type { KeyLimits } from '../fairness/key-limits.ts';
 import type { ByteRate } from '../fairness/token-bucket.ts';
 import type { WakeList } from '../../base/wake-list.ts';
 import type { Counters, RefusalReason } from '../../observe/counters.ts';
-import type { GuardRefusal } from '../../net/door-guard.ts';
+import type { GuardRefusal } from '../door/door-guard.ts';
 import type { Recipient } from '../routing/recipient.ts';
 import type { Router } from '../routing/router.ts';
 import type { Endpoint, Stream } from '../../transport/port.ts';

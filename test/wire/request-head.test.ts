@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { derpFacts, parseRequestHead, type RequestHead, upgradeOf } from '../../src/net/request-head.ts';
+import { derpFacts, parseRequestHead, type RequestHead, upgradeOf } from '../../src/wire/request-head.ts';
 
 function lines(...all: string[]): string {
   return all.join('\r\n');

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'real-ws';
 // `ws` by another name: what Bun gives out under its own name knows no bounds for fragments.
 import { WebSocketServer } from 'real-ws';
-import type { ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../transport/port.ts';
+import type { ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../../transport/port.ts';
 
 /** Limits of one WebSocket connection. A message is only a slice of the byte stream. */
 const MAX_MESSAGE_BYTES = 256 * 1024;

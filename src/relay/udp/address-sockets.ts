@@ -1,6 +1,6 @@
-import type { Clock } from '../base/clock.ts';
-import { errorMessage } from '../base/errors.ts';
-import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../transport/port.ts';
+import type { Clock } from '../../base/clock.ts';
+import { errorMessage } from '../../base/errors.ts';
+import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../../transport/port.ts';
 import { machineAddresses } from './machine-addresses.ts';
 
 export interface AddressSocketsParts {

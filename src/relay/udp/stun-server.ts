@@ -1,8 +1,8 @@
-import type { Clock } from '../base/clock.ts';
-import type { Counters } from '../observe/counters.ts';
-import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../transport/port.ts';
-import { isBindingRequest, isTailnodeRequest, MAX_STUN_RESPONSE_BYTES, writeBindingResponse } from '../wire/stun.ts';
-import type { PrefixSet } from '../base/ip-prefix.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Counters } from '../../observe/counters.ts';
+import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../../transport/port.ts';
+import { isBindingRequest, isTailnodeRequest, MAX_STUN_RESPONSE_BYTES, writeBindingResponse } from '../../wire/stun.ts';
+import type { PrefixSet } from '../../base/ip-prefix.ts';
 import { AddressSockets, type AddressSocketsParts } from './address-sockets.ts';
 import { SourceSketch, type SketchRule } from './source-sketch.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { SourceRate } from '../../src/net/source-rate.ts';
+import { SourceRate } from '../../../src/relay/door/source-rate.ts';
 
 describe('a rate by source', () => {
   let now = 0;

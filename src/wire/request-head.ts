@@ -3,7 +3,7 @@
  * front or the HTTP server behind could read in another way is refused: who reads the same bytes as other requests lets
  * a stranger speak in somebody's name. No regular expression: the cost is that of one look at each byte.
  */
-import { CharacterSet, DIGITS, TOKEN, withoutBlanks } from '../wire/character-set.ts';
+import { CharacterSet, DIGITS, TOKEN, withoutBlanks } from './character-set.ts';
 
 /** What is to be known of a request. Header names are lower case; the values of a repeated header are joined by `, `. */
 export interface RequestHead {

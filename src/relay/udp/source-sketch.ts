@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { MAX_IP_BYTES, writeIp } from '../base/ip-address.ts';
+import { MAX_IP_BYTES, writeIp } from '../../base/ip-address.ts';
 
 /** Counters per row. Two rows of 16 Ki four-byte counters cost 128 KiB whatever the number of sources. */
 const ROW_CELLS = 16_384;

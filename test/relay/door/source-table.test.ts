@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type Order, type Place, SourceTable } from '../../src/net/source-table.ts';
+import { type Order, type Place, SourceTable } from '../../../src/relay/door/source-table.ts';
 
 const PATHS: readonly (readonly string[])[] = [
   ['v4-1'],

@@ -1,6 +1,6 @@
-import { CLOCK_TICK_MS, type Clock } from '../base/clock.ts';
-import type { RefusalReason } from '../observe/counters.ts';
-import { sourcePath, type PrefixSet } from '../base/ip-prefix.ts';
+import { CLOCK_TICK_MS, type Clock } from '../../base/clock.ts';
+import type { RefusalReason } from '../../observe/counters.ts';
+import { sourcePath, type PrefixSet } from '../../base/ip-prefix.ts';
 import { SourceRate, type RateRule } from './source-rate.ts';
 import { type Place, SourceTable } from './source-table.ts';
 

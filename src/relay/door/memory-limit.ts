@@ -1,4 +1,4 @@
-import type { Health } from '../observe/health.ts';
+import type { Health } from '../../observe/health.ts';
 import type { MemoryLimit } from './door-guard.ts';
 
 export interface CountedMemoryParts {

@@ -1,5 +1,5 @@
-import { CharacterSet } from '../wire/character-set.ts';
-import type { RequestHead } from './request-head.ts';
+import { CharacterSet } from '../../wire/character-set.ts';
+import type { RequestHead } from '../../wire/request-head.ts';
 
 /** The version of RFC 6455; 8 was a draft that had the same frames. */
 const VERSION = '13';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CountedMemory } from '../../src/net/memory-limit.ts';
-import { Health } from '../../src/observe/health.ts';
+import { CountedMemory } from '../../../src/relay/door/memory-limit.ts';
+import { Health } from '../../../src/observe/health.ts';
 
 const MEGABYTE = 1_000_000;
 

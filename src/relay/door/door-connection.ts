@@ -1,4 +1,4 @@
-import type { Counters, RefusalReason } from '../observe/counters.ts';
+import type { Counters, RefusalReason } from '../../observe/counters.ts';
 import type {
   Abortable,
   ConnectionHandler,
@@ -6,7 +6,7 @@ import type {
   HandshakeFailure,
   Stream,
   StreamHandler,
-} from '../transport/port.ts';
+} from '../../transport/port.ts';
 import type { Admitted, DoorGuard, GuardedConnection, GuardRefusal } from './door-guard.ts';
 
 /** Behind which a connection is. */

@@ -1,11 +1,11 @@
-import type { Clock } from '../base/clock.ts';
-import type { Counters, RefusalReason } from '../observe/counters.ts';
-import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
-import { forwardedClient, type ForwardedHeader } from '../wire/forwarded.ts';
-import { GatheredBytes } from '../wire/gathered-bytes.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Counters, RefusalReason } from '../../observe/counters.ts';
+import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../../transport/port.ts';
+import { forwardedClient, type ForwardedHeader } from '../../wire/forwarded.ts';
+import { GatheredBytes } from '../../wire/gathered-bytes.ts';
 import { type Door, DoorConnection } from './door-connection.ts';
 import type { DoorGuard, GuardRefusal } from './door-guard.ts';
-import { derpFacts, parseRequestHead, type RequestHead, upgradeOf } from './request-head.ts';
+import { derpFacts, parseRequestHead, type RequestHead, upgradeOf } from '../../wire/request-head.ts';
 
 /** What the front door leads to. */
 export interface Rooms {

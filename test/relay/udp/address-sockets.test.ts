@@ -3,13 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
-import { Clock } from '../../src/base/clock.ts';
-import { AddressSockets } from '../../src/net/address-sockets.ts';
-import { StunServer } from '../../src/net/stun-server.ts';
-import { Counters } from '../../src/observe/counters.ts';
-import { transport } from '../../src/transport/runtime.ts';
-import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
-import { within } from '../server/support.ts';
+import { Clock } from '../../../src/base/clock.ts';
+import { AddressSockets } from '../../../src/relay/udp/address-sockets.ts';
+import { StunServer } from '../../../src/relay/udp/stun-server.ts';
+import { Counters } from '../../../src/observe/counters.ts';
+import { transport } from '../../../src/transport/runtime.ts';
+import { encodeBindingRequest, parseBindingResponse } from '../../../src/wire/stun.ts';
+import { within } from '../../server/support.ts';
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Clock } from '../../src/base/clock.ts';
-import { type Admitted, type GuardLimits, type MemoryLimit, SourceGuard } from '../../src/net/door-guard.ts';
-import { PrefixSet } from '../../src/base/ip-prefix.ts';
+import { Clock } from '../../../src/base/clock.ts';
+import { type Admitted, type GuardLimits, type MemoryLimit, SourceGuard } from '../../../src/relay/door/door-guard.ts';
+import { PrefixSet } from '../../../src/base/ip-prefix.ts';
 
 const NEVER = { count: 0, windowSeconds: 60, blockSeconds: 60 };
 const OPEN: GuardLimits = {
