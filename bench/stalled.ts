@@ -10,7 +10,7 @@ import { pino } from 'pino';
 import { connectDerp } from '../src/client/connect.ts';
 import { Clock } from '../src/base/clock.ts';
 import { loadConfig } from '../src/config/load.ts';
-import { Relay } from '../src/server/relay.ts';
+import { Relay } from '../src/service/relay.ts';
 import { transport } from '../src/transport/runtime.ts';
 
 const PACKET = Buffer.alloc(1200, 7);

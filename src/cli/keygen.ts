@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { createKeyFile, newKeyFileText, parseKeyFile } from '../config/key-file.ts';
+import { createKeyFile, newKeyFileText, parseKeyFile } from '../service/key-file.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 
 /** Adds `towpath keygen` to the program. */

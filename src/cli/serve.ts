@@ -24,7 +24,7 @@ export function registerServe(program: Command): void {
       if (runtime !== undefined) continueIn(runtime);
       const [{ loadConfig }, { serve }] = await Promise.all([
         import('../config/load.ts'),
-        import('../server/serve.ts'),
+        import('../service/serve.ts'),
       ]);
       await signalsSoFar();
       const load = (): Config => loadConfig({ ...readConfigFlags(command), env: process.env }).config;

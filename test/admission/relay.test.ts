@@ -8,7 +8,7 @@ import { sharedBoxKey } from '../../src/wire/box.ts';
 import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
 import { encodeClientInfo } from '../../src/wire/handshake.ts';
 import { formatNodeKey, generateNodeKeyPair } from '../../src/wire/keys.ts';
-import { TestRelay } from '../server/support.ts';
+import { TestRelay } from '../service/support.ts';
 import { closedPort, FakeService, json, scratch, within } from './support.ts';
 
 const sources = (...list: object[]): Record<string, string> => ({ TOWPATH_ADMISSION_SOURCES: JSON.stringify(list) });

@@ -7,7 +7,7 @@ import { onInternalError } from '../../src/base/errors.ts';
 import { WakeList } from '../../src/base/wake-list.ts';
 import { LoopTurn } from '../../src/relay/session/loop-turn.ts';
 import { Deadlines } from '../../src/base/deadlines.ts';
-import { within } from '../server/support.ts';
+import { within } from '../service/support.ts';
 
 function broken(): never {
   throw new Error('a bug');

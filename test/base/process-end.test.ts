@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite, test } from 'node:test';
-import { within } from '../server/support.ts';
+import { within } from '../service/support.ts';
 
 const MODULE = path.resolve(import.meta.dirname, '../../src/base/process-end.ts');
 

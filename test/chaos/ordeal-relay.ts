@@ -9,7 +9,7 @@ import type { DerpClient } from '../../src/client/derp-client.ts';
 import { findRuntime, type RuntimeName } from '../../src/cli/runtime.ts';
 import { Clock } from '../../src/base/clock.ts';
 import { transport } from '../../src/transport/runtime.ts';
-import { within } from '../server/support.ts';
+import { within } from '../service/support.ts';
 import { freePort } from '../free-port.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');

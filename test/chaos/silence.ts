@@ -11,7 +11,7 @@ import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { FREE_PORTS, RelayProcess } from '../e2e/relay-process.ts';
-import { within } from '../server/support.ts';
+import { within } from '../service/support.ts';
 
 const CONNECTS = 10_000;
 const AT_ONCE = 1000;

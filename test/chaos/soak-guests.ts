@@ -6,7 +6,7 @@ import type { DerpClientHandler } from '../../src/client/options.ts';
 import { DISCO_MAGIC } from '../../src/wire/frames.ts';
 import { generateNodeKeyPair } from '../../src/wire/keys.ts';
 import { encodeBindingRequest, parseBindingResponse, STUN_TRANSACTION_ID_BYTES } from '../../src/wire/stun.ts';
-import { within } from '../server/support.ts';
+import { within } from '../service/support.ts';
 import { type HeldPairs, STRAY } from './soak-pairs.ts';
 import { pause, PATIENCE_MS, type World } from './soak-world.ts';
 

@@ -5,7 +5,7 @@ import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { findRuntime, type RuntimeName } from '../../src/cli/runtime.ts';
-import { within } from '../server/support.ts';
+import { within } from '../service/support.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 const START_MS = 30_000;

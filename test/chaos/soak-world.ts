@@ -6,7 +6,7 @@ import type { DerpClient } from '../../src/client/derp-client.ts';
 import type { DerpClientOptions } from '../../src/client/options.ts';
 import type { Clock } from '../../src/base/clock.ts';
 import { transport } from '../../src/transport/runtime.ts';
-import { within } from '../server/support.ts';
+import { within } from '../service/support.ts';
 import type { Ledger } from './soak-ledger.ts';
 import type { SoakRelay } from './soak-relay.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Command } from 'commander';
 import { registerKeygen } from '../../src/cli/keygen.ts';
-import { loadKeyFile, parseKeyFile } from '../../src/config/key-file.ts';
+import { loadKeyFile, parseKeyFile } from '../../src/service/key-file.ts';
 import { formatNodeKey } from '../../src/wire/keys.ts';
 
 function keygen(...args: string[]): { out: string; err: string } {

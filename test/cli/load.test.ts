@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { formatPin } from '../../src/wire/pin.ts';
-import { TestRelay } from '../server/support.ts';
+import { TestRelay } from '../service/support.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 const folder = mkdtempSync(path.join(tmpdir(), 'towpath-load-'));

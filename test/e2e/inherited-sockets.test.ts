@@ -7,10 +7,10 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { takeInheritedSockets } from '../../src/server/inherited-sockets.ts';
+import { takeInheritedSockets } from '../../src/service/inherited-sockets.ts';
 import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
 import { BUN, needsBun } from '../bun/installed.ts';
-import { within } from '../server/support.ts';
+import { within } from '../service/support.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { TowpathError } from '../../src/base/errors.ts';
-import { naming } from '../../src/server/listen-keys.ts';
+import { naming } from '../../src/service/listen-keys.ts';
 import { listenError } from '../../src/transport/listen-errors.ts';
 import { RelayProcess } from './relay-process.ts';
 

@@ -9,7 +9,7 @@ import { suite, test } from 'node:test';
 import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import { transport } from '../../src/transport/runtime.ts';
-import { within } from '../server/support.ts';
+import { within } from '../service/support.ts';
 import { FREE_PORTS, RelayProcess } from './relay-process.ts';
 import { freePort } from '../free-port.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { within } from '../server/support.ts';
+import { within } from '../service/support.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 

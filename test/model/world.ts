@@ -7,7 +7,7 @@ import type { DerpClient } from '../../src/client/derp-client.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { DropReason, PacketKind } from '../../src/observe/counters.ts';
 import { formatNodeKey } from '../../src/wire/keys.ts';
-import { TestRelay } from '../server/support.ts';
+import { TestRelay } from '../service/support.ts';
 import { Inbox } from './inbox.ts';
 import type { Expected, Kind, Member, Model, Policy } from './model.ts';
 import { KEY_PAIRS, packetFrame } from './packets.ts';

@@ -4,7 +4,7 @@ import { get } from 'node:http';
 import { describe, it } from 'node:test';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import type { ListenerHandler, Stream, StreamHandler, Transport } from '../../src/transport/port.ts';
-import { TestRelay } from '../server/support.ts';
+import { TestRelay } from '../service/support.ts';
 import { eventually } from './support.ts';
 
 /** Read buffers are read-only, and nobody keeps them: neither relay nor client, whatever comes over the stream. */

@@ -5,7 +5,7 @@ import { derperPaths, isWildcard, selfSignedNames } from '../../certificates/nam
 import { nameProblem } from '../../wire/certificate-name.ts';
 import { covers, readPair, type ReadCertificate } from '../../certificates/read.ts';
 import type { CertificateInfo } from '../../certificates/source.ts';
-import { loadKeyFile } from '../../config/key-file.ts';
+import { loadKeyFile } from '../../service/key-file.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import type { Config } from '../../config/schema.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';

@@ -12,7 +12,7 @@ import { sharedBoxKey } from '../../../src/wire/box.ts';
 import { encodeFrame, FrameType } from '../../../src/wire/frames.ts';
 import { encodeClientInfo } from '../../../src/wire/handshake.ts';
 import { generateNodeKeyPair } from '../../../src/wire/keys.ts';
-import { TestRelay } from '../../server/support.ts';
+import { TestRelay } from '../../service/support.ts';
 import { freePort } from '../../free-port.ts';
 
 const PING = Buffer.from('abcdefgh');

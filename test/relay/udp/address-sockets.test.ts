@@ -9,7 +9,7 @@ import { StunServer } from '../../../src/relay/udp/stun-server.ts';
 import { Counters } from '../../../src/observe/counters.ts';
 import { transport } from '../../../src/transport/runtime.ts';
 import { encodeBindingRequest, parseBindingResponse } from '../../../src/wire/stun.ts';
-import { within } from '../../server/support.ts';
+import { within } from '../../service/support.ts';
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { registerDoctor } from '../../../src/cli/doctor.ts';
 import type { Check, Section } from '../../../src/tools/doctor/check.ts';
-import { TestRelay } from '../../server/support.ts';
+import { TestRelay } from '../../service/support.ts';
 
 /** A running relay, its configuration file, and what stands in its way. */
 export class Clinic {

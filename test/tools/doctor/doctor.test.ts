@@ -3,12 +3,12 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { createKeyFile } from '../../../src/config/key-file.ts';
+import { createKeyFile } from '../../../src/service/key-file.ts';
 import { formatPin } from '../../../src/wire/pin.ts';
 import { writeBindingResponse } from '../../../src/wire/stun.ts';
 import { certificateFor, FakeRelay } from '../../client/fake-relay.ts';
 import { step } from '../probe/probe-support.ts';
-import { TestRelay } from '../../server/support.ts';
+import { TestRelay } from '../../service/support.ts';
 import { Clinic, diagnose, doctor, found } from './doctor-support.ts';
 
 const MAIN = new URL('../../../src/main.ts', import.meta.url).pathname;

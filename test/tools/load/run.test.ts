@@ -6,7 +6,7 @@ import { mainClass, type ClassResult, type LoadResult, type TimelinePoint } from
 import { encodeFrame, encodePeerGone, FrameType, PeerGoneReason } from '../../../src/wire/frames.ts';
 import { FakeRelay, type FakeConnection } from '../../client/fake-relay.ts';
 import { refusal } from '../../client/support.ts';
-import { TestRelay } from '../../server/support.ts';
+import { TestRelay } from '../../service/support.ts';
 import { examplePlan } from './support.ts';
 
 interface Run {

@@ -7,7 +7,7 @@ import { X509Certificate } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
 import { createLog } from '../../../src/observe/log.ts';
-import { Relay } from '../../../src/server/relay.ts';
+import { Relay } from '../../../src/service/relay.ts';
 import { transport } from '../../../src/transport/runtime.ts';
 import { formatPin, pinOf } from '../../../src/wire/pin.ts';
 import { directory, probe, step } from './probe-support.ts';

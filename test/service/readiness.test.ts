@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';
 import { Health } from '../../src/observe/health.ts';
-import { Readiness } from '../../src/server/readiness.ts';
+import { Readiness } from '../../src/service/readiness.ts';
 import { within } from './support.ts';
 
 /** A relay whose self-test fails with what `problem` holds. */

@@ -11,7 +11,7 @@ import type { DerpClientOptions } from '../../src/client/options.ts';
 import { Clock } from '../../src/base/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { Relay } from '../../src/server/relay.ts';
+import { Relay } from '../../src/service/relay.ts';
 import type { Transport } from '../../src/transport/port.ts';
 import { transport } from '../../src/transport/runtime.ts';
 

@@ -3,7 +3,7 @@ import { suite, test } from 'node:test';
 import { pino } from 'pino';
 import { Clock } from '../../src/base/clock.ts';
 import { Health } from '../../src/observe/health.ts';
-import { Descriptors, ProcessDescriptors } from '../../src/server/descriptors.ts';
+import { Descriptors, ProcessDescriptors } from '../../src/service/descriptors.ts';
 import { ResidentMemory } from '../../src/base/resident-memory.ts';
 
 /** A process with `used` descriptors, `open` of which are connections. */

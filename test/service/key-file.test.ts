@@ -18,10 +18,10 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { createKeyFile, loadKeyFile, loadOrCreateKeyFile } from '../../src/config/key-file.ts';
+import { createKeyFile, loadKeyFile, loadOrCreateKeyFile } from '../../src/service/key-file.ts';
 import { TowpathError } from '../../src/base/errors.ts';
 
-const KEY_FILE = pathToFileURL(join(import.meta.dirname, '../../src/config/key-file.ts')).href;
+const KEY_FILE = pathToFileURL(join(import.meta.dirname, '../../src/service/key-file.ts')).href;
 const PRIVATE = 'privkey:1011111111111111111111111111111111111111111111111111111111111151';
 const PUBLIC = '7b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f13';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Clock } from '../../src/base/clock.ts';
 import { Health } from '../../src/observe/health.ts';
-import { Liveness } from '../../src/server/liveness.ts';
+import { Liveness } from '../../src/service/liveness.ts';
 
 const START = Date.parse('2026-01-01T00:00:00Z');
 const DAY_MS = 86_400_000;

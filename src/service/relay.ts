@@ -4,7 +4,7 @@ import { certificateOfProxy } from '../certificates/of-proxy.ts';
 import { openCertificateSource } from '../certificates/open.ts';
 import type { CertificateSource } from '../certificates/source.ts';
 import { Clock } from '../base/clock.ts';
-import { loadOrCreateKeyFile } from '../config/key-file.ts';
+import { loadOrCreateKeyFile } from './key-file.ts';
 import type { Config } from '../config/schema.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import { WakeList } from '../base/wake-list.ts';

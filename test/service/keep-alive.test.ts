@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
-import { keepAlivePeriods } from '../../src/server/exposure.ts';
+import { keepAlivePeriods } from '../../src/service/exposure.ts';
 
 describe('keep-alive', () => {
   it('comes every 25 s behind a proxy, and every minute else', () => {
