@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import { DoorConnection } from '../relay/door/door-connection.ts';
 import { type Place, SourceTable } from '../relay/door/source-table.ts';
 import type { RefusalReason } from '../observe/counters.ts';
-import { streamToDuplex } from '../transport/duplex.ts';
+import { streamToDuplex } from '../transport/shared/duplex.ts';
 import type { Endpoint, Stream } from '../transport/port.ts';
 import { sourcePath } from '../base/ip-prefix.ts';
 

@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.ts';
 import { createLog, type Log } from '../observe/log.ts';
 import type { ServeSignals } from '../base/signals.ts';
 import { transport } from '../transport/runtime.ts';
-import { withPreamble } from '../transport/with-preamble.ts';
+import { withPreamble } from '../transport/shared/with-preamble.ts';
 import { VERSION } from '../base/version.ts';
 import { encodeProxyHeader } from '../wire/proxy-header.ts';
 import { banner } from './banner.ts';

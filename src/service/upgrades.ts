@@ -8,7 +8,7 @@ import { acceptWebSocket, createWebSocketServer, WebSocketStream } from '../rela
 import type { Counters, RefusalReason } from '../observe/counters.ts';
 import type { SessionContext } from '../relay/session/context.ts';
 import { Session } from '../relay/session/session.ts';
-import type { SocketLike } from '../transport/duplex.ts';
+import type { SocketLike } from '../transport/shared/duplex.ts';
 import type { Stream, StreamHandler } from '../transport/port.ts';
 import { type HttpHall, streamUnder } from './http-hall.ts';
 import type { Refusals } from './refusals.ts';

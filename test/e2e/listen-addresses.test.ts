@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { TowpathError } from '../../src/base/errors.ts';
 import { naming } from '../../src/service/listen-keys.ts';
-import { listenError } from '../../src/transport/listen-errors.ts';
+import { listenError } from '../../src/transport/shared/listen-errors.ts';
 import { RelayProcess } from './relay-process.ts';
 
 /** What each message has to tell, and how the listener is turned off. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { transport } from '../../src/transport/runtime.ts';
-import { withPreamble } from '../../src/transport/with-preamble.ts';
+import { withPreamble } from '../../src/transport/shared/with-preamble.ts';
 import { encodeProxyHeader } from '../../src/wire/proxy-header.ts';
 import { nextPacket, TestRelay, untilClosed, within } from './support.ts';
 

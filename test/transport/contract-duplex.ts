@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { Agent, request, type RequestOptions } from 'node:https';
 import { before, describe, it } from 'node:test';
 import { WebSocket, WebSocketServer } from 'real-ws';
-import { streamToDuplex } from '../../src/transport/duplex.ts';
+import { streamToDuplex } from '../../src/transport/shared/duplex.ts';
 import type { StreamHandler, Transport } from '../../src/transport/port.ts';
 import { makeCertificate, type TestCertificate } from './certificates.ts';
 import { eventually, quiet, type Recorder, securePeer, serve, type Serving } from './support.ts';

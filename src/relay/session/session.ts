@@ -16,7 +16,7 @@ import { Delivery, type NodeKey, type Recipient, type Source, type WaitingSender
 import { RouteResult } from '../routing/router.ts';
 import type { AdmissionVerdict } from '../../admission/admission.ts';
 import type { CloseReason, Endpoint, Stream, StreamHandler } from '../../transport/port.ts';
-import { LookResult, sendWatch, type Watched } from '../../transport/send-watch.ts';
+import { LookResult, sendWatch, type Watched } from '../../transport/shared/send-watch.ts';
 import type { SessionContext } from './context.ts';
 import { judgeFirstFrame, judgeFrame } from './frame-rules.ts';
 import { identify, type Identity } from './handshake.ts';

@@ -1,4 +1,4 @@
-import { withPreamble } from '../../transport/with-preamble.ts';
+import { withPreamble } from '../../transport/shared/with-preamble.ts';
 import { encodeProxyHeader } from '../../wire/proxy-header.ts';
 import { addressChecks } from './addresses.ts';
 import { admissionChecks } from './admission.ts';

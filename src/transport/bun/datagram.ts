@@ -1,6 +1,6 @@
 import { systemErrorCode } from '../../base/errors.ts';
 import { canonicalIp } from '../../base/ip-address.ts';
-import { isIpv6Off, listenError } from '../listen-errors.ts';
+import { isIpv6Off, listenError } from '../shared/listen-errors.ts';
 import type { BindOptions, DatagramHandler, DatagramSocket, Endpoint } from '../port.ts';
 import type { BunUdpOptions, BunUdpSocket } from './api.ts';
 import { openInheritedUdp, openUdp } from './undocumented.ts';

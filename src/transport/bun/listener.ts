@@ -1,6 +1,6 @@
 import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
 import { canonicalIp } from '../../base/ip-address.ts';
-import { isIpv6Off, listenError } from '../listen-errors.ts';
+import { isIpv6Off, listenError } from '../shared/listen-errors.ts';
 import type { CertificatePair, Endpoint, Listener, ListenerHandler, ListenOptions } from '../port.ts';
 import { Acceptor } from './acceptor.ts';
 import { bun, type BunListener, type BunListenOptions } from './api.ts';

@@ -1,7 +1,7 @@
 import { makeMetaCertificate } from '../../certificates/x509/meta-certificate.ts';
 import { deadlines } from '../../base/deadlines.ts';
 import type { CertificatePair } from '../port.ts';
-import { SERVER_ALPN } from '../tls-policy.ts';
+import { SERVER_ALPN } from '../shared/tls-policy.ts';
 import { bun, type BunListener, type BunSocket, type BunTls, type SocketOwner } from './api.ts';
 import { SOCKET_HANDLERS } from './handlers.ts';
 import { alpnWire, serverTls, TLS_1_1 } from './tls-options.ts';

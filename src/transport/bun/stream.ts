@@ -1,5 +1,5 @@
 import { canonicalIp } from '../../base/ip-address.ts';
-import { SlowFinish } from '../slow-finish.ts';
+import { SlowFinish } from '../shared/slow-finish.ts';
 import type { CloseReason, ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 

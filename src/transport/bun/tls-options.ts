@@ -1,7 +1,7 @@
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { CertificatePair } from '../port.ts';
-import { certificatePairError, SERVER_ALPN, SERVER_CIPHERS } from '../tls-policy.ts';
+import { certificatePairError, SERVER_ALPN, SERVER_CIPHERS } from '../shared/tls-policy.ts';
 import type { BunTls } from './api.ts';
 
 /** Protocol versions as on the wire. */

@@ -1,6 +1,6 @@
 import { parseClientHello } from '../../wire/client-hello.ts';
 import type { CertificatePair, ServerTls } from '../port.ts';
-import { CHALLENGE_ALPN, SERVER_ALPN } from '../tls-policy.ts';
+import { CHALLENGE_ALPN, SERVER_ALPN } from '../shared/tls-policy.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 import { alpnWire } from './tls-options.ts';
 import { serverContext, startServerTls, type ServerContext } from './undocumented.ts';

@@ -6,7 +6,7 @@
 import { createSecureContext, createServer } from 'node:tls';
 import { systemErrorCode } from '../../base/errors.ts';
 import type { CertificatePair, Endpoint } from '../port.ts';
-import { MAX_CHAIN } from '../verify.ts';
+import { MAX_CHAIN } from '../shared/verify.ts';
 import {
   bun,
   type BunListener,
@@ -18,7 +18,7 @@ import {
   type SocketOwner,
 } from './api.ts';
 import { SOCKET_HANDLERS } from './handlers.ts';
-import { WRONG_NAME } from '../verify.ts';
+import { WRONG_NAME } from '../shared/verify.ts';
 import { serverContextOptions } from './tls-options.ts';
 
 /** OpenSSL's names of what can be wrong with a chain. */

@@ -9,9 +9,9 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import { canonicalIp } from '../../base/ip-address.ts';
-import { connectError } from '../connect-errors.ts';
+import { connectError } from '../shared/connect-errors.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
-import { checkName, checkPin, presentedChain } from '../verify.ts';
+import { checkName, checkPin, presentedChain } from '../shared/verify.ts';
 import type { FastRead } from './fast-read.ts';
 import { ignore, localEndpoint, TCP_KEEPALIVE_MS } from './listener.ts';
 import { NodeStream } from './stream.ts';

@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { canonicalIp, ipFamily } from '../../base/ip-address.ts';
-import { isIpv6Off, listenError } from '../listen-errors.ts';
+import { isIpv6Off, listenError } from '../shared/listen-errors.ts';
 import type { BindOptions, DatagramHandler, DatagramSocket, Endpoint } from '../port.ts';
 
 /** Bursts wait in the kernel while the loop is busy elsewhere. The kernel caps it at net.core.rmem_max. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type ListenOptions as NetListenOptions, type Server, type Socket } from 'node:net';
 import { canonicalIp } from '../../base/ip-address.ts';
-import { isIpv6Off, listenError } from '../listen-errors.ts';
+import { isIpv6Off, listenError } from '../shared/listen-errors.ts';
 import type { CertificatePair, Endpoint, Listener, ListenerHandler, ListenOptions, ProxyProtocol } from '../port.ts';
 import type { FastRead } from './fast-read.ts';
 import { awaitProxyHeader } from './proxy-preface.ts';

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { internalError } from '../../base/errors.ts';
 import { canonicalIp } from '../../base/ip-address.ts';
-import { SlowFinish } from '../slow-finish.ts';
+import { SlowFinish } from '../shared/slow-finish.ts';
 import type { CloseReason, ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../port.ts';
 import type { FastRead } from './fast-read.ts';
 

@@ -1,7 +1,7 @@
 import { constants } from 'node:crypto';
 import { createSecureContext, type TlsOptions, type TLSSocket } from 'node:tls';
 import type { CertificatePair, ServerTls } from '../port.ts';
-import { certificatePairError, CHALLENGE_ALPN, SERVER_ALPN, SERVER_CIPHERS } from '../tls-policy.ts';
+import { certificatePairError, CHALLENGE_ALPN, SERVER_ALPN, SERVER_CIPHERS } from '../shared/tls-policy.ts';
 
 /**
  * The whole option set of a server; `setSecureContext` needs all of it each time, and `ticketKeys` must stay the same

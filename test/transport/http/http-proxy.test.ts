@@ -5,10 +5,10 @@ import { createServer as createHttps } from 'node:https';
 import { connect, type AddressInfo, type Server as NetServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { HttpFailure } from '../../src/transport/http/failure.ts';
-import { chooseProxy } from '../../src/transport/http/proxy-choice.ts';
-import { requestHttp } from '../../src/transport/http/request.ts';
-import { makeCertificate } from './certificates.ts';
+import { HttpFailure } from '../../../src/transport/http/failure.ts';
+import { chooseProxy } from '../../../src/transport/http/proxy-choice.ts';
+import { requestHttp } from '../../../src/transport/http/request.ts';
+import { makeCertificate } from '../certificates.ts';
 
 const listen = async (server: NetServer): Promise<number> => {
   server.listen(0, '127.0.0.1');

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
-import { deadlines } from '../base/deadlines.ts';
-import type { CloseReason, Stream, StreamHandler } from './port.ts';
+import { deadlines } from '../../base/deadlines.ts';
+import type { CloseReason, Stream, StreamHandler } from '../port.ts';
 
 /** How long a peer may take to read the rest and close, after `end()`. */
 const FINISH_DEADLINE_MS = 5000;

@@ -1,4 +1,4 @@
-import type { Endpoint } from './port.ts';
+import type { Endpoint } from '../port.ts';
 import { connectionName, readSendQueues } from './send-queues.ts';
 
 /** How often the kernel is asked while something is watched. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isIpv6Off, listenError } from '../../src/transport/listen-errors.ts';
+import { isIpv6Off, listenError } from '../../../src/transport/shared/listen-errors.ts';
 
 function systemError(code: string): Error {
   return Object.assign(new Error(`bind ${code}`), { code });

@@ -1,5 +1,5 @@
-import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
-import { formatHostPort } from '../base/ip-address.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
+import { formatHostPort } from '../../base/ip-address.ts';
 
 /** Ports below this one need a privilege. */
 const FIRST_FREE_PORT = 1024;

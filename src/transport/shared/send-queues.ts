@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { endianness } from 'node:os';
-import { parseIp } from '../base/ip-address.ts';
-import type { Endpoint } from './port.ts';
+import { parseIp } from '../../base/ip-address.ts';
+import type { Endpoint } from '../port.ts';
 
 /** Linux lists the TCP connections of the network namespace in these, with the bytes that wait in each. */
 const TABLES: readonly { readonly file: string; readonly addressChars: number }[] = [

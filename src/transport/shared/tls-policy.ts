@@ -1,4 +1,4 @@
-import { errorMessage, TowpathError } from '../base/errors.ts';
+import { errorMessage, TowpathError } from '../../base/errors.ts';
 
 /**
  * The cipher suites of a server: TLS 1.3 first, AES-128 before AES-256 because it is faster and enough; then the

@@ -1,7 +1,7 @@
 import { createHash, type X509Certificate } from 'node:crypto';
-import { TowpathError } from '../base/errors.ts';
-import { nameProblem } from '../wire/certificate-name.ts';
-import { isMetaCertificate } from '../certificates/x509/meta-certificate.ts';
+import { TowpathError } from '../../base/errors.ts';
+import { nameProblem } from '../../wire/certificate-name.ts';
+import { isMetaCertificate } from '../../certificates/x509/meta-certificate.ts';
 
 /** Nobody sends more; a bound in case issuer links form a circle. */
 export const MAX_CHAIN = 16;

@@ -1,5 +1,5 @@
-import { deadlines, type Expiring } from '../base/deadlines.ts';
-import type { Endpoint } from './port.ts';
+import { deadlines, type Expiring } from '../../base/deadlines.ts';
+import type { Endpoint } from '../port.ts';
 import { LookResult, sendWatch, type Watched } from './send-watch.ts';
 
 /** Most streams are closed within this part of their deadline. The others are watched, so that at the deadline something is known. */

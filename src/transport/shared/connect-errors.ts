@@ -1,6 +1,6 @@
-import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
-import { formatHostPort } from '../base/ip-address.ts';
-import type { ConnectOptions } from './port.ts';
+import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
+import { formatHostPort } from '../../base/ip-address.ts';
+import type { ConnectOptions } from '../port.ts';
 
 /** How far a connect got. */
 export interface DialProgress {

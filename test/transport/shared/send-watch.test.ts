@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { suite, test } from 'node:test';
-import { connectionName, readSendQueues } from '../../src/transport/send-queues.ts';
-import { LookResult, SendWatch, type Watched } from '../../src/transport/send-watch.ts';
-import { eventually } from './support.ts';
+import { connectionName, readSendQueues } from '../../../src/transport/shared/send-queues.ts';
+import { LookResult, SendWatch, type Watched } from '../../../src/transport/shared/send-watch.ts';
+import { eventually } from '../support.ts';
 
 const LOCAL = { ip: '127.0.0.1', port: 443 };
 

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { after, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { HttpFailure } from '../../src/transport/http/failure.ts';
-import { requestHttp, type HttpAnswer, type HttpRequest } from '../../src/transport/http/request.ts';
-import { freePort } from '../free-port.ts';
+import { HttpFailure } from '../../../src/transport/http/failure.ts';
+import { requestHttp, type HttpAnswer, type HttpRequest } from '../../../src/transport/http/request.ts';
+import { freePort } from '../../free-port.ts';
 
 const servers: Server[] = [];
 const sockets = new Set<Socket>();

@@ -1,4 +1,4 @@
-import type { Transport } from './port.ts';
+import type { Transport } from '../port.ts';
 
 /** The same transport, but each of its connections starts with `preamble`: a PROXY header, for one. */
 export function withPreamble(transport: Transport, preamble: Buffer): Transport {
