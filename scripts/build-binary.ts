@@ -13,7 +13,7 @@ const output = path.resolve(process.argv[2] ?? path.join(root, 'build', 'towpath
 const main = path.join(root, 'src', 'main.ts');
 const define = `TOWPATH_VERSION=${JSON.stringify(version)}`;
 // A thread of `towpath load` starts with a module of its own, which no import names.
-const worker = path.join(root, 'src', 'load', 'worker.ts');
+const worker = path.join(root, 'src', 'tools', 'load', 'worker.ts');
 execFileSync(findRuntime('bun'), ['build', '--compile', '--define', define, main, worker, '--outfile', output], {
   cwd: root,
   stdio: 'inherit',

@@ -6,7 +6,7 @@ import { rewriteSources, type Rewrite } from './rewrite.ts';
 
 rewriteSources([
   replacing(/\/src\/transport\/node\/index\.ts$/, [['wanted ? detectFastRead() : null;', 'null;']]),
-  replacing(/\/src\/session\/session\.ts$/, [['this.#context.turn.flushAtEnd(this);', 'this.flush();']]),
+  replacing(/\/src\/relay\/session\/session\.ts$/, [['this.#context.turn.flushAtEnd(this);', 'this.flush();']]),
   replacing(/\/src\/transport\/node\/stream\.ts$/, [
     ['if (this.#writing || from >= to) return 0;', 'if (from >= to) return 0;'],
     ['this.#copies ? Buffer.from(bytes) : bytes', 'Buffer.from(bytes)'],

@@ -16,9 +16,9 @@ const EXPRESSIONS: readonly RegExp[] = [
 ];
 
 rewriteSources([
-  { file: /\/src\/relay\/router\.ts$/, atLeast: 3, change: withoutCounting },
-  { file: /\/src\/session\/outbox\.ts$/, atLeast: 3, change: withoutCounting },
-  { file: /\/src\/session\/session\.ts$/, atLeast: 1, change: withoutCounting },
+  { file: /\/src\/relay\/routing\/router\.ts$/, atLeast: 3, change: withoutCounting },
+  { file: /\/src\/relay\/session\/outbox\.ts$/, atLeast: 3, change: withoutCounting },
+  { file: /\/src\/relay\/session\/session\.ts$/, atLeast: 1, change: withoutCounting },
 ]);
 
 function withoutCounting(source: string): { text: string; places: number } {

@@ -153,6 +153,6 @@ class Coordinator {
 
 /** The module of the threads: beside this one, from the sources or from what was built of them, or in an executable. */
 function workerUrl(): URL {
-  if (COMPILED.test(import.meta.url)) return new URL('./load/worker.js', import.meta.url);
+  if (COMPILED.test(import.meta.url)) return new URL('./tools/load/worker.js', import.meta.url);
   return new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 }
