@@ -1,0 +1,41 @@
+import type { AllocationRefusal } from './endpoints.ts';
+import type { UdpRelayLimits } from './limits.ts';
+import type { UdpRelaySnapshot } from './snapshot.ts';
+import type { UdpRelayState } from './state.ts';
+
+/**
+ * What the main thread says to the rules, and what they answer: plain data, as it comes out of a message port (a Buffer as
+ * a Uint8Array). Each answer has the `id` of its question.
+ */
+export type UdpRelayCommand =
+  | {
+      readonly kind: 'allocate';
+      readonly id: number;
+      readonly clientKeys: readonly [Uint8Array, Uint8Array];
+      readonly askingKey: Uint8Array;
+      readonly node: string;
+      readonly otherNode: string | null;
+    }
+  /** Ends all endpoints of these nodes. No answer. */
+  | { readonly kind: 'revoke'; readonly nodes: readonly string[] }
+  /** Other limits from now on. No answer. */
+  | { readonly kind: 'limits'; readonly limits: UdpRelayLimits }
+  | { readonly kind: 'snapshot'; readonly id: number; readonly endpoints: number }
+  | { readonly kind: 'export'; readonly id: number };
+
+/** What a client is told of its endpoint. */
+export interface GrantedEndpoint {
+  readonly serverDisco: Uint8Array;
+  /** In ascending order. */
+  readonly clientKeys: readonly [Uint8Array, Uint8Array];
+  readonly lamportId: number;
+  readonly vni: number;
+  readonly bindLifetimeMs: number;
+  readonly steadyLifetimeMs: number;
+}
+
+export type UdpRelayAnswer =
+  | { readonly kind: 'granted'; readonly id: number; readonly endpoint: GrantedEndpoint }
+  | { readonly kind: 'refused'; readonly id: number; readonly reason: AllocationRefusal }
+  | { readonly kind: 'snapshot'; readonly id: number; readonly snapshot: UdpRelaySnapshot }
+  | { readonly kind: 'exported'; readonly id: number; readonly state: UdpRelayState };

@@ -1,0 +1,296 @@
+import type { KeyObject } from 'node:crypto';
+import { sharedDiscoKey } from '../../wire/disco.ts';
+import { isZeroKey } from '../../wire/keys.ts';
+import { IDLE_MS, UNBOUND_LIFE_MS, type UdpRelayLimits } from './limits.ts';
+import { NO_NODE, type Nodes } from './nodes.ts';
+import { SIDE_WORDS, SideWord } from './port.ts';
+import type { VniPool } from './vni-pool.ts';
+
+/** Why no endpoint was given; the names are metric labels. The client hears nothing. */
+export type AllocationRefusal =
+  /** A key that nobody can have, the same key twice, or our own. */
+  | 'bad_key'
+  /** The request was sealed with a key that is none of the two. */
+  | 'foreign_key'
+  | 'allocation_rate'
+  | 'node_limit'
+  | 'pair_limit'
+  | 'endpoint_limit';
+
+/** A request that was found to be permitted. */
+export interface Allocation {
+  /** Disco keys of the two clients, in any order. */
+  readonly clientKeys: readonly [Buffer, Buffer];
+  /** The one of them that sealed the request. */
+  readonly askingKey: Buffer;
+  /** Who asks: any name that is one node's. */
+  readonly node: string;
+  /** Who has the other key, when that is known. */
+  readonly otherNode: string | null;
+}
+
+/** What the table needs to know of the relay. */
+export interface EndpointParts {
+  readonly serverPrivate: KeyObject;
+  readonly serverPublic: Buffer;
+  readonly pool: VniPool;
+  readonly nodes: Nodes;
+  /** The sides' addresses (port). */
+  readonly sides: Int32Array;
+  readonly limits: UdpRelayLimits;
+}
+
+/** All endpoints of the relay, in arrays by slot, or by side: `2 * slot + 0` and `+ 1` (peer relay reference §5.1). */
+export class Endpoints {
+  limits: UdpRelayLimits;
+  /** Given to the endpoint that was made last; of two endpoints, the later has the higher. */
+  lamportId = 0;
+  readonly lamportIds: Float64Array;
+  readonly allocatedAt: Float64Array;
+  /** The node that asked first. */
+  readonly askers: Int32Array;
+  /** By side: the client's disco key, and the key that it shares with the relay. */
+  readonly keys: (Buffer | null)[];
+  readonly sharedKeys: (Buffer | null)[];
+  /** By side: the generation of a handshake that goes on, or 0. */
+  readonly generations: Uint32Array;
+  readonly lastSeen: Float64Array;
+  /** By side: when it sent its latest bind, and when it was bound; −1: never. */
+  readonly bindAt: Float64Array;
+  readonly boundAt: Float64Array;
+  readonly packets: Float64Array;
+  readonly bytes: Float64Array;
+  /** By side: whose bytes they are. */
+  readonly sideNodes: Int32Array;
+  /** By side: the address before the latest bind, in {@link SIDE_WORDS} words, and until when it is good as a source. */
+  readonly previous: Int32Array;
+  readonly previousUntil: Float64Array;
+  readonly #parts: EndpointParts;
+  readonly #slots = new Map<string, number>();
+
+  constructor(parts: EndpointParts) {
+    this.#parts = parts;
+    this.limits = parts.limits;
+    const { slots } = parts.pool;
+    const perSide = (): Float64Array => new Float64Array(2 * slots);
+    this.lamportIds = new Float64Array(slots);
+    this.allocatedAt = new Float64Array(slots);
+    this.askers = new Int32Array(slots).fill(NO_NODE);
+    this.keys = new Array<Buffer | null>(2 * slots).fill(null);
+    this.sharedKeys = new Array<Buffer | null>(2 * slots).fill(null);
+    this.generations = new Uint32Array(2 * slots);
+    [this.lastSeen, this.bindAt, this.boundAt] = [perSide(), perSide(), perSide()];
+    [this.packets, this.bytes, this.previousUntil] = [perSide(), perSide(), perSide()];
+    this.sideNodes = new Int32Array(2 * slots).fill(NO_NODE);
+    this.previous = new Int32Array(2 * slots * SIDE_WORDS);
+  }
+
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /** The slots in use. */
+  slots(): Iterable<number> {
+    return this.#slots.values();
+  }
+
+  isBound(side: number): boolean {
+    return this.#parts.sides[side * SIDE_WORDS + SideWord.FamilyAndPort] !== 0;
+  }
+
+  /** Whether traffic passes. */
+  isOpen(slot: number): boolean {
+    return this.isBound(2 * slot) && this.isBound(2 * slot + 1);
+  }
+
+  /** The side of an endpoint that a disco key belongs to, or −1. */
+  sideOf(slot: number, key: Buffer): number {
+    if (this.keys[2 * slot]!.equals(key)) return 2 * slot;
+    return this.keys[2 * slot + 1]!.equals(key) ? 2 * slot + 1 : -1;
+  }
+
+  /**
+   * The endpoint of a pair, known or new, as its slot; or why there is none (peer relay reference §5.2). A known one is
+   * given as it is, and its times are not touched.
+   */
+  allocate(request: Allocation, now: number): number | AllocationRefusal {
+    const { clientKeys, askingKey } = request;
+    const [first, second] = clientKeys;
+    const order = Buffer.compare(first, second);
+    const isOwn = clientKeys.some((key) => key.equals(this.#parts.serverPublic));
+    if (order === 0 || isOwn || isZeroKey(first) || isZeroKey(second)) return 'bad_key';
+    if (!askingKey.equals(first) && !askingKey.equals(second)) return 'foreign_key';
+    const keys = order < 0 ? ([first, second] as const) : ([second, first] as const);
+    const known = this.#slots.get(pairName(keys));
+    if (known !== undefined) {
+      this.#learnNodes(known, request, now);
+      return known;
+    }
+    return this.#make(keys, request, now);
+  }
+
+  /** Puts an endpoint of an earlier process back. The caller has taken its slot and fills in the rest. */
+  restore(slot: number, keys: readonly [Buffer, Buffer], sharedKeys: readonly [Buffer, Buffer]): boolean {
+    const name = pairName(keys);
+    if (this.#slots.has(name)) return false;
+    this.#slots.set(name, slot);
+    for (const i of [0, 1] as const) {
+      this.keys[2 * slot + i] = keys[i];
+      this.sharedKeys[2 * slot + i] = sharedKeys[i];
+    }
+    return true;
+  }
+
+  /** Whose the sides are; `asker` counts against limits. */
+  setNodes(slot: number, asker: number, nodes: readonly [number, number]): void {
+    this.askers[slot] = asker;
+    this.#parts.nodes.use(asker);
+    for (const i of [0, 1] as const) this.#setSideNode(2 * slot + i, nodes[i]);
+  }
+
+  /** Ends all endpoints of a node. Returns how many. */
+  revoke(node: number): number {
+    let ended = 0;
+    if (node === NO_NODE) return 0;
+    for (const slot of [...this.#slots.values()]) {
+      const { askers, sideNodes } = this;
+      if (askers[slot] !== node && sideNodes[2 * slot] !== node && sideNodes[2 * slot + 1] !== node) continue;
+      this.end(slot);
+      ended++;
+    }
+    return ended;
+  }
+
+  /** Ends what is too old (peer relay reference §5.6). */
+  tick(now: number): void {
+    for (const slot of this.#slots.values()) if (this.#isOver(slot, now)) this.end(slot);
+  }
+
+  end(slot: number): void {
+    const { sides, nodes, pool } = this.#parts;
+    this.#slots.delete(pairName([this.keys[2 * slot]!, this.keys[2 * slot + 1]!]));
+    nodes.release(this.askers[slot]!);
+    this.askers[slot] = NO_NODE;
+    for (const side of [2 * slot, 2 * slot + 1]) {
+      nodes.release(this.sideNodes[side]!);
+      this.sideNodes[side] = NO_NODE;
+      this.keys[side] = null;
+      this.sharedKeys[side] = null;
+      this.generations[side] = 0;
+      this.previousUntil[side] = 0;
+      sides.fill(0, side * SIDE_WORDS, (side + 1) * SIDE_WORDS);
+    }
+    pool.release(slot);
+  }
+
+  /** When anything last came from either client. */
+  lastActivity(slot: number): number {
+    return Math.max(this.allocatedAt[slot]!, this.lastSeen[2 * slot]!, this.lastSeen[2 * slot + 1]!);
+  }
+
+  #make(keys: readonly [Buffer, Buffer], request: Allocation, now: number): number | AllocationRefusal {
+    const { nodes, pool, serverPrivate } = this.#parts;
+    const asker = nodes.numberOf(request.node, now);
+    if (asker === NO_NODE) return 'endpoint_limit';
+    if (!nodes.mayAllocate(asker, now)) return 'allocation_rate';
+    const other = request.otherNode === null ? NO_NODE : nodes.numberOf(request.otherNode, now);
+    const refusal = this.#makeRoom(asker, other, now);
+    if (refusal !== null) return refusal;
+    const sharedKeys = keys.map((key) => sharedDiscoKey(serverPrivate, key));
+    const [sharedFirst, sharedSecond] = sharedKeys;
+    if (!sharedFirst || !sharedSecond) return 'bad_key';
+    const slot = pool.take();
+    if (slot < 0) return 'endpoint_limit';
+    this.restore(slot, [Buffer.from(keys[0]), Buffer.from(keys[1])], [sharedFirst, sharedSecond]);
+    this.lamportId++;
+    this.lamportIds[slot] = this.lamportId;
+    this.allocatedAt[slot] = now;
+    for (const side of [2 * slot, 2 * slot + 1]) {
+      this.lastSeen[side] = now;
+      this.bindAt[side] = -1;
+      this.boundAt[side] = -1;
+      this.packets[side] = 0;
+      this.bytes[side] = 0;
+    }
+    const isFirst = this.keys[2 * slot]!.equals(request.askingKey);
+    this.setNodes(slot, asker, isFirst ? [asker, other] : [other, asker]);
+    return slot;
+  }
+
+  /** The second client asks for its pair: from now on its side has a name. */
+  #learnNodes(slot: number, { askingKey, node }: Allocation, now: number): void {
+    const side = this.sideOf(slot, askingKey);
+    if (this.sideNodes[side] !== NO_NODE) return;
+    this.#setSideNode(side, this.#parts.nodes.numberOf(node, now));
+  }
+
+  #setSideNode(side: number, node: number): void {
+    this.#parts.nodes.use(node);
+    this.sideNodes[side] = node;
+  }
+
+  /** At each limit the endpoint that was silent for longest makes room, unless all are in use. */
+  #makeRoom(asker: number, other: number, now: number): AllocationRefusal | null {
+    const { endpoints, endpointsPerNode, endpointsPerPair } = this.limits;
+    const ofNode = new Room(endpointsPerNode);
+    const ofPair = new Room(endpointsPerPair);
+    const ofAll = new Room(Math.min(endpoints, this.#parts.pool.slots));
+    for (const slot of this.#slots.values()) {
+      const activity = this.lastActivity(slot);
+      if (other !== NO_NODE && this.#isBetween(slot, asker, other)) ofPair.add(slot, activity);
+      if (this.askers[slot] === asker) ofNode.add(slot, activity);
+      ofAll.add(slot, activity);
+    }
+    for (const [room, refusal] of [
+      [ofPair, 'pair_limit'],
+      [ofNode, 'node_limit'],
+      [ofAll, 'endpoint_limit'],
+    ] as const) {
+      if (!room.isFull) continue;
+      // What has made room for one limit may have done so for the next one too.
+      if (room.oldest >= 0 && this.keys[2 * room.oldest] === null) continue;
+      if (room.oldest < 0 || now - room.oldestActivity < IDLE_MS) return refusal;
+      this.end(room.oldest);
+    }
+    return null;
+  }
+
+  #isBetween(slot: number, a: number, b: number): boolean {
+    const first = this.sideNodes[2 * slot];
+    const second = this.sideNodes[2 * slot + 1];
+    return (first === a && second === b) || (first === b && second === a);
+  }
+
+  #isOver(slot: number, now: number): boolean {
+    if (!this.isOpen(slot)) return now - this.allocatedAt[slot]! >= UNBOUND_LIFE_MS;
+    const silentSince = Math.min(this.lastSeen[2 * slot]!, this.lastSeen[2 * slot + 1]!);
+    return now - silentSince >= this.limits.idleSeconds * 1000;
+  }
+}
+
+/** Counts endpoints towards a limit and finds the one that was silent for longest. */
+class Room {
+  readonly #limit: number;
+  #count = 0;
+  oldest = -1;
+  oldestActivity = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get isFull(): boolean {
+    return this.#count >= this.#limit;
+  }
+
+  add(slot: number, activity: number): void {
+    this.#count++;
+    if (this.oldest >= 0 && activity >= this.oldestActivity) return;
+    this.oldest = slot;
+    this.oldestActivity = activity;
+  }
+}
+
+function pairName(keys: readonly [Buffer, Buffer]): string {
+  return keys[0].toString('latin1') + keys[1].toString('latin1');
+}

@@ -1,0 +1,130 @@
+import { DROP_REASON_NAMES } from './drop-reasons.ts';
+import type { Endpoints } from './endpoints.ts';
+import type { Nodes } from './nodes.ts';
+import { SIDE_WORDS, SideWord } from './port.ts';
+import { formatAddress } from './side-address.ts';
+import type { VniPool } from './vni-pool.ts';
+
+/** One side of an endpoint, for pages and commands. */
+export interface SideSnapshot {
+  /** Null: not known. */
+  readonly node: string | null;
+  /** `d:` and 16 hex digits, as upstream shortens disco keys. */
+  readonly disco: string;
+  /** `ip:port` of the client, or empty while it is not bound. */
+  readonly address: string;
+  /** The port of ours that it reaches, or 0. */
+  readonly localPort: number;
+  /** Milliseconds since its latest bind and since it was bound; null: never. */
+  readonly bindAgoMs: number | null;
+  readonly boundAgoMs: number | null;
+  /** Milliseconds since its latest datagram; null: none since it was bound. */
+  readonly seenAgoMs: number | null;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface EndpointSnapshot {
+  readonly vni: number;
+  readonly state: 'connecting' | 'open';
+  /** The node that asked first. */
+  readonly asker: string | null;
+  readonly ageMs: number;
+  readonly sides: readonly [SideSnapshot, SideSnapshot];
+}
+
+/** What the relay did since it started, and what it has. */
+export interface UdpRelaySnapshot {
+  readonly connecting: number;
+  readonly open: number;
+  readonly nodes: number;
+  /** Datagrams dropped, by reason. */
+  readonly drops: Readonly<Record<string, number>>;
+  /** By family in and out. */
+  readonly forwarded: readonly ForwardedSnapshot[];
+  readonly challenges: number;
+  readonly bindings: number;
+  readonly allocations: number;
+  readonly endpoints: readonly EndpointSnapshot[];
+}
+
+export interface ForwardedSnapshot {
+  readonly transportIn: 'udp4' | 'udp6';
+  readonly transportOut: 'udp4' | 'udp6';
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** What the rules count; indices of the forwarded ones are `in * 2 + out`, 1 being IPv6. */
+export class UdpRelayCounts {
+  readonly drops: Float64Array = new Float64Array(DROP_REASON_NAMES.length);
+  readonly forwardedPackets: Float64Array = new Float64Array(4);
+  readonly forwardedBytes: Float64Array = new Float64Array(4);
+  challenges = 0;
+  bindings = 0;
+  /** New endpoints. */
+  allocations = 0;
+}
+
+/** Where the table's data comes from. */
+interface SnapshotParts {
+  readonly counts: UdpRelayCounts;
+  readonly endpoints: Endpoints;
+  readonly pool: VniPool;
+  readonly nodes: Nodes;
+  readonly sides: Int32Array;
+}
+
+/** Counts and states, with at most `limit` endpoints. */
+export function snapshotOf(parts: SnapshotParts, now: number, limit: number): UdpRelaySnapshot {
+  const { counts, endpoints } = parts;
+  let open = 0;
+  const shown: EndpointSnapshot[] = [];
+  for (const slot of endpoints.slots()) {
+    if (endpoints.isOpen(slot)) open++;
+    if (shown.length < limit) shown.push(endpointSnapshot(parts, slot, now));
+  }
+  return {
+    connecting: endpoints.size - open,
+    open,
+    nodes: parts.nodes.size,
+    drops: Object.fromEntries(DROP_REASON_NAMES.map((name, reason) => [name, counts.drops[reason]!])),
+    forwarded: [0, 1, 2, 3].map((pair) => ({
+      transportIn: pair < 2 ? 'udp4' : 'udp6',
+      transportOut: pair % 2 === 0 ? 'udp4' : 'udp6',
+      packets: counts.forwardedPackets[pair]!,
+      bytes: counts.forwardedBytes[pair]!,
+    })),
+    challenges: counts.challenges,
+    bindings: counts.bindings,
+    allocations: counts.allocations,
+    endpoints: shown,
+  };
+}
+
+function endpointSnapshot(parts: SnapshotParts, slot: number, now: number): EndpointSnapshot {
+  const { endpoints, nodes, pool } = parts;
+  return {
+    vni: pool.vniOf(slot),
+    state: endpoints.isOpen(slot) ? 'open' : 'connecting',
+    asker: nodes.nameOf(endpoints.askers[slot]!),
+    ageMs: now - endpoints.allocatedAt[slot]!,
+    sides: [sideSnapshot(parts, 2 * slot, now), sideSnapshot(parts, 2 * slot + 1, now)],
+  };
+}
+
+function sideSnapshot({ endpoints, nodes, sides }: SnapshotParts, side: number, now: number): SideSnapshot {
+  const ago = (time: number): number | null => (time < 0 ? null : now - time);
+  const packets = endpoints.packets[side]!;
+  return {
+    node: nodes.nameOf(endpoints.sideNodes[side]!),
+    disco: `d:${endpoints.keys[side]!.toString('hex', 0, 8)}`,
+    address: formatAddress(sides, side * SIDE_WORDS),
+    localPort: sides[side * SIDE_WORDS + SideWord.LocalPort]!,
+    bindAgoMs: ago(endpoints.bindAt[side]!),
+    boundAgoMs: ago(endpoints.boundAt[side]!),
+    seenAgoMs: packets === 0 ? null : now - endpoints.lastSeen[side]!,
+    packets,
+    bytes: endpoints.bytes[side]!,
+  };
+}
