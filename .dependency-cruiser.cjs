@@ -32,7 +32,10 @@ const rooms = {
   admission: { what: 'who may come in', imports: ['base', 'wire', 'transport', 'observe', 'config'] },
   http: { what: 'pages, probes, bootstrap DNS, administration', imports: ['base', 'wire', 'observe', 'config'] },
   client: { what: 'a DERP client', imports: ['base', 'wire', 'transport', 'certificates/x509'] },
-  tailnet: { what: 'being a node of a tailnet', imports: ['base', 'wire', 'transport', 'observe', 'client'] },
+  tailnet: {
+    what: 'being a node of a tailnet: control protocol, network map, allocations of the peer relay',
+    imports: ['base', 'wire', 'transport', 'observe', 'relay/routing', 'relay/udp'],
+  },
   relay: {
     what: 'one relay: puts the rooms of the data plane together',
     imports: ['base', 'wire', 'system', 'transport', 'observe'],

@@ -56,7 +56,10 @@ export class ControlConnection {
       createConnection: () => stream,
       settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
     });
-    session.on('connect', () => session.setLocalWindowSize(WINDOW_BYTES));
+    session.on('connect', () => {
+      // It may have ended before this is called.
+      if (!session.destroyed) session.setLocalWindowSize(WINDOW_BYTES);
+    });
     return new ControlConnection(session, server.url.host);
   }
 
@@ -125,10 +128,12 @@ export class ControlConnection {
       queueMicrotask(() => end(error as Error));
       return end;
     }
+    const started = stream;
     stream.on('response', (headers) => {
       guarded(() => handler.head(headers[':status'] ?? 0, headers['retry-after']));
+      // Only now, because Node may have the first bytes before the head.
+      started.on('data', (chunk: Buffer) => guarded(() => handler.data(chunk)));
     });
-    stream.on('data', (chunk: Buffer) => guarded(() => handler.data(chunk)));
     stream.on('end', () => end(null));
     stream.on('aborted', () => end(new Error('the control server cut its answer short')));
     stream.on('error', (error: Error) => end(error));

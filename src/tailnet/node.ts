@@ -1,0 +1,346 @@
+import { errorMessage } from '../base/errors.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Environment } from '../transport/http/proxy-choice.ts';
+import { VERSION } from '../base/version.ts';
+import { BackOff, pause } from './back-off.ts';
+import { asControlError, ControlConnection } from './control-connection.ts';
+import { ControlError } from './control-error.ts';
+import type { MapResponse } from './map-response.ts';
+import { follow, publish } from './map-session.ts';
+import { Netmap } from './netmap.ts';
+import { hostinfo, type NodeSettings } from './node-settings.ts';
+import type { NodeState } from './node-state.ts';
+import { PingAnswerer } from './ping-answer.ts';
+import { logOut, register, type Proof, type Registrant, type Registration } from './registration.ts';
+
+/** For DNS, TCP and TLS together. */
+const CONNECT_TIMEOUT_MS = 15_000;
+/** The node key is renewed this long before it expires. */
+const RENEW_BEFORE_MS = 86_400_000;
+/** How often a renewal that needs somebody to log in is tried again. */
+const RENEW_AGAIN_MS = 3_600_000;
+/** A session that lasted so long was a good one: the next attempt need not wait. */
+const GOOD_SESSION_MS = 10_000;
+/** How long a refused registration is left alone: only a person can change it. */
+const REFUSED_PAUSE_MS = 60_000;
+
+/** What a node is doing. */
+export const NodePhase = {
+  /** Not connected to the control server. */
+  Connecting: 'connecting',
+  /** Somebody must log in. */
+  Login: 'login',
+  /** An administrator must approve the node. */
+  Approval: 'approval',
+  /** The network map is up to date. */
+  Online: 'online',
+  Stopped: 'stopped',
+} as const;
+export type NodePhase = (typeof NodePhase)[keyof typeof NodePhase];
+
+/** Where a node writes what an operator should know. */
+export interface NodeLog {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface NodeParts {
+  readonly clock: Clock;
+  readonly log: NodeLog;
+  readonly environment: Environment;
+  /** Milliseconds since 1970. */
+  readonly wallClock?: () => number;
+}
+
+/** Told what happens to a node. */
+export interface NodeListener {
+  /** Phase, error or network map have changed. */
+  changed(): void;
+  /** The node key is another one now. */
+  keyChanged(): void;
+}
+
+/**
+ * A node of a tailnet: registers, follows the network map, and keeps both up (peer-relay reference §11 to §15). The last
+ * map stays in use while the control server cannot be reached.
+ */
+export class TailnetNode {
+  readonly settings: NodeSettings;
+  readonly state: NodeState;
+  netmap: Netmap;
+  listener: NodeListener = { changed() {}, keyChanged() {} };
+  phase: NodePhase = NodePhase.Connecting;
+  /** Where somebody must log in, or null. */
+  loginUrl: string | null = null;
+  /** What went wrong last, or null when the control server has answered since. */
+  error: string | null = null;
+  /** Milliseconds since 1970 of the last frame of the map stream; null before the first. */
+  lastFrameAt: number | null = null;
+  readonly #parts: NodeParts;
+  readonly #wallClock: () => number;
+  readonly #stop = new AbortController();
+  readonly #backOff = new BackOff();
+  readonly #pings: PingAnswerer;
+  #finished: Promise<void> = Promise.resolve();
+  #needsRegistration = true;
+  #renewAt = Number.NEGATIVE_INFINITY;
+  #connection: ControlConnection | null = null;
+  #told = '';
+  /** The next frame is the first of its stream. */
+  #isFirstFrame = true;
+  /** The node key was renewed, so that the present stream is of the old one. */
+  #hasNewKey = false;
+
+  constructor(settings: NodeSettings, state: NodeState, parts: NodeParts) {
+    this.settings = settings;
+    this.state = state;
+    this.netmap = new Netmap(settings.peers);
+    this.#parts = parts;
+    this.#wallClock = parts.wallClock ?? Date.now;
+    this.#pings = new PingAnswerer({
+      caPem: settings.caPem,
+      environment: parts.environment,
+      ignored: (why) =>
+        parts.log.debug({ tailnet: settings.name, why }, 'a ping of the control server is not answered'),
+    });
+  }
+
+  /** Starts; what goes wrong is tried again and told in the log. */
+  start(): void {
+    this.#finished = this.#run();
+  }
+
+  /** Ends the connection; resolves when nothing goes on any more. The node stays registered. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#connection?.close();
+    await this.#finished;
+  }
+
+  /** Registers once, without following the map; calls `login` when somebody must log in. For the command line. */
+  async logIn(login: (url: string) => void): Promise<Registration> {
+    const connection = await this.#connect();
+    try {
+      return await this.#register(connection, login);
+    } finally {
+      connection.close();
+    }
+  }
+
+  /** Logs the node out at the control server. */
+  async logOut(): Promise<void> {
+    const connection = await this.#connect();
+    try {
+      await logOut(connection, this.#registrant());
+      this.state.forgotten();
+    } finally {
+      connection.close();
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    const { clock } = this.#parts;
+    while (!signal.aborted) {
+      const startedAt = clock.now;
+      let waitMs: number;
+      try {
+        await this.#session();
+        waitMs = 0;
+      } catch (error) {
+        if (clock.now - startedAt > GOOD_SESSION_MS) this.#backOff.reset();
+        waitMs = this.#failed(asControlError(error));
+      } finally {
+        this.#connection?.close();
+        this.#connection = null;
+      }
+      await pause(clock, waitMs, signal);
+    }
+    this.#to(NodePhase.Stopped);
+  }
+
+  /** From the connection to the end of the map stream. Resolves when another one is to follow at once. */
+  async #session(): Promise<void> {
+    const connection = await this.#connect();
+    if (this.#needsRegistration) await this.#enter(connection);
+    await publish(connection, this.#registrant());
+    this.#beginStream();
+    try {
+      await follow(connection, this.#registrant(), {
+        clock: this.#parts.clock,
+        mapBytes: this.settings.mapBytes,
+        frame: (response) => this.#take(response, connection),
+        signal: this.#stop.signal,
+      });
+    } catch (error) {
+      if (!this.#hasNewKey) throw error;
+    }
+  }
+
+  #beginStream(): void {
+    this.#isFirstFrame = true;
+    this.#hasNewKey = false;
+  }
+
+  async #enter(connection: ControlConnection): Promise<void> {
+    const result = await this.#register(connection, (url) => this.#askForLogin(url));
+    if (result.kind !== 'registered') {
+      const why = result.kind === 'refused' ? result.reason : 'the new node key counts as expired';
+      throw new ControlError('refused', `the control server refuses the registration: ${why}`, REFUSED_PAUSE_MS);
+    }
+    this.#needsRegistration = false;
+    this.loginUrl = null;
+  }
+
+  async #connect(): Promise<ControlConnection> {
+    const { controlUrl, capabilityVersion, caPem } = this.settings;
+    this.#connection = await ControlConnection.open({
+      url: new URL(controlUrl),
+      version: capabilityVersion,
+      machine: this.state.machine,
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      caPem,
+      environment: this.#parts.environment,
+    });
+    return this.#connection;
+  }
+
+  /** A node that is known says only who it is; otherwise the auth key is used, or somebody is asked to log in. */
+  async #register(connection: ControlConnection, login: (url: string) => void): Promise<Registration> {
+    const authKey = this.settings.readAuthKey();
+    let proof: Proof = this.state.isRegistered ? {} : { authKey };
+    let hasRotated = false;
+    for (;;) {
+      const result = await register(connection, this.#registrant(), proof);
+      if (result.kind === 'registered') {
+        this.state.registered();
+        return result;
+      }
+      if (result.kind === 'expired' && !hasRotated) {
+        hasRotated = true;
+        this.#rotate();
+        proof = { authKey };
+      } else if (result.kind === 'login') {
+        const isAuthKeyUnused = authKey !== null && proof.authKey === undefined && proof.followup === undefined;
+        if (!isAuthKeyUnused) login(result.url);
+        proof = isAuthKeyUnused ? { authKey } : { followup: result.url };
+      } else {
+        return result;
+      }
+    }
+  }
+
+  #rotate(): void {
+    this.state.rotate();
+    this.#parts.log.info({ tailnet: this.settings.name }, 'the node key has expired: the node takes a new one');
+    this.listener.keyChanged();
+  }
+
+  /** Changes the node key before it expires, when an auth key allows to do so without anybody. */
+  async #renew(connection: ControlConnection): Promise<void> {
+    const { log } = this.#parts;
+    const { name, readAuthKey } = this.settings;
+    try {
+      const authKey = readAuthKey();
+      if (authKey === null) return;
+      this.state.rotate();
+      const result = await register(connection, this.#registrant(), { authKey }).catch((error: unknown) => {
+        this.state.restore();
+        throw error;
+      });
+      if (result.kind !== 'registered') {
+        this.state.restore();
+        log.warn({ tailnet: name, result: result.kind }, 'the node key could not be renewed with the auth key');
+        return;
+      }
+      this.state.registered();
+      this.#hasNewKey = true;
+      log.info({ tailnet: name }, 'the node key was renewed');
+      this.listener.keyChanged();
+      connection.close();
+    } catch (error) {
+      log.warn(
+        { tailnet: name, error: errorMessage(error) },
+        'the node key could not be renewed; the relay tries again',
+      );
+    }
+  }
+
+  #askForLogin(url: string): void {
+    if (this.loginUrl !== url)
+      this.#parts.log.warn({ tailnet: this.settings.name, url }, 'open this URL to let the relay into the tailnet');
+    this.loginUrl = url;
+    this.#to(NodePhase.Login);
+  }
+
+  #registrant(): Registrant {
+    const { capabilityVersion } = this.settings;
+    return {
+      state: this.state,
+      version: capabilityVersion,
+      hostinfo: hostinfo(this.settings, this.state.logId, VERSION),
+    };
+  }
+
+  #take(response: MapResponse, connection: ControlConnection): void {
+    this.lastFrameAt = this.#wallClock();
+    if (response.PingRequest !== null) void this.#pings.answer(response.PingRequest);
+    if (response.KeepAlive === true) {
+      this.#watchExpiry(connection);
+      return;
+    }
+    // A stream begins with everything: nothing of what the last one said lives on.
+    const netmap = this.#isFirstFrame ? new Netmap(this.settings.peers) : this.netmap;
+    netmap.apply(response);
+    this.#isFirstFrame = false;
+    this.netmap = netmap;
+    this.error = null;
+    this.#told = '';
+    for (const problem of response.Health ?? [])
+      this.#parts.log.warn(
+        { tailnet: this.settings.name, problem: errorMessage(problem) },
+        'the control server reports a problem',
+      );
+    const { self } = netmap;
+    this.phase = self === null || self.isAuthorized ? NodePhase.Online : NodePhase.Approval;
+    this.listener.changed();
+    this.#watchExpiry(connection);
+  }
+
+  /** Throws when the node key has expired: the session starts anew, with a registration. */
+  #watchExpiry(connection: ControlConnection): void {
+    const { self } = this.netmap;
+    if (self === null || this.#hasNewKey) return;
+    const now = this.#wallClock();
+    const { isExpired, keyExpiresAt } = self;
+    if (isExpired || (keyExpiresAt !== null && keyExpiresAt <= now))
+      throw new ControlError('unknown-node', 'the node key has expired');
+    if (keyExpiresAt === null || keyExpiresAt - now > RENEW_BEFORE_MS || now < this.#renewAt) return;
+    this.#renewAt = now + RENEW_AGAIN_MS;
+    void this.#renew(connection);
+  }
+
+  #failed(error: ControlError): number {
+    const { log } = this.#parts;
+    if (this.#stop.signal.aborted) return 0;
+    if (error.kind === 'unknown-node') {
+      this.#needsRegistration = true;
+      this.state.forgotten();
+    }
+    this.error = error.message;
+    const fields = { tailnet: this.settings.name, error: error.message };
+    if (this.#told === error.message) log.debug(fields, 'the control server cannot be used');
+    else log.warn(fields, 'the control server cannot be used; the relay tries again');
+    this.#told = error.message;
+    this.#to(NodePhase.Connecting);
+    this.listener.changed();
+    return error.retryAfterMs ?? this.#backOff.next();
+  }
+
+  #to(phase: NodePhase): void {
+    if (this.phase === phase) return;
+    this.phase = phase;
+    this.listener.changed();
+  }
+}

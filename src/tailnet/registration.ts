@@ -1,0 +1,110 @@
+import { errorMessage } from '../base/errors.ts';
+import { formatNodeKey } from '../wire/keys.ts';
+import { KEY_BYTES } from '../wire/frames.ts';
+import type { ControlAnswer, ControlConnection } from './control-connection.ts';
+import { ControlError } from './control-error.ts';
+import { readRegisterResponse, type RegisterResponse } from './map-response.ts';
+import type { NodeState } from './node-state.ts';
+import { retryAfterMs } from './retry-after.ts';
+
+const PATH = '/machine/register';
+const LIMIT_BYTES = 1024 * 1024;
+const TIMEOUT_MS = 30_000;
+/** A followup is answered when the login is done; then it is asked again. */
+const FOLLOWUP_TIMEOUT_MS = 600_000;
+const EXPLANATION_BYTES = 300;
+/** The years around 1970 are far enough in the past for every server. */
+const LONG_AGO = '1971-01-01T00:00:00Z';
+const ZERO_KEY = formatNodeKey(Buffer.alloc(KEY_BYTES));
+
+/** What came of a registration. */
+export type Registration =
+  | { readonly kind: 'registered'; readonly needsApproval: boolean }
+  /** Somebody must log in at `url`. */
+  | { readonly kind: 'login'; readonly url: string }
+  /** The node needs a new node key. */
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/** Who registers. */
+export interface Registrant {
+  readonly state: NodeState;
+  readonly version: number;
+  readonly hostinfo: object;
+}
+
+/** How it proves that it may: by an auth key, by a login at the URL of an earlier answer, or as a node that is known. */
+export interface Proof {
+  readonly authKey?: string | null;
+  readonly followup?: string;
+}
+
+/** Registers a node (peer-relay reference §14). Rejects with a {@link ControlError} when there is no proper answer. */
+export async function register(connection: ControlConnection, who: Registrant, proof: Proof): Promise<Registration> {
+  const authKey = proof.authKey ?? null;
+  const followup = proof.followup ?? '';
+  const body = {
+    ...requestOf(who),
+    ...(authKey === null ? {} : { Auth: { AuthKey: authKey } }),
+    Followup: followup,
+  };
+  const timeoutMs = followup === '' ? TIMEOUT_MS : FOLLOWUP_TIMEOUT_MS;
+  const answer = await connection.request(PATH, body, { timeoutMs, limitBytes: LIMIT_BYTES });
+  checkStatus(answer, PATH, authKey);
+  return outcome(readRegisterResponse(parse(answer.body)), authKey);
+}
+
+/** Logs the node out: its key expires at once (addendum §6). */
+export async function logOut(connection: ControlConnection, who: Registrant): Promise<void> {
+  const body = { ...requestOf(who), Expiry: LONG_AGO };
+  const answer = await connection.request(PATH, body, { timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES });
+  checkStatus(answer, PATH, null);
+}
+
+/** Throws when an answer of any request of a control connection is none of 200. */
+export function checkStatus({ status, retryAfter, body }: ControlAnswer, path: string, secret: string | null): void {
+  if (status === 200) return;
+  const said = explanation(body, secret);
+  const text = `the control server answered ${status} to ${path}${said === '' ? '' : `: ${said}`}`;
+  const waitMs = status === 429 || status === 503 ? retryAfterMs(retryAfter, status) : null;
+  if (waitMs !== null) throw new ControlError('busy', text, waitMs);
+  if (status === 401 || status === 404) throw new ControlError('unknown-node', text);
+  throw new ControlError('refused', text);
+}
+
+function requestOf({ state, version, hostinfo }: Registrant): object {
+  const { previousNodeKey } = state;
+  return {
+    Version: version,
+    NodeKey: formatNodeKey(state.node.publicKey),
+    OldNodeKey: previousNodeKey === null ? ZERO_KEY : formatNodeKey(previousNodeKey),
+    Hostinfo: hostinfo,
+    Ephemeral: false,
+  };
+}
+
+function outcome(response: RegisterResponse, secret: string | null): Registration {
+  const { Error: refusal, AuthURL, NodeKeyExpired, MachineAuthorized } = response;
+  if (refusal !== null && refusal !== '') return { kind: 'refused', reason: withoutSecret(refusal, secret) };
+  if (NodeKeyExpired === true) return { kind: 'expired' };
+  if (AuthURL !== null && AuthURL !== '') return { kind: 'login', url: errorMessage(AuthURL) };
+  return { kind: 'registered', needsApproval: MachineAuthorized !== true };
+}
+
+function parse(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    throw new ControlError('protocol', 'the answer of the control server to the registration is not JSON');
+  }
+}
+
+function explanation(body: Buffer, secret: string | null): string {
+  return withoutSecret(body.toString('utf8', 0, EXPLANATION_BYTES).trim(), secret);
+}
+
+/** A server may repeat what it was sent. */
+function withoutSecret(text: string, secret: string | null): string {
+  const masked = secret === null || secret === '' ? text : text.replaceAll(secret, '********');
+  return errorMessage(masked);
+}
