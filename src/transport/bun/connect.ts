@@ -7,7 +7,7 @@ import { connectError } from '../shared/connect-errors.ts';
 import { deadlines } from '../../base/deadlines.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
 import { checkName, checkPin, WRONG_NAME } from '../shared/verify.ts';
-import { TCP_KEEPALIVE_MS } from './acceptor.ts';
+import { TCP_KEEPALIVE_MS } from '../shared/acceptor.ts';
 import { bun, type BunSocket, type BunTls, type SocketOwner } from './api.ts';
 import { SOCKET_HANDLERS } from './handlers.ts';
 import { BunStream, remoteEndpoint } from './stream.ts';

@@ -2,7 +2,7 @@ import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.t
 import { canonicalIp } from '../../base/ip-address.ts';
 import { isIpv6Off, listenError } from '../shared/listen-errors.ts';
 import type { CertificatePair, Endpoint, Listener, ListenerHandler, ListenOptions } from '../port.ts';
-import { Acceptor } from './acceptor.ts';
+import { BunAcceptor } from './acceptor.ts';
 import { bun, type BunListener, type BunListenOptions } from './api.ts';
 import { SOCKET_HANDLERS } from './handlers.ts';
 import { checkCertificatePair, serverTls } from './tls-options.ts';
@@ -21,7 +21,7 @@ export function readsBeforeTls({ tls, proxy }: ListenOptions): boolean {
 export function listen(options: ListenOptions, handler: ListenerHandler, replacesContext: boolean): Listener {
   const { tls } = options;
   const start = tls !== null && readsBeforeTls(options) ? new TlsStart(tls) : null;
-  const acceptor = new Acceptor(options, handler, start);
+  const acceptor = new BunAcceptor(options, handler, start);
   const own = start === null ? tls : null;
   const sharesPort = own !== null && !replacesContext;
   const reopen = (where: ListenOptions, certificate: CertificatePair | null): BunListener =>
@@ -41,7 +41,7 @@ type Replace = ((listener: BunListener, certificate: CertificatePair) => void) |
 
 function bind(
   where: ListenOptions,
-  acceptor: Acceptor,
+  acceptor: BunAcceptor,
   certificate: CertificatePair | null,
   reusePort: boolean,
 ): BunListener {

@@ -1,15 +1,14 @@
 import { canonicalIp } from '../../base/ip-address.ts';
-import { SlowFinish } from '../shared/slow-finish.ts';
-import type { CloseReason, ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../port.ts';
+import type { Endpoint } from '../port.ts';
+import {
+  deliverHeld,
+  EndingStream,
+  LARGEST_READ_BYTES,
+  Phase,
+  reportClosed,
+  type StreamFacts,
+} from '../shared/ending-stream.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
-
-const Phase = { Open: 0, Finishing: 1, Aborted: 2, Closed: 3 } as const;
-type Phase = (typeof Phase)[keyof typeof Phase];
-
-const NOBODY: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
-
-/** What a reader gets in one call at most; as much as Node gives. */
-const LARGEST_READ_BYTES = 65_536;
 
 /**
  * Small reads are handed over in one buffer for all streams. Bun makes a new one for each read, and reading words
@@ -19,12 +18,8 @@ const WINDOW_BYTES = 16_384;
 const readWindow = Buffer.allocUnsafeSlow(WINDOW_BYTES);
 
 /** What a {@link BunStream} is made of. */
-export interface StreamParts {
+export interface StreamParts extends StreamFacts {
   readonly socket: BunSocket;
-  readonly remote: Endpoint;
-  readonly tls: TlsFacts | null;
-  /** Told when the stream is gone; null on the client side. */
-  readonly connection: ConnectionHandler | null;
 }
 
 /**
@@ -33,33 +28,18 @@ export interface StreamParts {
  * While a stream is paused, Bun does not report the peer's FIN (a reset it does): the stream then learns of it when it
  * is resumed, or by the reset that answers the next write. Sessions write keep-alives, HTTP has deadlines of its own.
  */
-export class BunStream implements Stream, SocketOwner {
-  remote: Endpoint;
-  readonly tls: TlsFacts | null;
-  readonly connection: ConnectionHandler | null;
-  handler: StreamHandler = NOBODY;
+export class BunStream extends EndingStream implements SocketOwner {
   readonly #socket: BunSocket;
   #local: Endpoint | null = null;
-  #phase: Phase = Phase.Open;
-  #reason: CloseReason | null = null;
-  #paused = false;
   /** The socket itself was paused, at the end of a turn. */
   #socketPaused = false;
   /** A write was not taken whole. */
   #blocked = false;
-  /** Bytes that Bun had already decrypted when the reader paused. */
-  #held: Buffer[] | null = null;
-  #delivering = false;
-  #socketClosed = false;
-  /** Of `finish`. */
-  #deadline: SlowFinish | null = null;
 
   /** Takes the socket over. */
   constructor(parts: StreamParts) {
-    this.remote = parts.remote;
-    this.tls = parts.tls;
+    super(parts);
     this.#socket = parts.socket;
-    this.connection = parts.connection;
     parts.socket.data = this;
   }
 
@@ -71,85 +51,66 @@ export class BunStream implements Stream, SocketOwner {
 
   /** Keeps `early` and what else arrives until the next turn of the loop: the caller does not have the stream yet. */
   hold(early?: Buffer): void {
-    if (this.#phase !== Phase.Open) return;
-    this.#held ??= [];
-    if (early !== undefined) this.#held.push(early);
+    if (this.phase !== Phase.Open) return;
+    this.held ??= [];
+    if (early !== undefined) this.held.push(early);
     setImmediate(deliverHeld, this);
   }
 
   write(buffer: Buffer, from: number, to: number): number {
-    if (this.#phase !== Phase.Open || this.#socketClosed) return -1;
+    if (this.phase !== Phase.Open || this.isSocketClosed) return -1;
     // Bun might take a byte or two before it says that there is room.
     if (this.#blocked || from >= to) return 0;
     const wanted = to - from;
     const taken = this.#socket.write(buffer, from, wanted);
     // The write has taken the reset from the kernel: a paused reader would hear of nothing but a FIN, when it resumes.
-    if (taken < 0) this.#terminate('reset');
+    if (taken < 0) this.terminate('reset');
     if (taken < wanted) this.#blocked = true;
     return taken;
   }
 
   pause(): void {
-    if (this.#paused || this.#phase !== Phase.Open) return;
-    this.#paused = true;
+    if (this.isPaused || this.phase !== Phase.Open) return;
+    this.isPaused = true;
     // A reader that has used up its budget resumes at the end of the turn: then the socket need not hear of it.
     if (!this.#socketPaused) pauseSocketLater(this);
   }
 
   /** Nobody takes bytes at the end of the turn: stops the socket, so that TCP pushes back on the peer. */
   settlePause(): void {
-    if (this.#paused || this.#held !== null) this.#pauseSocket();
+    if (this.isPaused || this.held !== null) this.#pauseSocket();
   }
 
   #pauseSocket(): void {
-    if (this.#socketPaused || this.#socketClosed || this.#phase !== Phase.Open) return;
+    if (this.#socketPaused || this.isSocketClosed || this.phase !== Phase.Open) return;
     this.#socketPaused = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    if (!this.#paused || this.#phase !== Phase.Open) return;
-    this.#paused = false;
-    if (this.#held === null) this.#resumeSocket();
-    else if (!this.#delivering) setImmediate(deliverHeld, this);
+    if (!this.isPaused || this.phase !== Phase.Open) return;
+    this.isPaused = false;
+    if (this.held === null) this.#resumeSocket();
+    else if (!this.isDelivering) setImmediate(deliverHeld, this);
   }
 
   #resumeSocket(): void {
-    if (!this.#socketPaused || this.#socketClosed) return;
+    if (!this.#socketPaused || this.isSocketClosed) return;
     this.#socketPaused = false;
     this.#socket.resume();
   }
 
-  finish(deadlineMs: number): void {
-    if (this.#phase !== Phase.Open) return;
-    this.#phase = Phase.Finishing;
-    this.#held = null;
-    if (this.#socketClosed) {
-      process.nextTick(reportClosed, this);
-      return;
-    }
-    this.#deadline = new SlowFinish(this, deadlineMs, () => this.#terminate('deadline'));
-    // What the peer still sends is read and dropped: its FIN could not be seen otherwise.
+  protected override endSocket(): void {
     this.#resumeSocket();
     this.#socket.shutdown();
-  }
-
-  abort(): void {
-    this.#terminate('local');
   }
 
   get peer(): Endpoint {
     return remoteEndpoint(this.#socket) ?? this.remote;
   }
 
-  #terminate(reason: CloseReason): void {
-    if (this.#phase >= Phase.Aborted) return;
-    this.#phase = Phase.Aborted;
-    this.#reason ??= reason;
-    this.#held = null;
-    this.#deadline?.stop();
-    if (this.#socketClosed) process.nextTick(reportClosed, this);
-    else this.#socket.terminate();
+  protected override resetSocket(): void {
+    this.#socket.terminate();
   }
 
   connected(): void {
@@ -161,16 +122,16 @@ export class BunStream implements Stream, SocketOwner {
   }
 
   received(chunk: Buffer): void {
-    if (this.#phase !== Phase.Open) return;
-    if (this.#paused || this.#held !== null) this.#hold(chunk);
+    if (this.phase !== Phase.Open) return;
+    if (this.isPaused || this.held !== null) this.#hold(chunk);
     else if (chunk.length <= WINDOW_BYTES) this.handler.bytes(this, readWindow, 0, chunk.copy(readWindow));
-    else this.#deliver(chunk);
+    else this.#deliverInParts(chunk);
   }
 
   /** Bun reads up to 512 KiB at once. In parts, so that a reader's budget means something. */
-  #deliver(chunk: Buffer): void {
+  #deliverInParts(chunk: Buffer): void {
     let from = 0;
-    while (from < chunk.length && !this.#paused && this.#phase === Phase.Open) {
+    while (from < chunk.length && !this.isPaused && this.phase === Phase.Open) {
       const start = from;
       from = Math.min(start + LARGEST_READ_BYTES, chunk.length);
       this.handler.bytes(this, chunk, start, from);
@@ -179,65 +140,40 @@ export class BunStream implements Stream, SocketOwner {
   }
 
   #hold(chunk: Buffer): void {
-    if (this.#held === null) this.#held = [chunk];
-    else this.#held.push(chunk);
+    if (this.held === null) this.held = [chunk];
+    else this.held.push(chunk);
     // At once: Bun goes on reading half a megabyte at a time from a socket that has more, all within one turn.
     this.#pauseSocket();
   }
 
   drained(): void {
-    if (!this.#blocked || this.#phase !== Phase.Open) return;
+    if (!this.#blocked || this.phase !== Phase.Open) return;
     this.#blocked = false;
     this.handler.writable(this);
   }
 
   /** The peer's FIN. Half-open streams are not supported: Bun closes our side too. */
   peerEnded(): void {
-    if (this.#phase === Phase.Open) this.#reason ??= 'end';
+    if (this.phase === Phase.Open) this.reason ??= 'end';
   }
 
   failed(): void {
-    this.#terminate('reset');
+    this.terminate('reset');
   }
 
   socketClosed(error: Error | null): void {
-    this.#socketClosed = true;
-    if (this.#phase === Phase.Open && error !== null) {
-      this.#reason ??= 'reset';
+    this.isSocketClosed = true;
+    if (this.phase === Phase.Open && error !== null) {
+      this.reason ??= 'reset';
       // Bun still hands over what came before a reset. A paused reader may never ask for it, and has to be told.
-      if (this.#paused) this.#held = null;
+      if (this.isPaused) this.held = null;
     }
     // Later, because this may be called inside one of our own calls to the socket.
-    if (this.#phase !== Phase.Open || this.#held === null) process.nextTick(reportClosed, this);
+    if (this.phase !== Phase.Open || this.held === null) process.nextTick(reportClosed, this);
   }
 
-  /** Hands over what was held while paused, then reads on. */
-  deliverHeld(): void {
-    if (this.#delivering) return;
-    this.#delivering = true;
-    while (!this.#paused && this.#phase === Phase.Open && this.#held !== null) {
-      const next = this.#held.shift();
-      if (next === undefined) {
-        this.#held = null;
-      } else {
-        const to = Math.min(next.length, LARGEST_READ_BYTES);
-        if (to < next.length) this.#held.unshift(next.subarray(to));
-        this.handler.bytes(this, next, 0, to);
-      }
-    }
-    this.#delivering = false;
-    if (this.#paused || this.#phase !== Phase.Open) return;
-    if (this.#socketClosed) this.reportClosed();
-    else this.#resumeSocket();
-  }
-
-  reportClosed(): void {
-    if (this.#phase === Phase.Closed) return;
-    const reason = this.#reason ?? (this.#phase === Phase.Open ? 'reset' : 'local');
-    this.#phase = Phase.Closed;
-    this.#deadline?.stop();
-    this.handler.closed(this, reason);
-    this.connection?.released();
+  protected override goOn(): void {
+    this.#resumeSocket();
   }
 }
 
@@ -253,10 +189,6 @@ function localEndpoint(socket: BunSocket): Endpoint {
   return { ip: canonicalIp(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
 }
 
-function deliverHeld(stream: BunStream): void {
-  stream.deliverHeld();
-}
-
 let pausing: BunStream[] = [];
 
 /** Immediates run before the loop looks for new bytes, and those that resume readers run before this one. */
@@ -269,8 +201,4 @@ function settlePauses(): void {
   const streams = pausing;
   pausing = [];
   for (const stream of streams) stream.settlePause();
-}
-
-function reportClosed(stream: BunStream): void {
-  stream.reportClosed();
 }

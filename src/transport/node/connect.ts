@@ -13,7 +13,8 @@ import { connectError } from '../shared/connect-errors.ts';
 import type { Connected, ConnectOptions, ServerVerification, StreamHandler, TlsFacts } from '../port.ts';
 import { checkName, checkPin, presentedChain } from '../shared/verify.ts';
 import type { FastRead } from './fast-read.ts';
-import { ignore, localEndpoint, TCP_KEEPALIVE_MS } from './listener.ts';
+import { TCP_KEEPALIVE_MS } from '../shared/acceptor.ts';
+import { ignore, localEndpoint } from './listener.ts';
 import { NodeStream } from './stream.ts';
 
 /** How long one of several addresses is tried before the next; Node's 250 ms is too short for links via satellite. */

@@ -3,14 +3,20 @@ import { once } from 'node:events';
 import { createServer, type ListenOptions as NetListenOptions, type Server, type Socket } from 'node:net';
 import { canonicalIp } from '../../base/ip-address.ts';
 import { isIpv6Off, listenError } from '../shared/listen-errors.ts';
-import type { CertificatePair, Endpoint, Listener, ListenerHandler, ListenOptions, ProxyProtocol } from '../port.ts';
+import type {
+  CertificatePair,
+  ConnectionHandler,
+  Endpoint,
+  Listener,
+  ListenerHandler,
+  ListenOptions,
+} from '../port.ts';
+import { Acceptor, TCP_KEEPALIVE_MS } from '../shared/acceptor.ts';
+import type { PrefaceHandler } from '../shared/proxy-preface.ts';
 import type { FastRead } from './fast-read.ts';
-import { awaitProxyHeader } from './proxy-preface.ts';
+import { NodeProxyPreface } from './proxy-preface.ts';
 import { NodeStream } from './stream.ts';
 import { TlsAcceptor } from './tls-acceptor.ts';
-
-/** As derper: notice vanished peers without waking sleeping phones often. */
-export const TCP_KEEPALIVE_MS = 600_000;
 
 /** Opens a listener. Rejects with a TowpathError that says why the address cannot be had. */
 export async function listen(
@@ -18,67 +24,55 @@ export async function listen(
   handler: ListenerHandler,
   fastRead: FastRead | null,
 ): Promise<Listener> {
-  const acceptor = options.tls === null ? null : new TlsAcceptor(options.tls, fastRead, randomBytes(48));
+  const tls = options.tls === null ? null : new TlsAcceptor(options.tls, fastRead, randomBytes(48));
+  const acceptor = new NodeAcceptor(handler, options, tls, fastRead);
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }, (socket) =>
-    accept(socket, options.proxy ?? null, (remote) => admit(socket, remote, handler, acceptor, fastRead), handler),
+    acceptor.connected(socket),
   );
   await bind(server, options);
   server.on('error', (error) => handler.error(error));
-  return new NodeListener(server, acceptor, options);
+  return new NodeListener(server, tls, options);
 }
 
-function accept(
-  socket: Socket,
-  proxy: ProxyProtocol | null,
-  admit: (remote: Endpoint) => void,
-  handler: ListenerHandler,
-): void {
-  const { remoteAddress, remotePort } = socket;
-  socket.on('error', ignore);
-  if (remoteAddress === undefined || remotePort === undefined) {
-    socket.destroy();
-    return;
-  }
-  const peer = { ip: canonicalIp(remoteAddress), port: remotePort };
-  if (proxy === null) {
-    admit(peer);
-  } else if (proxy.isTrusted(peer.ip)) {
-    awaitProxyHeader(socket, proxy.timeoutMs, {
-      announced: (source) => admit(source ?? peer),
-      failed: (detail) => handler.refused('proxy_header', peer, detail),
-    });
-  } else if (proxy.allowsDirect) {
-    admit(peer);
-  } else {
-    socket.resetAndDestroy();
-    handler.refused('untrusted_proxy', peer, 'not in proxy.trusted');
-  }
-}
+class NodeAcceptor extends Acceptor<Socket> {
+  readonly #tls: TlsAcceptor | null;
+  readonly #fastRead: FastRead | null;
 
-function admit(
-  socket: Socket,
-  remote: Endpoint,
-  handler: ListenerHandler,
-  acceptor: TlsAcceptor | null,
-  fastRead: FastRead | null,
-): void {
-  const connection = handler.accepted(remote);
-  if (connection === null) {
-    socket.resetAndDestroy();
-    return;
+  constructor(handler: ListenerHandler, { proxy }: ListenOptions, tls: TlsAcceptor | null, fastRead: FastRead | null) {
+    super(handler, proxy);
+    this.#tls = tls;
+    this.#fastRead = fastRead;
   }
-  if (acceptor === null) {
-    const stream = new NodeStream({
-      socket,
-      raw: socket,
-      remote,
-      local: localEndpoint(socket),
-      tls: null,
-      connection,
-    });
-    stream.start(connection.opened(stream), fastRead);
-  } else {
-    acceptor.handshake(socket, remote, localEndpoint(socket), connection);
+
+  connected(socket: Socket): void {
+    const { remoteAddress, remotePort } = socket;
+    socket.on('error', ignore);
+    if (remoteAddress === undefined || remotePort === undefined) socket.destroy();
+    else this.accept(socket, { ip: canonicalIp(remoteAddress), port: remotePort });
+  }
+
+  protected override awaitProxyHeader(socket: Socket, timeoutMs: number, handler: PrefaceHandler): void {
+    new NodeProxyPreface(socket, timeoutMs, handler);
+  }
+
+  protected override reset(socket: Socket): void {
+    socket.resetAndDestroy();
+  }
+
+  protected override admitted(
+    socket: Socket,
+    remote: Endpoint,
+    connection: ConnectionHandler,
+    early: Buffer | null,
+  ): void {
+    if (early !== null) socket.unshift(early);
+    const local = localEndpoint(socket);
+    if (this.#tls === null) {
+      const stream = new NodeStream({ socket, raw: socket, remote, local, tls: null, connection });
+      stream.start(connection.opened(stream), this.#fastRead);
+    } else {
+      this.#tls.handshake(socket, remote, local, connection);
+    }
   }
 }
 

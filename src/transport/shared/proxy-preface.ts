@@ -1,0 +1,68 @@
+import { GatheredBytes } from '../../wire/gathered-bytes.ts';
+import { parseProxyHeader } from '../../wire/proxy-header.ts';
+import { deadlines, type Expiring } from '../../base/deadlines.ts';
+import type { Endpoint } from '../port.ts';
+
+/** Told how the header ends. */
+export interface PrefaceHandler {
+  /** The header is read; `rest` came after it, or null. A null source: the proxy speaks for itself. */
+  announced(source: Endpoint | null, rest: Buffer | null): void;
+  /** There is no valid header; the socket is gone. Not called for a peer that closes without a word, as probes do. */
+  failed(detail: string): void;
+}
+
+/** Reads the PROXY header with which a trusted proxy starts each connection. An adapter adds the socket. */
+export abstract class ProxyPreface implements Expiring {
+  readonly #handler: PrefaceHandler;
+  readonly #received = new GatheredBytes();
+  #isOver = false;
+
+  constructor(timeoutMs: number, handler: PrefaceHandler) {
+    this.#handler = handler;
+    deadlines.add(this, timeoutMs);
+  }
+
+  /** Takes what the socket has read; nobody else writes to it. */
+  received(chunk: Buffer): void {
+    if (this.#isOver) return;
+    this.#received.addOwned(chunk);
+    const received = this.#received.bytes;
+    const header = parseProxyHeader(received, 0, received.length);
+    if (header.kind === 'more') return;
+    if (header.kind === 'invalid') {
+      this.#fail(header.detail);
+      return;
+    }
+    this.#end();
+    this.#handler.announced(header.source, header.bytes < received.length ? received.subarray(header.bytes) : null);
+  }
+
+  /** The descriptor is gone. */
+  closed(): void {
+    if (this.#isOver) return;
+    this.#end();
+    if (this.#received.length > 0) this.#handler.failed('the connection was closed within the PROXY header');
+  }
+
+  expired(): void {
+    this.#fail('no whole PROXY header in time');
+  }
+
+  /** Ends the connection with a reset. */
+  protected abstract reset(): void;
+
+  /** The preface wants no more bytes of the socket. */
+  protected abstract leave(): void;
+
+  #fail(detail: string): void {
+    this.#end();
+    this.reset();
+    this.#handler.failed(detail);
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    deadlines.delete(this);
+    this.leave();
+  }
+}
