@@ -6,14 +6,17 @@ import { suite, test } from 'node:test';
 const REPOSITORY = join(import.meta.dirname, '..');
 const CITING = ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.ts', 'test/interop/**/*.go', 'docs/*.md'];
 /** A section number with what stands before it: other documents have sections of their own. */
-const CITATION = /(\bRFC \d+,? |\bpeer relay (?:reference )?)?§(\d+(?:\.\d+)*)/g;
+const CITATION = /(\bRFC \d+,? |\bpeer[- ]relay (?:reference )?)?§(\d+(?:\.\d+)*)/g;
 /** A word at the end of a line belongs to the citation on the next line. */
 const LINE_BREAK = /\n *(?:\*|\/\/)? */g;
 
+/** Files that are about the peer relay alone cite it without its name. */
+const OF_PEER_RELAY = /^(?:src|test)\/tailnet\//;
+
 /** The pages that are cited, and the parts of each that are numbered lists of statements. */
 const PAGES = [
-  { file: 'derp.md', prefix: undefined, lists: { 9: /^(\d+)\. /gm, 11: /^(\d+)\. \*\*/gm } },
-  { file: 'peer-relay.md', prefix: 'peer relay', lists: { 18: /^(\d+)\. /gm, 19: /^(\d+)\. /gm } },
+  { file: 'derp.md', lists: { 9: /^(\d+)\. /gm, 11: /^(\d+)\. \*\*/gm } },
+  { file: 'peer-relay.md', lists: { 18: /^(\d+)\. /gm, 19: /^(\d+)\. /gm } },
 ] as const;
 type Page = (typeof PAGES)[number];
 
@@ -31,11 +34,15 @@ function sectionsOf(page: Page): Set<string> {
   return sections;
 }
 
-/** What all files cite, with the page that it is on: `undefined` for the DERP protocol. */
+/** What all files cite, with the page that it is on. */
 const cited = globSync(CITING, { cwd: REPOSITORY }).flatMap((file) =>
   [...readFileSync(join(REPOSITORY, file), 'utf8').replaceAll(LINE_BREAK, ' ').matchAll(CITATION)]
     .filter(([, elsewhere]) => elsewhere?.startsWith('RFC') !== true)
-    .map(([, elsewhere, section]) => ({ file, prefix: elsewhere && 'peer relay', section: section! })),
+    .map(([, elsewhere, section]) => ({
+      file,
+      page: elsewhere !== undefined || OF_PEER_RELAY.test(file) ? 'peer-relay.md' : 'derp.md',
+      section: section!,
+    })),
 );
 
 for (const page of PAGES) {
@@ -43,7 +50,7 @@ for (const page of PAGES) {
     const sections = sectionsOf(page);
 
     test('each names a section that exists', () => {
-      const ofPage = cited.filter(({ prefix }) => prefix === page.prefix);
+      const ofPage = cited.filter((citation) => citation.page === page.file);
       assert.ok(ofPage.length > 10, 'the search finds citations');
       assert.deepEqual(
         ofPage.filter(({ section }) => !sections.has(section)),

@@ -8,6 +8,7 @@ import { key, optionalKey, section } from './schema/fields.ts';
 import { home, type HomeConfig } from './schema/home.ts';
 import { limits, type LimitsConfig } from './schema/limits.ts';
 import { log, type LogConfig } from './schema/log.ts';
+import { peerRelay, type PeerRelayConfig } from './schema/peer-relay.ts';
 import { proxy, type ProxyConfig } from './schema/proxy.ts';
 import { overlaps } from './schema/overlap.ts';
 import { region, type RegionConfig } from './schema/region.ts';
@@ -54,6 +55,7 @@ export interface Config {
   readonly drain: DrainConfig;
   readonly region: RegionConfig;
   readonly bootstrapDns: BootstrapDnsConfig;
+  readonly peerRelay: PeerRelayConfig;
   readonly selfTest: boolean;
   readonly admission: AdmissionConfig;
 }
@@ -111,6 +113,7 @@ export const configSchema: z.ZodType<Config> = section(
     drain,
     region,
     bootstrapDns,
+    peerRelay,
   },
   {
     check: (values, refuse) => {

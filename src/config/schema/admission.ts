@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { nearest } from '../nearest.ts';
 import { describeFound } from '../problems.ts';
 import { admissionSourceKinds, type AdmissionSourceConfig } from './admission-sources.ts';
-import { key, keyMeta, section, sectionMeta } from './fields.ts';
+import { key, section } from './fields.ts';
+import { entryJsonSchema, pathFieldsOf, readEntry } from './list-entries.ts';
 import { filePath, texts, toggle, type Value } from './values.ts';
 
 /** Who may come in. */
@@ -21,6 +21,8 @@ const MOST_SOURCES = 32;
 /** Labels of what is no single source. */
 const RESERVED_NAMES = new Set(['all', 'open', 'error', 'exempt']);
 const KINDS = Object.keys(admissionSourceKinds) as (keyof typeof admissionSourceKinds)[];
+/** A source as it was read: its name may be left out. */
+type Unnamed = Omit<AdmissionSourceConfig, 'name'> & { readonly name?: string | undefined };
 const ALLOWED = `a list of sources, each with a kind: ${KINDS.join(', ')} (docs/admission.md)`;
 
 export const admission: z.ZodType<AdmissionConfig> = section(
@@ -84,12 +86,12 @@ function sourceList(): Value<AdmissionSourceConfig[]> {
     }
     return found;
   });
-  const items = { anyOf: KINDS.map((kind) => sourceJsonSchema(kind)) };
+  const items = { anyOf: KINDS.map((kind) => entryJsonSchema(admissionSourceKinds[kind], ['kind'])) };
   return {
     schema: schema.meta({ type: 'array', items }),
     kind: 'json',
     allowed: ALLOWED,
-    pathFields: KINDS.flatMap((kind) => pathFields(kind)),
+    pathFields: KINDS.flatMap((kind) => pathFieldsOf(admissionSourceKinds[kind])),
   };
 }
 
@@ -103,40 +105,6 @@ function readSource(entry: unknown, refuse: (message: string) => void): Admissio
     refuse(`kind: found ${describeFound(entry.kind)}; allowed: one of ${KINDS.join(', ')}`);
     return null;
   }
-  const parsed = admissionSourceKinds[kind].safeParse(entry);
-  if (parsed.success) return { ...parsed.data, name: parsed.data.name ?? kind };
-  for (const issue of parsed.error.issues) for (const message of describeIssue(issue, kind, entry)) refuse(message);
-  return null;
-}
-
-function describeIssue(issue: z.core.$ZodIssue, kind: keyof typeof admissionSourceKinds, entry: object): string[] {
-  const { shape } = sectionMeta.get(admissionSourceKinds[kind])!;
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((name) => {
-      const meant = nearest(name, Object.keys(shape));
-      return `${name}: unknown key${meant === undefined ? `; allowed: ${Object.keys(shape).join(', ')}` : `; did you mean ${meant}?`}`;
-    });
-  }
-  const name = String(issue.path[0]);
-  const meta = shape[name] === undefined ? undefined : keyMeta.get(shape[name]);
-  if (meta === undefined || (issue.code === 'custom' && issue.params?.['combination'] === true)) {
-    return [`${name}: ${issue.message}`];
-  }
-  const value = (entry as Record<string, unknown>)[name];
-  const shown = meta.secret ? 'a value that does not fit' : describeFound(value);
-  return [`${name}: found ${shown}; allowed: ${meta.allowed}`];
-}
-
-function pathFields(kind: keyof typeof admissionSourceKinds): string[] {
-  const { shape } = sectionMeta.get(admissionSourceKinds[kind])!;
-  return Object.entries(shape)
-    .filter(([, schema]) => keyMeta.get(schema)?.isPath === true)
-    .map(([name]) => name);
-}
-
-function sourceJsonSchema(kind: keyof typeof admissionSourceKinds): object {
-  const schema: Record<string, unknown> = { ...z.toJSONSchema(admissionSourceKinds[kind], { io: 'input' }) };
-  delete schema['$schema'];
-  delete schema['default'];
-  return { ...schema, required: ['kind'] };
+  const source = readEntry<Unnamed>(admissionSourceKinds[kind], entry, refuse);
+  return source === null ? null : ({ ...source, name: source.name ?? kind } as AdmissionSourceConfig);
 }
