@@ -14,7 +14,13 @@ const main = path.join(root, 'src', 'main.ts');
 const define = `TOWPATH_VERSION=${JSON.stringify(version)}`;
 // A thread of `towpath load` starts with a module of its own, which no import names.
 const worker = path.join(root, 'src', 'tools', 'load', 'worker.ts');
-execFileSync(findRuntime('bun'), ['build', '--compile', '--define', define, main, worker, '--outfile', output], {
-  cwd: root,
-  stdio: 'inherit',
-});
+// So does the thread of the UDP door.
+const udpThread = path.join(root, 'src', 'relay', 'udp', 'thread.ts');
+execFileSync(
+  findRuntime('bun'),
+  ['build', '--compile', '--define', define, main, worker, udpThread, '--outfile', output],
+  {
+    cwd: root,
+    stdio: 'inherit',
+  },
+);

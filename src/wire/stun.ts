@@ -13,6 +13,8 @@ export const MAX_STUN_RESPONSE_BYTES = 44;
 const HEADER_BYTES = 20;
 const ATTRIBUTE_HEADER_BYTES = 4;
 const TRANSACTION_ID_OFFSET = 8;
+/** Where the address stands in an answer: behind the header of the attribute, family and port. */
+const ADDRESS_OFFSET = HEADER_BYTES + 8;
 const BINDING_REQUEST = 0x0001;
 const BINDING_SUCCESS = 0x0101;
 const MAGIC_COOKIE = 0x2112a442;
@@ -95,8 +97,31 @@ export function writeBindingResponse(
   ip: string,
   port: number,
 ): number {
-  const addressBytes = writeIp(out, HEADER_BYTES + 8, ip);
-  if (addressBytes === 0) return 0;
+  const addressBytes = writeIp(out, ADDRESS_OFFSET, ip);
+  return addressBytes === 0 ? 0 : completeResponse(out, request, requestFrom, addressBytes, port);
+}
+
+/** As {@link writeBindingResponse}, for the 4 or 16 bytes of an address that start `address`. */
+export function writeBindingResponseTo(
+  out: Buffer,
+  request: Buffer,
+  requestFrom: number,
+  address: Uint8Array,
+  addressBytes: number,
+  port: number,
+): number {
+  for (let i = 0; i < addressBytes; i++) out[ADDRESS_OFFSET + i] = address[i]!;
+  return completeResponse(out, request, requestFrom, addressBytes, port);
+}
+
+/** Writes all of an answer but the address, which stands in its place already. */
+function completeResponse(
+  out: Buffer,
+  request: Buffer,
+  requestFrom: number,
+  addressBytes: number,
+  port: number,
+): number {
   const valueBytes = 4 + addressBytes;
   out.writeUInt16BE(BINDING_SUCCESS, 0);
   out.writeUInt16BE(ATTRIBUTE_HEADER_BYTES + valueBytes, 2);
@@ -107,7 +132,7 @@ export function writeBindingResponse(
   out.writeUInt16BE(valueBytes, HEADER_BYTES + 2);
   out.writeUInt16BE(addressBytes === 4 ? FAMILY_IPV4 : FAMILY_IPV6, HEADER_BYTES + 4);
   out.writeUInt16BE(port ^ PORT_MASK, HEADER_BYTES + 6);
-  xorWithCookieAndId(out, HEADER_BYTES + 8, addressBytes, out, 0);
+  xorWithCookieAndId(out, ADDRESS_OFFSET, addressBytes, out, 0);
   return HEADER_BYTES + ATTRIBUTE_HEADER_BYTES + valueBytes;
 }
 

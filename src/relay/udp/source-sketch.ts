@@ -35,8 +35,13 @@ export class SourceSketch {
   /** Counts one request of `ip`; false when its source has used up what it may do now, or it is no address. */
   take(ip: string): boolean {
     const length = writeIp(scratch, 0, ip);
-    if (length === IPV4_BYTES) return this.#sources.take(scratch, IPV4_BYTES);
-    return length > 0 && this.#sources.take(scratch, LINK_BYTES) && this.#sites.take(scratch, SITE_BYTES);
+    return length > 0 && this.takeBytes(scratch, length);
+  }
+
+  /** The same for the 4 or 16 bytes of an address that start `address`. */
+  takeBytes(address: Uint8Array, length: number): boolean {
+    if (length === IPV4_BYTES) return this.#sources.take(address, IPV4_BYTES);
+    return this.#sources.take(address, LINK_BYTES) && this.#sites.take(address, SITE_BYTES);
   }
 
   /** Lets time pass: to be called at every tick of the clock, with its time in milliseconds. */

@@ -1,0 +1,235 @@
+import type { Arena } from '../../system/arena.ts';
+import { Errno, MSG_DONTWAIT, SystemCallError } from '../../system/linux.ts';
+import { PollSet } from '../../system/poll-set.ts';
+import type { SystemCalls } from '../../system/port.ts';
+import { GRO_SLOT_BYTES, ReceiveBatch } from '../../system/receive-batch.ts';
+import { DoorCount, type DoorCounts } from './door-counts.ts';
+import { DoorSockets, MAX_DOOR_SOCKETS, type DoorSocket } from './door-sockets.ts';
+import { SIDE_WORDS, SideWord, Verdict, type Arrival, type DatagramRules } from './port.ts';
+import { looksLikeStun, type StunAnswers } from './stun-answers.ts';
+
+/** Messages that one system call receives at most. */
+const RECEIVE_SLOTS = 32;
+/** System calls on one socket before the others and the wake are looked at. */
+const RECEIVES_IN_TURN = 32;
+/** Replies that wait in memory, at most, and the room for each: a challenge has 160 bytes, an answer of STUN 44. */
+const REPLIES = 64;
+const REPLY_BYTES = 256;
+const TICK_MS = 1000;
+
+export interface DatagramLoopParts {
+  readonly calls: SystemCalls;
+  readonly arena: Arena;
+  readonly sockets: DoorSockets;
+  readonly rules: DatagramRules;
+  readonly stun: StunAnswers;
+  readonly counts: DoorCounts;
+  /** The descriptor that wakes the thread. */
+  readonly wakeFd: number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+/**
+ * The loop of the UDP thread: waits for datagrams, receives as many as there are, asks the rules what becomes of each and
+ * sends what they say. It allocates nothing per datagram. It is also the {@link Arrival} that the rules look at.
+ */
+export class DatagramLoop implements Arrival {
+  readonly bytes: Buffer<ArrayBuffer>;
+  readonly words: Int32Array<ArrayBuffer>;
+  from = 0;
+  to = 0;
+  segment = 0;
+  source = 0;
+  now: number;
+  readonly #parts: DatagramLoopParts;
+  readonly #receive: ReceiveBatch;
+  readonly #poll: PollSet;
+  readonly #replyAt: number;
+  readonly #replies: readonly Buffer[];
+  #repliesUsed = 0;
+  #socket: DoorSocket | null = null;
+  #version = -1;
+  #tickedAt: number;
+
+  constructor(parts: DatagramLoopParts) {
+    this.#parts = parts;
+    const { arena, calls } = parts;
+    this.bytes = arena.bytes;
+    this.words = arena.words;
+    this.#receive = new ReceiveBatch(calls, arena, RECEIVE_SLOTS, GRO_SLOT_BYTES);
+    this.#poll = new PollSet(calls, arena, MAX_DOOR_SOCKETS + 1);
+    this.#poll.set(0, parts.wakeFd);
+    const replyAt = arena.reserve(REPLIES * REPLY_BYTES);
+    this.#replyAt = replyAt;
+    this.#replies = Array.from({ length: REPLIES }, (_, i) =>
+      arena.bytes.subarray(replyAt + i * REPLY_BYTES, replyAt + (i + 1) * REPLY_BYTES),
+    );
+    this.now = parts.now();
+    this.#tickedAt = this.now;
+  }
+
+  /** Bytes of the arena that the loop and its sockets take at most. */
+  static readonly arenaBytes: number =
+    ReceiveBatch.arenaBytes(RECEIVE_SLOTS, GRO_SLOT_BYTES) +
+    PollSet.arenaBytes(MAX_DOOR_SOCKETS + 1) +
+    REPLIES * REPLY_BYTES +
+    DoorSockets.arenaBytes +
+    4096;
+
+  /**
+   * Waits until something happens, at most `timeoutMs`, and does what is to be done. True when somebody has woken the
+   * thread. Throws a {@link SystemCallError} when it cannot wait any more.
+   */
+  turn(timeoutMs: number): boolean {
+    const { sockets, calls } = this.#parts;
+    if (this.#version !== sockets.version) this.#watch();
+    const ready = this.#poll.wait(sockets.closed > 0 ? sockets.untilDue(this.now, timeoutMs) : timeoutMs);
+    this.now = this.#parts.now();
+    if (ready < 0) {
+      if (calls.errno() !== Errno.EINTR) throw new SystemCallError('poll', calls.errno());
+      return false;
+    }
+    if (ready > 0) {
+      const version = this.#version;
+      for (const socket of sockets.all) {
+        if (socket.fd >= 0 && version === sockets.version && this.#poll.found(socket.index + 1) !== 0) {
+          this.#drain(socket);
+        }
+      }
+    }
+    if (this.now - this.#tickedAt >= TICK_MS) this.#tick();
+    else if (sockets.closed > 0) sockets.reopenDue(this.now);
+    return ready > 0 && this.#poll.found(0) !== 0;
+  }
+
+  /** Where the datagrams of this moment were sent to, for the side that they bind (arrival). */
+  writeLocal(sides: Int32Array, side: number): void {
+    const { local, interfaceIndex } = this.#receive;
+    for (let i = 0; i < 4; i++) sides[side + SideWord.LocalIp + i] = local[i]!;
+    sides[side + SideWord.LocalInterface] = needsInterface(local) ? interfaceIndex : 0;
+    sides[side + SideWord.Socket] = this.#socket!.index;
+    sides[side + SideWord.LocalPort] = this.#socket!.place.port;
+  }
+
+  #tick(): void {
+    this.#tickedAt = this.now;
+    this.#parts.rules.tick(this.now);
+    this.#parts.stun.tick(this.now);
+    this.#parts.sockets.tick(this.now);
+  }
+
+  #watch(): void {
+    const { sockets } = this.#parts;
+    for (const socket of sockets.all) this.#poll.set(socket.index + 1, socket.fd);
+    this.#version = sockets.version;
+  }
+
+  #drain(socket: DoorSocket): void {
+    const { calls, counts } = this.#parts;
+    const receive = this.#receive;
+    this.#socket = socket;
+    receive.overflows = 0;
+    counts[DoorCount.turns]! += 1;
+    for (let round = 0; round < RECEIVES_IN_TURN; round++) {
+      const received = receive.receive(socket.fd, MSG_DONTWAIT);
+      if (received < 0) {
+        const errno = calls.errno();
+        if (errno === Errno.EINTR) continue;
+        if (errno !== Errno.EAGAIN) this.#failed(socket, errno);
+        break;
+      }
+      counts[DoorCount.receivedBatches]! += received;
+      for (let i = 0; i < received; i++) this.#handle(i);
+      this.#countDropped(socket);
+      this.#flush();
+      if (received < RECEIVE_SLOTS) break;
+    }
+  }
+
+  /** An ICMP answer to one datagram says nothing of the socket. Anything else is the end of it. */
+  #failed(socket: DoorSocket, errno: number): void {
+    if (errno === Errno.ECONNREFUSED || errno === Errno.EHOSTUNREACH || errno === Errno.ENETUNREACH) return;
+    if (errno === Errno.ENOMEM || errno === Errno.ENOBUFS) return;
+    this.#parts.sockets.fail(socket, new SystemCallError('recvmmsg', errno), this.now);
+  }
+
+  /** The kernel tells with each datagram how many it has dropped so far. */
+  #countDropped(socket: DoorSocket): void {
+    const { overflows } = this.#receive;
+    if (overflows === socket.overflows || overflows === 0) return;
+    this.#parts.counts[DoorCount.kernelDropped]! += (overflows - socket.overflows) >>> 0;
+    socket.overflows = overflows;
+  }
+
+  #handle(i: number): void {
+    const { counts, rules } = this.#parts;
+    const receive = this.#receive;
+    const length = receive.length(i);
+    counts[DoorCount.receivedBytes]! += length;
+    if (!receive.read(i)) {
+      counts[DoorCount.truncated]! += 1;
+      return;
+    }
+    const end = receive.dataOffset(i) + length;
+    this.segment = receive.segmentBytes < length ? receive.segmentBytes : 0;
+    this.source = receive.nameOffset(i) >> 2;
+    this.from = receive.dataOffset(i);
+    do {
+      if (looksLikeStun(this.bytes, this.from, end)) {
+        this.to = this.segment > 0 ? Math.min(this.from + this.segment, end) : end;
+        this.#answerStun();
+        this.from = this.to;
+        continue;
+      }
+      this.to = end;
+      const verdict = rules.receive(this);
+      if (verdict === Verdict.Forward) this.#forward(rules);
+      else if (verdict === Verdict.Reply) this.#reply(rules);
+      this.from = rules.end > this.from ? rules.end : end;
+    } while (this.from < end);
+  }
+
+  #forward(rules: DatagramRules): void {
+    const side = rules.destination * SIDE_WORDS;
+    const socket = this.#parts.sockets.all[rules.sides[side + SideWord.Socket]!];
+    socket?.outgoing.forward(this.from, rules.end, this.segment, rules.sides, side);
+  }
+
+  #reply(rules: DatagramRules): void {
+    const out = this.#nextReply();
+    const length = rules.replyLength;
+    const { reply } = rules;
+    for (let i = 0; i < length; i++) out[i] = reply[i]!;
+    this.#sendReply(length);
+  }
+
+  #answerStun(): void {
+    const { stun } = this.#parts;
+    const length = stun.answer(this.#nextReply(), this.bytes, this.from, this.to, this.words, this.source);
+    if (length > 0) this.#sendReply(length);
+  }
+
+  #nextReply(): Buffer {
+    if (this.#repliesUsed === REPLIES) this.#flush();
+    return this.#replies[this.#repliesUsed]!;
+  }
+
+  /** Sends what `#nextReply` holds back to where the datagram came from, from the address that was asked. */
+  #sendReply(length: number): void {
+    const at = this.#replyAt + this.#repliesUsed++ * REPLY_BYTES;
+    const { local, interfaceIndex } = this.#receive;
+    const onInterface = needsInterface(local) ? interfaceIndex : 0;
+    this.#socket!.outgoing.reply(at, at + length, this.words, this.source, local, onInterface);
+  }
+
+  #flush(): void {
+    for (const socket of this.#parts.sockets.all) if (!socket.outgoing.isEmpty) socket.outgoing.flush();
+    this.#repliesUsed = 0;
+  }
+}
+
+/** Whether a local address is one of IPv6 that means nothing without its interface (fe80::/10). */
+function needsInterface(local: Int32Array): boolean {
+  return (local[0]! & 0xc0ff) === 0x80fe && (local[2]! | local[3]!) !== 0;
+}

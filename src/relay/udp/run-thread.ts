@@ -1,0 +1,100 @@
+import { receiveMessageOnPort } from 'node:worker_threads';
+import { Arena } from '../../system/arena.ts';
+import { Errno, SystemCallError } from '../../system/linux.ts';
+import { loadSystemCalls } from '../../system/runtime.ts';
+import { Wake } from '../../system/wake.ts';
+import { PrefixSet } from '../../base/ip-prefix.ts';
+import { DatagramLoop } from './datagram-loop.ts';
+import { DoorSockets, type DoorPlace } from './door-sockets.ts';
+import { AF_INET, SIDE_WORDS, SideWord, type DatagramPlaces, type MakeDatagramRules } from './port.ts';
+import type { UdpRelaySettings } from './rules.ts';
+import { StunAnswers } from './stun-answers.ts';
+import type { FailedCall, FromUdpThread, ToUdpThread, UdpThreadData } from './thread-messages.ts';
+
+/** The thread looks at its clock at least so often, also for the sake of a process that ends without closing the door. */
+const LONGEST_WAIT_MS = 500;
+
+/** Runs the UDP door in this thread, and returns when it is told to stop. The event loop of the thread stands still. */
+export async function runUdpThread(
+  data: UdpThreadData,
+  makeRules: MakeDatagramRules<UdpRelaySettings | null>,
+): Promise<void> {
+  const { settings, counts, port } = data;
+  const tell = (message: FromUdpThread): void => port.postMessage(message);
+  const calls = await loadSystemCalls();
+  const arena = new Arena(calls, DatagramLoop.arenaBytes + Wake.arenaBytes);
+  const sockets = new DoorSockets(calls, arena, counts, settings.offload, {
+    lost: (place, error) => tell({ kind: 'lost', place, failed: plain(error) }),
+    reopened: (place, error) => tell({ kind: 'reopened', place, failed: error === null ? null : plain(error) }),
+  });
+  try {
+    const wake = new Wake(calls, arena, data.wakeFd);
+    if (!openAll(sockets, settings.places, settings.skipsTaken, tell)) return;
+    const now = (): number => performance.now();
+    const memory = new Int32Array(2 * settings.endpoints * SIDE_WORDS);
+    const rules = makeRules(settings.rules, memory, placesOf(sockets), now());
+    const stun = new StunAnswers(counts, { ...settings.stun, exempt: new PrefixSet(settings.stun.exempt) });
+    const loop = new DatagramLoop({ calls, arena, sockets, rules, stun, counts, wakeFd: wake.fd, now });
+    tell({ kind: 'opened', places: sockets.all.map(({ place }) => place) });
+    for (;;) {
+      if (!loop.turn(LONGEST_WAIT_MS)) continue;
+      wake.clear();
+      for (let next = nextMessage(port); next !== null; next = nextMessage(port)) {
+        if (next.kind === 'stop') return;
+        if (next.kind === 'silent') stun.isSilent = next.isSilent;
+        else if (next.kind === 'offload') sockets.setOffload(next.offload, now());
+        else tell({ kind: 'answer', id: next.id, answer: rules.command(next.message, now()) });
+      }
+    }
+  } finally {
+    sockets.close();
+    arena.release();
+    port.close();
+  }
+}
+
+function nextMessage(port: UdpThreadData['port']): ToUdpThread | null {
+  const received = receiveMessageOnPort(port) as { message: ToUdpThread } | undefined;
+  return received?.message ?? null;
+}
+
+function plain({ call, errno }: SystemCallError): FailedCall {
+  return { call, errno };
+}
+
+/** False, with nothing open, when the door cannot be opened. IPv6 may be off on this machine. */
+function openAll(
+  sockets: DoorSockets,
+  places: readonly DoorPlace[],
+  skipsTaken: boolean,
+  tell: (message: FromUdpThread) => void,
+): boolean {
+  let last: { place: DoorPlace; failed: FailedCall } | null = null;
+  for (const place of places) {
+    try {
+      sockets.add(place);
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      last = { place, failed: plain(error) };
+      const isOff = place.ip === '::' && (error.errno === Errno.EAFNOSUPPORT || error.errno === Errno.EADDRNOTAVAIL);
+      const isEnd = !isOff && !skipsTaken;
+      tell({ kind: 'refused', ...last, isEnd });
+      if (isEnd) return false;
+    }
+  }
+  if (sockets.all.length === 0 && last !== null) tell({ kind: 'refused', ...last, isEnd: true });
+  return sockets.all.length > 0;
+}
+
+/** A side of an earlier process has the socket of its family and port. */
+function placesOf(sockets: DoorSockets): DatagramPlaces {
+  return {
+    locate(sides, side) {
+      const isInet = (sides[side]! & 0xffff) === AF_INET;
+      const port = sides[side + SideWord.LocalPort];
+      const found = sockets.all.find((socket) => socket.isInet === isInet && socket.place.port === port);
+      if (found !== undefined) sides[side + SideWord.Socket] = found.index;
+      return found !== undefined;
+    },
+  };
+}

@@ -1,0 +1,194 @@
+import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
+import { Arena } from '../../system/arena.ts';
+import { SystemCallError } from '../../system/linux.ts';
+import type { SystemCalls } from '../../system/port.ts';
+import { Wake } from '../../system/wake.ts';
+import { createDoorCounts, type DoorCounts } from './door-counts.ts';
+import type { DoorPlace } from './door-sockets.ts';
+import type { UdpDoor, UdpDoorListener, UdpDoorSettings } from './door.ts';
+import type { Offload } from './offload.ts';
+import type { FailedCall, FromUdpThread, ToUdpThread, UdpThreadData } from './thread-messages.ts';
+
+/** A thread that ended by a bug is started again after this. */
+const RESTART_MS = 1000;
+const COMPILED = /[/\\](?:\$bunfs|~BUN)[/\\]/;
+
+interface Waiting {
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The UDP door as a thread of its own that blocks in system calls. */
+export class ThreadDoor implements UdpDoor {
+  readonly how: string;
+  readonly counts: DoorCounts = createDoorCounts();
+  readonly #settings: UdpDoorSettings;
+  readonly #listener: UdpDoorListener;
+  readonly #module: URL;
+  readonly #arena: Arena;
+  readonly #wake: Wake;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #onExit = (): void => void this.#wake.wake();
+  #places: readonly DoorPlace[] = [];
+  #port: MessagePort | null = null;
+  #ended: Promise<void> = Promise.resolve();
+  #restart: ReturnType<typeof setTimeout> | undefined;
+  #offload: Offload;
+  #isSilent = false;
+  #isClosed = false;
+  #lastId = 0;
+
+  private constructor(calls: SystemCalls, settings: UdpDoorSettings, listener: UdpDoorListener, module: URL) {
+    this.how = calls.adapter;
+    this.#settings = settings;
+    this.#offload = settings.offload;
+    this.#listener = listener;
+    this.#module = module;
+    this.#arena = new Arena(calls, 64);
+    this.#wake = new Wake(calls, this.#arena);
+    // A process that ends joins its threads, and this one may be in a system call.
+    process.on('exit', this.#onExit);
+  }
+
+  /**
+   * Starts the thread and resolves once it listens. Rejects with a {@link SystemCallError} whose `place` says where it
+   * cannot. `module` is what the thread runs, for tests.
+   */
+  static async open(
+    calls: SystemCalls,
+    settings: UdpDoorSettings,
+    listener: UdpDoorListener,
+    module: URL = threadUrl(),
+  ): Promise<ThreadDoor> {
+    const door = new ThreadDoor(calls, settings, listener, module);
+    try {
+      await door.#start(settings.places);
+    } catch (error) {
+      await door.close();
+      throw error;
+    }
+    return door;
+  }
+
+  get places(): readonly DoorPlace[] {
+    return this.#places;
+  }
+
+  command(message: unknown): Promise<unknown> {
+    if (this.#isClosed || this.#port === null) return Promise.reject(new Error('the UDP door is closed'));
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#tell({ kind: 'command', id, message });
+    });
+  }
+
+  setSilent(isSilent: boolean): void {
+    this.#isSilent = isSilent;
+    this.#tell({ kind: 'silent', isSilent });
+  }
+
+  setOffload(offload: Offload): void {
+    this.#offload = offload;
+    this.#tell({ kind: 'offload', offload });
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return this.#ended;
+    this.#isClosed = true;
+    clearTimeout(this.#restart);
+    this.#tell({ kind: 'stop' });
+    await this.#ended;
+    process.off('exit', this.#onExit);
+    this.#wake.close();
+    this.#arena.release();
+  }
+
+  #tell(message: ToUdpThread): void {
+    this.#port?.postMessage(message);
+    this.#wake.wake();
+  }
+
+  /** Resolves when the thread listens. */
+  async #start(places: readonly DoorPlace[]): Promise<void> {
+    const { port1, port2 } = new MessageChannel();
+    const settings = { ...this.#settings, places, offload: this.#offload };
+    const data: UdpThreadData = { settings, counts: this.counts, wakeFd: this.#wake.fd, port: port2 };
+    const worker = new Worker(this.#module, { workerData: data, transferList: [port2] });
+    let failure: Error | null = null;
+    worker.once('error', (error: Error) => (failure = error));
+    await new Promise<void>((resolve, reject) => {
+      port1.on('message', (message: FromUdpThread) => {
+        if (message.kind === 'opened') {
+          this.#places = message.places;
+          this.#port = port1;
+          if (this.#isSilent) this.setSilent(true);
+          if (this.#isClosed) this.#tell({ kind: 'stop' });
+          resolve();
+        } else if (message.kind === 'refused' && message.isEnd) {
+          reject(placed(message.place, message.failed));
+        } else {
+          this.#receive(message);
+        }
+      });
+      this.#ended = new Promise((ended) => {
+        worker.once('exit', () => {
+          port1.close();
+          const error = failure ?? new Error('the UDP thread ended');
+          reject(error);
+          this.#gone(port1, error);
+          ended();
+        });
+      });
+    });
+  }
+
+  #receive(message: Exclude<FromUdpThread, { kind: 'opened' }>): void {
+    if (message.kind === 'answer') {
+      this.#waiting.get(message.id)?.resolve(message.answer);
+      this.#waiting.delete(message.id);
+    } else if (message.kind === 'reopened') {
+      this.#listener.reopened(message.place, message.failed === null ? null : placed(message.place, message.failed));
+    } else if (message.kind === 'lost') {
+      this.#listener.lost(message.place, placed(message.place, message.failed));
+    } else {
+      this.#listener.skipped(message.place, placed(message.place, message.failed));
+    }
+  }
+
+  /** The thread has ended. Unless that was meant, another one takes its place. */
+  #gone(port: MessagePort, error: Error): void {
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+    const wasOpen = this.#port === port;
+    this.#port = null;
+    if (this.#isClosed || !wasOpen) return;
+    this.#listener.crashed(error);
+    this.#startLater();
+  }
+
+  #startLater(): void {
+    this.#restart = setTimeout(() => {
+      this.#start(this.#places).catch((error: unknown) => {
+        if (this.#isClosed) return;
+        this.#listener.crashed(error instanceof Error ? error : new Error(String(error)));
+        this.#startLater();
+      });
+    }, RESTART_MS).unref();
+  }
+}
+
+/** Why a place cannot be listened on: a {@link SystemCallError} that also says where. */
+interface PlacedError extends SystemCallError {
+  readonly place: DoorPlace;
+}
+
+function placed(place: DoorPlace, { call, errno }: FailedCall): PlacedError {
+  return Object.assign(new SystemCallError(call, errno), { place });
+}
+
+/** The module of the thread: beside this one, from the sources or from what was built of them, or in an executable. */
+function threadUrl(): URL {
+  if (COMPILED.test(import.meta.url)) return new URL('./relay/udp/thread.js', import.meta.url);
+  return new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);
+}
