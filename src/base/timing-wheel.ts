@@ -1,0 +1,130 @@
+import { internalError } from './errors.ts';
+
+/** Slots of a wheel: at a tick of 100 ms, one turn takes 102 seconds. */
+const SLOTS = 1024;
+
+/**
+ * Something that has a time. It can be in one {@link TimingWheel} at a time, and is its own entry there: scheduling it
+ * allocates nothing.
+ */
+export abstract class Timed {
+  /** The time at which {@link TimingWheel} calls `reached`, milliseconds; Infinity when it is not scheduled. */
+  dueAt: number = Infinity;
+  /** Neighbours in the slot, kept by the wheel. */
+  before: Timed | null = null;
+  after: Timed | null = null;
+
+  /** The time has come; `now` in milliseconds. It is not scheduled any more, and may be scheduled again. */
+  abstract reached(now: number): void;
+}
+
+/** The fixed end of a slot's ring. */
+class Slot extends Timed {
+  override before: Timed = this;
+  override after: Timed = this;
+
+  reached(): void {
+    // Never scheduled.
+  }
+}
+
+/**
+ * Calls many things at times of their own, looking only at those whose time is near: a hashed timing wheel (Varghese
+ * and Lauck, scheme 6). Scheduling, cancelling and a call cost the same however many there are; one that is scheduled for
+ * later than a turn of the wheel is passed over once per turn.
+ */
+export class TimingWheel {
+  readonly #tickMs: number;
+  readonly #slots: readonly Slot[] = Array.from({ length: SLOTS }, () => new Slot());
+  /** What is being called by {@link advance}. */
+  readonly #due = new Slot();
+  /** The tick that was advanced to last. Its slot may hold what is due later in the tick. */
+  #tick: number;
+  #size = 0;
+
+  /** `tickMs`: how often `advance` will be called; `now`: the time at the start. Milliseconds. */
+  constructor(tickMs: number, now: number) {
+    this.#tickMs = tickMs;
+    this.#tick = Math.floor(now / tickMs);
+  }
+
+  /** How many are scheduled. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Has `timed.reached` called by the first `advance` to `at` or later, in place of an earlier schedule; never for Infinity. */
+  schedule(timed: Timed, at: number): void {
+    this.cancel(timed);
+    if (at === Infinity) return;
+    timed.dueAt = at;
+    this.#size++;
+    this.#insert(timed);
+  }
+
+  /** Takes `timed` out; harmless when it is not in. */
+  cancel(timed: Timed): void {
+    if (timed.before === null) return;
+    unlink(timed);
+    timed.dueAt = Infinity;
+    this.#size--;
+  }
+
+  /**
+   * Calls everything that is due at `now`, each whatever the others throw. What is scheduled meanwhile for a time that
+   * has come is called by the next `advance`, or still by this one.
+   */
+  advance(now: number): void {
+    const target = Math.max(this.#tick, Math.floor(now / this.#tickMs));
+    // The clock may have stood still for longer than a turn: each slot once is enough.
+    const from = Math.max(this.#tick, target - SLOTS + 1);
+    this.#tick = target;
+    for (let tick = from; tick <= target; tick++) this.#callDue(this.#slots[tick % SLOTS]!, now);
+  }
+
+  #callDue(slot: Slot, now: number): void {
+    if (slot.after === slot) return;
+    // Apart from the slot, into which a call may put itself or others again.
+    const due = this.#due;
+    move(slot, due);
+    for (let timed = due.after; timed !== due; timed = due.after) {
+      unlink(timed);
+      if (timed.dueAt > now) {
+        this.#insert(timed);
+        continue;
+      }
+      timed.dueAt = Infinity;
+      this.#size--;
+      try {
+        timed.reached(now);
+      } catch (error) {
+        internalError('deadline', error);
+      }
+    }
+  }
+
+  #insert(timed: Timed): void {
+    const tick = Math.max(this.#tick, Math.floor(timed.dueAt / this.#tickMs));
+    const slot = this.#slots[tick % SLOTS]!;
+    const last = slot.before;
+    last.after = timed;
+    timed.before = last;
+    timed.after = slot;
+    slot.before = timed;
+  }
+}
+
+function unlink(timed: Timed): void {
+  timed.before!.after = timed.after;
+  timed.after!.before = timed.before;
+  timed.before = timed.after = null;
+}
+
+/** Moves the whole ring of `from` to the empty one of `to`. */
+function move(from: Slot, to: Slot): void {
+  to.after = from.after;
+  to.before = from.before;
+  to.after.before = to;
+  to.before.after = to;
+  from.after = from.before = from;
+}
