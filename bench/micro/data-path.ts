@@ -6,6 +6,7 @@ import { Delivery, type Recipient } from '../../src/relay/routing/recipient.ts';
 import { Router } from '../../src/relay/routing/router.ts';
 import { QueueSpace } from '../../src/relay/session/frame-queue.ts';
 import { Outbox } from '../../src/relay/session/outbox.ts';
+import { Traffic } from '../../src/relay/session/traffic.ts';
 import type { Stream } from '../../src/transport/port.ts';
 import { FrameDecoder, HeaderVerdict } from '../../src/wire/frame-decoder.ts';
 import { encodeFrame, FRAME_HEADER_BYTES, FrameType, KEY_BYTES } from '../../src/wire/frames.ts';
@@ -87,7 +88,7 @@ function benchOutbox(): void {
     write: (_buffer: Buffer, from: number, to: number) => (writable ? to - from : 0),
   } as unknown as Stream;
   const limits = { queueBytes: QUEUE_BYTES, discoQueueBytes: DISCO_QUEUE_BYTES };
-  const outbox = new Outbox(stream, new Counters(), limits, new QueueSpace(268_435_456));
+  const outbox = new Outbox(stream, new Counters(), limits, new QueueSpace(268_435_456), new Traffic());
   const source = new Peer(randomBytes(KEY_BYTES));
   const packet = randomBytes(PACKET_BYTES);
   for (const batch of [1, FRAMES_PER_READ]) {

@@ -24,6 +24,11 @@ export class Clock {
     this.#timer = undefined;
   }
 
+  /** The monotonic time at this moment in milliseconds, for what a tick is too coarse for. */
+  readNow(): number {
+    return performance.now();
+  }
+
   /** Calls `listener` at every tick with the new time in milliseconds; returns a function that unsubscribes. */
   onTick(listener: (now: number) => void): () => void {
     this.#listeners.add(listener);

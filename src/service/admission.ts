@@ -8,10 +8,8 @@ import type { AdmissionConfig } from '../config/schema/admission.ts';
 import type { AdminPage } from '../http/admin.ts';
 import type { Health } from '../observe/health.ts';
 import { errorMessage } from '../base/errors.ts';
-import { SessionState, type Session } from '../relay/session/session.ts';
+import type { Sessions } from '../relay/session/sessions.ts';
 
-/** Open connections that are reviewed at one time; a source bounds its requests besides. */
-const REVIEWS_AT_ONCE = 16;
 /** Clients are let in at the latest after this time; who comes before a source has its list is refused and tries again. */
 const START_MS = 3000;
 const HEALTH_EVERY_MS = 1000;
@@ -20,7 +18,6 @@ interface AdmissionDeskParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly health: Health;
-  readonly sessions: ReadonlyMap<unknown, Session>;
 }
 
 /** Admission in a running relay: starts its sources, reviews open connections, and reports to health and admin. */
@@ -38,11 +35,14 @@ export class AdmissionDesk {
     this.admission = openSourceAdmission(config, { clock: parts.clock, log: parts.log, now: Date.now });
   }
 
-  /** Resolves when the sources know their keys, or when it has taken too long. */
-  async start(): Promise<void> {
+  /**
+   * Resolves when the sources know their keys, or when it has taken too long. From now on the open connections of
+   * `sessions` are reviewed when a source wants it.
+   */
+  async start(sessions: Sessions): Promise<void> {
     const { clock } = this.#parts;
     this.#leaves.push(
-      this.admission.onReview((due) => this.#review(due)),
+      this.admission.onReview((due) => this.#review(sessions, due)),
       clock.onTick((now) => this.#reportHealth(now)),
     );
     let timer: NodeJS.Timeout | undefined;
@@ -66,21 +66,21 @@ export class AdmissionDesk {
   }
 
   /** Reviews asked for while one is under way are done together after it. */
-  #review(due: DueSources): void {
+  #review(sessions: Sessions, due: DueSources): void {
     this.#due = new Set([...(this.#due ?? []), ...due]);
     if (this.#isReviewing) return;
     this.#isReviewing = true;
-    void this.#reviewAll();
+    void this.#reviewAll(sessions);
   }
 
-  async #reviewAll(): Promise<void> {
+  async #reviewAll(sessions: Sessions): Promise<void> {
     for (let due = this.#takeDue(); due !== null; due = this.#takeDue()) {
       const round = due;
-      const sessions = [...this.#parts.sessions.values()].values();
-      const worker = async (): Promise<void> => {
-        for (const session of sessions) await this.#reviewOne(session, round);
-      };
-      await Promise.all(Array.from({ length: REVIEWS_AT_ONCE }, worker));
+      await sessions.review(
+        (key, ip) => this.admission.review({ key, ip }, round),
+        // One review that fails must not end the others, now and later.
+        (error) => this.#parts.log.error({ error: errorMessage(error) }, 'an open connection could not be reviewed'),
+      );
     }
     this.#isReviewing = false;
   }
@@ -89,19 +89,6 @@ export class AdmissionDesk {
     const due = this.#due;
     this.#due = null;
     return due;
-  }
-
-  async #reviewOne(session: Session, due: DueSources): Promise<void> {
-    const { key } = session;
-    if (session.state !== SessionState.Open || key === null) return;
-    try {
-      const verdict = this.admission.review({ key, ip: session.stream.remote.ip }, due);
-      const { admitted, ...refusal } = verdict instanceof Promise ? await verdict : verdict;
-      if (!admitted && 'reason' in refusal) session.expel('not_admitted', `${refusal.source}: ${refusal.reason}`);
-    } catch (error) {
-      // One review that fails must not end the others, now and later.
-      this.#parts.log.error({ error: errorMessage(error) }, 'an open connection could not be reviewed');
-    }
   }
 
   #reportHealth(now: number): void {

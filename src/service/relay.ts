@@ -22,19 +22,16 @@ import { Counters } from '../observe/counters.ts';
 import { EventSummary } from '../observe/event-summary.ts';
 import { Health } from '../observe/health.ts';
 import { createMetrics } from '../observe/metrics.ts';
-import type { Recipient } from '../relay/routing/recipient.ts';
 import { Router } from '../relay/routing/router.ts';
-import type { SessionContext } from '../relay/session/context.ts';
 import { QueueSpace } from '../relay/session/frame-queue.ts';
 import { LoopTurn } from '../relay/session/loop-turn.ts';
-import type { Session } from '../relay/session/session.ts';
+import { Sessions, type SessionParts } from '../relay/session/sessions.ts';
 import type { ServerTls, Transport } from '../transport/port.ts';
 import { VERSION } from '../base/version.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 import { AdmissionDesk } from './admission.ts';
 import { closingStep } from './closing.ts';
 import { Descriptors, ProcessDescriptors } from './descriptors.ts';
-import { drain } from './drain.ts';
 import { buildGuard, frontProxies, keepAlivePeriods, memoryLimitBytes, stunLimits } from './exposure.ts';
 import { HttpDoor } from './http-door.ts';
 import { HttpHall } from './http-hall.ts';
@@ -59,9 +56,10 @@ export class Relay {
   readonly health: Health = new Health();
   readonly #clock = new Clock();
   readonly #transport: Transport;
-  readonly #sessions = new Map<Recipient, Session>();
+  readonly #sessions: Sessions;
   readonly #admission: AdmissionDesk;
-  readonly #context: SessionContext;
+  readonly #router: Router;
+  readonly #wakes = new WakeList();
   readonly #memory = new ResidentMemory();
   readonly #space: QueueSpace;
   readonly #guard: SourceGuard;
@@ -108,8 +106,9 @@ export class Relay {
     this.#guard = buildGuard(config, clock, this.#memoryLimit());
     this.#refusals = new Refusals(this.counters, log, this.#summary, this.#guard);
     const { health } = this;
-    this.#admission = new AdmissionDesk(config.admission, { clock, log, health, sessions: this.#sessions });
-    this.#context = this.#buildContext();
+    this.#admission = new AdmissionDesk(config.admission, { clock, log, health });
+    this.#router = new Router(this.counters, config.duplicates, config.limits);
+    this.#sessions = new Sessions(this.#sessionParts());
     this.#stunErrors = new EventSummary({ log, clock, verb: 'could not answer', noun: 'STUN datagram', level: 'warn' });
     this.#stun = new StunServer({
       counters: this.counters,
@@ -147,10 +146,11 @@ export class Relay {
     this.#servers = [main, port80];
     this.#door = new FrontDoor({
       rooms: buildRooms({
-        context: this.#context,
+        sessions: this.#sessions,
+        clock,
+        publicKey: keyPair.publicKey,
         counters: this.counters,
         refusals: this.#refusals,
-        began: (session) => this.#sessions.set(session, session),
         http: main,
         httpConnections: config.limits.httpConnections,
       }),
@@ -168,14 +168,11 @@ export class Relay {
       admin: () => this.#adminDoor(),
     });
     this.certificate.onChange((pair) => this.#listeners.replaceCertificate(pair));
-    clock.onTick((now) => {
-      for (const session of this.#sessions.values()) session.tick(now);
-    });
   }
 
   /** Sessions of all states. */
   get sessionCount(): number {
-    return this.#sessions.size;
+    return this.#sessions.count;
   }
 
   /** Admits `key` whatever the admission sources say, for the self-test; returns the way to end that. */
@@ -188,7 +185,7 @@ export class Relay {
     const config = this.#config;
     this.#clock.start();
     try {
-      await this.#admission.start();
+      await this.#admission.start(this.#sessions);
       await this.#listeners.open(config, config.transport === 'tls' ? this.#serverTls() : null);
       this.#descriptors = this.#watchDescriptors();
       this.#liveness.check();
@@ -217,10 +214,9 @@ export class Relay {
     const before = this.#config;
     const home = loadHomePage(config.home);
     this.#relayHttp.setHome(home);
-    this.#context.router.duplicatePolicy = config.duplicates;
+    this.#router.duplicatePolicy = config.duplicates;
     if (JSON.stringify(config.fairness) !== JSON.stringify(before.fairness)) {
-      Object.assign(this.#context, sharedLimits(config.fairness, this.#context.wakes));
-      for (const session of this.#sessions.values()) session.setLimits();
+      this.#sessions.setLimits(sharedLimits(config.fairness, this.#wakes));
     }
     this.#config = { ...before, home: config.home, duplicates: config.duplicates, fairness: config.fairness };
     return restartKeys(before, config);
@@ -231,7 +227,7 @@ export class Relay {
     const { drain: config } = this.#config;
     await this.#closing('ports of the relay', () => this.#listeners.closeFront());
     const limitMs = config.seconds * 1000 + DRAIN_GRACE_MS;
-    await closingStep('drain', () => drain(this.#sessions, config, this.#clock), this.#log, limitMs);
+    await closingStep('drain', () => this.#sessions.drain(config), this.#log, limitMs);
   }
 
   /** Closes everything that is still open. Each step has a time limit, and none keeps another from being done. */
@@ -252,28 +248,27 @@ export class Relay {
   }
 
   #closeConnections(): void {
-    for (const session of this.#sessions.values()) session.finish();
+    this.#sessions.close();
     this.#door.close();
     for (const server of this.#servers) server.closeAllConnections();
   }
 
-  #buildContext(): SessionContext {
-    const { limits, fairness, duplicates } = this.#config;
-    const wakes = new WakeList();
+  #sessionParts(): SessionParts {
+    const { limits, fairness } = this.#config;
+    const wakes = this.#wakes;
     return {
       clock: this.#clock,
       counters: this.counters,
       turn: new LoopTurn(),
       space: this.#space,
       wakes,
-      router: new Router(this.counters, duplicates, limits),
+      router: this.#router,
       admission: this.#admission.admission,
       deniedApps: new Set(this.#config.admission.denyApps),
       limits: { ...limits, ...keepAlivePeriods(this.#config) },
       keyPair: this.keyPair,
       reporter: this.#refusals,
       mayOpen: ({ connection }) => (connection instanceof DoorConnection ? connection.established() : null),
-      ended: (session) => this.#sessions.delete(session),
       ...sharedLimits(fairness, wakes),
     };
   }

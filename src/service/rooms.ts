@@ -1,9 +1,9 @@
 import type { Server } from 'node:http';
+import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../observe/counters.ts';
 import type { Rooms } from '../relay/door/front-door.ts';
 import type { RequestHead } from '../wire/request-head.ts';
-import type { SessionContext } from '../relay/session/context.ts';
-import { Session } from '../relay/session/session.ts';
+import type { Sessions } from '../relay/session/sessions.ts';
 import type { Stream } from '../transport/port.ts';
 import { upgradeResponseHead } from '../wire/handshake.ts';
 import { HttpHall, streamUnder } from './http-hall.ts';
@@ -12,11 +12,12 @@ import { handleUpgrades } from './upgrades.ts';
 
 /** What every room needs. */
 export interface RoomParts {
-  readonly context: SessionContext;
+  readonly sessions: Sessions;
+  readonly clock: Clock;
+  /** The relay's key, which the response head shows. */
+  readonly publicKey: Buffer;
   readonly counters: Counters;
   readonly refusals: Refusals;
-  /** Keeps account of all sessions; told of each new one. */
-  readonly began: (session: Session) => void;
   /** Answers requests that do not become a DERP connection. */
   readonly http: Server;
   /** Open streams that are ordinary HTTP. */
@@ -35,14 +36,12 @@ export function isRequestAllowed(duplex: object, head: RequestHead): boolean {
 
 /** Builds the rooms behind the front door: DERP sessions, and HTTP with WebSocket on the same stream. */
 export function buildRooms(parts: RoomParts): Rooms {
-  const { context, refusals, http } = parts;
-  const head = upgradeResponseHead(context.keyPair.publicKey);
+  const { sessions, refusals, http } = parts;
+  const head = upgradeResponseHead(parts.publicKey);
   const refused: Rooms['refused'] = (reason, remote, detail) => refusals.refused(reason, remote, null, detail);
-  const hall = new HttpHall({ server: http, limit: parts.httpConnections, clock: context.clock, refused });
+  const hall = new HttpHall({ server: http, limit: parts.httpConnections, clock: parts.clock, refused });
   const derp: Rooms['derp'] = (stream, { fastStart, notIdeal }) => {
-    const session = new Session(stream, context, { notIdeal }, fastStart ? '' : head);
-    parts.began(session);
-    return session;
+    return sessions.start(stream, { notIdeal, isWebSocket: false }, fastStart ? '' : head);
   };
   handleUpgrades({ ...parts, derp, hall });
   return {

@@ -6,8 +6,7 @@ import { derpFacts, type RequestHead, upgradeOf } from '../wire/request-head.ts'
 import { BAD_WEBSOCKET_REQUEST, webSocketProblem } from '../relay/door/websocket-request.ts';
 import { acceptWebSocket, createWebSocketServer, WebSocketStream } from '../relay/door/websocket-stream.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
-import type { SessionContext } from '../relay/session/context.ts';
-import { Session } from '../relay/session/session.ts';
+import type { Sessions } from '../relay/session/sessions.ts';
 import type { SocketLike } from '../transport/shared/duplex.ts';
 import type { Stream, StreamHandler } from '../transport/port.ts';
 import { type HttpHall, streamUnder } from './http-hall.ts';
@@ -15,11 +14,9 @@ import type { Refusals } from './refusals.ts';
 
 /** What an upgrade needs of the rooms. */
 interface UpgradeParts {
-  readonly context: SessionContext;
+  readonly sessions: Sessions;
   readonly counters: Counters;
   readonly refusals: Refusals;
-  /** Told of each new session. */
-  readonly began: (session: Session) => void;
   readonly http: Server;
   readonly derp: (stream: Stream, facts: { readonly fastStart: boolean; readonly notIdeal: boolean }) => StreamHandler;
   readonly hall: HttpHall;
@@ -30,7 +27,7 @@ interface UpgradeParts {
  * first request of a connection, as a proxy sends it that uses its connections again.
  */
 export function handleUpgrades(parts: UpgradeParts): void {
-  const { context, counters, refusals, http, hall } = parts;
+  const { sessions, counters, refusals, http, hall } = parts;
   const webSockets = createWebSocketServer();
   const refuse = (duplex: Duplex, reason: RefusalReason, detail: string, answer: string): void => {
     const stream = streamUnder(duplex);
@@ -59,11 +56,7 @@ export function handleUpgrades(parts: UpgradeParts): void {
     acceptWebSocket(webSockets, request, duplex, early, (socket) => {
       counters.websocketAccepts++;
       hall.leave(duplex);
-      new WebSocketStream(socket, stream, (own) => {
-        const session = new Session(own, context, { notIdeal: false }, '');
-        parts.began(session);
-        return session;
-      });
+      new WebSocketStream(socket, stream, (own) => sessions.start(own, { notIdeal: false, isWebSocket: true }, ''));
     });
   };
   http.on('upgrade', (request: IncomingMessage, duplex: Duplex, early: Buffer) => {

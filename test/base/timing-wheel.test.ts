@@ -21,7 +21,10 @@ suite('timing wheel', () => {
   test('behaves like a list of times that is searched at each tick', () => {
     const step = fc.oneof(
       { weight: 3, arbitrary: fc.record({ schedule: fc.nat({ max: 9 }), inMs: fc.integer({ min: -500, max: 5000 }) }) },
-      { weight: 1, arbitrary: fc.record({ schedule: fc.nat({ max: 9 }), inMs: fc.constantFrom(102_400, 250_000, Infinity) }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({ schedule: fc.nat({ max: 9 }), inMs: fc.constantFrom(102_400, 250_000, Infinity) }),
+      },
       { weight: 1, arbitrary: fc.record({ cancel: fc.nat({ max: 9 }) }) },
       { weight: 3, arbitrary: fc.record({ passMs: fc.integer({ min: 0, max: 700 }) }) },
       { weight: 1, arbitrary: fc.record({ passMs: fc.constantFrom(-300, 99_000, 102_400, 300_000) }) },

@@ -6,8 +6,18 @@ import { Peer } from './peer.ts';
 import { PeerTable } from './peer-table.ts';
 import { Delivery, type Recipient, type Source, type WaitingSender } from './recipient.ts';
 
-/** A {@link Delivery}, or that the destination is not here and that the sender must be told so (§4.7). */
-export const RouteResult = { Taken: 0, Dropped: 1, Full: 2, NotHere: 3 } as const;
+/** What became of a packet: a {@link Delivery}, or why there was nobody to deliver it to. */
+export const RouteResult = {
+  Taken: 0,
+  Dropped: 1,
+  Full: 2,
+  /** The destination is not here. */
+  Unknown: 3,
+  /** The same, and the sender must be told so (§4.7). */
+  NotHere: 4,
+  /** The destination has several connections, which are all disabled (§4.4). */
+  AllDisabled: 5,
+} as const;
 export type RouteResult = (typeof RouteResult)[keyof typeof RouteResult];
 
 const DUPLICATE_PROBLEM =
@@ -99,10 +109,10 @@ export class Router {
     let result: RouteResult;
     if (destination === null) {
       counters.drop(DropReason.UnknownDestination, kind, to - from);
-      result = kind === PacketKind.Disco ? RouteResult.NotHere : RouteResult.Dropped;
+      result = kind === PacketKind.Disco ? RouteResult.NotHere : RouteResult.Unknown;
     } else if (destination.active === null) {
       counters.drop(DropReason.DuplicateClient, kind, to - from);
-      result = RouteResult.Dropped;
+      result = RouteResult.AllDisabled;
     } else {
       const recipient = destination.active;
       if (source.reached?.has(recipient) !== true) this.#contacts.note(source, recipient);

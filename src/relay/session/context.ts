@@ -1,5 +1,6 @@
 import type { Admission } from '../../admission/admission.ts';
 import type { Clock } from '../../base/clock.ts';
+import type { TimingWheel } from '../../base/timing-wheel.ts';
 import type { KeyLimits } from '../fairness/key-limits.ts';
 import type { ByteRate } from '../fairness/token-bucket.ts';
 import type { WakeList } from '../../base/wake-list.ts';
@@ -9,18 +10,13 @@ import type { Recipient } from '../routing/recipient.ts';
 import type { Router } from '../routing/router.ts';
 import type { Endpoint, Stream } from '../../transport/port.ts';
 import type { NodeKeyPair } from '../../wire/keys.ts';
+import type { DeadlineLimits } from './deadlines.ts';
 import type { QueueSpace } from './frame-queue.ts';
 import type { LoopTurn } from './loop-turn.ts';
 import type { OutboxLimits } from './outbox.ts';
 
 /** What one connection may cost; each comes from the configuration key of the same name under `limits`. */
-interface SessionLimits extends OutboxLimits, KeepAlivePeriods {
-  /** From the upgrade to a valid ClientInfo. */
-  readonly derpHandshakeMs: number;
-  /** How long a packet may wait for a connection that takes others. */
-  readonly queueMs: number;
-  /** How long a connection may take nothing while something waits for it. */
-  readonly writeDeadlineMs: number;
+interface SessionLimits extends OutboxLimits, DeadlineLimits, KeepAlivePeriods {
   /** Bytes that are read at most from one connection of weight 1 in one turn of the event loop. */
   readonly readBudgetBytes: number;
 }
@@ -44,6 +40,8 @@ export interface SessionReporter {
 /** What all sessions share. */
 export interface SessionContext {
   readonly clock: Clock;
+  /** The deadlines of all sessions. */
+  readonly wheel: TimingWheel;
   readonly counters: Counters;
   readonly turn: LoopTurn;
   /** The memory of all outboxes. */

@@ -1,5 +1,6 @@
 import { DropReason, PacketKind, type Counters } from '../../observe/counters.ts';
 import type { Stream } from '../../transport/port.ts';
+import type { Traffic } from './traffic.ts';
 import { FrameQueue, PACKET_OVERHEAD_BYTES, type DropListener, type QueueSpace } from './frame-queue.ts';
 
 /** Control frames are never dropped; a connection that lets this many bytes of them pile up is beyond saving. */
@@ -31,16 +32,18 @@ export type FlushResult = (typeof FlushResult)[keyof typeof FlushResult];
 export class Outbox implements DropListener {
   readonly #stream: Stream;
   readonly #counters: Counters;
+  readonly #traffic: Traffic;
   readonly #control: FrameQueue;
   readonly #disco: FrameQueue;
   readonly #packets: FrameQueue;
   /** Bytes that one write offers at most. */
   #offerBytes = UNBOUNDED;
 
-  /** `space` is what all outboxes have together. */
-  constructor(stream: Stream, counters: Counters, limits: OutboxLimits, space: QueueSpace) {
+  /** `space` is what all outboxes have together; `traffic` counts for this connection what `counters` count for all. */
+  constructor(stream: Stream, counters: Counters, limits: OutboxLimits, space: QueueSpace, traffic: Traffic) {
     this.#stream = stream;
     this.#counters = counters;
+    this.#traffic = traffic;
     this.#control = new FrameQueue(CONTROL_QUEUE_BYTES, space, this);
     this.#disco = new FrameQueue(limits.discoQueueBytes, space, this);
     this.#packets = new FrameQueue(limits.queueBytes, space, this);
@@ -135,15 +138,18 @@ export class Outbox implements DropListener {
     const counters = this.#counters;
     counters.flush(frames);
     if (packets) {
-      counters.packetsSent += frames;
       // Of whole frames alone, so that the rest of one that is never written counts as dropped and not as both.
-      counters.bytesSent += begunBytes + taken - queue.begunBytes - frames * PACKET_OVERHEAD_BYTES;
+      const bytes = begunBytes + taken - queue.begunBytes - frames * PACKET_OVERHEAD_BYTES;
+      counters.packetsSent += frames;
+      counters.bytesSent += bytes;
+      this.#traffic.sent(frames, bytes);
     }
     return taken < offered ? FlushResult.Blocked : FlushResult.Written;
   }
 
   dropped(queue: FrameQueue, frameBytes: number): void {
     const kind = queue === this.#disco ? PacketKind.Disco : PacketKind.Other;
+    this.#traffic.queueHead++;
     this.#counters.drop(DropReason.QueueHead, kind, frameBytes - PACKET_OVERHEAD_BYTES);
   }
 

@@ -15,32 +15,25 @@ import type { Peer } from '../routing/peer.ts';
 import { Delivery, type NodeKey, type Recipient, type Source, type WaitingSender } from '../routing/recipient.ts';
 import { RouteResult } from '../routing/router.ts';
 import type { AdmissionVerdict } from '../../admission/admission.ts';
-import type { CloseReason, Endpoint, Stream, StreamHandler } from '../../transport/port.ts';
-import { LookResult, sendWatch, type Watched } from '../../transport/shared/send-watch.ts';
+import type { CloseReason, Stream, StreamHandler } from '../../transport/port.ts';
 import type { SessionContext } from './context.ts';
+import { SessionDeadlines, type DeadlineListener } from './deadlines.ts';
 import { judgeFirstFrame, judgeFrame } from './frame-rules.ts';
 import { identify, type Identity } from './handshake.ts';
 import { HintBudget } from './hint-budget.ts';
 import { Intake } from './intake.ts';
 import type { Flushable } from './loop-turn.ts';
 import { FlushResult, Outbox } from './outbox.ts';
+import { Traffic, type SessionSnapshot } from './traffic.ts';
 
 /** Where a connection is in its life; it only moves forward. */
 export const SessionState = { Identifying: 0, Admitting: 1, Open: 2, Ended: 3 } as const;
 export type SessionState = (typeof SessionState)[keyof typeof SessionState];
 
-/** KeepAlive periods are spread by up to this much, chosen once for each connection (protocol reference §4.5). */
-const KEEP_ALIVE_JITTER_MS = 5000;
 /** Home moves are counted once a connection is this old (§4.7). */
 const HOME_MOVE_AFTER_MS = 5000;
 /** Pings are not answered while this many bytes of control frames wait; upstream keeps one pong and ignores the rest. */
 const PONG_BACKLOG_BYTES = 1024;
-/** A stream that has taken nothing for so long has a slow reader. */
-const SLOW_AFTER_MS = 200;
-/** And after so long the kernel is asked about it. */
-const WATCHED_AFTER_MS = 1000;
-/** Where the kernel does not tell whether the peer takes bytes, it has so many times the write deadline. */
-const UNSEEN_FACTOR = 4;
 /** PeerGone frames are left out while this many bytes of control frames wait: a packet to a peer that has gone brings another. */
 const NOTICE_BACKLOG_BYTES = 32_768;
 /** How long a refused or finished connection has to take our last bytes and the FIN. */
@@ -50,37 +43,33 @@ const FINISH_MS = 2000;
 export interface UpgradeFacts {
   /** The client named another node of the region as its ideal one. */
   readonly notIdeal: boolean;
+  /** The frames come in WebSocket messages. */
+  readonly isWebSocket: boolean;
 }
 
 /**
  * One DERP connection from upgrade to end: identifies the client, asks for its admission, and then passes its packets
  * to the router and the packets for it to its stream (protocol reference §3, §4).
  */
-export class Session implements StreamHandler, FrameSink, Recipient, Flushable, Watched {
+export class Session implements StreamHandler, FrameSink, Recipient, Flushable, DeadlineListener {
   readonly stream: Stream;
   readonly #context: SessionContext;
   readonly #facts: UpgradeFacts;
   readonly #outbox: Outbox;
   readonly #intake: Intake;
+  readonly #deadlines: SessionDeadlines;
+  readonly #traffic = new Traffic();
   readonly #hints = new HintBudget();
   #state: SessionState = SessionState.Identifying;
   #peer: Peer | null = null;
   /** The router knows this connection. */
   #registered = false;
   #app = '';
+  /** The name of the source that admitted it; empty when everyone is let in. */
+  #admittedBy = '';
   #home = false;
+  readonly #startedAt: number;
   #openedAt = 0;
-  #keepAlivePeriodMs = 0;
-  #keepAliveAt = Infinity;
-  #handshakeDeadline: number;
-  /** When the stream was last seen to take something, while it does not take all; 0 while it does. */
-  #blockedSince = 0;
-  /** The kernel is asked whether the peer takes something. */
-  #isWatched = false;
-  /** The kernel does not tell. */
-  #isUnseen = false;
-  /** When the outbox is next to drop what has waited for too long. */
-  #agedAt = 0;
   #touched = false;
   /** When the first frame that still waits was queued. */
   #waitingSince = 0;
@@ -90,9 +79,10 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     this.stream = stream;
     this.#context = context;
     this.#facts = facts;
-    this.#outbox = new Outbox(stream, context.counters, context.limits, context.space);
+    this.#outbox = new Outbox(stream, context.counters, context.limits, context.space, this.#traffic);
     this.#intake = new Intake(stream, context, this);
-    this.#handshakeDeadline = context.clock.now + context.limits.derpHandshakeMs;
+    this.#deadlines = new SessionDeadlines(this, stream, this.#outbox, context);
+    this.#startedAt = context.clock.now;
     context.counters.accepts++;
     if (facts.notIdeal) context.counters.notIdealConnections++;
     // One write for head and greeting, as upstream does: the client finds the frame right behind the blank line.
@@ -101,14 +91,6 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
 
   get state(): SessionState {
     return this.#state;
-  }
-
-  get local(): Endpoint {
-    return this.stream.local;
-  }
-
-  get peer(): Endpoint {
-    return this.stream.peer;
   }
 
   /** The proved node key, or null before that. */
@@ -121,6 +103,26 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     return this.#app;
   }
 
+  /** What it is and what it has done, as plain data. */
+  snapshot(): SessionSnapshot {
+    const { remote } = this.stream;
+    return {
+      key: this.#peer?.key.toString('hex') ?? null,
+      isOpen: this.#state === SessionState.Open,
+      ip: remote.ip,
+      port: remote.port,
+      isBehindProxy: remote.isBehindProxy === true,
+      isWebSocket: this.#facts.isWebSocket,
+      ageMs: this.#context.clock.now - this.#startedAt,
+      app: this.#app,
+      admittedBy: this.#admittedBy,
+      isHome: this.#home,
+      isDuplicate: (this.#peer?.size ?? 0) > 1,
+      queuedBytes: this.#outbox.bytes,
+      ...this.#traffic.counts(),
+    };
+  }
+
   // ---- from the stream
 
   bytes(_stream: Stream, buffer: Buffer, from: number, to: number): void {
@@ -128,7 +130,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   }
 
   writable(): void {
-    this.#unblocked();
+    this.#deadlines.unblocked();
     if (this.#outbox.bytes > 0) this.#touch();
   }
 
@@ -136,7 +138,8 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     const { counters, reporter, ended } = this.#context;
     if (this.#state === SessionState.Identifying && reason !== 'local') this.#note('handshake_closed', '');
     this.#state = SessionState.Ended;
-    this.#unblocked();
+    this.#deadlines.stop();
+    this.#deadlines.unblocked();
     this.#intake.stop();
     if (this.#facts.notIdeal) counters.notIdealConnections--;
     if (this.#home) counters.homeConnections--;
@@ -232,6 +235,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     // Who is refused in a fast start sees our greeting, too, and so that it is not the network that fails.
     this.#outbox.flush();
     this.#state = SessionState.Ended;
+    this.#deadlines.stop();
     this.#intake.stop();
     this.#leave();
     this.stream.finish(FINISH_MS);
@@ -247,40 +251,29 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     if (this.#state === SessionState.Open) this.#intake.setLimits();
   }
 
-  /** Looks at everything that depends on time; called at each clock tick. */
-  tick(now: number): void {
-    if (this.#state === SessionState.Ended) return;
-    if (this.#state < SessionState.Open && now >= this.#handshakeDeadline) {
-      this.#refuse('handshake_timeout', this.#state === SessionState.Admitting ? 'waiting for admission' : '');
-    } else if (this.#blockedSince > 0 && this.#isStuck(now)) {
-      this.#context.counters.writeTimeouts++;
-      this.#note('write_timeout', `${this.#outbox.bytes} bytes were waiting`);
-      this.#state = SessionState.Ended;
-      this.stream.abort();
-    } else if (now >= this.#agedAt && this.#outbox.bytes > 0) {
-      // Twice in the time, so that nothing waits for longer than that.
-      this.#agedAt = now + this.#context.limits.queueMs / 2;
-      this.#outbox.dropAged();
-    } else if (now >= this.#keepAliveAt) {
-      this.#keepAliveAt += this.#keepAlivePeriodMs;
-      this.#context.counters.keepAlivesSent++;
-      this.#control(KEEP_ALIVE_FRAME);
-    }
-    if (this.#outbox.offersLittle && this.#blockedSince === 0) this.#outbox.offerMore();
+  // ---- from the deadlines
+
+  handshakeExpired(): void {
+    this.#refuse('handshake_timeout', this.#state === SessionState.Admitting ? 'waiting for admission' : '');
   }
 
-  /** The kernel was asked: the peer has taken bytes, or has not, or it cannot be told. */
-  looked(result: LookResult): void {
-    this.#isUnseen = result === LookResult.Unknown;
-    if (result === LookResult.Moved && this.#blockedSince > 0) this.#blockedSince = this.#context.clock.now;
+  writeExpired(): void {
+    this.#context.counters.writeTimeouts++;
+    this.#note('write_timeout', `${this.#outbox.bytes} bytes were waiting`);
+    this.#abort();
+  }
+
+  keepAliveDue(): void {
+    this.#context.counters.keepAlivesSent++;
+    this.#control(KEEP_ALIVE_FRAME);
   }
 
   flush(): void {
     this.#touched = false;
     if (this.#state === SessionState.Ended) return;
     const { clock, counters } = this.#context;
-    if (this.#outbox.flush() !== FlushResult.Blocked) counters.queueDelay(performance.now() - this.#waitingSince);
-    else if (this.#blockedSince === 0) this.#blockedSince = clock.now;
+    if (this.#outbox.flush() !== FlushResult.Blocked) counters.queueDelay(clock.readNow() - this.#waitingSince);
+    else this.#deadlines.blocked();
   }
 
   // ---- handshake
@@ -342,7 +335,8 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       this.finish();
       return;
     }
-    this.#open(identity, this.#context.weightOf(verdict.source ?? ''));
+    this.#admittedBy = verdict.source ?? '';
+    this.#open(identity, this.#context.weightOf(this.#admittedBy));
   }
 
   #open(identity: Identity, weight: number): void {
@@ -353,9 +347,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     this.#registered = true;
     this.#openedAt = clock.now;
     const { keepAliveMs, keepAliveBehindProxyMs } = limits;
-    const periodMs = this.stream.remote.isBehindProxy === true ? keepAliveBehindProxyMs : keepAliveMs;
-    this.#keepAlivePeriodMs = periodMs + Math.random() * KEEP_ALIVE_JITTER_MS;
-    this.#keepAliveAt = clock.now + this.#keepAlivePeriodMs;
+    this.#deadlines.opened(this.stream.remote.isBehindProxy === true ? keepAliveBehindProxyMs : keepAliveMs);
     const burstBytes = rate.bytesPerSecond > 0 ? rate.burstBytes : 0;
     this.#control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
     router.announceDuplicate(this.#peer, this);
@@ -370,11 +362,13 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     const keyAt = from + FRAME_HEADER_BYTES;
     const packetAt = keyAt + KEY_BYTES;
     const result = router.route(this.#peer!, buffer, keyAt, packetAt, to);
-    if (result <= RouteResult.Dropped) return;
     if (result === RouteResult.Full) {
       this.#intake.keepFrame();
       router.whenTaking(this.#intake, buffer, keyAt);
-    } else if (this.#hints.take(clock.now)) {
+      return;
+    }
+    this.#traffic.received(to - packetAt, result);
+    if (result === RouteResult.NotHere && this.#hints.take(clock.now)) {
       this.peerGone(buffer.subarray(keyAt, packetAt), PeerGoneReason.NotHere);
     }
   }
@@ -400,41 +394,26 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
 
   // ---- writing, ending
 
-  /** Whether the peer must be taken for dead. A slow one is not: it is watched once it has kept us waiting for a while. */
-  #isStuck(now: number): boolean {
-    const waitedMs = now - this.#blockedSince;
-    if (waitedMs < SLOW_AFTER_MS) return false;
-    this.#outbox.offerLess();
-    const deadlineMs = this.#context.limits.writeDeadlineMs;
-    if (!this.#isWatched && waitedMs >= Math.min(WATCHED_AFTER_MS, deadlineMs / 4)) {
-      this.#isWatched = true;
-      sendWatch.watch(this);
-    }
-    return waitedMs >= (this.#isUnseen ? deadlineMs * UNSEEN_FACTOR : deadlineMs);
-  }
-
-  /** The stream takes bytes again, or is gone. */
-  #unblocked(): void {
-    if (this.#isWatched) sendWatch.forget(this);
-    this.#isWatched = this.#isUnseen = false;
-    this.#blockedSince = 0;
-  }
-
   #control(frame: Buffer): void {
     if (this.#state === SessionState.Ended) return;
     if (!this.#outbox.control(frame)) {
       this.#note('control_queue_full', '');
-      this.#state = SessionState.Ended;
-      this.stream.abort();
+      this.#abort();
       return;
     }
     this.#touch();
   }
 
+  #abort(): void {
+    this.#state = SessionState.Ended;
+    this.#deadlines.stop();
+    this.stream.abort();
+  }
+
   #touch(): void {
-    if (this.#touched || this.#blockedSince > 0) return;
+    if (this.#touched || this.#deadlines.isBlocked) return;
     this.#touched = true;
-    this.#waitingSince = performance.now();
+    this.#waitingSince = this.#context.clock.readNow();
     this.#context.turn.flushAtEnd(this);
   }
 

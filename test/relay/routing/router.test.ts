@@ -60,7 +60,7 @@ suite('router', () => {
     const source = r.register(A, new RecordingRecipient());
     const plain = sendPacket(B, Buffer.alloc(61, 1));
     const disco = sendPacket(B, DISCO);
-    assert.equal(route(r, source, plain), RouteResult.Dropped);
+    assert.equal(route(r, source, plain), RouteResult.Unknown);
     assert.equal(route(r, source, disco), RouteResult.NotHere);
     assert.deepEqual(counters.dropPackets[DropReason.UnknownDestination], [1, 1]);
     assert.equal(counters.dropBytes[DropReason.UnknownDestination]![PacketKind.Disco], 62);
@@ -203,7 +203,7 @@ suite('router', () => {
     r.register(A, two);
     for (const speaker of [two, one, two]) peer.spoke(speaker, r.duplicatePolicy);
     const frame = sendPacket(A, DISCO);
-    assert.equal(route(r, r.register(B, new RecordingRecipient()), frame), RouteResult.Dropped);
+    assert.equal(route(r, r.register(B, new RecordingRecipient()), frame), RouteResult.AllDisabled);
     assert.equal(counters.dropPackets[DropReason.DuplicateClient]![PacketKind.Disco], 1);
   });
 });

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Counters, PacketKind } from '../../../src/observe/counters.ts';
 import { QueueSpace } from '../../../src/relay/session/frame-queue.ts';
 import { FlushResult, Outbox } from '../../../src/relay/session/outbox.ts';
+import { Traffic } from '../../../src/relay/session/traffic.ts';
 import type { Stream } from '../../../src/transport/port.ts';
 import { encodeFrame, FRAME_HEADER_BYTES, FrameType, KEY_BYTES } from '../../../src/wire/frames.ts';
 
@@ -49,7 +50,7 @@ for (const kind of [PacketKind.Other, PacketKind.Disco]) {
       const sink = new Sink();
       const counters = new Counters();
       const limits = { queueBytes: 600, discoQueueBytes: 600 };
-      const outbox = new Outbox(sink as unknown as Stream, counters, limits, new QueueSpace(1_000_000));
+      const outbox = new Outbox(sink as unknown as Stream, counters, limits, new QueueSpace(1_000_000), new Traffic());
       queue(outbox, 1, 200, kind);
       sink.room = cut;
       assert.equal(outbox.flush(), FlushResult.Blocked);
@@ -74,7 +75,7 @@ test('wherever a write was cut, each packet and each byte of it is counted once,
     const counters = new Counters();
     const sink = new Sink();
     const limits = { queueBytes: 65_536, discoQueueBytes: 65_536 };
-    const outbox = new Outbox(sink as unknown as Stream, counters, limits, new QueueSpace(1_000_000));
+    const outbox = new Outbox(sink as unknown as Stream, counters, limits, new QueueSpace(1_000_000), new Traffic());
     for (let i = 0; i < 3; i++) queue(outbox, 1, 100, PacketKind.Other);
     // In two writes, so that a frame is also cut into three.
     for (const room of [Math.floor(cut / 2), cut - Math.floor(cut / 2)]) {

@@ -5,10 +5,10 @@ import { WakeList } from '../../../src/base/wake-list.ts';
 import { Counters, type RefusalReason } from '../../../src/observe/counters.ts';
 import { DuplicatePolicy } from '../../../src/relay/routing/duplicates.ts';
 import { Router } from '../../../src/relay/routing/router.ts';
-import type { SessionContext } from '../../../src/relay/session/context.ts';
+import { Sessions, type SessionParts } from '../../../src/relay/session/sessions.ts';
 import { QueueSpace } from '../../../src/relay/session/frame-queue.ts';
 import { LoopTurn } from '../../../src/relay/session/loop-turn.ts';
-import { Session } from '../../../src/relay/session/session.ts';
+import type { Session } from '../../../src/relay/session/session.ts';
 import type { CloseReason, Endpoint, Stream, StreamHandler } from '../../../src/transport/port.ts';
 import { sharedBoxKey } from '../../../src/wire/box.ts';
 import { encodeFrame, FrameType } from '../../../src/wire/frames.ts';
@@ -27,10 +27,12 @@ export class MemoryStream implements Stream {
   room: number = Infinity;
   isPaused = false;
   end: 'finish' | 'abort' | null = null;
+  largestWrite: number = 0;
   #written: Buffer = Buffer.alloc(0);
 
   write(buffer: Buffer, from: number, to: number): number {
     if (this.end !== null) return -1;
+    this.largestWrite = Math.max(this.largestWrite, to - from);
     const taken = Math.min(this.room, to - from);
     this.room -= taken;
     this.#written = Buffer.concat([this.#written, buffer.subarray(from, from + taken)]);
@@ -89,10 +91,10 @@ export class SessionWorld {
   readonly refusals: (readonly [reason: RefusalReason, detail: string])[] = [];
   readonly opened: string[] = [];
   readonly closed: string[] = [];
-  ended = 0;
-  readonly context: SessionContext;
+  readonly context: SessionParts;
+  readonly sessions: Sessions;
 
-  constructor(changes: Partial<SessionContext> = {}) {
+  constructor(changes: Partial<SessionParts> = {}) {
     const limits = {
       queueBytes: 262_144,
       discoQueueBytes: 32_768,
@@ -120,18 +122,18 @@ export class SessionWorld {
         closed: (_remote, _key, reason) => this.closed.push(reason),
       },
       mayOpen: () => null,
-      ended: () => this.ended++,
       keyLimits: new KeyLimits({ bytesPerSecond: 0, burstBytes: 0 }, null),
       weightOf: () => 1,
       rate: { bytesPerSecond: 0, burstBytes: 0 },
       ...changes,
     };
+    this.sessions = new Sessions(this.context);
   }
 
   /** A session on a new stream, as it is after the upgrade. */
   connect(): { readonly stream: MemoryStream; readonly session: Session } {
     const stream = new MemoryStream();
-    const session = new Session(stream, this.context, { notIdeal: false }, '');
+    const session = this.sessions.start(stream, { notIdeal: false, isWebSocket: false }, '');
     stream.handler = session;
     return { stream, session };
   }

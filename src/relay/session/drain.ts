@@ -1,24 +1,32 @@
-import type { Clock } from '../base/clock.ts';
-import type { DrainConfig } from '../config/schema.ts';
-import type { Session } from '../relay/session/session.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Session } from './session.ts';
 
 /** Clients are asked to try again for this long. */
 const TRY_FOR_MS = 60_000;
+
+/** How connections are ended before a restart. */
+export interface DrainPlan {
+  /** The time over which they are spread. */
+  readonly seconds: number;
+  /** Each client is told to come back after a time between these. */
+  readonly reconnectMinMs: number;
+  readonly reconnectMaxMs: number;
+}
 
 /**
  * Ends all sessions within the drain time: each client is told when to come back, at a time of its own, and then
  * connections are closed in random order, a batch per clock tick, so that the clients do not all return at once.
  */
-export async function drain(sessions: ReadonlyMap<unknown, Session>, config: DrainConfig, clock: Clock): Promise<void> {
-  const { reconnectMinMs, reconnectMaxMs } = config;
-  for (const session of sessions.values()) {
+export async function drainSessions(sessions: readonly Session[], plan: DrainPlan, clock: Clock): Promise<void> {
+  const { reconnectMinMs, reconnectMaxMs } = plan;
+  for (const session of sessions) {
     session.restarting(Math.round(reconnectMinMs + Math.random() * (reconnectMaxMs - reconnectMinMs)), TRY_FOR_MS);
   }
-  const waiting = shuffled([...sessions.values()]);
+  const waiting = shuffled([...sessions]);
   const total = waiting.length;
   if (total === 0) return;
-  const startedAt = performance.now();
-  const drainMs = config.seconds * 1000;
+  const startedAt = clock.readNow();
+  const drainMs = plan.seconds * 1000;
   await new Promise<void>((resolve) => {
     const stop = clock.onTick((now) => {
       const share = drainMs === 0 ? 1 : (now - startedAt) / drainMs;
