@@ -25,6 +25,8 @@ export interface MapNode {
   readonly ID: number;
   readonly Name: string | null;
   readonly Key: string | null;
+  /** Base64, of tailnet lock. */
+  readonly KeySignature: string | null;
   readonly DiscoKey: string | null;
   readonly Addresses: readonly string[] | null;
   readonly Cap: number | null;
@@ -110,6 +112,7 @@ const node: z.ZodType<MapNode> = z.object({
   ID: z.number(),
   Name: text,
   Key: text,
+  KeySignature: text,
   DiscoKey: text,
   Addresses: texts,
   Cap: number,

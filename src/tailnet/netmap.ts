@@ -37,6 +37,8 @@ export interface NetmapSelf {
   readonly keyExpiresAt: number | null;
   readonly isExpired: boolean;
   readonly isAuthorized: boolean;
+  /** Whether tailnet lock has signed the key. */
+  readonly isSigned: boolean;
   /** Names of node attributes. */
   readonly attributes: ReadonlySet<string>;
 }
@@ -50,6 +52,8 @@ export class Netmap {
   readonly #peers = new Map<number, NetmapPeer>();
   /** By node key in hex. */
   readonly #byKey = new Map<string, NetmapPeer>();
+  /** By disco key in hex. */
+  readonly #byDisco = new Map<string, NetmapPeer>();
   readonly #filter = new PacketFilter(RELAY_CAPABILITY);
   readonly #limitPeers: number;
   #regions: ReadonlyMap<number, number> | null = null;
@@ -70,6 +74,15 @@ export class Netmap {
   /** The peer of a node key of 32 bytes, or null. */
   peerOf(nodeKey: Buffer): NetmapPeer | null {
     return this.#byKey.get(nodeKey.toString('hex')) ?? null;
+  }
+
+  /** The peer that has this disco key of 32 bytes, as far as the map knows, or null. */
+  peerOfDisco(discoKey: Buffer): NetmapPeer | null {
+    return this.#byDisco.get(discoKey.toString('hex')) ?? null;
+  }
+
+  peer(id: number): NetmapPeer | null {
+    return this.#peers.get(id) ?? null;
   }
 
   /** Servers of a region in the tailnet's DERP map; 0 when it has no such region, null before there is a map. */
@@ -98,6 +111,7 @@ export class Netmap {
     if (Peers !== null) {
       this.#peers.clear();
       this.#byKey.clear();
+      this.#byDisco.clear();
       for (const peer of Peers) this.#put(readPeer(peer));
     } else {
       for (const id of PeersRemoved ?? []) this.#remove(id);
@@ -123,14 +137,20 @@ export class Netmap {
     }
     this.#peers.set(peer.id, peer);
     if (peer.nodeKey !== null) this.#byKey.set(peer.nodeKey.toString('hex'), peer);
+    if (peer.discoKey !== null) this.#byDisco.set(peer.discoKey.toString('hex'), peer);
   }
 
   #remove(id: number): void {
     const peer = this.#peers.get(id);
     if (peer === undefined) return;
     this.#peers.delete(id);
-    const name = peer.nodeKey?.toString('hex') ?? '';
-    if (this.#byKey.get(name) === peer) this.#byKey.delete(name);
+    for (const [index, key] of [
+      [this.#byKey, peer.nodeKey],
+      [this.#byDisco, peer.discoKey],
+    ] as const) {
+      const name = key?.toString('hex') ?? '';
+      if (index.get(name) === peer) index.delete(name);
+    }
   }
 }
 
@@ -158,6 +178,7 @@ function readSelf(node: MapNode): NetmapSelf {
     keyExpiresAt: expiry(node.KeyExpiry),
     isExpired: node.Expired === true,
     isAuthorized: node.MachineAuthorized === true,
+    isSigned: node.KeySignature !== null && node.KeySignature !== '',
     attributes: new Set([...Object.keys(node.CapMap ?? {}), ...(node.Capabilities ?? [])]),
   };
 }

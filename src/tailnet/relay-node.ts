@@ -1,0 +1,289 @@
+import type { Clock } from '../base/clock.ts';
+import { internalError } from '../base/errors.ts';
+import { PacketKind } from '../observe/counters.ts';
+import { Delivery, type NodeKey, type Recipient, type Source } from '../relay/routing/recipient.ts';
+import type { Router } from '../relay/routing/router.ts';
+import type { Peer } from '../relay/routing/peer.ts';
+import { discoSender, openDisco, sealDisco, sharedDiscoKey } from '../wire/disco.ts';
+import {
+  decodeDiscoMessage,
+  DiscoType,
+  encodeDiscoMessage,
+  type AllocateRequest,
+  type DiscoMessage,
+} from '../wire/disco-messages.ts';
+import { createAllocationCounts, type AllocationCounts, type AllocationOutcome } from './allocation-outcome.ts';
+import type { EndpointTable } from './endpoint-table.ts';
+import type { NetmapPeer } from './netmap.ts';
+import type { TailnetNode } from './node.ts';
+import { RequestRate } from './request-rate.ts';
+
+/** Requests that wait for the UDP thread at once; it answers within a millisecond. */
+const PENDING = 1000;
+/** Shared keys that are kept: each is an X25519. */
+const SHARED_KEYS = 1024;
+/** After a change of the node key, clients reach the old one for as long as their network maps may lag. */
+const OLD_KEY_MS = 60_000;
+/** The address that stands for a DERP region in a pong; the port is the number of the region. */
+const DERP_IP = '127.3.3.40';
+const DISABLING_ATTRIBUTE = 'disable-relay-server';
+
+/** What came last of a node. */
+export interface LastRequest {
+  readonly outcome: AllocationOutcome;
+  /** Milliseconds of the clock. */
+  readonly at: number;
+}
+
+export interface RelayNodeParts {
+  readonly node: TailnetNode;
+  readonly router: Router;
+  readonly table: EndpointTable;
+  readonly clock: Clock;
+  /** Told of each request that got no answer, with the reason and who it was of. */
+  readonly refused: (reason: AllocationOutcome, who: string) => void;
+}
+
+/**
+ * A node of a tailnet as its peers see it: they reach it by its node key in the DERP region that is its home, which is this
+ * relay, and ask it for endpoints of the peer relay (peer-relay reference §5.2, §10.3, §11). The router proves which node
+ * key a packet comes from, so that a request may be sealed with a disco key that the network map does not know yet
+ * (addendum E5). Whoever may not ask gets no answer.
+ */
+export class RelayNode implements Recipient {
+  readonly counts: AllocationCounts = createAllocationCounts();
+  readonly #parts: RelayNodeParts;
+  readonly #rate = new RequestRate();
+  /** By disco key in hex, in the order of use. */
+  readonly #shared = new Map<string, Buffer>();
+  /** By the id of the node. */
+  readonly #last = new Map<number, LastRequest>();
+  /** Nodes whose endpoints may be there: those that asked, and those that others asked for. */
+  readonly #asked = new Set<number>();
+  readonly #others = new Set<number>();
+  #peer: Peer | null = null;
+  readonly #old = new Set<Peer>();
+  #pending = 0;
+
+  constructor(parts: RelayNodeParts) {
+    this.#parts = parts;
+  }
+
+  /** Enters the node key into the router: packets for it come here from now on. */
+  open(): void {
+    const { node, router } = this.#parts;
+    this.#peer = router.register(node.state.node.publicKey, this);
+  }
+
+  /** Leaves the router. */
+  close(): void {
+    const { router } = this.#parts;
+    for (const peer of [this.#peer, ...this.#old]) if (peer !== null) router.unregister(peer, this);
+    this.#old.clear();
+    this.#peer = null;
+  }
+
+  /** The node key is another one: the old one stays for a minute. */
+  keyChanged(): void {
+    const old = this.#peer;
+    this.open();
+    if (old === null) return;
+    this.#old.add(old);
+    const { clock, router } = this.#parts;
+    const end = clock.now + OLD_KEY_MS;
+    const leave = clock.onTick((now) => {
+      if (now < end && this.#old.has(old)) return;
+      leave();
+      if (this.#old.delete(old)) router.unregister(old, this);
+    });
+  }
+
+  /** The network map has changed: ends the endpoints of nodes that are gone or may not use the relay any more. */
+  netmapChanged(): void {
+    const { node, table } = this.#parts;
+    const { netmap } = node;
+    const revoked = new Set<number>();
+    for (const id of this.#asked) {
+      const peer = netmap.peer(id);
+      if (peer === null || peer.isExpired || netmap.judge(peer) !== 'granted') revoked.add(id);
+    }
+    for (const id of this.#others) if (netmap.peer(id) === null) revoked.add(id);
+    for (const id of revoked) {
+      this.#asked.delete(id);
+      this.#others.delete(id);
+    }
+    if (revoked.size > 0) table.revoke([...revoked].map((id) => this.#nameOf(id)));
+    this.#rate.keep((id) => netmap.peer(id) !== null);
+    for (const id of this.#last.keys()) if (netmap.peer(id) === null) this.#last.delete(id);
+  }
+
+  /** What came last of a node, or null. */
+  lastRequest(id: number): LastRequest | null {
+    return this.#last.get(id) ?? null;
+  }
+
+  /** The name of a node in the table of endpoints. */
+  #nameOf(id: number): string {
+    return `${this.#parts.node.settings.name}/${id}`;
+  }
+
+  deliver(source: Source, destination: NodeKey, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery {
+    try {
+      this.#receive(source, destination, buffer, from, to, kind);
+    } catch (error) {
+      internalError('tailnet', error);
+    }
+    return Delivery.Taken;
+  }
+
+  #receive(source: Source, destination: NodeKey, buffer: Buffer, from: number, to: number, kind: PacketKind): void {
+    const { node, clock } = this.#parts;
+    const sender = kind === PacketKind.Disco ? discoSender(buffer, from, to) : null;
+    if (sender === null) {
+      this.#end('not_disco', null);
+      return;
+    }
+    const peer = node.netmap.peerOf(source.key);
+    if (peer === null || peer.isExpired) {
+      this.#end('unknown_node', null);
+      return;
+    }
+    if (!this.#rate.take(peer.id, clock.now)) {
+      this.#end('request_rate', peer);
+      return;
+    }
+    const sharedKey = this.#sharedKey(sender);
+    if (sharedKey === null) {
+      this.#end('bad_key', peer);
+      return;
+    }
+    const plain = openDisco(sharedKey, buffer, from, to);
+    if (plain === null) {
+      this.#end('bad_box', peer);
+      return;
+    }
+    const message = decodeDiscoMessage(plain);
+    const reply = (answer: DiscoMessage): void => {
+      this.#send(destination, source.key, sealDisco(node.state.disco, sharedKey, encodeDiscoMessage(answer)));
+    };
+    if (message?.type === DiscoType.Ping) {
+      const { transactionId } = message;
+      reply({ type: DiscoType.Pong, transactionId, ip: DERP_IP, port: node.settings.region });
+      this.#end('pong', null);
+      return;
+    }
+    if (message?.type !== DiscoType.AllocateRequest) {
+      this.#end('bad_message', peer);
+      return;
+    }
+    // The bytes are the reader's only during this call.
+    void this.#allocate(peer, message, Buffer.from(sender), reply);
+  }
+
+  async #allocate(
+    peer: NetmapPeer,
+    request: AllocateRequest,
+    askingKey: Buffer,
+    reply: (answer: DiscoMessage) => void,
+  ): Promise<void> {
+    const refusal = this.#refusalOf(peer);
+    if (refusal !== null) {
+      this.#end(refusal, peer);
+      return;
+    }
+    const { node, table } = this.#parts;
+    const { clientKeys, generation } = request;
+    const otherKey = clientKeys[0].equals(askingKey) ? clientKeys[1] : clientKeys[0];
+    const other = node.netmap.peerOfDisco(otherKey);
+    this.#pending++;
+    try {
+      const endpoint = await table.allocate({
+        clientKeys,
+        askingKey,
+        node: this.#nameOf(peer.id),
+        otherNode: other === null ? null : this.#nameOf(other.id),
+      });
+      if (typeof endpoint === 'string') {
+        this.#end(endpoint, peer);
+        return;
+      }
+      const addresses = table.addresses();
+      if (addresses.length === 0) {
+        this.#end('no_address', peer);
+        return;
+      }
+      this.#asked.add(peer.id);
+      if (other !== null) this.#others.add(other.id);
+      const [first, second] = endpoint.clientKeys;
+      reply({
+        type: DiscoType.AllocateResponse,
+        generation,
+        endpoint: {
+          ...endpoint,
+          serverDisco: Buffer.from(endpoint.serverDisco),
+          clientKeys: [Buffer.from(first), Buffer.from(second)],
+          lamportId: BigInt(endpoint.lamportId),
+          addresses,
+        },
+      });
+      this.#end('granted', peer);
+    } catch {
+      this.#end('failed', peer);
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  #refusalOf(peer: NetmapPeer): AllocationOutcome | null {
+    const { node, table } = this.#parts;
+    const { netmap } = node;
+    if (netmap.self?.attributes.has(DISABLING_ATTRIBUTE) === true) return 'disabled';
+    const grant = netmap.judge(peer);
+    if (grant !== 'granted') return grant === 'none' ? 'no_grant' : 'other_family_grant';
+    if (table.addresses().length === 0) return 'no_address';
+    return this.#pending >= PENDING ? 'busy' : null;
+  }
+
+  #sharedKey(discoKey: Buffer): Buffer | null {
+    const name = discoKey.toString('hex');
+    const known = this.#shared.get(name);
+    this.#shared.delete(name);
+    const key = known ?? sharedDiscoKey(this.#parts.node.state.disco.privateKey, discoKey);
+    if (key === null) return null;
+    const [oldest] = this.#shared.keys();
+    if (this.#shared.size >= SHARED_KEYS && oldest !== undefined) this.#shared.delete(oldest);
+    this.#shared.set(name, key);
+    return key;
+  }
+
+  #send(from: NodeKey, to: Buffer, packet: Buffer): void {
+    const ours =
+      this.#peer?.key.equals(from.key) === true ? this.#peer : [...this.#old].find(({ key }) => key.equals(from.key));
+    if (ours === undefined) return;
+    // A destination that is full or gone asks again by itself.
+    this.#parts.router.route(ours, Buffer.concat([to, packet]), 0, to.length, to.length + packet.length);
+  }
+
+  #end(outcome: AllocationOutcome, peer: NetmapPeer | null): void {
+    this.counts[outcome]++;
+    if (peer !== null) this.#last.set(peer.id, { outcome, at: this.#parts.clock.now });
+    if (outcome !== 'granted' && outcome !== 'pong' && outcome !== 'not_disco')
+      this.#parts.refused(outcome, peer === null ? 'somebody' : peer.name);
+  }
+
+  /** Never full. */
+  whenTaking(): void {}
+
+  peerGone(): void {}
+
+  health(): void {}
+
+  /** Somebody else has our node key on many connections; the key stays ours. */
+  crowdedOut(): void {
+    const { node, router } = this.#parts;
+    if (this.#peer === null) return;
+    router.unregister(this.#peer, this);
+    this.#peer = null;
+    node.error = 'other connections use the node key of the relay; was its state directory copied?';
+  }
+}

@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { Counters } from '../../src/observe/counters.ts';
+import { Delivery, type Recipient } from '../../src/relay/routing/recipient.ts';
+import { DuplicatePolicy } from '../../src/relay/routing/duplicates.ts';
+import { Router } from '../../src/relay/routing/router.ts';
+import type { AllocationOutcome } from '../../src/tailnet/allocation-outcome.ts';
+import type { EndpointRequest, EndpointTable } from '../../src/tailnet/endpoint-table.ts';
+import { formatDiscoKey } from '../../src/tailnet/key-text.ts';
+import { readMapResponse } from '../../src/tailnet/map-response.ts';
+import type { TailnetNode } from '../../src/tailnet/node.ts';
+import { RelayNode } from '../../src/tailnet/relay-node.ts';
+import { openDisco, sealDisco, sharedDiscoKey } from '../../src/wire/disco.ts';
+import { decodeDiscoMessage, DiscoType, encodeDiscoMessage, type DiscoMessage } from '../../src/wire/disco-messages.ts';
+import { formatNodeKey, generateNodeKeyPair, type NodeKeyPair } from '../../src/wire/keys.ts';
+import { Bench } from './support.ts';
+
+/** A client of the relay's router. */
+class Client implements Recipient {
+  readonly nodeKeys = generateNodeKeyPair();
+  disco: NodeKeyPair = generateNodeKeyPair();
+  readonly received: { from: Buffer; packet: Buffer }[] = [];
+
+  deliver(source: { key: Buffer }, _to: unknown, buffer: Buffer, from: number, to: number): Delivery {
+    this.received.push({ from: source.key, packet: Buffer.from(buffer.subarray(from, to)) });
+    return Delivery.Taken;
+  }
+
+  whenTaking(): void {}
+  peerGone(): void {}
+  health(): void {}
+  crowdedOut(): void {}
+}
+
+class Table implements EndpointTable {
+  readonly requests: EndpointRequest[] = [];
+  readonly revoked: string[] = [];
+  places = [{ ip: '192.0.2.10', port: 40_000 }];
+
+  addresses(): readonly { ip: string; port: number }[] {
+    return this.places;
+  }
+
+  allocate(request: EndpointRequest): ReturnType<EndpointTable['allocate']> {
+    this.requests.push(request);
+    const [first, second] = [...request.clientKeys].sort((a, b) => a.compare(b)) as [Buffer, Buffer];
+    return Promise.resolve({
+      serverDisco: Buffer.alloc(32, 7),
+      clientKeys: [first, second],
+      lamportId: 3,
+      vni: 5,
+      bindLifetimeMs: 30_000,
+      steadyLifetimeMs: 300_000,
+    });
+  }
+
+  revoke(nodes: readonly string[]): void {
+    this.revoked.push(...nodes);
+  }
+}
+
+const GRANT = {
+  SrcIPs: ['100.64.0.2'],
+  CapGrant: [{ Dsts: ['100.64.0.1/32'], CapMap: { 'tailscale.com/cap/relay': null } }],
+};
+
+class Stage {
+  readonly router = new Router(new Counters(), DuplicatePolicy.LastWriter, {
+    connectionsPerKey: 4,
+    contactsPerClient: 100,
+  });
+  readonly table = new Table();
+  readonly asker = new Client();
+  readonly other = new Client();
+  readonly node: TailnetNode;
+  readonly relay: RelayNode;
+  readonly refused: string[] = [];
+  readonly #bench: Bench;
+
+  private constructor(bench: Bench) {
+    this.#bench = bench;
+    this.node = bench.node();
+    this.relay = new RelayNode({
+      node: this.node,
+      router: this.router,
+      table: this.table,
+      clock: bench.clock,
+      refused: (reason) => this.refused.push(reason),
+    });
+    for (const client of [this.asker, this.other]) this.router.register(client.nodeKeys.publicKey, client);
+    this.relay.open();
+    this.map({ PacketFilter: [GRANT] });
+  }
+
+  static async open(t: TestContext): Promise<Stage> {
+    return new Stage(await Bench.open(t));
+  }
+
+  /** Takes over a frame with both clients as peers. */
+  map(more: object, asker: object = {}): void {
+    const entry = (client: Client, id: number): object => ({
+      ID: id,
+      Name: `node${id}.`,
+      Key: formatNodeKey(client.nodeKeys.publicKey),
+      DiscoKey: formatDiscoKey(client.disco.publicKey),
+      Addresses: [`100.64.0.${id}/32`],
+    });
+    const peers = [{ ...entry(this.asker, 2), ...asker }, entry(this.other, 3)];
+    this.node.netmap.apply(readMapResponse(this.#bench.firstFrame(this.node, { Peers: peers, ...more })));
+    this.relay.netmapChanged();
+  }
+
+  get skip(): Bench['skip'] {
+    return (ms) => this.#bench.skip(ms);
+  }
+
+  /** Sends bytes to the relay's node key, and waits until they are dealt with. */
+  async sendRaw(packet: Buffer, from = this.asker, to = this.node.state.node.publicKey): Promise<void> {
+    const source = this.router.table.named(from.nodeKeys.publicKey)!;
+    this.router.route(source, Buffer.concat([to, packet]), 0, 32, 32 + packet.length);
+    await new Promise(setImmediate);
+  }
+
+  send(message: DiscoMessage, from = this.asker, to?: Buffer): Promise<void> {
+    const shared = sharedDiscoKey(from.disco.privateKey, this.node.state.disco.publicKey)!;
+    return this.sendRaw(sealDisco(from.disco, shared, encodeDiscoMessage(message)), from, to);
+  }
+
+  request(keys?: readonly [Buffer, Buffer]): DiscoMessage {
+    const clientKeys = keys ?? ([this.asker.disco.publicKey, this.other.disco.publicKey] as const);
+    return { type: DiscoType.AllocateRequest, clientKeys, generation: 9 };
+  }
+
+  answer(to = this.asker): DiscoMessage | null {
+    const got = to.received.pop();
+    if (got === undefined) return null;
+    const shared = sharedDiscoKey(to.disco.privateKey, this.node.state.disco.publicKey)!;
+    return decodeDiscoMessage(openDisco(shared, got.packet)!);
+  }
+
+  /** Nothing was answered, and it was counted as this. */
+  assertSilence(outcome: AllocationOutcome): void {
+    assert.deepEqual(this.asker.received, []);
+    assert.equal(this.relay.counts[outcome], 1, JSON.stringify(this.relay.counts));
+  }
+}
+
+describe('allocations of a tailnet node', () => {
+  it('are answered with the endpoint and the addresses of the relay', async (t) => {
+    const stage = await Stage.open(t);
+    await stage.send(stage.request());
+    const answer = stage.answer();
+    assert.ok(answer?.type === DiscoType.AllocateResponse);
+    assert.equal(answer.generation, 9);
+    assert.equal(answer.endpoint.vni, 5);
+    assert.deepEqual(answer.endpoint.addresses, [{ ip: '192.0.2.10', port: 40_000 }]);
+    assert.deepEqual(
+      stage.table.requests.map(({ node, otherNode }) => [node, otherNode]),
+      [['home/2', 'home/3']],
+    );
+    assert.equal(stage.relay.lastRequest(2)?.outcome, 'granted');
+  });
+
+  it('are answered to the key that sealed the request, also when the map does not know it yet', async (t) => {
+    const stage = await Stage.open(t);
+    stage.asker.disco = generateNodeKeyPair();
+    await stage.send(stage.request());
+    assert.equal(stage.answer()?.type, DiscoType.AllocateResponse);
+    assert.deepEqual(stage.table.requests[0]?.askingKey, stage.asker.disco.publicKey);
+  });
+
+  it('are refused in silence to nodes without the grant, or with one that clients do not look at', async (t) => {
+    const stage = await Stage.open(t);
+    await stage.send(stage.request(), stage.other);
+    assert.deepEqual(stage.other.received, []);
+    assert.equal(stage.relay.counts.no_grant, 1);
+    const six = { SrcIPs: ['fd7a::2'], CapGrant: [{ Dsts: ['fd7a::1/128'], Caps: ['tailscale.com/cap/relay'] }] };
+    const self = { ID: 1, Addresses: ['100.64.0.1/32', 'fd7a::1/128'], MachineAuthorized: true };
+    stage.map({ Node: self, PacketFilter: [six] }, { Addresses: ['100.64.0.2/32', 'fd7a::2/128'] });
+    await stage.send(stage.request());
+    stage.assertSilence('other_family_grant');
+  });
+
+  it('are refused in silence to strangers, expired nodes, and when there is no address or an attribute forbids it', async (t) => {
+    const stage = await Stage.open(t);
+    stage.map({ PacketFilter: [GRANT] }, { Expired: true });
+    await stage.send(stage.request());
+    stage.assertSilence('unknown_node');
+    stage.map({ PacketFilter: [GRANT] });
+    stage.table.places = [];
+    await stage.send(stage.request());
+    stage.assertSilence('no_address');
+    const self = { ID: 1, Addresses: ['100.64.0.1/32'], CapMap: { 'disable-relay-server': null } };
+    stage.map({ Node: self, PacketFilter: [GRANT] });
+    await stage.send(stage.request());
+    stage.assertSilence('disabled');
+    stage.map({ Peers: [] });
+    await stage.send(stage.request());
+    assert.equal(stage.relay.counts.unknown_node, 2);
+  });
+
+  it('of packets that are wrong end in silence and a count', async (t) => {
+    const stage = await Stage.open(t);
+    await stage.sendRaw(Buffer.from([4, 0, 0, 0]));
+    stage.assertSilence('not_disco');
+    const good = sealDisco(stage.asker.disco, Buffer.alloc(32, 1), Buffer.alloc(70));
+    await stage.sendRaw(good);
+    stage.assertSilence('bad_box');
+    await stage.sendRaw(Buffer.concat([good.subarray(0, 6), Buffer.alloc(32), good.subarray(38)]));
+    stage.assertSilence('bad_key');
+    await stage.send({ type: DiscoType.Pong, transactionId: Buffer.alloc(12), ip: '192.0.2.1', port: 1 });
+    stage.assertSilence('bad_message');
+    assert.deepEqual(stage.refused, ['bad_box', 'bad_key', 'bad_message']);
+  });
+
+  it('stop when a node asks for too much', async (t) => {
+    const stage = await Stage.open(t);
+    for (let i = 0; i < 200; i++) await stage.send(stage.request());
+    assert.ok(stage.relay.counts.request_rate > 50);
+    assert.ok(stage.table.requests.length >= 100);
+  });
+
+  it('end with the grant, and with the node', async (t) => {
+    const stage = await Stage.open(t);
+    await stage.send(stage.request());
+    stage.map({ PacketFilter: [GRANT] });
+    assert.deepEqual(stage.table.revoked, []);
+    stage.map({ PacketFilter: [] });
+    assert.deepEqual(stage.table.revoked, ['home/2']);
+    stage.map({ Peers: [] });
+    assert.deepEqual(stage.table.revoked, ['home/2', 'home/3']);
+  });
+});
+
+describe('a tailnet node on DERP', () => {
+  it('answers a ping with where it comes from', async (t) => {
+    const stage = await Stage.open(t);
+    await stage.send({ type: DiscoType.Ping, transactionId: Buffer.alloc(12, 4), nodeKey: null });
+    assert.deepEqual(stage.answer(), {
+      type: DiscoType.Pong,
+      transactionId: Buffer.alloc(12, 4),
+      ip: '127.3.3.40',
+      port: 900,
+    });
+  });
+
+  it('is reached by its old key for a minute after a change, and answers from it', async (t) => {
+    const stage = await Stage.open(t);
+    const old = stage.node.state.node.publicKey;
+    stage.node.state.rotate();
+    stage.relay.keyChanged();
+    await stage.send(stage.request(), stage.asker, old);
+    assert.deepEqual(stage.asker.received[0]?.from, old);
+    await stage.send(stage.request());
+    assert.deepEqual(stage.asker.received[1]?.from, stage.node.state.node.publicKey);
+    stage.skip(61_000);
+    while (stage.router.table.named(old) !== null) await new Promise(setImmediate);
+    stage.relay.close();
+    assert.equal(stage.router.table.named(stage.node.state.node.publicKey), null);
+  });
+});
