@@ -1,6 +1,7 @@
 import { HttpFailure } from '../transport/http/failure.ts';
 import { requestHttp, type HttpAnswer } from '../transport/http/request.ts';
 import { retryAfterMs } from '../transport/http/retry-after.ts';
+import { parseForeignJson } from '../wire/json.ts';
 import { SourceFailure, type FailureKind } from './failure.ts';
 import { shownUrl } from './shown-url.ts';
 
@@ -62,7 +63,7 @@ export function tooLong(where: string, limitBytes: number): SourceFailure {
 /** JSON out of an answer. */
 export function parseJson(bytes: Buffer, where: string): unknown {
   try {
-    return JSON.parse(bytes.toString('utf8'));
+    return parseForeignJson(bytes);
   } catch {
     throw new SourceFailure('answer', `${where}: the answer is not JSON, or not all of it`);
   }

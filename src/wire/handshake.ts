@@ -1,5 +1,6 @@
 import { sealBox } from './box.ts';
 import { encodeFrame, FrameType, KEY_BYTES, MAGIC, MAX_GREETING_BYTES, PROTOCOL_VERSION } from './frames.ts';
+import { parseForeignJson } from './json.ts';
 import { parseHexKey } from './keys.ts';
 
 /** The handshake as both sides speak it (protocol reference §1.2 and §3): the 101 response, ServerKey, ClientInfo, ServerInfo. */
@@ -124,7 +125,7 @@ export function parseServerInfo(plain: Buffer): ServerInfo | null {
 function parseObject(plain: Buffer): Map<string, unknown> | null {
   let value: unknown;
   try {
-    value = JSON.parse(plain.toString('utf8'));
+    value = parseForeignJson(plain);
   } catch {
     return null;
   }

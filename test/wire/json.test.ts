@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { parseForeignJson } from '../../src/wire/json.ts';
+
+const parse = (text: string): unknown => parseForeignJson(Buffer.from(text));
+
+describe('parseForeignJson', () => {
+  it('reads what JSON.parse reads', () => {
+    fc.assert(fc.property(fc.json({ maxDepth: 8 }), (text) => assert.deepEqual(parse(text), JSON.parse(text))));
+  });
+
+  it('does not count brackets in strings, nor those that are closed', () => {
+    const text = JSON.stringify([`"${'[{'.repeat(1000)}\\`, ...Array.from({ length: 1000 }, () => [{}])]);
+    assert.deepEqual(parse(text), JSON.parse(text));
+  });
+
+  it('refuses what is nested more than 256 deep, and nothing less', () => {
+    const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
+    assert.deepEqual(parse(nested(256)), JSON.parse(nested(256)));
+    for (const text of [nested(257), '{"a":'.repeat(257), '[{"a":'.repeat(200_000)]) {
+      assert.throws(() => parse(text), /nested more than 256 deep/);
+    }
+  });
+
+  it('refuses what is no JSON', () => {
+    for (const text of ['', ']]]', '"', '"\\', '[1,]', '\u{feff}{}']) assert.throws(() => parse(text), SyntaxError);
+  });
+});
