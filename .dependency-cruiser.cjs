@@ -26,7 +26,7 @@ const rooms = {
   },
   'derp-map': {
     what: 'the DERP map: read, build, print, advertise',
-    imports: ['base', 'wire', 'certificates', 'config'],
+    imports: ['base', 'wire', 'transport', 'certificates', 'config'],
   },
   config: { what: 'one schema; file, environment, flags', imports: ['base', 'wire'] },
   admission: { what: 'who may come in', imports: ['base', 'wire', 'transport', 'observe', 'config'] },

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
+import { requestHttp, type HttpAnswer } from '../transport/http/request.ts';
 import { parseDerpMap, type DerpMap } from './derp-map.ts';
 import { huJsonStart, parseHuJson } from './hujson.ts';
 import { parsePlainYaml } from './plain-yaml.ts';
@@ -7,6 +8,8 @@ import { parsePlainYaml } from './plain-yaml.ts';
 /** Tailscale's own map is about 60 KiB. */
 const MAX_MAP_BYTES = 4 * 1024 * 1024;
 const MAX_MAP_TEXT = '4 MiB';
+const MAX_REDIRECTS = 5;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** The DERP map in a file or at a URL. */
 export async function readDerpMap(place: string, timeoutMs: number): Promise<DerpMap> {
@@ -61,22 +64,38 @@ async function readMap(path: string): Promise<string> {
   }
 }
 
+/** Through the proxy that the environment names, as everything else that is asked over HTTP. */
 async function fetchMap(url: string, timeoutMs: number): Promise<string> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    return await readBounded((response.body ?? []) as AsyncIterable<Uint8Array>);
+    const { status, body, isWhole } = await followed(url, timeoutMs);
+    if (status !== 200) throw new Error(`HTTP ${status}`);
+    if (!isWhole) throw new Error(`it is longer than ${MAX_MAP_TEXT}`);
+    return new TextDecoder().decode(body);
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? ` (${errorMessage(error.cause)})` : '';
-    throw new TowpathError(
-      'TOWPATH_PROBE_MAP',
-      `the DERP map ${url} cannot be fetched: ${errorMessage(error)}${cause}`,
-      {
-        hint: 'Try the URL in a browser, or save the map to a file and use the file.',
-        cause: error,
-      },
-    );
+    throw new TowpathError('TOWPATH_PROBE_MAP', `the DERP map ${url} cannot be fetched: ${errorMessage(error)}`, {
+      hint: 'Open the URL in a browser; or save the map to a file and give that.',
+      cause: error,
+    });
   }
+}
+
+/** The answer of the last server of a chain of redirects; each of them has `timeoutMs`. */
+async function followed(url: string, timeoutMs: number): Promise<HttpAnswer> {
+  let target = new URL(url);
+  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+    if (target.username !== '' || target.password !== '') throw new Error('a user or a password in a URL is not sent');
+    const headers = { Accept: 'application/json, text/plain, */*' };
+    const request = { url: target.href, method: 'GET', headers, timeoutMs, limitBytes: MAX_MAP_BYTES };
+    const answer = await requestHttp(request);
+    const location = answer.headers.get('location');
+    if (!REDIRECTS.has(answer.status) || location === undefined) return answer;
+    const next = URL.parse(location, target.href);
+    if (next === null || !['http:', 'https:'].includes(next.protocol)) {
+      throw new Error(`it redirects to ${JSON.stringify(location)}, which is no web address`);
+    }
+    target = next;
+  }
+  throw new Error(`more than ${MAX_REDIRECTS} redirects`);
 }
 
 async function readBounded(chunks: AsyncIterable<Uint8Array>): Promise<string> {

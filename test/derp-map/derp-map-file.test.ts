@@ -106,7 +106,10 @@ describe('a DERP map at a URL', () => {
   });
 
   async function serving(answer: (response: ServerResponse) => void): Promise<string> {
-    const server = createServer((_request, response) => answer(response.on('error', () => undefined)));
+    return listening(createServer((_request, response) => answer(response.on('error', () => undefined))));
+  }
+
+  async function listening(server: Server): Promise<string> {
     servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}/map.json`;
@@ -115,6 +118,36 @@ describe('a DERP map at a URL', () => {
   it('is read', async () => {
     const url = await serving((response) => response.end(`{${REGIONS}}`));
     assert.deepEqual(await readDerpMap(url, 5000), EXPECTED);
+  });
+
+  it('is asked for through the proxy that the environment names', async (t) => {
+    const asked: (string | undefined)[] = [];
+    const proxy = await listening(
+      createServer(({ url }, response) => {
+        asked.push(url);
+        response.end(`{${REGIONS}}`);
+      }),
+    );
+    const before = { ...process.env };
+    t.after(() => (process.env = before));
+    process.env = { ...before, http_proxy: new URL(proxy).origin, no_proxy: '' };
+    assert.deepEqual(await readDerpMap('http://maps.test/map.json', 20_000), EXPECTED);
+    assert.deepEqual(asked, ['http://maps.test/map.json']);
+  });
+
+  it('is read where redirects lead, of which there may be five', async () => {
+    const end = await serving((response) => response.end(`{${REGIONS}}`));
+    const to = (location: string): Promise<string> =>
+      serving((response) => response.writeHead(302, { Location: location }).end());
+    assert.deepEqual(await readDerpMap(await to(end), 20_000), EXPECTED);
+    assert.match(await refused(await to('/map.json')), /cannot be fetched: more than 5 redirects$/);
+    assert.match(await refused(await to('file:///etc/passwd')), /redirects to "file:.*no web address$/);
+    assert.match(
+      await refused(await to(end.replace('//', '//me:secret@'))),
+      /a user or a password in a URL is not sent$/,
+    );
+    const none = await serving((response) => response.writeHead(404).end());
+    assert.match(await refused(none), /cannot be fetched: HTTP 404$/);
   });
 
   it('that never ends, or holds more than it seems, has an end', async () => {
