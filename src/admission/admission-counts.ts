@@ -34,23 +34,18 @@ export class AdmissionCounts {
     this.#refusals.add(source, reason);
   }
 
-  /** An open connection was ended. */
+  /** An open connection was closed. */
   ended(source: string, reason: RefusalReason): void {
     this.#ended.add(source, reason);
   }
 
-  /** The metrics of admission; those of a source are there from the start, so that an alarm can be built on them. */
+  /** The metrics of admission. Those of a source exist from the start, so that an alert can use them. */
   metrics(sources: readonly Source[]): MetricDefinition[] {
     const bySource = (table: ReadonlyMap<string, number>) => (): Sample[] =>
       [...table].map(([source, value]): Sample => [{ source }, value]);
     for (const { name } of sources) this.#admits.set(name, 0);
     return [
-      counter(
-        'admits_total',
-        'Connections that were admitted, by the source that said yes.',
-        ['source'],
-        bySource(this.#admits),
-      ),
+      counter('admits_total', 'Connections that were admitted, by source.', ['source'], bySource(this.#admits)),
       counter(
         'fail_open_total',
         'Connections that were admitted because a source with failOpen could not be reached.',
@@ -65,7 +60,7 @@ export class AdmissionCounts {
       ),
       counter(
         'ended_total',
-        'Open connections that were ended because their key is not admitted any more, by source and reason.',
+        'Open connections that were closed because their key is no longer admitted, by source and reason.',
         ['source', 'reason'],
         () => this.#ended.samples(),
       ),
@@ -93,7 +88,7 @@ function stateGauges(sources: readonly Source[]): MetricDefinition[] {
     ),
     gauge(
       'source_keys',
-      'Node keys that the source admits, where it knows them beforehand.',
+      'Node keys that the source admits, if it has a list.',
       each((source) => source.state().keys),
     ),
     gauge(

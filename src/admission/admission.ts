@@ -1,20 +1,20 @@
-/** A node that asks to be let in, after it proved its key. */
+/** A client that has proved its node key and asks to be admitted. */
 export interface AdmissionRequest {
-  /** Raw node key, 32 bytes; not to be kept without a copy. */
+  /** Raw node key, 32 bytes. Copy it to keep it. */
   readonly key: Buffer;
-  /** Where it comes from. */
+  /** IP address of the client. */
   readonly ip: string;
-  /** Whether the connection has ended: then it gives up its place among those that wait for a source. */
+  /** Whether the connection has ended: then it stops waiting for a source. */
   readonly isOver?: (() => boolean) | undefined;
 }
 
-/** Expected refusals are values, not exceptions. `reason` is for our log; the node only sees the connection close. */
+/** The decision. A refusal is a value, not an exception. `reason` is for the log; the client only sees the connection close. */
 export type AdmissionVerdict =
-  /** `source` is the name of the source that said yes; undefined when everyone is let in. */
+  /** `source` is the name of the source that admitted the client; undefined when everyone is admitted. */
   | { readonly admitted: true; readonly source?: string }
   | { readonly admitted: false; readonly source: string; readonly reason: string };
 
-/** Decides who may come in. */
+/** Decides which clients may use the relay. */
 export interface Admission {
   admit(request: AdmissionRequest): AdmissionVerdict | Promise<AdmissionVerdict>;
 }

@@ -1,16 +1,16 @@
-/** What was answered about one key. */
+/** The answer about one key. */
 export interface RememberedAnswer {
   readonly isYes: boolean;
   /** Clock time of the answer. */
   readonly at: number;
 }
 
-/** Addresses of one key that were admitted; a member cannot push out others by changing its own. */
+/** Admitted addresses remembered for one key, so that a member that changes its address does not displace others. */
 const PLACES = 16;
 
 /**
- * The last answers about keys, each at a place, which is an address or nothing: a bounded number of each sort, the
- * oldest forgotten first. Noes have a table of their own, so that strangers with ever new keys cannot push out members.
+ * The last answers about keys, each for a place (an address or nothing). The number of each kind is bounded, and the
+ * oldest is forgotten first. Refusals have their own table, so that strangers with new keys cannot displace members.
  */
 export class AnswerMemory {
   /** When each key was admitted, by place. */
@@ -32,13 +32,13 @@ export class AnswerMemory {
     return refusedAt === undefined ? null : { isYes: false, at: refusedAt };
   }
 
-  /** When `key` was admitted last, wherever that was, or null. */
+  /** When `key` was last admitted, at any place, or null. */
   admittedAt(key: string): number | null {
     const places = this.#yes.get(key);
     return places === undefined ? null : Math.max(...places.values());
   }
 
-  /** Keeps an answer in the place of an older one. */
+  /** Stores an answer; it replaces an older one. */
   set(key: string, place: string, isYes: boolean, at: number): void {
     this.#no.delete(idOf(key, place));
     const places = this.#yes.get(key) ?? new Map<string, number>();
@@ -56,7 +56,7 @@ export class AnswerMemory {
     forgetOldest(this.#yes, this.#yesLimit);
   }
 
-  /** How many keys are kept that were admitted. */
+  /** The number of stored keys that were admitted. */
   get members(): number {
     return this.#yes.size;
   }

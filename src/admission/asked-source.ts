@@ -5,12 +5,12 @@ import { Outage } from './outage.ts';
 import type { Answer, AskingSource, Question, Refusal, SourceParts, SourceState } from './source.ts';
 import { WaitingPlaces } from './waiting-places.ts';
 
-/** Keys that may be known at one time; each takes some 200 bytes. */
+/** Largest number of stored keys; each needs about 200 bytes. */
 const REMEMBERED_YES = 65_536;
 const REMEMBERED_NO = 4096;
-/** Connections that wait for a request to begin. */
+/** Largest number of connections that wait for their request to start. */
 const WAITING = 1024;
-/** Who was admitted before waits no longer than this for the source to say it again. */
+/** A client that was admitted before waits no longer than this for the new answer. */
 const KNOWN_WAIT_MS = 300;
 
 /** What {@link AskedSource} needs. */
@@ -24,21 +24,21 @@ export interface AskedSourceOptions {
   readonly failOpen: boolean;
   /** Asks about one key. Fails with a {@link SourceFailure}. */
   readonly request: (question: Question) => Promise<boolean>;
-  /** What an answer depends on: the key alone, or the address too. */
+  /** What an answer depends on: only the key, or the address too. */
   readonly isByAddress: boolean;
-  /** What a no means, in words. */
+  /** Text for the log when the source does not admit a key. */
   readonly no: string;
 }
 
-/** A request that is to be made or under way, and who waits for its answer. */
+/** A request that waits or runs, and the connections that wait for its answer. */
 interface Inquiry {
   readonly answer: Promise<Answer>;
   readonly questions: Question[];
 }
 
 /**
- * A source that is asked about each key. An answer serves further connections for `cacheSeconds`. A yes counts for
- * `keepSeconds` besides while the source does not answer, is busy or takes its time; when it says no afterwards, the
+ * A source that is asked about each key. An answer is used for other connections for `cacheSeconds`. A yes is also valid for
+ * `keepSeconds` while the source does not answer, is busy or is slow; if the source then says no, the
  * connection ends. Connections with one key share one request.
  */
 export class AskedSource implements AskingSource {
@@ -70,7 +70,7 @@ export class AskedSource implements AskingSource {
   }
 
   stop(): void {
-    // Nothing runs between two questions.
+    // Nothing to stop: the source has no timer.
   }
 
   reload(): void {
@@ -134,7 +134,7 @@ export class AskedSource implements AskingSource {
     return inquiry;
   }
 
-  /** The answer, or yes when it takes too long. When it is a no after all, whoever was let in meanwhile is to be judged again. */
+  /** The answer, or yes when it takes too long. If it is a no after all, the connections admitted meanwhile are reviewed. */
   #orSoonYes(answer: Promise<Answer>): Promise<Answer> {
     return new Promise((resolve, reject) => {
       let isLate = false;
@@ -186,6 +186,6 @@ export class AskedSource implements AskingSource {
 }
 
 const BUSY: Readonly<Record<'full' | 'over', Refusal>> = {
-  full: { reason: 'busy', detail: 'too many connections wait for its answer', failsOpen: false },
-  over: { reason: 'busy', detail: 'the connection ended before the source could be asked', failsOpen: false },
+  full: { reason: 'busy', detail: 'too many connections wait for the answer of the source', failsOpen: false },
+  over: { reason: 'busy', detail: 'the connection ended before the source was asked', failsOpen: false },
 };

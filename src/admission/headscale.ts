@@ -19,13 +19,13 @@ export function headscaleNodes(config: HeadscaleSourceConfig, now: () => number)
   };
 }
 
-/** Where Headscale answers as an admission URL. */
+/** The URL at which Headscale answers as an admission URL. */
 export function headscaleVerifyUrl(config: HeadscaleSourceConfig): string {
   return `${baseUrl(config.url)}/verify`;
 }
 
 function isPast(expiry: unknown, now: number): boolean {
   const at = typeof expiry === 'string' ? Date.parse(expiry) : Number.NaN;
-  // No time and the zero time of Go both stand for "never".
+  // A missing time and Go's zero time both mean "never".
   return at > 0 && at <= now;
 }

@@ -5,9 +5,9 @@ import { parseForeignJson } from '../wire/json.ts';
 import { SourceFailure, type FailureKind } from './failure.ts';
 import { shownUrl } from './shown-url.ts';
 
-/** Nobody may keep us waiting longer than this by Retry-After. */
+/** Longest Retry-After that is obeyed. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
-/** Characters of a refusal in words that are repeated to the operator, and how many bytes are looked at for them. */
+/** Characters of an error text from the server that are logged, and how many bytes are searched for them. */
 const EXPLANATION_CHARACTERS = 120;
 const EXPLANATION_BYTES = 4096;
 const MASK = '********';
@@ -19,13 +19,13 @@ export interface JsonRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   readonly timeoutMs: number;
-  /** A longer answer is none. */
+  /** A longer answer is an error. */
   readonly limitBytes: number;
-  /** What is sent along and must not be repeated to anybody, or null. */
+  /** The secret in the request, which must not appear in messages, or null. */
   readonly secret: string | null;
 }
 
-/** What a source answered, whatever the status. */
+/** The answer of a source, with any status. */
 export interface SourceRequest extends Omit<JsonRequest, 'secret'> {
   readonly socketPath?: string;
 }
@@ -45,7 +45,7 @@ export async function requestJson(request: JsonRequest): Promise<unknown> {
   return parseJson(answer.body, where);
 }
 
-/** The answer to a request of any status; without one, a {@link SourceFailure} that names where it was asked for. */
+/** The answer to a request, with any status; throws a {@link SourceFailure} that names the URL when there is none. */
 export async function askSource(request: SourceRequest): Promise<HttpAnswer> {
   try {
     return await requestHttp(request);
@@ -60,12 +60,12 @@ export function tooLong(where: string, limitBytes: number): SourceFailure {
   return new SourceFailure('answer', `${where}: the answer is longer than ${limitBytes} bytes`);
 }
 
-/** JSON out of an answer. */
+/** Parses an answer as JSON. */
 export function parseJson(bytes: Buffer, where: string): unknown {
   try {
     return parseForeignJson(bytes);
   } catch {
-    throw new SourceFailure('answer', `${where}: the answer is not JSON, or not all of it`);
+    throw new SourceFailure('answer', `${where}: the answer is not JSON, or it is incomplete`);
   }
 }
 
@@ -82,12 +82,12 @@ function meaningOf(status: number, headers: HttpAnswer['headers']): string {
   if (status === 429) return ' (too many requests)';
   const location = headers.get('location');
   if (status < 300 || status > 399 || location === undefined) return '';
-  return ` (redirects are not followed; it names ${shownUrl(location)})`;
+  return ` (redirects are not followed; the target is ${shownUrl(location)})`;
 }
 
 function explanation(bytes: Buffer, secret: string | null): string {
   const text = bytes.subarray(0, EXPLANATION_BYTES).toString('utf8');
-  // A service may repeat what it was sent.
+  // A service may repeat the secret from the request.
   const masked = secret === null || secret === '' ? text : text.replaceAll(secret, MASK);
   const plain = masked.replaceAll(/[^\x20-\x7e]+/g, ' ').trim();
   return plain.startsWith('<') ? '' : plain.slice(0, EXPLANATION_CHARACTERS);

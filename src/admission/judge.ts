@@ -1,19 +1,19 @@
 import type { Answer, AskingSource, ListSource, Question, Refusal, RefusalReason } from './source.ts';
 
-/** What all sources together say. */
+/** The decision of all sources together. */
 export type Judgement =
   | { readonly admitted: true; readonly source: string; readonly isFailOpen: boolean }
   | { readonly admitted: false; readonly source: string; readonly reason: RefusalReason; readonly detail: string };
 
-/** All sources, by the way they are asked. */
+/** All sources, by their kind. */
 export interface Sources {
   readonly lists: readonly ListSource[];
   readonly asked: readonly AskingSource[];
-  /** Admit whom nobody denies. */
+  /** Admit every key that is not on a deny list. */
   readonly open: boolean;
 }
 
-/** Stands for several sources that all say no. */
+/** Name used for several sources that all refuse. */
 const ALL = 'all';
 
 /** A source and its no. */
@@ -22,7 +22,7 @@ interface Objection {
   readonly refusal: Refusal;
 }
 
-/** Judges a new connection: a deny list first, then whoever says yes. Answers at once unless a source must be asked. */
+/** Decides about a new connection: deny lists first, then the first source that admits. Returns at once unless a source must be asked. */
 export function judge(sources: Sources, question: Question): Judgement | Promise<Judgement> {
   const [verdict, objections] = judgeByLists(sources, question);
   if (verdict !== null) return verdict;
@@ -31,8 +31,8 @@ export function judge(sources: Sources, question: Question): Judgement | Promise
 }
 
 /**
- * Judges a connection that is open. Of the sources that are asked about each key only those in `due` are asked again;
- * of the others the last answer counts, as long as they have one.
+ * Decides about an open connection. Of the sources that are asked about each key, only those in `due` are asked again;
+ * for the others the last answer counts, if there is one.
  */
 export function judgeAgain(
   sources: Sources,
@@ -51,7 +51,7 @@ export function judgeAgain(
   return unsure.length === 0 ? conclude(objections) : askAll(unsure, question, true, objections);
 }
 
-/** The no of a deny list, or null. */
+/** The refusal of a deny list, or null. */
 export function judgeByDenyLists(lists: readonly ListSource[], question: Question): Judgement | null {
   const denier = lists.find((list) => list.denies(question.key));
   if (denier === undefined) return null;
@@ -71,7 +71,7 @@ function judgeByLists({ lists, open }: Sources, question: Question): [Judgement 
   return [null, objections];
 }
 
-/** The first yes counts at once; a no only when all have spoken. */
+/** The first yes counts at once; a no counts when all sources have answered. */
 function askAll(
   sources: readonly AskingSource[],
   question: Question,
@@ -90,7 +90,7 @@ function askAll(
   });
 }
 
-/** Nobody said yes. A source that could not answer is what the operator wants to hear of. */
+/** No source admits the key. A source that could not answer is the most useful reason for the operator. */
 function conclude(objections: readonly Objection[]): Judgement {
   const forgiven = objections.find(({ refusal }) => refusal.failsOpen);
   if (forgiven !== undefined) return { admitted: true, source: forgiven.source, isFailOpen: true };

@@ -7,8 +7,8 @@ export type KeyList = ReadonlyMap<string, string>;
 const HINT = 'A line is "nodekey:" and 64 hex digits, then a label if you like; # begins a comment.';
 
 /**
- * Reads a key file: `nodekey:…` a line, anything behind it is a label, `#` begins a comment. Throws a
- * {@link TowpathError} that names file and line: half a list would let the wrong people in or keep the right ones out.
+ * Reads a key file: one `nodekey:…` per line, the rest of the line is a label, `#` starts a comment. Throws a
+ * {@link TowpathError} with the file and the line: half a list would admit the wrong nodes or refuse the right ones.
  */
 export function parseKeyList(text: string, file: string): KeyList {
   const keys = new Map<string, string>();
@@ -21,7 +21,7 @@ export function parseKeyList(text: string, file: string): KeyList {
     const [word = '', ...label] = entry.split(/\s+/);
     const key = parseNodeKey(word.toLowerCase());
     if (key === null) {
-      throw new TowpathError('TOWPATH_KEY_LIST_INVALID', `${file}:${i + 1}: this is no node key`, { hint: HINT });
+      throw new TowpathError('TOWPATH_KEY_LIST_INVALID', `${file}:${i + 1}: this is not a node key`, { hint: HINT });
     }
     keys.set(key.toString('hex'), label.join(' ') || comment);
   }

@@ -4,8 +4,8 @@ import { WatchedKeyList } from './watched-key-list.ts';
 
 /**
  * Keys from files. Both are looked at every `pollSeconds`: watching does not work for mounted secrets. A file that
- * became unreadable or wrong leaves its old list in use: the allow list for `keepSeconds`, the deny list for ever,
- * because forgetting whom to keep out is never the safe side. The other file is followed meanwhile.
+ * became unreadable or invalid leaves its old list in use: the allow list for `keepSeconds`, the deny list for ever,
+ * because it is never safe to forget a denied key. The other file is still read.
  */
 export class KeysSource implements ListSource {
   readonly style = 'list';
@@ -17,7 +17,7 @@ export class KeysSource implements ListSource {
   readonly #allow: WatchedKeyList | null;
   readonly #deny: WatchedKeyList | null;
   #polledAt: number;
-  /** When the allow file was good last. */
+  /** When the allow file was last valid. */
   #goodAt: number;
   #problem: string | null = null;
   #wasKept = true;
@@ -67,7 +67,7 @@ export class KeysSource implements ListSource {
     return { problem: this.#problem, isUsable: this.#isKept(), keys: this.#allow?.keys.size ?? 0, ageSeconds };
   }
 
-  /** The old allow list counts for a while; without one there is nothing that could become too old. */
+  /** Whether the old allow list may still be used; without an allow file nothing can become too old. */
   #isKept(): boolean {
     if (this.#allow === null || this.#allow.problem === null) return true;
     return this.#parts.clock.now - this.#goodAt < this.#config.keepSeconds * 1000;
@@ -79,7 +79,7 @@ export class KeysSource implements ListSource {
     this.#look(false);
     if (!this.#wasKept || this.#isKept()) return;
     this.#wasKept = false;
-    this.#parts.log.error({ source: this.name }, 'the last allow list is too old to be used any more');
+    this.#parts.log.error({ source: this.name }, 'the last allow list is too old and no longer used');
     this.#changed();
   }
 
@@ -90,7 +90,10 @@ export class KeysSource implements ListSource {
     const isChanged = lists.map((list) => list.look(isForced)).includes('changed');
     const problem = lists.map((list) => list.problem).find((found) => found !== null) ?? null;
     if (problem !== null && problem !== this.#problem) {
-      log.error({ source: this.name, error: problem }, 'the changed key files are not usable; the old lists stay');
+      log.error(
+        { source: this.name, error: problem },
+        'the changed key files cannot be used; the old lists stay in use',
+      );
     }
     this.#problem = problem;
     if ((this.#allow?.problem ?? null) === null) {

@@ -18,13 +18,13 @@ export class ListCache {
   readonly #path: string;
   readonly #origin: string;
 
-  /** A cached list of another `origin` is not used: the operator may have given the name to another source. */
+  /** A cached list of another `origin` is not used: the operator may have reused the name for another source. */
   constructor(path: string, origin: string) {
     this.#path = path;
     this.#origin = origin;
   }
 
-  /** The cached list, or null when there is none that fits. */
+  /** The cached list, or null when there is none for this origin. */
   load(): CachedList | null {
     let value: unknown;
     try {
@@ -38,7 +38,7 @@ export class ListCache {
     return { fetchedAt, keys: keys.filter((key): key is string => typeof key === 'string' && KEY.test(key)) };
   }
 
-  /** Returns what went wrong, or null. */
+  /** Returns the problem as text, or null. */
   save(list: CachedList): string | null {
     try {
       writePrivateFile(this.#path, `${JSON.stringify({ version: VERSION, origin: this.#origin, ...list })}\n`, {

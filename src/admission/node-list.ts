@@ -4,7 +4,7 @@ import { shownUrl } from './shown-url.ts';
 
 /**
  * The node keys in an answer of `url` such as `{"devices":[{"nodeKey":"nodekey:…"}]}`, of the entries that `isMember` accepts.
- * An answer without the list is no answer: it must not read as "nobody".
+ * An answer without the list is an error: it must not mean "no nodes".
  */
 export function nodeKeysOf(
   answer: unknown,

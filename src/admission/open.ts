@@ -19,8 +19,8 @@ import { whoIsRequest } from './tailscaled.ts';
 import { verifyRequest } from './verify-request.ts';
 
 /**
- * Admission as it is configured. Throws a TowpathError when a key file is unusable. Without sources and without
- * `open: true` it says loudly that everyone may come in.
+ * Opens admission as configured. Throws a TowpathError when a key file is unusable. Without sources and without
+ * `open: true` it logs a warning that everyone is admitted.
  */
 export function openSourceAdmission(config: Omit<AdmissionConfig, 'denyApps'>, parts: SourceParts): SourceAdmission {
   const { sources, cacheDirectory } = config;
@@ -64,7 +64,7 @@ function openSource(config: AdmissionSourceConfig, cacheDirectory: string, parts
           ...config,
           request: verifyRequest(config.url, config.timeoutSeconds * 1000, openSecret(config.token, config.tokenFile)),
           isByAddress: true,
-          no: 'the web service said no',
+          no: 'the web service refused the key',
         },
         parts,
       );
@@ -92,7 +92,7 @@ function polled(
   return new PolledSource({ ...config, fetchKeys, cache }, parts);
 }
 
-/** With the tailnet `-` it is the credential that tells tailnets apart; its place is enough for that. */
+/** With the tailnet `-`, the credential decides which tailnet is meant; its file or variable identifies it. */
 function credentialOf({ apiKey, apiKeyFile, clientId }: TailscaleApiSourceConfig): string {
   return clientId ?? apiKeyFile ?? apiKey ?? '';
 }

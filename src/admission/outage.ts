@@ -1,16 +1,16 @@
 import type { SourceFailure } from './failure.ts';
 import type { AdmissionLog, TickingClock } from './source.ts';
 
-/** A source that fails now and then, or each time in other words, is not heard of more often than this. */
+/** Shortest time between log lines about a source that fails from time to time, or with changing messages. */
 const QUIET_MS = 10_000;
 
-/** Whether a source fails at present, and what the log says about it. */
+/** Whether a source fails now; decides what is logged about it. */
 export class Outage {
   readonly #source: string;
   readonly #clock: TickingClock;
   readonly #log: AdmissionLog;
   #failure: SourceFailure | null = null;
-  /** What the log said last, when it said that the source fails. */
+  /** The last logged failure of the source. */
   #told: string | null = null;
   #toldAt = Number.NEGATIVE_INFINITY;
 

@@ -3,19 +3,19 @@ import { SourceFailure } from './failure.ts';
 import type { ListCache } from './list-cache.ts';
 import type { Answer, ListSource, SourceParts, SourceState } from './source.ts';
 
-/** First pause after a failure; it doubles with each further one. */
+/** First pause after a failure; it doubles with each further failure. */
 const FIRST_PAUSE_MS = 2000;
-/** The longest pause, unless the refresh time is longer or the other side asks for more. */
+/** Longest pause, unless the refresh time is longer or the server asks for more. */
 const LONGEST_PAUSE_MS = 300_000;
-/** An unchanged list is written again after this time, so that the disk knows how fresh it is. */
+/** An unchanged list is written again after this time, so that the file shows how fresh it is. */
 const REWRITE_MS = 600_000;
-/** An unknown key may be that of a new node: the list is then fetched again, but not sooner than this after the last time. */
+/** An unknown key may belong to a new node: the list is fetched again, but not sooner than this after the last time. */
 const EARLY_MS = 5000;
-/** Nor so often that fetching takes more than this part of the time. */
+/** Fetching may take at most this part of the time. */
 const EARLY_SHARE = 1 / 20;
 /**
- * How often in a row, and how often in the long run: strangers with unknown keys must not use up what the other side
- * allows us, or it turns us away when a member is removed.
+ * How often in a row, and how often on average: strangers with unknown keys must not use up the request limit of the
+ * server, or it refuses us when a member is removed.
  */
 const EARLY_BURST = 12;
 const EARLY_EVERY_MS = 30_000;
@@ -45,7 +45,7 @@ export class PolledSource implements ListSource {
   readonly #listeners = new Set<() => void>();
   #keys: ReadonlySet<string> = new Set();
   /**
-   * Monotonic clock, less than 0 where the list is older than this process; a wall clock that is set makes no list old.
+   * Monotonic clock, negative when the list is older than this process. A change of the wall clock does not make a list old.
    * Null: never.
    */
   #fetchedAt: number | null = null;
@@ -95,7 +95,7 @@ export class PolledSource implements ListSource {
       return { reason: 'unknown_key', detail: 'no node has this key', failsOpen: false };
     }
     const failsOpen = this.#options.failOpen && this.#failure?.kind === 'transport';
-    const detail = this.#failure?.message ?? 'the list is not there yet';
+    const detail = this.#failure?.message ?? 'the list was not fetched yet';
     return { reason: this.#fetchedAt === null ? 'not_ready' : 'unavailable', detail, failsOpen };
   }
 
@@ -105,7 +105,7 @@ export class PolledSource implements ListSource {
 
   state(): SourceState {
     return {
-      problem: this.#failure?.message ?? (this.#fetchedAt === null ? 'the list is not there yet' : null),
+      problem: this.#failure?.message ?? (this.#fetchedAt === null ? 'the list was not fetched yet' : null),
       isUsable: this.#isKept() || this.#options.failOpen,
       keys: this.#keys.size,
       ageSeconds: this.#fetchedAt === null ? null : (this.#parts.clock.now - this.#fetchedAt) / 1000,
@@ -133,7 +133,7 @@ export class PolledSource implements ListSource {
     const cached = this.#options.cache.load();
     if (cached === null) return;
     const { clock, now } = this.#parts;
-    // One of the future: the clock was set, now or then. Its age is unknown, and it counts for keepSeconds from here on.
+    // A time in the future: the clock was changed, now or then. The age is unknown, so the list is valid for keepSeconds from now on.
     const ageMs = Math.max(now() - cached.fetchedAt, 0);
     if (ageMs >= this.#options.keepSeconds * 1000) return;
     this.#keys = new Set(cached.keys);
@@ -149,7 +149,7 @@ export class PolledSource implements ListSource {
   #tick(now: number): void {
     if (this.#wasKept && !this.#isKept()) {
       this.#wasKept = false;
-      this.#parts.log.error({ source: this.name }, 'the last admission list is too old to be used any more');
+      this.#parts.log.error({ source: this.name }, 'the last admission list is too old and no longer used');
       this.#changed();
     }
     if (now < this.#nextAt) return;
@@ -193,14 +193,14 @@ export class PolledSource implements ListSource {
     const { refreshSeconds } = this.#options;
     const longest = Math.max(LONGEST_PAUSE_MS, refreshSeconds * 1000);
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(this.#failures - 1, 16), longest);
-    // Spread, so that many relays do not return to a service that comes back at one moment.
+    // Random, so that many relays do not ask at the same moment when the service is back.
     const pauseMs = Math.max(pause * (0.75 + Math.random() * 0.5), failure.retryAfterMs ?? 0);
     this.#nextAt = clock.now + pauseMs;
     if (!isNews) return;
     const retryInSeconds = Math.round(pauseMs / 1000);
     const message = this.#isKept()
       ? 'admission source does not answer; its last list stays in use'
-      : 'admission source does not answer, and there is no list from before';
+      : 'admission source does not answer, and there is no earlier list';
     log.warn({ source: this.name, error: failure.message, retryInSeconds }, message);
   }
 
@@ -209,7 +209,7 @@ export class PolledSource implements ListSource {
     const problem = this.#options.cache.save({ fetchedAt: this.#parts.now(), keys: [...this.#keys] });
     if (problem === null || this.#hasToldOfCache) return;
     this.#hasToldOfCache = true;
-    this.#parts.log.warn({ source: this.name, error: problem }, 'the admission list cannot be kept on the disk');
+    this.#parts.log.warn({ source: this.name, error: problem }, 'the admission list cannot be written to the disk');
   }
 
   #changed(): void {

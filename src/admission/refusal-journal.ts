@@ -2,18 +2,18 @@ import { sourcePath } from '../base/ip-prefix.ts';
 import { parseHexKey, shortKey } from '../wire/keys.ts';
 import type { AdmissionLog, Question, RefusalReason, TickingClock } from './source.ts';
 
-/** The last refusals that the admin listener shows. */
+/** Number of refusals that the admin listener shows. */
 const KEPT = 256;
 /** A key is logged once in this time. */
 const QUIET_MS = 60_000;
-/** Lines in that time, whatever the number of keys: a stranger can make up keys as fast as it connects. */
+/** Largest number of lines in that time, for all keys together: a stranger can use a new key for each connection. */
 const LINES = 60;
-/** Lines of one address in that time, so that one stranger does not hide the rest. */
+/** Largest number of lines about one address in that time, so that one stranger does not hide the others. */
 const LINES_OF_ADDRESS = 6;
-/** Connections that were ended have this many lines of their own: strangers never get that far. */
+/** Extra lines for open connections that were closed: strangers never have an open connection. */
 const LINES_OF_ENDED = 60;
 
-/** Somebody was not let in, or was sent away. */
+/** A client was not admitted, or an open connection was closed. */
 export interface RefusalEntry {
   /** ISO 8601. */
   readonly at: string;
@@ -24,23 +24,23 @@ export interface RefusalEntry {
   readonly key: string;
   readonly nodeKey: string;
   readonly ip: string;
-  /** True when an open connection was ended. */
+  /** True when an open connection was closed. */
   readonly wasConnected: boolean;
 }
 
-/** When a key was logged, and from which address it came. */
+/** When a key was logged, and its address. */
 interface Logged {
   readonly at: number;
   readonly source: string;
 }
 
-/** Writes refusals to the log, each key once a minute and in bounded number, and keeps the last ones for people. */
+/** Writes refusals to the log, with limits per key, per address and in total, and keeps the last ones for the admin page. */
 export class RefusalJournal {
   readonly #clock: TickingClock;
   readonly #log: AdmissionLog;
   readonly #now: () => number;
   readonly #entries: RefusalEntry[] = [];
-  /** What was logged about each key, oldest first. */
+  /** The last log entry of each key, oldest first. */
   readonly #logged = new Map<string, Logged>();
   readonly #loggedEnded = new Map<string, Logged>();
   #unlogged = 0;
@@ -56,7 +56,7 @@ export class RefusalJournal {
     return this.#entries.toReversed();
   }
 
-  /** Takes note of a refusal. */
+  /** Records a refusal. */
   add(question: Question, source: string, reason: RefusalReason, detail: string, wasConnected: boolean): void {
     const { key: hex, ip } = question;
     const key = shortKey(parseHexKey(hex)!);
@@ -67,11 +67,11 @@ export class RefusalJournal {
     if (!this.#mayLog(table, hex, sourcePath(ip).at(-1)!, wasConnected ? LINES_OF_ENDED : LINES_OF_ADDRESS)) return;
     const more = this.#unlogged === 0 ? {} : { notLogged: this.#unlogged };
     this.#unlogged = 0;
-    const message = wasConnected ? 'not admitted any more; the connection was ended' : 'not admitted';
+    const message = wasConnected ? 'no longer admitted; the connection was closed' : 'not admitted';
     this.#log.info({ source, reason, key, from: ip, detail, ...more }, message);
   }
 
-  /** The oldest of the address that has most entries makes room, so that a flood does not push out everything else. */
+  /** Removes the oldest entry of the address that has the most entries, so that a flood does not displace all others. */
   #forgetOne(): void {
     const counts = new Map<string, number>();
     const nameOf = ({ ip, wasConnected }: RefusalEntry): string => `${wasConnected} ${sourcePath(ip).at(-1)!}`;

@@ -1,6 +1,6 @@
 import type { AdmissionReport } from './source-admission.ts';
 
-/** The report as plain text: a line for each source, then a line for each refusal, newest first. */
+/** The report as plain text: one line per source, then one line per refusal, newest first. */
 export function formatReport({ open, sources, refusals }: AdmissionReport): string {
   const sourceRows = sources.map(({ name, kind, problem, isUsable, keys, ageSeconds }) => [
     name,
@@ -21,7 +21,7 @@ export function formatReport({ open, sources, refusals }: AdmissionReport): stri
     detail,
   ]);
   return [
-    ...(open ? ['open to everyone who is not denied'] : []),
+    ...(open ? ['open to everyone, except the keys on a deny list'] : []),
     ...table(sourceRows),
     '',
     refusals.length === 0 ? 'no refusals' : `the last ${refusals.length} refusals, newest first`,

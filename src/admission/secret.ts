@@ -5,12 +5,12 @@ import { shownPath } from './shown-url.ts';
 
 const SECRET_BYTES = 64 * 1024;
 
-/** A secret that is read anew each time, so that it can be replaced without a restart. */
+/** A secret that is read for each use, so that it can be replaced without a restart. */
 export type Secret = () => Promise<string>;
 
 /**
- * Where a secret comes from: a file, or `env:NAME`. Null when neither is given. Reading fails with a
- * {@link SourceFailure} that names the place and never the secret.
+ * Opens a secret from a file or from `env:NAME`. Null when neither is given. Reading fails with a
+ * {@link SourceFailure} that names the file or variable, never the secret.
  */
 export function openSecret(reference: string | undefined, file: string | undefined): Secret | null {
   if (file !== undefined) return () => Promise.resolve().then(() => readSecretFile(file));
@@ -33,7 +33,7 @@ function readSecretFile(file: string): string {
 
 function usable(secret: string, place: string): string {
   if (secret === '') throw new SourceFailure('local', `${place} is empty or not set`);
-  // A header with a line end or a wide character would be refused with a message that repeats it.
-  if (!/^[\x21-\x7e]+$/.test(secret)) throw new SourceFailure('local', `${place} holds no usable secret`);
+  // With a line end or a non-ASCII character in it, the header would be refused with a message that contains the secret.
+  if (!/^[\x21-\x7e]+$/.test(secret)) throw new SourceFailure('local', `${place} does not contain a usable secret`);
   return secret;
 }

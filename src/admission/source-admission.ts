@@ -12,10 +12,10 @@ import {
   type SourceState,
 } from './source.ts';
 
-/** The sources that are to be asked again in a review; empty when only lists have changed. */
+/** The sources to ask again in a review; empty when only lists have changed. */
 export type DueSources = ReadonlySet<AskingSource>;
 
-/** How the sources are and whom they refused lately, for the admin listener. */
+/** The state of the sources and the last refusals, for the admin listener. */
 export interface AdmissionReport {
   readonly open: boolean;
   readonly sources: readonly ({ readonly name: string; readonly kind: string } & SourceState)[];
@@ -25,7 +25,7 @@ export interface AdmissionReport {
 
 const NOTHING_DUE: DueSources = new Set();
 
-/** Admission by the configured sources. Its answers change: connections that are open are to be reviewed when it says so. */
+/** Admission by the configured sources. When an answer may have changed, it asks for a review of the open connections. */
 export class SourceAdmission implements Admission {
   readonly #sources: Sources;
   readonly #all: readonly Source[];
@@ -47,14 +47,14 @@ export class SourceAdmission implements Admission {
     for (const source of sources) source.onChange(() => this.#announce(NOTHING_DUE));
   }
 
-  /** Starts all sources; resolves when each had its first chance to learn its keys. */
+  /** Starts all sources; resolves when each has tried to get its keys once. */
   async start(): Promise<void> {
     for (const source of this.#sources.asked) this.#nextReview.set(source, this.#parts.clock.now + source.refreshMs);
     this.#leaveClock = this.#parts.clock.onTick((now) => this.#tick(now));
     await Promise.all(this.#all.map((source) => source.start()));
   }
 
-  /** Asks nobody any more. */
+  /** Stops all sources. */
   stop(): void {
     this.#leaveClock();
     this.#listeners.clear();
@@ -76,7 +76,7 @@ export class SourceAdmission implements Admission {
       : this.#settle(question, judgement);
   }
 
-  /** Judges an open connection again. A refusal is counted and logged; the caller ends the connection. */
+  /** Decides about an open connection again. Counts and logs a refusal; the caller closes the connection. */
   review(request: AdmissionRequest, due: DueSources): AdmissionVerdict | Promise<AdmissionVerdict> {
     const question = questionOf(request);
     if (this.#exempt.has(question.key)) return ADMITTED;
@@ -86,20 +86,20 @@ export class SourceAdmission implements Admission {
       : this.#settleReview(question, judgement);
   }
 
-  /** Calls `listener` when open connections are to be reviewed; returns the way to end that. */
+  /** Calls `listener` when open connections must be reviewed; returns a function that unsubscribes. */
   onReview(listener: (due: DueSources) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Admits `key` whatever the sources say, for the relay's own self-test; returns the way to end that. */
+  /** Admits `key` without the sources, for the relay's own self-test; returns a function that ends this. */
   exempt(key: Buffer): () => void {
     const hex = key.toString('hex');
     this.#exempt.add(hex);
     return () => this.#exempt.delete(hex);
   }
 
-  /** What keeps everyone out: null as long as one source can tell who may come in. */
+  /** Why every client is refused; null while at least one source can decide. */
   problem(): string | null {
     if (this.#sources.open) return null;
     const problems: string[] = [];
@@ -108,7 +108,7 @@ export class SourceAdmission implements Admission {
       if (isUsable) return null;
       problems.push(`${source.name}: ${problem ?? 'unusable'}`);
     }
-    return `no source can tell who may come in: ${problems.join('; ')}`;
+    return `every admission source has failed: ${problems.join('; ')}`;
   }
 
   metrics(): MetricDefinition[] {
@@ -135,7 +135,7 @@ export class SourceAdmission implements Admission {
   }
 
   #settleReview(question: Question, judgement: Judgement): AdmissionVerdict {
-    // A source that has too much to do says nothing about this key.
+    // A busy source is not a decision about this key.
     if (judgement.admitted || judgement.reason === 'busy') return ADMITTED;
     const { source, reason, detail } = judgement;
     this.#counts.ended(source, reason);

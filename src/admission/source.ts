@@ -1,35 +1,35 @@
 import type { AdmissionRequest } from './admission.ts';
 
-/** Why a source does not say yes; metric labels, so they are stable. */
+/** Why a source does not admit a key; these are metric labels, so they are stable. */
 export const REFUSAL_REASONS = ['denied', 'unknown_key', 'unavailable', 'not_ready', 'busy'] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
-/** A no, and what the operator should know about it. */
+/** A refusal, with text for the operator. */
 export interface Refusal {
   readonly reason: RefusalReason;
   readonly detail: string;
-  /** The operator chose to admit rather than to refuse when this happens. */
+  /** True when `failOpen` admits the client in this case. */
   readonly failsOpen: boolean;
 }
 
-/** What one source says about one key. */
+/** The decision of one source about one key. */
 export type Answer = 'yes' | Refusal;
 
-/** A request with the key as 64 hex digits, which may be kept. */
+/** A request with the key as 64 hex digits; it may be stored. */
 export interface Question {
   readonly key: string;
   readonly ip: string;
-  /** Whether the connection has ended, so that nobody waits for the answer any more. */
+  /** Whether the connection has ended, so that the answer is not needed. */
   readonly isOver?: (() => boolean) | undefined;
 }
 
-/** How a source is, for metrics, health and the admin page. */
+/** The state of a source, for metrics, health and the admin page. */
 export interface SourceState {
-  /** Null when it works; otherwise what is wrong, in words. */
+  /** Null when it works; otherwise the problem as text. */
   readonly problem: string | null;
-  /** Whether it can still tell who may come in: by itself, or by what it said before. */
+  /** Whether it can still decide: because it answers, or because its last answer is still valid. */
   readonly isUsable: boolean;
-  /** Keys it admits; null when it does not know them beforehand. */
+  /** Number of keys it admits; null when it has no list. */
   readonly keys: number | null;
   /** Seconds since its last good answer; null when there was none. */
   readonly ageSeconds: number | null;
@@ -39,19 +39,19 @@ interface BaseSource {
   readonly name: string;
   readonly kind: string;
   state(): SourceState;
-  /** Resolves when the source had its first chance to learn what it needs; never rejects. */
+  /** Resolves when the source has tried to get what it needs once; never rejects. */
   start(): Promise<void>;
   stop(): void;
   /** Reads its files again, or fetches its list again, now. */
   reload(): void;
-  /** Calls `listener` when open connections are to be judged again. */
+  /** Calls `listener` when open connections must be reviewed. */
   onChange(listener: () => void): void;
 }
 
-/** A source that knows its keys beforehand and answers at once. */
+/** A source that has a list of keys and answers at once. */
 export interface ListSource extends BaseSource {
   readonly style: 'list';
-  /** Whether `key` is refused whatever other sources say. */
+  /** Whether `key` is denied, even if other sources admit it. */
   denies(key: string): boolean;
   look(key: string): Answer;
 }
@@ -59,11 +59,11 @@ export interface ListSource extends BaseSource {
 /** A source that is asked about each key. */
 export interface AskingSource extends BaseSource {
   readonly style: 'asking';
-  /** Keys that are connected are asked about again after this time. */
+  /** Connected keys are checked again after this time. */
   readonly refreshMs: number;
-  /** The last answer, when it still counts. */
+  /** The last answer, if it is still valid. */
   remembered(question: Question): Answer | null;
-  /** With `isFresh` no remembered answer will do. */
+  /** With `isFresh`, a stored answer is not used. */
   ask(question: Question, isFresh: boolean): Promise<Answer>;
 }
 
@@ -82,7 +82,7 @@ export interface TickingClock {
   onTick(listener: (now: number) => void): () => void;
 }
 
-/** What every source is given. */
+/** What every source needs. */
 export interface SourceParts {
   readonly clock: TickingClock;
   readonly log: AdmissionLog;
@@ -90,7 +90,7 @@ export interface SourceParts {
   readonly now: () => number;
 }
 
-/** The request in a form that may be kept. */
+/** The request in a form that may be stored. */
 export function questionOf({ key, ip, isOver }: AdmissionRequest): Question {
   return { key: key.toString('hex'), ip, isOver };
 }

@@ -9,7 +9,7 @@ import { shownUrl } from './shown-url.ts';
 /** A device takes about 1 KiB. */
 const DEVICES_BYTES = 64 * 1024 * 1024;
 const TOKEN_BYTES = 64 * 1024;
-/** A token is not used in the last part of its life; it might end on the way. */
+/** A token is not used shortly before its expiry, because it could expire during the request. */
 const TOKEN_MARGIN_MS = 60_000;
 const TOKEN_SECONDS = 3600;
 
@@ -44,13 +44,13 @@ function isMember(device: Readonly<Record<string, unknown>>, now: number): boole
   const { keyExpiryDisabled, expires } = device;
   if (keyExpiryDisabled === true || typeof expires !== 'string') return true;
   const expiry = Date.parse(expires);
-  // The zero time of Go stands for "never".
+  // Go's zero time means "never".
   return Number.isNaN(expiry) || expiry <= 0 || expiry > now;
 }
 
 interface Credential {
   read(): Promise<string>;
-  /** The token may have been taken back. */
+  /** Forgets the token: it may have been revoked. */
   forget(): void;
 }
 
@@ -66,7 +66,7 @@ function openCredential(
   return new OauthToken(`${base}/api/v2/oauth/token`, config.clientId ?? '', secret, timeoutMs, now);
 }
 
-/** An access token by the client-credentials flow, used until shortly before its end. */
+/** An access token from the client-credentials flow, used until shortly before its expiry. */
 class OauthToken implements Credential {
   readonly #url: string;
   readonly #clientId: string;

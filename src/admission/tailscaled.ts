@@ -2,14 +2,14 @@ import { SourceFailure } from './failure.ts';
 import { askSource, parseJson, tooLong } from './http-request.ts';
 import type { Question } from './source.ts';
 
-/** The capability version of upstream v1.102; tailscaled wants a number and does not compare it for this question. */
+/** The capability version of upstream v1.102. tailscaled requires a number, but does not check it for this request. */
 const CAPABILITY = '142';
 /** A node with many routes; upstream has no limit. */
 const ANSWER_BYTES = 1024 * 1024;
 const HOST = 'local-tailscaled.sock';
 
 /**
- * Asks the local API of tailscaled who has a key (protocol reference §4.9). The answer needs only to be JSON, so that
+ * Asks tailscaled's local API who has a key (protocol reference §4.9). The answer only needs to be JSON, so that
  * versions of relay and tailscaled are independent of each other.
  */
 export function whoIsRequest(socketPath: string, timeoutMs: number): (question: Question) => Promise<boolean> {
@@ -26,9 +26,10 @@ export function whoIsRequest(socketPath: string, timeoutMs: number): (question: 
     if (status === 404) return false;
     const text = body.subarray(0, 120).toString('utf8').trim();
     if (status === 400 && text.includes("invalid 'addr' parameter")) {
-      throw refused('this tailscaled is too old to be asked for node keys; update it');
+      throw refused('this version of tailscaled cannot look up node keys; update it');
     }
-    if (status === 403) throw refused('tailscaled does not let this user ask; run towpath as root or as its operator');
+    if (status === 403)
+      throw refused('tailscaled refuses this user; run towpath as root or as the operator of tailscaled');
     if (status !== 200) throw refused(`tailscaled answered ${status}: ${text}`);
     if (!isWhole) throw tooLong(socketPath, ANSWER_BYTES);
     parseJson(body, socketPath);

@@ -4,11 +4,11 @@ import type { Secret } from './secret.ts';
 import { shownUrl } from './shown-url.ts';
 import type { Question } from './source.ts';
 
-/** Upstream reads no more of an answer (protocol reference §4.9). */
+/** Upstream does not read a longer answer (protocol reference §4.9). */
 const ANSWER_BYTES = 4096;
 
 /**
- * Asks an admission URL as derper does (§4.9): POST `{"NodePublic":…,"Source":…}`, no Content-Type, and a yes is 200
+ * Asks an admission URL as derper does (§4.9): POST `{"NodePublic":…,"Source":…}` without Content-Type; a yes is status 200
  * with `Allow` true.
  */
 export function verifyRequest(
@@ -23,9 +23,9 @@ export function verifyRequest(
     const limitBytes = ANSWER_BYTES;
     const answer = await requestJson({ url, method: 'POST', headers, body, timeoutMs, limitBytes, secret });
     if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
-      throw new SourceFailure('answer', `${shownUrl(url)}: the answer is no JSON object`);
+      throw new SourceFailure('answer', `${shownUrl(url)}: the answer is not a JSON object`);
     }
-    // Go finds fields in any case, and one that is missing is false.
+    // Go accepts field names in any case, and a missing field is false.
     return Object.entries(answer).find(([name]) => name.toLowerCase() === 'allow')?.[1] === true;
   };
 }

@@ -1,22 +1,22 @@
 import { sourcePath } from '../base/ip-prefix.ts';
 
-/** Addresses of which it is known when they had a turn last. */
+/** Largest number of addresses whose last turn is stored. */
 const REMEMBERED_TURNS = 4096;
 
-/** Somebody for whom a request is to be made. */
+/** A connection that needs a request. */
 export interface Applicant {
-  /** Where it comes from. */
+  /** IP address of the client. */
   readonly ip: string;
-  /** Its key was admitted lately: it goes before all who are not known. */
+  /** Its key was admitted recently: it goes before all unknown keys. */
   readonly isKnown: boolean;
-  /** Nobody waits for the answer any more. */
+  /** True when the answer is no longer needed. */
   readonly isOver: () => boolean;
 }
 
-/** `full`: others need the place more. `over`: nobody waits any more. */
+/** `full`: the place was given to another one. `over`: the connection has ended. */
 export type Admittance = 'go' | 'full' | 'over';
 
-/** One that waits. */
+/** A waiting connection. */
 interface Place {
   readonly applicant: Applicant;
   readonly source: string;
@@ -26,9 +26,9 @@ interface Place {
 }
 
 /**
- * Lets a bounded number of requests run at one time; a bounded number waits. Keys that are known go first, in order.
- * Of the others that address goes first which had its turn the longest ago, so that one that comes for the first time
- * waits for nobody who floods. When all places are taken, the address that holds most of them loses its oldest. An
+ * Runs a bounded number of requests at the same time; a bounded number waits. Known keys go first, in order.
+ * Of the others, the address goes first whose last turn was longest ago, so that a new address
+ * does not wait behind a flood. When all places are taken, the address that holds most of them loses its oldest. An
  * address is an IPv4 address or an IPv6 /64, and those of one /48 are taken together first.
  */
 export class WaitingPlaces {
@@ -36,25 +36,25 @@ export class WaitingPlaces {
   readonly #placesLimit: number;
   readonly #known = new Set<Place>();
   readonly #others = new Set<Place>();
-  /** How many of the others each source and each site holds. */
+  /** Number of places that each source and each site holds, known keys excluded. */
   readonly #held = new Map<string, number>();
   /** When each source and each site had its last turn, oldest first. */
   readonly #turns = new Map<string, number>();
   #turn = 0;
   #running = 0;
 
-  /** `limit` requests run and `places` more wait, and as many again that are known. */
+  /** `limit` requests run, `places` more wait, and the same number of known keys. */
   constructor(limit: number, places: number) {
     this.#limit = limit;
     this.#placesLimit = places;
   }
 
-  /** How many wait. */
+  /** Number of waiting connections. */
   get size(): number {
     return this.#known.size + this.#others.size;
   }
 
-  /** Resolves when the request may be made, with `go`, or when it is not to be made. After `go`, call `leave`. */
+  /** Resolves with `go` when the request may start, or with the reason why not. After `go`, call `leave`. */
   enter(applicant: Applicant): Promise<Admittance> {
     const path = sourcePath(applicant.ip);
     const source = path[path.length - 1]!;
@@ -73,7 +73,7 @@ export class WaitingPlaces {
     });
   }
 
-  /** Hands the turn on. */
+  /** Ends a turn and starts the next one. */
   leave(): void {
     const next = this.#nextKnown() ?? this.#nextOther();
     if (next === null) {
@@ -121,7 +121,7 @@ export class WaitingPlaces {
     }
   }
 
-  /** Takes a place from those that nobody waits in, or from the site and in it the source that holds most. */
+  /** Frees a place: one whose connection has ended, else one of the site that holds most, and in it of the source that holds most. */
   #makeRoom(): void {
     for (const place of this.#others) if (place.applicant.isOver()) this.#free(place, 'over');
     if (this.#others.size < this.#placesLimit) return;

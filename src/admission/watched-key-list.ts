@@ -3,18 +3,18 @@ import { fileStamp, NEVER_READ, readSmallFile } from '../base/file-stamp.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
 import { parseKeyList, type KeyList } from './key-list.ts';
 
-/** Some 200,000 keys with their labels. */
+/** About 200,000 keys with their labels. */
 const LIST_BYTES = 16 * 1024 * 1024;
-/** A file that was written this short ago may be written still. */
+/** A file that changed less than this time ago may still be written. */
 const SETTLE_MS = 500;
 
-/** What a look at the file gave: a new list, the old one, or a file that cannot be used now. */
+/** Result of a check of the file: a new list, the old one, or a file that cannot be used now. */
 export type Look = 'changed' | 'same' | 'unusable';
 
 /**
- * The keys of one file. A file that cannot be read or is wrong leaves the old list, and is read again at each look.
- * A list that has become shorter is believed only when its file has been quiet for a moment: while somebody writes it,
- * the rest of the keys would seem to be gone.
+ * The keys of one file. If the file cannot be read or is invalid, the old list stays, and the file is read at each check.
+ * A list that has become shorter is used only when its file has not changed for a moment: while it is written,
+ * the rest of the keys seems to be missing.
  */
 export class WatchedKeyList {
   readonly #path: string;
@@ -79,7 +79,7 @@ function readKeys(file: string): KeyList {
     text = readSmallFile(file, LIST_BYTES);
   } catch (error) {
     throw new TowpathError('TOWPATH_KEY_LIST_UNREADABLE', `key list ${file}: ${errorMessage(error)}`, {
-      hint: 'Check the path, and that the user that runs towpath may read it.',
+      hint: 'Check the path, and check that the user that runs towpath may read the file.',
       cause: error,
     });
   }

@@ -207,7 +207,7 @@ function readText(path: string): string {
     return readCertificateFile(path);
   } catch (error) {
     throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {
-      hint: 'Check the path, and that the user that runs towpath may read it.',
+      hint: 'Check the path, and check that the user that runs towpath may read the file.',
       cause: error,
     });
   }

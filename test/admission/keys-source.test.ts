@@ -92,7 +92,7 @@ describe('the source keys', () => {
       world.lines.map(({ level, message }) => `${level}: ${message}`),
       ['error: the changed key files are not usable; the old lists stay'],
     );
-    assert.match(source.state().problem ?? '', /allow:1: this is no node key/);
+    assert.match(source.state().problem ?? '', /allow:1: this is not a node key/);
     source.stop();
   });
 

@@ -78,7 +78,7 @@ describe('a relay with admission', () => {
       await relay.until(() => relay.relay.counters.connections === 1, 'the member is in');
       service.reply = json({ Allow: false });
       await within(ended, 'the end of the connection');
-      assert.ok(hasLine(relay, 'not admitted any more; the connection was ended', 'webhook'));
+      assert.ok(hasLine(relay, 'no longer admitted; the connection was closed', 'webhook'));
     } finally {
       await relay.stop();
       await service.close();

@@ -146,7 +146,7 @@ describe('admission by several sources', () => {
     a.usable = false;
     assert.equal(admission.problem(), null);
     b.usable = false;
-    assert.equal(admission.problem(), 'no source can tell who may come in: a: gone; b: gone');
+    assert.equal(admission.problem(), 'every admission source has failed: a: gone; b: gone');
   });
 });
 

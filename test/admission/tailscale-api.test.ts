@@ -209,7 +209,7 @@ describe('the source tailscale-api', () => {
     [
       'JSON that ends early',
       (response) => response.end('{"devices":[{"nodeKey":"nodekey:0'),
-      /not JSON, or not all of it/,
+      /not JSON, or it is incomplete/,
     ],
     [
       'a body that is cut off',

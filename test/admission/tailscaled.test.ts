@@ -33,7 +33,7 @@ describe('the source tailscaled', () => {
 
   for (const [name, reply, message] of [
     ['is too old', (r) => void r.writeHead(400).end("invalid 'addr' parameter"), /too old .* update it/],
-    ['does not let us ask', (r) => void r.writeHead(403).end('whois access denied'), /does not let this user ask/],
+    ['does not let us ask', (r) => void r.writeHead(403).end('whois access denied'), /refuses this user/],
     ['fails', (r) => void r.writeHead(500).end('no backend'), /tailscaled answered 500: no backend/],
     ['answers with something else', (r) => void r.end('hello'), /not JSON/],
     ['answers without end', (r) => void r.end('x'.repeat(2_000_000)), /longer than 1048576 bytes/],
