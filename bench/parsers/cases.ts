@@ -1,7 +1,7 @@
 import { parseKeyList } from '../../src/admission/key-list.ts';
 import { ResponseStart } from '../../src/client/response-head.ts';
 import { onOneLine } from '../../src/base/errors.ts';
-import { splitTarget } from '../../src/http/answers.ts';
+import { splitTarget } from '../../src/http/pages.ts';
 import { hostOf, httpsTarget } from '../../src/http/https-target.ts';
 import { parseRequestHead } from '../../src/wire/request-head.ts';
 import { printable } from '../../src/base/printable.ts';

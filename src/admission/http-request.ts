@@ -3,7 +3,7 @@ import { requestHttp, type HttpAnswer } from '../transport/http/request.ts';
 import { retryAfterMs } from '../transport/http/retry-after.ts';
 import { parseForeignJson } from '../wire/json.ts';
 import { SourceFailure, type FailureKind } from './failure.ts';
-import { shownUrl } from './shown-url.ts';
+import { redactUrl } from './redact-url.ts';
 
 /** Longest Retry-After that is obeyed. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
@@ -39,7 +39,7 @@ const KINDS: Readonly<Record<HttpFailure['kind'], FailureKind>> = {
 /** The JSON of a 200 answer; everything else becomes a {@link SourceFailure}. Redirects are not followed. */
 export async function requestJson(request: JsonRequest): Promise<unknown> {
   const answer = await askSource(request);
-  const where = shownUrl(request.url);
+  const where = redactUrl(request.url);
   if (answer.status !== 200) throw statusFailure(answer, where, request.secret);
   if (!answer.isWhole) throw tooLong(where, request.limitBytes);
   return parseJson(answer.body, where);
@@ -51,7 +51,7 @@ export async function askSource(request: SourceRequest): Promise<HttpAnswer> {
     return await requestHttp(request);
   } catch (error) {
     if (!(error instanceof HttpFailure)) throw error;
-    throw new SourceFailure(KINDS[error.kind], `${request.socketPath ?? shownUrl(request.url)}: ${error.message}`);
+    throw new SourceFailure(KINDS[error.kind], `${request.socketPath ?? redactUrl(request.url)}: ${error.message}`);
   }
 }
 
@@ -82,7 +82,7 @@ function meaningOf(status: number, headers: HttpAnswer['headers']): string {
   if (status === 429) return ' (too many requests)';
   const location = headers.get('location');
   if (status < 300 || status > 399 || location === undefined) return '';
-  return ` (redirects are not followed; the target is ${shownUrl(location)})`;
+  return ` (redirects are not followed; the target is ${redactUrl(location)})`;
 }
 
 function explanation(bytes: Buffer, secret: string | null): string {

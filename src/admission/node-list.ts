@@ -1,6 +1,6 @@
 import { parseNodeKey } from '../wire/keys.ts';
 import { SourceFailure } from './failure.ts';
-import { shownUrl } from './shown-url.ts';
+import { redactUrl } from './redact-url.ts';
 
 /**
  * The node keys in an answer of `url` such as `{"devices":[{"nodeKey":"nodekey:…"}]}`, of the entries that `isMember` accepts.
@@ -13,7 +13,7 @@ export function nodeKeysOf(
   isMember: (entry: Readonly<Record<string, unknown>>) => boolean,
 ): ReadonlySet<string> {
   const list = isRecord(answer) ? answer[field] : undefined;
-  if (!Array.isArray(list)) throw new SourceFailure('answer', `${shownUrl(url)}: the answer has no list "${field}"`);
+  if (!Array.isArray(list)) throw new SourceFailure('answer', `${redactUrl(url)}: the answer has no list "${field}"`);
   const keys = new Set<string>();
   for (const entry of list as unknown[]) {
     if (!isRecord(entry) || typeof entry['nodeKey'] !== 'string' || !isMember(entry)) continue;

@@ -1,7 +1,7 @@
 import { readSmallFile } from '../base/file-stamp.ts';
 import { errorMessage, systemErrorCode } from '../base/errors.ts';
 import { SourceFailure } from './failure.ts';
-import { shownPath } from './shown-url.ts';
+import { redactPath } from './redact-url.ts';
 
 const SECRET_BYTES = 64 * 1024;
 
@@ -26,9 +26,9 @@ function readSecretFile(file: string): string {
   } catch (error) {
     const code = systemErrorCode(error);
     const why = error instanceof SourceFailure || code === '' ? errorMessage(error) : code;
-    throw new SourceFailure('local', `the secret cannot be read: ${why} ${shownPath(file)}`);
+    throw new SourceFailure('local', `the secret cannot be read: ${why} ${redactPath(file)}`);
   }
-  return usable(text.trim(), shownPath(file));
+  return usable(text.trim(), redactPath(file));
 }
 
 function usable(secret: string, place: string): string {

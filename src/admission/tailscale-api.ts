@@ -4,7 +4,7 @@ import { SourceFailure } from './failure.ts';
 import { requestJson } from './http-request.ts';
 import { nodeKeysOf } from './node-list.ts';
 import { openSecret, type Secret } from './secret.ts';
-import { shownUrl } from './shown-url.ts';
+import { redactUrl } from './redact-url.ts';
 
 /** A device takes about 1 KiB. */
 const DEVICES_BYTES = 64 * 1024 * 1024;
@@ -98,7 +98,7 @@ class OauthToken implements Credential {
     });
     const { access_token: text, expires_in: seconds } = (answer ?? {}) as Record<string, unknown>;
     if (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text)) {
-      throw new SourceFailure('answer', `${shownUrl(this.#url)}: the OAuth answer has no access token`);
+      throw new SourceFailure('answer', `${redactUrl(this.#url)}: the OAuth answer has no access token`);
     }
     const lifeMs = (typeof seconds === 'number' ? seconds : TOKEN_SECONDS) * 1000;
     this.#token = { text, until: this.#now() + Math.max(lifeMs - TOKEN_MARGIN_MS, lifeMs / 2) };

@@ -1,7 +1,7 @@
 import { SourceFailure } from './failure.ts';
 import { requestJson } from './http-request.ts';
 import type { Secret } from './secret.ts';
-import { shownUrl } from './shown-url.ts';
+import { redactUrl } from './redact-url.ts';
 import type { Question } from './source.ts';
 
 /** Upstream does not read a longer answer (protocol reference §4.9). */
@@ -23,7 +23,7 @@ export function verifyRequest(
     const limitBytes = ANSWER_BYTES;
     const answer = await requestJson({ url, method: 'POST', headers, body, timeoutMs, limitBytes, secret });
     if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
-      throw new SourceFailure('answer', `${shownUrl(url)}: the answer is not a JSON object`);
+      throw new SourceFailure('answer', `${redactUrl(url)}: the answer is not a JSON object`);
     }
     // Go accepts field names in any case, and a missing field is false.
     return Object.entries(answer).find(([name]) => name.toLowerCase() === 'allow')?.[1] === true;

@@ -1,7 +1,7 @@
 import { internalError } from './errors.ts';
 
 /** Someone who waits for tokens. */
-export interface Sleeper {
+export interface Wakeable {
   /** The time has come; `now` in milliseconds. */
   wake(now: number): void;
 }
@@ -10,24 +10,24 @@ export interface Sleeper {
 const TIMER_GRAIN_MS = 1;
 
 /**
- * Wakes sleepers at their time with one timer for all. A token bucket whose burst lasts a few milliseconds needs
+ * Wakes waiters at their time with one timer for all. A token bucket whose burst lasts a few milliseconds needs
  * finer steps than the clock's tick, but not a timer for each connection.
  */
 export class WakeList {
-  readonly #due = new Map<Sleeper, number>();
+  readonly #due = new Map<Wakeable, number>();
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
 
-  /** Wakes `sleeper` in `ms` milliseconds, once; a second call replaces the first. */
-  add(sleeper: Sleeper, ms: number): void {
+  /** Wakes `waiter` in `ms` milliseconds, once; a second call replaces the first. */
+  add(waiter: Wakeable, ms: number): void {
     const at = performance.now() + Math.max(ms, TIMER_GRAIN_MS);
-    this.#due.set(sleeper, at);
+    this.#due.set(waiter, at);
     if (at < this.#timerAt) this.#arm(at);
   }
 
-  /** Forgets `sleeper`. */
-  remove(sleeper: Sleeper): void {
-    this.#due.delete(sleeper);
+  /** Forgets `waiter`. */
+  remove(waiter: Wakeable): void {
+    this.#due.delete(waiter);
   }
 
   #arm(at: number): void {
@@ -40,16 +40,16 @@ export class WakeList {
     this.#timerAt = Infinity;
     const now = performance.now();
     let next = Infinity;
-    const ready: Sleeper[] = [];
-    for (const [sleeper, at] of this.#due) {
-      if (at <= now) ready.push(sleeper);
+    const ready: Wakeable[] = [];
+    for (const [waiter, at] of this.#due) {
+      if (at <= now) ready.push(waiter);
       else if (at < next) next = at;
     }
-    for (const sleeper of ready) this.#due.delete(sleeper);
+    for (const waiter of ready) this.#due.delete(waiter);
     if (next < this.#timerAt) this.#arm(next);
-    for (const sleeper of ready) {
+    for (const waiter of ready) {
       try {
-        sleeper.wake(now);
+        waiter.wake(now);
       } catch (error) {
         internalError('rate limit', error);
       }

@@ -9,7 +9,7 @@ import { canonicalNames, derperPaths, isPublicName, selfSignedNames } from './na
 import { describeChain, readCertificateFile, readChain } from './read.ts';
 import { SelfSignedCertificateSource } from './self-signed-source.ts';
 import type { CertificateInfo, CertificateLog, CertificateSource, HealthReport, TickingClock } from './source.ts';
-import { MetaCertificateSource } from './with-meta.ts';
+import { MetaCertificateSource } from './meta-certificate-source.ts';
 
 /** The `certificate` section of the configuration, and where the relay listens. */
 export interface CertificateSettings {

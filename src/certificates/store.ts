@@ -3,7 +3,12 @@ import { dirname, join } from 'node:path';
 import type { KeyObject } from 'node:crypto';
 import { isOpenToOthers, replaceFile, writePrivateFile } from '../base/private-file.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
-import { formatCertificateKey, generateCertificateKey, makeSelfSigned, type SelfSignedFields } from './make.ts';
+import {
+  formatCertificateKey,
+  generateCertificateKey,
+  makeSelfSigned,
+  type SelfSignedFields,
+} from './make-certificate.ts';
 import { derperPaths, type CertificatePaths } from './names.ts';
 import { describe, readCertificateFile, readChain, readKey, readPair, type ReadCertificate } from './read.ts';
 

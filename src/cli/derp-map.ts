@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { advertisedMap, validityNote, type MapOverrides } from '../derp-map/advertised-map.ts';
-import { certificateOfProxy } from '../certificates/of-proxy.ts';
+import { proxyCertificate } from '../certificates/proxy-certificate.ts';
 import { inspectCertificate, isCertificateStored, type CertificateSettings } from '../certificates/open.ts';
 import type { CertificateInfo, CertificateLog } from '../certificates/source.ts';
 import { loadConfig, type ConfigSources } from '../config/load.ts';
@@ -62,7 +62,7 @@ export function registerDerpMap(program: Command): void {
  * certificate goes by another name, and a new one would have a pin that nobody ever serves.
  */
 function findCertificate(config: Config, sources: ConfigSources, note: Note): CertificateInfo {
-  if (config.transport === 'plain') return certificateOfProxy(config.certificate.names).info();
+  if (config.transport === 'plain') return proxyCertificate(config.certificate.names).info();
   const log = noteLog(note);
   const settings = certificateSettings(config);
   if (isCertificateStored(settings)) return inspectCertificate(settings, log);

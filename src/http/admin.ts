@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Health } from '../observe/health.ts';
 import { ipFamily } from '../base/ip-address.ts';
-import { errorPage, guarded, type Page, type RequestHandler, sendPage, splitTarget, textPage } from './answers.ts';
+import { errorPage, guarded, type Page, type RequestHandler, sendPage, splitTarget, textPage } from './pages.ts';
 import { hostOf } from './https-target.ts';
 
 export interface AdminOptions {

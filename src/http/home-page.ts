@@ -1,6 +1,6 @@
 import { readSmallBytes } from '../base/file-stamp.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
-import { BROWSER_HEADERS, emptyPage, neutralPage, type Page } from './answers.ts';
+import { BROWSER_HEADERS, emptyPage, neutralPage, type Page } from './pages.ts';
 
 /** The `home` section of the configuration. */
 export interface HomeSettings {

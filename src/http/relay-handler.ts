@@ -12,7 +12,7 @@ import {
   sendPage,
   splitTarget,
   textPage,
-} from './answers.ts';
+} from './pages.ts';
 import type { BootstrapDns } from './bootstrap-dns.ts';
 import type { HomePage } from './home-page.ts';
 import { httpsTarget } from './https-target.ts';

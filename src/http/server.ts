@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Counters, RefusalReason } from '../observe/counters.ts';
 import { type RequestHead, upgradeOf } from '../wire/request-head.ts';
-import { errorPage, neutralPage, type Page, type RequestHandler, sendPage } from './answers.ts';
+import { errorPage, neutralPage, type Page, type RequestHandler, sendPage } from './pages.ts';
 import { HeadDeadline } from './head-deadline.ts';
 import { headOf } from './incoming-head.ts';
 import { answering } from './pending-answers.ts';

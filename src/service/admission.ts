@@ -14,23 +14,23 @@ import type { Sessions } from '../relay/session/sessions.ts';
 const START_MS = 3000;
 const HEALTH_EVERY_MS = 1000;
 
-interface AdmissionDeskParts {
+interface AdmissionServiceParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly health: Health;
 }
 
 /** Admission in a running relay: starts its sources, reviews open connections, and reports to health and admin. */
-export class AdmissionDesk {
+export class AdmissionService {
   readonly admission: SourceAdmission;
-  readonly #parts: AdmissionDeskParts;
-  readonly #leaves: (() => void)[] = [];
+  readonly #parts: AdmissionServiceParts;
+  readonly #unsubscribes: (() => void)[] = [];
   #due: Set<AskingSource> | null = null;
   #isReviewing = false;
   #healthAt = 0;
 
   /** Throws a TowpathError when a key file is unusable. */
-  constructor(config: AdmissionConfig, parts: AdmissionDeskParts) {
+  constructor(config: AdmissionConfig, parts: AdmissionServiceParts) {
     this.#parts = parts;
     this.admission = openSourceAdmission(config, { clock: parts.clock, log: parts.log, now: Date.now });
   }
@@ -41,7 +41,7 @@ export class AdmissionDesk {
    */
   async start(sessions: Sessions): Promise<void> {
     const { clock } = this.#parts;
-    this.#leaves.push(
+    this.#unsubscribes.push(
       this.admission.onReview((due) => this.#review(sessions, due)),
       clock.onTick((now) => this.#reportHealth(now)),
     );
@@ -53,7 +53,7 @@ export class AdmissionDesk {
   }
 
   stop(): void {
-    for (const leave of this.#leaves) leave();
+    for (const leave of this.#unsubscribes) leave();
     this.admission.stop();
   }
 

@@ -2,12 +2,12 @@ import type { Counters, RefusalReason } from '../observe/counters.ts';
 import { type Door, DoorConnection } from '../relay/door/door-connection.ts';
 import type { DoorGuard } from '../relay/door/door-guard.ts';
 import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../transport/port.ts';
-import type { HttpHall } from './http-hall.ts';
+import type { HttpConnections } from './http-connections.ts';
 
 const EMPTY = Buffer.alloc(0);
 
 interface HttpDoorParts {
-  readonly hall: HttpHall;
+  readonly httpConnections: HttpConnections;
   readonly counters: Counters;
   readonly refused: (reason: RefusalReason, remote: Endpoint, detail: string) => void;
   /** Null: everybody may connect, as to the administration, which strangers do not reach. */
@@ -30,7 +30,7 @@ export class HttpDoor implements ListenerHandler, Door {
   }
 
   entered(stream: Stream): StreamHandler {
-    this.#parts.hall.enter(stream, EMPTY);
+    this.#parts.httpConnections.enter(stream, EMPTY);
     return stream.handler;
   }
 

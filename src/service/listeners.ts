@@ -14,7 +14,7 @@ export interface RelayAddresses {
 }
 
 /** Who is behind which port. */
-export interface Doors {
+export interface PortHandlers {
   readonly derp: ListenerHandler;
   readonly http: ListenerHandler;
   readonly stun: StunServer;
@@ -27,12 +27,12 @@ export class Listeners {
   readonly #transport: Transport;
   readonly #inherited: InheritedSockets;
   readonly #stun: StunServer;
-  readonly #doors: Doors;
+  readonly #doors: PortHandlers;
   readonly #derp: Listener[] = [];
   readonly #http: Listener[] = [];
   #admin: Listener | null = null;
 
-  constructor(transport: Transport, inherited: InheritedSockets, doors: Doors) {
+  constructor(transport: Transport, inherited: InheritedSockets, doors: PortHandlers) {
     this.#transport = transport;
     this.#inherited = inherited;
     this.#doors = doors;

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import type { Logger } from 'pino';
-import { certificateOfProxy } from '../certificates/of-proxy.ts';
+import { proxyCertificate } from '../certificates/proxy-certificate.ts';
 import { openCertificateSource } from '../certificates/open.ts';
 import type { CertificateSource } from '../certificates/source.ts';
 import { Clock } from '../base/clock.ts';
@@ -15,7 +15,7 @@ import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts
 import { createHttpServer } from '../http/server.ts';
 import type { SourceGuard } from '../relay/door/door-guard.ts';
 import { DoorConnection } from '../relay/door/door-connection.ts';
-import { FrontDoor, type Rooms } from '../relay/door/front-door.ts';
+import { FrontDoor, type DoorHandlers } from '../relay/door/front-door.ts';
 import { CountedMemory } from '../relay/door/memory-limit.ts';
 import { StunServer } from '../relay/udp/stun-server.ts';
 import { Counters } from '../observe/counters.ts';
@@ -29,18 +29,18 @@ import { Sessions, type SessionParts } from '../relay/session/sessions.ts';
 import type { ServerTls, Transport } from '../transport/port.ts';
 import { VERSION } from '../base/version.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
-import { AdmissionDesk } from './admission.ts';
-import { closingStep } from './closing.ts';
+import { AdmissionService } from './admission.ts';
+import { shutdownStep } from './shutdown-step.ts';
 import { Descriptors, ProcessDescriptors } from './descriptors.ts';
 import { buildGuard, frontProxies, keepAlivePeriods, memoryLimitBytes, stunLimits } from './exposure.ts';
 import { HttpDoor } from './http-door.ts';
-import { HttpHall } from './http-hall.ts';
+import { HttpConnections } from './http-connections.ts';
 import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
 import { Refusals } from './refusals.ts';
 import { ResidentMemory } from '../base/resident-memory.ts';
-import { buildRooms, isRequestAllowed } from './rooms.ts';
+import { createDoorHandlers, isRequestAllowed } from './door-handlers.ts';
 import { sharedLimits } from './shares.ts';
 
 /** The administration serves a handful of scrapers. */
@@ -57,7 +57,7 @@ export class Relay {
   readonly #clock = new Clock();
   readonly #transport: Transport;
   readonly #sessions: Sessions;
-  readonly #admission: AdmissionDesk;
+  readonly #admission: AdmissionService;
   readonly #router: Router;
   readonly #wakes = new WakeList();
   readonly #memory = new ResidentMemory();
@@ -90,7 +90,7 @@ export class Relay {
     const listenIps = config.listen.map(({ ip }) => ip);
     this.certificate =
       config.transport === 'plain'
-        ? certificateOfProxy(config.certificate.names)
+        ? proxyCertificate(config.certificate.names)
         : openCertificateSource(
             { ...config.certificate, listenIps, publicIp: config.publicIp },
             {
@@ -106,7 +106,7 @@ export class Relay {
     this.#guard = buildGuard(config, clock, this.#memoryLimit());
     this.#refusals = new Refusals(this.counters, log, this.#summary, this.#guard);
     const { health } = this;
-    this.#admission = new AdmissionDesk(config.admission, { clock, log, health });
+    this.#admission = new AdmissionService(config.admission, { clock, log, health });
     this.#router = new Router(this.counters, config.duplicates, config.limits);
     this.#sessions = new Sessions(this.#sessionParts());
     this.#stunErrors = new EventSummary({ log, clock, verb: 'could not answer', noun: 'STUN datagram', level: 'warn' });
@@ -145,14 +145,14 @@ export class Relay {
     const port80 = createHttpServer(this.#relayHttp.port80, httpOptions);
     this.#servers = [main, port80];
     this.#door = new FrontDoor({
-      rooms: buildRooms({
+      handlers: createDoorHandlers({
         sessions: this.#sessions,
         clock,
         publicKey: keyPair.publicKey,
         counters: this.counters,
         refusals: this.#refusals,
         http: main,
-        httpConnections: config.limits.httpConnections,
+        httpConnectionLimit: config.limits.httpConnections,
       }),
       limits: config.limits,
       clock,
@@ -227,7 +227,7 @@ export class Relay {
     const { drain: config } = this.#config;
     await this.#closing('ports of the relay', () => this.#listeners.closeFront());
     const limitMs = config.seconds * 1000 + DRAIN_GRACE_MS;
-    await closingStep('drain', () => this.#sessions.drain(config), this.#log, limitMs);
+    await shutdownStep('drain', () => this.#sessions.drain(config), this.#log, limitMs);
   }
 
   /** Closes everything that is still open. Each step has a time limit, and none keeps another from being done. */
@@ -244,7 +244,7 @@ export class Relay {
   }
 
   async #closing(what: string, step: () => unknown): Promise<void> {
-    await closingStep(what, step, this.#log);
+    await shutdownStep(what, step, this.#log);
   }
 
   #closeConnections(): void {
@@ -303,9 +303,9 @@ export class Relay {
   }
 
   #httpDoor(server: Server, connections: number, guard: SourceGuard | null): HttpDoor {
-    const refused: Rooms['refused'] = (reason, remote, detail) => this.#refusals.refused(reason, remote, null, detail);
+    const refused: DoorHandlers['refused'] = (reason, remote, detail) => this.#refusals.refused(reason, remote, null, detail);
     return new HttpDoor({
-      hall: new HttpHall({ server, limit: connections, clock: this.#clock, refused }),
+      httpConnections: new HttpConnections({ server, limit: connections, clock: this.#clock, refused }),
       counters: this.counters,
       refused,
       guard,

@@ -9,7 +9,7 @@ import type { Counters, RefusalReason } from '../observe/counters.ts';
 import type { Sessions } from '../relay/session/sessions.ts';
 import type { SocketLike } from '../transport/shared/duplex.ts';
 import type { Stream, StreamHandler } from '../transport/port.ts';
-import { type HttpHall, streamUnder } from './http-hall.ts';
+import { type HttpConnections, streamUnder } from './http-connections.ts';
 import type { Refusals } from './refusals.ts';
 
 /** What an upgrade needs of the rooms. */
@@ -19,7 +19,7 @@ interface UpgradeParts {
   readonly refusals: Refusals;
   readonly http: Server;
   readonly derp: (stream: Stream, facts: { readonly fastStart: boolean; readonly notIdeal: boolean }) => StreamHandler;
-  readonly hall: HttpHall;
+  readonly httpConnections: HttpConnections;
 }
 
 /**
@@ -27,7 +27,7 @@ interface UpgradeParts {
  * first request of a connection, as a proxy sends it that uses its connections again.
  */
 export function handleUpgrades(parts: UpgradeParts): void {
-  const { sessions, counters, refusals, http, hall } = parts;
+  const { sessions, counters, refusals, http, httpConnections } = parts;
   const webSockets = createWebSocketServer();
   const refuse = (duplex: Duplex, reason: RefusalReason, detail: string, answer: string): void => {
     const stream = streamUnder(duplex);
@@ -55,7 +55,7 @@ export function handleUpgrades(parts: UpgradeParts): void {
     }
     acceptWebSocket(webSockets, request, duplex, early, (socket) => {
       counters.websocketAccepts++;
-      hall.leave(duplex);
+      httpConnections.leave(duplex);
       new WebSocketStream(socket, stream, (own) => sessions.start(own, { notIdeal: false, isWebSocket: true }, ''));
     });
   };

@@ -2,20 +2,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WakeList } from '../../src/base/wake-list.ts';
 
-test('sleepers wake in the order of their times, and a removed one sleeps on', async () => {
+test('waiters wake in the order of their times, and a removed one sleeps on', async () => {
   const list = new WakeList();
   const woken: string[] = [];
   await new Promise<void>((resolve) => {
-    const sleeper = (name: string): { wake: () => void } => ({
+    const waiter = (name: string): { wake: () => void } => ({
       wake: () => {
         woken.push(name);
         if (name === 'last') resolve();
       },
     });
-    const removed = sleeper('removed');
-    list.add(sleeper('last'), 30);
+    const removed = waiter('removed');
+    list.add(waiter('last'), 30);
     list.add(removed, 5);
-    list.add(sleeper('first'), 1);
+    list.add(waiter('first'), 1);
     list.remove(removed);
     // The timer alone keeps no process alive, so the test does.
     const hold = setTimeout(() => undefined, 5000);
@@ -25,20 +25,20 @@ test('sleepers wake in the order of their times, and a removed one sleeps on', a
   assert.deepEqual(woken, ['first', 'last']);
 });
 
-test('a sleeper that is added again is woken once, at the later time', async () => {
+test('a waiter that is added again is woken once, at the later time', async () => {
   const list = new WakeList();
   let count = 0;
   const startedAt = performance.now();
   const hold = setInterval(() => undefined, 1000);
   const wokenAt = await new Promise<number>((resolve) => {
-    const sleeper = {
+    const waiter = {
       wake: (now: number): void => {
         count++;
         resolve(now);
       },
     };
-    list.add(sleeper, 1);
-    list.add(sleeper, 20);
+    list.add(waiter, 1);
+    list.add(waiter, 20);
   });
   clearInterval(hold);
   assert.equal(count, 1);

@@ -3,7 +3,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
-import { Answers } from '../../src/certificates/acme/answers.ts';
+import { AcmeChallengeAnswers } from '../../src/certificates/acme/challenge-answers.ts';
 import { showDns } from '../../src/certificates/acme/dns-hook.ts';
 import { failureFrom, type AcmeFailure } from '../../src/certificates/acme/failure.ts';
 import { askRenewalInfo, renewalId } from '../../src/certificates/acme/renewal-info.ts';
@@ -123,7 +123,7 @@ describe('renewal information', () => {
 
 describe('answers to challenges', () => {
   it('are there only while they are shown', () => {
-    const answers = new Answers();
+    const answers = new AcmeChallengeAnswers();
     const hide = answers.showHttp('token', 'token.thumb');
     assert.equal(answers.httpResponse('token'), 'token.thumb');
     hide();
@@ -131,7 +131,7 @@ describe('answers to challenges', () => {
   });
 
   it('by TLS are a certificate with the digest, for the name or the reverse name of the IP (RFC 8737, RFC 8738)', () => {
-    const answers = new Answers();
+    const answers = new AcmeChallengeAnswers();
     answers.showAlpn('Relay.example.com', 'token.thumb');
     const { certPem } = answers.alpnCertificate('relay.EXAMPLE.com')!;
     const digest = createHash('sha256').update('token.thumb').digest();

@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import type { AcmeFailure } from '../../src/certificates/acme/failure.ts';
 import type { AcmeClient, Order } from '../../src/certificates/acme/port.ts';
-import { makeSelfSigned } from '../../src/certificates/make.ts';
+import { makeSelfSigned } from '../../src/certificates/make-certificate.ts';
 import { openCertificateSource, type CertificateSettings } from '../../src/certificates/open.ts';
 import type { CertificateSource } from '../../src/certificates/source.ts';
 import { loadConfig } from '../../src/config/load.ts';

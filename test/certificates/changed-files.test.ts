@@ -16,7 +16,11 @@ import {
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FileCertificateSource } from '../../src/certificates/file-source.ts';
-import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../../src/certificates/make.ts';
+import {
+  formatCertificateKey,
+  generateCertificateKey,
+  makeSelfSigned,
+} from '../../src/certificates/make-certificate.ts';
 import { SelfSignedCertificateSource } from '../../src/certificates/self-signed-source.ts';
 import type { CertificatePair, CertificateSource } from '../../src/certificates/source.ts';
 import { DAY_MS, scratch, START, World } from './support.ts';

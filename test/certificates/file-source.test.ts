@@ -3,7 +3,11 @@ import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } 
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { FileCertificateSource } from '../../src/certificates/file-source.ts';
-import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../../src/certificates/make.ts';
+import {
+  formatCertificateKey,
+  generateCertificateKey,
+  makeSelfSigned,
+} from '../../src/certificates/make-certificate.ts';
 import { openCertificateSource } from '../../src/certificates/open.ts';
 import type { CertificatePair } from '../../src/certificates/source.ts';
 import { TowpathError } from '../../src/base/errors.ts';

@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { RUNTIMES } from '../../src/cli/runtime.ts';
-import { NotPossible, Ordeal, SCENARIOS, type Scenario } from './scenarios.ts';
+import { NotPossible, ChaosContext, SCENARIOS, type Scenario } from './scenarios.ts';
 
 const { values } = parseArgs({
   options: {
@@ -38,16 +38,16 @@ console.log(`chaos: ${wanted.length - failed - skipped} passed, ${failed} failed
 process.exit(failed === 0 ? 0 : 1);
 
 async function here({ name, run }: Scenario): Promise<number> {
-  const ordeal = new Ordeal(runtime!, Number(values.scale));
+  const context = new ChaosContext(runtime!, Number(values.scale));
   try {
-    await run(ordeal);
+    await run(context);
     return 0;
   } catch (error) {
     const isOurs = error instanceof Error && !(error instanceof NotPossible);
     console.error(`chaos: ${name}: ${isOurs ? (error.stack ?? error.message) : String(error)}`);
     return error instanceof NotPossible ? NOT_POSSIBLE : 1;
   } finally {
-    await ordeal.clean();
+    await context.clean();
   }
 }
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RuntimeName } from '../../src/cli/runtime.ts';
-import { exchange, OrdealRelay, type OrdealOptions } from './ordeal-relay.ts';
+import { exchange, ChaosRelay, type ChaosRelayOptions } from './chaos-relay.ts';
 
 /** What a scenario gives when this machine cannot do it: why. */
 export class NotPossible extends Error {}
@@ -17,23 +17,23 @@ export interface Scenario {
   readonly holds: string;
   /** Runs in a network namespace of its own, because it changes addresses or the loopback. */
   readonly ownNetwork?: boolean;
-  readonly run: (ordeal: Ordeal) => Promise<void>;
+  readonly run: (context: ChaosContext) => Promise<void>;
 }
 
 /** What a scenario works with; relays that it makes are cleaned up afterwards. */
-export class Ordeal {
+export class ChaosContext {
   readonly runtime: RuntimeName;
   /** 1 for the short form; a scenario does its work so many times, or with so much more. */
   readonly scale: number;
-  readonly #relays: OrdealRelay[] = [];
+  readonly #relays: ChaosRelay[] = [];
 
   constructor(runtime: RuntimeName, scale: number) {
     this.runtime = runtime;
     this.scale = scale;
   }
 
-  relay(options: Omit<OrdealOptions, 'runtime'> = {}): OrdealRelay {
-    const relay = new OrdealRelay({ runtime: this.runtime, ...options });
+  relay(options: Omit<ChaosRelayOptions, 'runtime'> = {}): ChaosRelay {
+    const relay = new ChaosRelay({ runtime: this.runtime, ...options });
     this.#relays.push(relay);
     return relay;
   }
@@ -51,14 +51,14 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'descriptors',
     holds: 'with none left the relay lives and serves who is in, and lets others in when some are free again',
-    run: async (ordeal) => {
-      const relay = ordeal.relay({
+    run: async (context) => {
+      const relay = context.relay({
         wrapper: ['prlimit', `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`],
         configuration: 'limits: { tlsHandshakeMs: 5000 }\n',
       });
       await relay.start();
       const [one, two] = [await relay.client(), await relay.client()];
-      for (let round = 0; round < ordeal.scale; round++) {
+      for (let round = 0; round < context.scale; round++) {
         const silent = await silence(relay.port, DESCRIPTORS + 100);
         await exchange(one, two, 50);
         for (const socket of silent) socket.destroy();
@@ -71,20 +71,20 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'memory limit',
     holds: 'in a container with little memory the relay is not ended by the kernel, and serves who is in',
-    run: async (ordeal) => {
+    run: async (context) => {
       const group = memoryGroup();
       try {
-        const relay = ordeal.relay({ wrapper: ['sh', '-c', `echo $$ > ${group}/cgroup.procs; exec "$@"`, 'sh'] });
+        const relay = context.relay({ wrapper: ['sh', '-c', `echo $$ > ${group}/cgroup.procs; exec "$@"`, 'sh'] });
         await relay.start();
         const [one, two] = [await relay.client(), await relay.client()];
-        const silent = await silence(relay.port, 3000 * ordeal.scale);
+        const silent = await silence(relay.port, 3000 * context.scale);
         await exchange(one, two, 50);
         for (const socket of silent) socket.destroy();
         await relay.eventually(async () => (await relay.ready()) === 200, '/readyz says 200 again');
         (await relay.client()).close();
         await endsWell(relay);
       } finally {
-        await ordeal.clean();
+        await context.clean();
         rmdirSync(group);
       }
     },
@@ -92,8 +92,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'full disk at the start',
     holds: 'a folder without room is an error in words, and no stack trace',
-    run: (ordeal) => {
-      const relay = ordeal.relay();
+    run: (context) => {
+      const relay = context.relay();
       const script = 'mount -t tmpfs -o size=4k none "$1" && (yes > "$1/fill" 2> /dev/null || :); shift; exec "$@"';
       const serve = [process.execPath, path.resolve(import.meta.dirname, '../../src/main.ts'), 'serve'];
       const flags = ['--listen', '127.0.0.1:0', '--http', 'off', '--stun', 'off', '--admin', 'off'];
@@ -113,26 +113,26 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'full disk under the log',
     holds: 'a log that cannot be written costs no packet and does not keep the relay from ending',
-    run: async (ordeal) => {
-      const relay = ordeal.relay({ log: 'full', configuration: 'log: { level: debug }\n' });
-      await servesAndEnds(relay, 50 * ordeal.scale);
+    run: async (context) => {
+      const relay = context.relay({ log: 'full', configuration: 'log: { level: debug }\n' });
+      await servesAndEnds(relay, 50 * context.scale);
     },
   },
   {
     name: 'blocked log',
     holds: 'a log that nobody reads costs no packet and does not keep the relay from ending',
-    run: async (ordeal) => {
-      const relay = ordeal.relay({ log: 'unread', configuration: 'log: { level: debug }\n' });
-      await servesAndEnds(relay, 600 * ordeal.scale);
+    run: async (context) => {
+      const relay = context.relay({ log: 'unread', configuration: 'log: { level: debug }\n' });
+      await servesAndEnds(relay, 600 * context.scale);
     },
   },
   {
     name: 'clock jumps',
     holds: 'a wall clock that jumps by 400 days, both ways, ends no connection and keeps nobody out',
-    run: async (ordeal) => {
+    run: async (context) => {
       const clock = path.join(mkdtempSync(path.join(tmpdir(), 'towpath-clock-')), 'clock');
       writeFileSync(clock, '+0');
-      const relay = ordeal.relay({
+      const relay = context.relay({
         env: {
           LD_PRELOAD: library(),
           FAKETIME_TIMESTAMP_FILE: clock,
@@ -153,13 +153,13 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'stopped and continued',
     holds: 'what was sent while the process stood still arrives when it goes on, over the same connections',
-    run: async (ordeal) => {
-      const relay = ordeal.relay();
+    run: async (context) => {
+      const relay = context.relay();
       await relay.start();
       const [one, two] = [await relay.client(), await relay.client()];
       relay.kill('SIGSTOP');
       const arrived = exchange(one, two, 20);
-      await delay(3000 * ordeal.scale);
+      await delay(3000 * context.scale);
       relay.kill('SIGCONT');
       await arrived;
       await endsWell(relay);
@@ -168,10 +168,10 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'kill -9',
     holds: 'after a kill the relay starts again by itself, with the same key, on the same port',
-    run: async (ordeal) => {
-      const relay = ordeal.relay();
+    run: async (context) => {
+      const relay = context.relay();
       await relay.start();
-      for (let round = 0; round < ordeal.scale; round++) {
+      for (let round = 0; round < context.scale; round++) {
         const key = relay.key();
         const [one, two] = [await relay.client(), await relay.client()];
         await exchange(one, two, 20);
@@ -188,7 +188,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'loss and delay',
     holds: 'with 2 % loss and 30 ms of delay each way every packet arrives, in order, and no client is cut off',
     ownNetwork: true,
-    run: async (ordeal) => {
+    run: async (context) => {
       const { status, stderr } = spawnSync('tc', [
         'qdisc',
         'add',
@@ -202,9 +202,9 @@ export const SCENARIOS: readonly Scenario[] = [
         '2%',
       ]);
       if (status !== 0) throw new NotPossible(`tc netem: ${String(stderr).trim()}`);
-      const relay = ordeal.relay();
+      const relay = context.relay();
       await relay.start();
-      await exchange(await relay.client(), await relay.client(), 500 * ordeal.scale, 60_000);
+      await exchange(await relay.client(), await relay.client(), 500 * context.scale, 60_000);
       await endsWell(relay);
     },
   },
@@ -212,13 +212,13 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'address taken away and back',
     holds: 'connections live through it, and new ones are possible when the address is back',
     ownNetwork: true,
-    run: async (ordeal) => {
+    run: async (context) => {
       const change = (what: 'add' | 'del'): void => {
         const { status, stderr } = spawnSync('ip', ['address', what, '192.0.2.1/32', 'dev', 'lo']);
         if (status !== 0) throw new NotPossible(`ip address: ${String(stderr).trim()}`);
       };
       change('add');
-      const relay = ordeal.relay({ ip: '192.0.2.1' });
+      const relay = context.relay({ ip: '192.0.2.1' });
       await relay.start();
       const [one, two] = [await relay.client(), await relay.client()];
       change('del');
@@ -244,7 +244,7 @@ async function silence(port: number, count: number): Promise<Socket[]> {
   return sockets;
 }
 
-async function servesAndEnds(relay: OrdealRelay, logins: number): Promise<void> {
+async function servesAndEnds(relay: ChaosRelay, logins: number): Promise<void> {
   await relay.start();
   const [one, two] = [await relay.client(), await relay.client()];
   for (let i = 0; i < logins; i++) (await relay.client()).close();
@@ -252,7 +252,7 @@ async function servesAndEnds(relay: OrdealRelay, logins: number): Promise<void> 
   await endsWell(relay);
 }
 
-async function endsWell(relay: OrdealRelay): Promise<void> {
+async function endsWell(relay: ChaosRelay): Promise<void> {
   assert.ok(relay.isAlive, relay.output);
   relay.kill('SIGTERM');
   // The default drain takes up to 15 s; a second signal ends it at once.

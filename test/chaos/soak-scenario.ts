@@ -1,6 +1,6 @@
 import { errorMessage } from '../../src/base/errors.ts';
-import { duplicate, stall, StunAsker, visit } from './soak-guests.ts';
-import { MISCHIEF } from './soak-mischief.ts';
+import { duplicate, stall, StunAsker, visit } from './soak-clients.ts';
+import { FAULTS } from './soak-faults.ts';
 import type { SoakOptions } from './soak-options.ts';
 import { HeldPairs } from './soak-pairs.ts';
 import { pause, PATIENCE_MS, type World } from './soak-world.ts';
@@ -40,7 +40,7 @@ export class Scenario {
     this.#timers.push(setInterval(() => this.#stun.ask(), 1000 / stun));
     this.#every((CONNECTS_PER_VISIT * 1000) / churn, 'a visit', (turn) => visit(this.#world, this.pairs, turn));
     this.#every(1000 / mischief, 'mischief', async (turn) => {
-      const { name, reason, act } = MISCHIEF[turn % MISCHIEF.length]!;
+      const { name, reason, act } = FAULTS[turn % FAULTS.length]!;
       if (reason !== null) this.#world.ledger.cause(reason);
       try {
         await act(this.#world);

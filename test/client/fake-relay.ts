@@ -1,4 +1,8 @@
-import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../../src/certificates/make.ts';
+import {
+  formatCertificateKey,
+  generateCertificateKey,
+  makeSelfSigned,
+} from '../../src/certificates/make-certificate.ts';
 import type { CertificatePair, Listener, Stream, StreamHandler } from '../../src/transport/port.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { openBox, sharedBoxKey } from '../../src/wire/box.ts';

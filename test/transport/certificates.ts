@@ -1,5 +1,9 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../../src/certificates/make.ts';
+import {
+  formatCertificateKey,
+  generateCertificateKey,
+  makeSelfSigned,
+} from '../../src/certificates/make-certificate.ts';
 import type { CertificatePair } from '../../src/transport/port.ts';
 
 const DAY_MS = 86_400_000;

@@ -1,6 +1,6 @@
 import { errorMessage, TowpathError } from '../../base/errors.ts';
 import { BUILD_DATE_MS } from '../build-date.ts';
-import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make.ts';
+import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make-certificate.ts';
 import { readPair, type ReadCertificate } from '../read.ts';
 import { isFor } from '../renewal.ts';
 import type {
@@ -12,16 +12,16 @@ import type {
   HealthReport,
   TickingClock,
 } from '../source.ts';
-import { Answers } from './answers.ts';
+import { AcmeChallengeAnswers } from './challenge-answers.ts';
 import { AcmeFailure } from './failure.ts';
 import { issue } from './issue.ts';
-import { AcmeMemory } from './memory.ts';
+import { AcmeProgress } from './progress.ts';
 import type { OpenAcmeClient } from './port.ts';
 import { askRenewalInfo, renewalId } from './renewal-info.ts';
 import { alarmAt, momentIn, pauseAfterSuccess, renewAt, retryAt } from './schedule.ts';
 import { fingerprint, type AcmeSettings } from './settings.ts';
 import { AcmeStore } from './store.ts';
-import { whereNamesPoint } from './where.ts';
+import { describeWrongDns } from './check-dns.ts';
 import { CLOCK_HINT, readDirectory, type Requester } from './web.ts';
 
 const HOUR_MS = 3_600_000;
@@ -55,14 +55,14 @@ export interface AcmeSourceOptions {
  * certificate stands in, so that the relay is up and can answer the challenges itself.
  */
 export class AcmeCertificateSource implements CertificateSource {
-  readonly #answers = new Answers();
+  readonly #answers = new AcmeChallengeAnswers();
   readonly #options: AcmeSourceOptions;
   readonly #store: AcmeStore;
   readonly #listeners = new Set<(pair: CertificatePair) => void>();
   readonly #endTicks: () => void;
   #issued: ReadCertificate | null;
   #standIn: ReadCertificate | null = null;
-  readonly #memory: AcmeMemory;
+  readonly #memory: AcmeProgress;
   #lookedAt: number;
   /** On the monotonic clock: a wall clock that jumps neither hurries nor delays what the authority is asked. */
   #orderFrom: number;
@@ -76,7 +76,7 @@ export class AcmeCertificateSource implements CertificateSource {
     this.#options = options;
     this.#store = new AcmeStore(directory, settings.directory, settings.names[0]!, log);
     this.#issued = this.#store.certificate();
-    this.#memory = new AcmeMemory(this.#store, fingerprint(settings), options);
+    this.#memory = new AcmeProgress(this.#store, fingerprint(settings), options);
     this.#lookedAt = clock.now;
     this.#orderFrom = clock.now + this.#waitLeft();
     this.#renewalInfoFrom = clock.now + this.#renewalInfoLeft();
@@ -302,7 +302,7 @@ export class AcmeCertificateSource implements CertificateSource {
     const { clock, log, now, random, settings, publicIps, onFailure } = this.#options;
     const failure = error instanceof AcmeFailure ? error : new AcmeFailure('local', errorMessage(error));
     const hint = error instanceof AcmeFailure || error instanceof TowpathError ? error.hint : undefined;
-    const where = failure.kind === 'challenge' ? await whereNamesPoint(settings.names, publicIps) : null;
+    const where = failure.kind === 'challenge' ? await describeWrongDns(settings.names, publicIps) : null;
     const problem = where === null ? failure.message : `${failure.message}; ${where}`;
     const { failures: before, order } = this.#memory.state;
     const failures = before + 1;

@@ -1,9 +1,9 @@
 import { errorMessage } from '../../base/errors.ts';
 import { ipFamily } from '../../base/ip-address.ts';
-import { formatCertificateKey, generateCertificateKey } from '../make.ts';
+import { formatCertificateKey, generateCertificateKey } from '../make-certificate.ts';
 import { covers, readPair, type ReadCertificate } from '../read.ts';
 import type { CertificateLog } from '../source.ts';
-import type { Answers } from './answers.ts';
+import type { AcmeChallengeAnswers } from './challenge-answers.ts';
 import { showDns } from './dns-hook.ts';
 import { AcmeFailure } from './failure.ts';
 import {
@@ -25,7 +25,7 @@ const SHORT_LIVED = 'shortlived';
 export interface IssueParts {
   readonly settings: AcmeSettings;
   readonly store: AcmeStore;
-  readonly answers: Answers;
+  readonly answers: AcmeChallengeAnswers;
   readonly openClient: OpenAcmeClient;
   readonly request: Requester;
   readonly log: CertificateLog;

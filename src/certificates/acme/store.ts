@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writePrivateFile } from '../../base/private-file.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
-import { formatCertificateKey, generateCertificateKey } from '../make.ts';
+import { formatCertificateKey, generateCertificateKey } from '../make-certificate.ts';
 import { readCertificateFile, readKey, readPair, type ReadCertificate } from '../read.ts';
 import type { CertificateLog } from '../source.ts';
 import type { AcmeAccount } from './port.ts';

@@ -8,7 +8,7 @@ import type { DoorGuard, GuardRefusal } from './door-guard.ts';
 import { derpFacts, parseRequestHead, type RequestHead, upgradeOf } from '../../wire/request-head.ts';
 
 /** What the front door leads to. */
-export interface Rooms {
+export interface DoorHandlers {
   /** Starts a DERP connection on the stream and returns who handles it from now on. */
   derp(stream: Stream, facts: { readonly fastStart: boolean; readonly notIdeal: boolean }): StreamHandler;
   /**
@@ -35,7 +35,7 @@ export interface FrontProxies {
 }
 
 export interface FrontDoorParts {
-  readonly rooms: Rooms;
+  readonly handlers: DoorHandlers;
   readonly limits: FrontDoorLimits;
   readonly clock: Clock;
   readonly counters: Counters;
@@ -63,7 +63,7 @@ const STATUS_TEXT = {
  * head are not lost.
  */
 export class FrontDoor implements ListenerHandler, Door {
-  readonly #rooms: Rooms;
+  readonly #handlers: DoorHandlers;
   readonly #limits: FrontDoorLimits;
   readonly #clock: Clock;
   readonly counters: Counters;
@@ -73,8 +73,8 @@ export class FrontDoor implements ListenerHandler, Door {
   readonly #waiting = new Set<HeadReader>();
   readonly #stopTicking: () => void;
 
-  constructor({ rooms, limits, clock, counters, guard, proxies, onListenerError }: FrontDoorParts) {
-    this.#rooms = rooms;
+  constructor({ handlers, limits, clock, counters, guard, proxies, onListenerError }: FrontDoorParts) {
+    this.#handlers = handlers;
     this.#limits = limits;
     this.#clock = clock;
     this.counters = counters;
@@ -87,7 +87,7 @@ export class FrontDoor implements ListenerHandler, Door {
   accepted(remote: Endpoint): DoorConnection | null {
     if (this.#proxies?.excludesOthers === true && !this.#proxies.isTrusted(remote.ip)) {
       this.counters.tcpAccepts++;
-      this.#rooms.refused('untrusted_proxy', remote, 'not in proxy.trusted');
+      this.#handlers.refused('untrusted_proxy', remote, 'not in proxy.trusted');
       return null;
     }
     return DoorConnection.admit(this, this.#guard, remote);
@@ -104,11 +104,11 @@ export class FrontDoor implements ListenerHandler, Door {
   }
 
   refused(reason: RefusalReason, remote: Endpoint, detail: string): void {
-    this.#rooms.refused(reason, remote, detail);
+    this.#handlers.refused(reason, remote, detail);
   }
 
   error(error: Error): void {
-    this.#rooms.refused('listener_error', { ip: '', port: 0 }, error.message);
+    this.#handlers.refused('listener_error', { ip: '', port: 0 }, error.message);
     this.#onListenerError(error);
   }
 
@@ -134,12 +134,12 @@ export class FrontDoor implements ListenerHandler, Door {
     }
     this.#settle(reader);
     if (upgradeOf(head) === 'derp') {
-      const handler = this.#rooms.derp(stream, derpFacts(head));
+      const handler = this.#handlers.derp(stream, derpFacts(head));
       stream.handler = handler;
       const rest = headEnd + HEAD_END.length;
       if (rest < received.length) handler.bytes(stream, received, rest, received.length);
     } else {
-      this.#rooms.http(stream, Buffer.from(received), this.#furtherRequests(reader, peer));
+      this.#handlers.http(stream, Buffer.from(received), this.#furtherRequests(reader, peer));
     }
   }
 
@@ -156,13 +156,13 @@ export class FrontDoor implements ListenerHandler, Door {
     const answer = Buffer.from(text, 'latin1');
     reader.stream.write(answer, 0, answer.length);
     reader.stream.finish(REFUSAL_FINISH_MS);
-    this.#rooms.refused(reason, remote, detail);
+    this.#handlers.refused(reason, remote, detail);
   }
 
   /** The stream ended before its head was complete. */
   gone(reader: HeadReader): void {
     if (this.#settle(reader) && !reader.connection.isEvicted) {
-      this.#rooms.refused('head_closed', reader.stream.remote, '');
+      this.#handlers.refused('head_closed', reader.stream.remote, '');
     }
   }
 
@@ -178,7 +178,7 @@ export class FrontDoor implements ListenerHandler, Door {
     if (this.#proxies?.isTrusted(peer.ip) !== true) return null;
     return (head) => {
       const refusal = this.#forwardedRefusal(of, peer, head);
-      if (refusal !== null) this.#rooms.refused(refusal.reason, refusal.remote, refusal.detail);
+      if (refusal !== null) this.#handlers.refused(refusal.reason, refusal.remote, refusal.detail);
       return refusal === null;
     };
   }
@@ -209,7 +209,7 @@ export class FrontDoor implements ListenerHandler, Door {
       // Readers wait in the order of their deadlines, so the first one that has time left ends the search.
       if (reader.deadline > now) return;
       this.#settle(reader);
-      this.#rooms.refused('head_timeout', reader.stream.remote, '');
+      this.#handlers.refused('head_timeout', reader.stream.remote, '');
       reader.stream.abort();
     }
   }

@@ -1,5 +1,5 @@
 import { MAX_PACKET_FRAME_BYTES } from '../../wire/frames.ts';
-import type { Sleeper, WakeList } from '../../base/wake-list.ts';
+import type { Wakeable, WakeList } from '../../base/wake-list.ts';
 
 /** Bytes that a connection of weight 1 may send when its turn comes. Small, so that a round of many greedy ones is short. */
 export const QUANTUM_BYTES = 16_384;
@@ -9,14 +9,14 @@ const BURST_MS = 50;
 const DEAL_MS = 1;
 
 /** Whoever sends under a common limit. */
-export interface Contender {
+export interface LimitedSender {
   /** Send what waits, asking {@link ShareAccount.take} for each frame, until it says no or nothing is left. */
   sendMore(): void;
 }
 
-/** One contender's part in a {@link FairShare}, made by its `join`. */
+/** One sender's part in a {@link FairShare}, made by its `join`. */
 export class ShareAccount {
-  readonly contender: Contender;
+  readonly sender: LimitedSender;
   /** Bytes of credit that one turn brings. */
   readonly quantum: number;
   /** Bytes that may still be sent in this turn; below zero after a frame that was larger. */
@@ -25,14 +25,14 @@ export class ShareAccount {
   isWaiting = false;
   readonly #share: FairShare;
 
-  constructor(share: FairShare, contender: Contender, weight: number) {
+  constructor(share: FairShare, sender: LimitedSender, weight: number) {
     this.#share = share;
-    this.contender = contender;
+    this.sender = sender;
     this.quantum = QUANTUM_BYTES * weight;
   }
 
   /**
-   * True when `bytes` may be sent at `now`; they are taken off the total then. After false the contender waits for
+   * True when `bytes` may be sent at `now`; they are taken off the total then. After false the sender waits for
    * `sendMore`.
    */
   take(bytes: number, now: number): boolean {
@@ -47,18 +47,18 @@ export class ShareAccount {
 
 /**
  * Shares a total of bytes per second among all who want to send, by deficit round robin with weights. As long as the
- * total is not used up, nobody waits: an idle share is lent to whoever wants it. When it is, contenders take turns; one
+ * total is not used up, nobody waits: an idle share is lent to whoever wants it. When it is, senders take turns; one
  * that has just begun to send goes before those that always do, so that a thin flow waits for a moment and not for
  * a round (the two lists of RFC 8290, §4.2).
  */
-export class FairShare implements Sleeper {
+export class FairShare implements Wakeable {
   readonly #wakes: WakeList;
   readonly #bytesPerMs: number;
   /** Bytes that may be saved up, one largest frame at least. */
   readonly #burst: number;
   #tokens: number;
   #refilledAt: number;
-  /** Contenders that have begun to send, and those that go on. A contender stays until its turn finds it idle. */
+  /** Senders that have begun to send, and those that go on. A sender stays until its turn finds it idle. */
   readonly #fresh = new Set<ShareAccount>();
   readonly #steady = new Set<ShareAccount>();
   #serving: ShareAccount | null = null;
@@ -73,9 +73,9 @@ export class FairShare implements Sleeper {
     this.#refilledAt = now;
   }
 
-  /** An account for a contender, whose turns are `weight` times as long as those of weight 1. */
-  join(contender: Contender, weight: number): ShareAccount {
-    return new ShareAccount(this, contender, weight);
+  /** An account for a sender, whose turns are `weight` times as long as those of weight 1. */
+  join(sender: LimitedSender, weight: number): ShareAccount {
+    return new ShareAccount(this, sender, weight);
   }
 
   /** See {@link ShareAccount.leave}. */
@@ -133,7 +133,7 @@ export class FairShare implements Sleeper {
     this.#wakes.add(this, Math.max(DEAL_MS, -this.#tokens / this.#bytesPerMs));
   }
 
-  /** Gives one contender its turn, or the rest of it; there is one. */
+  /** Gives one sender its turn, or the rest of it; there is one. */
   #next(): void {
     const list = this.#fresh.size > 0 ? this.#fresh : this.#steady;
     const [account] = list;
@@ -155,7 +155,7 @@ export class FairShare implements Sleeper {
     account.isWaiting = false;
     this.#serving = account;
     try {
-      account.contender.sendMore();
+      account.sender.sendMore();
     } finally {
       this.#serving = null;
     }

@@ -1,5 +1,5 @@
 import { parseIp } from '../../base/ip-address.ts';
-import type { Contender, FairShare, ShareAccount } from './fair-share.ts';
+import type { LimitedSender, FairShare, ShareAccount } from './fair-share.ts';
 import { MIN_BURST_BYTES, TokenBucket, type ByteRate } from './token-bucket.ts';
 
 /**
@@ -15,7 +15,7 @@ const NEW_KEYS_RATE = 0.02;
 const IPV6_NETWORK_BYTES = 8;
 
 /** What all connections of one key have together: the rate of the key, and its share of the relay's total. Made by {@link KeyLimits.join}. */
-export class KeyAccount implements Contender {
+export class KeyAccount implements LimitedSender {
   readonly name: string;
   connections = 0;
   readonly #limits: KeyLimits;
@@ -27,7 +27,7 @@ export class KeyAccount implements Contender {
   /** Its turns in the total, while there are connections. */
   #turns: ShareAccount | null = null;
   /** Connections that wait for the total, in turn. */
-  readonly #waiting = new Set<Contender>();
+  readonly #waiting = new Set<LimitedSender>();
 
   constructor(limits: KeyLimits, name: string, newFrom: string | null, now: number) {
     this.name = name;
@@ -55,7 +55,7 @@ export class KeyAccount implements Contender {
   }
 
   /** True when `connection` may send `bytes` of the total; after false it waits for its `sendMore`. */
-  takeShare(connection: Contender, bytes: number, now: number): boolean {
+  takeShare(connection: LimitedSender, bytes: number, now: number): boolean {
     if (this.#turns === null || this.#turns.take(bytes, now)) return true;
     this.#waiting.add(connection);
     return false;
@@ -82,7 +82,7 @@ export class KeyAccount implements Contender {
   }
 
   /** `connection` has ended and waits no longer. */
-  exit(connection: Contender): void {
+  exit(connection: LimitedSender): void {
     this.#waiting.delete(connection);
     if (--this.connections > 0) return;
     this.#turns?.leave();
@@ -138,7 +138,7 @@ export class KeyLimits {
   }
 
   /** A connection that joined has ended. */
-  leave(account: KeyAccount, connection: Contender, now: number): void {
+  leave(account: KeyAccount, connection: LimitedSender, now: number): void {
     account.exit(connection);
     if (account.connections > 0) return;
     this.#accounts.delete(account.name);

@@ -1,8 +1,8 @@
 import { FRAME_HEADER_BYTES } from '../../wire/frames.ts';
 import { FrameDecoder, type FrameSink } from '../../wire/frame-decoder.ts';
-import type { Contender } from '../fairness/fair-share.ts';
+import type { LimitedSender } from '../fairness/fair-share.ts';
 import type { KeyAccount, KeyLimits } from '../fairness/key-limits.ts';
-import type { Sleeper } from '../../base/wake-list.ts';
+import type { Wakeable } from '../../base/wake-list.ts';
 import type { Stream } from '../../transport/port.ts';
 import type { SessionContext } from './context.ts';
 import type { Reader } from './loop-turn.ts';
@@ -15,7 +15,7 @@ const Pause = { Budget: 1, Limits: 2, Admission: 4 } as const;
  * door, by not reading it. Three bounds apply: bytes in one turn of the event loop, the rate of its key, and the key's
  * share of the relay's total.
  */
-export class Intake implements Reader, Sleeper, Contender {
+export class Intake implements Reader, Wakeable, LimitedSender {
   readonly #stream: Stream;
   readonly #context: SessionContext;
   readonly #decoder: FrameDecoder;

@@ -4,25 +4,25 @@ import { stunStep } from '../probe/stun.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { canonicalIp, formatHostPort, ipFamily } from '../../base/ip-address.ts';
 import { check, type Check } from './check.ts';
-import type { Findings, Patient } from './patient.ts';
-import { isPrivate, ownAddresses } from './stun-judgement.ts';
+import type { ExaminedRelay, Findings } from './examined-relay.ts';
+import { isPrivate, ownAddresses } from './stun-answer.ts';
 
 const FAMILIES = [4, 6] as const;
 
 /** Compares the relay's name, its configured addresses and the addresses of this machine. */
-export async function addressChecks(patient: Patient, findings: Findings): Promise<Check[]> {
-  const seen = await seenChecks(patient, findings);
-  const { hostname, publicIp } = patient.config;
+export async function addressChecks(examined: ExaminedRelay, findings: Findings): Promise<Check[]> {
+  const seen = await seenChecks(examined, findings);
+  const { hostname, publicIp } = examined.config;
   if (hostname === undefined || ipFamily(hostname) !== 0) {
     const told = hostname === undefined ? publicIp : [hostname, ...publicIp];
     return [...seen, ...compareSeen(findings.seenIps, told.map(canonicalIp))];
   }
-  const named = await nameCheck(patient, findings, hostname);
+  const named = await nameCheck(examined, findings, hostname);
   return [...seen, ...named.checks, ...compareSeen(findings.seenIps, [...publicIp, ...named.ips])];
 }
 
 async function nameCheck(
-  { config, timeoutMs }: Patient,
+  { config, timeoutMs }: ExaminedRelay,
   { seenIps }: Findings,
   hostname: string,
 ): Promise<{ checks: Check[]; ips: string[] }> {
@@ -68,8 +68,8 @@ function compareName(
 }
 
 /** Asks another STUN server for the public address of this machine. */
-async function seenChecks(patient: Patient, findings: Findings): Promise<Check[]> {
-  const { stunServer, transport, timeoutMs } = patient;
+async function seenChecks(examined: ExaminedRelay, findings: Findings): Promise<Check[]> {
+  const { stunServer, transport, timeoutMs } = examined;
   if (stunServer === null) {
     return [check('public-address', 'skipped', 'not checked; use --stun-server HOST:PORT to ask another STUN server')];
   }

@@ -9,34 +9,34 @@ import { withTimeout } from '../probe/network.ts';
 import { errorMessage, TowpathError } from '../../base/errors.ts';
 import { formatNodeKey, generateNodeKeyPair, shortKey } from '../../wire/keys.ts';
 import { check, type Check } from './check.ts';
-import type { Patient } from './patient.ts';
+import type { ExaminedRelay } from './examined-relay.ts';
 
 /** Address of the client in the question to the sources. */
 const ASKED_FROM = '127.0.0.1';
 const SILENT = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** Checks every admission source, and whether all of them together admit the given key. */
-export async function admissionChecks(patient: Patient): Promise<Check[]> {
-  const { admission } = patient.config;
-  const checks = await Promise.all(admission.sources.map((source) => sourceCheck(patient, source)));
-  if (patient.nodeKey === null) return checks;
-  return [...checks, await keyCheck(patient, patient.nodeKey)];
+export async function admissionChecks(examined: ExaminedRelay): Promise<Check[]> {
+  const { admission } = examined.config;
+  const checks = await Promise.all(admission.sources.map((source) => sourceCheck(examined, source)));
+  if (examined.nodeKey === null) return checks;
+  return [...checks, await keyCheck(examined, examined.nodeKey)];
 }
 
-async function sourceCheck(patient: Patient, source: AdmissionSourceConfig): Promise<Check> {
+async function sourceCheck(examined: ExaminedRelay, source: AdmissionSourceConfig): Promise<Check> {
   const named = `${source.name} (${source.kind})`;
   try {
-    return await withSources(patient, [source], async (admission) => {
-      const key = patient.nodeKey ?? generateNodeKeyPair().publicKey;
+    return await withSources(examined, [source], async (admission) => {
+      const key = examined.nodeKey ?? generateNodeKeyPair().publicKey;
       // A source that is asked about each key is known to work only after an answer.
-      const verdict = await ask(admission, key, patient.timeoutMs);
+      const verdict = await ask(admission, key, examined.timeoutMs);
       const state = admission.report().sources[0]!;
       if (state.problem !== null) {
         return check('admission-source', 'failed', `${named}: ${state.problem}`, { fix: sourceFix(source) });
       }
       const keys = state.keys === null ? 'answers' : `${state.keys} keys`;
       const said =
-        patient.nodeKey === null ? '' : `; ${shortKey(key)} ${verdict.admitted ? 'is admitted' : 'is not known'}`;
+        examined.nodeKey === null ? '' : `; ${shortKey(key)} ${verdict.admitted ? 'is admitted' : 'is not known'}`;
       return check('admission-source', 'ok', `${named}: ${keys}${said}`, { details: { ...state, ...verdict } });
     });
   } catch (error) {
@@ -46,11 +46,11 @@ async function sourceCheck(patient: Patient, source: AdmissionSourceConfig): Pro
   }
 }
 
-async function keyCheck(patient: Patient, key: Buffer): Promise<Check> {
+async function keyCheck(examined: ExaminedRelay, key: Buffer): Promise<Check> {
   const name = formatNodeKey(key);
   try {
-    const verdict = await withSources(patient, patient.config.admission.sources, (admission) =>
-      ask(admission, key, patient.timeoutMs),
+    const verdict = await withSources(examined, examined.config.admission.sources, (admission) =>
+      ask(admission, key, examined.timeoutMs),
     );
     if (verdict.admitted) return check('admission-key', 'ok', `${name} is admitted`);
     return check('admission-key', 'failed', `${name} is refused by ${verdict.source}: ${verdict.reason}`, {
@@ -65,7 +65,7 @@ async function keyCheck(patient: Patient, key: Buffer): Promise<Check> {
 
 /** Opens the sources with an empty cache, so that only their present answers count. */
 async function withSources<T>(
-  { config, clock, timeoutMs }: Patient,
+  { config, clock, timeoutMs }: ExaminedRelay,
   sources: readonly AdmissionSourceConfig[],
   work: (admission: SourceAdmission) => Promise<T>,
 ): Promise<T> {

@@ -8,7 +8,7 @@ import { isMetaCertificate } from '../../certificates/x509/meta-certificate.ts';
 import { canonicalIp, formatHostPort, ipFamily } from '../../base/ip-address.ts';
 import { formatPin, parsePin, PIN_PREFIX } from '../../wire/pin.ts';
 import { check, type Check } from './check.ts';
-import type { Findings, Patient } from './patient.ts';
+import type { ExaminedRelay, Findings } from './examined-relay.ts';
 import { advertisedNode } from './setup.ts';
 
 const HTTP_PORT = 80;
@@ -22,7 +22,7 @@ interface Difference {
 }
 
 /** The relay's entry in the map, found by its name or by its address. */
-export function findNode(map: DerpMap, { config }: Patient): DerpNode | null {
+export function findNode(map: DerpMap, { config }: ExaminedRelay): DerpNode | null {
   const nodes = Object.values(map.Regions).flatMap(({ Nodes }) => Nodes);
   const { region, hostname, publicIp } = config;
   const addresses = new Set([hostname ?? '', ...publicIp].filter((text) => text !== '').map(canonicalIp));
@@ -36,9 +36,9 @@ export function findNode(map: DerpMap, { config }: Patient): DerpNode | null {
 }
 
 /** Compares the map that clients get with the relay as it is configured and as it serves. */
-export function derpMapChecks(map: DerpMap, patient: Patient, findings: Findings): Check[] {
-  const node = findNode(map, patient);
-  const { region, hostname } = patient.config;
+export function derpMapChecks(map: DerpMap, examined: ExaminedRelay, findings: Findings): Check[] {
+  const node = findNode(map, examined);
+  const { region, hostname } = examined.config;
   if (node === null) {
     return [
       check(
@@ -51,11 +51,11 @@ export function derpMapChecks(map: DerpMap, patient: Patient, findings: Findings
       ),
     ];
   }
-  const chain = chainOf(patient, findings);
+  const chain = chainOf(examined, findings);
   const differences = [
-    ...portDifferences(node, patient),
-    ...addressDifferences(node, patient),
-    ...(chain[0] === undefined ? [] : certificateDifferences(node, patient, chain, describe(chain[0]))),
+    ...portDifferences(node, examined),
+    ...addressDifferences(node, examined),
+    ...(chain[0] === undefined ? [] : certificateDifferences(node, examined, chain, describe(chain[0]))),
   ];
   const name = `${node.Name} of region ${node.RegionID}`;
   if (differences.length === 0) {
@@ -67,7 +67,7 @@ export function derpMapChecks(map: DerpMap, patient: Patient, findings: Findings
   );
 }
 
-function portDifferences(node: DerpNode, { config }: Patient): Difference[] {
+function portDifferences(node: DerpNode, { config }: ExaminedRelay): Difference[] {
   const found: Difference[] = [];
   const derpPort = config.derpPort ?? (config.transport === 'plain' ? DEFAULT_DERP_PORT : config.listen[0]!.port);
   const mapPort = portOf(node.DERPPort, DEFAULT_DERP_PORT);
@@ -113,7 +113,7 @@ function portOf(port: number | undefined, usual: number): number {
   return port === undefined || port === 0 ? usual : port;
 }
 
-function addressDifferences(node: DerpNode, { config }: Patient): Difference[] {
+function addressDifferences(node: DerpNode, { config }: ExaminedRelay): Difference[] {
   const found: Difference[] = [];
   for (const [name, family] of [
     ['IPv4', 4],
@@ -147,7 +147,7 @@ function addressDifferences(node: DerpNode, { config }: Patient): Difference[] {
 }
 
 /** The certificates that the relay serves or will serve from its files, leaf first. */
-function chainOf({ stored }: Patient, { chain }: Findings): readonly X509Certificate[] {
+function chainOf({ stored }: ExaminedRelay, { chain }: Findings): readonly X509Certificate[] {
   if (chain.length > 0 || stored === null) return chain;
   return readChain(stored.pair.certPem, 'the certificate file').filter((each) => !isMetaCertificate(each));
 }
@@ -155,7 +155,7 @@ function chainOf({ stored }: Patient, { chain }: Findings): readonly X509Certifi
 /** Reasons why the official client refuses the certificate (§8.3). */
 function certificateDifferences(
   node: DerpNode,
-  patient: Patient,
+  examined: ExaminedRelay,
   chain: readonly X509Certificate[],
   certificate: CertificateInfo,
 ): Difference[] {
@@ -191,7 +191,7 @@ function certificateDifferences(
     ...found,
     {
       text: `clients need a certificate for ${name}, but it ${problem}`,
-      fix: `Get a certificate for ${name}, or set HostName to ${advertisedNode(patient.config, certificate).HostName}.`,
+      fix: `Get a certificate for ${name}, or set HostName to ${advertisedNode(examined.config, certificate).HostName}.`,
     },
   ];
 }

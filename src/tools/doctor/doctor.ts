@@ -14,7 +14,7 @@ import {
   versionCheck,
 } from './machine.ts';
 import { outsideChecks, outsideTargets } from './outside.ts';
-import type { DoctorOptions, Findings, Patient } from './patient.ts';
+import type { DoctorOptions, ExaminedRelay, Findings } from './examined-relay.ts';
 import { speaksProxyProtocol } from './proxy.ts';
 import { advertisedCheck, certificateCheck, configCheck, configWarnings, keyFileCheck } from './setup.ts';
 
@@ -39,37 +39,40 @@ class Examination {
   }
 
   async run(): Promise<void> {
-    const patient = await this.#setUp();
-    if (patient === null) {
+    const examined = await this.#setUp();
+    if (examined === null) {
       await this.#section('This machine', () => Promise.resolve([kernelCheck(), timeServiceCheck()]));
       return;
     }
-    const { config, map } = patient;
+    const { config, map } = examined;
     await this.#section('Ports of this machine', async () => {
-      const [ports, readiness] = await Promise.all([listenerChecks(patient, this.#findings), readinessChecks(patient)]);
+      const [ports, readiness] = await Promise.all([
+        listenerChecks(examined, this.#findings),
+        readinessChecks(examined),
+      ]);
       return this.#findings.relay === 'none' ? withoutEchoes([...ports, ...readiness]) : [...ports, ...readiness];
     });
-    await this.#section('This machine', () => this.#machine(patient));
-    await this.#section('Name and addresses', () => addressChecks(patient, this.#findings));
+    await this.#section('This machine', () => this.#machine(examined));
+    await this.#section('Name and addresses', () => addressChecks(examined, this.#findings));
     if (map !== null) {
-      await this.#section('DERP map', () => Promise.resolve(derpMapChecks(map, patient, this.#findings)));
+      await this.#section('DERP map', () => Promise.resolve(derpMapChecks(map, examined, this.#findings)));
     }
     // If the relay is not running, every client fails in the same way; check from outside only if the user gave a URL or a map.
     const isAsked = this.#options.outside.length > 0 || map !== null;
-    const targets = this.#findings.relay === 'none' && !isAsked ? [] : outsideTargets(patient, this.#findings);
+    const targets = this.#findings.relay === 'none' && !isAsked ? [] : outsideTargets(examined, this.#findings);
     for (const target of targets) {
       await this.#section(`As clients reach it: ${target.relay?.url ?? target.host}`, () =>
-        outsideChecks(patient, target),
+        outsideChecks(examined, target),
       );
     }
-    if (config.admission.sources.length > 0 || patient.nodeKey !== null) {
-      await this.#section('Admission', () => admissionChecks(patient));
+    if (config.admission.sources.length > 0 || examined.nodeKey !== null) {
+      await this.#section('Admission', () => admissionChecks(examined));
     }
   }
 
   /** The checks that need no network; null when the configuration is wrong. */
-  async #setUp(): Promise<Patient | null> {
-    let patient: Patient | null = null;
+  async #setUp(): Promise<ExaminedRelay | null> {
+    let examined: ExaminedRelay | null = null;
     await this.#section('Set-up', () => {
       const { loaded, checks } = configCheck(this.#options.load);
       const { transport } = this.#options;
@@ -81,14 +84,14 @@ class Examination {
       const local = speaksProxyProtocol(config, LOOPBACK)
         ? withPreamble(transport, encodeProxyHeader(null))
         : transport;
-      patient = { ...this.#options, config, local, publicKey: key.publicKey, stored: certificate.stored };
+      examined = { ...this.#options, config, local, publicKey: key.publicKey, stored: certificate.stored };
       const warnings = [...configWarnings(config), ...advertisedCheck(config)];
       return Promise.resolve([version, ...checks, ...warnings, key.check, ...certificate.checks]);
     });
-    return patient;
+    return examined;
   }
 
-  async #machine({ config, timeoutMs }: Patient): Promise<Check[]> {
+  async #machine({ config, timeoutMs }: ExaminedRelay): Promise<Check[]> {
     return [
       fileLimitCheck(config, this.#findings.relay),
       kernelCheck(),

@@ -10,12 +10,12 @@ import { formatNodeKey } from '../../wire/keys.ts';
 import { formatPin } from '../../wire/pin.ts';
 import { VERSION } from '../../base/version.ts';
 import { check, type Check } from './check.ts';
-import type { Findings, Patient } from './patient.ts';
+import type { ExaminedRelay, Findings } from './examined-relay.ts';
 import { ownerText, portOwner } from './port-owner.ts';
-import { lookAt, type Presented } from './presented.ts';
+import { inspectPort, type PortIdentity } from './inspect-port.ts';
 import { mayConnect, proxyChecks } from './proxy.ts';
 import { validity } from './setup.ts';
-import { judgeStun, ownAddresses } from './stun-judgement.ts';
+import { checkStunAnswer, ownAddresses } from './stun-answer.ts';
 
 /** The metrics of a relay with every counter. */
 const ADMIN_BYTES = 4 * 1024 * 1024;
@@ -23,12 +23,12 @@ const ADMIN_BYTES = 4 * 1024 * 1024;
 const ANY_PORT = "port 0 means a different port at each start; see the relay's log";
 
 /** Checks every port on which the relay should listen. */
-export async function listenerChecks(patient: Patient, findings: Findings): Promise<Check[]> {
-  const { listen, http, stun, admin } = patient.config;
+export async function listenerChecks(examined: ExaminedRelay, findings: Findings): Promise<Check[]> {
+  const { listen, http, stun, admin } = examined.config;
   const found = await Promise.all([
-    ...listen.map((address) => derpChecks(patient, findings, address)),
-    ...http.map((address) => httpChecks(patient, address)),
-    ...stun.listen.map((address) => stunChecks(patient, findings, address)),
+    ...listen.map((address) => derpChecks(examined, findings, address)),
+    ...http.map((address) => httpChecks(examined, address)),
+    ...stun.listen.map((address) => stunChecks(examined, findings, address)),
   ]);
   const off = [
     ...(http.length === 0 ? [check('http-port', 'skipped', 'off')] : []),
@@ -49,18 +49,18 @@ function localIp({ ip }: ListenAddress): string {
   return isWildcard(ip) ? '127.0.0.1' : ip;
 }
 
-async function derpChecks(patient: Patient, findings: Findings, address: ListenAddress): Promise<Check[]> {
+async function derpChecks(examined: ExaminedRelay, findings: Findings, address: ListenAddress): Promise<Check[]> {
   const { port } = address;
   if (port === 0) return [check('derp-port', 'skipped', ANY_PORT)];
   const ip = localIp(address);
   const where = formatHostPort(ip, port);
   const { owner } = portOwner('tcp', port);
-  if (!mayConnect(patient.config, ip)) return [closedToUs(findings, where, port)];
-  let presented: Presented;
+  if (!mayConnect(examined.config, ip)) return [closedToUs(findings, where, port)];
+  let presented: PortIdentity;
   try {
-    const { local: transport, clock, timeoutMs, config } = patient;
+    const { local: transport, clock, timeoutMs, config } = examined;
     const secure = config.transport === 'tls';
-    presented = await lookAt({ transport, clock, timeoutMs, ip, port, host: config.hostname ?? ip, secure });
+    presented = await inspectPort({ transport, clock, timeoutMs, ip, port, host: config.hostname ?? ip, secure });
   } catch (error) {
     if (!(error instanceof TowpathError)) throw error;
     return [silent(findings, error, where, port)];
@@ -73,14 +73,14 @@ async function derpChecks(patient: Patient, findings: Findings, address: ListenA
       }),
     ];
   }
-  if (patient.publicKey !== null && serverKey?.equals(patient.publicKey) === false) {
+  if (examined.publicKey !== null && serverKey?.equals(examined.publicKey) === false) {
     return [
       check(
         'derp-port',
         'failed',
-        `${where} is a relay with another key${ownerText(owner)}: ${formatNodeKey(serverKey)} instead of ${formatNodeKey(patient.publicKey)}`,
+        `${where} is a relay with another key${ownerText(owner)}: ${formatNodeKey(serverKey)} instead of ${formatNodeKey(examined.publicKey)}`,
         {
-          fix: `Another relay runs there, or it was started with a key file other than ${patient.config.keyFile}. Stop the wrong relay, or run the doctor with the configuration of the running one.`,
+          fix: `Another relay runs there, or it was started with a key file other than ${examined.config.keyFile}. Stop the wrong relay, or run the doctor with the configuration of the running one.`,
         },
       ),
     ];
@@ -88,11 +88,11 @@ async function derpChecks(patient: Patient, findings: Findings, address: ListenA
   findings.relay = owner;
   findings.served = certificate;
   findings.chain = presented.chain;
-  const whose = patient.publicKey === null || serverKey === null ? 'a relay' : 'this relay';
+  const whose = examined.publicKey === null || serverKey === null ? 'a relay' : 'this relay';
   const text = `${where} is ${whose}${ownerText(owner)}`;
   return [
     check('derp-port', 'ok', text, { details: { serverKey: serverKey === null ? null : formatNodeKey(serverKey) } }),
-    ...served(patient, presented),
+    ...served(examined, presented),
   ];
 }
 
@@ -132,7 +132,7 @@ function takenFix(port: number): string {
 }
 
 /** Whether the relay serves the certificate that is on the disk, and whether it is valid. */
-function served({ stored, config }: Patient, { certificate }: Presented): Check[] {
+function served({ stored, config }: ExaminedRelay, { certificate }: PortIdentity): Check[] {
   if (certificate === null) return [];
   const isSame = stored?.info.pinSha256 === certificate.pinSha256;
   const checks: Check[] = isSame
@@ -153,10 +153,10 @@ function served({ stored, config }: Patient, { certificate }: Presented): Check[
   ];
 }
 
-async function httpChecks(patient: Patient, address: ListenAddress): Promise<Check[]> {
+async function httpChecks(examined: ExaminedRelay, address: ListenAddress): Promise<Check[]> {
   const { port } = address;
   if (port === 0) return [check('http-port', 'skipped', ANY_PORT)];
-  const { local: transport, timeoutMs } = patient;
+  const { local: transport, timeoutMs } = examined;
   const ip = localIp(address);
   const where = formatHostPort(ip, port);
   const tcp = await tcpStep(transport, ipFamily(ip) === 6 ? 'tcp-ipv6' : 'tcp-ipv4', ip, port, timeoutMs);
@@ -182,19 +182,19 @@ async function httpChecks(patient: Patient, address: ListenAddress): Promise<Che
   ];
 }
 
-async function stunChecks(patient: Patient, findings: Findings, address: ListenAddress): Promise<Check[]> {
+async function stunChecks(examined: ExaminedRelay, findings: Findings, address: ListenAddress): Promise<Check[]> {
   const { port } = address;
   if (port === 0) return [check('stun-port', 'skipped', ANY_PORT)];
   const ip = localIp(address);
   const where = formatHostPort(ip, port);
   const answer = await stunStep(
-    patient.transport,
+    examined.transport,
     ipFamily(ip) === 6 ? 'stun-ipv6' : 'stun-ipv4',
     ip,
     port,
-    patient.timeoutMs,
+    examined.timeoutMs,
   );
-  if (answer.status !== 'failed') return [{ ...judgeStun(answer, ownAddresses()), step: 'stun-port' }];
+  if (answer.status !== 'failed') return [{ ...checkStunAnswer(answer, ownAddresses()), step: 'stun-port' }];
   const { isTaken, owner } = portOwner('udp', port);
   if (isTaken !== true) {
     return [
@@ -244,7 +244,7 @@ async function readMetrics(where: string, timeoutMs: number): Promise<string> {
 }
 
 /** Asks the relay whether it is ready. */
-export async function readinessChecks({ config, timeoutMs }: Patient): Promise<Check[]> {
+export async function readinessChecks({ config, timeoutMs }: ExaminedRelay): Promise<Check[]> {
   const { admin } = config;
   if (admin === null) return [];
   if (admin.port === 0) return [check('admin-port', 'skipped', ANY_PORT)];

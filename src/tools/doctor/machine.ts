@@ -8,7 +8,7 @@ import { requestHttp } from '../../transport/http/request.ts';
 import type { Transport } from '../../transport/port.ts';
 import { RUNTIME, VERSION } from '../../base/version.ts';
 import { check, type Check } from './check.ts';
-import type { Findings } from './patient.ts';
+import type { Findings } from './examined-relay.ts';
 
 /** Open files besides the connections: listeners, logs, lists and those of the runtime. */
 const OTHER_FILES = 100;

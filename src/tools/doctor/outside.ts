@@ -7,22 +7,22 @@ import { formatHostPort } from '../../base/ip-address.ts';
 import { formatNodeKey } from '../../wire/keys.ts';
 import { check, type Check } from './check.ts';
 import { findNode } from './derp-map.ts';
-import type { Findings, Patient } from './patient.ts';
-import { lookAt } from './presented.ts';
+import type { ExaminedRelay, Findings } from './examined-relay.ts';
+import { inspectPort } from './inspect-port.ts';
 import { fixInFront } from './proxy.ts';
 import { advertisedNode, isKnownHost } from './setup.ts';
-import { judgeStun, ownAddresses, type OwnAddresses } from './stun-judgement.ts';
+import { checkStunAnswer, ownAddresses, type OwnAddresses } from './stun-answer.ts';
 
 const PACKETS = 5;
 /** Error codes of a refusal by admission: the relay closes before ServerInfo; with a fast start only the close is seen. */
 const REFUSED: ReadonlySet<unknown> = new Set(['TOWPATH_CLIENT_REFUSED', 'TOWPATH_CLIENT_UPGRADE']);
 
 /** The relay as clients reach it: from the map, from the given URLs, or else from its own entry for a map. */
-export function outsideTargets(patient: Patient, { served }: Findings): ProbeTarget[] {
-  const { map, outside, config } = patient;
-  const certificate = served ?? patient.stored?.info ?? null;
+export function outsideTargets(examined: ExaminedRelay, { served }: Findings): ProbeTarget[] {
+  const { map, outside, config } = examined;
+  const certificate = served ?? examined.stored?.info ?? null;
   const targets: ProbeTarget[] = [];
-  const node = map === null ? null : findNode(map, patient);
+  const node = map === null ? null : findNode(map, examined);
   if (map !== null && node !== null) {
     targets.push(...targetsOfMap(map, String(node.RegionID), {}).filter(({ name }) => name === node.Name));
   }
@@ -45,24 +45,24 @@ export function outsideTargets(patient: Patient, { served }: Findings): ProbeTar
 }
 
 /** Checks the relay as a client sees it. */
-export async function outsideChecks(patient: Patient, target: ProbeTarget): Promise<Check[]> {
-  const { transport, clock, timeoutMs } = patient;
+export async function outsideChecks(examined: ExaminedRelay, target: ProbeTarget): Promise<Check[]> {
+  const { transport, clock, timeoutMs } = examined;
   const results = await probeRelay(target, { transport, clock, timeoutMs, packets: PACKETS, websocket: false });
   const own = ownAddresses();
   const frontPort = target.relay?.port ?? DEFAULT_DERP_PORT;
-  const checks = results.map((result) => reword(result, patient, frontPort, own));
+  const checks = results.map((result) => reword(result, examined, frontPort, own));
   const reached = results.find(({ step, status }) => step.startsWith('tcp-') && status === 'ok');
   const { ip, port } = reached?.details ?? {};
   if (typeof ip !== 'string' || typeof port !== 'number' || target.relay?.secure !== true) return checks;
-  return [...checks, await keyCheck(patient, target, ip, port)];
+  return [...checks, await keyCheck(examined, target, ip, port)];
 }
 
-function reword(result: StepResult, patient: Patient, port: number, own: OwnAddresses): Check {
+function reword(result: StepResult, examined: ExaminedRelay, port: number, own: OwnAddresses): Check {
   const { step, status, details } = result;
-  if (REFUSED.has(details['code']) && !isOpen(patient)) {
+  if (REFUSED.has(details['code']) && !isOpen(examined)) {
     return { ...result, status: 'ok', text: 'admission refuses an unknown key, as it should', fix: null };
   }
-  const inFront = patient.config.transport === 'plain' && status === 'failed' ? fixInFront(step, port) : null;
+  const inFront = examined.config.transport === 'plain' && status === 'failed' ? fixInFront(step, port) : null;
   if (inFront !== null) return { ...result, fix: inFront };
   if ((step === 'tcp-ipv4' || step === 'tcp-ipv6') && (status === 'failed' || status === 'warning')) {
     return {
@@ -70,20 +70,20 @@ function reword(result: StepResult, patient: Patient, port: number, own: OwnAddr
       fix: `${result.fix ?? ''} Some routers do not let a machine connect to its own public address. If so, run "towpath probe" from another network.`.trim(),
     };
   }
-  return step === 'stun-ipv4' || step === 'stun-ipv6' ? judgeStun(result, own) : result;
+  return step === 'stun-ipv4' || step === 'stun-ipv6' ? checkStunAnswer(result, own) : result;
 }
 
-function isOpen({ config }: Patient): boolean {
+function isOpen({ config }: ExaminedRelay): boolean {
   const { open, sources } = config.admission;
   return open || sources.length === 0;
 }
 
 /** Whether this relay answers at the address that clients use. */
-async function keyCheck(patient: Patient, target: ProbeTarget, ip: string, port: number): Promise<Check> {
-  const { publicKey } = patient;
+async function keyCheck(examined: ExaminedRelay, target: ProbeTarget, ip: string, port: number): Promise<Check> {
+  const { publicKey } = examined;
   if (publicKey === null) return check('served-key', 'skipped', 'the key file cannot be read');
   try {
-    const { isRelay, serverKey } = await lookAt({ ...patient, ip, port, host: target.host, secure: true });
+    const { isRelay, serverKey } = await inspectPort({ ...examined, ip, port, host: target.host, secure: true });
     if (serverKey?.equals(publicKey) === true) return check('served-key', 'ok', 'this relay answers');
     if (isRelay && serverKey === null) {
       return check(

@@ -15,7 +15,7 @@ import { idleSince, machineText, machineTimes } from './machine-times.ts';
 import type { ClassName, LoadPlan, PairGroup } from './plan.ts';
 import type { ClassResult, Latencies, LoadResult, TimelinePoint } from './result.ts';
 import type { ServerProcess } from './server-process.ts';
-import { Troubles } from './troubles.ts';
+import { ConnectionErrors } from './connection-errors.ts';
 
 /** More than this part of the packets being late means that this tester was too slow. */
 const MAX_MISSED_SHARE = 0.001;
@@ -49,7 +49,7 @@ export class Collector {
   readonly #lagInterval = new Histogram();
   readonly #timeline: TimelinePoint[] = [];
   readonly #pairs: PairResult[] = [];
-  readonly #troubles = new Troubles();
+  readonly #connectionErrors = new ConnectionErrors();
   readonly #cpuShares: number[];
   #announced: number | null = null;
   #waiting: number;
@@ -115,7 +115,7 @@ export class Collector {
   /** Takes a worker's last word. */
   done(message: WorkerDone): void {
     this.#pairs.push(...message.pairs);
-    for (const trouble of message.troubles) this.#troubles.count(trouble);
+    for (const counted of message.connectionErrors) this.#connectionErrors.count(counted);
     this.#announced = message.announcedBytesPerSecond ?? this.#announced;
   }
 
@@ -215,7 +215,7 @@ export class Collector {
         ...{ idleShare: idleSince(this.#machine), runsOn: machineText() },
       },
       announcedBytesPerSecond: this.#announced,
-      troubles: this.#troubles.list,
+      troubles: this.#connectionErrors.list,
       timeline: this.#timeline,
     };
   }

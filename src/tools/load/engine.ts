@@ -39,7 +39,7 @@ export class Engine {
   #phase: 'opening' | 'running' | 'stopping' | 'over' = 'opening';
   #sampleTimer: NodeJS.Timeout | undefined;
   #turnTimer: NodeJS.Timeout | undefined;
-  #isHungry = false;
+  #hasMoreToSend = false;
   #unstallTimer: NodeJS.Timeout | undefined;
   #samples = 0;
   readonly #stopped = Promise.withResolvers<undefined>();
@@ -109,7 +109,7 @@ export class Engine {
       phase: (index + this.#plan.worker / this.#plan.workers) / group.pairs,
       latency: this.#latency.get(group.className)!,
       closed: (error) => this.#opener.disconnected(error),
-      hungry: () => this.#hungry(),
+      wantsToSendMore: () => this.#sendAgainSoon(),
     });
   }
 
@@ -129,19 +129,19 @@ export class Engine {
     this.#turn();
   }
 
-  /** Everyone's turn to send; the next one comes in a millisecond, or at once when somebody is hungry. */
+  /** Lets every pair send; again in a millisecond, or at once when a pair has more to send. */
   readonly #turn = (): void => {
     if (this.#phase !== 'running') return;
-    this.#isHungry = false;
+    this.#hasMoreToSend = false;
     this.#turnTimer = setTimeout(this.#turn, 1);
     const nowMs = performance.now();
     for (const pair of this.#pairs) pair.pump(nowMs);
     this.#stalled?.feed(nowMs);
   };
 
-  #hungry(): void {
-    if (this.#isHungry) return;
-    this.#isHungry = true;
+  #sendAgainSoon(): void {
+    if (this.#hasMoreToSend) return;
+    this.#hasMoreToSend = true;
     clearTimeout(this.#turnTimer);
     setImmediate(this.#turn);
   }
@@ -215,7 +215,7 @@ export class Engine {
       kind: 'done',
       worker: this.#plan.worker,
       pairs: this.#pairs.map((pair) => pair.result()),
-      troubles: this.#opener.troubles.list,
+      connectionErrors: this.#opener.connectionErrors.list,
       announcedBytesPerSecond: this.#opener.announcedBytesPerSecond,
     });
   }

@@ -125,7 +125,7 @@ export class HeldConnections {
     client.ping(PING_DEADLINE_MS).then(
       (ms) => this.pings.add(ms * 1000),
       (error: unknown) => {
-        if (client.isOpen) this.#opener.troubles.add(error);
+        if (client.isOpen) this.#opener.connectionErrors.add(error);
       },
     );
   }

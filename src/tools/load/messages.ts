@@ -71,7 +71,7 @@ export function addConnections(sum: ConnectionCounts, more: Readonly<ConnectionC
 }
 
 /** Why connections failed or ended, and how many did. */
-export interface Trouble {
+export interface ConnectionErrorCount {
   readonly code: string;
   readonly message: string;
   readonly hint: string;
@@ -120,7 +120,7 @@ export interface WorkerDone {
   readonly kind: 'done';
   readonly worker: number;
   readonly pairs: readonly PairResult[];
-  readonly troubles: readonly Trouble[];
+  readonly connectionErrors: readonly ConnectionErrorCount[];
   /** Bytes per second that the relay allows each client, as its ServerInfo says; 0 for no limit, null when none was seen. */
   readonly announcedBytesPerSecond: number | null;
 }

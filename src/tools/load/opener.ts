@@ -5,14 +5,14 @@ import type { Transport } from '../../transport/port.ts';
 import { Histogram } from './histogram.ts';
 import { noConnections, type ConnectionCounts } from './messages.ts';
 import type { LoadPlan } from './plan.ts';
-import { Troubles } from './troubles.ts';
+import { ConnectionErrors } from './connection-errors.ts';
 
 /** Opens connections to the relay of a plan, a bounded number at once, and counts what becomes of them. */
 export class Opener {
   readonly counts: ConnectionCounts = noConnections();
   /** From DNS to ServerInfo, in microseconds. */
   readonly durations: Histogram = new Histogram();
-  readonly troubles: Troubles = new Troubles();
+  readonly connectionErrors: ConnectionErrors = new ConnectionErrors();
   readonly #plan: LoadPlan;
   readonly #transport: Transport;
   #announced: number | null = null;
@@ -59,14 +59,14 @@ export class Opener {
   /** One that could not be opened. */
   failed(error: unknown): void {
     this.counts.failed++;
-    this.troubles.add(error);
+    this.connectionErrors.add(error);
   }
 
   /** An open one ended, and not by us. */
   disconnected(error: unknown): void {
     this.counts.open--;
     this.counts.disconnected++;
-    this.troubles.add(error);
+    this.connectionErrors.add(error);
   }
 
   /** Starts no further task. */

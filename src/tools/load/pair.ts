@@ -34,7 +34,7 @@ export interface PairParts {
   /** One of the two connections is gone. */
   readonly closed: (error: Error | null) => void;
   /** It could go on, and waits for its next turn. */
-  readonly hungry: () => void;
+  readonly wantsToSendMore: () => void;
 }
 
 /** A sender and the receiver of all that it sends: one of them writes, the other one checks. */
@@ -142,7 +142,7 @@ export class Pair {
   }
 
   #send(nowMs: number): void {
-    const { coalesce, sending, hungry } = this.#parts;
+    const { coalesce, sending, wantsToSendMore } = this.#parts;
     this.#leaveOut(nowMs);
     if (coalesce > 1) this.#sender.cork();
     let blocked = false;
@@ -156,7 +156,7 @@ export class Pair {
     if (!blocked) this.#blockedAtMs = -1;
     else if (this.#blockedAtMs < 0) this.#blockedAtMs = nowMs;
     if (coalesce > 1) this.#sender.uncork();
-    if (full) hungry();
+    if (full) wantsToSendMore();
   }
 
   #isDue(nowMs: number): boolean {

@@ -1,4 +1,4 @@
-import type { ConnectionCounts, PacketCounts, Trouble } from './messages.ts';
+import type { ConnectionCounts, PacketCounts, ConnectionErrorCount } from './messages.ts';
 import type { ClassName, LoadPlan } from './plan.ts';
 
 /** Latencies of one kind, in milliseconds; null when nothing was measured. */
@@ -87,7 +87,7 @@ export interface LoadResult {
   };
   /** What the relay allows each client, as it says; 0: no limit, null: it was not heard. */
   readonly announcedBytesPerSecond: number | null;
-  readonly troubles: readonly Trouble[];
+  readonly troubles: readonly ConnectionErrorCount[];
   readonly timeline: readonly TimelinePoint[];
 }
 

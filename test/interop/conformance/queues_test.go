@@ -19,8 +19,8 @@ const (
 	flooded = 60_000
 )
 
-// patient is a relay that disconnects nobody while a test looks at a full queue.
-var patient = relay.Options{WriteTimeout: 5 * time.Minute}
+// examined is a relay that disconnects nobody while a test looks at a full queue.
+var examined = relay.Options{WriteTimeout: 5 * time.Minute}
 
 // numbered makes a packet that starts with a number, after the disco magic when it has to look like that.
 func numbered(number, size int, likeDisco bool) []byte {
@@ -98,7 +98,7 @@ func lastRun(numbers []int) (int, error) {
 
 func TestS21_BlockedReceiverDelaysNobodyElse(t *testing.T) {
 	statement(t, 21, bothTransports, func(s *scene) {
-		s.own(patient)
+		s.own(examined)
 		a, b, blocked := s.join(), s.join(), s.join()
 		for number := range flood {
 			a.send(blocked.public(), numbered(number, flooded, false))
@@ -115,7 +115,7 @@ func TestS21_BlockedReceiverDelaysNobodyElse(t *testing.T) {
 
 func TestS22_OldestPacketsAreLostAndNewestKept(t *testing.T) {
 	statement(t, 22, bothTransports, func(s *scene) {
-		s.own(patient)
+		s.own(examined)
 		a, blocked := s.join(), s.join()
 		a.pour(blocked.public(), 0, flood, flooded, false)
 		received, _ := blocked.drainUntil(flood-1, false)
@@ -172,7 +172,7 @@ func TestS24_QueueDepth(t *testing.T) {
 	statement(t, 24, []string{overAny}, func(s *scene) {
 		// kept says how many of many small packets are there after a stall.
 		kept := func(options relay.Options) int {
-			options.WriteTimeout = patient.WriteTimeout
+			options.WriteTimeout = examined.WriteTimeout
 			s.own(options)
 			a, blocked := s.join(), s.join()
 			a.pour(blocked.public(), 0, flood, flooded, false)
@@ -208,7 +208,7 @@ func TestS24_QueueDepth(t *testing.T) {
 
 func TestS25_DiscoAndOthersDoNotEvictEachOther(t *testing.T) {
 	statement(t, 25, bothTransports, func(s *scene) {
-		s.own(patient)
+		s.own(examined)
 		const few = 5
 		for _, fewAreDisco := range []bool{true, false} {
 			a, blocked := s.join(), s.join()

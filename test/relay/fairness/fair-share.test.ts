@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import { FairShare, QUANTUM_BYTES, type Contender, type ShareAccount } from '../../../src/relay/fairness/fair-share.ts';
+import {
+  FairShare,
+  QUANTUM_BYTES,
+  type LimitedSender,
+  type ShareAccount,
+} from '../../../src/relay/fairness/fair-share.ts';
 import { WakeList } from '../../../src/base/wake-list.ts';
 
 /** A sender with its own queue of frames; what it was allowed to send is added up. */
-class Sender implements Contender {
+class Sender implements LimitedSender {
   readonly account: ShareAccount;
   readonly queue: number[] = [];
   /** Bytes sent, and the time that each frame went out. */

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import { FairShare, type Contender } from '../../../src/relay/fairness/fair-share.ts';
+import { FairShare, type LimitedSender } from '../../../src/relay/fairness/fair-share.ts';
 import { KeyLimits, type KeyAccount } from '../../../src/relay/fairness/key-limits.ts';
 import { WakeList } from '../../../src/base/wake-list.ts';
 
 const RATE = { bytesPerSecond: 100_000, burstBytes: 65_568 };
 const IP = '192.0.2.1';
-const NOBODY: Contender = { sendMore: () => undefined };
+const NOBODY: LimitedSender = { sendMore: () => undefined };
 
 function key(n: number): Buffer {
   const bytes = Buffer.alloc(32);
@@ -110,7 +110,7 @@ suite('limits by key', () => {
     const share = new FairShare(wakes, 1_000_000, 0);
     const limits = new KeyLimits({ bytesPerSecond: 0, burstBytes: 0 }, share);
     let now = 0;
-    class Sender implements Contender {
+    class Sender implements LimitedSender {
       sentBytes = 0;
       readonly account: KeyAccount;
 

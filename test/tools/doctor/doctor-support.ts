@@ -11,7 +11,7 @@ import type { Check, Section } from '../../../src/tools/doctor/check.ts';
 import { TestRelay } from '../../service/support.ts';
 
 /** A running relay, its configuration file, and what stands in its way. */
-export class Clinic {
+export class DoctorFixture {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'towpath-doctor-'));
   relay: TestRelay | null = null;
   readonly #held: Socket[] = [];

@@ -9,15 +9,15 @@ import { writeBindingResponse } from '../../../src/wire/stun.ts';
 import { certificateFor, FakeRelay } from '../../client/fake-relay.ts';
 import { step } from '../probe/probe-support.ts';
 import { TestRelay } from '../../service/support.ts';
-import { Clinic, diagnose, doctor, found } from './doctor-support.ts';
+import { DoctorFixture, diagnose, doctor, found } from './doctor-support.ts';
 
 const MAIN = new URL('../../../src/main.ts', import.meta.url).pathname;
 const NODE_KEY = `nodekey:${'5a'.repeat(32)}`;
 
 describe('towpath doctor', () => {
-  let clinic: Clinic;
-  beforeEach(() => (clinic = new Clinic()));
-  afterEach(() => clinic.close());
+  let fixture: DoctorFixture;
+  beforeEach(() => (fixture = new DoctorFixture()));
+  afterEach(() => fixture.close());
 
   /** The map entry of the running relay, and changes to it. */
   function writeMap(relay: TestRelay, changes: Record<string, unknown> = {}): string {
@@ -32,13 +32,13 @@ describe('towpath doctor', () => {
       ...changes,
     };
     const region = { RegionID: 900, RegionCode: 'towpath', RegionName: 'towpath', Nodes: [node] };
-    writeFileSync(clinic.mapFile, JSON.stringify({ Regions: { 900: region } }));
-    return clinic.mapFile;
+    writeFileSync(fixture.mapFile, JSON.stringify({ Regions: { 900: region } }));
+    return fixture.mapFile;
   }
 
   it('finds nothing to fix at a relay that works', async () => {
-    const relay = await clinic.start();
-    const { failed, sections, code } = await clinic.examine({}, '--derp-map', writeMap(relay));
+    const relay = await fixture.start();
+    const { failed, sections, code } = await fixture.examine({}, '--derp-map', writeMap(relay));
     assert.deepEqual([failed, code], [[], 0]);
     const steps = sections.flatMap(({ checks }) => checks).map((check) => `${check.status} ${check.step}`);
     for (const name of [
@@ -55,7 +55,7 @@ describe('towpath doctor', () => {
   });
 
   it('1: a wrong key in the configuration', async () => {
-    const { failed, sections } = await clinic.examine({ hostnam: 'relay.example.com' });
+    const { failed, sections } = await fixture.examine({ hostnam: 'relay.example.com' });
     assert.equal(failed.length, 1);
     assert.equal(failed[0]!.step, 'config');
     assert.match(failed[0]!.text, /towpath\.yaml:\d+: hostnam: unknown key; did you mean hostname\?/);
@@ -63,9 +63,9 @@ describe('towpath doctor', () => {
   });
 
   it('2: the port is taken by another program', async () => {
-    createKeyFile(clinic.keyFile);
-    const port = await clinic.strangerTcp('HTTP/1.1 400 Bad Request\r\n\r\n');
-    const plain = found(await clinic.examine({ listen: `127.0.0.1:${port}` }), 'derp-port')[0]!;
+    createKeyFile(fixture.keyFile);
+    const port = await fixture.strangerTcp('HTTP/1.1 400 Bad Request\r\n\r\n');
+    const plain = found(await fixture.examine({ listen: `127.0.0.1:${port}` }), 'derp-port')[0]!;
     assert.equal(plain.status, 'failed');
     assert.match(plain.text, new RegExp(`127\\.0\\.0\\.1:${port} is used by another program`));
     if (process.platform === 'linux') assert.match(plain.text, new RegExp(`process ${process.pid}`));
@@ -73,15 +73,15 @@ describe('towpath doctor', () => {
       { upgrade: (connection) => connection.write('HTTP/1.1 404 Not Found\r\n\r\n') },
       certificateFor(30),
     );
-    const secure = found(await clinic.examine({ listen: `127.0.0.1:${web.port}` }), 'derp-port')[0]!;
+    const secure = found(await fixture.examine({ listen: `127.0.0.1:${web.port}` }), 'derp-port')[0]!;
     await web.stop();
     assert.match(secure.text, /is used by another program.*: it does not speak DERP/);
   });
 
   it('3: the relay is not running', async () => {
-    const relay = await clinic.start();
-    const file = clinic.configure();
-    clinic.relay = null;
+    const relay = await fixture.start();
+    const file = fixture.configure();
+    fixture.relay = null;
     await relay.stop();
     const { failed } = await diagnose('--config', file, '--timeout', '1');
     assert.deepEqual(
@@ -94,8 +94,8 @@ describe('towpath doctor', () => {
   });
 
   it('4: a DERP map with another pin, or none', async () => {
-    const relay = await clinic.start();
-    const wrong = await clinic.examine({}, '--derp-map', writeMap(relay, { CertName: formatPin('ab'.repeat(32)) }));
+    const relay = await fixture.start();
+    const wrong = await fixture.examine({}, '--derp-map', writeMap(relay, { CertName: formatPin('ab'.repeat(32)) }));
     const pin = formatPin(relay.relay.certificate.info().pinSha256);
     assert.match(
       found(wrong, 'derp-map')[0]!.text,
@@ -103,9 +103,9 @@ describe('towpath doctor', () => {
     );
     assert.match(found(wrong, 'derp-map')[0]!.fix!, new RegExp(`Set CertName to "${pin}" in the map`));
     assert.equal(found(wrong, 'tls')[0]!.status, 'failed');
-    const none = await clinic.examine({}, '--derp-map', writeMap(relay, { CertName: '' }));
+    const none = await fixture.examine({}, '--derp-map', writeMap(relay, { CertName: '' }));
     assert.match(found(none, 'derp-map')[0]!.text, /CertName has no pin, but the certificate is self-signed/);
-    const upper = await clinic.examine(
+    const upper = await fixture.examine(
       {},
       '--derp-map',
       writeMap(relay, { CertName: `sha256-raw:${pin.slice(11).toUpperCase()}` }),
@@ -115,11 +115,11 @@ describe('towpath doctor', () => {
 
   it('5: a certificate that has expired', async () => {
     const { certPem, keyPem } = certificateFor(-3);
-    const [file, keyFile] = [join(clinic.folder, 'c.pem'), join(clinic.folder, 'k.pem')];
+    const [file, keyFile] = [join(fixture.folder, 'c.pem'), join(fixture.folder, 'k.pem')];
     writeFileSync(file, certPem);
     writeFileSync(keyFile, keyPem);
-    await clinic.start({ TOWPATH_CERTIFICATE_FILE: file, TOWPATH_CERTIFICATE_KEY_FILE: keyFile });
-    const diagnosis = await clinic.examine({ certificate: { file, keyFile } });
+    await fixture.start({ TOWPATH_CERTIFICATE_FILE: file, TOWPATH_CERTIFICATE_KEY_FILE: keyFile });
+    const diagnosis = await fixture.examine({ certificate: { file, keyFile } });
     const [certificate] = found(diagnosis, 'certificate');
     assert.equal(certificate!.status, 'failed');
     assert.match(certificate!.text, /c\.pem has expired on \d{4}-/);
@@ -128,7 +128,7 @@ describe('towpath doctor', () => {
     const renewed = certificateFor(30);
     writeFileSync(file, renewed.certPem);
     writeFileSync(keyFile, renewed.keyPem);
-    const stale = await clinic.examine({ certificate: { file, keyFile } });
+    const stale = await fixture.examine({ certificate: { file, keyFile } });
     assert.match(
       found(stale, 'served-certificate').at(-1)!.text,
       /serves another certificate .* than the one on the disk/,
@@ -136,8 +136,8 @@ describe('towpath doctor', () => {
   });
 
   it('6: a hostname that does not resolve', async () => {
-    await clinic.start();
-    const { failed, ...diagnosis } = await clinic.examine({ hostname: 'relay.invalid' });
+    await fixture.start();
+    const { failed, ...diagnosis } = await fixture.examine({ hostname: 'relay.invalid' });
     assert.match(found({ failed, ...diagnosis }, 'names')[0]!.text, /relay\.invalid does not resolve/);
     assert.ok(
       failed.every(({ text }) => text.includes('relay.invalid')),
@@ -146,71 +146,71 @@ describe('towpath doctor', () => {
   });
 
   it('7: a hostname that points elsewhere', async () => {
-    await clinic.start();
-    const diagnosis = await clinic.examine({ hostname: 'localhost', publicIp: ['203.0.113.7'] });
+    await fixture.start();
+    const diagnosis = await fixture.examine({ hostname: 'localhost', publicIp: ['203.0.113.7'] });
     const [name] = found(diagnosis, 'names');
     assert.equal(name!.status, 'failed');
     assert.match(name!.text, /localhost is .*127\.0\.0\.1.*, but publicIp is 203\.0\.113\.7/);
     const other = await TestRelay.start();
-    const outside = await clinic.examine({}, '--outside', `https://127.0.0.1:${other.port}/derp`);
+    const outside = await fixture.examine({}, '--outside', `https://127.0.0.1:${other.port}/derp`);
     await other.stop();
     assert.match(found(outside, 'served-key')[0]!.text, /another relay \(nodekey:.*\) answers there/);
   });
 
   it('8: a key file that is unreadable, broken, or not that of the running relay', async () => {
-    await clinic.start();
-    const [other, broken] = [join(clinic.folder, 'other.key'), join(clinic.folder, 'broken.key')];
+    await fixture.start();
+    const [other, broken] = [join(fixture.folder, 'other.key'), join(fixture.folder, 'broken.key')];
     createKeyFile(other);
-    const wrong = found(await clinic.examine({ keyFile: other }), 'derp-port')[0]!;
+    const wrong = found(await fixture.examine({ keyFile: other }), 'derp-port')[0]!;
     assert.match(wrong.text, /is a relay with another key.*: nodekey:.* instead of nodekey:/);
     writeFileSync(broken, '{}');
-    const bad = await clinic.examine({ keyFile: broken });
+    const bad = await fixture.examine({ keyFile: broken });
     assert.match(found(bad, 'key-file')[0]!.text, /it has no "PrivateKey"/);
     assert.equal(found(bad, 'derp-port')[0]!.status, 'ok');
-    const missing = found(await clinic.examine({ keyFile: join(clinic.folder, 'none.key') }), 'key-file')[0]!;
+    const missing = found(await fixture.examine({ keyFile: join(fixture.folder, 'none.key') }), 'key-file')[0]!;
     assert.match(missing.text, /no such file/);
-    chmodSync(clinic.keyFile, 0o644);
-    assert.match(found(await clinic.examine(), 'key-file')[0]!.fix!, /chmod 600/);
+    chmodSync(fixture.keyFile, 0o644);
+    assert.match(found(await fixture.examine(), 'key-file')[0]!.fix!, /chmod 600/);
   });
 
   it('9: STUN that is off, held by another program, or blocked', async () => {
-    const relay = await clinic.start({ TOWPATH_STUN: 'off' });
-    const off = await clinic.examine({}, '--derp-map', writeMapWithoutStun(relay, 3478));
+    const relay = await fixture.start({ TOWPATH_STUN: 'off' });
+    const off = await fixture.examine({}, '--derp-map', writeMapWithoutStun(relay, 3478));
     assert.match(found(off, 'stun-port')[0]!.text, /off: clients cannot measure/);
     assert.match(found(off, 'derp-map')[0]!.text, /clients use port 3478 for STUN, but STUN is off/);
-    const port = await clinic.strangerUdp();
-    const held = found(await clinic.examine({ stun: `127.0.0.1:${port}` }), 'stun-port')[0]!;
+    const port = await fixture.strangerUdp();
+    const held = found(await fixture.examine({ stun: `127.0.0.1:${port}` }), 'stun-port')[0]!;
     assert.equal(held.status, 'failed');
     if (process.platform === 'linux') assert.match(held.text, /\(UDP\).*does not answer/);
   });
 
   it('9b: STUN behind a bridge that hides where datagrams come from', async () => {
-    await clinic.start();
-    const port = await clinic.strangerUdp((request) => {
+    await fixture.start();
+    const port = await fixture.strangerUdp((request) => {
       const answer = Buffer.alloc(64);
       return answer.subarray(0, writeBindingResponse(answer, request, 0, '172.17.0.1', 4321));
     });
-    const [seen] = found(await clinic.examine({ stun: `127.0.0.1:${port}` }), 'stun-port');
+    const [seen] = found(await fixture.examine({ stun: `127.0.0.1:${port}` }), 'stun-port');
     assert.equal(seen!.status, 'warning');
     assert.match(seen!.text, /sees this machine as 172\.17\.0\.1:4321, a private address/);
     assert.match(seen!.fix!, /Docker/);
     const [elsewhere] = found(
-      await clinic.examine({ publicIp: ['203.0.113.7'] }, '--stun-server', `127.0.0.1:${port}`),
+      await fixture.examine({ publicIp: ['203.0.113.7'] }, '--stun-server', `127.0.0.1:${port}`),
       'public-address',
     );
     assert.match(elsewhere!.text, /the public address is 172\.17\.0\.1.*, but clients get .*203\.0\.113\.7/);
   });
 
   it('10: wrong ports in the map', async () => {
-    const relay = await clinic.start();
-    const diagnosis = await clinic.examine({}, '--derp-map', writeMap(relay, { DERPPort: 0, STUNPort: 1 }));
+    const relay = await fixture.start();
+    const diagnosis = await fixture.examine({}, '--derp-map', writeMap(relay, { DERPPort: 0, STUNPort: 1 }));
     const [derp, stun] = found(diagnosis, 'derp-map');
     assert.match(derp!.text, new RegExp(`clients connect to port 443, but the relay is on ${relay.port}`));
     assert.match(stun!.text, /clients use port 1 for STUN, but STUN listens on \d+/);
-    const policy = readFileSync(clinic.mapFile, 'utf8');
-    writeFileSync(clinic.mapFile, `{\n  // of the tailnet policy\n  "derpMap": ${policy},\n}\n`);
-    assert.equal(found(await clinic.examine({}, '--derp-map', clinic.mapFile), 'derp-map').length, 2);
-    const missing = await clinic.examine(
+    const policy = readFileSync(fixture.mapFile, 'utf8');
+    writeFileSync(fixture.mapFile, `{\n  // of the tailnet policy\n  "derpMap": ${policy},\n}\n`);
+    assert.equal(found(await fixture.examine({}, '--derp-map', fixture.mapFile), 'derp-map').length, 2);
+    const missing = await fixture.examine(
       {},
       '--derp-map',
       writeMap(relay, { Name: '900b', HostName: 'a.example', IPv4: '' }),
@@ -219,7 +219,7 @@ describe('towpath doctor', () => {
   });
 
   it('11: a file limit that is too low', { skip: process.platform !== 'linux' }, () => {
-    const file = clinic.configure({ limits: { connections: 1000 } });
+    const file = fixture.configure({ limits: { connections: 1000 } });
     const { stdout, status } = spawnSync(
       'sh',
       ['-c', 'ulimit -n 256; exec "$0" "$@"', process.execPath, MAIN, 'doctor', '--config', file, '--timeout', '1'],
@@ -233,29 +233,29 @@ describe('towpath doctor', () => {
   });
 
   it('12: an admission source that is down, and what the others say of a key', async () => {
-    await clinic.start();
+    await fixture.start();
     const closed = await FakeRelay.start();
     await closed.stop();
-    const allowFile = join(clinic.folder, 'allow');
+    const allowFile = join(fixture.folder, 'allow');
     writeFileSync(allowFile, `${NODE_KEY} laptop\n`);
     const hook = { kind: 'webhook', url: `http://127.0.0.1:${closed.port}/verify` };
     const admission = { sources: [{ kind: 'keys', allowFile }, hook] };
-    const known = await clinic.examine({ admission }, '--key', NODE_KEY);
+    const known = await fixture.examine({ admission }, '--key', NODE_KEY);
     const [keys, webhook] = found(known, 'admission-source');
     assert.match(keys!.text, /keys \(keys\): 1 keys; .* is admitted/);
     assert.equal(webhook!.status, 'failed');
     assert.match(webhook!.text, /webhook \(webhook\): http.*: no connection/);
     assert.equal(found(known, 'admission-key')[0]!.status, 'ok');
-    const stranger = await clinic.examine({ admission }, '--key', `nodekey:${'66'.repeat(32)}`);
+    const stranger = await fixture.examine({ admission }, '--key', `nodekey:${'66'.repeat(32)}`);
     assert.match(found(stranger, 'admission-key')[0]!.text, /is refused by /);
   });
 
   it('takes it for right that a relay with admission refuses strangers', async () => {
-    const allowFile = join(clinic.folder, 'allow');
+    const allowFile = join(fixture.folder, 'allow');
     writeFileSync(allowFile, `${NODE_KEY}\n`);
     const sources = [{ kind: 'keys', allowFile }];
-    await clinic.start({ TOWPATH_ADMISSION_SOURCES: JSON.stringify(sources) });
-    const diagnosis = await clinic.examine({ admission: { sources } });
+    await fixture.start({ TOWPATH_ADMISSION_SOURCES: JSON.stringify(sources) });
+    const diagnosis = await fixture.examine({ admission: { sources } });
     assert.deepEqual(diagnosis.failed, []);
     assert.match(found(diagnosis, 'upgrade')[0]!.text, /admission refuses an unknown key/);
   });
@@ -263,7 +263,7 @@ describe('towpath doctor', () => {
   it('looks at a relay behind a proxy as that proxy does', async () => {
     for (const protocol of [false, true]) {
       const proxy = { protocol };
-      const behind = new Clinic();
+      const behind = new DoctorFixture();
       await behind.start({ TOWPATH_TRANSPORT: 'plain', TOWPATH_PROXY_PROTOCOL: String(proxy.protocol) });
       const changes = { transport: 'plain', proxy, derpPort: 1 };
       const diagnosis = await behind.examine(changes);
@@ -282,20 +282,20 @@ describe('towpath doctor', () => {
 
   it('says what the relay has against its proxy, and looks on where this machine may not connect', async () => {
     const proxy = { trusted: ['192.0.2.1/32'] };
-    const before = await clinic.examine({ transport: 'plain', proxy });
+    const before = await fixture.examine({ transport: 'plain', proxy });
     assert.match(found(before, 'derp-port')[0]!.text, /the relay is not running/);
-    const relay = await clinic.start({ TOWPATH_TRANSPORT: 'plain', TOWPATH_PROXY_TRUSTED: '192.0.2.1/32' });
+    const relay = await fixture.start({ TOWPATH_TRANSPORT: 'plain', TOWPATH_PROXY_TRUSTED: '192.0.2.1/32' });
     await assert.rejects(relay.client({ url: `http://127.0.0.1:${relay.port}/derp` }));
-    const diagnosis = await clinic.examine({ transport: 'plain', proxy, derpPort: 1 });
+    const diagnosis = await fixture.examine({ transport: 'plain', proxy, derpPort: 1 });
     assert.match(found(diagnosis, 'derp-port')[0]!.text, /accepts connections from proxy\.trusted only/);
     assert.match(found(diagnosis, 'proxy')[0]!.text, /1 connections from outside proxy\.trusted \(192\.0\.2\.1\/32\)/);
   });
 
   it('comes to an end when its time is over, with what it has found', async () => {
-    const silent = await clinic.strangerTcp('');
-    const source = { kind: 'webhook', url: `http://127.0.0.1:${await clinic.silentTcp()}/` };
+    const silent = await fixture.strangerTcp('');
+    const source = { kind: 'webhook', url: `http://127.0.0.1:${await fixture.silentTcp()}/` };
     const changes = { listen: `127.0.0.1:${silent}`, admission: { sources: [source] } };
-    const args = ['--config', clinic.configure(changes), '--timeout', '60', '--total-timeout', '1'];
+    const args = ['--config', fixture.configure(changes), '--timeout', '60', '--total-timeout', '1'];
     const diagnosis = await diagnose(...args);
     const [late] = found(diagnosis, 'total-time');
     assert.match(late!.text, /the time limit of 1 s for all checks was over during/);
@@ -303,8 +303,8 @@ describe('towpath doctor', () => {
   });
 
   it('prints for people, says nothing on a pipe but the report, and refuses wrong usage', async () => {
-    await clinic.start();
-    const file = clinic.configure();
+    await fixture.start();
+    const file = fixture.configure();
     const { out, err, code } = await doctor('--config', file);
     assert.deepEqual([err, code], ['', 0], out);
     assert.match(out, /^Set-up\n {2}✓ Version +towpath/);
@@ -317,14 +317,14 @@ describe('towpath doctor', () => {
       ['--total-timeout', '4000'],
     ])
       await assert.rejects(doctor('--config', file, ...args), args.join(' '));
-    const { status } = spawnSync(process.execPath, [MAIN, 'doctor', '--derp-map', join(clinic.folder, 'none')]);
+    const { status } = spawnSync(process.execPath, [MAIN, 'doctor', '--derp-map', join(fixture.folder, 'none')]);
     assert.equal(status, 2);
   });
 
   function writeMapWithoutStun(relay: TestRelay, stunPort: number): string {
     const pin = formatPin(relay.relay.certificate.info().pinSha256);
     const node = { Name: '900a', HostName: '127.0.0.1', CertName: pin, DERPPort: relay.port, STUNPort: stunPort };
-    writeFileSync(clinic.mapFile, JSON.stringify({ Regions: { 900: { RegionID: 900, Nodes: [node] } } }));
-    return clinic.mapFile;
+    writeFileSync(fixture.mapFile, JSON.stringify({ Regions: { 900: { RegionID: 900, Nodes: [node] } } }));
+    return fixture.mapFile;
   }
 });

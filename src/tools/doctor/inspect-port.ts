@@ -10,7 +10,7 @@ import { formatHostPort } from '../../base/ip-address.ts';
 import { isMetaCertificate, readMetaCertificate } from '../../certificates/x509/meta-certificate.ts';
 
 /** What a connection to a port shows of the program there. */
-export interface Presented {
+export interface PortIdentity {
   readonly isRelay: boolean;
   /** The DERP key of the relay; null when it is not a relay, or its key is not known. */
   readonly serverKey: Buffer | null;
@@ -22,7 +22,7 @@ export interface Presented {
 const IGNORE: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
 
 /** The port to connect to. */
-export interface LookOptions {
+export interface InspectPortOptions {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly ip: string;
@@ -34,7 +34,7 @@ export interface LookOptions {
 }
 
 /** Connects to a port without verifying its certificate. Rejects with the transport's TowpathError when there is no TLS. */
-export async function lookAt(options: LookOptions): Promise<Presented> {
+export async function inspectPort(options: InspectPortOptions): Promise<PortIdentity> {
   const { transport, ip, port, host, timeoutMs } = options;
   if (!options.secure) return { ...(await greetingAt(options)), certificate: null, chain: [] };
   const tls = { serverName: serverNameFor(host), verify: { kind: 'none' } as const };
@@ -51,7 +51,7 @@ export async function lookAt(options: LookOptions): Promise<Presented> {
 }
 
 /** Logs in to read the relay's first frames. */
-async function greetingAt(options: LookOptions): Promise<Omit<Presented, 'certificate' | 'chain'>> {
+async function greetingAt(options: InspectPortOptions): Promise<Omit<PortIdentity, 'certificate' | 'chain'>> {
   const { transport, clock, ip, port, host, secure, timeoutMs } = options;
   try {
     const client = await connectDerp({
@@ -73,7 +73,7 @@ async function greetingAt(options: LookOptions): Promise<Omit<Presented, 'certif
   }
 }
 
-function notDerp(error: unknown): Omit<Presented, 'certificate' | 'chain'> {
+function notDerp(error: unknown): Omit<PortIdentity, 'certificate' | 'chain'> {
   if (error instanceof TowpathError) return { isRelay: false, serverKey: null };
   throw error;
 }

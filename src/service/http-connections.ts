@@ -12,7 +12,7 @@ const MAX_REQUESTS = 1000;
 /** A source that holds most makes room for itself only by what is older than this. */
 const PATIENCE_MS = 1000;
 
-export interface HttpHallParts {
+export interface HttpConnectionsParts {
   readonly server: Server;
   /** Connections at a time. */
   readonly limit: number;
@@ -33,11 +33,11 @@ const connections = new WeakMap<object, HttpConnection>();
  * Gives streams to an HTTP server, a bounded number at a time. When it is full, the connection that was idle for longest
  * is ended, of the source that holds most.
  */
-export class HttpHall {
-  readonly #parts: HttpHallParts;
+export class HttpConnections {
+  readonly #parts: HttpConnectionsParts;
   readonly #table = new SourceTable<HttpConnection>();
 
-  constructor(parts: HttpHallParts) {
+  constructor(parts: HttpConnectionsParts) {
     this.#parts = parts;
     // Before the handler, which may have sent the head of its answer when it returns.
     parts.server.prependListener('request', (request: IncomingMessage, response: ServerResponse) =>

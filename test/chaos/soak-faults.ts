@@ -4,7 +4,7 @@ import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
 import { pause, type RawPeer, untilEnded, type World } from './soak-world.ts';
 
 /** A way to misbehave, and how the relay must count it; null when it is nobody's fault. */
-export interface Mischief {
+export interface Fault {
   readonly name: string;
   readonly reason: RefusalReason | null;
   /** Resolves when the relay is rid of the connection; rejects when it is not. */
@@ -60,7 +60,7 @@ async function afterHandshake(world: World, frame: Buffer): Promise<void> {
 }
 
 /** Every kind, in the order in which they take turns. */
-export const MISCHIEF: readonly Mischief[] = [
+export const FAULTS: readonly Fault[] = [
   {
     name: 'garbage instead of TLS',
     reason: 'tls_error',

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import { octetString } from '../x509/der.ts';
 import { parseIp } from '../../base/ip-address.ts';
 import { extension } from '../x509/x509.ts';
-import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make.ts';
+import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make-certificate.ts';
 import type { CertificatePair, ChallengeAnswers } from '../source.ts';
 
 const ACME_IDENTIFIER = '1.3.6.1.5.5.7.1.31';
 const DAY_MS = 86_400_000;
 
 /** The answers that are given at the moment, by the two listeners. */
-export class Answers implements ChallengeAnswers {
+export class AcmeChallengeAnswers implements ChallengeAnswers {
   readonly #http = new Map<string, string>();
   readonly #alpn = new Map<string, CertificatePair>();
 

@@ -34,7 +34,7 @@ export interface DoctorOptions {
 }
 
 /** The relay that the doctor checks: what is known from its configuration and files, without the network. */
-export interface Patient extends DoctorOptions {
+export interface ExaminedRelay extends DoctorOptions {
   readonly config: Config;
   /** Connects to the relay's own ports from this machine, with a PROXY header where the relay requires one. */
   readonly local: Transport;

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../../src/certificates/make.ts';
+import {
+  formatCertificateKey,
+  generateCertificateKey,
+  makeSelfSigned,
+} from '../../src/certificates/make-certificate.ts';
 import { describe as facts, readChain } from '../../src/certificates/read.ts';
 import type { CertificatePair, CertificateSource } from '../../src/certificates/source.ts';
-import { MetaCertificateSource } from '../../src/certificates/with-meta.ts';
+import { MetaCertificateSource } from '../../src/certificates/meta-certificate-source.ts';
 import { META_CERTIFICATE_REFRESH_MS, readMetaCertificate } from '../../src/certificates/x509/meta-certificate.ts';
 import { DAY_MS, START, World } from './support.ts';
 

@@ -19,7 +19,7 @@ export function ownAddresses(): OwnAddresses {
  * Checks the address in a STUN answer to this machine. A container bridge or a UDP proxy in front of the relay replaces
  * the address of the client with its own; the answer is then wrong for every client.
  */
-export function judgeStun<N extends StepName>(result: StepResult<N>, own: OwnAddresses): StepResult<N> {
+export function checkStunAnswer<N extends StepName>(result: StepResult<N>, own: OwnAddresses): StepResult<N> {
   const { ip, port, mapped, mappedIp, answeredFrom } = result.details;
   if (typeof ip !== 'string' || typeof port !== 'number' || typeof mappedIp !== 'string') return result;
   const asked = formatHostPort(ip, port);

@@ -17,7 +17,7 @@ const START_MS = 30_000;
 const CONNECT_MS = 10_000;
 
 /** How a relay is started. */
-export interface OrdealOptions {
+export interface ChaosRelayOptions {
   readonly runtime: RuntimeName;
   /** Words before the runtime: `prlimit …`. */
   readonly wrapper?: readonly string[];
@@ -29,10 +29,10 @@ export interface OrdealOptions {
   readonly ip?: string;
 }
 
-/** A relay process on known ports that an ordeal is done to, and clients of it. */
-export class OrdealRelay {
+/** A relay process on known ports that an context is done to, and clients of it. */
+export class ChaosRelay {
   readonly folder: string = mkdtempSync(path.join(tmpdir(), 'towpath-chaos-'));
-  readonly #options: OrdealOptions;
+  readonly #options: ChaosRelayOptions;
   readonly #clock = new Clock();
   readonly #clients: DerpClient[] = [];
   #child: ChildProcess | null = null;
@@ -41,7 +41,7 @@ export class OrdealRelay {
   port = 0;
   adminPort = 0;
 
-  constructor(options: OrdealOptions) {
+  constructor(options: ChaosRelayOptions) {
     this.#options = options;
     this.#clock.start();
   }

@@ -1,15 +1,15 @@
 import { errorMessage, TowpathError } from '../../base/errors.ts';
-import type { Trouble } from './messages.ts';
+import type { ConnectionErrorCount } from './messages.ts';
 
 /** How many different ones are kept; the others are counted as the last one. */
-const MAX_TROUBLES = 8;
+const MAX_KINDS = 8;
 
 /** Why connections failed or ended, counted by kind. */
-export class Troubles {
-  readonly #byCode = new Map<string, Trouble>();
+export class ConnectionErrors {
+  readonly #byCode = new Map<string, ConnectionErrorCount>();
 
   /** The kinds, in the order in which they came up. */
-  get list(): Trouble[] {
+  get list(): ConnectionErrorCount[] {
     return [...this.#byCode.values()];
   }
 
@@ -21,9 +21,9 @@ export class Troubles {
   }
 
   /** Counts what another one has counted. */
-  count(trouble: Readonly<Trouble>): void {
-    const known = this.#byCode.get(trouble.code) ?? (this.#byCode.size < MAX_TROUBLES ? undefined : this.list.at(-1));
-    if (known === undefined) this.#byCode.set(trouble.code, { ...trouble });
-    else known.count += trouble.count;
+  count(counted: Readonly<ConnectionErrorCount>): void {
+    const known = this.#byCode.get(counted.code) ?? (this.#byCode.size < MAX_KINDS ? undefined : this.list.at(-1));
+    if (known === undefined) this.#byCode.set(counted.code, { ...counted });
+    else known.count += counted.count;
   }
 }

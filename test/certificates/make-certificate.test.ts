@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../../src/certificates/make.ts';
+import {
+  formatCertificateKey,
+  generateCertificateKey,
+  makeSelfSigned,
+} from '../../src/certificates/make-certificate.ts';
 import { canonicalNames, derperPaths, isWildcard, selfSignedNames } from '../../src/certificates/names.ts';
 import { covers, describe as facts } from '../../src/certificates/read.ts';
 import { DAY_MS, START } from './support.ts';

@@ -1,17 +1,17 @@
 import type { Server } from 'node:http';
 import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../observe/counters.ts';
-import type { Rooms } from '../relay/door/front-door.ts';
+import type { DoorHandlers } from '../relay/door/front-door.ts';
 import type { RequestHead } from '../wire/request-head.ts';
 import type { Sessions } from '../relay/session/sessions.ts';
 import type { Stream } from '../transport/port.ts';
 import { upgradeResponseHead } from '../wire/handshake.ts';
-import { HttpHall, streamUnder } from './http-hall.ts';
+import { HttpConnections, streamUnder } from './http-connections.ts';
 import type { Refusals } from './refusals.ts';
 import { handleUpgrades } from './upgrades.ts';
 
 /** What every room needs. */
-export interface RoomParts {
+export interface DoorHandlersParts {
   readonly sessions: Sessions;
   readonly clock: Clock;
   /** The relay's key, which the response head shows. */
@@ -21,7 +21,7 @@ export interface RoomParts {
   /** Answers requests that do not become a DERP connection. */
   readonly http: Server;
   /** Open streams that are ordinary HTTP. */
-  readonly httpConnections: number;
+  readonly httpConnectionLimit: number;
 }
 
 /** Who decides on further requests of streams that carry several clients. */
@@ -35,20 +35,20 @@ export function isRequestAllowed(duplex: object, head: RequestHead): boolean {
 }
 
 /** Builds the rooms behind the front door: DERP sessions, and HTTP with WebSocket on the same stream. */
-export function buildRooms(parts: RoomParts): Rooms {
+export function createDoorHandlers(parts: DoorHandlersParts): DoorHandlers {
   const { sessions, refusals, http } = parts;
   const head = upgradeResponseHead(parts.publicKey);
-  const refused: Rooms['refused'] = (reason, remote, detail) => refusals.refused(reason, remote, null, detail);
-  const hall = new HttpHall({ server: http, limit: parts.httpConnections, clock: parts.clock, refused });
-  const derp: Rooms['derp'] = (stream, { fastStart, notIdeal }) => {
+  const refused: DoorHandlers['refused'] = (reason, remote, detail) => refusals.refused(reason, remote, null, detail);
+  const httpConnections = new HttpConnections({ server: http, limit: parts.httpConnectionLimit, clock: parts.clock, refused });
+  const derp: DoorHandlers['derp'] = (stream, { fastStart, notIdeal }) => {
     return sessions.start(stream, { notIdeal, isWebSocket: false }, fastStart ? '' : head);
   };
-  handleUpgrades({ ...parts, derp, hall });
+  handleUpgrades({ ...parts, derp, httpConnections });
   return {
     derp,
     http: (stream, received, isAllowed) => {
       if (isAllowed !== null) judges.set(stream, isAllowed);
-      hall.enter(stream, received);
+      httpConnections.enter(stream, received);
     },
     refused,
   };

@@ -12,7 +12,7 @@ export interface ClosingLog {
  * Does one step of the shutdown and waits for it, but not longer than `limitMs`. Never rejects: what cannot be closed in
  * good order must not keep the rest open, and the end of the process closes it.
  */
-export async function closingStep(
+export async function shutdownStep(
   what: string,
   step: () => unknown,
   log: ClosingLog,

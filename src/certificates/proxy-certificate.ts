@@ -5,7 +5,7 @@ import type { CertificateInfo, CertificateSource } from './source.ts';
 const NEVER_MS = 8.64e15;
 
 /** Stands for the certificate of a proxy that does TLS for the relay: the relay neither has nor knows it. */
-export function certificateOfProxy(names: readonly string[]): CertificateSource {
+export function proxyCertificate(names: readonly string[]): CertificateSource {
   const info: CertificateInfo = {
     names,
     notBefore: new Date(0),

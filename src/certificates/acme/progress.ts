@@ -12,7 +12,7 @@ const WRITE_AGAIN_MS = 60_000;
  * nothing: what could not be written is kept here and written later. An order that was paid for with the limits of the
  * authority must not be lost for that.
  */
-export class AcmeMemory {
+export class AcmeProgress {
   readonly #store: AcmeStore;
   readonly #clock: TickingClock;
   readonly #log: CertificateLog;

@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { canonicalIp, ipFamily } from '../../base/ip-address.ts';
 
 /** Says where the names point, when that is not here; null when there is nothing to say. */
-export async function whereNamesPoint(names: readonly string[], publicIps: readonly string[]): Promise<string | null> {
+export async function describeWrongDns(names: readonly string[], publicIps: readonly string[]): Promise<string | null> {
   const own = ownAddresses(publicIps);
   const remarks: string[] = [];
   for (const name of names) {
