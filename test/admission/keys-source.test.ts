@@ -34,7 +34,7 @@ describe('a key list', () => {
     it(`is refused for ${name}, with the line and without what it says`, () => {
       assert.throws(() => parseKeyList(`# x\n${line}`, 'allow.txt'), {
         code: 'TOWPATH_KEY_LIST_INVALID',
-        message: 'allow.txt:2: this is no node key',
+        message: 'allow.txt:2: this is not a node key',
       });
     });
   }
@@ -90,7 +90,7 @@ describe('the source keys', () => {
     assert.equal(changes(), 0);
     assert.deepEqual(
       world.lines.map(({ level, message }) => `${level}: ${message}`),
-      ['error: the changed key files are not usable; the old lists stay'],
+      ['error: the changed key files cannot be used; the old lists stay in use'],
     );
     assert.match(source.state().problem ?? '', /allow:1: this is not a node key/);
     source.stop();

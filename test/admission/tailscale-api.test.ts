@@ -236,7 +236,7 @@ describe('the source tailscale-api', () => {
       assert.equal(source.look(hexKey(1)), 'yes');
       assert.equal(source.state().isUsable, true);
       world.pass(3600);
-      await world.line('too old to be used');
+      await world.line('too old and no longer used');
       assert.equal(reasonOf(source.look(hexKey(1))), 'unavailable');
       assert.equal(source.state().isUsable, false);
       api.reply = good;
@@ -253,7 +253,7 @@ describe('the source tailscale-api', () => {
     const world = new World();
     const source = open(world, { timeoutSeconds: 0.05 });
     await source.start();
-    const line = await world.line('does not answer, and there is no list from before');
+    const line = await world.line('does not answer, and there is no earlier list');
     assert.match(String(line.fields['error']), /devices: no answer within 0\.05 s$/);
     assert.equal(reasonOf(source.look(hexKey(1))), 'not_ready');
     source.stop();
@@ -375,7 +375,7 @@ describe('the source tailscale-api', () => {
     const world = new World();
     const source = open(world, {}, join(keyFile(), 'cache.json'));
     await source.start();
-    await world.line('cannot be kept on the disk');
+    await world.line('cannot be written to the disk');
     assert.equal(source.look(hexKey(1)), 'yes');
     source.stop();
   });

@@ -32,7 +32,7 @@ describe('the source tailscaled', () => {
   });
 
   for (const [name, reply, message] of [
-    ['is too old', (r) => void r.writeHead(400).end("invalid 'addr' parameter"), /too old .* update it/],
+    ['is too old', (r) => void r.writeHead(400).end("invalid 'addr' parameter"), /cannot look up node keys; update it/],
     ['does not let us ask', (r) => void r.writeHead(403).end('whois access denied'), /refuses this user/],
     ['fails', (r) => void r.writeHead(500).end('no backend'), /tailscaled answered 500: no backend/],
     ['answers with something else', (r) => void r.end('hello'), /not JSON/],
