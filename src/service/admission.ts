@@ -10,9 +10,12 @@ import type { Health } from '../observe/health.ts';
 import { errorMessage } from '../base/errors.ts';
 import type { Sessions } from '../relay/session/sessions.ts';
 
-/** Clients are let in at the latest after this time; who comes before a source has its list is refused and tries again. */
+/** The relay starts at the latest after this time; a client that connects before a source has its list is refused and tries again. */
 const START_MS = 3000;
 const HEALTH_EVERY_MS = 1000;
+
+/** The sessions whose connections are reviewed. */
+type ReviewedSessions = Pick<Sessions, 'review'>;
 
 interface AdmissionServiceParts {
   readonly clock: Clock;
@@ -20,7 +23,7 @@ interface AdmissionServiceParts {
   readonly health: Health;
 }
 
-/** Admission in a running relay: starts its sources, reviews open connections, and reports to health and admin. */
+/** Admission in a running relay: starts the sources, reviews open connections, reports to health and to the admin page. */
 export class AdmissionService {
   readonly admission: SourceAdmission;
   readonly #parts: AdmissionServiceParts;
@@ -39,7 +42,7 @@ export class AdmissionService {
    * Resolves when the sources know their keys, or when it has taken too long. From now on the open connections of
    * `sessions` are reviewed when a source wants it.
    */
-  async start(sessions: Sessions): Promise<void> {
+  async start(sessions: ReviewedSessions): Promise<void> {
     const { clock } = this.#parts;
     this.#unsubscribes.push(
       this.admission.onReview((due) => this.#review(sessions, due)),
@@ -53,7 +56,7 @@ export class AdmissionService {
   }
 
   stop(): void {
-    for (const leave of this.#unsubscribes) leave();
+    for (const unsubscribe of this.#unsubscribes) unsubscribe();
     this.admission.stop();
   }
 
@@ -65,22 +68,31 @@ export class AdmissionService {
     };
   }
 
-  /** Reviews asked for while one is under way are done together after it. */
-  #review(sessions: Sessions, due: DueSources): void {
+  /** Requests for a review during a review are done together after it. */
+  #review(sessions: ReviewedSessions, due: DueSources): void {
     this.#due = new Set([...(this.#due ?? []), ...due]);
     if (this.#isReviewing) return;
     this.#isReviewing = true;
     void this.#reviewAll(sessions);
   }
 
-  async #reviewAll(sessions: Sessions): Promise<void> {
+  async #reviewAll(sessions: ReviewedSessions): Promise<void> {
     for (let due = this.#takeDue(); due !== null; due = this.#takeDue()) {
       const round = due;
+      let failed = 0;
+      let lastError: unknown;
       await sessions.review(
         (key, ip) => this.admission.review({ key, ip }, round),
-        // One review that fails must not end the others, now and later.
-        (error) => this.#parts.log.error({ error: errorMessage(error) }, 'an open connection could not be reviewed'),
+        (error) => {
+          failed++;
+          lastError = error;
+        },
       );
+      // One line for a whole review: the same error often hits every connection.
+      if (failed > 0) {
+        const fields = { connections: failed, error: errorMessage(lastError) };
+        this.#parts.log.error(fields, 'open connections could not be reviewed; they stay open');
+      }
     }
     this.#isReviewing = false;
   }
