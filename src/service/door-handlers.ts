@@ -39,7 +39,12 @@ export function createDoorHandlers(parts: DoorHandlersParts): DoorHandlers {
   const { sessions, refusals, http } = parts;
   const head = upgradeResponseHead(parts.publicKey);
   const refused: DoorHandlers['refused'] = (reason, remote, detail) => refusals.refused(reason, remote, null, detail);
-  const httpConnections = new HttpConnections({ server: http, limit: parts.httpConnectionLimit, clock: parts.clock, refused });
+  const httpConnections = new HttpConnections({
+    server: http,
+    limit: parts.httpConnectionLimit,
+    clock: parts.clock,
+    refused,
+  });
   const derp: DoorHandlers['derp'] = (stream, { fastStart, notIdeal }) => {
     return sessions.start(stream, { notIdeal, isWebSocket: false }, fastStart ? '' : head);
   };

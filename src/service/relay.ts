@@ -303,7 +303,8 @@ export class Relay {
   }
 
   #httpDoor(server: Server, connections: number, guard: SourceGuard | null): HttpDoor {
-    const refused: DoorHandlers['refused'] = (reason, remote, detail) => this.#refusals.refused(reason, remote, null, detail);
+    const refused: DoorHandlers['refused'] = (reason, remote, detail) =>
+      this.#refusals.refused(reason, remote, null, detail);
     return new HttpDoor({
       httpConnections: new HttpConnections({ server, limit: connections, clock: this.#clock, refused }),
       counters: this.counters,
