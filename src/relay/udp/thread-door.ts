@@ -1,4 +1,4 @@
-import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
+import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
 import { Arena } from '../../system/arena.ts';
 import { SystemCallError } from '../../system/linux.ts';
 import type { SystemCalls } from '../../system/port.ts';
@@ -118,7 +118,7 @@ export class ThreadDoor implements UdpDoor {
     let failure: Error | null = null;
     worker.once('error', (error: Error) => (failure = error));
     await new Promise<void>((resolve, reject) => {
-      port1.on('message', (message: FromUdpThread) => {
+      const take = (message: FromUdpThread): void => {
         if (message.kind === 'opened') {
           this.#places = message.places;
           this.#port = port1;
@@ -130,9 +130,12 @@ export class ThreadDoor implements UdpDoor {
         } else {
           this.#receive(message);
         }
-      });
+      };
+      port1.on('message', take);
       this.#ended = new Promise((ended) => {
         worker.once('exit', () => {
+          // Its last words may still be on their way.
+          for (let last = lastMessage(port1); last !== null; last = lastMessage(port1)) take(last);
           port1.close();
           const error = failure ?? new Error('the UDP thread ended');
           reject(error);
@@ -185,6 +188,11 @@ interface PlacedError extends SystemCallError {
 
 function placed(place: DoorPlace, { call, errno }: FailedCall): PlacedError {
   return Object.assign(new SystemCallError(call, errno), { place });
+}
+
+function lastMessage(port: MessagePort): FromUdpThread | null {
+  const received = receiveMessageOnPort(port) as { message: FromUdpThread } | undefined;
+  return received?.message ?? null;
 }
 
 /** The module of the thread: beside this one, from the sources or from what was built of them, or in an executable. */
