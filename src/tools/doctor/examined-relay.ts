@@ -6,7 +6,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Transport } from '../../transport/port.ts';
 import type { DerpMap } from '../../derp-map/derp-map.ts';
-import type { PortOwner } from './port-owner.ts';
+import type { PortOwner } from '../../base/port-owner.ts';
 import type { Section } from './check.ts';
 
 /** Options of the doctor. */

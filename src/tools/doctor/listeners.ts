@@ -11,7 +11,7 @@ import { formatPin } from '../../wire/pin.ts';
 import { VERSION } from '../../base/version.ts';
 import { check, type Check } from './check.ts';
 import type { ExaminedRelay, Findings } from './examined-relay.ts';
-import { ownerText, portOwner } from './port-owner.ts';
+import { ownerText, portOwner } from '../../base/port-owner.ts';
 import { inspectPort, type PortIdentity } from './inspect-port.ts';
 import { mayConnect, proxyChecks } from './proxy.ts';
 import { validity } from './setup.ts';

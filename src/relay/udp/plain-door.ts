@@ -1,0 +1,248 @@
+import type { Clock } from '../../base/clock.ts';
+import { formatIp } from '../../base/ip-address.ts';
+import { PrefixSet } from '../../base/ip-prefix.ts';
+import type { DatagramHandler, DatagramSocket, Transport } from '../../transport/port.ts';
+import { MAX_STUN_RESPONSE_BYTES } from '../../wire/stun.ts';
+import { AddressSockets } from './address-sockets.ts';
+import { createDoorCounts, DoorCount, type DoorCounts } from './door-counts.ts';
+import type { DoorPlace } from './door-sockets.ts';
+import type { UdpDoor, UdpDoorListener, UdpDoorSettings } from './door.ts';
+import {
+  ADDRESS_WORDS,
+  SIDE_WORDS,
+  SideWord,
+  Verdict,
+  type Arrival,
+  type DatagramRules,
+  type MakeDatagramRules,
+} from './port.ts';
+import type { UdpRelaySettings } from './rules.ts';
+import { ipBytesOf, portOf, sameAddress, writeAddress } from './side-address.ts';
+import { looksLikeStun, StunAnswers } from './stun-answers.ts';
+
+const TICK_MS = 1000;
+/** Addresses that sides are told apart by; those of a machine are far fewer, but they may change for years. */
+const MAX_NUMBERS = 4096;
+/** A side that any socket serves. */
+const NO_SOCKET = -1;
+
+/** What the door needs of its surroundings. */
+export interface PlainDoorParts {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly makeRules: MakeDatagramRules<UdpRelaySettings | null>;
+  readonly listener: UdpDoorListener;
+}
+
+/** The address of a side as the runtime's sockets take it. */
+interface SideText {
+  readonly words: Int32Array;
+  readonly ip: string;
+  readonly port: number;
+}
+
+/**
+ * The UDP door by the runtime's own datagram sockets, for machines without system calls: one socket on each address, so
+ * that replies leave from the one that was asked. It runs in the thread that opens it and costs several times as much.
+ */
+export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
+  readonly how = 'datagrams';
+  readonly counts: DoorCounts = createDoorCounts();
+  // What the rules see of the datagram that is looked at (arrival).
+  bytes: Buffer = Buffer.alloc(0);
+  from = 0;
+  to = 0;
+  readonly segment = 0;
+  readonly words: Int32Array = new Int32Array(ADDRESS_WORDS);
+  readonly source = 0;
+  now: number;
+  readonly #parts: PlainDoorParts;
+  readonly #rules: DatagramRules;
+  readonly #stun: StunAnswers;
+  readonly #response: Buffer = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
+  readonly #reply: Buffer;
+  readonly #bound: AddressSockets[] = [];
+  /** The socket of each address that was asked so far, by number. */
+  readonly #sockets: DatagramSocket[] = [];
+  readonly #numbers = new Map<string, number>();
+  readonly #texts: (SideText | undefined)[] = [];
+  readonly #local: Int32Array = new Int32Array(ADDRESS_WORDS);
+  #socket: DatagramSocket | null = null;
+  #tickedAt: number;
+  #isClosed = false;
+  #stopTicking: () => void = () => undefined;
+
+  private constructor(settings: UdpDoorSettings, parts: PlainDoorParts) {
+    this.#parts = parts;
+    this.now = parts.clock.now;
+    this.#tickedAt = this.now;
+    const memory = new Int32Array(2 * settings.endpoints * SIDE_WORDS);
+    const places = { locate: (sides: Int32Array, side: number): boolean => this.#locate(sides, side) };
+    this.#rules = parts.makeRules(settings.rules, memory, places, this.now);
+    const { reply } = this.#rules;
+    this.#reply = Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength);
+    const { limit, generic, exempt } = settings.stun;
+    this.#stun = new StunAnswers(this.counts, { limit, generic, exempt: new PrefixSet(exempt) });
+  }
+
+  /** Opens the sockets. Rejects with a TowpathError whose `place` says where it cannot listen. */
+  static async open(settings: UdpDoorSettings, parts: PlainDoorParts): Promise<PlainDoor> {
+    const door = new PlainDoor(settings, parts);
+    try {
+      const places = withoutTwins(settings.places);
+      for (const place of places)
+        await door.#bind(place, settings.skipsTaken && (door.#bound.length > 0 || place !== places.at(-1)));
+    } catch (error) {
+      await door.close();
+      throw error;
+    }
+    door.#stopTicking = parts.clock.onTick((now) => door.#tick(now));
+    return door;
+  }
+
+  get places(): readonly DoorPlace[] {
+    return this.#bound.map(({ address }) => address);
+  }
+
+  command(message: unknown): Promise<unknown> {
+    if (this.#isClosed) return Promise.reject(new Error('the UDP door is closed'));
+    return Promise.resolve(this.#rules.command(message, this.#parts.clock.now));
+  }
+
+  setSilent(isSilent: boolean): void {
+    this.#stun.isSilent = isSilent;
+  }
+
+  /** There is none. */
+  setOffload(): void {
+    return;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#stopTicking();
+    await Promise.all(this.#bound.splice(0).map((sockets) => sockets.close()));
+  }
+
+  /** A datagram arrived (transport port). */
+  datagram(socket: DatagramSocket, buffer: Buffer, from: number, to: number, ip: string, port: number): void {
+    if (this.#isClosed || !writeAddress(this.words, 0, ip, port)) return;
+    this.counts[DoorCount.receivedBatches]! += 1;
+    this.counts[DoorCount.receivedBytes]! += to - from;
+    this.bytes = buffer;
+    this.from = from;
+    this.to = to;
+    this.#socket = socket;
+    if (looksLikeStun(buffer, from, to)) {
+      const length = this.#stun.answer(this.#response, buffer, from, to, this.words, 0);
+      if (length > 0) this.#send(socket, this.#response, 0, length, ip, port);
+      return;
+    }
+    this.now = this.#parts.clock.now;
+    const verdict = this.#rules.receive(this);
+    if (verdict === Verdict.Forward) this.#forward(this.#rules.destination);
+    else if (verdict === Verdict.Reply) this.#send(socket, this.#reply, 0, this.#rules.replyLength, ip, port);
+  }
+
+  /** A socket is in trouble (transport port); it goes on. */
+  error(error: Error): void {
+    this.counts[DoorCount.socketErrors]! += 1;
+    for (const sockets of this.#bound) sockets.suspect();
+    const [place] = this.places;
+    if (place !== undefined) this.#parts.listener.lost(place, error);
+  }
+
+  /** Where the datagram was sent to, for the side that it binds (arrival). */
+  writeLocal(sides: Int32Array, side: number): void {
+    const { ip, port } = this.#socket!.address;
+    writeAddress(this.#local, 0, ip, port);
+    const isIpv6 = ip.includes(':');
+    for (let i = 0; i < 4; i++) {
+      sides[side + SideWord.LocalIp + i] = isIpv6 ? this.#local[SideWord.Ipv6 + i]! : i === 0 ? this.#local[1]! : 0;
+    }
+    sides[side + SideWord.LocalInterface] = 0;
+    sides[side + SideWord.LocalPort] = port;
+    sides[side + SideWord.Socket] = this.#number(this.#socket!);
+  }
+
+  async #bind(place: DoorPlace, maySkip: boolean): Promise<void> {
+    const { transport, clock, listener } = this.#parts;
+    const { ip, port } = place;
+    try {
+      const onMissing = (addresses: readonly string[], reason: string): void =>
+        listener.lost({ ip: addresses[0] ?? ip, port }, new Error(reason));
+      this.#bound.push(await AddressSockets.open({ transport, handler: this, clock, onMissing }, ip, port));
+    } catch (error) {
+      const failure = error instanceof Error ? error : new Error(String(error));
+      if (!maySkip) throw Object.assign(failure, { place });
+      listener.skipped(place, failure);
+    }
+  }
+
+  #tick(now: number): void {
+    this.#stun.tick(now);
+    if (now - this.#tickedAt < TICK_MS) return;
+    this.#tickedAt = now;
+    this.#rules.tick(now);
+  }
+
+  #forward(side: number): void {
+    const at = side * SIDE_WORDS;
+    const { sides } = this.#rules;
+    const { ip, port } = this.#textOf(side, at);
+    const socket = this.#sockets[sides[at + SideWord.Socket]!] ?? this.#socket!;
+    this.#send(socket, this.bytes, this.from, this.#rules.end, ip, port);
+  }
+
+  #send(socket: DatagramSocket, bytes: Buffer, from: number, to: number, ip: string, port: number): void {
+    if (socket.send(bytes, from, to, ip, port)) {
+      this.counts[DoorCount.sentBatches]! += 1;
+      this.counts[DoorCount.sentBytes]! += to - from;
+    } else {
+      this.counts[DoorCount.sendBlocked]! += 1;
+    }
+  }
+
+  /** The text of an address is made once for each binding. */
+  #textOf(side: number, at: number): SideText {
+    const { sides } = this.#rules;
+    const known = this.#texts[side];
+    if (known !== undefined && sameAddress(known.words, 0, sides, at)) return known;
+    const text = {
+      words: sides.slice(at, at + ADDRESS_WORDS),
+      ip: formatIp(ipBytesOf(sides, at)),
+      port: portOf(sides, at),
+    };
+    this.#texts[side] = text;
+    return text;
+  }
+
+  /** An address keeps its number also when its socket is opened again. */
+  #number(socket: DatagramSocket): number {
+    const { ip, port } = socket.address;
+    const key = `${ip} ${port}`;
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      if (this.#sockets.length === MAX_NUMBERS) return NO_SOCKET;
+      number = this.#sockets.length;
+      this.#numbers.set(key, number);
+    }
+    this.#sockets[number] = socket;
+    return number;
+  }
+
+  /** No socket has received yet when sides of an earlier process are taken over: the one of any datagram will do. */
+  #locate(sides: Int32Array, side: number): boolean {
+    const port = sides[side + SideWord.LocalPort];
+    if (!this.#bound.some(({ address }) => address.port === port)) return false;
+    sides[side + SideWord.Socket] = NO_SOCKET;
+    return true;
+  }
+}
+
+/** A socket of `::` takes both families here: the place of IPv4 beside it needs none. */
+function withoutTwins(places: readonly DoorPlace[]): DoorPlace[] {
+  const isTwin = ({ ip, port }: DoorPlace): boolean =>
+    ip === '0.0.0.0' && places.some((other) => other.ip === '::' && other.port === port);
+  return places.filter((place) => !isTwin(place));
+}

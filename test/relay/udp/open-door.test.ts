@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { describe, it } from 'node:test';
+import { Clock } from '../../../src/base/clock.ts';
+import { TowpathError } from '../../../src/base/errors.ts';
+import { DoorCount } from '../../../src/relay/udp/door-counts.ts';
+import type { DoorPlace } from '../../../src/relay/udp/door-sockets.ts';
+import type { UdpDoorSettings } from '../../../src/relay/udp/door.ts';
+import { openUdpDoor } from '../../../src/relay/udp/open-door.ts';
+import { PlainDoor } from '../../../src/relay/udp/plain-door.ts';
+import { loadSystemCalls } from '../../../src/system/runtime.ts';
+import { transport } from '../../../src/transport/runtime.ts';
+import { encodeBindingRequest, parseBindingResponse } from '../../../src/wire/stun.ts';
+import { bindMessage, BOUND, makeForwarder, payload } from './forwarder.ts';
+
+const EVERYWHERE: readonly DoorPlace[] = [
+  { ip: '0.0.0.0', port: 0 },
+  { ip: '::', port: 0 },
+];
+
+function settings(changes: Partial<UdpDoorSettings> = {}): UdpDoorSettings {
+  return {
+    places: EVERYWHERE,
+    skipsTaken: false,
+    offload: { gro: true, gso: true, neverEqualTail: false },
+    stun: { limit: null, generic: null, exempt: [] },
+    rules: null,
+    endpoints: 8,
+    ...changes,
+  };
+}
+
+function logOf(lines: string[]): Parameters<typeof openUdpDoor>[1]['log'] {
+  const write = (_fields: object, text: string): number => lines.push(text);
+  return { info: write, warn: write, error: write };
+}
+
+async function client(ip: string): Promise<Socket> {
+  const socket = createSocket(ip.includes(':') ? 'udp6' : 'udp4');
+  socket.bind(0, ip);
+  await once(socket, 'listening');
+  return socket;
+}
+
+async function ask(
+  from: Socket,
+  message: Buffer,
+  ip: string,
+  port: number,
+  to: Socket = from,
+): Promise<[Buffer, string]> {
+  const answer = once(to, 'message') as Promise<[Buffer, { address: string }]>;
+  from.send(message, port, ip);
+  const [bytes, { address }] = await answer;
+  return [bytes, address];
+}
+
+async function closed(socket: Socket): Promise<void> {
+  const end = once(socket, 'close');
+  socket.close();
+  await end;
+}
+
+describe('UDP door by datagram sockets', { timeout: 60_000 }, () => {
+  it('forwards, answers STUN, and does both from the address that was asked', async () => {
+    const clock = new Clock();
+    const listener = { skipped: () => 0, lost: () => 0, reopened: () => 0, crashed: () => 0 };
+    const door = await PlainDoor.open(settings(), { transport, clock, makeRules: makeForwarder, listener });
+    const [a, b] = [await client('127.0.0.1'), await client('127.0.0.1')];
+    try {
+      const { port } = door.places[0]!;
+      assert.deepEqual(await ask(a, bindMessage(1, 0), '127.0.0.2', port), [Buffer.from(BOUND), '127.0.0.2']);
+      assert.deepEqual(await ask(b, bindMessage(1, 1), '127.0.0.3', port), [Buffer.from(BOUND), '127.0.0.3']);
+      for (const length of [0, 1, 1312, 9000]) {
+        const message = payload(1, Buffer.alloc(length, length));
+        assert.deepEqual(await ask(a, message, '127.0.0.2', port, b), [message, '127.0.0.3']);
+        assert.deepEqual(await ask(b, message, '127.0.0.3', port, a), [message, '127.0.0.2']);
+      }
+      const [answer, from] = await ask(a, encodeBindingRequest(Buffer.from('twelve bytes')), '127.0.0.4', port);
+      assert.equal(parseBindingResponse(answer, 0, answer.length)?.port, a.address().port);
+      assert.equal(from, '127.0.0.4');
+      clock.tick(clock.now + 2000);
+      assert.deepEqual(await door.command('x'), { echo: 'x', ticks: 1 });
+      assert.equal(await door.command({ locate: 2 }), true);
+      assert.equal(door.counts[DoorCount.stunIpv4], 1);
+      assert.equal(door.counts[DoorCount.sentBatches], 11);
+    } finally {
+      await Promise.all([closed(a), closed(b), door.close()]);
+    }
+    await assert.rejects(door.command('late'), /closed/);
+  });
+});
+
+describe('opening the UDP door', { timeout: 60_000 }, () => {
+  it('takes system calls where there are any, and says once what is lost without', async () => {
+    const lines: string[] = [];
+    const door = await openUdpDoor(settings(), { transport, clock: new Clock(), log: logOf(lines) });
+    const socket = await client('127.0.0.1');
+    try {
+      const { adapter } = await loadSystemCalls();
+      assert.equal(door.how, adapter === 'none' ? 'datagrams' : adapter);
+      if (adapter === 'none') assert.match(lines.join('\n'), /^UDP goes through the sockets of the runtime: .*several/);
+      else assert.deepEqual(lines, []);
+      const request = encodeBindingRequest(Buffer.from('twelve bytes'));
+      const [answer, from] = await ask(socket, request, '127.0.0.8', door.places[0]!.port);
+      assert.equal(parseBindingResponse(answer, 0, answer.length)?.ip, '127.0.0.1');
+      assert.equal(from, '127.0.0.8');
+    } finally {
+      await Promise.all([closed(socket), door.close()]);
+    }
+  });
+
+  it('refuses a port that another program has, and names it; or goes on with the others', async () => {
+    const other = await client('127.0.0.1');
+    const { port } = other.address();
+    const places = [
+      { ip: '127.0.0.1', port },
+      { ip: '127.0.0.1', port: 0 },
+    ];
+    try {
+      const parts = { transport, clock: new Clock() };
+      await assert.rejects(openUdpDoor(settings({ places }), { ...parts, log: logOf([]) }), (error) => {
+        assert.ok(error instanceof TowpathError);
+        assert.equal(error.code, 'TOWPATH_LISTEN_IN_USE');
+        assert.match(
+          error.message,
+          new RegExp(`UDP 127\\.0\\.0\\.1:${port}: .* in use \\(.*process ${process.pid}\\)\\.$`),
+        );
+        return true;
+      });
+      const lines: string[] = [];
+      const door = await openUdpDoor(settings({ places, skipsTaken: true }), { ...parts, log: logOf(lines) });
+      assert.equal(door.places.length, 1);
+      assert.match(lines.at(-1)!, /in use .* The UDP door goes on without it\.$/);
+      await door.close();
+    } finally {
+      await closed(other);
+    }
+  });
+});
