@@ -29,7 +29,10 @@ const rooms = {
     imports: ['base', 'wire', 'transport', 'certificates', 'config'],
   },
   config: { what: 'one schema; file, environment, flags', imports: ['base', 'wire'] },
-  admission: { what: 'who may come in', imports: ['base', 'wire', 'transport', 'observe', 'config'] },
+  admission: {
+    what: 'who may come in',
+    imports: ['base', 'wire', 'transport', 'observe', 'config', 'relay/session'],
+  },
   http: { what: 'pages, probes, bootstrap DNS, administration', imports: ['base', 'wire', 'observe', 'config'] },
   client: { what: 'a DERP client', imports: ['base', 'wire', 'transport', 'certificates/x509'] },
   tailnet: {
@@ -52,10 +55,9 @@ const rooms = {
     what: 'connections before they are sessions: first request head, limits by source, WebSocket',
     imports: ['base', 'wire', 'transport', 'observe'],
   },
-  // The verdict of an admission comes to a session as a method call, for now: admission itself belongs to the service.
   'relay/session': {
-    what: 'one connection: handshake, frames, outbox, keep-alive',
-    imports: ['base', 'wire', 'transport', 'observe', 'relay/door', 'relay/routing', 'relay/fairness', 'admission'],
+    what: 'one connection: handshake, frames, outbox, keep-alive; what it asks of an admission',
+    imports: ['base', 'wire', 'transport', 'observe', 'relay/door', 'relay/routing', 'relay/fairness'],
   },
   'relay/udp': {
     what: 'the STUN server, and the door of the UDP relay',
@@ -98,6 +100,7 @@ const rooms = {
       'derp-map',
       'admission',
       'client',
+      'relay/session',
       'service',
       'tools/probe',
     ],
@@ -167,7 +170,7 @@ module.exports = {
       comment: 'A relay takes plain data, so that it runs in any thread and in a test.',
       severity: 'error',
       from: { path: '^src/relay/' },
-      to: { path: '^src/(config|http|certificates|service|tools)/' },
+      to: { path: '^src/(config|http|certificates|admission|service|tools)/' },
     },
   ],
   options: {

@@ -10,7 +10,7 @@ import { pino } from 'pino';
 import { connectDerp } from '../src/client/connect.ts';
 import { Clock } from '../src/base/clock.ts';
 import { loadConfig } from '../src/config/load.ts';
-import { Relay } from '../src/service/relay.ts';
+import { Service } from '../src/service/service.ts';
 import { transport } from '../src/transport/runtime.ts';
 
 const PACKET = Buffer.alloc(1200, 7);
@@ -31,7 +31,7 @@ const { config } = loadConfig({
     TOWPATH_CERTIFICATE_DIRECTORY: join(folder, 'certificates'),
   },
 });
-const relay = new Relay(config, transport, pino({ level: 'silent' }));
+const relay = new Service(config, transport, pino({ level: 'silent' }));
 await relay.start();
 const clock = new Clock();
 clock.start();

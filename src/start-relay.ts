@@ -12,7 +12,7 @@ import { advertisedMap } from './derp-map/advertised-map.ts';
 import { loadConfig } from './config/load.ts';
 import type { Config, ListenAddress } from './config/schema.ts';
 import type { Counters } from './observe/counters.ts';
-import { Relay } from './service/relay.ts';
+import { Service } from './service/service.ts';
 import type { RelayAddresses } from './service/listeners.ts';
 import { transport } from './transport/runtime.ts';
 import type { DerpMap } from './derp-map/derp-map.ts';
@@ -59,12 +59,12 @@ export async function startRelay(
   const forget = (): void => rmSync(folder, { recursive: true, force: true });
   try {
     const { config } = loadConfig({ values: { ...localDefaults(folder), ...options } });
-    const relay = new Relay(config, transport, log);
-    await relay.start();
+    const service = new Service(config, transport, log);
+    await service.start();
     return {
-      ...describe(config, relay),
+      ...describe(config, service),
       async close(): Promise<void> {
-        await relay.close();
+        await service.close();
         forget();
       },
     };
@@ -87,8 +87,8 @@ function localDefaults(folder: string): RelayOptions {
   };
 }
 
-function describe(config: Config, relay: Relay): Omit<StartedRelay, 'close'> {
-  const { addresses, counters, keyPair } = relay;
+function describe(config: Config, service: Service): Omit<StartedRelay, 'close'> {
+  const { addresses, counters, keyPair } = service;
   const [derp] = addresses.derp;
   const [stun] = addresses.stun;
   const real: Config = {
@@ -100,7 +100,7 @@ function describe(config: Config, relay: Relay): Omit<StartedRelay, 'close'> {
   const scheme = config.transport === 'tls' ? 'https' : 'http';
   return {
     url: `${scheme}://${formatHostPort(config.hostname ?? ip, port)}/derp`,
-    derpMap: advertisedMap(real, relay.certificate.info()).map,
+    derpMap: advertisedMap(real, service.certificate.info()).map,
     publicKey: formatNodeKey(keyPair.publicKey),
     addresses,
     counters,

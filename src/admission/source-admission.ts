@@ -1,5 +1,5 @@
 import type { MetricDefinition } from '../observe/metrics.ts';
-import { ADMITTED, type Admission, type AdmissionRequest, type AdmissionVerdict } from './admission.ts';
+import { ADMITTED, type Admission, type AdmissionRequest, type AdmissionVerdict } from '../relay/session/admission.ts';
 import { AdmissionCounts } from './admission-counts.ts';
 import { judge, judgeAgain, judgeByDenyLists, type Judgement, type Sources } from './judge.ts';
 import { RefusalJournal, type RefusalEntry } from './refusal-journal.ts';

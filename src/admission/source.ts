@@ -1,4 +1,4 @@
-import type { AdmissionRequest } from './admission.ts';
+import type { AdmissionRequest } from '../relay/session/admission.ts';
 
 /** Why a source does not admit a key; these are metric labels, so they are stable. */
 export const REFUSAL_REASONS = ['denied', 'unknown_key', 'unavailable', 'not_ready', 'busy'] as const;

@@ -82,6 +82,9 @@ function dropTable(): number[][] {
   return DROP_REASON_NAMES.map(() => PACKET_KIND_NAMES.map(() => 0));
 }
 
+/** What a {@link Counters} holds, without its methods: what `structuredClone` makes of one. */
+export type CounterValues = Omit<Counters, 'drop' | 'flush' | 'queueDelay'>;
+
 export class Counters {
   /** Accepted DERP connections, before the handshake. */
   accepts = 0;

@@ -8,14 +8,14 @@ import type { AdmissionConfig } from '../config/schema/admission.ts';
 import type { AdminPage } from '../http/admin.ts';
 import type { Health } from '../observe/health.ts';
 import { errorMessage } from '../base/errors.ts';
-import type { Sessions } from '../relay/session/sessions.ts';
+import type { Relay } from '../relay/relay.ts';
 
 /** The relay starts at the latest after this time; a client that connects before a source has its list is refused and tries again. */
 const START_MS = 3000;
 const HEALTH_EVERY_MS = 1000;
 
-/** The sessions whose connections are reviewed. */
-type ReviewedSessions = Pick<Sessions, 'review'>;
+/** The relay whose connections are reviewed. */
+type ReviewedRelay = Pick<Relay, 'review'>;
 
 interface AdmissionServiceParts {
   readonly clock: Clock;
@@ -40,12 +40,12 @@ export class AdmissionService {
 
   /**
    * Resolves when the sources know their keys, or when it has taken too long. From now on the open connections of
-   * `sessions` are reviewed when a source wants it.
+   * `relay` are reviewed when a source wants it.
    */
-  async start(sessions: ReviewedSessions): Promise<void> {
+  async start(relay: ReviewedRelay): Promise<void> {
     const { clock } = this.#parts;
     this.#unsubscribes.push(
-      this.admission.onReview((due) => this.#review(sessions, due)),
+      this.admission.onReview((due) => this.#review(relay, due)),
       clock.onTick((now) => this.#reportHealth(now)),
     );
     let timer: NodeJS.Timeout | undefined;
@@ -69,19 +69,19 @@ export class AdmissionService {
   }
 
   /** Requests for a review during a review are done together after it. */
-  #review(sessions: ReviewedSessions, due: DueSources): void {
+  #review(relay: ReviewedRelay, due: DueSources): void {
     this.#due = new Set([...(this.#due ?? []), ...due]);
     if (this.#isReviewing) return;
     this.#isReviewing = true;
-    void this.#reviewAll(sessions);
+    void this.#reviewAll(relay);
   }
 
-  async #reviewAll(sessions: ReviewedSessions): Promise<void> {
+  async #reviewAll(relay: ReviewedRelay): Promise<void> {
     for (let due = this.#takeDue(); due !== null; due = this.#takeDue()) {
       const round = due;
       let failed = 0;
       let lastError: unknown;
-      await sessions.review(
+      await relay.review(
         (key, ip) => this.admission.review({ key, ip }, round),
         (error) => {
           failed++;

@@ -6,15 +6,15 @@ import { formatNodeKey } from '../wire/keys.ts';
 import { formatPin } from '../wire/pin.ts';
 import { formatDerpMap } from '../derp-map/derp-map-text.ts';
 import type { Endpoint } from '../transport/port.ts';
-import type { Relay } from './relay.ts';
+import type { Service } from './service.ts';
 
 /**
  * What an operator needs after the start: addresses, public key, certificate pin and the DERP map entry, as text for a
  * terminal. Ends with a newline.
  */
-export function banner(config: Config, relay: Relay): string {
-  const { derp, http, stun, admin } = relay.addresses;
-  const { names, notAfter, pinSha256, selfSigned, origin } = relay.certificate.info();
+export function banner(config: Config, service: Service): string {
+  const { derp, http, stun, admin } = service.addresses;
+  const { names, notAfter, pinSha256, selfSigned, origin } = service.certificate.info();
   const days = Math.max(Math.floor((notAfter.getTime() - Date.now()) / 86_400_000), 0);
   const isPlain = config.transport === 'plain';
   const ownCertificate: [string, string][] = [
@@ -29,12 +29,12 @@ export function banner(config: Config, relay: Relay): string {
     ['HTTP', http.length === 0 ? 'off' : list(http)],
     ['STUN', stun.length === 0 ? 'off' : `${list(stun)} (UDP)`],
     ['admin', admin === null ? 'off' : `http://${formatHostPort(admin.ip, admin.port)}/`],
-    ['public key', formatNodeKey(relay.keyPair.publicKey)],
+    ['public key', formatNodeKey(service.keyPair.publicKey)],
     ...(isPlain ? [] : ownCertificate),
   ];
-  const { map, comments, notes } = advertisedMap(config, relay.certificate.info());
+  const { map, comments, notes } = advertisedMap(config, service.certificate.info());
   const table = rows.map(([name, value]) => `  ${name.padEnd(12)}${value}\n`).join('');
-  const validity = validityNote(relay.certificate.info(), Date.now());
+  const validity = validityNote(service.certificate.info(), Date.now());
   const remarks = (validity === null ? notes : [...notes, validity]).map((note) => `  note: ${note}\n`).join('');
   const text = `\n${table}${remarks}\nFor the tailnet policy file (towpath derp-map prints other forms):\n\n${formatDerpMap(map, 'policy', comments)}\n`;
   return printableLines(text);

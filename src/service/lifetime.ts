@@ -3,14 +3,14 @@ import { errorMessage } from '../base/errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { SignalWish } from '../base/signals.ts';
 import { ENDING } from './readiness.ts';
-import type { Relay } from './relay.ts';
+import type { Service } from './service.ts';
 
 /** Exit code after a second signal: as a shell reports a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
 
 /** What {@link Lifetime} needs. */
 export interface LifetimeParts {
-  readonly relay: Relay;
+  readonly service: Service;
   readonly log: Log;
   /** Reads the configuration again; throws a TowpathError when it is not fit for use. */
   readonly reload: () => Config;
@@ -57,27 +57,27 @@ export class Lifetime {
   }
 
   #endBy(signal: NodeJS.Signals): void {
-    const { relay, log, endNow } = this.#parts;
+    const { service, log, endNow } = this.#parts;
     if (this.#state === 'ending') {
       log.close();
       endNow(EXIT_INTERRUPTED);
     }
     const wasServing = this.#state === 'serving';
     this.#state = 'ending';
-    relay.health.set(ENDING, 'the relay is ending');
+    service.health.set(ENDING, 'the relay is ending');
     log.log.info(
-      { signal, sessions: relay.sessionCount },
+      { signal, sessions: service.sessionCount },
       wasServing ? 'draining; a second signal ends at once' : 'ending before the start is done',
     );
     void this.#shutDown();
   }
 
   async #shutDown(): Promise<void> {
-    const { relay, log } = this.#parts;
+    const { service, log } = this.#parts;
     let code = 0;
     try {
-      await relay.drain();
-      await relay.close();
+      await service.drain();
+      await service.close();
       log.log.info('stopped');
     } catch (error) {
       log.log.error({ error: errorMessage(error) }, 'could not stop in good order');
@@ -87,13 +87,13 @@ export class Lifetime {
   }
 
   #reload(): void {
-    const { relay, log, reload } = this.#parts;
+    const { service, log, reload } = this.#parts;
     try {
       // First, and whatever the configuration is like: a certificate that was renewed must not wait for its next fix.
-      relay.reloadFiles();
+      service.reloadFiles();
       const config = reload();
       log.log.level = config.log.level;
-      const restart = relay.reload(config);
+      const restart = service.reload(config);
       if (restart.length > 0) log.log.warn({ keys: restart }, 'these keys take effect after a restart only');
       log.log.info('configuration reloaded');
     } catch (error) {

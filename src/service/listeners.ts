@@ -1,9 +1,11 @@
 import type { Config } from '../config/schema.ts';
-import type { StunServer } from '../relay/udp/stun-server.ts';
-import type { CertificatePair, Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
-import { exposedListener, listenPlaces } from './exposure.ts';
+import { frontListener } from '../relay/front-listener.ts';
+import type { Relay } from '../relay/relay.ts';
+import type { Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';
 import { naming } from './listen-keys.ts';
+import { listenPlaces } from './listen-places.ts';
+import { frontSettings } from './relay-settings.ts';
 
 /** Where a running relay really listens. */
 export interface RelayAddresses {
@@ -15,20 +17,18 @@ export interface RelayAddresses {
 
 /** Who is behind which port. */
 export interface PortHandlers {
-  readonly derp: ListenerHandler;
+  /** Opens its own ports, for DERP and STUN. */
+  readonly relay: Relay;
   readonly http: ListenerHandler;
-  readonly stun: StunServer;
   /** Asked for when the administration has a port. */
   readonly admin: () => ListenerHandler;
 }
 
-/** All ports of a relay: those that the configuration names, or that a service manager has opened in their place. */
+/** All ports of the process: those that the configuration names, or that a service manager has opened in their place. */
 export class Listeners {
   readonly #transport: Transport;
   readonly #inherited: InheritedSockets;
-  readonly #stun: StunServer;
   readonly #doors: PortHandlers;
-  readonly #derp: Listener[] = [];
   readonly #http: Listener[] = [];
   #admin: Listener | null = null;
 
@@ -36,24 +36,26 @@ export class Listeners {
     this.#transport = transport;
     this.#inherited = inherited;
     this.#doors = doors;
-    this.#stun = doors.stun;
   }
 
-  /** Opens all ports, the front with `tls` or without. Throws a TowpathError when one cannot be had; others stay open. */
-  async open(config: Config, tls: ServerTls | null): Promise<void> {
+  /**
+   * Opens all ports, those for DERP with `tls` or without. Throws a TowpathError when one cannot be opened; others stay
+   * open.
+   */
+  async open(config: Config, tls: Pick<ServerTls, 'certificate' | 'challenge'> | null): Promise<void> {
     const { derp, http, stun, admin } = this.#inherited;
-    const front = exposedListener(config, tls);
-    const plain = exposedListener(config, null);
+    const { relay } = this.#doors;
     for (const place of listenPlaces(derp, config.listen)) {
-      const listen = () => this.#transport.listen({ ...place, ...front }, this.#doors.derp);
-      this.#derp.push(await naming('listen', place.fd !== undefined, listen));
+      const listen = () => relay.listen(place, tls?.certificate ?? null, tls?.challenge);
+      await naming('listen', place.fd !== undefined, listen);
     }
+    const plain = frontListener(frontSettings(config), null);
     for (const place of listenPlaces(http, config.http)) {
       const listen = () => this.#transport.listen({ ...place, ...plain }, this.#doors.http);
       this.#http.push(await naming('http', place.fd !== undefined, listen));
     }
     for (const { ip, port, fd } of listenPlaces(stun, config.stun.listen)) {
-      await naming('stun', fd !== undefined, () => this.#stun.bind(this.#transport, ip, port, fd));
+      await naming('stun', fd !== undefined, () => relay.stun.bind(this.#transport, ip, port, fd));
     }
     const [place] = listenPlaces(admin, config.admin === null ? [] : [config.admin]);
     if (place === undefined) return;
@@ -62,23 +64,18 @@ export class Listeners {
   }
 
   get addresses(): RelayAddresses {
+    const { relay } = this.#doors;
     return {
-      derp: this.#derp.map((listener) => listener.address),
+      derp: relay.addresses,
       http: this.#http.map((listener) => listener.address),
-      stun: this.#stun.addresses,
+      stun: relay.stun.addresses,
       admin: this.#admin?.address ?? null,
     };
   }
 
-  /** Uses this certificate for new connections. */
-  replaceCertificate(pair: CertificatePair): void {
-    for (const listener of this.#derp) listener.replaceCertificate(pair);
-  }
-
   /** Closes what clients come to; the administration stays. */
   async closeFront(): Promise<void> {
-    await Promise.all([...this.#derp, ...this.#http].map((listener) => listener.close()));
-    await this.#stun.close();
+    await Promise.all([this.#doors.relay.closePorts(), ...this.#http.map((listener) => listener.close())]);
   }
 
   async closeAdmin(): Promise<void> {

@@ -12,7 +12,7 @@ import { takeInheritedSockets } from './inherited-sockets.ts';
 import { InternalErrors } from './internal-errors.ts';
 import { Lifetime, type LifetimeParts } from './lifetime.ts';
 import { Readiness } from './readiness.ts';
-import { Relay } from './relay.ts';
+import { Service } from './service.ts';
 import { reachable, runSelfTest } from './self-test.ts';
 
 /** What `serve` needs from the command line. */
@@ -29,55 +29,55 @@ export async function serve({ config, signals, ...parts }: ServeOptions): Promis
   transport.prepareServer?.();
   const log = createLog({ ...config.log, isBuffered: true });
   try {
-    const relay = new Relay(config, transport, log.log, takeInheritedSockets());
-    const lifetime = new Lifetime({ ...parts, relay, log });
+    const service = new Service(config, transport, log.log, takeInheritedSockets());
+    const lifetime = new Lifetime({ ...parts, service, log });
     signals.listen((wish, signal) => lifetime.signal(wish, signal));
-    return await Promise.race([lifetime.ended, start(config, relay, log, lifetime)]);
+    return await Promise.race([lifetime.ended, start(config, service, log, lifetime)]);
   } finally {
     await log.flush();
     log.close();
   }
 }
 
-async function start(config: Config, relay: Relay, log: Log, lifetime: Lifetime): Promise<number> {
-  const test = config.selfTest ? (): Promise<object> => selfTest(config, relay) : null;
-  const readiness = new Readiness({ health: relay.health, log: log.log, selfTest: test });
+async function start(config: Config, service: Service, log: Log, lifetime: Lifetime): Promise<number> {
+  const test = config.selfTest ? (): Promise<object> => selfTest(config, service) : null;
+  const readiness = new Readiness({ health: service.health, log: log.log, selfTest: test });
   try {
-    await relay.start();
+    await service.start();
   } catch (error) {
     // The shutdown has closed what the start was about to open.
     if (!lifetime.isEnding) throw error;
   }
   if (closeDebugger()) log.log.warn('SIGUSR1 had opened the debugger of Node; it is closed');
   if (lifetime.isEnding) return lifetime.ended;
-  surviveBugs(relay, log);
+  surviveBugs(service, log);
   const { runtime, features } = transport;
-  log.log.info({ version: VERSION, runtime, features, ...relay.addresses }, 'towpath started');
-  process.stdout.write(banner(config, relay));
+  log.log.info({ version: VERSION, runtime, features, ...service.addresses }, 'towpath started');
+  process.stdout.write(banner(config, service));
   lifetime.started();
   await readiness.begin();
   return lifetime.ended;
 }
 
 /** From now on a bug costs at most the connection that it is about: thousands of others depend on this process. */
-function surviveBugs(relay: Relay, log: Log): void {
-  const errors = new InternalErrors(relay.counters, log.log);
+function surviveBugs(service: Service, log: Log): void {
+  const errors = new InternalErrors(service.counters, log.log);
   onInternalError((where, error) => errors.caught(where, error));
   process.on('uncaughtException', (error) => internalError('uncaught', error));
   process.on('unhandledRejection', (error) => internalError('unhandled rejection', error));
 }
 
 /** Tests the relay as it is now; gives the times for the log. */
-async function selfTest(config: Config, relay: Relay): Promise<object> {
-  const { derp, stun } = relay.addresses;
+async function selfTest(config: Config, service: Service): Promise<object> {
+  const { derp, stun } = service.addresses;
   const { tlsMs, openMs, packetMs, stunMs } = await runSelfTest({
     // The relay is a neighbour of itself: where proxies on this machine are trusted, it has to speak as they do.
     transport: config.proxy.protocol ? withPreamble(transport, encodeProxyHeader(null)) : transport,
     derp: derp[0]!,
     stun: stun[0] ?? null,
-    pinSha256: config.transport === 'tls' ? relay.certificate.info().pinSha256 : null,
-    exempt: (key) => relay.exempt(key),
-    serverName: config.certificate.names[0] ?? relay.certificate.info().names[0] ?? reachable(derp[0]!).ip,
+    pinSha256: config.transport === 'tls' ? service.certificate.info().pinSha256 : null,
+    exempt: (key) => service.exempt(key),
+    serverName: config.certificate.names[0] ?? service.certificate.info().names[0] ?? reachable(derp[0]!).ip,
   });
   const ms = (value: number | null): string => (value === null ? 'off' : `${value.toFixed(1)} ms`);
   return { tls: ms(tlsMs), connect: ms(openMs), packet: ms(packetMs), stun: ms(stunMs) };

@@ -5,20 +5,15 @@ import { afterAnswers } from '../http/pending-answers.ts';
 import { derpFacts, type RequestHead, upgradeOf } from '../wire/request-head.ts';
 import { BAD_WEBSOCKET_REQUEST, webSocketProblem } from '../relay/door/websocket-request.ts';
 import { acceptWebSocket, createWebSocketServer, WebSocketStream } from '../relay/door/websocket-stream.ts';
-import type { Counters, RefusalReason } from '../observe/counters.ts';
-import type { Sessions } from '../relay/session/sessions.ts';
+import type { RefusalReason } from '../observe/counters.ts';
+import type { Relay } from '../relay/relay.ts';
 import type { SocketLike } from '../transport/shared/duplex.ts';
-import type { Stream, StreamHandler } from '../transport/port.ts';
+import type { Stream } from '../transport/port.ts';
 import { type HttpConnections, streamUnder } from './http-connections.ts';
-import type { Refusals } from './refusals.ts';
 
-/** What an upgrade needs of the rooms. */
 interface UpgradeParts {
-  readonly sessions: Sessions;
-  readonly counters: Counters;
-  readonly refusals: Refusals;
-  readonly http: Server;
-  readonly derp: (stream: Stream, facts: { readonly fastStart: boolean; readonly notIdeal: boolean }) => StreamHandler;
+  readonly relay: Relay;
+  readonly server: Server;
   readonly httpConnections: HttpConnections;
 }
 
@@ -26,17 +21,16 @@ interface UpgradeParts {
  * Makes DERP connections of the upgrades that an HTTP server comes upon: WebSockets, and DERP itself when it is not the
  * first request of a connection, as a proxy sends it that uses its connections again.
  */
-export function handleUpgrades(parts: UpgradeParts): void {
-  const { sessions, counters, refusals, http, httpConnections } = parts;
+export function handleUpgrades({ relay, server, httpConnections }: UpgradeParts): void {
   const webSockets = createWebSocketServer();
   const refuse = (duplex: Duplex, reason: RefusalReason, detail: string, answer: string): void => {
     const stream = streamUnder(duplex);
-    if (stream !== undefined) refusals.refused(reason, stream.remote, null, detail);
+    if (stream !== undefined) relay.refused(reason, stream.remote, null, detail);
     duplex.end(answer, () => duplex.destroy());
   };
   const startDerp = (duplex: SocketLike, early: Buffer, head: RequestHead): void => {
     duplex.release(early, (stream, received) => {
-      const handler = parts.derp(stream, derpFacts(head));
+      const handler = relay.startSession(stream, derpFacts(head));
       stream.handler = handler;
       if (received.length > 0) handler.bytes(stream, received, 0, received.length);
     });
@@ -54,12 +48,11 @@ export function handleUpgrades(parts: UpgradeParts): void {
       return;
     }
     acceptWebSocket(webSockets, request, duplex, early, (socket) => {
-      counters.websocketAccepts++;
       httpConnections.leave(duplex);
-      new WebSocketStream(socket, stream, (own) => sessions.start(own, { notIdeal: false, isWebSocket: true }, ''));
+      new WebSocketStream(socket, stream, (own) => relay.startWebSocketSession(own));
     });
   };
-  http.on('upgrade', (request: IncomingMessage, duplex: Duplex, early: Buffer) => {
+  server.on('upgrade', (request: IncomingMessage, duplex: Duplex, early: Buffer) => {
     const stream = streamUnder(duplex);
     const head = headOf(request);
     if (stream === undefined || 'status' in head) {

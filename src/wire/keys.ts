@@ -63,6 +63,11 @@ export function nodeKeyPair(rawPrivate: Buffer): NodeKeyPair {
   return { publicKey: Buffer.from(jwk.x!, 'base64url'), privateKey };
 }
 
+/** The 32 raw bytes of the private key, to hand the pair to another thread. */
+export function privateKeyBytes({ privateKey }: NodeKeyPair): Buffer {
+  return Buffer.from(privateKey.export({ format: 'jwk' }).d!, 'base64url');
+}
+
 /** A new random key pair. */
 export function generateNodeKeyPair(): NodeKeyPair {
   return nodeKeyPair(clamp(randomBytes(KEY_BYTES)));

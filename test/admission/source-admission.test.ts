@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { AdmissionVerdict } from '../../src/admission/admission.ts';
+import type { AdmissionVerdict } from '../../src/relay/session/admission.ts';
 import { formatReport } from '../../src/admission/report-text.ts';
 import { SourceAdmission, type DueSources } from '../../src/admission/source-admission.ts';
 import type { Answer, AskingSource, ListSource, RefusalReason } from '../../src/admission/source.ts';

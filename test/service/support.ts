@@ -11,20 +11,20 @@ import type { DerpClientOptions } from '../../src/client/options.ts';
 import { Clock } from '../../src/base/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { Relay } from '../../src/service/relay.ts';
+import { Service } from '../../src/service/service.ts';
 import type { Transport } from '../../src/transport/port.ts';
 import { transport } from '../../src/transport/runtime.ts';
 
 /** A relay in this process on free ports of the loopback, and ways to reach it. */
 export class TestRelay {
-  readonly relay: Relay;
+  readonly relay: Service;
   readonly lines: string[];
   readonly config: Config;
   readonly #folder: string;
   readonly #clock = new Clock();
   readonly #clients: DerpClient[] = [];
 
-  private constructor(relay: Relay, config: Config, lines: string[], folder: string) {
+  private constructor(relay: Service, config: Config, lines: string[], folder: string) {
     this.relay = relay;
     this.config = config;
     this.lines = lines;
@@ -48,7 +48,7 @@ export class TestRelay {
       },
     });
     const lines: string[] = [];
-    const relay = new Relay(config, sockets, pino({ level: 'debug' }, { write: (line) => lines.push(line) }));
+    const relay = new Service(config, sockets, pino({ level: 'debug' }, { write: (line) => lines.push(line) }));
     await relay.start();
     return new TestRelay(relay, config, lines, folder);
   }

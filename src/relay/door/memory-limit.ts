@@ -1,4 +1,3 @@
-import type { Health } from '../../observe/health.ts';
 import type { MemoryLimit } from './door-guard.ts';
 
 export interface CountedMemoryParts {
@@ -10,7 +9,8 @@ export interface CountedMemoryParts {
   readonly queuedBytes: () => number;
   /** Of the process. */
   readonly residentBytes: () => number;
-  readonly health: Pick<Health, 'set'>;
+  /** Told at each look why there is no room for more clients, or null. */
+  readonly judged: (problem: string | null) => void;
 }
 
 /**
@@ -37,14 +37,13 @@ export class CountedMemory implements MemoryLimit {
   }
 
   check(handshakes: number, sessions: number): void {
-    const { limitBytes, connectionBytes, queuedBytes, residentBytes, health } = this.#parts;
+    const { limitBytes, connectionBytes, queuedBytes, residentBytes, judged } = this.#parts;
     if (limitBytes === 0) return;
     const usedBytes = (handshakes + sessions) * connectionBytes + queuedBytes();
     const resident = residentBytes();
     this.#ownBytes = Math.min(this.#ownBytes, Math.max(resident - usedBytes, 0));
     this.#isFull = this.#isOver(usedBytes, limitBytes - this.#ownBytes, resident > limitBytes);
-    health.set(
-      'memory',
+    judged(
       this.#isFull
         ? 'more memory is in use than limits.memoryMegabytes allows: there is no room for more clients'
         : null,

@@ -1,4 +1,4 @@
-import type { Admission } from '../../admission/admission.ts';
+import type { Admission } from './admission.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { TimingWheel } from '../../base/timing-wheel.ts';
 import type { KeyLimits } from '../fairness/key-limits.ts';
@@ -16,7 +16,7 @@ import type { LoopTurn } from './loop-turn.ts';
 import type { OutboxLimits } from './outbox.ts';
 
 /** What one connection may cost; each comes from the configuration key of the same name under `limits`. */
-interface SessionLimits extends OutboxLimits, DeadlineLimits, KeepAlivePeriods {
+export interface SessionLimits extends OutboxLimits, DeadlineLimits, KeepAlivePeriods {
   /** Bytes that are read at most from one connection of weight 1 in one turn of the event loop. */
   readonly readBudgetBytes: number;
 }

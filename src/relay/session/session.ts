@@ -14,7 +14,7 @@ import { DropReason, type PacketKind, type RefusalReason } from '../../observe/c
 import type { Peer } from '../routing/peer.ts';
 import { Delivery, type NodeKey, type Recipient, type Source, type WaitingSender } from '../routing/recipient.ts';
 import { RouteResult } from '../routing/router.ts';
-import type { AdmissionVerdict } from '../../admission/admission.ts';
+import type { AdmissionVerdict } from './admission.ts';
 import type { CloseReason, Stream, StreamHandler } from '../../transport/port.ts';
 import type { SessionContext } from './context.ts';
 import { SessionDeadlines, type DeadlineListener } from './deadlines.ts';

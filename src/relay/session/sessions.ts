@@ -1,4 +1,4 @@
-import type { AdmissionVerdict } from '../../admission/admission.ts';
+import type { AdmissionVerdict } from './admission.ts';
 import { CLOCK_TICK_MS } from '../../base/clock.ts';
 import { TimingWheel } from '../../base/timing-wheel.ts';
 import type { Stream } from '../../transport/port.ts';

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AdmissionVerdict } from '../../admission/admission.ts';
+import type { AdmissionVerdict } from '../../relay/session/admission.ts';
 import { openSourceAdmission } from '../../admission/open.ts';
 import type { SourceAdmission } from '../../admission/source-admission.ts';
 import type { AdmissionSourceConfig } from '../../config/schema/admission-sources.ts';

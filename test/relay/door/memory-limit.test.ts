@@ -18,7 +18,7 @@ class Process {
       connectionBytes: 40_000,
       queuedBytes: () => this.queued,
       residentBytes: () => this.resident,
-      health: this.health,
+      judged: (problem) => this.health.set('memory', problem),
     });
     this.memory.check(0, 0);
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { AdmissionVerdict } from '../../../src/admission/admission.ts';
+import type { AdmissionVerdict } from '../../../src/relay/session/admission.ts';
 import { FrameType } from '../../../src/wire/frames.ts';
 import { sendPacket, SessionWorld } from './support.ts';
 

@@ -7,13 +7,13 @@ import { X509Certificate } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
 import { createLog } from '../../../src/observe/log.ts';
-import { Relay } from '../../../src/service/relay.ts';
+import { Service } from '../../../src/service/service.ts';
 import { transport } from '../../../src/transport/runtime.ts';
 import { formatPin, pinOf } from '../../../src/wire/pin.ts';
 import { directory, probe, step } from './probe-support.ts';
 
 describe('towpath probe of a towpath', () => {
-  let relay: Relay;
+  let relay: Service;
   let url = '';
   let stunPort = '';
   let pin = '';
@@ -29,7 +29,7 @@ describe('towpath probe of a towpath', () => {
         'certificate.directory': directory,
       },
     });
-    relay = new Relay(config, transport, createLog({ level: 'silent', format: 'json' }).log);
+    relay = new Service(config, transport, createLog({ level: 'silent', format: 'json' }).log);
     await relay.start();
     url = `https://127.0.0.1:${relay.addresses.derp[0]!.port}/derp`;
     stunPort = String(relay.addresses.stun[0]!.port);

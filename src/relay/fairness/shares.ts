@@ -1,0 +1,36 @@
+import type { WakeList } from '../../base/wake-list.ts';
+import { FairShare } from './fair-share.ts';
+import { KeyLimits } from './key-limits.ts';
+import type { ByteRate } from './token-bucket.ts';
+
+/** What clients may send, as plain data. */
+export interface FairnessSettings {
+  /** For each node key. */
+  readonly perClient: ByteRate;
+  /** For all together; 0: no limit. */
+  readonly totalBytesPerSecond: number;
+  /** How many shares clients have that these admission sources let in; others have one. */
+  readonly tiers: readonly { readonly sources: readonly string[]; readonly weight: number }[];
+}
+
+/** The parts of what sessions share that {@link FairnessSettings} decide. */
+interface SharedLimits {
+  readonly rate: ByteRate;
+  readonly keyLimits: KeyLimits;
+  /** How many shares a connection has that the admission source of this name let in. */
+  readonly weightOf: (source: string) => number;
+}
+
+/** What the connections are told to share, and how. */
+export function sharedLimits(
+  { perClient, totalBytesPerSecond, tiers }: FairnessSettings,
+  wakes: WakeList,
+): SharedLimits {
+  const weights = new Map(tiers.flatMap(({ sources, weight }) => sources.map((source) => [source, weight])));
+  const share = totalBytesPerSecond > 0 ? new FairShare(wakes, totalBytesPerSecond, performance.now()) : null;
+  return {
+    rate: perClient,
+    keyLimits: new KeyLimits(perClient, share),
+    weightOf: (source) => weights.get(source) ?? 1,
+  };
+}

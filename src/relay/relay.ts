@@ -1,0 +1,245 @@
+/**
+ * One relay: everything that one thread needs to move packets between its clients. It takes plain data (settings,
+ * verdicts of the admission, certificates) and gives plain data (counters, snapshots, events). It reads no disk and no
+ * configuration and serves no page: that is the service's (`service/`). What it uses of its surroundings are its ports,
+ * so that it runs in the main thread, in another one, and in a test.
+ */
+import type { Clock } from '../base/clock.ts';
+import { PrefixSet } from '../base/ip-prefix.ts';
+import { WakeList } from '../base/wake-list.ts';
+import { Counters, type RefusalReason } from '../observe/counters.ts';
+import type {
+  CertificatePair,
+  Endpoint,
+  Listener,
+  ListenOptions,
+  ServerTls,
+  Stream,
+  StreamHandler,
+  Transport,
+} from '../transport/port.ts';
+import { upgradeResponseHead } from '../wire/handshake.ts';
+import { nodeKeyPair, type NodeKeyPair } from '../wire/keys.ts';
+import { DoorConnection } from './door/door-connection.ts';
+import { SourceGuard } from './door/door-guard.ts';
+import { FrontDoor, type DoorHandlers } from './door/front-door.ts';
+import { CountedMemory } from './door/memory-limit.ts';
+import { sharedLimits } from './fairness/shares.ts';
+import { frontListener } from './front-listener.ts';
+import { Router } from './routing/router.ts';
+import type { Admission } from './session/admission.ts';
+import type { SessionReporter } from './session/context.ts';
+import type { DrainPlan } from './session/drain.ts';
+import { QueueSpace } from './session/frame-queue.ts';
+import { LoopTurn } from './session/loop-turn.ts';
+import { type Reviewer, Sessions, type SessionParts } from './session/sessions.ts';
+import type { LiveSettings, RelaySettings } from './settings.ts';
+import type { RelaySnapshot } from './snapshot.ts';
+import { StunServer } from './udp/stun-server.ts';
+
+/** What happens in a relay that the service logs or judges. All arguments are plain data. */
+export interface RelayEvents extends SessionReporter {
+  /** A listener cannot accept for now. */
+  listenerError(error: Error): void;
+  /** A STUN datagram could not be answered. */
+  stunError(error: Error): void;
+  /** STUN may answer from another address than it was asked on these. */
+  stunMissing(addresses: readonly string[], reason: string): void;
+  /** Why there is no memory for more clients; null: there is. Called at each look. */
+  memory(problem: string | null): void;
+}
+
+/** What a relay uses of its surroundings. */
+export interface RelayPorts {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly admission: Admission;
+  /** Takes a connection whose first request is not for DERP; see {@link DoorHandlers.http}. */
+  readonly http: DoorHandlers['http'];
+  readonly events: RelayEvents;
+  /** Resident memory of the process, in bytes. */
+  readonly residentBytes: () => number;
+}
+
+export class Relay {
+  readonly counters: Counters = new Counters();
+  /** Decides on connections before anything is spent on them, of this relay and of the service's port for HTTP. */
+  readonly guard: SourceGuard;
+  readonly stun: StunServer;
+  readonly #settings: RelaySettings;
+  readonly #ports: RelayPorts;
+  readonly #router: Router;
+  readonly #wakes = new WakeList();
+  readonly #sessions: Sessions;
+  readonly #upgradeHead: string;
+  readonly #door: FrontDoor;
+  readonly #listeners: Listener[] = [];
+  #live: LiveSettings;
+
+  /** Opens no port yet. */
+  constructor(settings: RelaySettings, ports: RelayPorts) {
+    this.#settings = settings;
+    this.#live = settings.live;
+    this.#ports = ports;
+    const { clock, events } = ports;
+    const { counters } = this;
+    const space = new QueueSpace(settings.totalQueueBytes);
+    this.guard = this.#buildGuard(space);
+    this.#router = new Router(counters, settings.live.duplicates, settings.limits);
+    const keyPair = nodeKeyPair(Buffer.from(settings.privateKey));
+    this.#upgradeHead = upgradeResponseHead(keyPair.publicKey);
+    this.#sessions = new Sessions(this.#sessionParts(keyPair, space));
+    this.stun = new StunServer({
+      counters,
+      clock,
+      ...settings.stun,
+      exempt: new PrefixSet(settings.stun.exempt),
+      onError: (error) => events.stunError(error),
+      onMissing: (addresses, reason) => events.stunMissing(addresses, reason),
+    });
+    this.#door = this.#buildDoor();
+  }
+
+  /** Sessions of all states. */
+  get sessionCount(): number {
+    return this.#sessions.count;
+  }
+
+  /** Where it listens for DERP. */
+  get addresses(): readonly Endpoint[] {
+    return this.#listeners.map((listener) => listener.address);
+  }
+
+  /**
+   * Listens for DERP at `place`, with TLS where there is a certificate. `challenge`: see {@link ServerTls}. Rejects with a
+   * TowpathError when the address cannot be used.
+   */
+  async listen(
+    place: Pick<ListenOptions, 'ip' | 'port' | 'fd'>,
+    certificate: CertificatePair | null,
+    challenge?: ServerTls['challenge'],
+  ): Promise<void> {
+    const { front } = this.#settings;
+    const tls = certificate === null ? null : { certificate, handshakeTimeoutMs: front.tlsHandshakeMs, challenge };
+    this.#listeners.push(await this.#ports.transport.listen({ ...place, ...frontListener(front, tls) }, this.#door));
+  }
+
+  /** Uses this certificate for new connections. */
+  replaceCertificate(pair: CertificatePair): void {
+    for (const listener of this.#listeners) listener.replaceCertificate(pair);
+  }
+
+  /** Takes over what may change while the relay runs. */
+  apply(live: LiveSettings): void {
+    const { duplicates, fairness } = live;
+    const before = this.#live.fairness;
+    this.#live = live;
+    this.#router.duplicatePolicy = duplicates;
+    // The buckets of clients that are at their limit must not be filled by a reload that changes nothing.
+    if (JSON.stringify(fairness) === JSON.stringify(before)) return;
+    this.#sessions.setLimits(sharedLimits(fairness, this.#wakes));
+  }
+
+  /** Starts a DERP connection on a stream whose upgrade has come; returns who handles it from now on. */
+  startSession(stream: Stream, facts: { readonly fastStart: boolean; readonly notIdeal: boolean }): StreamHandler {
+    const { fastStart, notIdeal } = facts;
+    return this.#sessions.start(stream, { notIdeal, isWebSocket: false }, fastStart ? '' : this.#upgradeHead);
+  }
+
+  /** The same on a stream of WebSocket messages. */
+  startWebSocketSession(stream: Stream): StreamHandler {
+    this.counters.websocketAccepts++;
+    return this.#sessions.start(stream, { notIdeal: false, isWebSocket: true }, '');
+  }
+
+  /** Counts and reports a connection that was refused, here or by what the service has in front of it. */
+  refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void {
+    this.counters.refusals[reason]++;
+    this.guard.misbehaved(remote.ip, reason);
+    this.#ports.events.refused(reason, remote, key, detail);
+  }
+
+  /** What it has counted and holds, as plain data. */
+  snapshot(): RelaySnapshot {
+    return { counters: structuredClone(this.counters), sessions: [...this.#sessions.snapshots()] };
+  }
+
+  /** Tells the clients when to come back, and ends all sessions within the time. */
+  async drain(plan: DrainPlan): Promise<void> {
+    await this.#sessions.drain(plan);
+  }
+
+  /** Asks `reviewer` about each open connection again; see {@link Sessions.review}. */
+  async review(reviewer: Reviewer, failed: (error: unknown) => void): Promise<void> {
+    await this.#sessions.review(reviewer, failed);
+  }
+
+  /** Stops listening; connections live on. */
+  async closePorts(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    await this.stun.close();
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    this.#sessions.close();
+    this.#door.close();
+    this.guard.close();
+  }
+
+  #buildGuard(space: QueueSpace): SourceGuard {
+    const { guard, memoryBytes, totalQueueBytes } = this.#settings;
+    const { transport, residentBytes, events, clock } = this.#ports;
+    const memory = new CountedMemory({
+      limitBytes: memoryBytes,
+      connectionBytes: transport.connectionBytes,
+      queuedBytes: () => totalQueueBytes - space.freeBytes,
+      residentBytes,
+      judged: (problem) => events.memory(problem),
+    });
+    return new SourceGuard({ ...guard, exempt: new PrefixSet(guard.exempt) }, clock, memory);
+  }
+
+  #sessionParts(keyPair: NodeKeyPair, space: QueueSpace): SessionParts {
+    const { limits, live, deniedApps } = this.#settings;
+    const { clock, admission, events } = this.#ports;
+    return {
+      clock,
+      counters: this.counters,
+      turn: new LoopTurn(),
+      space,
+      wakes: this.#wakes,
+      router: this.#router,
+      admission,
+      deniedApps: new Set(deniedApps),
+      limits,
+      keyPair,
+      reporter: {
+        refused: (reason, remote, key, detail) => this.refused(reason, remote, key, detail),
+        opened: (remote, key, app) => events.opened(remote, key, app),
+        closed: (remote, key, reason) => events.closed(remote, key, reason),
+      },
+      mayOpen: ({ connection }) => (connection instanceof DoorConnection ? connection.established() : null),
+      ...sharedLimits(live.fairness, this.#wakes),
+    };
+  }
+
+  #buildDoor(): FrontDoor {
+    const { limits, proxies } = this.#settings;
+    const { clock, http, events } = this.#ports;
+    const trusted = new PrefixSet(proxies?.trusted ?? []);
+    return new FrontDoor({
+      handlers: {
+        derp: (stream, facts) => this.startSession(stream, facts),
+        http,
+        refused: (reason, remote, detail) => this.refused(reason, remote, null, detail),
+      },
+      limits,
+      clock,
+      counters: this.counters,
+      guard: this.guard,
+      proxies: proxies === null ? null : { ...proxies, isTrusted: (ip) => trusted.has(ip) },
+      onListenerError: (error) => events.listenerError(error),
+    });
+  }
+}

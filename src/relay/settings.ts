@@ -1,0 +1,65 @@
+/**
+ * What a relay is told: plain data, which `structuredClone` carries to another thread. The service makes it of the
+ * configuration (`service/relay-settings.ts`).
+ */
+import type { ForwardedHeader } from '../wire/forwarded.ts';
+import type { GuardLimits } from './door/door-guard.ts';
+import type { FrontDoorLimits } from './door/front-door.ts';
+import type { FairnessSettings } from './fairness/shares.ts';
+import type { DuplicatePolicy } from './routing/duplicates.ts';
+import type { RouterLimits } from './routing/router.ts';
+import type { SessionLimits } from './session/context.ts';
+import type { SketchRule } from './udp/source-sketch.ts';
+
+export interface RelaySettings {
+  /** The private key of the relay: 32 bytes. */
+  readonly privateKey: Uint8Array;
+  readonly limits: SessionLimits & FrontDoorLimits & RouterLimits;
+  /** Memory of all outboxes together, in bytes. */
+  readonly totalQueueBytes: number;
+  /** Memory of the process beyond which there must not be more connections, in bytes; 0: no limit. */
+  readonly memoryBytes: number;
+  /** Limits of the door. `exempt` holds networks as canonical text. */
+  readonly guard: Omit<GuardLimits, 'exempt'> & { readonly exempt: readonly string[] };
+  /** Proxies that name their client in a header of HTTP; null: there are none. */
+  readonly proxies: ProxySettings | null;
+  readonly front: FrontSettings;
+  readonly stun: StunSettings;
+  /** Names of programs that are refused. */
+  readonly deniedApps: readonly string[];
+  readonly live: LiveSettings;
+}
+
+/** The part that {@link Relay.apply} takes over while the relay runs. */
+export interface LiveSettings {
+  readonly duplicates: DuplicatePolicy;
+  readonly fairness: FairnessSettings;
+}
+
+interface ProxySettings {
+  /** Networks as canonical text. */
+  readonly trusted: readonly string[];
+  readonly header: ForwardedHeader;
+  /** Whether nobody else may connect. */
+  readonly excludesOthers: boolean;
+}
+
+/** What the listeners have that strangers reach, besides their address. */
+export interface FrontSettings {
+  readonly tlsHandshakeMs: number;
+  /** The PROXY protocol before TLS; null: nobody speaks it. `trusted` holds networks as canonical text. */
+  readonly proxyProtocol: {
+    readonly trusted: readonly string[];
+    readonly timeoutMs: number;
+    readonly allowsDirect: boolean;
+  } | null;
+}
+
+interface StunSettings {
+  /** What one source of Tailscale's requests may ask; null: no limit. */
+  readonly limit: SketchRule | null;
+  /** Networks as canonical text that `limit` does not apply to. */
+  readonly exempt: readonly string[];
+  /** The same for other STUN clients; null: they get no answer. */
+  readonly generic: SketchRule | null;
+}

@@ -1,0 +1,26 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+import type { ListenAddress } from '../config/schema.ts';
+
+/** Of a row in /proc/net/udp. */
+const INODE_COLUMN = 9;
+
+/** Where to listen: on the sockets that a service manager has opened, or else on the configured addresses. */
+export function listenPlaces(
+  inherited: readonly number[],
+  configured: readonly ListenAddress[],
+): readonly (ListenAddress & { readonly fd?: number })[] {
+  if (inherited.length === 0) return configured;
+  return inherited.map((fd) => ({ ip: isIpv4Datagram(fd) ? '0.0.0.0' : '::', port: 0, fd }));
+}
+
+/** Datagram sockets have to be treated by their family, and only the kernel knows that of an inherited one. */
+function isIpv4Datagram(fd: number): boolean {
+  try {
+    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+    const rows = readFileSync('/proc/self/net/udp', 'latin1').split('\n');
+    return inode !== undefined && rows.some((row) => row.trim().split(/\s+/)[INODE_COLUMN] === inode);
+  } catch {
+    // Without that file there is no systemd either.
+    return false;
+  }
+}

@@ -1,0 +1,103 @@
+import { totalmem } from 'node:os';
+import type { Config } from '../config/schema.ts';
+import type { KeepAlivePeriods } from '../relay/session/context.ts';
+import type { LiveSettings, RelaySettings } from '../relay/settings.ts';
+import { privateKeyBytes, type NodeKeyPair } from '../wire/keys.ts';
+
+/** Part of the memory of the container or machine that may be in use while new connections are still let in. */
+const MEMORY_SHARE = 0.85;
+const MEGABYTE = 1_000_000;
+const NEW_CONNECTIONS_WINDOW_SECONDS = 10;
+const STUN_WINDOW_SECONDS = 10;
+const MISBEHAVIOUR_WINDOW_SECONDS = 60;
+/** Proxies end connections that are idle for a minute, some for 50 seconds: two of these fit in. */
+const PROXY_KEEP_ALIVE_SECONDS = 25;
+
+/** What a relay is told of the configuration, as plain data. */
+export function relaySettings(config: Config, keyPair: NodeKeyPair): RelaySettings {
+  const { limits, admission } = config;
+  const { derpHandshakeMs, writeDeadlineMs, queueBytes, discoQueueBytes, queueMs, readBudgetBytes } = limits;
+  const { requestHeadMs, requestHeadBytes, connectionsPerKey, contactsPerClient } = limits;
+  return {
+    privateKey: privateKeyBytes(keyPair),
+    limits: {
+      ...{ derpHandshakeMs, writeDeadlineMs, queueBytes, discoQueueBytes, queueMs, readBudgetBytes },
+      ...{ requestHeadMs, requestHeadBytes, connectionsPerKey, contactsPerClient },
+      ...keepAlivePeriods(config),
+    },
+    totalQueueBytes: limits.totalQueueBytes,
+    memoryBytes: limits.memoryMegabytes === undefined ? defaultMemory() : limits.memoryMegabytes * MEGABYTE,
+    guard: guardSettings(config),
+    proxies: proxySettings(config),
+    front: frontSettings(config),
+    stun: stunSettings(config),
+    deniedApps: admission.denyApps,
+    live: liveSettings(config),
+  };
+}
+
+/** The part of it that a reload takes over. */
+export function liveSettings({ duplicates, fairness }: Config): LiveSettings {
+  return { duplicates, fairness };
+}
+
+/** What the listeners have that strangers reach. */
+export function frontSettings({ transport, proxy, limits }: Config): RelaySettings['front'] {
+  const { protocol, trusted, headerMs } = proxy;
+  return {
+    tlsHandshakeMs: limits.tlsHandshakeMs,
+    proxyProtocol: protocol ? { trusted, timeoutMs: headerMs, allowsDirect: transport === 'tls' } : null,
+  };
+}
+
+/** Periods of KeepAlive frames: short enough for what stands in front. */
+export function keepAlivePeriods({ transport, proxy, limits }: Config): KeepAlivePeriods {
+  const behindProxy = Math.min(limits.keepAliveSeconds, PROXY_KEEP_ALIVE_SECONDS) * 1000;
+  const isAlwaysBehindProxy = transport === 'plain' || proxy.protocol;
+  const keepAliveMs = isAlwaysBehindProxy ? behindProxy : limits.keepAliveSeconds * 1000;
+  return { keepAliveMs, keepAliveBehindProxyMs: behindProxy };
+}
+
+function guardSettings({ limits, sources, proxy }: Config): RelaySettings['guard'] {
+  const { connections, connectionsPerSource, handshakes, handshakesPerSource, tlsHandshakeMs } = limits;
+  const misbehaviour = { windowSeconds: MISBEHAVIOUR_WINDOW_SECONDS, blockSeconds: sources.blockSeconds };
+  return {
+    ...{ connections, connectionsPerSource, handshakes, handshakesPerSource },
+    handshakeMs: tlsHandshakeMs,
+    newConnections: {
+      count: sources.connectionsPer10Seconds,
+      windowSeconds: NEW_CONNECTIONS_WINDOW_SECONDS,
+      blockSeconds: 0,
+    },
+    failures: { ...misbehaviour, count: sources.failuresPerMinute },
+    refusals: { ...misbehaviour, count: sources.refusalsPerMinute },
+    siteFactor: sources.siteFactor,
+    trackedSources: sources.tracked,
+    // All clients behind a proxy look like the proxy until it says who they are.
+    exempt: [...sources.exempt, ...proxy.trusted],
+  };
+}
+
+/** None where a PROXY header before TLS tells of the client. */
+function proxySettings({ transport, proxy }: Config): RelaySettings['proxies'] {
+  const isTls = transport === 'tls';
+  if (isTls && proxy.protocol) return null;
+  return { trusted: proxy.trusted, header: proxy.header, excludesOthers: !isTls && !proxy.protocol };
+}
+
+function stunSettings({ stun, sources }: Config): RelaySettings['stun'] {
+  const { stunPer10Seconds: burst, siteFactor } = sources;
+  const perSecond = stun.genericAnswersPerSecond;
+  return {
+    limit: burst === 0 ? null : { perSecond: burst / STUN_WINDOW_SECONDS, burst, siteFactor },
+    exempt: sources.exempt,
+    generic: stun.generic ? { perSecond, burst: perSecond, siteFactor } : null,
+  };
+}
+
+function defaultMemory(): number {
+  const constrained = process.constrainedMemory();
+  // Without a limit the system reports 0 or a number beyond all memory.
+  const available = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+  return available * MEMORY_SHARE;
+}
