@@ -132,7 +132,7 @@ export class Netmap {
     if (this.#peers.size >= this.#limitPeers) {
       throw new ControlError(
         'protocol',
-        `the network map has more peers than peerRelay.limits.peersPerTailnet (${this.#limitPeers}); raise it if the tailnet is that large`,
+        `the network map has more peers than peerRelay.limits.peers (${this.#limitPeers}); raise it if the tailnet is that large`,
       );
     }
     this.#peers.set(peer.id, peer);

@@ -92,7 +92,7 @@ describe('the network map', () => {
     assert.throws(() => readMapResponse({ Peers: [{ ID: 'x' }] }), /network map.*Peers\.0\.ID/);
     assert.throws(() => readMapResponse(7), ControlError);
     const peers = Array.from({ length: 101 }, (_, i) => ({ ...PEER, ID: i }));
-    assert.throws(() => netmap({ Peers: peers }), /peerRelay\.limits\.peersPerTailnet/);
+    assert.throws(() => netmap({ Peers: peers }), /peerRelay\.limits\.peers/);
   });
 });
 

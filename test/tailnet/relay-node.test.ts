@@ -9,6 +9,7 @@ import type { EndpointRequest, EndpointTable } from '../../src/tailnet/endpoint-
 import { formatDiscoKey } from '../../src/tailnet/key-text.ts';
 import { readMapResponse } from '../../src/tailnet/map-response.ts';
 import type { TailnetNode } from '../../src/tailnet/node.ts';
+import { nodeReport, reportText } from '../../src/tailnet/node-report.ts';
 import { RelayNode } from '../../src/tailnet/relay-node.ts';
 import { openDisco, sealDisco, sharedDiscoKey } from '../../src/wire/disco.ts';
 import { decodeDiscoMessage, DiscoType, encodeDiscoMessage, type DiscoMessage } from '../../src/wire/disco-messages.ts';
@@ -257,5 +258,21 @@ describe('a tailnet node on DERP', () => {
     while (stage.router.table.named(old) !== null) await new Promise(setImmediate);
     stage.relay.close();
     assert.equal(stage.router.table.named(stage.node.state.node.publicKey), null);
+  });
+});
+
+describe('the report on a node', () => {
+  it('says what is ready, who may use it and what was asked', async (t) => {
+    const stage = await Stage.open(t);
+    await stage.send(stage.request());
+    const report = nodeReport(stage.node, stage.relay, { addresses: 1, unreachedEndpoints: 0, now: Date.now() });
+    assert.equal(report.isReady, true);
+    assert.deepEqual([report.nodes, report.grantedNodes, report.requests.granted], [2, 1, 1]);
+    const text = reportText(report);
+    assert.match(text, /^tailnet home: ready/);
+    assert.match(text, /2, of which 1 may use the relay\n.*granted 1\n/);
+    stage.map({ PacketFilter: [] });
+    const without = nodeReport(stage.node, stage.relay, { addresses: 0, unreachedEndpoints: 0, now: Date.now() });
+    assert.match(reportText(without), /not ready.*✗ grant_missing: .*\n {4}Add a grant.*✗ no_address/s);
   });
 });
