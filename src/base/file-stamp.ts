@@ -33,6 +33,16 @@ export function readSmallFile(path: string, limitBytes: number): string {
   return readSmallBytes(path, limitBytes).toString('utf8');
 }
 
+/** What comes out of a descriptor of this process, such as `/dev/stdin`, as UTF-8. It waits for what a pipe brings. */
+export function readSmallPipe(path: string, limitBytes: number): string {
+  const descriptor = openSync(path, constants.O_RDONLY);
+  try {
+    return readWithin(descriptor, limitBytes).toString('utf8');
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /**
  * What is in a file of up to `limitBytes` bytes. It never waits: a named pipe without a writer would stop the
  * whole process. Throws the system's error, or one that says in words why this is no such file.

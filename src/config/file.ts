@@ -1,11 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type ParsedNode } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type ParsedNode } from 'yaml';
 import { errorMessage, TowpathError } from '../base/errors.ts';
+import { readSmallFile, readSmallPipe } from '../base/file-stamp.ts';
 import { configKeys, configTree, type ConfigKey, type ConfigSection } from './keys.ts';
 import { nearest } from './nearest.ts';
 import type { Origin } from './origin.ts';
 import { describeFound, type Problem } from './problems.ts';
 import type { Setting } from './setting.ts';
+import { nameOf, YamlValueError, YamlValues } from './yaml-value.ts';
 
 /** What one layer of the configuration says, and what is wrong with it. */
 export interface Layer {
@@ -13,11 +14,17 @@ export interface Layer {
   readonly problems: readonly Problem[];
 }
 
+/** A configuration has some KiB. The library takes up to 15 µs for a character that makes no sense. */
+const MAX_CHARACTERS = 524_288;
+const MAX_BYTES = 1_048_576;
+/** Where shells put `<(…)` and the standard input: pipes that are read once, at the start. */
+const OWN_DESCRIPTOR = /^\/(?:dev\/(?:fd\/\d+|stdin)|proc\/self\/fd\/\d+)$/;
+
 /** Reads a YAML or JSON file. Throws `TOWPATH_CONFIG_FILE` when it cannot be read. */
 export function readConfigFile(file: string): Layer {
   let content: string;
   try {
-    content = readFileSync(file, 'utf8');
+    content = OWN_DESCRIPTOR.test(file) ? readSmallPipe(file, MAX_BYTES) : readSmallFile(file, MAX_BYTES);
   } catch (error) {
     throw new TowpathError('TOWPATH_CONFIG_FILE', `cannot read the configuration file: ${errorMessage(error)}`, {
       cause: error,
@@ -33,8 +40,14 @@ export function readConfigValues(values: object): Layer {
 
 /** Reads YAML or JSON text; `file` is only a name for messages. */
 function parseConfigText(content: string, file: string): Layer {
+  if (content.length > MAX_CHARACTERS) {
+    const text = `it is longer than the ${MAX_CHARACTERS} characters that a configuration may have`;
+    return { settings: [], problems: [{ origin: { kind: 'file', file, line: 1 }, path: '', text }] };
+  }
   const lines = new LineCounter();
-  const document = parseDocument(content, { lineCounter: lines, prettyErrors: false });
+  // The library's own search for keys that stand twice takes time that is quadratic in their number.
+  const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: 'error' } as const;
+  const document = parseDocument(content, options);
   if (document.errors.length > 0) {
     const problems = document.errors.map((error) => ({
       origin: { kind: 'file', file, line: lines.linePos(error.pos[0]).line } as const,
@@ -56,6 +69,7 @@ function yamlProblem(error: Error): string {
 /** Turns the nodes of one document into settings; keeps the line of each. */
 class FileReader {
   readonly #document: Document.Parsed;
+  readonly #values: YamlValues;
   readonly #lines: LineCounter;
   readonly #file: string;
   readonly #settings: Setting[] = [];
@@ -63,13 +77,16 @@ class FileReader {
 
   constructor(document: Document.Parsed, lines: LineCounter, file: string) {
     this.#document = document;
+    this.#values = new YamlValues(document);
     this.#lines = lines;
     this.#file = file;
   }
 
   read(): Layer {
-    const root = this.#resolve(this.#document.contents);
-    if (root !== null) this.#readSection(configTree, root, this.#origin(root));
+    this.#noting(() => {
+      const root = this.#values.target(this.#document.contents);
+      if (root !== null) this.#readSection(configTree, root, this.#origin(root));
+    });
     return { settings: this.#settings, problems: this.#problems };
   }
 
@@ -80,19 +97,36 @@ class FileReader {
       else this.#refuseSection(section, node, origin);
       return;
     }
+    const names = new Set<string>();
     for (const pair of node.items) {
-      const name = isScalar(pair.key) ? String(pair.key.value) : describeFound(this.#plain(pair.key));
-      const place = this.#origin(pair.key);
-      const value = this.#resolve(pair.value);
-      const entry = section.entries.get(name);
-      if (entry === undefined) this.#refuseName(section, name, place);
-      else if (entry.type === 'key') this.#readKey(entry, value, place);
-      else if (value !== null) this.#readSection(entry, value, place);
+      this.#noting(() => {
+        const name = nameOf(pair.key);
+        if (names.has(name)) throw new YamlValueError(pair.key, `the key ${JSON.stringify(name)} stands there twice`);
+        names.add(name);
+        this.#readEntry(section, name, this.#values.target(pair.value), this.#origin(pair.key));
+      });
+    }
+  }
+
+  #readEntry(section: ConfigSection, name: string, value: ParsedNode | null, place: Origin): void {
+    const entry = section.entries.get(name);
+    if (entry === undefined) this.#refuseName(section, name, place);
+    else if (entry.type === 'key') this.#readKey(entry, value, place);
+    else if (value !== null) this.#readSection(entry, value, place);
+  }
+
+  /** Runs `read`; what it finds that no configuration can have becomes a problem. */
+  #noting(read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      if (!(error instanceof YamlValueError)) throw error;
+      this.#problems.push({ origin: this.#origin(error.node), path: '', text: error.message });
     }
   }
 
   #readKey(key: ConfigKey, node: ParsedNode | null, origin: Origin): void {
-    const value = node === null ? null : this.#plain(node);
+    const value = this.#values.value(node);
     if (value === null) {
       this.#problems.push({ origin, path: key.path, text: `found nothing; allowed: ${key.allowed}` });
       return;
@@ -102,21 +136,13 @@ class FileReader {
   }
 
   #refuseSection(section: ConfigSection, node: ParsedNode, origin: Origin): void {
-    const text = `found ${describeFound(this.#plain(node))}; allowed: a mapping with the keys ${[...section.entries.keys()].join(', ')}`;
+    const text = `found ${describeFound(this.#values.value(node))}; allowed: a mapping with the keys ${[...section.entries.keys()].join(', ')}`;
     this.#problems.push({ origin, path: section.path, text });
   }
 
   #refuseName(section: ConfigSection, name: string, origin: Origin): void {
     const path = section.path === '' ? name : `${section.path}.${name}`;
     this.#problems.push({ origin, path, text: `unknown key${suggestKey(section, name)}` });
-  }
-
-  #resolve(node: ParsedNode | null): ParsedNode | null {
-    return isAlias(node) ? ((node.resolve(this.#document) as ParsedNode | undefined) ?? null) : node;
-  }
-
-  #plain(node: ParsedNode): unknown {
-    return node.toJS(this.#document, { maxAliasCount: 100 });
   }
 
   #origin(node: ParsedNode): Origin {

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
+import { fromCurrentDirectory } from '../base/current-directory.ts';
 import { CONFIG_FILE_VARIABLE, readEnvironment, valueFromText, type Environment } from './environment.ts';
 import { readConfigFile, readConfigValues, type Layer } from './file.ts';
 import { configKeys, type ConfigKey } from './keys.ts';
@@ -102,7 +103,7 @@ function withAbsolutePaths(key: ConfigKey, value: unknown, origin: Origin): unkn
 /** A path in a file counts from the directory of that file, any other from the current directory. */
 function absolutePath(value: unknown, origin: Origin): unknown {
   if (typeof value !== 'string' || value === '') return value;
-  return origin.kind === 'file' ? resolve(dirname(origin.file), value) : resolve(value);
+  return origin.kind === 'file' ? resolve(dirname(origin.file), value) : fromCurrentDirectory(value);
 }
 
 function toProblem(issue: z.core.$ZodIssue, settings: ReadonlyMap<string, Setting>): Problem {

@@ -12,16 +12,20 @@ export interface Problem {
   readonly text: string;
 }
 
+/** Of another file than meant, every line may be wrong. */
+const SHOWN_PROBLEMS = 30;
 /** The longest piece of a wrong value that a message repeats. */
 const FOUND_CHARACTERS = 60;
 
-/** One error for all problems, one line each, in the order of the file. */
+/** One error for all problems, one line each in the given order, of very many the first. */
 export function configError(problems: readonly Problem[]): TowpathError {
   const lines = problems.map(({ origin, path, text }) =>
     printable([origin === undefined ? '' : formatOrigin(origin), path, text].filter((part) => part !== '').join(': ')),
   );
+  const shown = lines.slice(0, SHOWN_PROBLEMS);
+  if (lines.length > shown.length) shown.push(`and ${lines.length - shown.length} more`);
   const message =
-    lines.length === 1 ? lines[0]! : [`${lines.length} problems in the configuration:`, ...lines].join('\n  ');
+    lines.length === 1 ? lines[0]! : [`${lines.length} problems in the configuration:`, ...shown].join('\n  ');
   return new TowpathError('TOWPATH_CONFIG_INVALID', message, {
     hint: 'docs/configuration.md describes every key; "towpath config schema" prints a JSON Schema for editors.',
   });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -278,11 +279,59 @@ describe('refusals', () => {
       'transport: plain\ncertificate:\n  file: a.pem\n  keyFile: b.pem',
       `towpath.yaml:3: certificate.mode: found file; ${OF_PROXY}`,
     ],
-    ['a key given twice', 'listen: 1\nlisten: 2', 'towpath.yaml:2: Map keys must be unique'],
+    ['a key given twice', 'listen: 1\nlisten: 2', 'towpath.yaml:2: the key "listen" stands there twice'],
   ];
   for (const [name, content, message] of cases) {
     it(name, () => assert.equal(refusal(content), message));
   }
+
+  const longest = 'a'.repeat(524_289);
+  const odd: [string, string, string][] = [
+    [
+      'aliases that multiply',
+      `listen: [&a [x,x,x,x,x]]\nhttp: &b [${'*a,'.repeat(9)}]\nadmin: &c [${'*b,'.repeat(9)}]\nstun: [${'*c,'.repeat(9)}]`,
+      'more than 100 aliases, or one within itself',
+    ],
+    ['a value within itself', 'listen: &a [*a]', 'more than 100 aliases, or one within itself'],
+    ['a section within itself', '&r {log: *r}', 'log.log: unknown key'],
+    ['a mapping as a key', `${'? '.repeat(30)}listen`, 'a key must be a scalar'],
+    ['a mapping as a key of a value', `listen: ${'{? '.repeat(40)}a${'}'.repeat(40)}`, 'a key must be a scalar'],
+    [
+      'a key twice in a value',
+      'admission: { sources: [{ kind: keys, kind: keys }] }',
+      'the key "kind" stands there twice',
+    ],
+    ['what is nested very deep', `listen: ${'['.repeat(20_000)}`, 'problems in the configuration'],
+    ['thousands of unknown keys', Array.from({ length: 3000 }, (_, i) => `key${i}: 1`).join('\n'), '3000 problems'],
+    ['what is far too long', longest, 'it is longer than the 524288 characters that a configuration may have'],
+  ];
+  for (const [name, content, message] of odd) {
+    it(`of ${name}`, () => {
+      const text = refusal(content);
+      assert.ok(text.includes(message), text);
+      assert.ok(text.split('\n').length <= 33, 'not all of very many problems are shown');
+    });
+  }
+
+  it('of what is no file: nothing waits for it', { skip: process.platform === 'win32' }, () => {
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    for (const [file, message] of [
+      [pipe, /this is a named pipe, not a file$/],
+      ['/dev/zero', /it is longer than 1 MiB$/],
+      [directory, /this is a directory, not a file$/],
+    ] as const) {
+      assert.throws(() => loadConfig({ file }), { code: 'TOWPATH_CONFIG_FILE', message });
+    }
+  });
+
+  it('are none for values that are written once and used again', () => {
+    const { config } = loadConfig({
+      file: write('listen: &a 127.0.0.1:8443\nstun: { listen: *a }\nlog: &l\n  level: debug\n'),
+    });
+    assert.deepEqual(config.stun.listen, config.listen);
+    assert.equal(config.log.level, 'debug');
+  });
 
   it('are none for addresses that do not overlap', () => {
     const apart = [

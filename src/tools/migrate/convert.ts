@@ -1,3 +1,4 @@
+import { fromCurrentDirectory } from '../../base/current-directory.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { splitList } from '../../config/schema/values.ts';
 import { formatHostPort, ipFamily, canonicalIp } from '../../base/ip-address.ts';
@@ -5,7 +6,6 @@ import { convertCertificate } from './certificate.ts';
 import { Draft } from './draft.ts';
 import { goBool, goInt, parseGoDuration, parseGoFlags, usage, type GoFlagKind, type GoFlags } from './go-flags.ts';
 import { parseRateConfig } from './rate-config.ts';
-import { resolve } from 'node:path';
 
 /** The flags of derper v1.102 (protocol reference §7.1). */
 const DERPER_FLAGS: Readonly<Record<string, GoFlagKind>> = {
@@ -150,13 +150,13 @@ function checkedPort(name: string, port: number): number {
 function convertKeyFile(flags: GoFlags, draft: Draft): void {
   if (bool(flags, 'dev', false)) {
     draft.set(
-      { keyFile: resolve('derper-dev.key') },
+      { keyFile: fromCurrentDirectory('derper-dev.key') },
       'derper -dev makes a new key at each start; towpath keeps this one.',
     );
     return;
   }
   const path = flags.get('c') ?? '';
-  if (path !== '') draft.set({ keyFile: resolve(path) }, "derper's key file, unchanged.");
+  if (path !== '') draft.set({ keyFile: fromCurrentDirectory(path) }, "derper's key file, unchanged.");
   else draft.set({ keyFile: DEFAULT_KEY_FILE }, "derper's key file when there is no -c.");
 }
 
@@ -180,7 +180,7 @@ function convertAdmission(flags: GoFlags, draft: Draft): void {
   const url = flags.get('verify-client-url') ?? '';
   const socket = flags.get('socket') ?? '';
   if (bool(flags, 'verify-clients', false)) {
-    const place: Record<string, string> = socket === '' ? {} : { socket: resolve(socket) };
+    const place: Record<string, string> = socket === '' ? {} : { socket: fromCurrentDirectory(socket) };
     draft.set({ 'admission.sources': [{ kind: 'tailscaled', ...place }] }, '-verify-clients');
     if (url === '') return;
     draft.remark(
@@ -232,7 +232,7 @@ function convertLimits(flags: GoFlags, draft: Draft): void {
   }
   const path = flags.get('rate-config') ?? '';
   if (path === '') return;
-  const name = resolve(path);
+  const name = fromCurrentDirectory(path);
   try {
     const { bytesPerSecond, burstBytes } = parseRateConfig(name);
     const isSet = draft.set(

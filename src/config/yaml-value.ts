@@ -1,0 +1,58 @@
+import { isAlias, isMap, isScalar, isSeq, type Document, type ParsedNode } from 'yaml';
+
+/** More are of no use; each costs a walk over the whole document, and they multiply where one is within another. */
+const MAX_ALIASES = 100;
+
+/** A part of a YAML document that is no value of a configuration. */
+export class YamlValueError extends Error {
+  readonly node: ParsedNode;
+
+  constructor(node: ParsedNode, message: string) {
+    super(message);
+    this.node = node;
+  }
+}
+
+/**
+ * Turns nodes of one YAML document into plain values. The library's own conversion takes time that is exponential in the
+ * depth of mappings used as keys, and returns values that contain themselves.
+ */
+export class YamlValues {
+  readonly #document: Document.Parsed;
+  #aliases = 0;
+
+  constructor(document: Document.Parsed) {
+    this.#document = document;
+  }
+
+  /** The value of `node`. Throws a {@link YamlValueError} for what cannot stand in a configuration. */
+  value(node: ParsedNode | null): unknown {
+    if (node === null) return null;
+    if (isScalar(node)) return node.value;
+    if (isSeq(node)) return node.items.map((item) => this.value(item));
+    if (isAlias(node)) return this.value(this.target(node));
+    if (!isMap(node)) throw new YamlValueError(node, 'this is neither a mapping, a list nor a scalar');
+    const entries = new Map<string, unknown>();
+    for (const { key, value } of node.items) {
+      const name = nameOf(key);
+      if (entries.has(name)) throw new YamlValueError(key, `the key ${JSON.stringify(name)} stands there twice`);
+      entries.set(name, this.value(value));
+    }
+    return Object.fromEntries(entries);
+  }
+
+  /** What an alias stands for; any other node itself. */
+  target(node: ParsedNode | null): ParsedNode | null {
+    if (!isAlias(node)) return node;
+    if (++this.#aliases > MAX_ALIASES) {
+      throw new YamlValueError(node, `more than ${MAX_ALIASES} aliases, or one within itself`);
+    }
+    return (node.resolve(this.#document) as ParsedNode | undefined) ?? null;
+  }
+}
+
+/** The key of a mapping as text. Throws a {@link YamlValueError} for a list or a mapping. */
+export function nameOf(key: ParsedNode): string {
+  if (!isScalar(key)) throw new YamlValueError(key, 'a key must be a scalar');
+  return String(key.value);
+}
