@@ -1,7 +1,7 @@
 // Who may import whom. The table in docs/architecture.md is made of this: `npm run docs:layers`.
-// Each room lists all it may import besides itself. A name stands for the rooms inside it too: `relay` in a list is all of
+// Each folder lists all it may import besides itself. A name stands for the folders inside it too: `relay` in a list is all of
 // src/relay/, `relay/door` that folder alone.
-const rooms = {
+const folders = {
   base: {
     what: 'errors, time and waiting, IP addresses, printable text, private files, facts about the process',
     imports: [],
@@ -40,7 +40,7 @@ const rooms = {
     imports: ['base', 'wire', 'transport', 'observe', 'relay/routing', 'relay/udp'],
   },
   relay: {
-    what: 'one relay: puts the rooms of the data plane together',
+    what: 'one relay: puts the folders of the data plane together',
     imports: ['base', 'wire', 'system', 'transport', 'observe'],
   },
   'relay/fairness': {
@@ -119,8 +119,8 @@ const rooms = {
   },
   main: { what: 'argv → command; ends the process', imports: ['base', 'cli'] },
 };
-const room = (name) => `^src/${name}(/|\\.ts$)`;
-const inside = (name) => Object.keys(rooms).filter((other) => other.startsWith(`${name}/`));
+const folder = (name) => `^src/${name}(/|\\.ts$)`;
+const inside = (name) => Object.keys(folders).filter((other) => other.startsWith(`${name}/`));
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
@@ -145,18 +145,18 @@ module.exports = {
       to: { path: '^bun($|:)' },
     },
     { name: 'src-not-to-test', severity: 'error', from: { path: '^src' }, to: { path: '^(test|bench|scripts)' } },
-    ...Object.entries(rooms).map(([name, { what, imports }]) => ({
-      name: `room-${name}`,
+    ...Object.entries(folders).map(([name, { what, imports }]) => ({
+      name: `folder-${name}`,
       comment: what,
       severity: 'error',
-      from: { path: room(name), pathNot: inside(name).map(room) },
-      to: { path: '^src/', pathNot: [name, ...imports].map(room) },
+      from: { path: folder(name), pathNot: inside(name).map(folder) },
+      to: { path: '^src/', pathNot: [name, ...imports].map(folder) },
     })),
     {
-      name: 'every-file-in-a-room',
+      name: 'every-file-in-a-folder',
       comment: 'A new folder of src/ gets a line in the table above.',
       severity: 'error',
-      from: { path: '^src/', pathNot: Object.keys(rooms).map(room) },
+      from: { path: '^src/', pathNot: Object.keys(folders).map(folder) },
       to: {},
     },
     {

@@ -18,8 +18,8 @@ over the default.
 | File, YAML or JSON, named by \`--config FILE\` or \`TOWPATH_CONFIG\` | \`listen: 127.0.0.1:8443\` |
 | Default | |
 
-- \`towpath config check FILE\` checks a file by itself: exit code 0, or 2 and every problem with its line.
-- \`towpath config print --config FILE\` shows the effective configuration and where each value comes from.
+- \`towpath config check FILE\` checks one file: exit code 0, or exit code 2 and every problem with its line.
+- \`towpath config print --config FILE\` prints the configuration in effect and where each value comes from.
 - \`towpath config schema\` prints a JSON Schema, with which editors complete and check the file.
 
 An unknown key, a value of the wrong type or an impossible combination stops the start; a reload (\`SIGHUP\`) with such

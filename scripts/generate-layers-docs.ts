@@ -1,13 +1,13 @@
-/** Writes the table of rooms in docs/architecture.md from the rules of .dependency-cruiser.cjs: `npm run docs:layers`. */
+/** Writes the table of folders in docs/architecture.md from the rules of .dependency-cruiser.cjs: `npm run docs:layers`. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { format, resolveConfig } from 'prettier';
 
 /** The file that holds the table; a test compares. */
 export const DOCUMENT: URL = new URL('../docs/architecture.md', import.meta.url);
-const BEGIN = '<!-- rooms: made by "npm run docs:layers" from .dependency-cruiser.cjs -->\n';
-const END = '<!-- end of rooms -->\n';
-const RULE = 'room-';
+const BEGIN = '<!-- folders: made by "npm run docs:layers" from .dependency-cruiser.cjs -->\n';
+const END = '<!-- end of folders -->\n';
+const RULE = 'folder-';
 
 interface Rule {
   readonly name: string;
@@ -29,10 +29,10 @@ function table(): string {
   const rows = rules()
     .filter(({ name }) => name.startsWith(RULE))
     .map(({ name, comment = '', to: { pathNot = [] } }) => {
-      const [, ...imports] = pathNot.map(roomOf);
+      const [, ...imports] = pathNot.map(folderOf);
       return `| \`${name.slice(RULE.length)}\` | ${comment} | ${imports.join(', ') || 'nothing'} |`;
     });
-  return ['| room | what is in it | may import |', '|---|---|---|', ...rows].join('\n');
+  return ['| folder | what is in it | may import |', '|---|---|---|', ...rows].join('\n');
 }
 
 function rules(): readonly Rule[] {
@@ -42,8 +42,8 @@ function rules(): readonly Rule[] {
   return config.forbidden;
 }
 
-/** The name of a room in the pattern for its files: `^src/NAME(/|\.ts$)`. */
-function roomOf(pattern: string): string {
+/** The name of a folder in the pattern for its files: `^src/NAME(/|\.ts$)`. */
+function folderOf(pattern: string): string {
   return pattern.slice('^src/'.length, pattern.indexOf('('));
 }
 

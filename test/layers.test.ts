@@ -32,7 +32,7 @@ function cruise(files: Record<string, string>): { status: number | null; output:
 
 const LEAF = { 'src/wire/leaf.ts': 'export const leaf = 1;\n' };
 
-test('the layer rules accept an import that the rooms allow', () => {
+test('the layer rules accept an import that the table allows', () => {
   const { status, output } = cruise({ ...LEAF, 'src/relay/routing/user.ts': "import '../../wire/leaf.ts';\n" });
   assert.equal(status, 0, output);
 });
@@ -44,7 +44,7 @@ test('a forbidden import fails the layer rules', () => {
     'src/relay/routing/table.ts': "import '../../wire/leaf.ts';\n",
   });
   assert.notEqual(status, 0);
-  assert.match(output, /room-wire/);
+  assert.match(output, /folder-wire/);
 });
 
 test('a socket API outside the Node adapter fails the layer rules', () => {
@@ -66,10 +66,10 @@ test('a relay that imports the service fails the layer rules', () => {
   assert.match(output, /relay-without-service/);
 });
 
-test('a file outside the rooms fails the layer rules', () => {
+test('a file outside the known folders fails the layer rules', () => {
   const { status, output } = cruise({ ...LEAF, 'src/helpers/bad.ts': "import '../wire/leaf.ts';\n" });
   assert.notEqual(status, 0);
-  assert.match(output, /every-file-in-a-room/);
+  assert.match(output, /every-file-in-a-folder/);
 });
 
 test('a circle of imports fails the layer rules', () => {
@@ -78,6 +78,6 @@ test('a circle of imports fails the layer rules', () => {
   assert.match(output, /no-circular/);
 });
 
-test('docs/architecture.md says of each room what the layer rules say', async () => {
+test('docs/architecture.md says of each folder what the layer rules say', async () => {
   assert.equal(readFileSync(DOCUMENT, 'utf8'), await architectureDocs(), 'run "npm run docs:layers"');
 });

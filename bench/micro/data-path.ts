@@ -13,7 +13,7 @@ import { encodeFrame, FRAME_HEADER_BYTES, FrameType, KEY_BYTES } from '../../src
 import { measure, sink } from './harness.ts';
 
 const PACKET_BYTES = 1200;
-/** One read takes so many frames. */
+/** Frames per read. */
 const FRAMES_PER_READ = 11;
 const QUEUE_BYTES = 262_144;
 const DISCO_QUEUE_BYTES = 32_768;

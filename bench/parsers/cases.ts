@@ -20,7 +20,7 @@ export interface ParserCase {
   readonly title: string;
   /** The largest input that the relay or its tools take. */
   readonly largestBytes: number;
-  /** Makes an input of about so many bytes; the function that it returns parses it once. */
+  /** Makes an input of about this many bytes; the returned function parses it once. */
   readonly prepare: (bytes: number) => () => unknown;
 }
 
@@ -206,7 +206,7 @@ function hello(what: string, unit: Buffer): ParserCase {
   };
 }
 
-/** A ClientHello of about so many bytes with the extension `unit` again and again, in one record. */
+/** A ClientHello of about this many bytes that repeats the extension `unit`, in one record. */
 function clientHello(unit: Buffer, bytes: number): Buffer {
   const extensions = Buffer.alloc(
     Math.max(1, Math.floor((Math.min(bytes, 65_000) - 60) / unit.length)) * unit.length,

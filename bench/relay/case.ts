@@ -51,7 +51,7 @@ export interface Case {
   /** Pinned to its own CPU, or where the scheduler likes. */
   readonly pinned: boolean;
   readonly fresh: Fresh;
-  /** Runs in the first so many rounds only. */
+  /** Runs only in the first rounds, this many. */
   readonly rounds: number;
   /** Needs the rate that the case `closed` reached in the same round. */
   readonly needsCeiling: boolean;

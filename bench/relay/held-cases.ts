@@ -4,7 +4,7 @@ import { runGenerator, runTailscale } from './programs.ts';
 import type { HandshakeResult, IdleResult, StunResult, StunWindow } from './programs.ts';
 import { summarize } from './statistics.ts';
 
-/** Holding so many connections takes the longest of all, and memory varies the least. */
+/** Opening the idle connections takes longest, and memory varies least. */
 const IDLE_ROUNDS = 3;
 
 /** What a relay does besides moving packets between two of the generator's clients. */

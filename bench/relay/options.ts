@@ -104,7 +104,7 @@ function list(text: string): string[] {
 
 function serverName(text: string): ServerName {
   if (NAMES.includes(text)) return text as ServerName;
-  throw new Error(`--servers: ${text} is none of ${NAMES.join(', ')}`);
+  throw new Error(`--servers: ${text} must be one of ${NAMES.join(', ')}`);
 }
 
 function number(flag: string, text: string | undefined, byDefault: number): number {

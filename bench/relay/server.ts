@@ -135,9 +135,9 @@ export class Server {
     throw new Error(`${this.name} does not say its loop delay:\n${this.#output}`);
   }
 
-  /** Ends it; throws when it had ended by itself, which is a crash. */
+  /** Stops it; throws when it had already ended, which is a crash. */
   async stop(): Promise<void> {
-    if (this.#ended) throw new Error(`${this.name} ended by itself, ${this.#how()}:\n${this.#output}`);
+    if (this.#ended) throw new Error(`${this.name} ended unexpectedly, ${this.#how()}:\n${this.#output}`);
     const exit = once(this.#child, 'exit');
     // derper and towpath wait for their clients to leave when asked nicely, which nobody here is waiting for.
     this.#child.kill('SIGKILL');

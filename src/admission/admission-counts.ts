@@ -83,7 +83,7 @@ function stateGauges(sources: readonly Source[]): MetricDefinition[] {
     ),
     gauge(
       'source_usable',
-      '1 while the source can tell who may come in, by itself or by its last good answer, else 0.',
+      '1 while the source can decide, with a new answer or with its last good one, else 0.',
       each((source) => (source.state().isUsable ? 1 : 0)),
     ),
     gauge(

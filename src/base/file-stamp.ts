@@ -45,7 +45,7 @@ export function readSmallPipe(path: string, limitBytes: number): string {
 
 /**
  * What is in a file of up to `limitBytes` bytes. It never waits: a named pipe without a writer would stop the
- * whole process. Throws the system's error, or one that says in words why this is no such file.
+ * whole process. Throws the system's error, or an error that says why this is not a regular file.
  */
 export function readSmallBytes(path: string, limitBytes: number): Buffer {
   const descriptor = openSync(path, constants.O_RDONLY | NONBLOCKING);

@@ -22,7 +22,7 @@ const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 const GROUP_OR_WORLD = 0o077;
 const WORLD = 0o007;
-/** A temporary file that differs so much in age from one made now is of a process that was ended. */
+/** A temporary file that is older than this belongs to a process that was killed. */
 const LEFT_BEHIND_MS = 600_000;
 const TEMPORARY_ENDING = /^\.[0-9a-f]{12}\.tmp$/;
 /** File systems without owners, and servers that let root change none, answer with one of these. */

@@ -13,7 +13,7 @@ import type {
 } from './source.ts';
 
 const DAY_MS = 86_400_000;
-/** A certificate this close to its end should have been replaced by whoever replaces it. */
+/** A certificate this close to its expiry should have been replaced. */
 const EXPIRY_WARNING_MS = 7 * DAY_MS;
 /** From here on the relay counts as not ready, while there is time to act; of short-lived ones in their last tenth. */
 const EXPIRY_ALARM_MS = 3 * DAY_MS;

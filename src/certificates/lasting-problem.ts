@@ -10,7 +10,7 @@ export class LastingProblem {
     return this.#text;
   }
 
-  /** `text` must contain nothing that changes by itself. `now` is of the monotonic clock, milliseconds. */
+  /** `text` must not contain a changing value such as a time. `now` is monotonic, in milliseconds. */
   isNews(text: string, now: number): boolean {
     if (text === this.#text && now - this.#saidAt < REPEAT_MS) return false;
     this.#text = text;

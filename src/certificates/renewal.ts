@@ -17,7 +17,7 @@ import type { WallTime } from './wall-clock.ts';
  *    day with its pin and a date.
  * 2. At a time of their choosing before that date, operators run `mv NAME.next.crt NAME.crt`, which the running relay
  *    takes up within `pollSeconds`, and then put the output of `towpath derp-map` into the map.
- * 3. If nobody does, the relay switches by itself at that date, one day before the end. The map must change then.
+ * 3. Otherwise the relay switches at that date, one day before the expiry. The map must change then.
  *
  * Nothing is won by a short validity, since no authority is involved: `validityDays: 3650` makes all this rare.
  *

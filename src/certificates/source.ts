@@ -36,7 +36,7 @@ export interface CertificateInfo {
 export interface ChallengeAnswers {
   /** The answer to an HTTP-01 challenge, or null when the token is not one of ours. */
   readonly httpResponse: (token: string) => string | null;
-  /** The certificate for who asks for `serverName` by `acme-tls/1`, or null. Absent where nobody will ask. */
+  /** The certificate for a client with server name `serverName` and ALPN `acme-tls/1`, or null. Absent where it is not needed. */
   readonly alpnCertificate?: ((serverName: string) => CertificatePair | null) | undefined;
 }
 

@@ -70,7 +70,7 @@ function fromPath(file: string): string | null {
   return folders.map((folder) => path.join(folder, file)).find((program) => existsSync(program)) ?? null;
 }
 
-/** The arguments without `--runtime`: whoever gets them runs in it already. */
+/** The arguments without `--runtime`, for the process that already runs in it. */
 function withoutRuntime(args: readonly string[]): string[] {
   return args.filter(
     (arg, i) => arg !== '--runtime' && !arg.startsWith('--runtime=') && (i === 0 || args[i - 1] !== '--runtime'),

@@ -41,7 +41,7 @@ export class WebSocketClientStream implements Stream {
   #timer: NodeJS.Timeout | undefined;
   #sawClose = false;
 
-  /** Starts paused: whoever takes it over resumes it. `early` came with the response to the upgrade. */
+  /** Starts paused; its user resumes it. `early` is data that came with the response to the upgrade. */
   constructor(inner: Stream, early: Buffer, handler: StreamHandler) {
     this.#inner = inner;
     this.#held = early;

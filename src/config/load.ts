@@ -15,7 +15,7 @@ export type FlagValues = Readonly<Record<string, string | number | boolean | rea
 
 /** Where a configuration is taken from. A flag wins over the environment, that over the file, that over defaults. */
 export interface ConfigSources {
-  /** Without it, `TOWPATH_CONFIG` of `env` names the file; without that too there is none. */
+  /** Without it, `TOWPATH_CONFIG` in `env` names the file; without both there is no file. */
   readonly file?: string | undefined;
   /** The content of a file, for programs that have none. */
   readonly values?: object;

@@ -17,7 +17,7 @@ export type AdvertisedConfig = Pick<
   'listen' | 'http' | 'stun' | 'hostname' | 'publicIp' | 'derpPort' | 'region'
 >;
 
-/** What the person who asks for a map may want otherwise than configured. */
+/** Values of the command line that replace the configured ones. */
 export interface MapOverrides {
   /** An address, or `none`. */
   readonly ipv4?: string | undefined;
@@ -31,7 +31,7 @@ export interface AdvertisedMap {
   readonly map: DerpMap;
   /** Belongs beside the map, wherever it is kept. */
   readonly comments: readonly string[];
-  /** What keeps the map from working as it is; full sentences for whoever asked for it. */
+  /** Problems of the map, as full sentences for the user. */
   readonly notes: readonly string[];
 }
 

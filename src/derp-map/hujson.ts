@@ -81,7 +81,7 @@ function invalid(line: number, character: number, what: string): TowpathError {
   return new TowpathError('TOWPATH_HUJSON', `line ${line + 1}, column ${character + 1}: ${what}`);
 }
 
-/** `CommaExpected` in words: "comma expected". */
+/** `CommaExpected` becomes "comma expected". */
 function wordsOf(code: string): string {
   return code.replaceAll(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).toLowerCase();
 }

@@ -24,7 +24,7 @@ export interface NameResolver {
 export interface BootstrapDnsOptions {
   /** Names that every answer lists. */
   readonly published: readonly string[];
-  /** `name` or `name/txtname`: answered only to who asks for it. */
+  /** `name` or `name/txtname`: only in the answer to a query for this name. */
   readonly unpublished: readonly string[];
   readonly refreshSeconds?: number;
   readonly counters: Counters;

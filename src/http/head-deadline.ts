@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 /**
- * Ends connections on which no request head arrives in time. Node does this by itself, and answers 408; Bun does not
+ * Closes connections on which no request head arrives in time. Node does this itself, and answers 408; Bun does not
  * for a server that is given its connections, so there this is all there is. A timer per connection is affordable,
  * because ordinary HTTP connections are few (`limits.httpConnections`).
  */

@@ -4,7 +4,7 @@ import { ipFamily } from '../base/ip-address.ts';
 const MAX_NAME_LENGTH = 253;
 const MAX_PORT_DIGITS = 5;
 const LABEL = new CharacterSet('0-9', 'A-Z', 'a-z', '_-');
-/** What a browser would not encode by itself. */
+/** Characters that a browser does not encode. */
 const URI = new CharacterSet('!-~');
 
 /** The name or address in a Host header, in brackets when it is IPv6 and without a port; null when it is neither. */

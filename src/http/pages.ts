@@ -35,7 +35,7 @@ export function emptyPage(status: number, headers: Readonly<Record<string, strin
   return { status, headers, body: EMPTY };
 }
 
-/** An error in words, in the form that the reference gives it. */
+/** An error page with a text, in the form of the reference. */
 export function errorPage(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Page {
   return textPage(status, `${message}\n`, { 'X-Content-Type-Options': 'nosniff', ...headers });
 }

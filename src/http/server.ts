@@ -60,7 +60,7 @@ export function createHttpServer(handler: RequestHandler, options: HttpServerOpt
     },
     (request, response) => requests.answer(request, response),
   );
-  // All of them: a header that is left out for its number may be the one that says who asks.
+  // All headers: one that is left out because there are too many may be the one that names the client.
   server.maxHeadersCount = 0;
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
     endWith(

@@ -50,7 +50,7 @@ export class EventSummary {
     this.#leaveClock = this.#clock.onTick((now) => this.#tick(now));
   }
 
-  /** Counts one event. `detail` starts with whom it came from, and is repeated in the line if this is the last one. */
+  /** Counts one event. `detail` starts with the peer, and is repeated in the line if this is the last one. */
   add(reason: string, detail: string): void {
     const isKnown = this.#tallies.has(reason);
     const name = isKnown || this.#tallies.size < MAX_REASONS ? reason : OTHER;

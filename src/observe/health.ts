@@ -28,7 +28,7 @@ export class Health {
     return this.#problems.size === 0;
   }
 
-  /** Calls `listener` whenever the problems change; returns the way to end that. */
+  /** Calls `listener` whenever the problems change; returns a function that unsubscribes. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

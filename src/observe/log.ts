@@ -42,7 +42,7 @@ export interface Log {
   readonly close: () => void;
 }
 
-/** Makes the log of the process. It never fails for want of a reader: lines are then lost. */
+/** Makes the log of the process. It never fails when nothing reads it: lines are then lost. */
 export function createLog(options: LogOptions): Log {
   const { stream = STANDARD_ERROR } = options;
   const isTerminal = typeof stream === 'number' ? isatty(stream) : stream.isTTY === true;

@@ -18,7 +18,7 @@ const SPARES = 4;
 const CHECK_MS = 1000;
 /** Connections for which there is always room, even where the limit is absurd. */
 const MIN_CONNECTIONS = 4;
-/** So much of the connections that fit must be gone before the relay counts as well again. */
+/** Part of the connections that must be closed before the relay counts as healthy again. */
 const WELL_AGAIN_SHARE = 0.95;
 
 /** Where descriptors and their limit are looked up; tests have their own. */
@@ -112,7 +112,7 @@ export class Descriptors {
     const inUse = table.inUse();
     if (inUse !== null) this.#others = Math.max(inUse - bounded.open, 0);
     const fit = limit === null ? Infinity : Math.max(limit - this.#others - reserve(limit), MIN_CONNECTIONS);
-    // Whatever the figures say: when there is none left, there must not be more connections.
+    // Even if the numbers say otherwise: when no descriptor is left, there must not be more connections.
     const bound = this.#areUsedUp ? Math.min(fit, Math.max(bounded.open - SPARES, MIN_CONNECTIONS)) : fit;
     bounded.setConnectionLimit(Math.min(connections, bound), bound < connections);
     if (limit !== this.#limit) this.#tell(limit, fit);

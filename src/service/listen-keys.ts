@@ -12,8 +12,8 @@ const WAYS_OUT = {
 export type ListenKey = keyof typeof WAYS_OUT;
 
 /**
- * Runs `open`. When the address cannot be had, the error says which key of the configuration names it and what to set it
- * to; sockets that a service manager has opened (`isInherited`) have no key.
+ * Runs `open`. When the address cannot be opened, the error names the configuration key of the address and how to change
+ * it; sockets that a service manager has opened (`isInherited`) have no key.
  */
 export async function naming<T>(key: ListenKey, isInherited: boolean, open: () => Promise<T>): Promise<T> {
   try {

@@ -102,7 +102,7 @@ export class Liveness {
     const now = this.#wallClock();
     if (now > notAfter.getTime()) return `the certificate expired at ${notAfter.toISOString()}`;
     if (now < notBefore.getTime()) {
-      // The day only: a reason that changes by itself would be logged as news at each look.
+      // Only the date: a reason with a changing time would be logged as new at each check.
       const today = new Date(now).toISOString().slice(0, 10);
       return `the certificate is not valid before ${notBefore.toISOString()}; this machine's clock says ${today}`;
     }

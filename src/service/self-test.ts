@@ -33,7 +33,7 @@ export interface SelfTestTarget {
   readonly pinSha256: string | null;
   /** The name to ask for. */
   readonly serverName: string;
-  /** Lets a key in that no admission source knows; returns the way to end that. */
+  /** Admits a key that the admission sources do not know; returns a function that ends this. */
   readonly exempt: (key: Buffer) => () => void;
 }
 

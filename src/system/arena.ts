@@ -8,7 +8,7 @@ const DEFAULT_ALIGNMENT = 16;
 
 /**
  * The one owner of all native memory that a group of sockets uses: a single buffer, out of which `reserve` gives parts. A
- * part is known by its offset; its address never changes. The memory stays until `release`, whoever holds the arena.
+ * part is known by its offset; its address never changes. The memory stays until `release`, even if other objects still refer to the arena.
  */
 export class Arena {
   /** The whole memory as bytes. */

@@ -11,7 +11,7 @@ export type Pointer = bigint | number;
 export interface SystemCalls {
   /** Which adapter this is, for the log. */
   readonly adapter: 'node:ffi' | 'bun:ffi' | 'none';
-  /** Why there are no system calls, in words for the log; null when there are. */
+  /** Why there are no system calls, as text for the log; null when there are. */
   readonly unavailable: string | null;
   /** The address of the first byte of a buffer. The buffer must stay reachable while C may use it: see `Arena`. */
   addressOf(buffer: ArrayBuffer): bigint;

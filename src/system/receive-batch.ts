@@ -43,7 +43,7 @@ export const GRO_SLOT_BYTES = 65_535;
 export class ReceiveBatch {
   readonly slots: number;
   readonly slotBytes: number;
-  /** Datagrams that the kernel dropped for want of room, since the socket was opened; 32 bits, they wrap. */
+  /** Datagrams that the kernel dropped because its buffer was full, since the socket was opened; 32 bits, they wrap. */
   overflows = 0;
   /** Set by `read`: bytes of one segment, where the kernel has put several datagrams of one sender together; else 0. */
   segmentBytes = 0;

@@ -41,7 +41,7 @@ export interface ReadinessFacts {
   readonly now: number;
 }
 
-/** So many endpoints without one datagram are no accident of a single client. */
+/** This many endpoints without one datagram are not the fault of a single client. */
 const UNREACHED_ENDPOINTS = 3;
 
 /** Everything that keeps the nodes of a tailnet from using the relay, the first cause first; empty when it is ready. */

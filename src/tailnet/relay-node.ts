@@ -48,7 +48,7 @@ export interface RelayNodeParts {
  * A node of a tailnet as its peers see it: they reach it by its node key in the DERP region that is its home, which is this
  * relay, and ask it for endpoints of the peer relay (peer-relay reference §5.2, §10.3, §11). The router proves which node
  * key a packet comes from, so that a request may be sealed with a disco key that the network map does not know yet
- * (addendum E5). Whoever may not ask gets no answer.
+ * (addendum E5). A node that may not ask gets no answer.
  */
 export class RelayNode implements Recipient {
   readonly counts: AllocationCounts = createAllocationCounts();

@@ -36,7 +36,7 @@ export class SocketReader {
     }
   }
 
-  /** Exactly so many bytes. */
+  /** Reads exactly this many bytes. */
   async exactly(length: number): Promise<Buffer> {
     while (this.#bytes.length < length) await this.#more();
     return this.#take(length);

@@ -32,13 +32,13 @@ export interface StreamHandler {
   bytes(stream: Stream, buffer: Buffer, from: number, to: number): void;
   /** After `write` took less than it was given: more can be taken now. May also be called after a completed write. */
   writable(stream: Stream): void;
-  /** The stream is gone, whoever ended it. */
+  /** The stream has ended, from either side. */
   closed(stream: Stream, reason: CloseReason): void;
 }
 
 /** A connected byte stream: TLS, plain TCP, or WebSocket messages seen as bytes. */
 export interface Stream {
-  /** The other end; replaced when a trusted proxy says for whom it connects. */
+  /** The other end; replaced when a trusted proxy names its client. */
   remote: Endpoint;
   /** The other end of the TCP connection itself, which may be a proxy. */
   readonly peer: Endpoint;
@@ -131,7 +131,7 @@ export interface ConnectionHandler {
   handshaking(handshake: Abortable): void;
   /** The handshake is done (plain: at once). Returns who handles the stream; it starts reading afterwards. */
   opened(stream: Stream): StreamHandler;
-  /** TLS did not come about; the descriptor may still be there. */
+  /** The TLS handshake failed; the descriptor may still be there. */
   failed(failure: HandshakeFailure, detail: string): void;
   /** The descriptor is gone. Called once for each accepted connection, last, and after its stream's `closed`. */
   released(): void;
@@ -140,7 +140,7 @@ export interface ConnectionHandler {
 export interface ListenerHandler {
   /** A connection was accepted by the kernel and nothing was spent on it yet. Null drops it with a reset. */
   accepted(remote: Endpoint): ConnectionHandler | null;
-  /** A connection was dropped before it was known whose it is, or for want of time; `accepted` was not called. */
+  /** A connection was dropped before its client was known, or because it took too long; `accepted` was not called. */
   refused(reason: DropReason, remote: Endpoint, detail: string): void;
   /** The listener itself is in trouble (for example out of descriptors). It goes on. */
   error(error: Error): void;

@@ -45,7 +45,7 @@ function closingQuote(text: string, from: number): number {
 }
 
 /**
- * Why clients do not take the certificate for `name`, a DNS name or an IP, in words that go on after "the certificate"; null
+ * Why clients do not take the certificate for `name`, a DNS name or an IP, as text that continues "the certificate"; null
  * when they do. This is `VerifyHostname` of Go's crypto/x509: the common name never counts, a wildcard is a whole first
  * label, and an IP must be among the IPs.
  */

@@ -114,7 +114,7 @@ class Reader {
     return !this.isBroken && this.#at < this.#bytes.length;
   }
 
-  /** A big-endian number of so many bytes. */
+  /** A big-endian number of this many bytes. */
   number(size: number): number {
     const field = this.take(size);
     return this.isBroken ? 0 : field.readUIntBE(0, size);

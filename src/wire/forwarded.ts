@@ -2,7 +2,7 @@
 import { BLANKS, CharacterSet, DIGITS, TOKEN, withoutBlanks } from './character-set.ts';
 import { canonicalIp, ipFamily } from '../base/ip-address.ts';
 
-/** The headers in which a proxy may say for whom it asks. */
+/** The headers in which a proxy may name its client. */
 export type ForwardedHeader = 'x-forwarded-for' | 'forwarded';
 
 /** More hops than this are nobody's real chain of proxies. */

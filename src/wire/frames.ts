@@ -99,7 +99,7 @@ export function encodePeerGone(key: Uint8Array, reason: PeerGoneReason): Buffer 
   return encodeFrame(FrameType.PeerGone, key, Buffer.of(reason));
 }
 
-/** Health: a problem in words, or the empty string when all is well again. */
+/** Health: the text of a problem, or an empty string when it is solved. */
 export function encodeHealth(problem: string): Buffer {
   return encodeFrame(FrameType.Health, Buffer.from(problem, 'utf8'));
 }

@@ -1,5 +1,5 @@
 /**
- * The PROXY protocol, versions 1 and 2: a header before the first byte of a connection with which a proxy says whom it
+ * The PROXY protocol, versions 1 and 2: a header before the first byte of a connection with which a proxy says which client it
  * connects for (haproxy.org, proxy-protocol.txt). Only the receiving side, and the sending side of version 2.
  */
 import { DIGITS } from './character-set.ts';

@@ -19,7 +19,7 @@ export interface BadHead {
   readonly detail: string;
 }
 
-/** Everything but control characters; a tab is none in a header value. */
+/** Everything except control characters; a tab is allowed in a header value. */
 const TEXT = new CharacterSet('\t', ' -~', '\x80-\xff');
 const TARGET = new CharacterSet('!-~', '\x80-\xff');
 const VERSION_PREFIX = 'HTTP/';

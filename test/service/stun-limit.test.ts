@@ -16,7 +16,7 @@ async function client(ip: string): Promise<Socket> {
   return socket;
 }
 
-test('STUN: who asks too often is not answered and counted, and others are answered', async () => {
+test('STUN: a client that asks too often gets no answer and is counted, and others are answered', async () => {
   const relay = await TestRelay.start({
     TOWPATH_SOURCES_STUN_PER10_SECONDS: String(LIMIT),
     TOWPATH_SOURCES_EXEMPT: '192.0.2.0/24',

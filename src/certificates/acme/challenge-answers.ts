@@ -8,7 +8,7 @@ import type { CertificatePair, ChallengeAnswers } from '../source.ts';
 const ACME_IDENTIFIER = '1.3.6.1.5.5.7.1.31';
 const DAY_MS = 86_400_000;
 
-/** The answers that are given at the moment, by the two listeners. */
+/** The current answers to ACME challenges, for both listeners. */
 export class AcmeChallengeAnswers implements ChallengeAnswers {
   readonly #http = new Map<string, string>();
   readonly #alpn = new Map<string, CertificatePair>();
@@ -18,13 +18,13 @@ export class AcmeChallengeAnswers implements ChallengeAnswers {
   readonly alpnCertificate = (serverName: string): CertificatePair | null =>
     this.#alpn.get(serverName.toLowerCase()) ?? null;
 
-  /** Answers `/.well-known/acme-challenge/TOKEN`; returns the way to end that. */
+  /** Answers `/.well-known/acme-challenge/TOKEN`; returns a function that removes the answer. */
   showHttp(token: string, answer: string): () => void {
     this.#http.set(token, answer);
     return () => this.#http.delete(token);
   }
 
-  /** Shows the certificate of RFC 8737 to who asks for `name` by `acme-tls/1`; returns the way to end that. */
+  /** Serves the certificate of RFC 8737 to clients with server name `name` and ALPN `acme-tls/1`; returns a function that removes it. */
   showAlpn(name: string, answer: string): () => void {
     const serverName = alpnServerName(name);
     this.#alpn.set(serverName, makeAlpnCertificate(name, answer));
@@ -32,7 +32,7 @@ export class AcmeChallengeAnswers implements ChallengeAnswers {
   }
 }
 
-/** What the authority sends as server name: a DNS name itself, of an IP the name for reverse look-ups (RFC 8738 §6). */
+/** The server name that the authority sends: the DNS name, or for an IP address its reverse DNS name (RFC 8738 §6). */
 function alpnServerName(name: string): string {
   const ip = parseIp(name);
   if (ip === null) return name.toLowerCase();

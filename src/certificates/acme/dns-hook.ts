@@ -6,16 +6,16 @@ import { AcmeFailure } from './failure.ts';
 const OUTPUT_CHARACTERS = 300;
 const HINT = 'Try it by hand: COMMAND set _acme-challenge.NAME VALUE; it must end with exit code 0.';
 
-/** A command of the operator that makes and removes TXT records. */
+/** The operator's command that adds and removes TXT records. */
 export interface DnsHookOptions {
   /** Program and first arguments; no shell reads them. */
   readonly command: readonly string[];
   readonly timeoutSeconds: number;
-  /** From the end of the command until the record can be seen everywhere. */
+  /** Time from the end of the command until all name servers have the record. */
   readonly waitSeconds: number;
 }
 
-/** Makes the record by `COMMAND set NAME VALUE`; returns the way to remove it, by `COMMAND clear NAME VALUE`. */
+/** Adds the record with `COMMAND set NAME VALUE`; returns a function that removes it with `COMMAND clear NAME VALUE`. */
 export async function showDns(hook: DnsHookOptions, name: string, value: string): Promise<() => Promise<void>> {
   const record = `_acme-challenge.${name}`;
   await run(hook, ['set', record, value]);
@@ -40,7 +40,7 @@ function run({ command, timeoutSeconds }: DnsHookOptions, move: readonly string[
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
     child.on('error', (error) => fail(`cannot be run: ${errorMessage(error)}`));
-    // Not 'close': what the hook left running in the background may keep its output open for good.
+    // Not 'close': a background process of the hook may keep the output open for ever.
     child.on('exit', (code, signal) => {
       child.stdout.destroy();
       child.stderr.destroy();

@@ -1,29 +1,29 @@
-/** What kind of thing went wrong: decides the words and how soon it is tried again. */
+/** The kind of failure: decides the message and when to retry. */
 export type FailureKind =
-  /** The authority did not answer, or not as one. */
+  /** The authority did not answer, or the server is not an ACME server. */
   | 'unreachable'
-  /** It answered something that cannot be understood. */
+  /** The answer cannot be understood. */
   | 'answer'
-  /** It refuses to issue to us at the moment. */
+  /** It refuses to issue a certificate now (rate limit). */
   | 'rate-limit'
-  /** The account we used is not known any more. */
+  /** It does not know our account any more. */
   | 'no-account'
-  /** The certificate that is replaced is not to the authority's liking. */
+  /** It does not accept the certificate to be replaced. */
   | 'replaces'
-  /** It looked for the proof and did not find it. */
+  /** It could not validate the challenge. */
   | 'challenge'
-  /** The clock of this machine is wrong, so that nothing can be said about dates. */
+  /** The clock of this machine is wrong, so dates cannot be compared. */
   | 'clock'
-  /** It refuses for another reason. */
+  /** It refused for another reason. */
   | 'refused'
-  /** Something on this machine. */
+  /** A fault of this machine. */
   | 'local';
 
-/** Why there is no certificate, in words for the operator. */
+/** Why there is no certificate; the message is for the operator. */
 export class AcmeFailure extends Error {
   readonly kind: FailureKind;
   readonly hint: string | undefined;
-  /** Milliseconds since 1970 before which it is of no use to ask again, or null. */
+  /** Earliest time of a new attempt, in milliseconds since 1970, or null. */
   readonly retryAt: number | null;
 
   constructor(kind: FailureKind, message: string, options: { hint?: string; retryAt?: number | null } = {}) {
@@ -35,19 +35,19 @@ export class AcmeFailure extends Error {
   }
 }
 
-/** A problem document (RFC 7807), as far as it is used. */
+/** The parts of a problem document (RFC 7807) that are used. */
 export interface Problem {
   readonly type: string;
   readonly detail: string;
 }
 
-/** What was asked for when the authority answered with a problem. */
+/** The request to which the authority answered with a problem. */
 export interface ProblemContext {
-  /** The name under proof, or empty. */
+  /** The name that is being validated, or empty. */
   readonly name: string;
   readonly challenge: string;
   readonly retryAt: number | null;
-  /** How far the authority's clock is ahead of ours, where that is known. */
+  /** Milliseconds by which the authority's clock is ahead of ours, if known. */
   readonly aheadMs?: number;
 }
 
@@ -55,11 +55,11 @@ const PREFIX = 'urn:ietf:params:acme:error:';
 const PORTS: Readonly<Record<string, string>> = { 'http-01': 'TCP port 80', 'tls-alpn-01': 'TCP port 443' };
 const DETAIL_CHARACTERS = 300;
 
-/** A problem in words: what it is, what the authority said, what to do. */
+/** The message for a problem: what happened, what the authority said, how to fix it. */
 export function failureFrom(problem: Problem, context: ProblemContext): AcmeFailure {
   const type = problem.type.startsWith(PREFIX) ? problem.type.slice(PREFIX.length) : problem.type;
   const said = problem.detail.replaceAll(/\s+/g, ' ').trim().slice(0, DETAIL_CHARACTERS);
-  // Some authorities call a port that is closed a wrong answer.
+  // Some authorities report a closed port as a wrong answer.
   const isClosed = type === 'unauthorized' && /failed to connect|connection refused|timed? ?out/i.test(said);
   const { kind, message, hint } = wordsFor(isClosed ? 'connection' : type, context);
   const text = said === '' ? message : `${message} (the authority says: ${said})`;
@@ -104,7 +104,7 @@ function wordsFor(type: string, { name, challenge }: ProblemContext): Words {
     case 'tls':
       return {
         kind: 'challenge',
-        message: `TLS with ${who} on ${port} did not come about`,
+        message: `TLS with ${who} on ${port} failed`,
         hint: 'Something before the relay may end TLS; then use http-01 or dns-01 in certificate.acme.challenges.',
       };
     case 'caa':
@@ -164,7 +164,7 @@ function wordsFor(type: string, { name, challenge }: ProblemContext): Words {
   }
 }
 
-/** Let's Encrypt says in words until when: "retry after 2026-11-24 18:00:00 UTC". */
+/** Let's Encrypt gives the time as text: "retry after 2026-11-24 18:00:00 UTC". */
 function retryDate(detail: string, aheadMs: number): number | null {
   const [, day, time] = /retry after (\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2}) ?(?:UTC|Z)/i.exec(detail) ?? [];
   if (day === undefined || time === undefined) return null;

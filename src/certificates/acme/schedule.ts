@@ -5,7 +5,7 @@ import type { RenewalWindow } from './renewal-info.ts';
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-/** Certificates that live shorter are renewed at half time: less is left to mend what fails. */
+/** Certificates with a shorter life are renewed after half of it: there is less time to fix a failure. */
 const SHORT_LIFE_MS = 10 * DAY_MS;
 /** Part of the lifetime by which renewals spread, so that relays that were set up together do not come together. */
 const JITTER = 0.05;

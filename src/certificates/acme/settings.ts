@@ -6,7 +6,7 @@ import { readCertificateFile } from '../read.ts';
 import type { DnsHookOptions } from './dns-hook.ts';
 import type { ChallengeType, ExternalAccount } from './port.ts';
 
-/** What is obtained, from whom and how: the configuration made definite. */
+/** The settings for one certificate: names, authority, challenges; all defaults are filled in. */
 export interface AcmeSettings {
   readonly directory: string;
   readonly names: readonly string[];
@@ -42,7 +42,7 @@ function usableChallenges(
   names: readonly string[],
   answersHttp: boolean,
 ): ChallengeType[] {
-  // What was asked for and cannot be done stops the start; what is only a default is left out.
+  // A configured challenge that cannot be used stops the start; one from the default list is left out.
   if (challenges.includes('http-01') && !answersHttp)
     throw unusable('http is off, and http-01 is answered there', 'Change certificate.acme.challenges.');
   const byDefault: ChallengeType[] = answersHttp ? ['tls-alpn-01', 'http-01'] : ['tls-alpn-01'];
@@ -70,7 +70,7 @@ function readEab({ keyId, hmacKeyFile }: AcmeConfig['eab']): ExternalAccount | n
   }
 }
 
-/** Changes when something is configured that may mend what failed before. */
+/** Changes when a setting changes that may fix an earlier failure. */
 export function fingerprint({ names, email, challenges, profile, dnsHook, eabKeyId }: AcmeSettings): string {
   const text = JSON.stringify([[...names].sort(), email, challenges, profile, dnsHook, eabKeyId]);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);

@@ -67,7 +67,7 @@ const stateSchema: z.ZodType<AcmeState> = z.object({
     .nullable(),
 });
 
-/** So many damaged files of one name are kept. */
+/** Number of damaged files of one name that are kept. */
 const DAMAGED_FILES = 5;
 const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----/;
 

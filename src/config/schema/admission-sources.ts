@@ -10,7 +10,7 @@ interface NamedSource {
 
 /** What every source has that asks somebody else. */
 interface RemoteSource extends NamedSource {
-  /** Admit when there is no answer for want of a connection. */
+  /** Admit when the source cannot be reached. */
   readonly failOpen: boolean;
   /** Seconds between two looks at keys that are connected. */
   readonly refreshSeconds: number;

@@ -14,7 +14,7 @@ export interface KeyMeta {
   readonly kind: Value<unknown>['kind'];
   /** Undefined when there is no default or it is computed. */
   readonly initial: Initial | undefined;
-  /** Says a computed default in words. */
+  /** Describes a computed default. */
   readonly computed: string | undefined;
   /** The flag's name without dashes where it differs from the path, or false for no flag. */
   readonly flag: string | false | undefined;
@@ -43,7 +43,7 @@ export const sectionMeta: WeakMap<z.core.$ZodType, SectionMeta> = new WeakMap();
 interface KeyOptions {
   /** The flag's name without dashes, or false for no flag; by default it is derived from the path. */
   readonly flag?: string | false;
-  /** Says in words how the default comes about, for keys whose default is computed. */
+  /** Describes how the default is computed. */
   readonly computed?: string;
   /** Masked wherever the configuration is shown. */
   readonly secret?: boolean;
@@ -87,7 +87,7 @@ type ShapeOutput<S extends Shape> = { readonly [K in keyof S]: z.output<S[K]> };
 type Refuse<K> = (key: K, message: string, inner?: string) => void;
 
 interface SectionOptions<S extends Shape, O> {
-  /** Refuses impossible combinations; runs when every key by itself is right. */
+  /** Refuses impossible combinations; runs when every single key is valid. */
   readonly check?: (values: ShapeOutput<S>, refuse: Refuse<keyof S & string>) => void;
   /** Fills in computed values. */
   readonly complete: (values: ShapeOutput<S>) => O;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { canonicalIp, ipFamily, parseListenAddress } from '../../base/ip-address.ts';
 import { canonicalPrefix } from '../../base/ip-prefix.ts';
 
-/** A kind of value: how it is checked, how text becomes it, and what is allowed in words. */
+/** A kind of value: how it is checked, how it is read from text, and a description of what is allowed. */
 export interface Value<T> {
   readonly schema: z.ZodType<T>;
   readonly kind: 'text' | 'number' | 'boolean' | 'list' | 'json';

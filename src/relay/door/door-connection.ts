@@ -12,14 +12,14 @@ import type { Admitted, DoorGuard, GuardedConnection, GuardRefusal } from './doo
 /** Behind which a connection is. */
 export interface Door {
   readonly counters: Counters;
-  /** Returns who handles the stream of a connection that came about. */
+  /** Returns the handler for the stream of an accepted connection. */
   entered(stream: Stream, connection: DoorConnection): StreamHandler;
   refused(reason: RefusalReason, remote: Endpoint, detail: string): void;
 }
 
 /** One accepted connection, from its acceptance to the end of its descriptor. */
 export class DoorConnection implements ConnectionHandler, GuardedConnection {
-  /** Replaced when a trusted proxy says for whom it connects. */
+  /** Replaced when a trusted proxy names its client. */
   remote: Endpoint;
   readonly #door: Door;
   /** Null where everybody is let in. */

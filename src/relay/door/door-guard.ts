@@ -49,14 +49,14 @@ export interface GuardLimits {
   readonly newConnections: RateRule;
   readonly failures: RateRule;
   readonly refusals: RateRule;
-  /** A site (IPv6 /48) may have so many times what one source may. */
+  /** Factor by which the limits of a site (IPv6 /48) are larger than those of a source. */
   readonly siteFactor: number;
   readonly trackedSources: number;
   /** Addresses that no limit by source applies to. They count as sources when room has to be made. */
   readonly exempt: PrefixSet;
 }
 
-/** Tells whether so much memory is in use that there must not be more connections. */
+/** Tells whether the memory limit is reached, so that there must not be more connections. */
 export interface MemoryLimit {
   readonly isFull: boolean;
   /** Looks at it again; `handshakes` and `sessions` are the connections that are open. */
@@ -154,7 +154,7 @@ export class SourceGuard implements DoorGuard {
     return this.#handshakes.size + this.#sessions.size;
   }
 
-  /** How many connections may be open from now on, and whether that is for want of descriptors. */
+  /** Sets the number of connections that may be open, and whether descriptors are the reason. */
   setConnectionLimit(connections: number, isForDescriptors: boolean): void {
     this.#connections = connections;
     this.#isForDescriptors = isForDescriptors;
@@ -316,7 +316,7 @@ export class SourceGuard implements DoorGuard {
     }
   }
 
-  /** Ends what has been silent for longer than there is time while so many wait. */
+  /** Closes handshakes that take longer than allowed at the present number of handshakes. */
   #expire(now: number): void {
     const most = Math.min(orUnlimited(this.#limits.handshakes), this.#connections);
     const crowd = this.#handshakes.size / most;

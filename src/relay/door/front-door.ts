@@ -26,7 +26,7 @@ export interface FrontDoorLimits {
   readonly requestHeadMs: number;
 }
 
-/** Proxies that speak HTTP to the relay, over TLS or without, and say in a header for whom they connect. */
+/** Proxies that speak HTTP to the relay, over TLS or without, and name their client in a header. */
 export interface FrontProxies {
   readonly isTrusted: (ip: string) => boolean;
   readonly header: ForwardedHeader;

@@ -7,7 +7,7 @@ export interface RateRule {
   readonly blockSeconds: number;
 }
 
-/** When the table is full, so many of the entries that are there for longest are looked at for one to forget. */
+/** When the table is full, this many of the oldest entries are checked for one to forget. */
 const LOOKED_AT = 8;
 /** An entry that has used up a quarter of what it may do is not forgotten as long as there are others. */
 const KEPT_SHARE = 4;

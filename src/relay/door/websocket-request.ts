@@ -18,7 +18,7 @@ export interface WebSocketProblem {
 
 const LAST_LINES = 'Content-Length: 0\r\n\r\n';
 
-/** The answer to a request that is none for a WebSocket. */
+/** The answer to an invalid WebSocket request. */
 export const BAD_WEBSOCKET_REQUEST: string = `HTTP/1.1 400 Bad Request\r\nConnection: close\r\n${LAST_LINES}`;
 
 const OTHER_VERSION: WebSocketProblem = {

@@ -118,7 +118,7 @@ export class WebSocketStream implements Stream {
 /** How long a peer that broke the rules has to take the close frame. */
 const REFUSED_FINISH_MS = 2000;
 
-/** Completes the upgrade and calls `opened`; on a bad request ws answers by itself. */
+/** Completes the upgrade and calls `opened`; the library ws answers a bad request. */
 export function acceptWebSocket(
   server: WebSocketServer,
   request: IncomingMessage,

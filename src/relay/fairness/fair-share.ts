@@ -8,7 +8,7 @@ const BURST_MS = 50;
 /** Shares are dealt out at this grain at the finest: the timers of the runtimes have no finer one. */
 const DEAL_MS = 1;
 
-/** Whoever sends under a common limit. */
+/** A connection or a key that sends under a common limit. */
 export interface LimitedSender {
   /** Send what waits, asking {@link ShareAccount.take} for each frame, until it says no or nothing is left. */
   sendMore(): void;
@@ -47,7 +47,7 @@ export class ShareAccount {
 
 /**
  * Shares a total of bytes per second among all who want to send, by deficit round robin with weights. As long as the
- * total is not used up, nobody waits: an idle share is lent to whoever wants it. When it is, senders take turns; one
+ * total is not used up, nobody waits: an idle share may be used by the others. When it is, senders take turns; one
  * that has just begun to send goes before those that always do, so that a thin flow waits for a moment and not for
  * a round (the two lists of RFC 8290, §4.2).
  */

@@ -4,7 +4,7 @@ import { MIN_BURST_BYTES, TokenBucket, type ByteRate } from './token-bucket.ts';
 
 /**
  * Keys without a connection, and sources of new keys, that are remembered until they have a full burst again. When there are
- * more, the one that left first has a full one when it comes back: whoever has so many has as many limits.
+ * more, the key that left first has a full burst when it comes back: a client with this many keys has this many limits.
  */
 const MOST_REMEMBERED = 16_384;
 /** How many of them are looked at when one more is remembered. */

@@ -6,7 +6,7 @@ import type { Recipient, Source } from './recipient.ts';
 const NOTICES_PER_TURN = 256;
 
 /**
- * Who has received packets from whom, so that exactly these hear PeerGone when a source leaves (protocol reference
+ * Who has received packets from whom, so that exactly these get PeerGone when a source leaves (protocol reference
  * §4.7). Unlike upstream the mark is cleared with the notice, so that a source that comes back and leaves again is
  * reported again (§11.5).
  */

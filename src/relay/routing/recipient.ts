@@ -33,7 +33,7 @@ export interface WaitingSender {
 }
 
 /**
- * Whoever can be given packets for a node key: the one interface of the data path. A local session implements it;
+ * A receiver of packets for a node key: the one interface of the data path. A local session implements it;
  * a link to another relay of the region and one to another thread are to do the same.
  */
 export interface Recipient {
@@ -50,7 +50,7 @@ export interface Recipient {
   whenTaking(sender: WaitingSender): void;
   /** Says that `key` left, or is not here. */
   peerGone(key: Buffer, reason: PeerGoneReason): void;
-  /** Tells the node in words what is wrong; empty when it is well again. */
+  /** Sends the node the text of a problem; empty when it is solved. */
   health(problem: string): void;
   /** Ends the connection, because its key has too many: it is the oldest of them. Leaves the peer at once. */
   crowdedOut(): void;

@@ -10,7 +10,7 @@ const KEEP_ALIVE_JITTER_MS = 5000;
 const SLOW_AFTER_MS = 200;
 /** And after so long the kernel is asked about it. */
 const WATCHED_AFTER_MS = 1000;
-/** Where the kernel does not tell whether the peer takes bytes, it has so many times the write deadline. */
+/** Where the kernel does not tell whether the peer takes bytes, it has this many times the write deadline. */
 const UNSEEN_FACTOR = 4;
 /** Added to now: a time that the next tick of the clock has passed, but this one has not. */
 const NEXT_TICK_MS = 1;

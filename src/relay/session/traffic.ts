@@ -13,7 +13,7 @@ interface TrafficCounts {
   readonly drops: Readonly<Record<string, number>>;
 }
 
-/** One session as plain data, for whoever looks at the relay from outside. */
+/** One session as plain data, for the status page and the admin API. */
 export interface SessionSnapshot extends TrafficCounts {
   /** The proved node key in hex; null before that. */
   readonly key: string | null;

@@ -44,7 +44,7 @@ export class AddressSockets {
     });
   }
 
-  /** Binds `ip`, which is `::` or `0.0.0.0`, and the addresses of the machine. Rejects when the port cannot be had. */
+  /** Binds `ip`, which is `::` or `0.0.0.0`, and the addresses of the machine. Rejects when the port cannot be opened. */
   static async open(parts: AddressSocketsParts, ip: string, port: number): Promise<AddressSockets> {
     const sockets = new AddressSockets(parts, await bindShared(parts, ip, port, TRIES));
     await sockets.look();

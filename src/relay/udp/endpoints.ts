@@ -23,7 +23,7 @@ export interface Allocation {
   readonly clientKeys: readonly [Buffer, Buffer];
   /** The one of them that sealed the request. */
   readonly askingKey: Buffer;
-  /** Who asks: any name that is one node's. */
+  /** The asking node: any name that only this node has. */
   readonly node: string;
   /** Who has the other key, when that is known. */
   readonly otherNode: string | null;

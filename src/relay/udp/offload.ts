@@ -12,7 +12,7 @@ export interface Offload {
 export const MAX_SEGMENTS = 64;
 /** Bytes of one message in segments; IPv4 has 20 bytes of header less. */
 export const MAX_SEGMENTED_BYTES = 65_507;
-/** From so many equal datagrams on the affected kernels spoil them. */
+/** From this many equal datagrams on, the affected kernels spoil them. */
 export const MIN_EQUAL_ROW = 8;
 /** What a single datagram at the end of such a row holds; receivers drop it as too short. */
 export const EQUAL_ROW_TAIL = 0x07;

@@ -13,7 +13,7 @@ export interface SketchRule {
   readonly perSecond: number;
   /** Requests that may come at once. */
   readonly burst: number;
-  /** A site (IPv6 /48) may have so many times what one source may. */
+  /** Factor by which the limits of a site (IPv6 /48) are larger than those of a source. */
   readonly siteFactor: number;
 }
 

@@ -53,7 +53,7 @@ export class StunServer implements DatagramHandler {
 
   /**
    * Listens on one more address and returns it with its real port. All addresses are followed one by one, but on an
-   * inherited descriptor. Rejects when the address cannot be had.
+   * inherited descriptor. Rejects when the address cannot be opened.
    */
   async bind(transport: Transport, ip: string, port: number, fd?: number): Promise<Endpoint> {
     const socket =

@@ -21,7 +21,7 @@ export class VniPool {
   #head = 0;
   #freeCount: number;
 
-  /** `random` gives 32 bits: VNIs of two processes should differ, which helps whoever reads a capture. */
+  /** `random` gives 32 bits: VNIs of two processes should differ, which helps to read a packet capture. */
   constructor(slots: number, random: () => number) {
     if (!(slots >= 1 && slots <= MAX_ENDPOINTS)) throw new RangeError(`slots is ${slots}`);
     this.#vnis = new Int32Array(slots);

@@ -175,7 +175,7 @@ export function validity(
 
 function renewalFix(mode: Config['certificate']['mode'], { selfSigned }: CertificateInfo): string {
   if (mode === 'file')
-    return 'Renew it with what issued it (certbot, lego, …); the relay takes changed files up by itself.';
+    return 'Renew it with the program that issued it (certbot, lego, …). The relay reads changed files without a restart.';
   if (selfSigned) return 'Start the relay again: it makes a new one, and clients need the new pin in their DERP map.';
   return 'The relay should have renewed it: its log says why it could not.';
 }

@@ -14,7 +14,7 @@ const COMPILED = /[/\\](\$bunfs|~BUN)[/\\]/;
 
 /** Is told how a run goes. */
 export interface LoadObserver {
-  /** So many of the connections of pairs and stalled receivers are open. */
+  /** Number of open connections of pairs and stalled receivers. */
   opening(opened: number): void;
   /** A new point of the timeline. */
   point(point: TimelinePoint): void;

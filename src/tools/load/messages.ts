@@ -129,7 +129,7 @@ export interface WorkerDone {
 export type FromWorker =
   /** All its pairs and stalled receivers are connected. */
   | { readonly kind: 'ready'; readonly worker: number }
-  /** So many of its connections are open, before it is ready. */
+  /** Number of open connections, before it is ready. */
   | { readonly kind: 'opening'; readonly worker: number; readonly opened: number }
   | WorkerSample
   | WorkerDone

@@ -55,7 +55,7 @@ export const METRICS: readonly Metric[] = [
   of('connections', 'ping-p50', 'time', 'round trip that half of the Pings had at most', ({ pings }) => pings.p50Ms),
   of('connections', 'ping-p99', 'time', 'round trip that 99 % of the Pings had at most', ({ pings }) => pings.p99Ms),
   all('failed', 'count', 'connections that could not be opened', ({ connections }) => connections.failed),
-  all('disconnects', 'count', 'connections that ended by themselves', ({ connections }) => connections.disconnected),
+  all('disconnects', 'count', 'connections that ended unexpectedly', ({ connections }) => connections.disconnected),
   all(
     'login-p50',
     'time',

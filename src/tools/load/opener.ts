@@ -74,7 +74,7 @@ export class Opener {
     this.#stopped = true;
   }
 
-  /** Runs `task(0)` to `task(count - 1)`, so many at once as the plan says. Rejects with the first error, when all have ended. */
+  /** Runs `task(0)` to `task(count - 1)`, as many at once as the plan allows. Rejects with the first error, when all have ended. */
   async each(count: number, task: (index: number) => Promise<void>): Promise<void> {
     let next = 0;
     const errors: unknown[] = [];

@@ -10,7 +10,7 @@ import { Arrival, SequenceTracker } from './sequence-tracker.ts';
 const PONG_BYTES = 64;
 /** How far behind its schedule a sender may fall before it leaves packets out, in milliseconds. */
 const MAX_BEHIND_MS = 200;
-/** A sender that the relay never holds back goes on after so many packets when all others had their turn. */
+/** Packets that a pair sends before the other pairs have their turn. */
 const MAX_PACKETS_PER_TURN = 32;
 
 /** How many bytes a sender's queue must hold for `coalesce` packets of `packetBytes` bytes in one write. */
@@ -182,7 +182,7 @@ export class Pair {
   }
 
   #write(nowMs: number): boolean {
-    // Whoever waits for the relay waits from the time at which the packet was due: else a slow relay looks fast.
+    // The latency counts from the time at which the packet was due: otherwise a slow relay looks fast.
     const scheduledMs = this.#startMs + this.#scheduled * this.#intervalMs;
     const timeMs = this.#blockedAtMs >= 0 && this.#intervalMs > 0 ? Math.max(scheduledMs, this.#blockedAtMs) : nowMs;
     this.#parts.shape.stamp(this.#frame, SEND_PACKET_OVERHEAD_BYTES, this.#counts.sent, timeMs);

@@ -25,7 +25,7 @@ export interface LoadTarget {
 export type Sending =
   /** Evenly spaced, whether the packets arrive or not. */
   | { readonly kind: 'rate'; readonly packetsPerSecond: number }
-  /** The next packet when one arrives, so many being under way. */
+  /** Sends the next packet when one arrives, with this many in flight. */
   | { readonly kind: 'window'; readonly packets: number }
   /** As fast as the connection takes it. */
   | { readonly kind: 'flood' };

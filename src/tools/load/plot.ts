@@ -27,10 +27,10 @@ const TIME_LABEL_Y = HEIGHT + 18;
 /** Width of the lines' own coordinates. */
 const LINE_WIDTH = 1000;
 const TIME_LABELS = 6;
-/** From so many seconds on, time is shown in minutes. */
+/** From this many seconds on, time is shown in minutes. */
 const MINUTES_FROM_SECONDS = 180;
 
-/** Draws a plot as a figure with inline SVG, or says it in words when nothing changes; empty when nothing was measured. */
+/** Draws a plot as a figure with inline SVG, or a sentence when nothing changes; empty when nothing was measured. */
 export function plot({ title, scale, seconds, warmUpSeconds, series: all }: PlotData): string {
   const series = all.filter(({ values }) => values.some((value) => value !== null));
   const last = seconds.at(-1);

@@ -17,7 +17,7 @@ export class ProgressLine {
     this.#write = write;
   }
 
-  /** So many connections are open, before the traffic begins. */
+  /** Shows the number of open connections before the traffic starts. */
   opening(opened: number): void {
     const nowMs = performance.now();
     if (nowMs - this.#shownAtMs < 100) return;

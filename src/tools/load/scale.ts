@@ -51,7 +51,7 @@ export interface Tick {
   readonly text: string;
 }
 
-/** A unit is used from so many of it on: 1.5 k would be less exact than 1500, and no shorter. */
+/** A unit is used from this many of it on: 1.5 k is less exact than 1500, and not shorter. */
 const LEAST_OF_UNIT = 10;
 const MOST_STEPS = 5;
 

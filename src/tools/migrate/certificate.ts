@@ -17,7 +17,7 @@ const SELF_SIGNED_NOTE =
 export function convertCertificate(flags: GoFlags, draft: Draft, isTls: boolean): void {
   const mode = flags.get('certmode') ?? 'letsencrypt';
   if (!['letsencrypt', 'gcp', 'manual'].includes(mode)) {
-    throw usage(`-certmode: "${mode}" is none of letsencrypt, gcp, manual`);
+    throw usage(`-certmode: "${mode}" must be letsencrypt, gcp or manual`);
   }
   const hostname = flags.get('hostname') ?? DEFAULT_HOSTNAME;
   if (!draft.set({ hostname })) throw usage(`-hostname: "${hostname}" is neither a DNS name nor an IP`);

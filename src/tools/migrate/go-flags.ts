@@ -85,7 +85,7 @@ export function goInt(value: string): number {
   return sign * Number(/^0\d/.test(digits) ? `0o${digits.slice(1)}` : digits);
 }
 
-/** Milliseconds of a Go duration such as `1m30s`; null when it is none. */
+/** Milliseconds of a Go duration such as `1m30s`; null when it is not one. */
 export function parseGoDuration(text: string): number | null {
   const sign = text.startsWith('-') ? -1 : 1;
   const bare = text.replace(/^[+-]/, '');

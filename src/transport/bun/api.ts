@@ -1,10 +1,10 @@
 /** What the adapter uses of Bun's documented socket API. `bun-types` is not a dependency: it would replace Node's types. */
 
-/** Whoever a socket belongs to: its `data`. One set of handlers serves all sockets and calls its owner. */
+/** The owner of a socket: its `data`. One set of handlers serves all sockets and calls the owner. */
 export interface SocketOwner {
   /** TCP is connected; before TLS. */
   connected(socket: BunSocket): void;
-  /** TLS came about, or did not. */
+  /** The TLS handshake ended, successfully or not. */
   secured(socket: BunSocket, ok: boolean, error: Error | null): void;
   received(chunk: Buffer): void;
   drained(): void;

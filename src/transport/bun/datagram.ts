@@ -19,7 +19,7 @@ const RETRY_MS = 1000;
 const FIELDS = 3;
 const MAPPED_PREFIX = '::ffff:';
 
-/** Binds a UDP socket; `::` takes both families. Rejects with a TowpathError that says why the address cannot be had. */
+/** Binds a UDP socket; `::` takes both families. Rejects with a TowpathError that says why the address cannot be opened. */
 export async function bindDatagram(
   ip: string,
   port: number,
@@ -92,7 +92,7 @@ class BunDatagramSocket implements DatagramSocket {
     return this.#address;
   }
 
-  /** Rejects when the address cannot be had. */
+  /** Rejects when the address cannot be opened. */
   async bind(ip: string, port: number, isShared: boolean): Promise<void> {
     this.#opened(await openUdp({ hostname: ip, port, ...this.#options }, isShared));
     const again = { hostname: ip, port: this.#address.port, ...this.#options };

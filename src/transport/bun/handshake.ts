@@ -59,7 +59,7 @@ export class Handshake implements SocketOwner, Abortable {
     this.#received = null;
   }
 
-  /** Only `ok` counts: for want of a client certificate there is an error in any case. */
+  /** Only `ok` counts: without a client certificate there is always an error. */
   secured(socket: BunSocket, ok: boolean, error: Error | null): void {
     if (this.#settled) return;
     if (!ok) {

@@ -15,7 +15,7 @@ export function readsBeforeTls({ tls, proxy }: ListenOptions): boolean {
 }
 
 /**
- * Opens a listener; throws a TowpathError that says why the address cannot be had. `replacesContext` tells whether its
+ * Opens a listener; throws a TowpathError that says why the address cannot be opened. `replacesContext` tells whether its
  * certificate can be replaced; without that, a new listener on the shared port takes over from it.
  */
 export function listen(options: ListenOptions, handler: ListenerHandler, replacesContext: boolean): Listener {

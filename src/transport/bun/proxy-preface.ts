@@ -16,7 +16,7 @@ export class BunProxyPreface extends ProxyPreface implements SocketOwner {
   }
 
   protected override leave(): void {
-    // Whoever comes next becomes the owner of the socket.
+    // The next handler becomes the owner of the socket.
   }
 
   failed(): void {

@@ -98,7 +98,7 @@ export async function openUdp(options: BunUdpOptions, isShared: boolean): Promis
   return bun.udpSocket(isShared ? flagged : options);
 }
 
-/** No process has so many descriptors. */
+/** More descriptors than any process has. */
 const NO_DESCRIPTOR = 2_147_483_647;
 
 /** A UDP socket of an inherited descriptor; null on a Bun that does not look at `fd`. Rejects as `bind` does. */
@@ -150,7 +150,7 @@ export function boundAddress(listener: BunListener): Endpoint | null {
 }
 
 /**
- * Whether TLS came about for a client. Bun also says that it is not `ok` when the certificate is for another name than
+ * Whether the TLS handshake of a client succeeded. Bun also says that it is not `ok` when the certificate is for another name than
  * the one that was asked for, whatever `rejectUnauthorized` is; the error tells the one from the other.
  */
 export function isHandshakeDone(ok: boolean, error: Error | null): boolean {

@@ -16,7 +16,7 @@ export class ProxyVariableError extends Error {}
 
 /**
  * The proxy for a URL by `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in any case, as other programs read them; null
- * when there is none. Nothing is exempt but what `NO_PROXY` names, the loopback included, as with curl.
+ * when there is none. Only the names in `NO_PROXY` are exempt, and not the loopback addresses, as with curl.
  * Throws a {@link ProxyVariableError} that does not repeat the value: it may hold a password.
  */
 export function chooseProxy(target: URL, environment: Environment): ProxyChoice | null {

@@ -104,7 +104,7 @@ async function secure(raw: Socket, part: TlsPart): Promise<{ socket: TLSSocket; 
   return { socket, tls: { version, alpn, serverName: '', chain: chain.map((certificate) => certificate.raw) } };
 }
 
-/** Go takes RSA keys of 1024 bits, and an authority that is trusted itself whoever has issued it. */
+/** Go takes RSA keys of 1024 bits, and a trusted authority regardless of its issuer. */
 const AS_OFFICIAL_CLIENTS = { ciphers: `${DEFAULT_CIPHERS}:@SECLEVEL=1`, allowPartialTrustChain: true } as const;
 
 const contexts = new Map<string, SecureContext>();

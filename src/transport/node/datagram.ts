@@ -10,7 +10,7 @@ const RECEIVE_BUFFER_BYTES = 1_048_576;
 const MAX_QUEUED_BYTES = 262_144;
 const MAPPED_PREFIX = '::ffff:';
 
-/** Binds a UDP socket; `::` takes both families. Rejects with a TowpathError that says why the address cannot be had. */
+/** Binds a UDP socket; `::` takes both families. Rejects with a TowpathError that says why the address cannot be opened. */
 export async function bindDatagram(
   ip: string,
   port: number,

@@ -18,7 +18,7 @@ import { NodeProxyPreface } from './proxy-preface.ts';
 import { NodeStream } from './stream.ts';
 import { TlsAcceptor } from './tls-acceptor.ts';
 
-/** Opens a listener. Rejects with a TowpathError that says why the address cannot be had. */
+/** Opens a listener. Rejects with a TowpathError that says why the address cannot be opened. */
 export async function listen(
   options: ListenOptions,
   handler: ListenerHandler,

@@ -8,7 +8,7 @@ export interface DialProgress {
   readonly timedOut: boolean;
 }
 
-/** Says in one sentence why a connection did not come about. */
+/** Says in one sentence why a connection failed. */
 export function connectError(options: ConnectOptions, dial: DialProgress, cause: unknown): TowpathError {
   if (cause instanceof TowpathError) return cause;
   const where = formatHostPort(options.host, options.port);

@@ -4,7 +4,7 @@ import { connectionName, readSendQueues } from './send-queues.ts';
 /** How often the kernel is asked while something is watched. */
 const LOOK_EVERY_MS = 500;
 /**
- * A look at very many connections takes a while: the pause after it is at least so many times as long. What counts is the work
+ * A look at very many connections takes a while: the pause after it is at least this many times as long. What counts is the work
  * on this thread; the rest of a look is waiting, for seconds on a busy event loop.
  */
 const PAUSE_FACTOR = 20;

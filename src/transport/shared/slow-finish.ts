@@ -4,7 +4,7 @@ import { LookResult, sendWatch, type Watched } from './send-watch.ts';
 
 /** Most streams are closed within this part of their deadline. The others are watched, so that at the deadline something is known. */
 const UNWATCHED_PART = 0.25;
-/** A peer that took some of the rest and then nothing for so many looks does not want it: some ten seconds. */
+/** A peer that read some of the rest and then nothing for this many checks (about ten seconds) is given up. */
 const STILL_LOOKS = 20;
 /** One move says nothing: the kernels of both sides may just have filled their buffers. */
 const SETTLING_MOVES = 1;

@@ -193,7 +193,7 @@ describe('towpath migrate derper', () => {
     assert.match(refusal('-http-port', 'x'), /is not a whole number/);
     assert.match(refusal('-c'), /-c needs a value/);
     assert.match(refusal('-a', '443'), /is not an address/);
-    assert.match(refusal('-certmode', 'auto'), /is none of letsencrypt, gcp, manual/);
+    assert.match(refusal('-certmode', 'auto'), /must be letsencrypt, gcp or manual/);
     assert.match(refusal('-home', 'nowhere'), /is neither empty, blank, nor a URL/);
     assert.match(refusal('-stun', 'false'), /is not a flag of derper/, 'a boolean takes no word behind it');
   });
