@@ -9,23 +9,23 @@ import { closingContract } from './contract-closing.ts';
 import { connectContract } from './contract-connect.ts';
 import { handshakeContract } from './contract-handshake.ts';
 import { listenContract } from './contract-listen.ts';
-import { resourcesContract } from './contract-resources.ts';
+import { refusedResourcesContract, streamResourcesContract } from './contract-resources.ts';
 import { serve } from './support.ts';
 
 const skip = !('bun' in process.versions);
 
-describe('Bun transport', { timeout: 60_000, skip }, () => {
+describe('Bun transport', { timeout: 110_000, skip }, () => {
   if (!skip) transportContract(createBunTransport());
 });
 
-describe('Bun transport where contexts cannot be replaced', { timeout: 60_000, skip }, () => {
+describe('Bun transport where contexts cannot be replaced', { timeout: 110_000, skip }, () => {
   if (skip) return;
   const findings = { replacesContext: false, agreesOnAlpn: true, refusesOldTls: true, upgrades: true };
   handshakeContract(createBunTransport({ findings }));
   listenContract(createBunTransport({ findings }));
 });
 
-describe('Bun transport where TLS begins after the ClientHello was read', { timeout: 60_000, skip }, () => {
+describe('Bun transport where TLS begins after the ClientHello was read', { timeout: 110_000, skip }, () => {
   if (skip) return;
   const transport = createBunTransport();
   const looking: Transport = {
@@ -40,7 +40,8 @@ describe('Bun transport where TLS begins after the ClientHello was read', { time
   handshakeContract(looking);
   listenContract(looking);
   connectContract(looking);
-  resourcesContract(looking);
+  streamResourcesContract(looking);
+  refusedResourcesContract(looking);
 });
 
 describe('Bun transport features', { skip }, () => {

@@ -63,7 +63,7 @@ export function closingContract(transport: Transport): void {
         await quiet(50);
         const started = performance.now();
         both.server.finish(300);
-        await eventually(() => both.serverEnd.closes.length > 0, 'closed', 2000);
+        await eventually(() => both.serverEnd.closes.length > 0, 'closed');
         assert.ok(performance.now() - started > 250);
         assert.deepEqual(both.serverEnd.closes, ['deadline']);
         await endPair(both);
@@ -180,7 +180,7 @@ export function closingContract(transport: Transport): void {
       const peer = await tcpPeer(serving.port, { allowHalfOpen: true });
       const { stream, end } = await serving.stream();
       stream.finish(200);
-      await eventually(() => end.closes.length > 0, 'closed at the deadline', 2000);
+      await eventually(() => end.closes.length > 0, 'closed at the deadline');
       assert.deepEqual(end.closes, ['deadline']);
       peer.destroy();
       await serving.stop();

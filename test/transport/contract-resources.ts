@@ -3,53 +3,63 @@ import type { Transport } from '../../src/transport/port.ts';
 import { makeCertificate, type TestCertificate } from './certificates.ts';
 import { HOSTILE_STARTS } from './contract-handshake.ts';
 import { leavesNothing } from './leaves-nothing.ts';
-import { eventually, Recorder, serve, type Serving, tcpPeer } from './support.ts';
+import { eventually, gone, Recorder, serve, type Serving, tcpPeer } from './support.ts';
 
 const ROUND = 300;
 
 type Act = (serving: Serving) => Promise<void>;
 
-/** Nothing stays behind after many connections of each kind. */
-export function resourcesContract(transport: Transport): void {
+/** Nothing stays behind after many connections that become streams. */
+export function streamResourcesContract(transport: Transport): void {
+  const tls = { serverName: '', verify: { kind: 'none' as const } };
+  const connect = (serving: Serving, end: Recorder): ReturnType<Transport['connect']> =>
+    transport.connect({ host: '127.0.0.1', port: serving.port, tls, timeoutMs: 8000 }, end);
+  leaveNothing(transport, 'streams leave nothing behind', {
+    'that finish in good order': async (serving) => {
+      const end = new Recorder();
+      const { stream } = await connect(serving, end);
+      stream.write(Buffer.from('hello'), 0, 5);
+      stream.finish(4000);
+      await end.closing;
+    },
+    'that are aborted': async (serving) => {
+      const end = new Recorder();
+      const { stream } = await connect(serving, end);
+      stream.abort();
+      await end.closing;
+    },
+    'that never answer a FIN': async (serving) => {
+      const end = new Recorder();
+      const { stream } = await connect(serving, end);
+      stream.pause();
+      await Promise.all(serving.ends.map(({ closing }) => closing));
+      stream.abort();
+      await end.closing;
+    },
+  });
+}
+
+/** Nothing stays behind after many connections whose handshake fails. */
+export function refusedResourcesContract(transport: Transport): void {
+  const kinds = Object.entries(HOSTILE_STARTS).map(([name, { act }]): [string, Act] => [
+    `whose handshake is ${name}`,
+    async (serving) => {
+      const peer = await tcpPeer(serving.port);
+      peer.resume();
+      act(peer);
+      await gone(peer);
+    },
+  ]);
+  leaveNothing(transport, 'connections that fail leave nothing behind', Object.fromEntries(kinds));
+}
+
+function leaveNothing(transport: Transport, title: string, kinds: Readonly<Record<string, Act>>): void {
   let certificate: TestCertificate;
   before(() => {
     certificate = makeCertificate(['relay.test']);
   });
 
-  const tls = { serverName: '', verify: { kind: 'none' as const } };
-  const kinds: Record<string, Act> = {
-    'that finish in good order': async (serving) => {
-      const end = new Recorder();
-      const { stream } = await transport.connect({ host: '127.0.0.1', port: serving.port, tls, timeoutMs: 8000 }, end);
-      stream.write(Buffer.from('hello'), 0, 5);
-      stream.finish(4000);
-      await eventually(() => end.closes.length > 0, 'closed');
-    },
-    'that are aborted': async (serving) => {
-      const end = new Recorder();
-      const { stream } = await transport.connect({ host: '127.0.0.1', port: serving.port, tls, timeoutMs: 8000 }, end);
-      stream.abort();
-      await eventually(() => end.closes.length > 0, 'closed');
-    },
-    'that never answer a FIN': async (serving) => {
-      const end = new Recorder();
-      const { stream } = await transport.connect({ host: '127.0.0.1', port: serving.port, tls, timeoutMs: 8000 }, end);
-      stream.pause();
-      await eventually(() => serving.ends.every(({ closes }) => closes.length > 0), 'freed at the deadline');
-      stream.abort();
-      await eventually(() => end.closes.length > 0, 'closed');
-    },
-  };
-  for (const [name, { act }] of Object.entries(HOSTILE_STARTS)) {
-    kinds[`whose handshake is ${name}`] = async (serving) => {
-      const peer = await tcpPeer(serving.port);
-      peer.resume();
-      act(peer);
-      await eventually(() => peer.destroyed, 'closed');
-    };
-  }
-
-  describe(`${ROUND} connections leave nothing behind`, () => {
+  describe(`${ROUND} ${title}`, () => {
     for (const [name, act] of Object.entries(kinds)) {
       it(name, async () => {
         const round = async (count: number): Promise<void> => {

@@ -10,21 +10,28 @@ import { datagramContract } from './contract-datagram.ts';
 import { duplexContract } from './contract-duplex.ts';
 import { handshakeContract } from './contract-handshake.ts';
 import { listenContract } from './contract-listen.ts';
-import { proxyContract } from './contract-proxy.ts';
+import { brokenProxyContract, proxyContract } from './contract-proxy.ts';
 import { readOnlyContract } from './contract-read-only.ts';
-import { resourcesContract } from './contract-resources.ts';
+import { refusedResourcesContract, streamResourcesContract } from './contract-resources.ts';
 
 /** Declares all tests of the contract for one transport. */
 export function transportContract(transport: Transport): void {
-  bytesContract(transport);
-  closingContract(transport);
+  streamContract(transport);
   handshakeContract(transport);
   listenContract(transport);
-  proxyContract(transport);
+  brokenProxyContract(transport);
   challengeContract(transport);
   connectContract(transport);
   datagramContract(transport);
+  refusedResourcesContract(transport);
+}
+
+/** The part about open streams, for a transport that reads in another way and is the same otherwise. */
+export function streamContract(transport: Transport): void {
+  bytesContract(transport);
+  closingContract(transport);
+  proxyContract(transport);
   duplexContract(transport);
   readOnlyContract(transport);
-  resourcesContract(transport);
+  streamResourcesContract(transport);
 }

@@ -3,12 +3,8 @@ import { describe, it } from 'node:test';
 import { createNodeTransport } from '../../src/transport/node/index.ts';
 import { transportContract } from './contract.ts';
 
-describe('Node transport, fast read where there is one', { timeout: 60_000 }, () => {
+describe('Node transport, fast read where there is one', { timeout: 110_000 }, () => {
   transportContract(createNodeTransport({ fastRead: true }));
-});
-
-describe("Node transport, 'data' events", { timeout: 60_000 }, () => {
-  transportContract(createNodeTransport({ fastRead: false }));
 });
 
 describe('Node transport features', () => {

@@ -39,14 +39,29 @@ export async function quiet(ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** Resolves when the socket is gone. For many sockets at once, where looking at each again and again takes long. */
+export function gone(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.destroyed) resolve();
+    else socket.once('close', () => resolve());
+  });
+}
+
 /** Records what happens to a stream. */
 export class Recorder implements StreamHandler {
+  /** Resolves when the stream is closed. */
+  readonly closing: Promise<void>;
   readonly chunks: Buffer[] = [];
   readonly closes: CloseReason[] = [];
   total = 0;
   writables = 0;
   onBytes: ((stream: Stream, buffer: Buffer, from: number, to: number) => void) | null = null;
   onWritable: (() => void) | null = null;
+  #tellClosed: () => void = () => undefined;
+
+  constructor() {
+    this.closing = new Promise((resolve) => (this.#tellClosed = resolve));
+  }
 
   bytes(stream: Stream, buffer: Buffer, from: number, to: number): void {
     assert.equal(this.closes.length, 0, 'bytes after closed');
@@ -62,6 +77,7 @@ export class Recorder implements StreamHandler {
 
   closed(_stream: Stream, reason: CloseReason): void {
     this.closes.push(reason);
+    this.#tellClosed();
   }
 
   text(): string {
