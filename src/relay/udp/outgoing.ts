@@ -121,12 +121,10 @@ export class Outgoing {
       if (sent > 0) {
         this.#counts[DoorCount.sentBatches]! += sent;
         for (const end = i + sent; i < end; i++) this.#counts[DoorCount.sentBytes]! += batch.sentBytes(i);
-      } else if (sent < 0 && this.#calls.errno() === Errno.EINTR) {
         continue;
-      } else {
-        const done = this.#failed(i, sent < 0 ? this.#calls.errno() : Errno.EAGAIN);
-        i += done;
       }
+      const errno = this.#calls.errno();
+      if (errno !== Errno.EINTR) i += this.#failed(i, errno);
     }
     batch.count = 0;
   }
@@ -167,19 +165,17 @@ export class Outgoing {
       if (errno === Errno.EIO) {
         this.#segmentsRefused = true;
         counts[DoorCount.segmentsRefused]! += 1;
-        return this.#apart(i);
+        return this.#apart(i, true);
       }
       // Old kernels say EINVAL.
       if (errno === Errno.EMSGSIZE || errno === Errno.EINVAL) {
         this.#sides[side + TOO_LONG] = segment;
         this.#sides[side + TOO_LONG_SINCE] = Math.floor(this.now / 1000);
         counts[DoorCount.segmentsTooLong]! += 1;
-        return this.#apart(i);
+        return this.#apart(i, true);
       }
     }
-    if (side !== NO_SIDE && (errno === Errno.EINVAL || errno === Errno.EADDRNOTAVAIL)) {
-      if (this.#forgetSource(side)) return this.#apart(i);
-    }
+    if (mayBeSource(errno) && this.#hasSource(side)) return this.#apart(i, false);
     return this.#lost(errno, this.#batch.count - i);
   }
 
@@ -211,39 +207,64 @@ export class Outgoing {
     return 1;
   }
 
-  /** The local address that a side sends to is gone from this machine: the kernel chooses one. */
-  #forgetSource(side: number): boolean {
-    if (!isKnown(this.#sides, side + SideWord.LocalIp)) return false;
-    this.#sides.fill(0, side + SideWord.LocalIp, side + SideWord.LocalIp + 4);
+  #hasSource(side: number): boolean {
+    return side !== NO_SIDE && isKnown(this.#sides, side + SideWord.LocalIp);
+  }
+
+  /** The local address that a side sends to is gone from this machine: from now on the kernel chooses one. */
+  #forgetSource(side: number): void {
+    const local = side + SideWord.LocalIp;
+    this.#sides.fill(0, local, local + 4);
+    // It was not the segments that the kernel did not like.
+    this.#sides[side + TOO_LONG] = 0;
     this.#counts[DoorCount.sourceGone]! += 1;
-    return true;
   }
 
   /** Sends message `i` once more, each datagram for itself. Returns 1: it is done with. */
-  #apart(i: number): 1 {
+  #apart(i: number, withSource: boolean): 1 {
     const plain = this.#plain;
-    const [from, length, side] = [this.#offsets[i]!, this.#lengths[i]!, this.#sideOf[i]!];
+    const [length, side] = [this.#lengths[i]!, this.#sideOf[i]!];
     const segment = this.#segments[i] === 0 ? length : this.#segments[i]!;
-    const sides = this.#sides;
-    plain.count = 0;
-    for (let at = 0; at < length; at += segment) {
-      plain.add(from + at, Math.min(segment, length - at), sides, side);
-      const local = side + SideWord.LocalIp;
-      if (isKnown(sides, local)) plain.setSource(sides, local, sides[side + SideWord.LocalInterface]!);
-    }
+    this.#fillPlain(i, 0, segment, withSource);
     for (let k = 0; k < plain.count;) {
       const sent = plain.send(this.socket.fd, k, MSG_DONTWAIT);
       if (sent > 0) {
+        if (!withSource && this.#hasSource(side)) this.#forgetSource(side);
         this.#counts[DoorCount.sentBatches]! += sent;
         for (const end = k + sent; k < end; k++) this.#counts[DoorCount.sentBytes]! += plain.sentBytes(k);
-      } else if (sent < 0 && this.#calls.errno() === Errno.EINTR) {
         continue;
+      }
+      const errno = this.#calls.errno();
+      if (errno === Errno.EINTR) continue;
+      if (withSource && mayBeSource(errno) && this.#hasSource(side)) {
+        withSource = false;
+        this.#fillPlain(i, k * segment, segment, false);
+        k = 0;
       } else {
-        k += this.#lost(sent < 0 ? this.#calls.errno() : Errno.EAGAIN, plain.count - k);
+        k += this.#lost(errno, plain.count - k);
       }
     }
     return 1;
   }
+
+  /** Puts message `i` from byte `start` on into the batch of single datagrams. */
+  #fillPlain(i: number, start: number, segment: number, withSource: boolean): void {
+    const plain = this.#plain;
+    const [from, length, side] = [this.#offsets[i]!, this.#lengths[i]!, this.#sideOf[i]!];
+    const sides = this.#sides;
+    const local = side + SideWord.LocalIp;
+    const hasSource = withSource && isKnown(sides, local);
+    plain.count = 0;
+    for (let at = start; at < length; at += segment) {
+      plain.add(from + at, Math.min(segment, length - at), sides, side);
+      if (hasSource) plain.setSource(sides, local, sides[side + SideWord.LocalInterface]!);
+    }
+  }
+}
+
+/** Whether the reason may be that the source address is not one of this machine. */
+function mayBeSource(errno: number): boolean {
+  return errno === Errno.EINVAL || errno === Errno.EADDRNOTAVAIL || errno === Errno.ENETUNREACH;
 }
 
 /** Whether an address of four words is given. */
