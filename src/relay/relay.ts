@@ -21,7 +21,7 @@ import type {
 import { upgradeResponseHead } from '../wire/handshake.ts';
 import { nodeKeyPair, type NodeKeyPair } from '../wire/keys.ts';
 import { DoorConnection } from './door/door-connection.ts';
-import { SourceGuard } from './door/door-guard.ts';
+import { SourceGuard } from './door/source-guard.ts';
 import { FrontDoor, type DoorHandlers } from './door/front-door.ts';
 import { CountedMemory } from './door/memory-limit.ts';
 import { sharedLimits } from './fairness/shares.ts';

@@ -3,8 +3,8 @@
  * configuration (`service/relay-settings.ts`).
  */
 import type { ForwardedHeader } from '../wire/forwarded.ts';
-import type { GuardLimits } from './door/door-guard.ts';
 import type { FrontDoorLimits } from './door/front-door.ts';
+import type { GuardLimits } from './door/source-guard.ts';
 import type { FairnessSettings } from './fairness/shares.ts';
 import type { DuplicatePolicy } from './routing/duplicates.ts';
 import type { RouterLimits } from './routing/router.ts';

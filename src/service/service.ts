@@ -21,7 +21,7 @@ import type { Counters } from '../observe/counters.ts';
 import { EventSummary } from '../observe/event-summary.ts';
 import { Health } from '../observe/health.ts';
 import { createMetrics } from '../observe/metrics.ts';
-import type { SourceGuard } from '../relay/door/door-guard.ts';
+import type { SourceGuard } from '../relay/door/source-guard.ts';
 import type { DoorHandlers } from '../relay/door/front-door.ts';
 import { Relay, type RelayEvents } from '../relay/relay.ts';
 import type { Transport } from '../transport/port.ts';
@@ -105,7 +105,12 @@ export class Service {
       challengeResponse: this.certificate.challenges?.httpResponse,
     });
     const { httpConnections } = config.limits;
-    const toHttp = frontHttp({ relay: this.#relay, clock, server: this.#frontServer(), connectionLimit: httpConnections });
+    const toHttp = frontHttp({
+      relay: this.#relay,
+      clock,
+      server: this.#frontServer(),
+      connectionLimit: httpConnections,
+    });
     this.#listeners = new Listeners(transport, inherited, {
       relay: this.#relay,
       http: this.#httpDoor(this.#port80Server(), httpConnections, this.#relay.guard),
@@ -263,7 +268,8 @@ export class Service {
   }
 
   #httpDoor(server: Server, connections: number, guard: SourceGuard | null): HttpDoor {
-    const refused: DoorHandlers['refused'] = (reason, remote, detail) => this.#relay.refused(reason, remote, null, detail);
+    const refused: DoorHandlers['refused'] = (reason, remote, detail) =>
+      this.#relay.refused(reason, remote, null, detail);
     return new HttpDoor({
       httpConnections: new HttpConnections({ server, limit: connections, clock: this.#clock, refused }),
       counters: this.counters,

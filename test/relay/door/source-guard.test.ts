@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Clock } from '../../../src/base/clock.ts';
-import { type Admitted, type GuardLimits, type MemoryLimit, SourceGuard } from '../../../src/relay/door/door-guard.ts';
+import type { Admitted, MemoryLimit } from '../../../src/relay/door/door-guard.ts';
+import { type GuardLimits, SourceGuard } from '../../../src/relay/door/source-guard.ts';
 import { PrefixSet } from '../../../src/base/ip-prefix.ts';
 
 const NEVER = { count: 0, windowSeconds: 60, blockSeconds: 60 };

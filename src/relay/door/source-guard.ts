@@ -1,0 +1,310 @@
+import { CLOCK_TICK_MS, type Clock } from '../../base/clock.ts';
+import { sourcePath, type PrefixSet } from '../../base/ip-prefix.ts';
+import type { RefusalReason } from '../../observe/counters.ts';
+import type { Admitted, DoorGuard, GuardedConnection, GuardRefusal, MemoryLimit } from './door-guard.ts';
+import { bySource, type RateLimits, SourceRates } from './source-rates.ts';
+import { type Place, SourceTable } from './source-table.ts';
+
+export interface GuardLimits extends RateLimits {
+  /** Open connections in all. 0: no limit, as for the others here. */
+  readonly connections: number;
+  /** Of one source. */
+  readonly connectionsPerSource: number;
+  /** Connections that are no admitted DERP connections: handshakes under way, and HTTP. */
+  readonly handshakes: number;
+  readonly handshakesPerSource: number;
+  /** How long the silence of a handshake is suffered while there are few. */
+  readonly handshakeMs: number;
+  /** Addresses that no limit by source applies to. They count as sources when room has to be made. */
+  readonly exempt: PrefixSet;
+}
+
+/** How often memory is looked at and old entries are forgotten. */
+const CHECK_MS = 1000;
+/** One site has at most this part of the places for handshakes. */
+const SITE_SHARE = 4;
+/** Of all connections, the part that established ones leave to newcomers, and the most that are left. */
+const NEWCOMER_SHARE = 16;
+const MAX_NEWCOMERS = 256;
+/** A source that holds most makes room for itself only by what is older than this: it may just be busy. */
+const PATIENCE_MS = 1000;
+/** From half full on, handshakes get less and less time, down to this. */
+const LEAST_HANDSHAKE_MS = 2000;
+const CROWDED_SHARE = 0.5;
+
+/**
+ * Limits for the whole server and by source: IPv4 address, IPv6 /64, and IPv6 /48 with a larger one. No limit that
+ * several sources share refuses one that holds nothing: what the source that holds most has had for longest is ended to
+ * make room. Only an admitted connection takes the place of another admitted one, and only that of a source that holds
+ * more than its own.
+ */
+export class SourceGuard implements DoorGuard {
+  readonly #limits: GuardLimits;
+  readonly #clock: Clock;
+  readonly #memory: MemoryLimit;
+  readonly #rates: SourceRates;
+  readonly #siteHandshakes: number;
+  /** Handshakes under way, and HTTP: what can be ended without harm. */
+  readonly #handshakes = new SourceTable<Entry>();
+  readonly #sessions = new SourceTable<Entry>();
+  readonly #leaveClock: () => void;
+  #connections: number;
+  #isForDescriptors = false;
+  #checkedMs = 0;
+
+  constructor(limits: GuardLimits, clock: Clock, memory: MemoryLimit) {
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#memory = memory;
+    this.#connections = orUnlimited(limits.connections);
+    this.#rates = new SourceRates(limits);
+    const { handshakes, handshakesPerSource, siteFactor } = limits;
+    this.#siteHandshakes =
+      handshakesPerSource === 0
+        ? Infinity
+        : Math.max(Math.min(handshakesPerSource * siteFactor, Math.floor(orUnlimited(handshakes) / SITE_SHARE)), 1);
+    this.#leaveClock = clock.onTick((now) => this.#check(now));
+  }
+
+  admit(ip: string, connection: GuardedConnection): Admitted | GuardRefusal {
+    const path = sourcePath(ip);
+    const refusal = this.#limits.exempt.has(ip) ? null : this.#sourceRefusal(path);
+    const full = refusal ?? this.#makeRoom(path);
+    if (full !== null) return full;
+    if (!this.#limits.exempt.has(ip)) this.#rates.connected(path, this.now);
+    return new Entry(this, connection, ip, this.#handshakes, path);
+  }
+
+  misbehaved(ip: string, reason: RefusalReason): void {
+    if (!this.#limits.exempt.has(ip)) this.#rates.misbehaved(sourcePath(ip), reason, this.now);
+  }
+
+  /** Connections that are no admitted DERP connections. */
+  get underWay(): number {
+    return this.#handshakes.size;
+  }
+
+  /** Connections that are open, of all sources. */
+  get open(): number {
+    return this.#handshakes.size + this.#sessions.size;
+  }
+
+  /** Sets the number of connections that may be open, and whether descriptors are the reason. */
+  setConnectionLimit(connections: number, isForDescriptors: boolean): void {
+    this.#connections = connections;
+    this.#isForDescriptors = isForDescriptors;
+    while (this.open > connections) {
+      const oldest = this.#handshakes.oldest;
+      if (oldest === null) return;
+      this.#evict(oldest, this.#full());
+    }
+  }
+
+  /** Leaves the clock. */
+  close(): void {
+    this.#leaveClock();
+  }
+
+  /** Milliseconds of the clock. */
+  get now(): number {
+    return this.#clock.now;
+  }
+
+  /** Makes the connection of `entry` one of `ip`; not if a refusal is returned. */
+  move(entry: Entry, ip: string): GuardRefusal | null {
+    const path = sourcePath(ip);
+    if (!this.#limits.exempt.has(ip)) {
+      const refusal = this.#sourceRefusal(path);
+      if (refusal !== null) return refusal;
+      this.#rates.connected(path, this.now);
+    }
+    entry.place(this.#handshakes, path, ip);
+    return null;
+  }
+
+  /** Makes the connection of `entry` an admitted one; not if a refusal is returned. */
+  establish(entry: Entry): GuardRefusal | null {
+    const path = sourcePath(entry.ip);
+    const { connectionsPerSource, siteFactor, exempt } = this.#limits;
+    if (!exempt.has(entry.ip)) {
+      if (isReached(connectionsPerSource, this.#sessions.held(path.at(-1)!)))
+        return bySource('open connections from this source');
+      const site = path[0]!;
+      if (path.length > 1 && isReached(connectionsPerSource * siteFactor, this.#sessions.held(site))) {
+        const refusal = this.#replaceSession(path, bySource(`open connections from ${site}`), site);
+        if (refusal !== null) return refusal;
+      }
+    }
+    const isFull = this.#sessions.size >= this.#connections - this.#newcomers();
+    if (isFull || this.#memory.isFull) {
+      const refusal = this.#replaceSession(path, this.#full());
+      if (refusal !== null) return refusal;
+    }
+    entry.place(this.#sessions, path, entry.ip);
+    return null;
+  }
+
+  /** Places that established connections leave to newcomers. */
+  #newcomers(): number {
+    return Math.min(Math.floor(this.#connections / NEWCOMER_SHARE), MAX_NEWCOMERS);
+  }
+
+  /** Why there is no room for more connections. */
+  #full(): GuardRefusal {
+    if (this.#memory.isFull) return { reason: 'memory_limit', detail: 'too much memory is in use' };
+    const reason = this.#isForDescriptors ? 'descriptor_limit' : 'connection_limit';
+    return { reason, detail: `${this.#connections} connections are open` };
+  }
+
+  #makeRoom(path: readonly string[]): GuardRefusal | null {
+    if (this.open >= this.#connections || this.#memory.isFull) {
+      const { size } = this.#handshakes;
+      if (size > 0 && size >= this.#newcomers()) return this.#replaceHandshake(path, this.#full());
+      // Room is made when it is admitted, if it can be made.
+      if (this.#sessions.candidate(path, 'youngest', 1)?.isOwn !== false) return this.#full();
+    }
+    const { handshakes } = this.#limits;
+    if (!isReached(handshakes, this.#handshakes.size)) return null;
+    return this.#replaceHandshake(path, {
+      reason: 'handshake_limit',
+      detail: `${handshakes} connections wait to be admitted`,
+    });
+  }
+
+  #replaceHandshake(path: readonly string[], why: GuardRefusal, within?: string): GuardRefusal | null {
+    const candidate = this.#handshakes.candidate(path, 'oldest', 0, within);
+    if (candidate === null) return why;
+    const { place, isOwn } = candidate;
+    if (isOwn && this.#clock.now - place.sinceMs < PATIENCE_MS) return why;
+    this.#evict(place, why);
+    return null;
+  }
+
+  /** The youngest has to go: who has been here for longer is more likely to be one who belongs here. */
+  #replaceSession(path: readonly string[], why: GuardRefusal, within?: string): GuardRefusal | null {
+    const candidate = this.#sessions.candidate(path, 'youngest', 1, within);
+    if (candidate === null || candidate.isOwn) return why;
+    this.#evict(candidate.place, why);
+    return null;
+  }
+
+  #evict({ item }: Place<Entry>, { reason, detail }: GuardRefusal): void {
+    item.left();
+    item.connection.evicted(reason, `makes room for others: ${detail}`);
+  }
+
+  #sourceRefusal(path: readonly string[]): GuardRefusal | null {
+    const { connectionsPerSource, handshakesPerSource } = this.#limits;
+    const source = path[path.length - 1]!;
+    const refusal = this.#rates.refusalOfSource(path, this.now);
+    if (refusal !== null) return refusal;
+    const most = Math.min(orUnlimited(handshakesPerSource), this.#siteHandshakes);
+    if (isReached(connectionsPerSource, this.#heldBy(source))) {
+      return this.#replaceHandshake(path, bySource('open connections from this source'), source);
+    }
+    if (this.#handshakes.held(source) >= most) {
+      return this.#replaceHandshake(path, bySource('handshakes under way from this source'), source);
+    }
+    return path.length === 1 ? null : this.#siteRefusal(path, path[0]!);
+  }
+
+  #siteRefusal(path: readonly string[], site: string): GuardRefusal | null {
+    const { connectionsPerSource, siteFactor } = this.#limits;
+    const refusal = this.#rates.refusalOfSite(path, this.now);
+    if (refusal !== null) return refusal;
+    const handshakes = this.#handshakes.held(site);
+    if (isReached(connectionsPerSource * siteFactor, this.#heldBy(site))) {
+      const why = bySource(`open connections from ${site}`);
+      if (handshakes > 0) return this.#replaceHandshake(path, why, site);
+      // Room is made when it is admitted, if it can be made.
+      return this.#sessions.candidate(path, 'youngest', 1, site)?.isOwn === false ? null : why;
+    }
+    if (handshakes < this.#siteHandshakes) return null;
+    return this.#replaceHandshake(path, bySource(`handshakes under way from ${site}`), site);
+  }
+
+  /** Connections of all kinds that are held under a name. */
+  #heldBy(name: string): number {
+    return this.#handshakes.held(name) + this.#sessions.held(name);
+  }
+
+  #check(now: number): void {
+    this.#expire(now);
+    if (now - this.#checkedMs < CHECK_MS - CLOCK_TICK_MS / 2) return;
+    this.#checkedMs = now;
+    this.#memory.check(this.#handshakes.size, this.#sessions.size);
+    this.#rates.sweep(now);
+  }
+
+  /** Closes handshakes that take longer than allowed at the present number of handshakes. */
+  #expire(now: number): void {
+    const most = Math.min(orUnlimited(this.#limits.handshakes), this.#connections);
+    const crowd = this.#handshakes.size / most;
+    if (crowd <= CROWDED_SHARE) return;
+    const { handshakeMs } = this.#limits;
+    const least = Math.min(LEAST_HANDSHAKE_MS, handshakeMs);
+    const timeMs = handshakeMs - (handshakeMs - least) * Math.min((crowd - CROWDED_SHARE) / (1 - CROWDED_SHARE), 1);
+    for (;;) {
+      const oldest = this.#handshakes.oldest;
+      if (oldest === null || now - oldest.sinceMs < timeMs) return;
+      this.#evict(oldest, { reason: 'handshake_limit', detail: 'many wait, and it was silent for long' });
+    }
+  }
+}
+
+class Entry implements Admitted {
+  readonly connection: GuardedConnection;
+  ip: string;
+  readonly #guard: SourceGuard;
+  #table: SourceTable<Entry>;
+  #place: Place<Entry> | null;
+
+  constructor(
+    guard: SourceGuard,
+    connection: GuardedConnection,
+    ip: string,
+    table: SourceTable<Entry>,
+    path: readonly string[],
+  ) {
+    this.#guard = guard;
+    this.connection = connection;
+    this.ip = ip;
+    this.#table = table;
+    this.#place = table.add(path, this, guard.now);
+  }
+
+  progressed(): void {
+    if (this.#place !== null) this.#table.renew(this.#place, this.#guard.now);
+  }
+
+  movedTo(ip: string): GuardRefusal | null {
+    return this.#place === null ? GONE : this.#guard.move(this, ip);
+  }
+
+  established(): GuardRefusal | null {
+    return this.#place === null ? GONE : this.#guard.establish(this);
+  }
+
+  left(): void {
+    if (this.#place !== null) this.#table.remove(this.#place);
+    this.#place = null;
+  }
+
+  /** Puts it into a table as one of `ip`, instead of where it is. */
+  place(table: SourceTable<Entry>, path: readonly string[], ip: string): void {
+    this.left();
+    this.ip = ip;
+    this.#table = table;
+    this.#place = table.add(path, this, this.#guard.now);
+  }
+}
+
+const GONE: GuardRefusal = { reason: 'connection_limit', detail: 'it was ended meanwhile' };
+
+function orUnlimited(limit: number): number {
+  return limit === 0 ? Infinity : limit;
+}
+
+function isReached(limit: number, value: number): boolean {
+  return limit > 0 && value >= limit;
+}
