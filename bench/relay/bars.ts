@@ -46,6 +46,10 @@ export const bars: readonly Bar[] = [
     ...{ direction: 'at most', limits: { node: 40, bun: 7 }, unit: ' KiB' },
   },
   {
+    ...{ title: 'CPU while connections are idle', case: 'idle', metric: 'idlePercent', digits: 2, of: 'figure' },
+    ...{ direction: 'at most', limits: { node: 0.5, bun: 0.5 }, unit: ' %' },
+  },
+  {
     ...{ ...CPU, metric: 'cpuMs', title: 'CPU per full handshake', case: 'handshake' },
     limits: { node: 1.2, bun: 0.7 },
   },

@@ -59,6 +59,8 @@ export interface Case {
   readonly loopDelay: boolean;
   /** Servers of this case only, instead of those that were asked for. */
   readonly servers?: readonly ServerName[];
+  /** Further environment of the server. */
+  readonly env?: Readonly<Record<string, string>>;
   run(server: Server, context: RoundContext): Promise<Sample>;
 }
 

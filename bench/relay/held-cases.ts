@@ -1,11 +1,20 @@
-import { DISTURBED, FOREIGN_SHARE, Fresh, GENERATOR_LIMITED, ORDINARY, type Case } from './case.ts';
+import { readFileSync } from 'node:fs';
+import { DISTURBED, FOREIGN_SHARE, Fresh, GENERATOR_LIMITED, ORDINARY, type Case, type Sample } from './case.ts';
 import type { BenchOptions } from './options.ts';
 import { runGenerator, runTailscale } from './programs.ts';
 import type { HandshakeResult, IdleResult, StunResult, StunWindow } from './programs.ts';
+import { type Server, ServerName } from './server.ts';
 import { summarize } from './statistics.ts';
 
 /** Opening the idle connections takes longest, and memory varies least. */
 const IDLE_ROUNDS = 3;
+/** Each connection gets one KeepAlive in it: they are due after 60 to 65 seconds. */
+const KEEP_ALIVE_WATCH = '63s';
+const SHORT_WATCH = '3s';
+/** More than the ports of one address. */
+const MANY_CONNECTIONS = 50_000;
+/** Files that a server or a generator has open besides its connections. */
+const SPARE_FILES = 200;
 
 /** What a relay does besides moving packets between two of the generator's clients. */
 export function heldCases(options: BenchOptions): Case[] {
@@ -14,7 +23,8 @@ export function heldCases(options: BenchOptions): Case[] {
     { ...stunCase(), rounds },
     { ...handshakeCase(options.short ? 300 : 1000), rounds },
     { ...tailscaledCase(options.megabytes), rounds },
-    { ...idleCase(options.idleConnections), rounds: options.short ? 1 : IDLE_ROUNDS },
+    { ...idleCase(options.idleConnections, options.short), rounds: options.short ? 1 : IDLE_ROUNDS },
+    ...(options.short ? [] : [manyIdleCase(MANY_CONNECTIONS)]),
   ];
 }
 
@@ -51,26 +61,55 @@ function stunCase(): Case {
   };
 }
 
-function idleCase(connections: number): Case {
+function idleCase(connections: number, short: boolean): Case {
   return {
     name: 'idle',
     title: `${connections} TLS connections held`,
-    metrics: [{ key: 'kibPerConnection', title: 'RSS KiB/connection', digits: 1, ratio: true }],
+    metrics: [
+      { key: 'kibPerConnection', title: 'RSS KiB/connection', digits: 1, ratio: true },
+      { key: 'idlePercent', title: 'CPU % while idle', digits: 2, ratio: false },
+    ],
     ...{ ...ORDINARY, fresh: Fresh.Always },
+    run: (server) => hold(server, connections, short ? SHORT_WATCH : KEEP_ALIVE_WATCH),
+  };
+}
+
+/** The memory of a connection must not grow with their number. */
+function manyIdleCase(connections: number): Case {
+  return {
+    name: 'idle-many',
+    title: `${connections} TLS connections held, from several loopback addresses`,
+    metrics: [{ key: 'kibPerConnection', title: 'RSS KiB/connection', digits: 1, ratio: false }],
+    ...{ ...ORDINARY, fresh: Fresh.Always, rounds: 1, servers: [ServerName.Bun] },
+    env: { TOWPATH_LIMITS_CONNECTIONS: String(2 * connections), TOWPATH_LIMITS_CONNECTIONS_PER_SOURCE: '0' },
     async run(server) {
-      const flags = ['-address', server.address, '-pid', String(server.pid), '-n', String(connections)];
-      const { bytesPerConnection, rssBefore, rssAfter } = await runGenerator<IdleResult>('idle', ...flags);
-      return {
-        values: {
-          kibPerConnection: bytesPerConnection / 1024,
-          rssBeforeMiB: rssBefore / 2 ** 20,
-          rssAfterMiB: rssAfter / 2 ** 20,
-        },
-        foreignShare: null,
-        notes: [],
-      };
+      const files = openFilesLimit();
+      if (files >= connections + SPARE_FILES) return hold(server, connections, null);
+      const note = `skipped: it needs ${connections + SPARE_FILES} open files, and "ulimit -n" allows ${files}`;
+      return { values: {}, foreignShare: null, notes: [note] };
     },
   };
+}
+
+async function hold(server: Server, connections: number, watch: string | null): Promise<Sample> {
+  const flags = ['-address', server.address, '-pid', String(server.pid), '-n', String(connections)];
+  const result = await runGenerator<IdleResult>('idle', ...flags, ...(watch === null ? [] : ['-watch', watch]));
+  return {
+    values: {
+      kibPerConnection: result.bytesPerConnection / 1024,
+      rssBeforeMiB: result.rssBefore / 2 ** 20,
+      rssAfterMiB: result.rssAfter / 2 ** 20,
+      idlePercent: watch === null ? null : result.serverShare * 100,
+    },
+    foreignShare: null,
+    notes: [],
+  };
+}
+
+/** How many files this process, and with it each server and generator, may have open. */
+function openFilesLimit(): number {
+  const soft = /^Max open files +(\w+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  return soft === 'unlimited' ? Infinity : Number(soft);
 }
 
 function handshakeCase(count: number): Case {

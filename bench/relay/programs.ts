@@ -6,7 +6,7 @@ const run = promisify(execFile);
 
 /** The CPU of whatever makes the load; the relay has the other. */
 export const GENERATOR_CPU = 1;
-const PROGRAM_PATIENCE_MS = 240_000;
+const PROGRAM_PATIENCE_MS = 400_000;
 
 /** Certificate, its key and the relay's key, as derper and towpath read them. */
 export interface RelayFiles {
@@ -52,6 +52,9 @@ export interface LoadResult {
 
 /** What `benchload idle` prints. */
 export interface IdleResult {
+  /** CPU of the relay while the connections were idle, as part of one CPU, and that of other programs. */
+  readonly serverShare: number;
+  readonly foreignShare: number;
   readonly bytesPerConnection: number;
   readonly rssBefore: number;
   readonly rssAfter: number;

@@ -140,6 +140,7 @@ class Round {
     return {
       pinned: one.pinned,
       loopDelay: one.loopDelay && !keep,
+      ...(one.env === undefined ? {} : { env: one.env }),
       ...(isBefore(name) && before !== null ? { checkout: before } : {}),
     };
   }

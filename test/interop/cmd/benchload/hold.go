@@ -19,9 +19,12 @@ type idleResult struct {
 	RSSAfter      int64   `json:"rssAfter"`
 	BytesPerConn  float64 `json:"bytesPerConnection"`
 	ServerSeconds float64 `json:"serverSeconds"`
+	// ServerShare is the CPU of the relay while all connections were idle, as part of one CPU.
+	ServerShare     float64 `json:"serverShare"`
+	ForeignCPUShare float64 `json:"foreignShare"`
 }
 
-func runIdle(address string, pid, n int, settle time.Duration) (*idleResult, error) {
+func runIdle(address string, pid, n int, settle, watch time.Duration) (*idleResult, error) {
 	if err := churn(address, warmConnections); err != nil {
 		return nil, err
 	}
@@ -52,10 +55,35 @@ func runIdle(address string, pid, n int, settle time.Duration) (*idleResult, err
 	if err != nil {
 		return nil, err
 	}
+	idle, foreign, err := watchIdle(pid, watch)
+	if err != nil {
+		return nil, err
+	}
 	return &idleResult{
+		ServerShare: idle, ForeignCPUShare: foreign,
 		Connections: n, RSSBefore: before, RSSAfter: after, BytesPerConn: float64(after-before) / float64(n),
 		ServerSeconds: float64(spent-cpu) / 1e9,
 	}, nil
+}
+
+// watchIdle returns what the relay and what others use of one CPU while nothing is sent. The clients read nothing
+// either: KeepAlive frames wait in the kernel.
+func watchIdle(pid int, watch time.Duration) (server, foreign float64, err error) {
+	if watch == 0 {
+		return 0, 0, nil
+	}
+	before, err := readUsage(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	time.Sleep(watch)
+	wall := float64(now() - before.at)
+	after, err := readUsage(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	used, self := float64(after.server-before.server), float64(after.self-before.self)
+	return used / wall, max(0, (float64(after.machine-before.machine)-used-self)/wall), nil
 }
 
 // connectMany opens n connections, a few at a time, so that neither side waits for the other.

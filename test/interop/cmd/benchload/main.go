@@ -2,7 +2,7 @@
 //
 //	benchload files -dir D                 certificate, key and relay key for derper and towpath alike
 //	benchload load -address A -pid P ...   packets through pairs of clients, in measured windows
-//	benchload idle -address A -pid P -n N  memory of the relay per connection that is only held
+//	benchload idle -address A -pid P -n N  memory and CPU of the relay for connections that are only held
 //	benchload handshake -address A -pid P -n N  CPU of the relay per full TLS and DERP handshake
 //	benchload stun -address A -pid P       STUN answers of the relay, as many as it gives
 //
@@ -65,12 +65,13 @@ func run(command string, arguments []string) (any, error) {
 		pid := flags.Int("pid", 0, "process id of the relay")
 		n := flags.Int("n", 100, "connections")
 		settle := flags.Duration("settle", 2*time.Second, "how long the connections are held before memory is read")
+		watch := flags.Duration("watch", 0, "how long the relay's CPU is measured while the connections are idle")
 		_ = flags.Parse(arguments)
 		if err := checkLoopback(*address); err != nil {
 			return nil, err
 		}
 		if command == "idle" {
-			return runIdle(*address, *pid, *n, *settle)
+			return runIdle(*address, *pid, *n, *settle, *watch)
 		}
 		return runHandshakes(*address, *pid, *n)
 	default:

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -29,6 +30,15 @@ func (wouldBlock) Temporary() bool { return true }
 
 var errWouldBlock net.Error = wouldBlock{}
 
+// connectionsPerAddress leaves room in the 28,232 ports that Linux gives out for one address.
+const connectionsPerAddress = 20_000
+
+// bindAddressNoPort is IP_BIND_ADDRESS_NO_PORT, which package syscall lacks: the port is chosen at connect.
+const bindAddressNoPort = 24
+
+// dialed counts connections: each connectionsPerAddress of them come from a loopback address of their own.
+var dialed atomic.Int64
+
 func dial(address string) (*socket, error) {
 	tcp, err := net.ResolveTCPAddr("tcp4", address)
 	if err != nil {
@@ -42,7 +52,10 @@ func dial(address string) (*socket, error) {
 	patience := syscall.Timeval{Sec: 10}
 	remote := &syscall.SockaddrInet4{Port: tcp.Port}
 	copy(remote.Addr[:], tcp.IP.To4())
+	local := &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(1 + (dialed.Add(1)-1)/connectionsPerAddress)}}
 	for _, problem := range []error{
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, bindAddressNoPort, 1),
+		syscall.Bind(fd, local),
 		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1),
 		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &patience),
 		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &patience),
