@@ -1,39 +1,28 @@
 import {
-  FRAME_HEADER_BYTES,
-  FrameType,
+  encodeHealth,
+  encodePeerGone,
+  encodeRestarting,
+  encodeServerKey,
   KEEP_ALIVE_FRAME,
-  KEY_BYTES,
-  PING_BYTES,
   PeerGoneReason,
 } from '../../wire/frames.ts';
-import { encodeFrame, encodeHealth, encodePeerGone, encodeRestarting, encodeServerKey } from '../../wire/frames.ts';
-import { HeaderVerdict, type FrameSink } from '../../wire/frame-decoder.ts';
 import { encodeServerInfo } from '../../wire/handshake.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { DropReason, type PacketKind, type RefusalReason } from '../../observe/counters.ts';
 import type { Peer } from '../routing/peer.ts';
-import { Delivery, type NodeKey, type Recipient, type Source, type WaitingSender } from '../routing/recipient.ts';
-import { RouteResult } from '../routing/router.ts';
+import { Delivery, type NodeKey, type Source, type WaitingSender } from '../routing/recipient.ts';
 import type { AdmissionVerdict } from './admission.ts';
 import type { CloseReason, Stream, StreamHandler } from '../../transport/port.ts';
 import type { SessionContext } from './context.ts';
 import { SessionDeadlines, type DeadlineListener } from './deadlines.ts';
-import { judgeFirstFrame, judgeFrame } from './frame-rules.ts';
+import { FrameReader, type FirstFrameReceiver } from './frame-reader.ts';
 import { identify, type Identity } from './handshake.ts';
-import { HintBudget } from './hint-budget.ts';
-import { Intake } from './intake.ts';
 import type { Flushable } from './loop-turn.ts';
+import { type FrameOwner, OpenSession } from './open-session.ts';
 import { FlushResult, Outbox } from './outbox.ts';
+import { moveTo, SessionState } from './session-state.ts';
 import { Traffic, type SessionSnapshot } from './traffic.ts';
 
-/** Where a connection is in its life; it only moves forward. */
-export const SessionState = { Identifying: 0, Admitting: 1, Open: 2, Ended: 3 } as const;
-export type SessionState = (typeof SessionState)[keyof typeof SessionState];
-
-/** Home moves are counted once a connection is this old (§4.7). */
-const HOME_MOVE_AFTER_MS = 5000;
-/** Pings are not answered while this many bytes of control frames wait; upstream keeps one pong and ignores the rest. */
-const PONG_BACKLOG_BYTES = 1024;
 /** PeerGone frames are left out while this many bytes of control frames wait: a packet to a peer that has gone brings another. */
 const NOTICE_BACKLOG_BYTES = 32_768;
 /** How long a refused or finished connection has to take our last bytes and the FIN. */
@@ -51,25 +40,24 @@ export interface UpgradeFacts {
  * One DERP connection from upgrade to end: identifies the client, asks for its admission, and then passes its packets
  * to the router and the packets for it to its stream (protocol reference §3, §4).
  */
-export class Session implements StreamHandler, FrameSink, Recipient, Flushable, DeadlineListener {
+export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, Flushable, DeadlineListener {
   readonly stream: Stream;
   readonly #context: SessionContext;
   readonly #facts: UpgradeFacts;
   readonly #outbox: Outbox;
-  readonly #intake: Intake;
+  readonly #reader: FrameReader;
   readonly #deadlines: SessionDeadlines;
   readonly #traffic = new Traffic();
-  readonly #hints = new HintBudget();
   #state: SessionState = SessionState.Identifying;
   #peer: Peer | null = null;
+  /** Null until it is open. */
+  #open: OpenSession | null = null;
   /** The router knows this connection. */
   #registered = false;
   #app = '';
   /** The name of the source that admitted it; empty when everyone is let in. */
   #admittedBy = '';
-  #home = false;
   readonly #startedAt: number;
-  #openedAt = 0;
   #touched = false;
   /** When the first frame that still waits was queued. */
   #waitingSince = 0;
@@ -80,13 +68,13 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     this.#context = context;
     this.#facts = facts;
     this.#outbox = new Outbox(stream, context.counters, context.limits, context.space, this.#traffic);
-    this.#intake = new Intake(stream, context, this);
+    this.#reader = new FrameReader(stream, context, this);
     this.#deadlines = new SessionDeadlines(this, stream, this.#outbox, context);
     this.#startedAt = context.clock.now;
     context.counters.accepts++;
     if (facts.notIdeal) context.counters.notIdealConnections++;
     // One write for head and greeting, as upstream does: the client finds the frame right behind the blank line.
-    this.#control(Buffer.concat([Buffer.from(head, 'latin1'), encodeServerKey(context.keyPair.publicKey)]));
+    this.control(Buffer.concat([Buffer.from(head, 'latin1'), encodeServerKey(context.keyPair.publicKey)]));
   }
 
   get state(): SessionState {
@@ -116,7 +104,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       ageMs: this.#context.clock.now - this.#startedAt,
       app: this.#app,
       admittedBy: this.#admittedBy,
-      isHome: this.#home,
+      isHome: this.#open?.isHome === true,
       isDuplicate: (this.#peer?.size ?? 0) > 1,
       queuedBytes: this.#outbox.bytes,
       ...this.#traffic.counts(),
@@ -126,7 +114,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   // ---- from the stream
 
   bytes(_stream: Stream, buffer: Buffer, from: number, to: number): void {
-    this.#intake.bytes(buffer, from, to);
+    this.#reader.bytes(buffer, from, to);
   }
 
   writable(): void {
@@ -137,52 +125,21 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   closed(_stream: Stream, reason: CloseReason): void {
     const { counters, reporter, ended } = this.#context;
     if (this.#state === SessionState.Identifying && reason !== 'local') this.#note('handshake_closed', '');
-    this.#state = SessionState.Ended;
-    this.#deadlines.stop();
+    this.#to(SessionState.Closed);
     this.#deadlines.unblocked();
-    this.#intake.stop();
     if (this.#facts.notIdeal) counters.notIdealConnections--;
-    if (this.#home) counters.homeConnections--;
-    this.#home = false;
+    this.#open?.close();
     this.#leave();
     if (this.#peer !== null) reporter.closed(this.stream.remote, this.#peer.key, reason);
     this.#outbox.close();
     ended(this);
   }
 
-  // ---- from the decoder
+  // ---- from the frame reader
 
-  header(type: number, payloadBytes: number): HeaderVerdict {
-    if (this.#state !== SessionState.Open) return this.#firstHeader(type, payloadBytes);
-    const refused = judgeFrame(type, payloadBytes);
-    if (refused !== null) {
-      this.#refuse(refused, `frame type 0x${type.toString(16)}, ${payloadBytes} bytes`);
-      return HeaderVerdict.Stop;
-    }
-    if (!this.#intake.allows(payloadBytes)) return HeaderVerdict.Wait;
-    const peer = this.#peer!;
-    if (peer.size > 1) peer.spoke(this, this.#context.router.duplicatePolicy);
-    if (type === FrameType.SendPacket || type === FrameType.Ping || type === FrameType.NotePreferred) {
-      return HeaderVerdict.Take;
-    }
-    this.#context.counters.unknownFrames++;
-    return HeaderVerdict.Skip;
-  }
-
-  frame(type: number, buffer: Buffer, from: number, to: number): void {
-    switch (type) {
-      case FrameType.SendPacket:
-        this.#sendPacket(buffer, from, to);
-        return;
-      case FrameType.Ping:
-        this.#ping(buffer, from);
-        return;
-      case FrameType.NotePreferred:
-        this.#notePreferred(buffer[from + FRAME_HEADER_BYTES] !== 0);
-        return;
-      default:
-        this.#clientInfo(buffer, from, to);
-    }
+  refused(reason: RefusalReason, detail: string): void {
+    this.#note(reason, detail);
+    this.finish();
   }
 
   // ---- from the router
@@ -208,16 +165,16 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     const { counters } = this.#context;
     if (reason === PeerGoneReason.NotHere) counters.peerGoneNotHereFrames++;
     else counters.peerGoneDisconnectedFrames++;
-    this.#control(encodePeerGone(key, reason));
+    this.control(encodePeerGone(key, reason));
   }
 
   health(problem: string): void {
     this.#context.counters.healthFramesSent++;
-    this.#control(encodeHealth(problem));
+    this.control(encodeHealth(problem));
   }
 
   crowdedOut(): void {
-    this.#refuse('key_connections', 'the oldest of too many connections of this key');
+    this.refused('key_connections', 'the oldest of too many connections of this key');
   }
 
   // ---- from the server
@@ -226,35 +183,35 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   restarting(reconnectInMs: number, tryForMs: number): void {
     if (this.#state !== SessionState.Open) return;
     this.#context.counters.restartingFramesSent++;
-    this.#control(encodeRestarting(reconnectInMs, tryForMs));
+    this.control(encodeRestarting(reconnectInMs, tryForMs));
   }
 
   /** Ends the connection in good order: writes what is queued, then FIN. */
   finish(): void {
-    if (this.#state === SessionState.Ended) return;
+    if (this.#isEnding) return;
     // Who is refused in a fast start sees our greeting, too, and so that it is not the network that fails.
     this.#outbox.flush();
-    this.#state = SessionState.Ended;
-    this.#deadlines.stop();
-    this.#intake.stop();
+    // The write may have found that the stream is gone.
+    if (this.#state >= SessionState.Finishing) return;
+    this.#to(SessionState.Finishing);
     this.#leave();
     this.stream.finish(FINISH_MS);
   }
 
   /** Ends an open connection whose admission was taken back. */
   expel(reason: RefusalReason, detail: string): void {
-    if (this.#state !== SessionState.Ended) this.#refuse(reason, detail);
+    if (!this.#isEnding) this.refused(reason, detail);
   }
 
   /** The limits of what it may send have changed. */
   setLimits(): void {
-    if (this.#state === SessionState.Open) this.#intake.setLimits();
+    if (this.#state === SessionState.Open) this.#reader.setLimits();
   }
 
   // ---- from the deadlines
 
   handshakeExpired(): void {
-    this.#refuse('handshake_timeout', this.#state === SessionState.Admitting ? 'waiting for admission' : '');
+    this.refused('handshake_timeout', this.#state === SessionState.Admitting ? 'waiting for admission' : '');
   }
 
   writeExpired(): void {
@@ -265,12 +222,12 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
 
   keepAliveDue(): void {
     this.#context.counters.keepAlivesSent++;
-    this.#control(KEEP_ALIVE_FRAME);
+    this.control(KEEP_ALIVE_FRAME);
   }
 
   flush(): void {
     this.#touched = false;
-    if (this.#state === SessionState.Ended) return;
+    if (this.#isEnding) return;
     const { clock, counters } = this.#context;
     if (this.#outbox.flush() !== FlushResult.Blocked) counters.queueDelay(clock.readNow() - this.#waitingSince);
     else this.#deadlines.blocked();
@@ -278,20 +235,11 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
 
   // ---- handshake
 
-  #firstHeader(type: number, payloadBytes: number): HeaderVerdict {
-    if (this.#state === SessionState.Admitting) return HeaderVerdict.Wait;
-    if (this.#state === SessionState.Ended) return HeaderVerdict.Stop;
-    const refused = judgeFirstFrame(type, payloadBytes);
-    if (refused === null) return HeaderVerdict.Take;
-    this.#refuse(refused, `frame type 0x${type.toString(16)}, ${payloadBytes} bytes`);
-    return HeaderVerdict.Stop;
-  }
-
-  #clientInfo(buffer: Buffer, from: number, to: number): void {
+  clientInfo(buffer: Buffer, from: number, to: number): void {
     const { keyPair, admission, deniedApps } = this.#context;
     const result = identify(keyPair, buffer, from, to);
     if ('refused' in result) {
-      this.#refuse(result.refused, '');
+      this.refused(result.refused, '');
       return;
     }
     const { identity } = result;
@@ -303,11 +251,11 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
     const verdict = admission.admit({
       key: identity.key,
       ip: this.stream.remote.ip,
-      isOver: () => this.#state === SessionState.Ended,
+      isOver: () => this.#isEnding,
     });
     if (verdict instanceof Promise) {
-      this.#state = SessionState.Admitting;
-      this.#intake.awaitAdmission();
+      this.#to(SessionState.Admitting);
+      this.#reader.awaitAdmission();
       verdict.then(
         (answer) => this.#admitted(identity, answer),
         (error: unknown) => this.#admitted(identity, { admitted: false, source: 'error', reason: errorMessage(error) }),
@@ -318,7 +266,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   }
 
   #admitted(identity: Identity, verdict: AdmissionVerdict): void {
-    if (this.#state === SessionState.Ended) return;
+    if (this.#isEnding) return;
     if (!verdict.admitted) {
       this.#context.reporter.refused(
         'not_admitted',
@@ -336,66 +284,47 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
       return;
     }
     this.#admittedBy = verdict.source ?? '';
-    this.#open(identity, this.#context.weightOf(this.#admittedBy));
+    this.#begin(identity, this.#context.weightOf(this.#admittedBy));
   }
 
-  #open(identity: Identity, weight: number): void {
-    const { clock, router, limits, rate, reporter } = this.#context;
-    this.#state = SessionState.Open;
+  #begin(identity: Identity, weight: number): void {
+    const { router, limits, rate, reporter } = this.#context;
+    this.#to(SessionState.Open);
     this.#app = identity.info.appName;
     this.#peer = router.register(identity.key, this);
     this.#registered = true;
-    this.#openedAt = clock.now;
+    this.#open = new OpenSession({
+      owner: this,
+      peer: this.#peer,
+      reader: this.#reader,
+      outbox: this.#outbox,
+      traffic: this.#traffic,
+      context: this.#context,
+    });
     const { keepAliveMs, keepAliveBehindProxyMs } = limits;
     this.#deadlines.opened(this.stream.remote.isBehindProxy === true ? keepAliveBehindProxyMs : keepAliveMs);
     const burstBytes = rate.bytesPerSecond > 0 ? rate.burstBytes : 0;
-    this.#control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
+    this.control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
     router.announceDuplicate(this.#peer, this);
     reporter.opened(this.stream.remote, identity.key, this.#app);
-    this.#intake.admitted(identity.key, weight);
-  }
-
-  // ---- frames of an open connection
-
-  #sendPacket(buffer: Buffer, from: number, to: number): void {
-    const { router, clock } = this.#context;
-    const keyAt = from + FRAME_HEADER_BYTES;
-    const packetAt = keyAt + KEY_BYTES;
-    const result = router.route(this.#peer!, buffer, keyAt, packetAt, to);
-    if (result === RouteResult.Full) {
-      this.#intake.keepFrame();
-      router.whenTaking(this.#intake, buffer, keyAt);
-      return;
-    }
-    this.#traffic.received(to - packetAt, result);
-    if (result === RouteResult.NotHere && this.#hints.take(clock.now)) {
-      this.peerGone(buffer.subarray(keyAt, packetAt), PeerGoneReason.NotHere);
-    }
-  }
-
-  #ping(buffer: Buffer, from: number): void {
-    const { counters } = this.#context;
-    counters.pingsReceived++;
-    if (this.#outbox.controlBytes > PONG_BACKLOG_BYTES) return;
-    const at = from + FRAME_HEADER_BYTES;
-    this.#control(encodeFrame(FrameType.Pong, buffer.subarray(at, at + PING_BYTES)));
-    counters.pongsSent++;
-  }
-
-  #notePreferred(home: boolean): void {
-    if (home === this.#home) return;
-    const { counters, clock } = this.#context;
-    this.#home = home;
-    counters.homeConnections += home ? 1 : -1;
-    if (clock.now - this.#openedAt < HOME_MOVE_AFTER_MS) return;
-    if (home) counters.homeMovesIn++;
-    else counters.homeMovesOut++;
+    this.#reader.admitted(identity.key, weight, this.#open);
   }
 
   // ---- writing, ending
 
-  #control(frame: Buffer): void {
-    if (this.#state === SessionState.Ended) return;
+  get #isEnding(): boolean {
+    return this.#state >= SessionState.Finishing;
+  }
+
+  #to(next: SessionState): void {
+    this.#state = moveTo(this.#state, next);
+    if (next < SessionState.Finishing) return;
+    this.#deadlines.stop();
+    this.#reader.stop();
+  }
+
+  control(frame: Buffer): void {
+    if (this.#isEnding) return;
     if (!this.#outbox.control(frame)) {
       this.#note('control_queue_full', '');
       this.#abort();
@@ -405,8 +334,7 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
   }
 
   #abort(): void {
-    this.#state = SessionState.Ended;
-    this.#deadlines.stop();
+    this.#to(SessionState.Finishing);
     this.stream.abort();
   }
 
@@ -426,10 +354,5 @@ export class Session implements StreamHandler, FrameSink, Recipient, Flushable, 
 
   #note(reason: RefusalReason, detail: string): void {
     this.#context.reporter.refused(reason, this.stream.remote, this.key, detail);
-  }
-
-  #refuse(reason: RefusalReason, detail: string): void {
-    this.#note(reason, detail);
-    this.finish();
   }
 }

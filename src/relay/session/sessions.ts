@@ -5,7 +5,8 @@ import type { Stream } from '../../transport/port.ts';
 import type { Recipient } from '../routing/recipient.ts';
 import type { SessionContext } from './context.ts';
 import { drainSessions, type DrainPlan } from './drain.ts';
-import { Session, SessionState, type UpgradeFacts } from './session.ts';
+import { Session, type UpgradeFacts } from './session.ts';
+import { SessionState } from './session-state.ts';
 import type { SessionSnapshot } from './traffic.ts';
 
 /** Open connections that are reviewed at one time; a source bounds its requests besides. */

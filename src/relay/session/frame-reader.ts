@@ -1,24 +1,49 @@
 import { FRAME_HEADER_BYTES } from '../../wire/frames.ts';
-import { FrameDecoder, type FrameSink } from '../../wire/frame-decoder.ts';
+import { FrameDecoder, HeaderVerdict, type FrameSink } from '../../wire/frame-decoder.ts';
 import type { LimitedSender } from '../fairness/fair-share.ts';
 import type { KeyAccount, KeyLimits } from '../fairness/key-limits.ts';
 import type { Wakeable } from '../../base/wake-list.ts';
 import type { Stream } from '../../transport/port.ts';
+import type { RefusalReason } from '../../observe/counters.ts';
 import type { SessionContext } from './context.ts';
+import { judgeFirstFrame, judgeFrame } from './frame-rules.ts';
 import type { Reader } from './loop-turn.ts';
 
 /** Why reading is paused; several may hold at once. */
 const Pause = { Budget: 1, Limits: 2, Admission: 4 } as const;
 
+/** Told how a connection begins, and when it must end. */
+export interface FirstFrameReceiver {
+  /**
+   * The ClientInfo frame `[from, to)`, whose length is right. Before anything else is handed over, one of
+   * {@link FrameReader.awaitAdmission}, `admitted` and `stop` has to be called.
+   */
+  clientInfo(buffer: Buffer, from: number, to: number): void;
+  /** The client has broken a rule: nothing more is read. */
+  refused(reason: RefusalReason, detail: string): void;
+}
+
+/** Given the frames of an open connection that the rules and limits allow. */
+export interface FrameReceiver {
+  /** A frame of this type begins. False when it is to be skipped. */
+  begins(type: number): boolean;
+  /** A whole frame that `begins` wanted: header at `from`, payload behind it up to `to`, read-only. */
+  frame(type: number, buffer: Buffer, from: number, to: number): void;
+}
+
 /**
- * What one connection may send us: reads its stream, cuts it into frames, and makes a greedy sender wait at its own
- * door, by not reading it. Three bounds apply: bytes in one turn of the event loop, the rate of its key, and the key's
- * share of the relay's total.
+ * Reads the stream of one connection, cuts it into frames, and hands over those that the rules and limits allow. A
+ * greedy sender is made to wait by not reading it. Three bounds apply: bytes in one turn of the event loop, the rate of
+ * its key, and the key's share of the relay's total.
  */
-export class Intake implements Reader, Wakeable, LimitedSender {
+export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   readonly #stream: Stream;
   readonly #context: SessionContext;
-  readonly #decoder: FrameDecoder;
+  readonly #first: FirstFrameReceiver;
+  /** Null until the connection is open. */
+  #receiver: FrameReceiver | null = null;
+  readonly #decoder: FrameDecoder = new FrameDecoder(this);
+  #isAwaitingAdmission = false;
   #weight = 1;
   #key: Buffer | null = null;
   /** What made {@link #account}: a reload puts another one into the context. */
@@ -36,10 +61,10 @@ export class Intake implements Reader, Wakeable, LimitedSender {
   /** The same, and what earlier turns read beyond their budget. */
   #usedBytes = 0;
 
-  constructor(stream: Stream, context: SessionContext, sink: FrameSink) {
+  constructor(stream: Stream, context: SessionContext, first: FirstFrameReceiver) {
     this.#stream = stream;
     this.#context = context;
-    this.#decoder = new FrameDecoder(sink);
+    this.#first = first;
   }
 
   /** Bytes from the stream. */
@@ -77,24 +102,18 @@ export class Intake implements Reader, Wakeable, LimitedSender {
     return expected;
   }
 
-  /** Whether a frame of `payloadBytes` may go on; after false it is asked for again when it may. */
-  allows(payloadBytes: number): boolean {
-    const account = this.#account;
-    if (account === null) return true;
-    if (this.#isPaid) {
-      this.#isPaid = false;
-      return true;
-    }
-    const bytes = FRAME_HEADER_BYTES + payloadBytes;
-    const now = performance.now();
-    if (!this.#isCharged && !this.#charge(account, bytes, now)) return false;
-    if (!account.takeShare(this, bytes, now)) {
-      this.#isCharged = true;
-      this.#context.counters.totalLimitWaits++;
-      return false;
-    }
-    this.#isCharged = false;
-    return true;
+  header(type: number, payloadBytes: number): HeaderVerdict {
+    const receiver = this.#receiver;
+    if (receiver === null) return this.#firstHeader(type, payloadBytes);
+    const refused = judgeFrame(type, payloadBytes);
+    if (refused !== null) return this.#refuse(refused, type, payloadBytes);
+    if (!this.#mayGoOn(payloadBytes)) return HeaderVerdict.Wait;
+    return receiver.begins(type) ? HeaderVerdict.Take : HeaderVerdict.Skip;
+  }
+
+  frame(type: number, buffer: Buffer, from: number, to: number): void {
+    if (this.#receiver === null) this.#first.clientInfo(buffer, from, to);
+    else this.#receiver.frame(type, buffer, from, to);
   }
 
   /** The frame that is being handled cannot be taken yet: keeps it, and all that follows, until {@link sendMore}. */
@@ -106,11 +125,13 @@ export class Intake implements Reader, Wakeable, LimitedSender {
 
   /** Reads nothing until {@link admitted}. */
   awaitAdmission(): void {
+    this.#isAwaitingAdmission = true;
     this.#pause(Pause.Admission);
   }
 
-  /** The connection is open: from now on the limits of its key hold, which has `weight` shares of the total. */
-  admitted(key: Buffer, weight: number): void {
+  /** The connection is open: `receiver` is given its frames, within the limits of its key, which has `weight` shares of the total. */
+  admitted(key: Buffer, weight: number, receiver: FrameReceiver): void {
+    this.#receiver = receiver;
     this.#key = key;
     this.#weight = weight;
     this.#joinLimits(this.#stream.remote.ip);
@@ -149,13 +170,44 @@ export class Intake implements Reader, Wakeable, LimitedSender {
 
   #joinLimits(ip: string | null): void {
     this.#limits = this.#context.keyLimits;
-    this.#account = this.#limits.join(this.#key!, ip, this.#weight, performance.now());
+    this.#account = this.#limits.join(this.#key!, ip, this.#weight, this.#context.clock.readNow());
   }
 
   #leaveLimits(): void {
     this.#context.wakes.remove(this);
-    if (this.#account !== null) this.#limits?.leave(this.#account, this, performance.now());
+    if (this.#account !== null) this.#limits?.leave(this.#account, this, this.#context.clock.readNow());
     this.#account = null;
+  }
+
+  #firstHeader(type: number, payloadBytes: number): HeaderVerdict {
+    if (this.#isAwaitingAdmission) return HeaderVerdict.Wait;
+    const refused = judgeFirstFrame(type, payloadBytes);
+    return refused === null ? HeaderVerdict.Take : this.#refuse(refused, type, payloadBytes);
+  }
+
+  #refuse(reason: RefusalReason, type: number, payloadBytes: number): HeaderVerdict {
+    this.#first.refused(reason, `frame type 0x${type.toString(16)}, ${payloadBytes} bytes`);
+    return HeaderVerdict.Stop;
+  }
+
+  /** Whether a frame of `payloadBytes` is within the limits; after false it is looked at again when it may be. */
+  #mayGoOn(payloadBytes: number): boolean {
+    const account = this.#account;
+    if (account === null) return true;
+    if (this.#isPaid) {
+      this.#isPaid = false;
+      return true;
+    }
+    const bytes = FRAME_HEADER_BYTES + payloadBytes;
+    const now = this.#context.clock.readNow();
+    if (!this.#isCharged && !this.#charge(account, bytes, now)) return false;
+    if (!account.takeShare(this, bytes, now)) {
+      this.#isCharged = true;
+      this.#context.counters.totalLimitWaits++;
+      return false;
+    }
+    this.#isCharged = false;
+    return true;
   }
 
   #charge(account: KeyAccount, bytes: number, now: number): boolean {

@@ -1,27 +1,38 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Clock } from '../../../src/base/clock.ts';
 import { KeyLimits } from '../../../src/relay/fairness/key-limits.ts';
 import type { SessionContext } from '../../../src/relay/session/context.ts';
-import { Intake } from '../../../src/relay/session/intake.ts';
+import { FrameReader, type FirstFrameReceiver, type FrameReceiver } from '../../../src/relay/session/frame-reader.ts';
 import { LoopTurn } from '../../../src/relay/session/loop-turn.ts';
 import type { Stream } from '../../../src/transport/port.ts';
-import { HeaderVerdict, type FrameSink } from '../../../src/wire/frame-decoder.ts';
-import { encodeFrame, FrameType } from '../../../src/wire/frames.ts';
+import { encodeFrame, FRAME_HEADER_BYTES, FrameType } from '../../../src/wire/frames.ts';
 
 const BUDGET_BYTES = 65_536;
 const NO_LIMITS = new KeyLimits({ bytesPerSecond: 0, burstBytes: 0 }, null);
-const TAKES_ALL: FrameSink = { header: () => HeaderVerdict.Take, frame: () => undefined };
+const TAKES_ALL: FrameReceiver = { begins: () => true, frame: () => undefined };
+const NOBODY: FirstFrameReceiver = { clientInfo: () => undefined, refused: () => undefined };
+
+/** SendPacket frames of together `bytes`. */
+function packets(bytes: number): Buffer {
+  const frames: Buffer[] = [];
+  for (let left = bytes; left > 0; left -= frames.at(-1)!.length) {
+    frames.push(encodeFrame(FrameType.SendPacket, Buffer.alloc(Math.min(left, 60_000) - FRAME_HEADER_BYTES)));
+  }
+  return Buffer.concat(frames);
+}
 
 /** A connection whose socket always has bytes: what it gives at a time is `readBytes`. */
 class Source {
-  readonly intake: Intake;
+  readonly reader: FrameReader;
   readonly #chunk: Buffer;
   paused = false;
   takenBytes = 0;
 
   constructor(turn: LoopTurn, readBytes: number, weight = 1) {
     const context = {
+      clock: new Clock(),
       turn,
       limits: { readBudgetBytes: BUDGET_BYTES },
       wakes: { remove: () => undefined },
@@ -32,16 +43,16 @@ class Source {
       pause: () => (this.paused = true),
       resume: () => (this.paused = false),
     };
-    this.intake = new Intake(stream as unknown as Stream, context as unknown as SessionContext, TAKES_ALL);
-    this.intake.admitted(Buffer.alloc(32), weight);
-    this.#chunk = encodeFrame(FrameType.Ping, Buffer.alloc(readBytes - 5));
+    this.reader = new FrameReader(stream as unknown as Stream, context as unknown as SessionContext, NOBODY);
+    this.reader.admitted(Buffer.alloc(32), weight, TAKES_ALL);
+    this.#chunk = packets(readBytes);
   }
 
   /** What a turn of the event loop reads: up to `reads` times, while it is not paused. */
   read(reads: number): void {
     for (let i = 0; i < reads && !this.paused; i++) {
       this.takenBytes += this.#chunk.length;
-      this.intake.bytes(this.#chunk, 0, this.#chunk.length);
+      this.reader.bytes(this.#chunk, 0, this.#chunk.length);
     }
   }
 }

@@ -1,0 +1,119 @@
+import {
+  FRAME_HEADER_BYTES,
+  FrameType,
+  KEY_BYTES,
+  PING_BYTES,
+  PeerGoneReason,
+  encodeFrame,
+} from '../../wire/frames.ts';
+import type { Peer } from '../routing/peer.ts';
+import type { Recipient } from '../routing/recipient.ts';
+import { RouteResult } from '../routing/router.ts';
+import type { SessionContext } from './context.ts';
+import type { FrameReader, FrameReceiver } from './frame-reader.ts';
+import { HintBudget } from './hint-budget.ts';
+import type { Outbox } from './outbox.ts';
+import type { Traffic } from './traffic.ts';
+
+/** Home moves are counted once a connection is this old (§4.7). */
+const HOME_MOVE_AFTER_MS = 5000;
+/** Pings are not answered while this many bytes of control frames wait; upstream keeps one pong and ignores the rest. */
+const PONG_BACKLOG_BYTES = 1024;
+
+/** The session as its frames see it: the recipient for its key, and the way to write to the client. */
+export interface FrameOwner extends Recipient {
+  /** Queues a control frame for the client. */
+  control(frame: Buffer): void;
+}
+
+export interface OpenSessionParts {
+  readonly owner: FrameOwner;
+  readonly peer: Peer;
+  readonly reader: FrameReader;
+  readonly outbox: Outbox;
+  readonly traffic: Traffic;
+  readonly context: SessionContext;
+}
+
+/** What an open session does with the frames of its client (protocol reference §4). */
+export class OpenSession implements FrameReceiver {
+  readonly #owner: FrameOwner;
+  readonly #peer: Peer;
+  readonly #reader: FrameReader;
+  readonly #outbox: Outbox;
+  readonly #traffic: Traffic;
+  readonly #context: SessionContext;
+  readonly #openedAt: number;
+  readonly #hints = new HintBudget();
+  #isHome = false;
+
+  constructor({ owner, peer, reader, outbox, traffic, context }: OpenSessionParts) {
+    this.#owner = owner;
+    this.#peer = peer;
+    this.#reader = reader;
+    this.#outbox = outbox;
+    this.#traffic = traffic;
+    this.#context = context;
+    this.#openedAt = context.clock.now;
+  }
+
+  /** The client has this relay for its home. */
+  get isHome(): boolean {
+    return this.#isHome;
+  }
+
+  /** A frame of this type begins, whose length is allowed. False when it is to be skipped. */
+  begins(type: number): boolean {
+    if (this.#peer.size > 1) this.#peer.spoke(this.#owner, this.#context.router.duplicatePolicy);
+    if (type === FrameType.SendPacket || type === FrameType.Ping || type === FrameType.NotePreferred) return true;
+    this.#context.counters.unknownFrames++;
+    return false;
+  }
+
+  /** A whole frame that {@link begins} wanted: header at `from`, payload up to `to`. */
+  frame(type: number, buffer: Buffer, from: number, to: number): void {
+    const payloadAt = from + FRAME_HEADER_BYTES;
+    if (type === FrameType.SendPacket) this.#sendPacket(buffer, payloadAt, to);
+    else if (type === FrameType.Ping) this.#ping(buffer, payloadAt);
+    else this.#notePreferred(buffer[payloadAt] !== 0);
+  }
+
+  /** The connection is gone. */
+  close(): void {
+    if (this.#isHome) this.#context.counters.homeConnections--;
+    this.#isHome = false;
+  }
+
+  #sendPacket(buffer: Buffer, keyAt: number, to: number): void {
+    const { router, clock } = this.#context;
+    const packetAt = keyAt + KEY_BYTES;
+    const result = router.route(this.#peer, buffer, keyAt, packetAt, to);
+    if (result === RouteResult.Full) {
+      this.#reader.keepFrame();
+      router.whenTaking(this.#reader, buffer, keyAt);
+      return;
+    }
+    this.#traffic.received(to - packetAt, result);
+    if (result === RouteResult.NotHere && this.#hints.take(clock.now)) {
+      this.#owner.peerGone(buffer.subarray(keyAt, packetAt), PeerGoneReason.NotHere);
+    }
+  }
+
+  #ping(buffer: Buffer, at: number): void {
+    const { counters } = this.#context;
+    counters.pingsReceived++;
+    if (this.#outbox.controlBytes > PONG_BACKLOG_BYTES) return;
+    this.#owner.control(encodeFrame(FrameType.Pong, buffer.subarray(at, at + PING_BYTES)));
+    counters.pongsSent++;
+  }
+
+  #notePreferred(home: boolean): void {
+    if (home === this.#isHome) return;
+    const { counters, clock } = this.#context;
+    this.#isHome = home;
+    counters.homeConnections += home ? 1 : -1;
+    if (clock.now - this.#openedAt < HOME_MOVE_AFTER_MS) return;
+    if (home) counters.homeMovesIn++;
+    else counters.homeMovesOut++;
+  }
+}
