@@ -1,12 +1,12 @@
 import type { HeadscaleSourceConfig } from '../config/schema/admission-sources.ts';
 import { baseUrl } from './base-url.ts';
-import { requestJson } from './http-request.ts';
+import { requestDatedJson } from './http-request.ts';
 import { nodeKeysOf } from './node-list.ts';
 import { openSecret } from './secret.ts';
 
 const NODES_BYTES = 64 * 1024 * 1024;
 
-/** Reads the node keys of a Headscale server by its API. Nodes whose key has expired are left out. */
+/** Reads the node keys of a Headscale server by its API. Nodes whose key has expired by its clock are left out. */
 export function headscaleNodes(config: HeadscaleSourceConfig, now: () => number): () => Promise<ReadonlySet<string>> {
   const secret = openSecret(config.apiKey, config.apiKeyFile)!;
   const url = `${baseUrl(config.url)}/api/v1/node`;
@@ -15,7 +15,8 @@ export function headscaleNodes(config: HeadscaleSourceConfig, now: () => number)
     const apiKey = await secret();
     const headers = { Authorization: `Bearer ${apiKey}`, Accept: 'application/json' };
     const request = { url, method: 'GET', headers, timeoutMs, limitBytes: NODES_BYTES, secret: apiKey } as const;
-    return nodeKeysOf(await requestJson(request), url, 'nodes', ({ expiry }) => !isPast(expiry, now()));
+    const { value, answeredAt } = await requestDatedJson(request);
+    return nodeKeysOf(value, url, 'nodes', ({ expiry }) => !isPast(expiry, answeredAt ?? now()));
   };
 }
 

@@ -36,13 +36,25 @@ const KINDS: Readonly<Record<HttpFailure['kind'], FailureKind>> = {
   local: 'local',
 };
 
+/** JSON, and what the clock of the service said when it answered, in milliseconds since 1970; null when it did not say. */
+export interface DatedJson {
+  readonly value: unknown;
+  readonly answeredAt: number | null;
+}
+
 /** The JSON of a 200 answer; everything else becomes a {@link SourceFailure}. Redirects are not followed. */
 export async function requestJson(request: JsonRequest): Promise<unknown> {
+  return (await requestDatedJson(request)).value;
+}
+
+/** {@link requestJson}, for what has to be judged by the clock of the service: ours may be wrong. */
+export async function requestDatedJson(request: JsonRequest): Promise<DatedJson> {
   const answer = await askSource(request);
   const where = redactUrl(request.url);
   if (answer.status !== 200) throw statusFailure(answer, where, request.secret);
   if (!answer.isWhole) throw tooLong(where, request.limitBytes);
-  return parseJson(answer.body, where);
+  const answeredAt = Date.parse(answer.headers.get('date') ?? '');
+  return { value: parseJson(answer.body, where), answeredAt: Number.isNaN(answeredAt) ? null : answeredAt };
 }
 
 /** The answer to a request, with any status; throws a {@link SourceFailure} that names the URL when there is none. */

@@ -1,7 +1,7 @@
 import type { TailscaleApiSourceConfig } from '../config/schema/admission-sources.ts';
 import { baseUrl } from './base-url.ts';
 import { SourceFailure } from './failure.ts';
-import { requestJson } from './http-request.ts';
+import { requestDatedJson, requestJson } from './http-request.ts';
 import { nodeKeysOf } from './node-list.ts';
 import { openSecret, type Secret } from './secret.ts';
 import { redactUrl } from './redact-url.ts';
@@ -14,8 +14,8 @@ const TOKEN_MARGIN_MS = 60_000;
 const TOKEN_SECONDS = 3600;
 
 /**
- * Reads the node keys of all devices of a tailnet. Devices that are not authorized or whose key has expired are left
- * out: other nodes do not talk to them either.
+ * Reads the node keys of all devices of a tailnet. Devices that are not authorized, or whose key has expired by the clock
+ * of the API, are left out: other nodes do not talk to them either.
  */
 export function tailscaleDevices(
   config: TailscaleApiSourceConfig,
@@ -31,7 +31,8 @@ export function tailscaleDevices(
     try {
       const headers = { Authorization: `Bearer ${token}`, Accept: 'application/json' };
       const request = { url, method: 'GET', headers, timeoutMs, limitBytes: DEVICES_BYTES, secret: token } as const;
-      return nodeKeysOf(await requestJson(request), url, 'devices', (device) => isMember(device, now()));
+      const { value, answeredAt } = await requestDatedJson(request);
+      return nodeKeysOf(value, url, 'devices', (device) => isMember(device, answeredAt ?? now()));
     } catch (error) {
       if (error instanceof SourceFailure && error.kind === 'answer') credential.forget();
       throw error;

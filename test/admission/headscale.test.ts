@@ -58,6 +58,18 @@ describe('the source headscale', () => {
     assert.equal(service.received[0].headers.authorization, 'Bearer hskey-api-secret');
   });
 
+  for (const [name, ours] of [
+    ['1970', 0],
+    ['2069', Date.UTC(2069, 11, 31)],
+  ] as const) {
+    it(`judges their expiry by the clock of the service, also where ours says ${name}`, async () => {
+      const expiries = [new Date(START + 1000).toISOString(), new Date(START - 1000).toISOString()];
+      const nodes = expiries.map((expiry, i) => node(i + 1, expiry));
+      service.reply = json({ nodes }, 200, { Date: new Date(START).toUTCString() });
+      assert.deepEqual([...(await headscaleNodes(config(service.url), () => ours)())], [hexKey(1)]);
+    });
+  }
+
   it('takes an answer without nodes for no answer', async () => {
     service.reply = json({ code: 16, message: 'Unauthorized' });
     await assert.rejects(headscaleNodes(config(service.url), () => START)(), { kind: 'answer' });

@@ -130,6 +130,8 @@ export class FakeService {
     const { method = '', url = '', headers } = request;
     const received = { method, url, headers, body: Buffer.concat(chunks).toString() };
     this.received.push(received);
+    // The tests have clocks of their own.
+    response.sendDate = false;
     this.reply(response, received);
   }
 }

@@ -118,6 +118,19 @@ describe('the source tailscale-api', () => {
     source.stop();
   });
 
+  it('judges expiry by the clock of the API', async () => {
+    const devices = [device(hexKey(1)), device(hexKey(2), { expires: iso(START - HOUR_MS) })];
+    api.reply = json({ devices }, 200, { Date: new Date(START).toUTCString() });
+    const world = new World();
+    world.wall = Date.UTC(2069, 11, 31);
+    const source = await started(world);
+    assert.deepEqual(
+      [1, 2].map((seed) => source.look(hexKey(seed))),
+      ['yes', 'no'],
+    );
+    source.stop();
+  });
+
   it('gets a token as an OAuth client, uses it until shortly before its end, and a new one after a 401', async () => {
     let tokens = 0;
     let lists = 0;
