@@ -30,7 +30,7 @@ export class AutoMemory {
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') return null;
       throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${this.path}: ${errorMessage(error)}`, {
-        hint: 'Give the user that runs towpath the right to read it. Without it the choice of certificate would be made anew.',
+        hint: 'Allow the user that runs towpath to read it. The file holds the choice of mode auto.',
         cause: error,
       });
     }
@@ -139,7 +139,7 @@ export class AutoCertificateSource implements CertificateSource {
     try {
       memory.remember(choice, names, why);
     } catch (error) {
-      log.error({ path: memory.path, error: errorMessage(error) }, 'the choice of certificate cannot be remembered');
+      log.error({ path: memory.path, error: errorMessage(error) }, 'the choice of certificate cannot be saved');
     }
     sayChoice(log, memory, choice, why);
   }

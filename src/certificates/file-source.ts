@@ -115,7 +115,7 @@ export class FileCertificateSource implements CertificateSource {
     this.#stamp = stamp;
     const wasUnusable = this.#unusable.end();
     if (before.pair.certPem === found.pair.certPem && before.pair.keyPem === found.pair.keyPem) {
-      if (wasUnusable) log.info({ certPath }, 'the certificate files can be used again; they are the ones in use');
+      if (wasUnusable) log.info({ certPath }, 'the certificate files are valid again and match the certificate in use');
       return;
     }
     this.#certificate = found;
@@ -133,7 +133,7 @@ export class FileCertificateSource implements CertificateSource {
     const hint = error instanceof TowpathError ? error.hint : undefined;
     log.error(
       { certPath, error: errorMessage(error), hint, notAfter: this.#certificate.info.notAfter },
-      'the changed certificate is not usable; the old one stays in use',
+      'the changed certificate cannot be used; the old one stays in use',
     );
   }
 
@@ -149,7 +149,7 @@ export class FileCertificateSource implements CertificateSource {
     } else if (missing.length > 0) {
       log.warn(
         { certPath, missing, names: info.names },
-        'the certificate is not for every name of this relay; clients that ask for the missing names will refuse it',
+        'the certificate does not have every name of this relay; clients that use a missing name refuse it',
       );
     }
   }
@@ -179,14 +179,14 @@ export class FileCertificateSource implements CertificateSource {
     const lifetime = notAfter.getTime() - notBefore.getTime();
     const isLate = left < Math.min(EXPIRY_ALARM_MS, lifetime * EXPIRY_ALARM_PART);
     const { text } = this.#unusable;
-    const why = text === null ? 'nobody has replaced it' : `what replaced it is not usable: ${text}`;
+    const why = text === null ? 'its files have not changed' : `the changed files cannot be used: ${text}`;
     health?.set('certificate', isLate ? `${certPath} ends on ${notAfter.toISOString()}, and ${why}` : null);
     if (now() < notBefore.getTime()) {
       this.#warn('warn', 'the certificate is not valid yet by the clock of this machine; clients will refuse it');
     } else if (left <= 0) {
       this.#warn('error', 'the certificate has expired by the clock of this machine; clients will refuse it');
     } else if (left <= EXPIRY_WARNING_MS) {
-      this.#warn('warn', 'the certificate ends soon; nobody has replaced its files yet');
+      this.#warn('warn', 'the certificate expires soon, and its files have not changed');
     } else this.#expiry.end();
   }
 

@@ -35,7 +35,7 @@ function prepareForLook(store: CertificateStore, held: Held, options: InspectOpt
   } catch (error) {
     options.log.warn(
       { error: errorMessage(error) },
-      'the next certificate cannot be made here; the relay tries it too',
+      'the next certificate cannot be made here; the running relay tries too',
     );
     return held;
   }

@@ -90,7 +90,7 @@ export class MetaCertificateSource implements CertificateSource {
         listener(this.#pair);
       } catch (error) {
         // One listener that refuses must not keep the others, or the clock, from going on.
-        this.#options.log.error({ error: errorMessage(error) }, 'a listener did not take the new certificate');
+        this.#options.log.error({ error: errorMessage(error) }, 'a listener refused the new certificate');
       }
     }
   }

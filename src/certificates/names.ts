@@ -33,7 +33,7 @@ function canonicalName(name: string): string {
   const ascii = domainToASCII(bare.replace(/\.$/, ''));
   if (ascii !== '') return ascii;
   throw new TowpathError('TOWPATH_CERTIFICATE_NAME', `"${name}" is neither a DNS name nor an IP address`, {
-    hint: 'Give names as "relay.example.com" and addresses as "203.0.113.7" or "2001:db8::7".',
+    hint: 'Write names as "relay.example.com" and addresses as "203.0.113.7" or "2001:db8::7".',
   });
 }
 

@@ -84,7 +84,7 @@ function openAuto(settings: CertificateSettings, parts: CertificateParts, names:
     sayChoice(log, memory, made.choice, `${made.why} (decided at an earlier start)`);
     return made.choice === 'acme' ? openAcmeSource(acmeOf(settings), place, acmeParts(parts)) : openSelfSigned();
   }
-  log.info({ names: place.names }, 'certificate mode auto: a certificate authority is tried');
+  log.info({ names: place.names }, 'certificate mode auto: trying a certificate authority');
   return new AutoCertificateSource({
     selfSigned: openSelfSigned(),
     openAcme: (onFailure) => openAcmeSource(acmeOf(settings), place, acmeParts(parts), onFailure),
@@ -102,7 +102,7 @@ function whyNotAcme(settings: CertificateSettings): string | null {
   if (!termsAgreed) return 'certificate.acme.termsAgreed is not true';
   if (names.length === 0) return 'neither hostname nor publicIp is set';
   const inner = names.filter((name) => !isPublicName(name));
-  if (inner.length > 0) return `no authority issues for ${inner.join(', ')}, which is not public`;
+  if (inner.length > 0) return `no authority issues certificates for ${inner.join(', ')}, which is not public`;
   return null;
 }
 

@@ -16,7 +16,7 @@ export function proxyCertificate(names: readonly string[]): CertificateSource {
   };
   return {
     current: () => {
-      throw new TowpathError('TOWPATH_CERTIFICATE_OF_PROXY', 'The certificate is that of the proxy in front.');
+      throw new TowpathError('TOWPATH_CERTIFICATE_OF_PROXY', 'The proxy in front has the certificate.');
     },
     onChange: () => () => undefined,
     info: () => info,

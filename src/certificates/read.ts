@@ -30,13 +30,13 @@ export function readChain(certPem: string, where: string): [X509Certificate, ...
     try {
       return new X509Certificate(block);
     } catch (error) {
-      throw invalid(`${where}: certificate ${index + 1} does not parse (${errorMessage(error)})`);
+      throw invalid(`${where}: certificate ${index + 1} cannot be parsed (${errorMessage(error)})`);
     }
   });
   // A file that is being written would lose the end of its chain without a word.
   if (certPem.split(PEM_BEGIN).length - 1 > blocks.length)
-    throw invalid(`${where}: it is cut off within a certificate`);
-  if (leaf === undefined) throw invalid(`${where}: there is no PEM certificate in it`);
+    throw invalid(`${where}: it ends in the middle of a certificate`);
+  if (leaf === undefined) throw invalid(`${where}: it does not contain a PEM certificate`);
   return [leaf, ...rest];
 }
 
@@ -49,7 +49,7 @@ export function readPair(pair: CertificatePair, certPath: string, keyPath: strin
     throw new TowpathError(
       'TOWPATH_CERTIFICATE_KEY_MISMATCH',
       `the key in ${keyPath} does not belong to the first certificate in ${certPath}`,
-      { hint: 'Put the server certificate first in the file, with its own key beside it.' },
+      { hint: 'Put the certificate of the server first in the file, and use the key that belongs to it.' },
     );
   }
   return { pair, leaf, key, info: describeChain(chain) };
@@ -61,13 +61,13 @@ export function readKey(keyPem: string, path: string): KeyObject {
     return createPrivateKey(keyPem);
   } catch {
     // The cause is left out on purpose: nothing of a key file belongs into a log.
-    throw invalid(`${path}: there is no PEM private key in it, or it is encrypted`);
+    throw invalid(`${path}: it does not contain a PEM private key, or the key is encrypted`);
   }
 }
 
 function invalid(message: string): TowpathError {
   return new TowpathError('TOWPATH_CERTIFICATE_INVALID', message, {
-    hint: 'Restore the file, or make the certificate again.',
+    hint: 'Restore the file, or create the certificate again.',
   });
 }
 

@@ -133,7 +133,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
       health?.set('certificate', null);
     } catch (error) {
       const { notAfter } = this.#held.current.info;
-      this.#sayProblem(this.#unwritable, error, 'the certificate could not be renewed; it is tried again');
+      this.#sayProblem(this.#unwritable, error, 'the certificate could not be renewed; the relay tries again');
       const text = `the certificate ends on ${notAfter.toISOString()} and cannot be renewed: ${errorMessage(error)}`;
       health?.set('certificate', text);
     }
@@ -155,7 +155,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
       next = this.#store.loadNext();
     } catch (error) {
       this.#stamp = NEVER_READ;
-      this.#sayProblem(this.#unusable, error, 'the changed certificate is not usable; the old one stays in use');
+      this.#sayProblem(this.#unusable, error, 'the changed certificate cannot be used; the old one stays in use');
       return;
     }
     this.#stamp = stamp;
@@ -172,7 +172,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
     try {
       this.#store.keepOld(this.#held.current);
     } catch (error) {
-      this.#options.log.warn({ error: errorMessage(error) }, 'the certificate that was replaced could not be kept');
+      this.#options.log.warn({ error: errorMessage(error) }, 'the replaced certificate could not be saved');
     }
   }
 
@@ -184,7 +184,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
     const { pinSha256 } = this.#held.current.info;
     log.warn(
       { oldNames: before.names, names, oldPinSha256: before.pinSha256, pinSha256 },
-      `the names of the relay changed, so there is another certificate; clients with the old pin cannot connect. ${MAP_HINT}`,
+      `the names of the relay changed, so it made a new certificate; clients with the old pin cannot connect. ${MAP_HINT}`,
     );
   }
 
@@ -213,7 +213,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
         this.#use(
           { current: this.#store.loadCurrent(), next: this.#store.loadNext() },
           'warn',
-          'the certificate in use is not valid by the clock, and the one before it is: that one is in use again',
+          'by the clock, the certificate in use is not valid, but the previous one is: the previous one is in use again',
         );
     }
   }
@@ -226,7 +226,8 @@ export class SelfSignedCertificateSource implements CertificateSource {
     this.#stamp = this.#readStamp();
     const held = { current: next, next: null };
     if (wasAnnounced) this.#use(held, 'warn', 'the announced certificate is in use now');
-    else this.#use(held, 'error', 'the certificate was not valid any more, so a new one is in use without notice');
+    else
+      this.#use(held, 'error', 'the certificate was no longer valid, so a new one is in use without an announcement');
   }
 
   #sayDistrust(why: Distrust, now: number): void {
@@ -236,10 +237,10 @@ export class SelfSignedCertificateSource implements CertificateSource {
     const { notBefore, notAfter, pinSha256 } = this.#held.current.info;
     const facts = { certPath, pinSha256, notBefore, notAfter, now: new Date(now) };
     if (why === 'clock-before-build') {
-      log.error(facts, "this machine's clock is wrong: it is before the date of this version. Set it right");
+      log.error(facts, "this machine's clock is wrong: it is before the date of this version. Correct it");
       return;
     }
-    const state = why === 'ended' ? 'has ended' : 'is not valid yet';
+    const state = why === 'ended' ? 'has expired' : 'is not valid yet';
     log.error(
       facts,
       `by this machine's clock the certificate ${state}. It is kept, because the clock may be wrong and a new certificate has a new pin: set the clock right. If the clock goes on like this for ${DISTRUST_MS / 3_600_000} hours, a new certificate is made; to have it at once, run "mv ${certPath} ${certPath}.away" and restart the relay`,

@@ -47,7 +47,7 @@ export class CertificateStore {
     const { certPath, keyPath } = this.#paths;
     const [certPem, keyPem] = [readIfThere(certPath), readIfThere(keyPath)];
     if (certPem === null) return null;
-    if (keyPem === null) throw broken(`${certPath} is there, but its key ${keyPath} is missing`);
+    if (keyPem === null) throw broken(`${certPath} exists, but its key ${keyPath} is missing`);
     return this.#read(certPem, keyPem, certPath);
   }
 
@@ -80,7 +80,7 @@ export class CertificateStore {
     if (certificate.info.selfSigned) return certificate;
     throw new TowpathError(
       'TOWPATH_CERTIFICATE_NOT_SELF_SIGNED',
-      `${certPath} was issued by somebody else and is left alone`,
+      `${certPath} was issued by another authority and was not changed`,
       {
         hint: `Use it with certificate mode "file" (file: ${certPath}, keyFile: ${this.#paths.keyPath}), or choose another certificate directory.`,
       },
@@ -198,7 +198,7 @@ export class CertificateStore {
 /** We sign with ECDSA only; a key of another kind was brought by the operator, who may have a reason. */
 function usableKey(key: KeyObject, keyPath: string): KeyObject {
   if (key.asymmetricKeyType === 'ec') return key;
-  throw broken(`the key in ${keyPath} is no ECDSA key, so no new certificate can be made with it`);
+  throw broken(`the key in ${keyPath} is not an ECDSA key, so the relay cannot make a new certificate with it`);
 }
 
 function readIfThere(path: string): string | null {
@@ -207,7 +207,7 @@ function readIfThere(path: string): string | null {
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;
     throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {
-      hint: 'Give the user that runs towpath the right to read it, or choose another certificate directory.',
+      hint: 'Allow the user that runs towpath to read it, or choose another certificate directory.',
       cause: error,
     });
   }
@@ -229,7 +229,7 @@ function guardWrite<T>(path: string, action: () => T): T {
   } catch (error) {
     if (error instanceof TowpathError) throw error;
     throw new TowpathError('TOWPATH_CERTIFICATE_UNWRITABLE', `${path}: ${errorMessage(error)}`, {
-      hint: 'Give the user that runs towpath the right to write there, or choose another certificate directory.',
+      hint: 'Allow the user that runs towpath to write there, or choose another certificate directory.',
       cause: error,
     });
   }

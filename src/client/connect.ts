@@ -169,7 +169,7 @@ class Login implements StreamHandler, FrameSink {
     this.#serverKey = key;
     const clientInfo = this.#clientInfo(key);
     if (clientInfo === null) {
-      this.#fail(greetingError('its key is not a usable Curve25519 key'));
+      this.#fail(greetingError('its key is not a valid Curve25519 key'));
       return;
     }
     this.#unsent = clientInfo;

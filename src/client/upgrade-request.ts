@@ -21,7 +21,7 @@ export interface UpgradeRequest {
 
 /** Builds the upgrade request in the shape of official clients. `idealNode` is empty when this is the region's first node. */
 export function upgradeRequest(address: RelayAddress, mode: UpgradeMode, idealNode: string): UpgradeRequest {
-  if (!HEADER_VALUE.test(idealNode)) throw upgradeError('the ideal node is no header value');
+  if (!HEADER_VALUE.test(idealNode)) throw upgradeError('the ideal node is not a valid header value');
   const lines = [`GET ${address.path} HTTP/1.1`, `Host: ${address.hostHeader}`, 'User-Agent: towpath'];
   const key = randomBytes(16).toString('base64');
   lines.push('Connection: Upgrade');

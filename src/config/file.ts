@@ -101,7 +101,7 @@ class FileReader {
     for (const pair of node.items) {
       this.#noting(() => {
         const name = nameOf(pair.key);
-        if (names.has(name)) throw new YamlValueError(pair.key, `the key ${JSON.stringify(name)} stands there twice`);
+        if (names.has(name)) throw new YamlValueError(pair.key, `the key ${JSON.stringify(name)} is there twice`);
         names.add(name);
         this.#readEntry(section, name, this.#values.target(pair.value), this.#origin(pair.key));
       });

@@ -35,7 +35,7 @@ export class YamlValues {
     const entries = new Map<string, unknown>();
     for (const { key, value } of node.items) {
       const name = nameOf(key);
-      if (entries.has(name)) throw new YamlValueError(key, `the key ${JSON.stringify(name)} stands there twice`);
+      if (entries.has(name)) throw new YamlValueError(key, `the key ${JSON.stringify(name)} is there twice`);
       entries.set(name, this.value(value));
     }
     return Object.fromEntries(entries);

@@ -72,7 +72,7 @@ function hostNameFor(config: AdvertisedConfig, ipv4: string, ipv6: string): stri
 function renewalComments({ next }: CertificateInfo): string[] {
   if (next === null) return [];
   return [
-    `The relay changes its certificate on ${next.from.toISOString()}, or earlier if you tell it to.`,
+    `The relay changes its certificate on ${next.from.toISOString()}, or earlier on your command.`,
     `From then on CertName must be "${formatPin(next.pinSha256)}".`,
   ];
 }
@@ -80,14 +80,14 @@ function renewalComments({ next }: CertificateInfo): string[] {
 function notesOn(hostName: string, certificate: CertificateInfo): string[] {
   if (hostName === UNKNOWN_HOST) {
     return [
-      'the relay listens on every address and was not told where clients reach it; ' +
+      'the configuration does not say at which address clients reach the relay; ' +
         'set hostname or publicIp (--hostname relay.example.com, --public-ip 203.0.113.7)',
     ];
   }
   const notes: string[] = [];
   if (isPinned(certificate) && (certificate.behindLeaf ?? 0) > 0) {
     notes.push(
-      'clients that go by a pin want exactly one certificate, and the file has more behind the self-signed one; leave the others out',
+      'clients with a pin accept exactly one certificate, but the file has more after the self-signed one; remove the others',
     );
   }
   if (/^(?:127\.|::1$|localhost$)/.test(hostName)) {
@@ -109,7 +109,7 @@ export function validityNote({ notBefore, notAfter }: CertificateInfo, now: numb
   if (which === null) return null;
   return (
     `the certificate is valid from ${notBefore.toISOString()} to ${notAfter.toISOString()}, ` +
-    `and this machine's clock is ${which} that: clients refuse it unless the clock is wrong; then set it right`
+    `and this machine's clock is ${which} that: clients refuse it. If the clock is wrong, correct it`
   );
 }
 

@@ -73,7 +73,7 @@ async function fetchMap(url: string, timeoutMs: number): Promise<string> {
     return new TextDecoder().decode(body);
   } catch (error) {
     throw new TowpathError('TOWPATH_PROBE_MAP', `the DERP map ${url} cannot be fetched: ${errorMessage(error)}`, {
-      hint: 'Open the URL in a browser; or save the map to a file and give that.',
+      hint: 'Try the URL in a browser, or save the map to a file and use the file.',
       cause: error,
     });
   }
@@ -91,7 +91,7 @@ async function followed(url: string, timeoutMs: number): Promise<HttpAnswer> {
     if (!REDIRECTS.has(answer.status) || location === undefined) return answer;
     const next = URL.parse(location, target.href);
     if (next === null || !['http:', 'https:'].includes(next.protocol)) {
-      throw new Error(`it redirects to ${JSON.stringify(location)}, which is no web address`);
+      throw new Error(`it redirects to ${JSON.stringify(location)}, which is not a web address`);
     }
     target = next;
   }

@@ -60,7 +60,7 @@ function parseRegion(id: string, value: unknown, names: Set<string>): DerpRegion
   const where = `Regions.${id}`;
   const fields = new Fields(value, where);
   const regionId = fields.integer('RegionID', 1, Number.MAX_SAFE_INTEGER) ?? refuse(where, 'RegionID is missing');
-  if (String(regionId) !== id) refuse(where, `RegionID is ${regionId}, but the region stands under ${id}`);
+  if (String(regionId) !== id) refuse(where, `RegionID is ${regionId}, but the key of the region is ${id}`);
   const nodes = fields.array('Nodes').map((node, index) => parseNode(node, `${where}.Nodes[${index}]`, regionId));
   for (const { Name } of nodes) {
     if (names.has(Name)) refuse(where, `two nodes have the Name "${Name}"`);
@@ -77,7 +77,7 @@ function parseRegion(id: string, value: unknown, names: Set<string>): DerpRegion
 function parseNode(value: unknown, where: string, regionId: number): DerpNode {
   const fields = new Fields(value, where);
   const given = fields.integer('RegionID', 0, Number.MAX_SAFE_INTEGER) ?? regionId;
-  if (given !== regionId) refuse(where, `RegionID is ${given}, but the node stands in region ${regionId}`);
+  if (given !== regionId) refuse(where, `RegionID is ${given}, but the node is in region ${regionId}`);
   const required = (name: string): string => {
     const text = fields.string(name) ?? '';
     return text === '' ? refuse(where, `${name} is missing`) : text;
@@ -111,17 +111,17 @@ class Fields {
 
   constructor(value: unknown, where: string) {
     this.#where = where;
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(where, 'this is no object');
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(where, 'this is not an object');
     for (const [name, entry] of Object.entries(value)) {
       const key = name.toLowerCase();
-      if (this.#values.has(key)) refuse(where, `${name} stands there twice, in different spelling`);
+      if (this.#values.has(key)) refuse(where, `${name} is there twice, in different spelling`);
       this.#values.set(key, entry);
     }
   }
 
   string(name: string): string | undefined {
     const value = this.#get(name);
-    return value === undefined || typeof value === 'string' ? value : refuse(this.#where, `${name} is no text`);
+    return value === undefined || typeof value === 'string' ? value : refuse(this.#where, `${name} is not a text`);
   }
 
   boolean(name: string): boolean | undefined {
@@ -135,17 +135,17 @@ class Fields {
     const value = this.#get(name);
     if (value === undefined) return undefined;
     if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
-    return refuse(this.#where, `${name} is no whole number from ${least} to ${most}`);
+    return refuse(this.#where, `${name} is not a whole number from ${least} to ${most}`);
   }
 
   array(name: string): readonly unknown[] {
     const value = this.#get(name) ?? [];
-    return Array.isArray(value) ? value : refuse(this.#where, `${name} is no list`);
+    return Array.isArray(value) ? value : refuse(this.#where, `${name} is not a list`);
   }
 
   object(name: string): object {
     const value = this.#get(name) ?? {};
-    return typeof value === 'object' && !Array.isArray(value) ? value : refuse(this.#where, `${name} is no object`);
+    return typeof value === 'object' && !Array.isArray(value) ? value : refuse(this.#where, `${name} is not an object`);
   }
 
   /** Go takes null for "not given". */

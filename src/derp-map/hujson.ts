@@ -34,8 +34,7 @@ export function parseHuJson(text: string): unknown {
       onObjectProperty(name, _offset, _length, line, character) {
         const parent = open.at(-1);
         if (parent === undefined || !('entries' in parent)) return;
-        if (parent.entries.has(name))
-          throw invalid(line, character, `the key ${JSON.stringify(name)} stands there twice`);
+        if (parent.entries.has(name)) throw invalid(line, character, `the key ${JSON.stringify(name)} is there twice`);
         parent.name = name;
       },
       onObjectEnd() {

@@ -13,7 +13,7 @@ const MAX_ALIASES = 100;
  */
 export function parsePlainYaml(text: string): unknown {
   if (text.length > MAX_CHARACTERS) {
-    throw new TowpathError('TOWPATH_YAML', `it is longer than the ${MAX_CHARACTERS} characters that are read of YAML`);
+    throw new TowpathError('TOWPATH_YAML', `it is longer than ${MAX_CHARACTERS} characters, the limit for YAML`);
   }
   const lines = new LineCounter();
   const document = parsed(text, lines);
@@ -27,7 +27,7 @@ function parsed(text: string, lines: LineCounter): Document.Parsed {
     return parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: 'error' });
   } catch (error) {
     // The parser is recursive: what is nested too deep ends it.
-    throw new TowpathError('TOWPATH_YAML', `it is no YAML that can be read: ${errorMessage(error)}`, { cause: error });
+    throw new TowpathError('TOWPATH_YAML', `it is not valid YAML: ${errorMessage(error)}`, { cause: error });
   }
 }
 
@@ -49,7 +49,7 @@ class Conversion {
       if (++this.#aliases > MAX_ALIASES) throw this.#invalid(node, `there are more than ${MAX_ALIASES} aliases`);
       const meant = node.resolve(this.#document) as ParsedNode | undefined;
       if (meant === undefined || !isScalar(meant))
-        throw this.#invalid(node, 'aliases of lists and mappings are not read');
+        throw this.#invalid(node, 'aliases of lists and mappings are not supported');
       return meant.value;
     }
     if (!isMap(node)) throw this.#invalid(node, 'this is neither a mapping, a list nor a scalar');
@@ -57,7 +57,7 @@ class Conversion {
     for (const { key, value } of node.items) {
       if (!isScalar(key)) throw this.#invalid(key, 'a key must be a scalar');
       const name = String(key.value);
-      if (entries.has(name)) throw this.#invalid(key, `the key ${JSON.stringify(name)} stands there twice`);
+      if (entries.has(name)) throw this.#invalid(key, `the key ${JSON.stringify(name)} is there twice`);
       entries.set(name, this.value(value));
     }
     return Object.fromEntries(entries);

@@ -141,7 +141,7 @@ function registerTables(registry: Registry, counters: Counters): void {
   });
   register(registry, {
     name: 'towpath_refusals_total',
-    help: 'Connections that were refused or ended by this server, by reason.',
+    help: 'Connections that this server refused or closed, by reason.',
     type: 'counter',
     labels: ['reason'],
     read: () => Object.entries(counters.refusals).map(([reason, value]): Sample => [{ reason }, value]),
@@ -202,7 +202,7 @@ function registerState(registry: Registry, options: MetricsOptions): void {
   if (bootstrapDnsQueriedNames !== undefined) {
     register(registry, {
       name: 'towpath_bootstrap_dns_queried_names',
-      help: 'Distinct names that bootstrap DNS was asked for lately.',
+      help: 'Distinct names in recent requests to bootstrap DNS.',
       type: 'gauge',
       labels: [],
       read: () => [[{}, bootstrapDnsQueriedNames()]],

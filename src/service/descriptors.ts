@@ -126,10 +126,10 @@ export class Descriptors {
     if (limit !== null && fit < connections) {
       log.warn(
         { openFiles: limit, connections: fit, 'limits.connections': connections },
-        'the limit of open files is lower than limits.connections needs: connections are bounded by it; raise it (LimitNOFILE in systemd, --ulimit nofile with Docker, ulimit -n)',
+        'the limit of open files is lower than limits.connections needs: it limits the connections; raise it (LimitNOFILE in systemd, --ulimit nofile with Docker, ulimit -n)',
       );
     } else if (this.#limit !== null) {
-      log.info({ openFiles: limit, connections }, 'the limit of open files is high enough now');
+      log.info({ openFiles: limit, connections }, 'the limit of open files is now high enough');
     }
   }
 

@@ -29,7 +29,7 @@ export function takeInheritedSockets(env: Environment = process.env, pid: number
   if (forPid !== String(pid) || count === '') return NO_SOCKETS;
   const total = Number(count);
   if (!/^\d+$/.test(count) || total > MAX_FDS) {
-    throw socketsError(`LISTEN_FDS is ${JSON.stringify(count)}, which is no number of sockets`);
+    throw socketsError(`LISTEN_FDS is ${JSON.stringify(count)}, which is not a number of sockets`);
   }
   const sockets: Record<Role, number[]> = { derp: [], http: [], stun: [], admin: [] };
   const list = names === '' ? [] : names.split(':');

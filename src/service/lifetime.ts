@@ -46,7 +46,7 @@ export class Lifetime {
     else if (wish === 'end') this.#endBy(signal);
     else if (this.#state === 'serving') this.#reload();
     else if (this.#state === 'starting') this.#wantsReload = true;
-    else log.info({ signal }, 'the configuration is not read again: the relay is ending');
+    else log.info({ signal }, 'the configuration is not reloaded: the relay is stopping');
   }
 
   /** The relay is open for clients. A reload that was asked for meanwhile is done now. */
@@ -64,10 +64,10 @@ export class Lifetime {
     }
     const wasServing = this.#state === 'serving';
     this.#state = 'ending';
-    service.health.set(ENDING, 'the relay is ending');
+    service.health.set(ENDING, 'the relay is stopping');
     log.log.info(
       { signal, sessions: service.sessionCount },
-      wasServing ? 'draining; a second signal ends at once' : 'ending before the start is done',
+      wasServing ? 'draining; a second signal stops the relay at once' : 'stopping before the start is done',
     );
     void this.#shutDown();
   }
@@ -80,7 +80,7 @@ export class Lifetime {
       await service.close();
       log.log.info('stopped');
     } catch (error) {
-      log.log.error({ error: errorMessage(error) }, 'could not stop in good order');
+      log.log.error({ error: errorMessage(error) }, 'an error during the shutdown');
       code = 1;
     }
     this.#end(code);
@@ -94,10 +94,10 @@ export class Lifetime {
       const config = reload();
       log.log.level = config.log.level;
       const restart = service.reload(config);
-      if (restart.length > 0) log.log.warn({ keys: restart }, 'these keys take effect after a restart only');
+      if (restart.length > 0) log.log.warn({ keys: restart }, 'changes of these keys need a restart');
       log.log.info('configuration reloaded');
     } catch (error) {
-      log.log.error({ error: errorMessage(error) }, 'the new configuration is not used; the old one stays');
+      log.log.error({ error: errorMessage(error) }, 'the new configuration has an error; the old one stays in use');
     }
   }
 }

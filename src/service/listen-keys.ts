@@ -2,10 +2,10 @@ import { TowpathError } from '../base/errors.ts';
 
 /** What an operator can do about the address of each kind of listener, in the words of the configuration. */
 const WAYS_OUT = {
-  listen: 'The key is listen (--listen); where clients use another port than it names, set derpPort too.',
-  http: 'The key is http (--http); "http: off" does without it.',
-  stun: 'The key is stun (--stun); "stun: off" does without it.',
-  admin: 'The key is admin (--admin); "admin: off" does without it.',
+  listen: 'The key is listen (--listen); if clients use another port, set derpPort too.',
+  http: 'The key is http (--http); "http: off" turns it off.',
+  stun: 'The key is stun (--stun); "stun: off" turns it off.',
+  admin: 'The key is admin (--admin); "admin: off" turns it off.',
 } as const;
 
 /** A key of the configuration that says where the relay listens. */

@@ -51,8 +51,8 @@ export async function runSelfTest(target: SelfTestTarget): Promise<SelfTestTimes
       clients.push(await within(connect(target, clock, ends), `the ${name} client connects`));
     const [first, second] = clients as [DerpClient, DerpClient];
     if (sha256(first.facts.tls?.chain[0]) !== target.pinSha256) {
-      throw new TowpathError('TOWPATH_SELF_TEST', 'self-test: another certificate than ours is presented', {
-        hint: 'Something else answers on this address. Is another server running on it?',
+      throw new TowpathError('TOWPATH_SELF_TEST', "self-test: the certificate is not this relay's", {
+        hint: 'Another server answers at this address: stop it, or choose another address.',
       });
     }
     const there = await within(packet(first, second), 'a packet from the first client reaches the second');

@@ -48,7 +48,7 @@ async function start(config: Config, service: Service, log: Log, lifetime: Lifet
     // The shutdown has closed what the start was about to open.
     if (!lifetime.isEnding) throw error;
   }
-  if (closeDebugger()) log.log.warn('SIGUSR1 had opened the debugger of Node; it is closed');
+  if (closeDebugger()) log.log.warn("SIGUSR1 had opened Node's debugger; the relay has closed it");
   if (lifetime.isEnding) return lifetime.ended;
   surviveBugs(service, log);
   const { runtime, features } = transport;

@@ -94,7 +94,7 @@ export class Service {
       certificate: config.transport === 'tls' ? () => this.certificate.info() : null,
       changed: (reason) => {
         if (reason === null) log.info('STUN answers again');
-        else log.error({ reason }, 'STUN is silent: clients should not choose this relay now');
+        else log.error({ reason }, 'STUN does not answer, so that clients do not choose this relay now');
       },
     });
     this.#bootstrapDns = new BootstrapDns({ ...config.bootstrapDns, counters: this.counters, clock });
@@ -225,7 +225,7 @@ export class Service {
       listenerError: (error) => this.#liveness.listenerError(error),
       stunError: (error) => this.#stunErrors.add(systemErrorCode(error) || 'error', error.message),
       stunMissing: (addresses, reason) =>
-        this.#log.warn({ addresses, reason }, 'STUN may answer on these addresses from another one'),
+        this.#log.warn({ addresses, reason }, 'on these addresses, STUN answers may come from another address'),
       memory: (problem) => this.health.set('memory', problem),
     };
   }

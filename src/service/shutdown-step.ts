@@ -21,7 +21,7 @@ export async function shutdownStep(
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(() => {
-      log.warn({ step: what, ms: limitMs }, 'shutdown: this step takes too long and is left');
+      log.warn({ step: what, ms: limitMs }, 'shutdown: this step takes too long and is skipped');
       resolve();
     }, limitMs);
   });

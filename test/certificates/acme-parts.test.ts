@@ -157,7 +157,7 @@ describe('the words for failures', () => {
     assert.match(words('connection', '', 'tls-alpn-01').message, /TCP port 443/);
     assert.match(words('dns').message, /could not look up a\.example/);
     assert.match(words('caa').message, /CAA record of a\.example/);
-    assert.match(words('unauthorized').message, /something else than this relay/);
+    assert.match(words('unauthorized').message, /another server than this relay/);
     assert.match(words('unauthorized', '', 'dns-01').message, /TXT record/);
     assert.match(words('rejectedIdentifier').hint ?? '', /self-signed/);
     assert.match(words('somethingNew', 'because').message, /somethingNew.*because/);
@@ -189,7 +189,7 @@ describe('the DNS hook', () => {
       showDns(hook('console.error("no zone"); process.exitCode = 4'), 'a.test', 'v'),
       /ended with 4/,
     );
-    await assert.rejects(showDns(hook('setInterval(() => {}, 1000)', 1), 'a.test', 'v'), /was ended after 1 s/);
+    await assert.rejects(showDns(hook('setInterval(() => {}, 1000)', 1), 'a.test', 'v'), /was killed after 1 s/);
     const absent = { command: ['/nowhere/hook'], timeoutSeconds: 1, waitSeconds: 0 };
     await assert.rejects(showDns(absent, 'a.test', 'v'), /cannot be run/);
   });

@@ -15,7 +15,7 @@ describe('a certificate from an authority', () => {
     const site = new Site(fresh());
     const before = site.source.current().certPem;
     assert.equal(site.source.info().provisional, true);
-    assert.match(site.health.get('certificate') ?? '', /issued no certificate yet/);
+    assert.match(site.health.get('certificate') ?? '', /has not issued a certificate yet/);
     const heard: string[] = [];
     site.source.onChange(({ certPem }) => heard.push(certPem));
     await site.pass(1000);

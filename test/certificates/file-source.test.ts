@@ -69,7 +69,7 @@ describe('certificate from files', () => {
     assert.equal(failure(put({ ...good, keyPem: 'junk' })).code, 'TOWPATH_CERTIFICATE_INVALID');
     assert.equal(failure(put({ ...good, certPem: '' })).code, 'TOWPATH_CERTIFICATE_INVALID');
     const cut = good.certPem.replace(/(BEGIN CERTIFICATE-----\n.{64}\n)[^-]*/, '$1');
-    assert.match(failure(put({ ...good, certPem: good.certPem + cut })).message, /certificate 2 does not parse/);
+    assert.match(failure(put({ ...good, certPem: good.certPem + cut })).message, /certificate 2 cannot be parsed/);
     const missing = { certPath: join(directory.path, 'none.crt'), keyPath: join(directory.path, 'none.key') };
     assert.equal(failure(missing).code, 'TOWPATH_CERTIFICATE_UNREADABLE');
   });
@@ -80,7 +80,7 @@ describe('certificate from files', () => {
     const [names, ends] = world.lines;
     assert.ok(names !== undefined && 'missing' in names.fields);
     assert.deepEqual(names.fields.missing, ['relay.example.com', '192.0.2.1']);
-    assert.match(ends?.message ?? '', /ends soon/);
+    assert.match(ends?.message ?? '', /expires soon/);
     world.said();
     world.pass(DAY_MS);
     assert.equal(world.said().length, 1);
@@ -121,11 +121,11 @@ describe('certificate from files', () => {
     world.pass(DAY_MS);
     assert.match(
       world.problems.get('certificate')!,
-      /tls\.crt ends on 2026-12-04T12:00:00\.000Z, and nobody has replaced it$/,
+      /tls\.crt ends on 2026-12-04T12:00:00\.000Z, and its files have not changed$/,
     );
     put({ ...good, certPem: 'damaged' }, join(files.certPath, '..'));
     world.pass(POLL_SECONDS * 1000);
-    assert.match(world.problems.get('certificate')!, /what replaced it is not usable: /);
+    assert.match(world.problems.get('certificate')!, /the changed files cannot be used: /);
     put(makePair(['relay.example.com'], 99), join(files.certPath, '..'));
     world.pass(POLL_SECONDS * 1000);
     assert.equal(world.problems.size, 0);
@@ -173,7 +173,7 @@ describe('certificate from files', () => {
     put({ certPem: next.certPem, keyPem: good.keyPem }, folder);
     world.pass(POLL_SECONDS * 1000);
     world.pass(POLL_SECONDS * 1000);
-    assert.deepEqual(world.said(), ['error: the changed certificate is not usable; the old one stays in use']);
+    assert.deepEqual(world.said(), ['error: the changed certificate cannot be used; the old one stays in use']);
     rmSync(files.keyPath);
     world.pass(POLL_SECONDS * 1000);
     assert.equal(world.said().length, 1);

@@ -105,7 +105,7 @@ describe('meta-certificate behind the chain', () => {
     });
     given.change();
     assert.equal(seen.length, 1);
-    assert.deepEqual(world.said(), ['error: a listener did not take the new certificate']);
+    assert.deepEqual(world.said(), ['error: a listener refused the new certificate']);
   });
 
   it('ends with everything under it', () => {

@@ -126,7 +126,7 @@ describe('self-signed certificate', () => {
     writeFileSync(certPath, 'junk');
     world.pass(POLICY.pollSeconds * 1000);
     world.pass(POLICY.pollSeconds * 1000);
-    assert.deepEqual(world.said(), ['error: the changed certificate is not usable; the old one stays in use']);
+    assert.deepEqual(world.said(), ['error: the changed certificate cannot be used; the old one stays in use']);
     assert.equal(source.info().pinSha256, next?.pinSha256);
   });
 
@@ -155,12 +155,12 @@ describe('self-signed certificate', () => {
     assert.equal(source.info().pinSha256, old.pinSha256);
     const said = world.said();
     assert.equal(said.length, 1);
-    assert.match(said[0]!, /^error: by this machine's clock the certificate has ended.*24 hours.*"mv .*and restart/);
+    assert.match(said[0]!, /^error: by this machine's clock the certificate has expired.*24 hours.*"mv .*and restart/);
     world.pass(20_000);
     const { notAfter, pinSha256 } = source.info();
     assert.notEqual(pinSha256, old.pinSha256);
     assert.ok(Math.abs(notAfter.getTime() - (world.wall + 365 * DAY_MS)) < MINUTE_MS);
-    assert.match(world.said()[0]!, /^error: .*without notice.*derp-map/);
+    assert.match(world.said()[0]!, /^error: .*without an announcement.*derp-map/);
   });
 
   it('is replaced, loudly and with the same key, when the names changed', () => {
@@ -192,7 +192,7 @@ describe('self-signed certificate', () => {
     writeFileSync(path, 'in the way');
     world.pass(336 * DAY_MS);
     const said = world.said();
-    assert.match(said[0]!, /^error: the changed certificate is not usable/);
+    assert.match(said[0]!, /^error: the changed certificate cannot be used/);
     assert.match(said[1]!, /^error: the certificate could not be renewed/);
     assert.match(world.problems.get('certificate')!, /^the certificate ends on .* and cannot be renewed: /);
     assert.ok(source.current().certPem.length > 0);

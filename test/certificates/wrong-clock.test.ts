@@ -66,7 +66,7 @@ describe('a self-signed certificate and a wrong clock', () => {
       assert.equal(site.pin, pin);
       const said = site.world.said();
       assert.equal(said.length, 1, said.join('\n'));
-      assert.match(said[0]!, /^error: by this machine's clock the certificate has ended.*set the clock right/);
+      assert.match(said[0]!, /^error: by this machine's clock the certificate has expired.*set the clock right/);
       site.stop();
       site.start(START);
       assert.deepEqual([site.pin, site.world.said()], [pin, []]);
@@ -93,7 +93,7 @@ describe('a self-signed certificate and a wrong clock', () => {
       }
       assert.equal(site.pin, pin);
       assert.deepEqual(site.source.current(), pem);
-      assert.match(site.world.said().join(), /^warn: the certificate in use is not valid by the clock/);
+      assert.match(site.world.said().join(), /^warn: by the clock, the certificate in use is not valid/);
       site.stop();
       site.start(START + 2 * DAY_MS);
       assert.deepEqual([site.pin, site.world.said()], [pin, []]);
@@ -197,7 +197,7 @@ describe('a self-signed certificate and a wrong clock', () => {
     site.runs(20 * HOUR_MS);
     const said = site.world.said();
     assert.equal(said.length, 1, said.join('\n'));
-    assert.match(said[0]!, /^error: the certificate could not be renewed; it is tried again/);
+    assert.match(said[0]!, /^error: the certificate could not be renewed; the relay tries again/);
     assert.match(site.world.problems.get('certificate') ?? '', /cannot be renewed: .*next\.crt/);
     rmdirSync(inTheWay);
     site.world.pass(LOOK_MS);

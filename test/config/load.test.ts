@@ -279,7 +279,7 @@ describe('refusals', () => {
       'transport: plain\ncertificate:\n  file: a.pem\n  keyFile: b.pem',
       `towpath.yaml:3: certificate.mode: found file; ${OF_PROXY}`,
     ],
-    ['a key given twice', 'listen: 1\nlisten: 2', 'towpath.yaml:2: the key "listen" stands there twice'],
+    ['a key given twice', 'listen: 1\nlisten: 2', 'towpath.yaml:2: the key "listen" is there twice'],
   ];
   for (const [name, content, message] of cases) {
     it(name, () => assert.equal(refusal(content), message));
@@ -296,11 +296,7 @@ describe('refusals', () => {
     ['a section within itself', '&r {log: *r}', 'log.log: unknown key'],
     ['a mapping as a key', `${'? '.repeat(30)}listen`, 'a key must be a scalar'],
     ['a mapping as a key of a value', `listen: ${'{? '.repeat(40)}a${'}'.repeat(40)}`, 'a key must be a scalar'],
-    [
-      'a key twice in a value',
-      'admission: { sources: [{ kind: keys, kind: keys }] }',
-      'the key "kind" stands there twice',
-    ],
+    ['a key twice in a value', 'admission: { sources: [{ kind: keys, kind: keys }] }', 'the key "kind" is there twice'],
     ['what is nested very deep', `listen: ${'['.repeat(20_000)}`, 'problems in the configuration'],
     ['thousands of unknown keys', Array.from({ length: 3000 }, (_, i) => `key${i}: 1`).join('\n'), '3000 problems'],
     ['what is far too long', longest, 'it is longer than the 524288 characters that a configuration may have'],

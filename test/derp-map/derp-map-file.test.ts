@@ -72,16 +72,19 @@ describe('a DERP map in a file', () => {
     );
     assert.match(await refusedText('{"acls": [] // none\n}'), /there is neither Regions nor derpMap$/);
     assert.match(await refusedText(''), /neither Regions nor derpMap$/);
-    assert.match(await refusedText('regions:\n  900: {}\n  900: {}\n'), /line 3: the key "900" stands there twice$/);
-    assert.match(await refusedText(`{"Regions": {},\n"Regions": {}}`), /line 2, column 1: the key "Regions" stands/);
+    assert.match(await refusedText('regions:\n  900: {}\n  900: {}\n'), /line 3: the key "900" is there twice$/);
+    assert.match(
+      await refusedText(`{"Regions": {},\n"Regions": {}}`),
+      /line 2, column 1: the key "Regions" is there twice/,
+    );
     assert.match(
       await refusedText('{"Regions": {"9": {"RegionID": 9, "RegionID ": 1, "regionid": 8}}}'),
-      /^Regions\.9: regionid stands there twice, in different spelling$/,
+      /^Regions\.9: regionid is there twice, in different spelling$/,
     );
-    assert.match(await refusedText('{"Regions": {"9": {"RegionID": "9"}}}'), /RegionID is no whole number/);
+    assert.match(await refusedText('{"Regions": {"9": {"RegionID": "9"}}}'), /RegionID is not a whole number/);
     assert.match(
       await refusedText('{"Regions": {"09": {"RegionID": 9}}}'),
-      /RegionID is 9, but the region stands under 09/,
+      /RegionID is 9, but the key of the region is 09/,
     );
     assert.match(await refused(directory), /cannot be read: EISDIR/);
   });
@@ -141,7 +144,7 @@ describe('a DERP map at a URL', () => {
       serving((response) => response.writeHead(302, { Location: location }).end());
     assert.deepEqual(await readDerpMap(await to(end), 20_000), EXPECTED);
     assert.match(await refused(await to('/map.json')), /cannot be fetched: more than 5 redirects$/);
-    assert.match(await refused(await to('file:///etc/passwd')), /redirects to "file:.*no web address$/);
+    assert.match(await refused(await to('file:///etc/passwd')), /redirects to "file:.*not a web address$/);
     assert.match(
       await refused(await to(end.replace('//', '//me:secret@'))),
       /a user or a password in a URL is not sent$/,

@@ -116,16 +116,16 @@ describe('parseDerpMap', () => {
 
   it('says where something is wrong', () => {
     const cases: [unknown, RegExp][] = [
-      [null, /^the DERP map: this is no object/],
-      [{ Regions: [] }, /Regions is no object/],
-      [{ Regions: { 900: 5 } }, /^Regions\.900: this is no object/],
+      [null, /^the DERP map: this is not an object/],
+      [{ Regions: [] }, /Regions is not an object/],
+      [{ Regions: { 900: 5 } }, /^Regions\.900: this is not an object/],
       [{ Regions: { 900: {} } }, /^Regions\.900: RegionID is missing/],
       [mapOf({}, '901'), /^Regions\.901: RegionID is 900/],
-      [mapOf({ nodes: {} }), /Nodes is no list/],
+      [mapOf({ nodes: {} }), /Nodes is not a list/],
       [mapOf({ nodes: [{ ...node, RegionID: 1 }] }), /^Regions\.900\.Nodes\[0\]: RegionID is 1/],
       [mapOf({ nodes: [{ ...node, HostName: '' }] }), /HostName is missing/],
-      [mapOf({ nodes: [{ ...node, Name: 5 }] }), /Name is no text/],
-      [mapOf({ nodes: [{ ...node, DERPPort: 70_000 }] }), /DERPPort is no whole number from 0 to 65535/],
+      [mapOf({ nodes: [{ ...node, Name: 5 }] }), /Name is not a text/],
+      [mapOf({ nodes: [{ ...node, DERPPort: 70_000 }] }), /DERPPort is not a whole number from 0 to 65535/],
       [mapOf({ nodes: [{ ...node, STUNOnly: 1 }] }), /STUNOnly is not true or false/],
       [mapOf({ nodes: [node, node] }), /two nodes have the Name "n"/],
     ];

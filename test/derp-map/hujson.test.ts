@@ -101,7 +101,7 @@ describe('parseHuJson', () => {
   });
 
   it('refuses what can be read in two ways', () => {
-    assert.equal(problemOf('{"a": 1,\n"a": 2}'), 'line 2, column 1: the key "a" stands there twice');
+    assert.equal(problemOf('{"a": 1,\n"a": 2}'), 'line 2, column 1: the key "a" is there twice');
     assert.match(problemOf('{// x\r"a": 1\n}'), /carriage return alone/);
     assert.deepEqual(parseHuJson('[{"a": 1}, {"a": 2}]'), [{ a: 1 }, { a: 2 }]);
   });

@@ -30,7 +30,7 @@ describe('parsePlainYaml', () => {
   });
 
   it('refuses what can be read in two ways, with the line', () => {
-    assert.equal(refused('a: 1\nb: 2\na: 3\n'), 'line 3: the key "a" stands there twice');
+    assert.equal(refused('a: 1\nb: 2\na: 3\n'), 'line 3: the key "a" is there twice');
     assert.match(refused('? [a]\n: 1\n'), /^line 1: a key must be a scalar/);
     assert.match(refused('a: &x {b: 1}\nc: *x\n'), /^line 2: aliases/);
     assert.match(refused('a: *x\n'), /^line 1/);

@@ -37,8 +37,8 @@ describe('LISTEN_FDS', () => {
         hint: /FileDescriptorName=/,
       });
     }
-    assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: 'x' }), 7), /no number of sockets/);
-    assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: '65' }), 7), /no number of sockets/);
+    assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: 'x' }), 7), /not a number of sockets/);
+    assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: '65' }), 7), /not a number of sockets/);
   });
 });
 

@@ -73,7 +73,7 @@ describe('an address that cannot be had', () => {
     await assert.rejects(naming('http', false, fail), (error: unknown) => {
       assert.ok(error instanceof TowpathError);
       assert.equal(error.message, 'http: Cannot listen on TCP [::]:80: permission denied.');
-      assert.match(error.hint ?? '', /CAP_NET_BIND_SERVICE.*"http: off" does without it/);
+      assert.match(error.hint ?? '', /CAP_NET_BIND_SERVICE.*"http: off" turns it off/);
       return true;
     });
     await assert.rejects(naming('http', true, fail), denied);

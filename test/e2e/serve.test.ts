@@ -82,7 +82,7 @@ suite('towpath serve', () => {
       await relay.says(/draining/);
       const ready = await fetch(`http://127.0.0.1:${await relay.port('admin')}/readyz`);
       assert.equal(ready.status, 503);
-      assert.match(await ready.text(), /the relay is ending/);
+      assert.match(await ready.text(), /the relay is stopping/);
       assert.deepEqual(await relay.end('SIGINT'), [130, null]);
       client.abort();
     });

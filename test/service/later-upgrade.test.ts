@@ -225,7 +225,7 @@ for (const [name, env] of Object.entries(TRANSPORTS)) {
         assert.match(text, /^HTTP\/1\.1 400 /, key.join());
       }
       assert.ok(
-        relay.lines.some((line) => line.includes('websocket_refused') && line.includes('another version than 13')),
+        relay.lines.some((line) => line.includes('websocket_refused') && line.includes('a version other than 13')),
       );
       assert.equal(relay.relay.counters.websocketAccepts, 0);
     });

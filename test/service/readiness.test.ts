@@ -87,7 +87,7 @@ describe('readiness', () => {
   it('ends with the relay', async (t) => {
     const { health, says, readiness, test } = setUp(t);
     await readiness.begin();
-    health.set('shutdown', 'the relay is ending');
+    health.set('shutdown', 'the relay is stopping');
     health.set('listener', 'closed');
     health.set('listener', null);
     await readiness.begin();

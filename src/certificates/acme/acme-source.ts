@@ -115,7 +115,7 @@ export class AcmeCertificateSource implements CertificateSource {
   info(): CertificateInfo {
     const { info } = this.#current();
     return this.#issued === null
-      ? { ...info, origin: `self-signed until ${this.#authority} has issued one`, provisional: true }
+      ? { ...info, origin: `self-signed until ${this.#authority} has issued a certificate`, provisional: true }
       : { ...info, origin: `from ${this.#authority}` };
   }
 
@@ -163,7 +163,7 @@ export class AcmeCertificateSource implements CertificateSource {
     if (this.#issued === null) {
       log.warn(
         { ...facts, challenges: settings.challenges },
-        'there is no certificate from the authority yet; a self-signed one is served until it has issued one, and clients refuse that',
+        'the authority has not issued a certificate yet; until then the relay uses a self-signed one, which clients refuse',
       );
     } else if (!isFor(this.#issued, settings.names)) {
       log.warn({ ...facts, has: this.#issued.info.names }, 'the names changed; a new certificate is ordered');
@@ -173,7 +173,7 @@ export class AcmeCertificateSource implements CertificateSource {
     if (failures > 0 && wait > 0) {
       log.warn(
         { problem, failures, next: new Date(now() + wait) },
-        'obtaining a certificate failed before this start; it is tried again at the time named',
+        'getting a certificate failed before this start; the relay tries again at the given time',
       );
     }
   }
@@ -201,7 +201,7 @@ export class AcmeCertificateSource implements CertificateSource {
       if (!this.#isStopped && clock.now >= this.#orderFrom && this.#isDue(this.#options.now())) await this.#obtain();
       this.#report();
     } catch (error) {
-      log.error({ error: errorMessage(error) }, 'the certificate cannot be looked after');
+      log.error({ error: errorMessage(error) }, 'the check of the certificate failed');
       health.set('certificate', errorMessage(error));
     }
   }
@@ -283,7 +283,7 @@ export class AcmeCertificateSource implements CertificateSource {
   async #checkClock(request: Requester, directory: string): Promise<void> {
     const { now: theirs } = await readDirectory(request, directory);
     if (theirs === null || this.#isDue(theirs + CLOCK_TOLERANCE_MS)) return;
-    const message = `this machine's clock is wrong: by that of ${this.#authority} the certificate need not be renewed yet`;
+    const message = `this machine's clock is wrong: by the clock of ${this.#authority} the certificate need not be renewed yet`;
     throw new AcmeFailure('clock', message, { hint: CLOCK_HINT });
   }
 
@@ -312,7 +312,10 @@ export class AcmeCertificateSource implements CertificateSource {
     // An order that failed is of no use; one that we could only not ask about may be.
     const isOpen = failure.kind === 'unreachable' || failure.kind === 'clock';
     this.#memory.remember({ failures, notBefore, waitMs, problem, order: isOpen ? order : null });
-    log.error({ problem, hint, failures, next: new Date(notBefore) }, 'no certificate was issued; it is tried again');
+    log.error(
+      { problem, hint, failures, next: new Date(notBefore) },
+      'no certificate was issued; the relay tries again',
+    );
     if (failure.kind !== 'clock' && now() >= BUILD_DATE_MS) onFailure?.(problem);
   }
 
@@ -323,7 +326,7 @@ export class AcmeCertificateSource implements CertificateSource {
   #problem(): string | null {
     const { failures, problem } = this.#memory.state;
     if (this.#issued === null) {
-      return `${this.#authority} has issued no certificate yet: ${problem ?? 'it was not asked before'}`;
+      return `${this.#authority} has not issued a certificate yet: ${problem ?? 'it was not asked before'}`;
     }
     const { info } = this.#issued;
     if (failures === 0 || this.#options.now() < alarmAt(info, this.#renewAt(this.#issued))) return null;

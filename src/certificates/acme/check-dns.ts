@@ -10,7 +10,7 @@ export async function describeWrongDns(names: readonly string[], publicIps: read
     if (ipFamily(name) !== 0) continue;
     const addresses = await addressesOf(name);
     const foreign = addresses.filter((address) => !own.includes(address));
-    if (addresses.length === 0) remarks.push(`${name} has no address in DNS as seen from here`);
+    if (addresses.length === 0) remarks.push(`${name} has no address in DNS`);
     else if (foreign.length > 0) {
       remarks.push(`in DNS ${name} is ${addresses.join(' and ')}, while this machine has ${own.join(', ') || 'none'}`);
     }

@@ -4,7 +4,7 @@ import { errorMessage } from '../../base/errors.ts';
 import { AcmeFailure } from './failure.ts';
 
 const OUTPUT_CHARACTERS = 300;
-const HINT = 'Try it by hand: COMMAND set _acme-challenge.NAME VALUE; it must end with exit code 0.';
+const HINT = 'Run it by hand: COMMAND set _acme-challenge.NAME VALUE. It must end with exit code 0.';
 
 /** The operator's command that adds and removes TXT records. */
 export interface DnsHookOptions {
@@ -45,7 +45,7 @@ function run({ command, timeoutSeconds }: DnsHookOptions, move: readonly string[
       child.stdout.destroy();
       child.stderr.destroy();
       if (code === 0) resolve();
-      else if (signal === 'SIGKILL') fail(`was ended after ${timeoutSeconds} s`);
+      else if (signal === 'SIGKILL') fail(`was killed after ${timeoutSeconds} s`);
       else fail(`ended with ${code ?? signal ?? 'nothing'}: ${errorMessage(said.trim())}`);
     });
   });

@@ -80,13 +80,13 @@ function wordsFor(type: string, { name, challenge }: ProblemContext): Words {
       return {
         kind: 'challenge',
         message: `the authority could not connect to ${who} on ${port}`,
-        hint: `Open ${port} to everyone in the firewall and forward it here if there is a NAT, and check that ${who} is the address of this machine. Or choose another way in certificate.acme.challenges.`,
+        hint: `Open ${port} to everyone in the firewall and forward it here if there is a NAT, and check that ${who} is the address of this machine. Or choose another challenge in certificate.acme.challenges.`,
       };
     case 'dns':
       return {
         kind: 'challenge',
         message: `the authority could not look up ${challenge === 'dns-01' ? '_acme-challenge.' : ''}${who} in DNS`,
-        hint: 'Check that the name exists publicly, that its name servers answer, and for dns-01 that the hook made the record.',
+        hint: 'Check that the name exists in public DNS, that its name servers answer, and for dns-01 that the hook added the record.',
       };
     case 'unauthorized':
     case 'incorrectResponse':
@@ -95,17 +95,17 @@ function wordsFor(type: string, { name, challenge }: ProblemContext): Words {
         message:
           challenge === 'dns-01'
             ? `the authority found another TXT record than ours at _acme-challenge.${who}`
-            : `something else than this relay answered for ${who} on ${port}`,
+            : `another server than this relay answered for ${who} on ${port}`,
         hint:
           challenge === 'dns-01'
             ? 'Check that the hook sets the value, and raise certificate.acme.dnsHook.waitSeconds.'
-            : `Check that DNS points ${who} at this machine, in A and in AAAA, and that no proxy or other server stands before ${port}.`,
+            : `Check that DNS points ${who} at this machine, in A and in AAAA, and that no proxy or other server is in front of ${port}.`,
       };
     case 'tls':
       return {
         kind: 'challenge',
         message: `TLS with ${who} on ${port} failed`,
-        hint: 'Something before the relay may end TLS; then use http-01 or dns-01 in certificate.acme.challenges.',
+        hint: 'A proxy in front of the relay may do TLS; then use http-01 or dns-01 in certificate.acme.challenges.',
       };
     case 'caa':
       return {
@@ -116,30 +116,34 @@ function wordsFor(type: string, { name, challenge }: ProblemContext): Words {
     case 'rateLimited':
       return {
         kind: 'rate-limit',
-        message: 'the authority has issued or refused too much for us lately',
-        hint: 'Nothing but time helps. While you try things out, set certificate.acme.staging.',
+        message: 'the authority limits us: it has issued or refused too many certificates recently',
+        hint: 'Wait. For tests, set certificate.acme.staging.',
       };
     case 'accountDoesNotExist':
-      return { kind: 'no-account', message: 'the authority does not know our account', hint: 'A new one is made.' };
+      return {
+        kind: 'no-account',
+        message: 'the authority does not know our account',
+        hint: 'The relay creates a new one.',
+      };
     case 'alreadyReplaced':
-      return { kind: 'replaces', message: 'the old certificate was replaced already', hint: 'It is ordered anew.' };
+      return { kind: 'replaces', message: 'the old certificate was already replaced', hint: 'The relay orders again.' };
     case 'externalAccountRequired':
       return {
         kind: 'refused',
-        message: 'the authority wants an external account',
-        hint: 'Set certificate.acme.eab.keyId and certificate.acme.eab.hmacKeyFile as it gave them to you.',
+        message: 'the authority requires an external account',
+        hint: 'Set certificate.acme.eab.keyId and certificate.acme.eab.hmacKeyFile to the values from the authority.',
       };
     case 'rejectedIdentifier':
     case 'unsupportedIdentifier':
       return {
         kind: 'refused',
         message: 'the authority does not issue for one of the names',
-        hint: 'Public authorities issue for public names and public IPs only; Let\'s Encrypt wants profile "shortlived" for an IP. Otherwise use mode self-signed.',
+        hint: 'Public authorities issue for public names and public IPs only; Let\'s Encrypt requires the profile "shortlived" for an IP. Otherwise use mode self-signed.',
       };
     case 'invalidProfile':
       return {
         kind: 'refused',
-        message: 'the authority does not have this profile, or not for us',
+        message: 'the authority does not offer this profile, or not to us',
         hint: 'Check certificate.acme.profile.',
       };
     case 'invalidContact':
@@ -152,14 +156,14 @@ function wordsFor(type: string, { name, challenge }: ProblemContext): Words {
     case 'userActionRequired':
       return {
         kind: 'refused',
-        message: 'the authority wants something of you first, such as agreeing to new terms',
-        hint: 'Read what it says.',
+        message: 'the authority requires an action from you first, for example to agree to new terms',
+        hint: 'Read its message.',
       };
     default:
       return {
         kind: 'refused',
         message: `the authority refuses with "${type}"${name === '' ? '' : ` for ${name}`}`,
-        hint: 'If the words of the authority do not help, look at its status page.',
+        hint: 'If the message of the authority does not help, see its status page.',
       };
   }
 }

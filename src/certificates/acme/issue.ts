@@ -121,7 +121,7 @@ class Issue {
       try {
         await clear();
       } catch (error) {
-        log.warn({ name, error: errorMessage(error) }, 'what was made to prove a name could not be removed');
+        log.warn({ name, error: errorMessage(error) }, 'the answer to a challenge could not be removed');
       }
     }
   }
@@ -135,13 +135,9 @@ class Issue {
       if (challenge !== undefined) return { ...challenge, type };
     }
     const offered = challenges.map(({ type }) => type).join(', ');
-    throw new AcmeFailure(
-      'local',
-      `the authority offers ${offered || 'no way that is known'} for ${identifier.value}`,
-      {
-        hint: 'Set certificate.acme.challenges to one of them.',
-      },
-    );
+    throw new AcmeFailure('local', `the authority offers ${offered || 'no known challenge'} for ${identifier.value}`, {
+      hint: 'Set certificate.acme.challenges to one of them.',
+    });
   }
 
   async #show(

@@ -107,8 +107,8 @@ async function withNonces<T>(step: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!(error instanceof Error) || error.message !== NONCES_REFUSED) throw error;
       if (round === NONCE_ROUNDS) {
-        throw new AcmeFailure('unreachable', 'the authority refused every nonce that it gave out itself', {
-          hint: 'It may be several servers that do not know of each other, or a proxy in between keeps its answers. It is tried again.',
+        throw new AcmeFailure('unreachable', 'the authority refused every nonce that it had issued', {
+          hint: 'The authority may have several servers that do not share nonces, or a proxy caches its answers. The relay tries again.',
         });
       }
       await sleep(NONCE_PAUSE_MS * round);
@@ -168,7 +168,7 @@ class LibraryClient implements AcmeClient {
   async prove(authorization: Authorization, challenge: Challenge): Promise<void> {
     const { url, identifier } = authorization;
     await withNonces(() => this.#client.completeChallenge({ ...challenge, type: 'http-01', status: 'pending' }));
-    await this.#until(`the proof for ${identifier.value}`, async () => {
+    await this.#until(`the challenge for ${identifier.value}`, async () => {
       const [now] = await this.#authorizations([url]);
       if (now === undefined || now.status === 'pending') return null;
       if (now.status === 'valid') return now;
@@ -264,13 +264,13 @@ function failureOf({ identifier, status, challenges }: LibraryAuthorization, cha
   const problem = challenges.map(({ error }) => problemIn(error)).find((found) => found !== null);
   const context = { name: identifier.value, challenge, retryAt: null };
   return problem === undefined
-    ? new AcmeFailure('challenge', `the proof for ${identifier.value} is ${status}`)
+    ? new AcmeFailure('challenge', `the challenge for ${identifier.value} is ${status}`)
     : failureFrom(problem, context);
 }
 
 function invalidOrder(order: LibraryOrder): AcmeFailure {
   const problem = problemIn(order.error);
   return problem === null
-    ? new AcmeFailure('refused', 'the authority gave up the order without saying why')
+    ? new AcmeFailure('refused', 'the authority ended the order without a reason')
     : failureFrom(problem, { name: '', challenge: '', retryAt: null });
 }

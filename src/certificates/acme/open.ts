@@ -105,10 +105,7 @@ export function inspectAcme(
     if (systemErrorCode(error) !== 'ENOENT')
       log.warn({ certPath, error: errorMessage(error) }, 'the stored certificate cannot be read');
   }
-  log.warn(
-    { certPath },
-    'no certificate has been issued yet; start the relay, and clients can connect once it has one',
-  );
+  log.warn({ certPath }, 'no certificate was issued yet; start the relay: clients can connect when it has one');
   const date = new Date(now());
   return { names, notBefore: date, notAfter: date, pinSha256: '', selfSigned: false, next: null, provisional: true };
 }

@@ -65,10 +65,10 @@ export class AcmeProgress {
       const hint = error instanceof TowpathError ? error.hint : undefined;
       this.#log.error(
         { error: errorMessage(error), hint },
-        'what the certificate authority gave cannot be written to the disk; it is in use all the same and written again later, but a restart before that loses it',
+        'the new certificate cannot be written to the disk; it is in use, and the relay tries to write it again, but a restart before that loses it',
       );
       return;
     }
-    if (this.#problem.end()) this.#log.info({}, 'what the certificate authority gave is on the disk now');
+    if (this.#problem.end()) this.#log.info({}, 'the new certificate is on the disk now');
   }
 }

@@ -23,7 +23,7 @@ export interface AcmeSettings {
 /** Throws a {@link TowpathError} when no name could be proven this way. */
 export function acmeSettings(config: AcmeConfig, names: readonly string[], answersHttp: boolean): AcmeSettings {
   if (names.length === 0)
-    throw unusable('there is no name to obtain one for', 'Set hostname, publicIp or certificate.names.');
+    throw unusable('the configuration has no name for it', 'Set hostname, publicIp or certificate.names.');
   const { directory, email = null, profile = null, dnsHook, eab } = config;
   return {
     directory,
@@ -55,7 +55,7 @@ function usableChallenges(
 }
 
 function unusable(why: string, hint: string): TowpathError {
-  return new TowpathError('TOWPATH_ACME_SETTINGS', `no certificate can be obtained: ${why}`, { hint });
+  return new TowpathError('TOWPATH_ACME_SETTINGS', `the relay cannot get a certificate: ${why}`, { hint });
 }
 
 function readEab({ keyId, hmacKeyFile }: AcmeConfig['eab']): ExternalAccount | null {
@@ -64,7 +64,7 @@ function readEab({ keyId, hmacKeyFile }: AcmeConfig['eab']): ExternalAccount | n
     return { keyId, hmacKey: readCertificateFile(hmacKeyFile).trim() };
   } catch (error) {
     throw new TowpathError('TOWPATH_ACME_EAB', `${hmacKeyFile}: ${errorMessage(error)}`, {
-      hint: 'Check certificate.acme.eab.hmacKeyFile, and that the user that runs towpath may read it.',
+      hint: 'Check certificate.acme.eab.hmacKeyFile, and check that the user that runs towpath may read it.',
       cause: error,
     });
   }

@@ -145,7 +145,7 @@ export class AcmeStore {
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') return null;
       throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {
-        hint: 'Give the user that runs towpath the right to read it, or choose another certificate directory.',
+        hint: 'Allow the user that runs towpath to read it, or choose another certificate directory.',
         cause: error,
       });
     }
@@ -155,7 +155,7 @@ export class AcmeStore {
       const aside = freeName(`${path}.broken`);
       renameSync(path, aside);
       // The reason is left out on purpose: a parser may quote the text, which holds keys.
-      this.#log.error({ path, aside }, 'the file is damaged; it was moved aside and is made anew');
+      this.#log.error({ path, aside }, 'the file is damaged; the relay has renamed it and makes a new one');
       return null;
     }
   }
@@ -165,7 +165,7 @@ export class AcmeStore {
       writePrivateFile(path, text, { replace: true });
     } catch (error) {
       throw new TowpathError('TOWPATH_CERTIFICATE_UNWRITABLE', `${path}: ${errorMessage(error)}`, {
-        hint: 'Give the user that runs towpath the right to write there, or choose another certificate directory.',
+        hint: 'Allow the user that runs towpath to write there, or choose another certificate directory.',
         cause: error,
       });
     }

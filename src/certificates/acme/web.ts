@@ -8,7 +8,7 @@ const LIMIT_BYTES = 1_000_000;
 const REQUEST_MS = 30_000;
 
 /** What to do about a clock that does not agree with the authority. */
-export const CLOCK_HINT = "Set this machine's clock right, for example by running a time service. It is tried again.";
+export const CLOCK_HINT = "Correct this machine's clock, for example with a time service. The relay tries again.";
 
 /** Makes one request: {@link requestHttp}, or what a test puts in its place. */
 export type Requester = (request: HttpRequest) => Promise<HttpAnswer>;
@@ -52,8 +52,8 @@ function unreachable(url: string, why: string): AcmeFailure {
   const isTrust = /certificate|self.signed|issuer/i.test(why);
   return new AcmeFailure('unreachable', `the certificate authority at ${host} cannot be reached: ${why}`, {
     hint: isTrust
-      ? 'Its own certificate is not trusted: for a private authority, name its root in certificate.acme.caFile.'
-      : 'Check that this machine may open HTTPS connections to it, and its DNS.',
+      ? 'Its certificate is not trusted: for a private authority, set certificate.acme.caFile to its root certificate.'
+      : 'Check that this machine can open HTTPS connections to it, and check DNS.',
   });
 }
 
@@ -71,7 +71,7 @@ export async function readDirectory(request: Requester, url: string): Promise<Di
   const { status, headers, text } = await ask(request, url);
   const value = parseObject(text);
   if (status !== 200 || value === null || typeof value['newOrder'] !== 'string') {
-    throw new AcmeFailure('unreachable', `${url} answers ${status} and is no ACME directory`, {
+    throw new AcmeFailure('unreachable', `${url} answers ${status} and is not an ACME directory`, {
       hint: 'Check certificate.acme.directory.',
     });
   }

@@ -45,7 +45,7 @@ export class CountedMemory implements MemoryLimit {
     this.#isFull = this.#isOver(usedBytes, limitBytes - this.#ownBytes, resident > limitBytes);
     judged(
       this.#isFull
-        ? 'more memory is in use than limits.memoryMegabytes allows: there is no room for more clients'
+        ? 'more memory is in use than limits.memoryMegabytes allows: the relay accepts no more clients'
         : null,
     );
   }

@@ -203,7 +203,7 @@ export class SourceGuard implements DoorGuard {
       return this.#replaceHandshake(path, bySource('open connections from this source'), source);
     }
     if (this.#handshakes.held(source) >= most) {
-      return this.#replaceHandshake(path, bySource('handshakes under way from this source'), source);
+      return this.#replaceHandshake(path, bySource('unfinished handshakes from this source'), source);
     }
     return path.length === 1 ? null : this.#siteRefusal(path, path[0]!);
   }
@@ -220,7 +220,7 @@ export class SourceGuard implements DoorGuard {
       return this.#sessions.candidate(path, 'youngest', 1, site)?.isOwn === false ? null : why;
     }
     if (handshakes < this.#siteHandshakes) return null;
-    return this.#replaceHandshake(path, bySource(`handshakes under way from ${site}`), site);
+    return this.#replaceHandshake(path, bySource(`unfinished handshakes from ${site}`), site);
   }
 
   /** Connections of all kinds that are held under a name. */
@@ -299,7 +299,7 @@ class Entry implements Admitted {
   }
 }
 
-const GONE: GuardRefusal = { reason: 'connection_limit', detail: 'it was ended meanwhile' };
+const GONE: GuardRefusal = { reason: 'connection_limit', detail: 'it has been closed already' };
 
 function orUnlimited(limit: number): number {
   return limit === 0 ? Infinity : limit;

@@ -23,7 +23,7 @@ export const BAD_WEBSOCKET_REQUEST: string = `HTTP/1.1 400 Bad Request\r\nConnec
 
 const OTHER_VERSION: WebSocketProblem = {
   reason: 'websocket_refused',
-  detail: `another version than ${VERSION}`,
+  detail: `a version other than ${VERSION}`,
   // RFC 6455 §4.4 and RFC 9110 §15.5.22: the client learns what it may try instead.
   answer:
     'HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n' +
@@ -31,7 +31,7 @@ const OTHER_VERSION: WebSocketProblem = {
 };
 const NOT_GET: WebSocketProblem = {
   reason: 'websocket_invalid',
-  detail: 'another method than GET',
+  detail: 'a method other than GET',
   answer: BAD_WEBSOCKET_REQUEST,
 };
 const BAD_KEY: WebSocketProblem = {

@@ -79,7 +79,7 @@ class Coordinator {
   interrupt(): void {
     this.#interrupted = true;
     if (this.#begun) this.#stop();
-    else this.#reject(new TowpathError('TOWPATH_LOAD_INTERRUPTED', 'interrupted before the traffic began'));
+    else this.#reject(new TowpathError('TOWPATH_LOAD_INTERRUPTED', 'interrupted before the traffic started'));
   }
 
   /** Ends all threads. */
@@ -136,7 +136,7 @@ class Coordinator {
     clearTimeout(this.#timer);
     this.#tell({ kind: 'stop' });
     this.#timer = setTimeout(() => {
-      this.#reject(new TowpathError('TOWPATH_LOAD_WORKER', 'the worker threads do not end: they are overloaded'));
+      this.#reject(new TowpathError('TOWPATH_LOAD_WORKER', 'the worker threads do not stop: they are overloaded'));
     }, this.#plan.drainMs + END_PATIENCE_MS);
   }
 

@@ -20,6 +20,6 @@ export function refuseTooMany(plan: LoadPlan, allowed: number | null = openFileL
   throw new TowpathError(
     'TOWPATH_USAGE',
     `${connectionsOf(plan)} connections need ${needed} open files, and this process may have ${allowed}`,
-    { hint: `Run "ulimit -n ${needed}" in this shell first; the relay needs as many.` },
+    { hint: `Run "ulimit -n ${needed}" in this shell first. The relay needs the same limit.` },
   );
 }

@@ -46,7 +46,7 @@ const CONDITION = /^([a-z][a-z0-9.-]*)(?:\s*(>=|<=|==?|>|<)\s*(\d+(?:\.\d+)?)\s*
  */
 export function parseCondition(text: string, scenario: Scenario): Condition {
   const match = CONDITION.exec(text.trim());
-  if (match === null) throw usage(text, 'this is no condition', 'Write it as NAME>LIMIT, for example "loss>0.1%".');
+  if (match === null) throw usage(text, 'this is not a condition', 'Write it as NAME>LIMIT, for example "loss>0.1%".');
   const [, name = '', comparison, number, unit = ''] = match;
   const metrics = metricsOf(scenario);
   const metric = metrics.find((candidate) => candidate.name === name);
@@ -60,7 +60,7 @@ export function parseCondition(text: string, scenario: Scenario): Condition {
   }
   const factor = Object.hasOwn(UNITS[metric.kind], unit) ? UNITS[metric.kind][unit] : undefined;
   if (factor === undefined) {
-    const problem = unit === '' ? 'has no unit' : `has a unit that ${name} has not ("${unit}")`;
+    const problem = unit === '' ? 'has no unit' : `has a unit that does not fit ${name} ("${unit}")`;
     throw usage(text, problem, `Write a limit such as ${example(metric.kind)}.`);
   }
   return { text: text.trim(), metric, comparison: readComparison(comparison), limit: Number(number) * factor };

@@ -21,13 +21,13 @@ const ALL: readonly Scenario[] = [...PAIRS, 'connections'];
 
 /** All metrics. With pairs of two classes, those without a class in their name are of the polite or healthy ones. */
 export const METRICS: readonly Metric[] = [
-  main('loss', 'share', 'packets sent and never seen again, as part of those sent', lossOf),
+  main('loss', 'share', 'part of the sent packets that did not arrive', lossOf),
   main('lost', 'count', 'the same, as a number', ({ lost }) => lost),
-  every('reordered', 'packets that came after a later one', ({ reordered }) => reordered),
-  every('duplicated', 'packets that came a second time', ({ duplicated }) => duplicated),
-  every('corrupted', 'packets that came with other bytes than were sent', ({ corrupted }) => corrupted),
-  every('misrouted', 'whole packets that came to somebody else', ({ misrouted }) => misrouted),
-  time('p50', 'latency that half of the packets had at most', ({ p50Ms }) => p50Ms),
+  every('reordered', 'packets that arrived after a later one', ({ reordered }) => reordered),
+  every('duplicated', 'packets that arrived more than once', ({ duplicated }) => duplicated),
+  every('corrupted', 'packets that arrived with changed bytes', ({ corrupted }) => corrupted),
+  every('misrouted', 'packets that arrived at the wrong client', ({ misrouted }) => misrouted),
+  time('p50', 'median latency', ({ p50Ms }) => p50Ms),
   time('p90', 'latency that 90 % of the packets had at most', ({ p90Ms }) => p90Ms),
   time('p99', 'latency that 99 % of the packets had at most', ({ p99Ms }) => p99Ms),
   time('p99.9', 'latency that 99.9 % of the packets had at most', ({ p999Ms }) => p999Ms),
@@ -47,13 +47,13 @@ export const METRICS: readonly Metric[] = [
   ),
   of('fairness', 'greedy-loss', 'share', 'loss of the greedy pairs', (result) => classValue(result, 'greedy', lossOf)),
   of('slow', 'stalled', 'count', 'receivers that did not read', ({ connections }) => connections.stalled),
-  of('slow', 'cut', 'count', 'those of them that the relay ended', ({ connections }) => connections.cut),
-  of('connections', 'open', 'count', 'most connections that were open at once', ({ timeline, connections }) =>
+  of('slow', 'cut', 'count', 'stalled receivers that the relay disconnected', ({ connections }) => connections.cut),
+  of('connections', 'open', 'count', 'largest number of open connections', ({ timeline, connections }) =>
     Math.max(connections.open, ...timeline.map((point) => point.connections.open)),
   ),
   of('connections', 'opened', 'count', 'connections that were opened', ({ connections }) => connections.opened),
-  of('connections', 'ping-p50', 'time', 'round trip that half of the Pings had at most', ({ pings }) => pings.p50Ms),
-  of('connections', 'ping-p99', 'time', 'round trip that 99 % of the Pings had at most', ({ pings }) => pings.p99Ms),
+  of('connections', 'ping-p50', 'time', 'median round trip of the Pings', ({ pings }) => pings.p50Ms),
+  of('connections', 'ping-p99', 'time', '99th percentile of the round trip of the Pings', ({ pings }) => pings.p99Ms),
   all('failed', 'count', 'connections that could not be opened', ({ connections }) => connections.failed),
   all('disconnects', 'count', 'connections that ended unexpectedly', ({ connections }) => connections.disconnected),
   all(

@@ -19,10 +19,10 @@ export const failing: readonly Case[] = [
       assert.match(first.output, /Open TCP port 80 to everyone/);
       const ready = await first.ready();
       assert.equal(ready.status, 503);
-      assert.match(ready.text, /no certificate yet: the authority could not connect/);
+      assert.match(ready.text, /not issued a certificate yet: the authority could not connect/);
       await first.stop();
       const second = await relay(stage, pebble, { challenges });
-      await second.says(/failed before this start; it is tried again at the time named/);
+      await second.says(/failed before this start; the relay tries again at the given time/);
       await sleep(2500);
       assert.doesNotMatch(second.output, /ordering a certificate/);
       await second.stop();
@@ -45,7 +45,7 @@ export const failing: readonly Case[] = [
         { challenges: ['http-01'] },
         { hostname: 'elsewhere.test' },
       );
-      await towpath.says(/something else than this relay answered for elsewhere\.test/);
+      await towpath.says(/another server than this relay answered for elsewhere\.test/);
       assert.match(towpath.output, /Check that DNS points elsewhere\.test at this machine/);
     },
   },

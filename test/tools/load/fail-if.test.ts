@@ -66,14 +66,14 @@ suite('--fail-if', () => {
   });
 
   test('says what is wrong, and how it is written', () => {
-    refused('99', /this is no condition/, /"loss>0\.1%"/);
-    refused('loss>many', /this is no condition/, /NAME>LIMIT/);
+    refused('99', /this is not a condition/, /"loss>0\.1%"/);
+    refused('loss>many', /this is not a condition/, /NAME>LIMIT/);
     refused('losses>0', /"losses" is not measured by throughput/, /Known here: loss, lost, /);
     refused('jain<0.9', /"jain" is not measured by throughput/, /Known here/);
     refused('p99>5', /has no unit/, /5ms/);
-    refused('p99>5%', /unit that p99 has not \("%"\)/, /5ms/);
+    refused('p99>5%', /unit that does not fit p99 \("%"\)/, /5ms/);
     refused('loss', /has no limit/, /0\.1%/);
-    refused('toString>1', /this is no condition|not measured/, /./);
+    refused('toString>1', /this is not a condition|not measured/, /./);
   });
 
   test('fails when the condition is true, and when it was not measured', () => {

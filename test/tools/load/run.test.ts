@@ -219,7 +219,7 @@ suite('runLoad ends', () => {
     const stop = new AbortController();
     const run = load(examplePlan(relay.url), stop.signal);
     stop.abort();
-    await assert.rejects(run, refusal('TOWPATH_LOAD_INTERRUPTED', /before the traffic began/));
+    await assert.rejects(run, refusal('TOWPATH_LOAD_INTERRUPTED', /before the traffic started/));
     await relay.stop();
   });
 
