@@ -1,8 +1,8 @@
 module towpath.example/interop/headscale
 
-go 1.26.4
+go 1.26.5
 
-require github.com/juanfont/headscale v0.29.2
+require github.com/juanfont/headscale v0.29.3
 
 require (
 	atomicgo.dev/cursor v0.2.0 // indirect

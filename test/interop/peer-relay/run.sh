@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Two stock tailscaled without a direct path reach each other through towpath, as DERP relay and as peer relay, in a
+# tailnet of a stock Headscale. Needs root, for network namespaces. Takes some five minutes.
+#
+# TOWPATH_INTEROP_RUNTIME=bun runs towpath on Bun. PEER_RELAY_BYTES is the length of the download (200000000), and
+# PEER_RELAY_IDLE_SECONDS=600 adds ten minutes of silence.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+interop=$here/..
+node=${TOWPATH_NODE:-$interop/../../node_modules/.bin/node}
+export TOWPATH_INTEROP_CACHE=${TOWPATH_INTEROP_CACHE:-$HOME/.cache/towpath-interop}
+version=$(cd "$interop/headscale" && go list -m -f '{{.Version}}' github.com/juanfont/headscale)
+export HEADSCALE=$TOWPATH_INTEROP_CACHE/headscale-$version/headscale
+
+if ! command -v nft > /dev/null || ! command -v ip > /dev/null || ! command -v curl > /dev/null; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nftables iproute2 curl > /dev/null
+fi
+if [[ ! -x $HEADSCALE ]]; then
+  echo "building headscale $version"
+  mkdir -p "$(dirname "$HEADSCALE")"
+  (cd "$interop/headscale" && go build -trimpath -o "$HEADSCALE.$$" github.com/juanfont/headscale/cmd/headscale)
+  mv "$HEADSCALE.$$" "$HEADSCALE"
+fi
+"$interop/run.sh" build
+tailscale=$(cd "$interop" && go list -m -f '{{.Version}}' tailscale.com)
+export TAILSCALE_PROGRAMS=$TOWPATH_INTEROP_CACHE/$tailscale
+exec "$node" "$here/run.ts"

@@ -1,0 +1,83 @@
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { CONTROL_URL } from './headscale.ts';
+import type { Network, Place } from './network.ts';
+import { Program } from './program.ts';
+
+/** A stock tailscaled in a client namespace, without a TUN device. */
+export class TailscaleNode {
+  readonly program: Program;
+  readonly place: Place;
+  readonly #network: Network;
+  readonly #cli: string;
+  readonly #socket: string;
+
+  constructor(network: Network, place: Place, programs: string, folder: string) {
+    const state = path.join(folder, place);
+    mkdirSync(state);
+    this.place = place;
+    this.#network = network;
+    this.#cli = path.join(programs, 'tailscale');
+    this.#socket = path.join(state, 's');
+    const argv = [
+      path.join(programs, 'tailscaled'),
+      '--tun=userspace-networking',
+      `--statedir=${state}`,
+      `--state=${path.join(state, 'state')}`,
+      `--socket=${this.#socket}`,
+      '--port=0',
+      '--no-logs-no-support',
+    ];
+    this.program = new Program(network.inside(place, argv), {
+      TS_DISABLE_PORTMAPPER: '1',
+      TS_PANIC_IF_HIT_MAIN_CONTROL: '1',
+      TS_NETCHECK_GENERATE_204_URL: 'http://127.0.0.1:1/',
+    });
+  }
+
+  up(authKey: string): void {
+    this.cli(
+      'up',
+      `--login-server=${CONTROL_URL}`,
+      `--hostname=${this.place}`,
+      '--accept-dns=false',
+      `--authkey=${authKey}`,
+    );
+  }
+
+  cli(...argv: string[]): string {
+    return this.#network.run(this.place, this.#cli, `--socket=${this.#socket}`, ...argv).trim();
+  }
+
+  /** The command line of a connection to a port of another node, through the tunnel. */
+  netcat(ip: string, port: number): string[] {
+    return this.#network.inside(this.place, [this.#cli, `--socket=${this.#socket}`, 'nc', ip, String(port)]);
+  }
+
+  get ip(): string {
+    return this.cli('ip', '-4');
+  }
+
+  /** The one line that `tailscale ping` prints, or an empty one. */
+  ping(ip: string): string {
+    try {
+      return this.cli('ping', '-c=1', '--until-direct=false', '--timeout=2s', ip).split('\n').at(-1) ?? '';
+    } catch {
+      return '';
+    }
+  }
+
+  /** The path that is really in use to the only other client. */
+  pathTo(ip: string): string {
+    const status = JSON.parse(this.cli('status', '--json')) as { Peer: Record<string, PeerStatus> };
+    const peer = Object.values(status.Peer).find((candidate) => candidate.TailscaleIPs.includes(ip));
+    if (peer === undefined) return '';
+    return peer.PeerRelay !== undefined && peer.PeerRelay !== '' ? `peer-relay ${peer.PeerRelay}` : peer.CurAddr;
+  }
+}
+
+interface PeerStatus {
+  readonly TailscaleIPs: readonly string[];
+  readonly CurAddr: string;
+  readonly PeerRelay?: string;
+}
