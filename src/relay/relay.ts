@@ -66,9 +66,10 @@ export class Relay {
   /** Decides on connections before anything is spent on them, of this relay and of the service's port for HTTP. */
   readonly guard: SourceGuard;
   readonly stun: StunServer;
+  /** Nodes in this process receive packets by it, and send. */
+  readonly router: Router;
   readonly #settings: RelaySettings;
   readonly #ports: RelayPorts;
-  readonly #router: Router;
   readonly #wakes = new WakeList();
   readonly #sessions: Sessions;
   readonly #upgradeHead: string;
@@ -85,7 +86,7 @@ export class Relay {
     const { counters } = this;
     const space = new QueueSpace(settings.totalQueueBytes);
     this.guard = this.#buildGuard(space);
-    this.#router = new Router(counters, settings.live.duplicates, settings.limits);
+    this.router = new Router(counters, settings.live.duplicates, settings.limits);
     const keyPair = nodeKeyPair(Buffer.from(settings.privateKey));
     this.#upgradeHead = upgradeResponseHead(keyPair.publicKey);
     this.#sessions = new Sessions(this.#sessionParts(keyPair, space));
@@ -134,7 +135,7 @@ export class Relay {
     const { duplicates, fairness } = live;
     const before = this.#live.fairness;
     this.#live = live;
-    this.#router.duplicatePolicy = duplicates;
+    this.router.duplicatePolicy = duplicates;
     // The buckets of clients that are at their limit must not be filled by a reload that changes nothing.
     if (JSON.stringify(fairness) === JSON.stringify(before)) return;
     this.#sessions.setLimits(sharedLimits(fairness, this.#wakes));
@@ -209,7 +210,7 @@ export class Relay {
       turn: new LoopTurn(),
       space,
       wakes: this.#wakes,
-      router: this.#router,
+      router: this.router,
       admission,
       deniedApps: new Set(deniedApps),
       limits,

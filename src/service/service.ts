@@ -24,6 +24,7 @@ import { createMetrics } from '../observe/metrics.ts';
 import type { SourceGuard } from '../relay/door/source-guard.ts';
 import type { DoorHandlers } from '../relay/door/front-door.ts';
 import { Relay, type RelayEvents } from '../relay/relay.ts';
+import { openUdpDoor } from '../relay/udp/open-door.ts';
 import type { Transport } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 import { AdmissionService } from './admission.ts';
@@ -37,6 +38,7 @@ import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { loadOrCreateKeyFile } from './key-file.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
+import { PeerRelay } from './peer-relay/peer-relay.ts';
 import { liveSettings, relaySettings } from './relay-settings.ts';
 
 /** The administration serves a handful of scrapers. */
@@ -56,6 +58,8 @@ export class Service {
   readonly #stunErrors: EventSummary;
   readonly #admission: AdmissionService;
   readonly #relay: Relay;
+  /** Null: no tailnet is configured. */
+  readonly #peerRelay: PeerRelay | null;
   readonly #liveness: Liveness;
   readonly #bootstrapDns: BootstrapDns;
   readonly #relayHttp: RelayHttp;
@@ -87,10 +91,11 @@ export class Service {
       events: this.#relayEvents(),
       residentBytes: () => this.#memory.bytes,
     });
+    this.#peerRelay = config.peerRelay.tailnets.length === 0 ? null : this.#createPeerRelay();
     this.#liveness = new Liveness({
       clock,
       health: this.health,
-      stun: this.#relay.stun,
+      stun: { setSilent: (reason) => this.#silenceStun(reason) },
       certificate: config.transport === 'tls' ? () => this.certificate.info() : null,
       changed: (reason) => {
         if (reason === null) log.info('STUN answers again');
@@ -138,8 +143,11 @@ export class Service {
     const config = this.#config;
     this.#clock.start();
     try {
+      // Bound pairs wait for nothing else after a restart. Where there is a peer relay, its ports are those of STUN too.
+      await this.#peerRelay?.start();
+      const stun = this.#peerRelay === null ? config.stun : { ...config.stun, listen: [] };
       await this.#admission.start(this.#relay);
-      await this.#listeners.open(config, config.transport === 'tls' ? this.#serverTls() : null);
+      await this.#listeners.open({ ...config, stun }, config.transport === 'tls' ? this.#serverTls() : null);
       this.#descriptors = this.#watchDescriptors();
       this.#liveness.check();
       void this.#bootstrapDns.start();
@@ -150,7 +158,8 @@ export class Service {
   }
 
   get addresses(): RelayAddresses {
-    return this.#listeners.addresses;
+    const { addresses } = this.#listeners;
+    return { ...addresses, stun: [...addresses.stun, ...(this.#peerRelay?.places ?? [])] };
   }
 
   /** Reads the certificate again, whether its files seem changed or not, and logs what it found. */
@@ -167,14 +176,18 @@ export class Service {
     const before = this.#config;
     this.#relayHttp.setHome(loadHomePage(config.home));
     this.#relay.apply(liveSettings(config));
-    this.#config = { ...before, home: config.home, duplicates: config.duplicates, fairness: config.fairness };
-    return restartKeys(before, config);
+    this.#peerRelay?.reload(config.peerRelay);
+    const { home, duplicates, fairness } = config;
+    const peerRelay = { ...before.peerRelay, limits: config.peerRelay.limits };
+    this.#config = { ...before, home, duplicates, fairness, peerRelay };
+    return restartKeys(this.#config, config);
   }
 
   /** Stops accepting, tells the clients, and closes their connections within the drain time. */
   async drain(): Promise<void> {
     const { drain } = this.#config;
     await this.#closing('ports of the relay', () => this.#listeners.closeFront());
+    this.#silenceStun('the relay ends');
     const limitMs = drain.seconds * 1000 + DRAIN_GRACE_MS;
     await shutdownStep('drain', () => this.#relay.drain(drain), this.#log, limitMs);
   }
@@ -187,6 +200,8 @@ export class Service {
     await this.#closing('bootstrap DNS', () => this.#bootstrapDns.stop());
     await this.#closing('admission', () => this.#admission.stop());
     await this.#closing('certificate', () => this.certificate.stop());
+    // Last, so that pairs wait no longer than the next process needs for its start.
+    await this.#closing('peer relay', () => this.#peerRelay?.stop());
     for (const part of [this.#summary, this.#stunErrors, this.#liveness, this.#descriptors, this.#memory])
       part?.close();
     this.#clock.stop();
@@ -194,6 +209,27 @@ export class Service {
 
   async #closing(what: string, step: () => unknown): Promise<void> {
     await shutdownStep(what, step, this.#log);
+  }
+
+  #silenceStun(reason: string | null): void {
+    this.#relay.stun.setSilent(reason);
+    this.#peerRelay?.setSilent(reason);
+  }
+
+  #createPeerRelay(): PeerRelay {
+    const { peerRelay, region, stun } = this.#config;
+    const [transport, clock, log] = [this.#transport, this.#clock, this.#log];
+    return new PeerRelay(peerRelay, {
+      router: this.#relay.router,
+      clock,
+      log,
+      health: this.health,
+      counters: this.counters,
+      region: region.id,
+      stun: { places: stun.listen, ...relaySettings(this.#config, this.keyPair).stun },
+      openDoor: (settings) => openUdpDoor(settings, { transport, clock, log }),
+      environment: process.env,
+    });
   }
 
   #closeConnections(): void {
@@ -287,7 +323,7 @@ export class Service {
       health: this.health,
       certificateExpiry: () => this.certificate.info().notAfter.getTime(),
       bootstrapDnsQueriedNames: () => this.#bootstrapDns.queriedNames,
-      more: this.#admission.admission.metrics(),
+      more: [...this.#admission.admission.metrics(), ...(this.#peerRelay?.metrics() ?? [])],
     });
     const pages = { '/admission': this.#admission.page };
     const server = createHttpServer(createAdminHandler({ metrics, health: this.health, pages }));

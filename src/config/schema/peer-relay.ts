@@ -27,7 +27,7 @@ export interface PeerRelayLimitsConfig {
   readonly bytesPerSecondPerNode: number;
   readonly totalBytesPerSecond: number;
   readonly idleSeconds: number;
-  readonly peersPerTailnet: number;
+  readonly peers: number;
   readonly mapBytes: number;
 }
 
@@ -127,11 +127,7 @@ const limits: z.ZodType<PeerRelayLimitsConfig> = section(
       3600,
       'Seconds that an endpoint lives on while one of its nodes is silent.',
     ),
-    peersPerTailnet: key(
-      integer(1, 1_000_000),
-      100_000,
-      'Largest number of nodes that the relay keeps of one tailnet.',
-    ),
+    peers: key(integer(1, 1_000_000), 100_000, 'Largest number of nodes that the relay keeps of one tailnet.'),
     mapBytes: key(
       integer(65_536, 1_073_741_824, 'bytes'),
       67_108_864,

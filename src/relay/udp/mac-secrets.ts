@@ -60,7 +60,7 @@ export class MacSecrets {
 
   export(now: number): ExportedSecrets {
     const secrets = this.#previous === null ? [this.#current] : [this.#current, this.#previous];
-    return { secrets, ageMs: now - this.#madeAt };
+    return { secrets: secrets.map((secret) => new Uint8Array(secret)), ageMs: now - this.#madeAt };
   }
 
   import({ secrets, ageMs }: ExportedSecrets, now: number): void {

@@ -65,6 +65,8 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   /** The socket of each address that was asked so far, by number. */
   readonly #sockets: DatagramSocket[] = [];
   readonly #numbers = new Map<string, number>();
+  /** Where it is to listen: sides come back before the sockets are bound. */
+  readonly #ports: ReadonlySet<number>;
   readonly #texts: (SideText | undefined)[] = [];
   readonly #local: Int32Array = new Int32Array(ADDRESS_WORDS);
   #socket: DatagramSocket | null = null;
@@ -76,6 +78,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     this.#parts = parts;
     this.now = parts.clock.now;
     this.#tickedAt = this.now;
+    this.#ports = new Set(settings.places.map(({ port }) => port));
     const memory = new Int32Array(2 * settings.endpoints * SIDE_WORDS);
     const places = { locate: (sides: Int32Array, side: number): boolean => this.#locate(sides, side) };
     this.#rules = parts.makeRules(settings.rules, memory, places, this.now);
@@ -234,7 +237,8 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   /** No socket has received yet when sides of an earlier process are taken over: the one of any datagram will do. */
   #locate(sides: Int32Array, side: number): boolean {
     const port = sides[side + SideWord.LocalPort];
-    if (!this.#bound.some(({ address }) => address.port === port)) return false;
+    const isBound = this.#bound.some(({ address }) => address.port === port);
+    if (!isBound && !this.#ports.has(port!)) return false;
     sides[side + SideWord.Socket] = NO_SOCKET;
     return true;
   }

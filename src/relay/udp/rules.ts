@@ -19,8 +19,9 @@ const PRIVATE_KEY_BYTES = 32;
 /** What the rules start with: plain data, so that it can be handed to a thread. */
 export interface UdpRelaySettings {
   readonly limits: UdpRelayLimits;
-  /** What an earlier process left, or null. */
+  /** What an earlier process left, or null, and how many milliseconds ago that was. */
   readonly state: UdpRelayState | null;
+  readonly stateAgeMs: number;
 }
 
 /** A source of random bytes. */
@@ -48,7 +49,7 @@ export class UdpRelayRules implements DatagramRules {
 
   /** `memory` has {@link SIDE_WORDS} words for two sides of each endpoint that `settings.limits` allows. */
   constructor(
-    { limits, state }: UdpRelaySettings,
+    { limits, state, stateAgeMs }: UdpRelaySettings,
     memory: Int32Array,
     places: DatagramPlaces,
     now: number,
@@ -70,7 +71,7 @@ export class UdpRelayRules implements DatagramRules {
     this.#handshake = new Handshake({ endpoints, pool, sides: memory, secrets, serverDisco });
     this.reply = this.#handshake.reply;
     this.#total = new Budgets(1, byteRate(limits.totalBytesPerSecond));
-    if (state !== null) importState(this.#parts, state, places, now);
+    if (state !== null) importState(this.#parts, state, places, now - stateAgeMs);
   }
 
   receive(arrival: Arrival): Verdict {

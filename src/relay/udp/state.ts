@@ -52,7 +52,7 @@ interface StateParts {
 export function exportState(parts: StateParts, serverPrivateKey: Uint8Array, now: number): UdpRelayState {
   const { endpoints, nodes, pool } = parts;
   return {
-    serverPrivateKey,
+    serverPrivateKey: new Uint8Array(serverPrivateKey),
     lamportId: endpoints.lamportId,
     secrets: parts.secrets.export(now),
     endpoints: [...endpoints.slots()].map((slot) => ({
@@ -69,8 +69,8 @@ function exportSide({ endpoints, nodes, sides }: StateParts, side: number, now: 
   const at = side * SIDE_WORDS;
   const ago = (time: number): number => (time < 0 ? -1 : now - time);
   return {
-    key: endpoints.keys[side]!,
-    sharedKey: endpoints.sharedKeys[side]!,
+    key: new Uint8Array(endpoints.keys[side]!),
+    sharedKey: new Uint8Array(endpoints.sharedKeys[side]!),
     node: nodes.nameOf(endpoints.sideNodes[side]!),
     words: hasAddress(sides, at) ? [...sides.subarray(at, at + SIDE_WORDS)] : null,
     generation: endpoints.generations[side]!,
@@ -84,18 +84,18 @@ function exportSide({ endpoints, nodes, sides }: StateParts, side: number, now: 
 
 /**
  * Puts the endpoints of an earlier process back, but for the server's key, which the caller has taken. An endpoint is left
- * out when its slot is no longer there, or a side was bound to an address where no socket is any more. Returns how many
- * came back.
+ * out when its slot is no longer there, or a side was bound to an address where no socket is any more. `then` is when the
+ * state was taken, on the clock of this process. Returns how many came back.
  */
-export function importState(parts: StateParts, state: UdpRelayState, places: DatagramPlaces, now: number): number {
+export function importState(parts: StateParts, state: UdpRelayState, places: DatagramPlaces, then: number): number {
   parts.endpoints.lamportId = state.lamportId;
-  parts.secrets.import(state.secrets, now);
+  parts.secrets.import(state.secrets, then);
   let restored = 0;
-  for (const endpoint of state.endpoints) if (importEndpoint(parts, endpoint, places, now)) restored++;
+  for (const endpoint of state.endpoints) if (importEndpoint(parts, endpoint, places, then)) restored++;
   return restored;
 }
 
-function importEndpoint(parts: StateParts, state: EndpointState, places: DatagramPlaces, now: number): boolean {
+function importEndpoint(parts: StateParts, state: EndpointState, places: DatagramPlaces, then: number): boolean {
   const { endpoints, nodes, pool } = parts;
   const slot = pool.takeBack(state.vni);
   if (slot < 0) return false;
@@ -106,20 +106,20 @@ function importEndpoint(parts: StateParts, state: EndpointState, places: Datagra
     return false;
   }
   endpoints.lamportIds[slot] = state.lamportId;
-  endpoints.allocatedAt[slot] = now - state.ageMs;
-  const numberOf = (name: string | null): number => (name === null ? -1 : nodes.numberOf(name, now));
+  endpoints.allocatedAt[slot] = then - state.ageMs;
+  const numberOf = (name: string | null): number => (name === null ? -1 : nodes.numberOf(name, then));
   endpoints.setNodes(slot, numberOf(state.asker), [numberOf(first.node), numberOf(second.node)]);
-  const areBack = [first, second].map((side, i) => importSide(parts, 2 * slot + i, side, places, now));
+  const areBack = [first, second].map((side, i) => importSide(parts, 2 * slot + i, side, places, then));
   if (areBack.includes(false)) endpoints.end(slot);
   return !areBack.includes(false);
 }
 
-function importSide(parts: StateParts, side: number, state: SideState, places: DatagramPlaces, now: number): boolean {
+function importSide(parts: StateParts, side: number, state: SideState, places: DatagramPlaces, then: number): boolean {
   const { endpoints, sides } = parts;
   endpoints.generations[side] = state.generation;
-  endpoints.lastSeen[side] = now - state.seenAgoMs;
-  endpoints.bindAt[side] = state.bindAgoMs < 0 ? -1 : now - state.bindAgoMs;
-  endpoints.boundAt[side] = state.boundAgoMs < 0 ? -1 : now - state.boundAgoMs;
+  endpoints.lastSeen[side] = then - state.seenAgoMs;
+  endpoints.bindAt[side] = state.bindAgoMs < 0 ? -1 : then - state.bindAgoMs;
+  endpoints.boundAt[side] = state.boundAgoMs < 0 ? -1 : then - state.boundAgoMs;
   endpoints.packets[side] = state.packets;
   endpoints.bytes[side] = state.bytes;
   if (state.words === null) return true;

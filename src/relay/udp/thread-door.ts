@@ -22,7 +22,7 @@ interface Waiting {
 export class ThreadDoor implements UdpDoor {
   readonly how: string;
   readonly counts: DoorCounts = createDoorCounts();
-  readonly #settings: UdpDoorSettings;
+  #settings: UdpDoorSettings;
   readonly #listener: UdpDoorListener;
   readonly #module: URL;
   readonly #arena: Arena;
@@ -121,6 +121,7 @@ export class ThreadDoor implements UdpDoor {
       const take = (message: FromUdpThread): void => {
         if (message.kind === 'opened') {
           this.#places = message.places;
+          this.#forgetState();
           this.#port = port1;
           if (this.#isSilent) this.setSilent(true);
           if (this.#isClosed) this.#tell({ kind: 'stop' });
@@ -157,6 +158,12 @@ export class ThreadDoor implements UdpDoor {
     } else {
       this.#listener.skipped(message.place, placed(message.place, message.failed));
     }
+  }
+
+  /** What an earlier process left is for the first thread alone: a later one would give old lamport ids again. */
+  #forgetState(): void {
+    const { rules } = this.#settings;
+    if (rules !== null) this.#settings = { ...this.#settings, rules: { ...rules, state: null, stateAgeMs: 0 } };
   }
 
   /** The thread has ended. Unless that was meant, another one takes its place. */

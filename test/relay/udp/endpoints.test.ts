@@ -157,6 +157,19 @@ suite('a restart (peer relay §7.3)', () => {
     assert.deepEqual(world.send(...A, a.answer(endpoint, b, challenge.reply)), { verdict: 'drop', reason: null });
   });
 
+  test('the time between counts for what is too old', () => {
+    const world = new RulesWorld({ idleSeconds: 300 });
+    boundPair(world);
+    world.pass(200_000);
+    const state = world.exportState();
+    world.restart(state, 50_000);
+    world.pass(1000);
+    assert.equal(world.snapshot().open, 1);
+    world.restart(state, 101_000);
+    world.pass(1000);
+    assert.equal(world.snapshot().open, 0);
+  });
+
   test('an address whose port is gone takes its endpoint with it', () => {
     const world = new RulesWorld();
     const kept = boundPair(world);

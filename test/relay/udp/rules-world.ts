@@ -33,6 +33,7 @@ export class RulesWorld {
   localPort = 3478;
   /** Ports that the process after a restart has sockets for. */
   ports: number[] = [3478, 443];
+  #awayMs = 0;
   readonly #words = new Int32Array(ADDRESS_WORDS);
   readonly #limits: UdpRelayLimits;
   readonly #randomBytes: (length: number) => Buffer;
@@ -44,8 +45,9 @@ export class RulesWorld {
   }
 
   /** The process ends and the next one begins with what it left; `null`: it left nothing. */
-  restart(state: UdpRelayState | null = this.exportState()): void {
+  restart(state: UdpRelayState | null = this.exportState(), awayMs = 1000): void {
     this.now += 123_456;
+    this.#awayMs = awayMs;
     this.rules = this.#make(state && structuredClone(state));
   }
 
@@ -158,7 +160,13 @@ export class RulesWorld {
         return this.ports.includes(sides[side + SideWord.LocalPort]!);
       },
     };
-    return new UdpRelayRules({ limits: this.#limits, state }, memory, places, this.now, this.#randomBytes);
+    return new UdpRelayRules(
+      { limits: this.#limits, state, stateAgeMs: state === null ? 0 : this.#awayMs },
+      memory,
+      places,
+      this.now,
+      this.#randomBytes,
+    );
   }
 }
 

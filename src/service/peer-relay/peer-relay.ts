@@ -1,0 +1,255 @@
+import type { Logger } from 'pino';
+import type { Clock } from '../../base/clock.ts';
+import { errorMessage } from '../../base/errors.ts';
+import type { PeerRelayConfig } from '../../config/schema/peer-relay.ts';
+import type { Counters } from '../../observe/counters.ts';
+import { EventSummary } from '../../observe/event-summary.ts';
+import type { Health } from '../../observe/health.ts';
+import type { MetricDefinition } from '../../observe/metrics.ts';
+import type { Router } from '../../relay/routing/router.ts';
+import type { UdpRelayAnswer } from '../../relay/udp/commands.ts';
+import { DoorCount } from '../../relay/udp/door-counts.ts';
+import type { DoorPlace } from '../../relay/udp/door-sockets.ts';
+import type { UdpDoor, UdpDoorSettings } from '../../relay/udp/door.ts';
+import type { UdpRelaySettings } from '../../relay/udp/rules.ts';
+import type { UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
+import { RemoteEndpointTable } from '../../tailnet/endpoint-table.ts';
+import { AdvertisedAddresses, REFRESH_MS } from './advertised-addresses.ts';
+import { peerRelayMetrics } from './metrics.ts';
+import { openRelayTailnet, type RelayTailnet } from './relay-tailnet.ts';
+import { saveState, takeState } from './state-file.ts';
+
+/** How often the counts of the UDP thread are asked for. */
+const SNAPSHOT_MS = 1000;
+/** How often the log says what was dropped since it last said so. */
+const DROPS_LOG_MS = 60_000;
+
+export interface PeerRelayParts {
+  readonly router: Router;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly health: Health;
+  readonly counters: Counters;
+  /** The DERP region of this relay. */
+  readonly region: number;
+  /** Where STUN listens, and what it gives to whom. */
+  readonly stun: { readonly places: readonly DoorPlace[] } & UdpDoorSettings['stun'];
+  readonly openDoor: (settings: UdpDoorSettings) => Promise<UdpDoor>;
+  /** What names proxies. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * The peer relay of the process: the door of UDP with the rules of its endpoints, and a node in each tailnet. Endpoints are
+ * on disk from {@link stop} to the next {@link start}, so that bound pairs go on without a handshake.
+ */
+export class PeerRelay {
+  readonly #parts: PeerRelayParts;
+  readonly #refusals: EventSummary;
+  readonly #leaves: (() => void)[] = [];
+  readonly #tailnets: readonly RelayTailnet[];
+  readonly #addresses: AdvertisedAddresses;
+  #config: PeerRelayConfig;
+  #door: UdpDoor | null = null;
+  #snapshot: UdpRelaySnapshot | null = null;
+  #nextSnapshotAt = 0;
+  #nextRefreshAt = 0;
+  #nextDropsAt = 0;
+  #loggedDrops: Readonly<Record<string, number>> = {};
+
+  /** Reads the state of the nodes; opens no port yet. Throws a TowpathError when a file cannot be used. */
+  constructor(config: PeerRelayConfig, parts: PeerRelayParts) {
+    this.#config = config;
+    this.#parts = parts;
+    const { clock, log } = parts;
+    this.#refusals = new EventSummary({ log, clock, verb: 'gave no endpoint for', noun: 'request' });
+    this.#addresses = new AdvertisedAddresses({
+      configured: config.advertise.addresses,
+      only: config.advertise.only,
+      ports: () => this.#ports(),
+      onProblem: (name, error) =>
+        log.warn({ name, error: errorMessage(error) }, 'an address of the peer relay cannot be resolved'),
+    });
+    const table = new RemoteEndpointTable(
+      (command) => this.#command(command),
+      () => this.#addresses.addresses,
+    );
+    const { limits, stateDirectory } = config;
+    const refused = (reason: string, who: string): void => this.#refusals.add(reason, who);
+    this.#tailnets = config.tailnets.map((tailnet) =>
+      openRelayTailnet(tailnet, { ...parts, table, limits, stateDirectory, refused }),
+    );
+  }
+
+  /** Opens the ports and starts the nodes. Throws a TowpathError when a port cannot be had. */
+  async start(): Promise<void> {
+    const { clock, log, openDoor, stun } = this.#parts;
+    const { limits, stateDirectory, ports, takenPorts } = this.#config;
+    const earlier = takeState(stateDirectory, (problem) =>
+      log.warn({ problem }, 'the endpoints of the process before cannot be used'),
+    );
+    const rules: UdpRelaySettings = { limits, state: earlier?.state ?? null, stateAgeMs: earlier?.ageMs ?? 0 };
+    this.#door = await openDoor({
+      places: allPlaces(ports, stun.places),
+      skipsTaken: takenPorts === 'skip',
+      offload: { gro: true, gso: true, neverEqualTail: false },
+      stun: { limit: stun.limit, generic: stun.generic, exempt: stun.exempt },
+      rules,
+      endpoints: limits.endpoints,
+    });
+    await this.#addresses.refresh();
+    this.#nextRefreshAt = clock.now + REFRESH_MS;
+    this.#leaves.push(clock.onTick((now) => this.#tick(now)));
+    await this.#takeSnapshot();
+    const kept = this.#snapshot === null ? 0 : this.#snapshot.open + this.#snapshot.connecting;
+    log.info(
+      {
+        how: this.#door.how,
+        ports: this.#ports(),
+        addresses: this.#addresses.addresses,
+        endpoints: kept,
+        before: earlier?.state.endpoints.length ?? 0,
+      },
+      'the peer relay listens',
+    );
+    for (const { node, relay } of this.#tailnets) {
+      relay.open();
+      node.start();
+    }
+  }
+
+  /** Where the door listens; empty while it is closed. */
+  get places(): readonly DoorPlace[] {
+    return this.#door?.places ?? [];
+  }
+
+  get tailnets(): readonly RelayTailnet[] {
+    return this.#tailnets;
+  }
+
+  /** What clients are told, and when it was last found, in milliseconds since 1970. */
+  get advertised(): Pick<AdvertisedAddresses, 'addresses' | 'foundAt'> {
+    return this.#addresses;
+  }
+
+  /** Endpoints and counts as they are now, with at most `endpoints` endpoints; null when the door is closed. */
+  async snapshot(endpoints: number): Promise<UdpRelaySnapshot | null> {
+    const answer = await this.#command({ kind: 'snapshot', id: 0, endpoints }).catch(() => null);
+    return answer?.kind === 'snapshot' ? answer.snapshot : null;
+  }
+
+  /** Takes other limits over. Whether anything else has changed, which needs a restart, is for the caller to see. */
+  reload(config: PeerRelayConfig): void {
+    const { limits } = config;
+    this.#config = { ...this.#config, limits };
+    this.#command({ kind: 'limits', limits }).catch(() => {
+      // A door that is closed has no limits.
+    });
+  }
+
+  /** Stops answering STUN, with a reason that others log, or answers again with null. */
+  setSilent(reason: string | null): void {
+    this.#door?.setSilent(reason !== null);
+  }
+
+  /** Ends the nodes, leaves the endpoints on disk and closes the ports. */
+  async stop(): Promise<void> {
+    const { log } = this.#parts;
+    for (const leave of this.#leaves.splice(0)) leave();
+    for (const { relay } of this.#tailnets) relay.close();
+    const nodes = Promise.all(this.#tailnets.map(({ node }) => node.stop()));
+    const door = this.#door;
+    try {
+      const answer = door === null ? null : await this.#command({ kind: 'export', id: 0 });
+      this.#door = null;
+      await door?.close();
+      if (answer?.kind === 'exported') saveState(this.#config.stateDirectory, answer.state);
+    } catch (error) {
+      log.warn({ error: errorMessage(error) }, 'the endpoints of the peer relay are lost: clients have to bind again');
+      await door?.close();
+    }
+    await nodes;
+    this.#refusals.close();
+  }
+
+  /** The metrics of the peer relay, for the registry. */
+  metrics(): MetricDefinition[] {
+    return peerRelayMetrics({ snapshot: () => this.#snapshot, door: () => this.#door, tailnets: this.#tailnets });
+  }
+
+  /** The ports as they are, in the order of the configuration: port 0 became another one. */
+  #ports(): readonly number[] {
+    const open = new Set(this.places.map(({ port }) => port));
+    const { ports } = this.#config;
+    return ports.includes(0) ? [...open] : ports.filter((port) => open.has(port));
+  }
+
+  async #command(command: unknown): Promise<UdpRelayAnswer | null> {
+    if (this.#door === null) throw new Error('the UDP door is closed');
+    return (await this.#door.command(command)) as UdpRelayAnswer | null;
+  }
+
+  #tick(now: number): void {
+    if (now >= this.#nextSnapshotAt) {
+      this.#nextSnapshotAt = now + SNAPSHOT_MS;
+      void this.#takeSnapshot();
+      this.#countStun();
+    }
+    if (now >= this.#nextRefreshAt) {
+      this.#nextRefreshAt = now + REFRESH_MS;
+      void this.#addresses.refresh();
+    }
+    if (now >= this.#nextDropsAt) {
+      this.#nextDropsAt = now + DROPS_LOG_MS;
+      this.#logDrops();
+    }
+  }
+
+  async #takeSnapshot(): Promise<void> {
+    this.#snapshot = (await this.snapshot(0)) ?? this.#snapshot;
+  }
+
+  /** STUN of the door counts like that of a relay without one. */
+  #countStun(): void {
+    const counts = this.#door?.counts;
+    if (counts === undefined) return;
+    const { counters } = this.#parts;
+    counters.stunIpv4 = counts[DoorCount.stunIpv4]!;
+    counters.stunIpv6 = counts[DoorCount.stunIpv6]!;
+    counters.stunSuccess = counters.stunIpv4 + counters.stunIpv6;
+    counters.stunNotStun = counts[DoorCount.stunNotStun]!;
+    counters.stunRateLimited = counts[DoorCount.stunRateLimited]!;
+    counters.stunWriteErrors = counts[DoorCount.stunWriteErrors]!;
+  }
+
+  /** One line a minute at most, however many datagrams there are. */
+  #logDrops(): void {
+    const drops = this.#snapshot?.drops ?? {};
+    const news = Object.entries(drops)
+      .map(([reason, count]) => [reason, count - (this.#loggedDrops[reason] ?? 0)] as const)
+      .filter(([, count]) => count > 0);
+    this.#loggedDrops = drops;
+    if (news.length > 0)
+      this.#parts.log.info({ dropped: Object.fromEntries(news) }, 'the peer relay dropped datagrams');
+  }
+}
+
+/** Each port on every address, and what STUN listens on besides; `::` is IPv6 alone in the door. */
+function allPlaces(ports: readonly number[], stun: readonly DoorPlace[]): DoorPlace[] {
+  const places = ports.flatMap((port) => wildcards(port));
+  const more = stun.flatMap(({ ip, port }) => (ip === '::' ? wildcards(port) : [{ ip, port }]));
+  for (const place of more) if (!places.some((other) => covers(other, place))) places.push(place);
+  return places;
+}
+
+function wildcards(port: number): DoorPlace[] {
+  return [
+    { ip: '0.0.0.0', port },
+    { ip: '::', port },
+  ];
+}
+
+function covers(place: DoorPlace, other: DoorPlace): boolean {
+  if (place.port !== other.port) return false;
+  return place.ip === other.ip || place.ip === (other.ip.includes(':') ? '::' : '0.0.0.0');
+}

@@ -1,0 +1,55 @@
+import type { Logger } from 'pino';
+import type { Clock } from '../../base/clock.ts';
+import type { PeerRelayLimitsConfig, TailnetConfig } from '../../config/schema/peer-relay.ts';
+import type { Health } from '../../observe/health.ts';
+import type { Router } from '../../relay/routing/router.ts';
+import type { EndpointTable } from '../../tailnet/endpoint-table.ts';
+import { TailnetNode } from '../../tailnet/node.ts';
+import { nodeProblems } from '../../tailnet/node-readiness.ts';
+import { NodeState } from '../../tailnet/node-state.ts';
+import { RelayNode } from '../../tailnet/relay-node.ts';
+import { nodeSettings } from './tailnet-settings.ts';
+
+/** One tailnet: the node as the control server sees it, and as its peers see it. */
+export interface RelayTailnet {
+  readonly node: TailnetNode;
+  readonly relay: RelayNode;
+}
+
+export interface RelayTailnetParts {
+  readonly router: Router;
+  readonly table: EndpointTable;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly health: Health;
+  /** The DERP region of this relay. */
+  readonly region: number;
+  readonly limits: PeerRelayLimitsConfig;
+  readonly stateDirectory: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Told of each request that got no endpoint: why, and whose it was. */
+  readonly refused: (reason: string, who: string) => void;
+}
+
+/** Reads the state of the node in a tailnet, or makes it; nothing is started. Throws a TowpathError for a bad file. */
+export function openRelayTailnet(config: TailnetConfig, parts: RelayTailnetParts): RelayTailnet {
+  const { clock, environment, health, limits, log, region, router, table } = parts;
+  const { name } = config;
+  const state = NodeState.open(parts.stateDirectory, name, config.controlUrl);
+  if (state.warning !== null) log.warn({ file: state.path }, state.warning);
+  const node = new TailnetNode(nodeSettings(config, region, limits), state, { clock, log, environment });
+  const refused: RelayTailnetParts['refused'] = (reason, who) => parts.refused(reason, `${name}: ${who}`);
+  const relay = new RelayNode({ node, router, table, clock, refused });
+  node.listener = {
+    changed: () => {
+      relay.netmapChanged();
+      const facts = { addresses: table.addresses().length, unreachedEndpoints: null, now: Date.now() };
+      const [first] = nodeProblems(node, facts);
+      const problem = first === undefined ? null : `${first.problem}. ${first.hint}`;
+      if (health.set(`tailnet ${name}`, problem) && problem !== null)
+        log.warn({ tailnet: name, problem }, 'the peer relay is not ready for this tailnet');
+    },
+    keyChanged: () => relay.keyChanged(),
+  };
+  return { node, relay };
+}

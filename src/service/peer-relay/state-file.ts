@@ -1,0 +1,88 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { systemErrorCode } from '../../base/errors.ts';
+import { writePrivateFile } from '../../base/private-file.ts';
+import type { UdpRelayState } from '../../relay/udp/state.ts';
+
+const FILE = 'endpoints.json';
+/** Clients have found another way long before that, and what is older may be a backup. */
+const MOST_AGE_MS = 600_000;
+
+/** What the process before left, and how long ago. */
+export interface EarlierState {
+  readonly state: UdpRelayState;
+  readonly ageMs: number;
+}
+
+const bytes = z.base64().transform((text) => new Uint8Array(Buffer.from(text, 'base64')));
+const key = bytes.refine((value) => value.length === 32);
+const count = z.number().min(0);
+const node = z.string().nullable();
+const side = z.object({
+  key,
+  sharedKey: key,
+  node,
+  words: z.array(z.int()).length(16).nullable(),
+  generation: z.int().min(0),
+  seenAgoMs: count,
+  bindAgoMs: z.number(),
+  boundAgoMs: z.number(),
+  packets: count,
+  bytes: count,
+});
+const endpoint = z.object({
+  vni: z.int(),
+  lamportId: count,
+  asker: node,
+  ageMs: count,
+  sides: z.tuple([side, side]),
+});
+const stored = z.object({
+  version: z.literal(1),
+  /** Milliseconds since 1970. */
+  savedAt: z.number(),
+  state: z.object({
+    serverPrivateKey: key,
+    lamportId: count,
+    secrets: z.object({ secrets: z.array(key).min(1).max(2), ageMs: count }),
+    endpoints: z.array(endpoint),
+  }),
+});
+
+/** Writes the endpoints for the next process, for its owner's eyes alone: there are keys in it. */
+export function saveState(directory: string, state: UdpRelayState, now: number = Date.now()): void {
+  const text = JSON.stringify({ version: 1, savedAt: now, state }, (_name, value: unknown) =>
+    value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value,
+  );
+  writePrivateFile(join(directory, FILE), text, { replace: true });
+}
+
+/**
+ * Takes what the process before left: it is removed, so that it is used once. Null when there is nothing that can be
+ * used; `problem` is told why when that is not for want of a file or for its age.
+ */
+export function takeState(
+  directory: string,
+  problem: (why: string) => void,
+  now: number = Date.now(),
+): EarlierState | null {
+  const path = join(directory, FILE);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+    rmSync(path);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') problem(`${systemErrorCode(error)} ${path}`);
+    return null;
+  }
+  try {
+    const { savedAt, state } = stored.parse(JSON.parse(text));
+    const ageMs = now - savedAt;
+    return ageMs >= 0 && ageMs <= MOST_AGE_MS ? { state, ageMs } : null;
+  } catch {
+    // What is wrong may name a key.
+    problem(`${path} is not what this version writes`);
+    return null;
+  }
+}

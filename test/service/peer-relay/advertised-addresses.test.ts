@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { AdvertisedAddresses, type AdvertisedParts } from '../../../src/service/peer-relay/advertised-addresses.ts';
+import { formatHostPort } from '../../../src/base/ip-address.ts';
+
+function advertised(parts: Partial<AdvertisedParts> = {}): { found: AdvertisedAddresses; problems: string[] } {
+  const problems: string[] = [];
+  const found = new AdvertisedAddresses({
+    configured: [],
+    only: false,
+    ports: () => [3478],
+    interfaces: () => [],
+    resolve: () => Promise.reject(new Error('no such name')),
+    onProblem: (name) => problems.push(name),
+    ...parts,
+  });
+  return { found, problems };
+}
+
+const listOf = (addresses: AdvertisedAddresses): string[] =>
+  addresses.addresses.map(({ ip, port }) => formatHostPort(ip, port));
+
+suite('addresses that clients are told (peer relay §8)', () => {
+  test('are those configured and then those of the machine, each once, the first port first', async () => {
+    const { found } = advertised({
+      configured: ['203.0.113.7', 'relay.example.com'],
+      ports: () => [3478, 443],
+      interfaces: () => ['10.0.0.1', '203.0.113.7', '127.0.0.1', 'fe80::1', '100.64.0.1'],
+      resolve: () => Promise.resolve(['2001:DB8::1', '203.0.113.7', '127.0.1.1']),
+    });
+    assert.deepEqual(listOf(found), []);
+    await found.refresh(5);
+    assert.deepEqual(listOf(found), [
+      '203.0.113.7:3478',
+      '[2001:db8::1]:3478',
+      '10.0.0.1:3478',
+      '203.0.113.7:443',
+      '[2001:db8::1]:443',
+      '10.0.0.1:443',
+    ]);
+    assert.equal(found.foundAt, 5);
+  });
+
+  test('are those configured alone when that is wanted', async () => {
+    const { found } = advertised({ configured: ['127.0.0.1'], only: true, interfaces: () => ['10.0.0.1'] });
+    await found.refresh();
+    assert.deepEqual(listOf(found), ['127.0.0.1:3478']);
+  });
+
+  test('stay when a name cannot be resolved any more (peer relay §19.19)', async () => {
+    let answers: readonly string[] | null = ['203.0.113.7'];
+    const resolve = () => (answers === null ? Promise.reject(new Error('SERVFAIL')) : Promise.resolve(answers));
+    const { found, problems } = advertised({ configured: ['relay.example.com'], resolve });
+    await found.refresh(1);
+    answers = null;
+    await found.refresh(2);
+    assert.deepEqual(listOf(found), ['203.0.113.7:3478']);
+    assert.equal(found.foundAt, 1);
+    assert.deepEqual(problems, ['relay.example.com']);
+    answers = ['203.0.113.8'];
+    await found.refresh(3);
+    assert.deepEqual(listOf(found), ['203.0.113.8:3478']);
+    assert.equal(found.foundAt, 3);
+  });
+
+  test('are at most eight', async () => {
+    const interfaces = (): string[] => Array.from({ length: 20 }, (_, i) => `10.0.0.${i + 1}`);
+    const { found } = advertised({ interfaces });
+    await found.refresh();
+    assert.equal(found.addresses.length, 8);
+  });
+});

@@ -1,0 +1,184 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { DerpClient } from '../../../src/client/derp-client.ts';
+import { decodeDiscoMessage, DiscoType, encodeDiscoMessage } from '../../../src/wire/disco-messages.ts';
+import type { AllocateResponse, DiscoMessage } from '../../../src/wire/disco-messages.ts';
+import { discoSender, openDisco, sealDisco, sharedDiscoKey } from '../../../src/wire/disco.ts';
+import { GENEVE_BYTES, GeneveProtocol, isGeneveControl, writeGeneveHeader } from '../../../src/wire/geneve.ts';
+import { generateNodeKeyPair, type NodeKeyPair } from '../../../src/wire/keys.ts';
+import type { RelayEndpoint } from '../../../src/wire/relay-endpoint.ts';
+import { RelayPeer } from '../../relay/udp/relay-peer.ts';
+
+/** What the network does to datagrams, in parts of one. */
+export interface Faults {
+  readonly lost: number;
+  readonly doubled: number;
+  readonly late: number;
+}
+
+export const NO_FAULTS: Faults = { lost: 0, doubled: 0, late: 0 };
+
+/** A node of a tailnet as the peer relay sees it: a DERP client with a disco key and a UDP socket on a bad network. */
+export class RelayNodeClient {
+  readonly nodeKeys: NodeKeyPair = generateNodeKeyPair();
+  readonly peer: RelayPeer = new RelayPeer();
+  faults: Faults = NO_FAULTS;
+  derp: DerpClient | null = null;
+  /** Told of data, however it came. */
+  onData: (data: Buffer) => void = () => {};
+  #socket: Socket | null = null;
+  #endpoint: RelayEndpoint | null = null;
+  #other: RelayNodeClient | null = null;
+  #generation = 0;
+  #relayPort = 0;
+  #held: Buffer | null = null;
+  #onDisco: (source: Buffer, packet: Buffer) => void = () => {};
+  #onChallenge: (packet: Buffer) => void = () => {};
+  #onPong: (transactionId: Buffer) => void = () => {};
+  readonly #random: () => number;
+
+  constructor(seed: number) {
+    let state = seed;
+    this.#random = () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state / 2 ** 32;
+    };
+  }
+
+  /** Where it sends from. */
+  get port(): number {
+    return this.#socket!.address().port;
+  }
+
+  /** Takes another address: the datagrams to the old one are lost. */
+  async move(): Promise<void> {
+    this.#socket?.close();
+    const socket = createSocket('udp4');
+    socket.on('message', (datagram) => this.#receive(datagram));
+    socket.bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    this.#socket = socket;
+  }
+
+  close(): void {
+    this.#socket?.close();
+    this.#socket = null;
+  }
+
+  /** What the DERP client is to call. */
+  packet(source: Buffer, buffer: Buffer, from: number, to: number): void {
+    const packet = Buffer.from(buffer.subarray(from, to));
+    if (discoSender(packet) === null) this.onData(packet);
+    else this.#onDisco(Buffer.from(source), packet);
+  }
+
+  /** Asks the relay for an endpoint with `other` until it answers; undefined after `tries`. */
+  async allocate(
+    other: RelayNodeClient,
+    relay: { readonly nodeKey: Buffer; readonly discoKey: Buffer },
+    tries = 5,
+  ): Promise<AllocateResponse | undefined> {
+    const shared = sharedDiscoKey(this.peer.keys.privateKey, relay.discoKey)!;
+    const clientKeys = [this.peer.keys.publicKey, other.peer.keys.publicKey] as const;
+    const plain = encodeDiscoMessage({ type: DiscoType.AllocateRequest, clientKeys, generation: 77 });
+    for (let i = 0; i < tries; i++) {
+      const answered = new Promise<AllocateResponse>((resolve) => {
+        this.#onDisco = (source, packet) => {
+          const sealed = source.equals(relay.nodeKey) && discoSender(packet)?.equals(relay.discoKey) === true;
+          const opened = sealed ? openDisco(shared, packet) : null;
+          const message = opened && decodeDiscoMessage(opened);
+          if (message?.type === DiscoType.AllocateResponse && message.generation === 77) resolve(message);
+        };
+      });
+      this.derp!.send(relay.nodeKey, sealDisco(this.peer.keys, shared, plain));
+      const answer = await Promise.race([answered, pause(1000)]);
+      if (answer !== undefined) return answer;
+    }
+    return undefined;
+  }
+
+  /** Uses an endpoint, which another client may have asked for. */
+  use(endpoint: RelayEndpoint, other: RelayNodeClient): void {
+    this.#endpoint = endpoint;
+    this.#other = other;
+    this.#relayPort = endpoint.addresses[0]!.port;
+  }
+
+  /** One handshake, of which anything may be lost. */
+  async bind(): Promise<void> {
+    const endpoint = this.#endpoint!;
+    const challenged = new Promise<Buffer>((resolve) => (this.#onChallenge = resolve));
+    this.#send(this.peer.bind(endpoint, this.#other!.peer, ++this.#generation));
+    const challenge = await Promise.race([challenged, pause(200)]);
+    if (challenge !== undefined) this.#send(this.peer.answer(endpoint, this.#other!.peer, challenge));
+  }
+
+  /** Whether a pong comes back through the relay in time. */
+  async ping(waitMs = 200): Promise<boolean> {
+    const transactionId = Buffer.from(Array.from({ length: 12 }, () => Math.floor(this.#random() * 256)));
+    const ponged = new Promise<boolean>((resolve) => {
+      this.#onPong = (id) => {
+        if (id.equals(transactionId)) resolve(true);
+      };
+    });
+    this.#sendDisco({ type: DiscoType.Ping, transactionId, nodeKey: null });
+    return Promise.race([ponged, pause(waitMs, false)]);
+  }
+
+  /** Sends data through the relay. */
+  sendData(data: Uint8Array): void {
+    this.#send(this.#framed(data, GeneveProtocol.WireGuard));
+  }
+
+  #sendDisco(message: DiscoMessage): void {
+    const shared = sharedDiscoKey(this.peer.keys.privateKey, this.#other!.peer.keys.publicKey)!;
+    this.#send(this.#framed(sealDisco(this.peer.keys, shared, encodeDiscoMessage(message)), GeneveProtocol.Disco));
+  }
+
+  #framed(payload: Uint8Array, protocol: GeneveProtocol): Buffer {
+    const header = Buffer.alloc(GENEVE_BYTES);
+    writeGeneveHeader(header, 0, this.#endpoint!.vni, protocol, false);
+    return Buffer.concat([header, payload]);
+  }
+
+  #send(datagram: Buffer): void {
+    const { lost, doubled, late } = this.faults;
+    const chance = this.#random();
+    if (chance < lost) return;
+    if (chance < lost + late && this.#held === null) {
+      this.#held = datagram;
+      return;
+    }
+    this.#transmit(datagram);
+    if (chance > 1 - doubled) this.#transmit(datagram);
+    // What was held back comes behind what was sent after it.
+    if (this.#held !== null) this.#transmit(this.#held);
+    this.#held = null;
+  }
+
+  #transmit(datagram: Buffer): void {
+    this.#socket?.send(datagram, this.#relayPort, '127.0.0.1', () => {
+      // A relay that is not there is part of the test.
+    });
+  }
+
+  #receive(datagram: Buffer): void {
+    if (isGeneveControl(datagram, 0)) {
+      this.#onChallenge(datagram);
+      return;
+    }
+    const payload = datagram.subarray(GENEVE_BYTES);
+    if (datagram.readUInt16BE(2) === GeneveProtocol.WireGuard) {
+      this.onData(payload);
+      return;
+    }
+    const shared = sharedDiscoKey(this.peer.keys.privateKey, this.#other!.peer.keys.publicKey)!;
+    const opened = openDisco(shared, payload);
+    const message = opened && decodeDiscoMessage(opened);
+    if (message?.type === DiscoType.Pong) this.#onPong(message.transactionId);
+    if (message?.type === DiscoType.Ping) {
+      this.#sendDisco({ type: DiscoType.Pong, transactionId: message.transactionId, ip: '127.0.0.1', port: 1 });
+    }
+  }
+}
