@@ -4,67 +4,94 @@
 const folders = {
   base: {
     what: 'errors, time and waiting, IP addresses, printable text, private files, facts about the process',
+    first: 'errors.ts',
     imports: [],
   },
   wire: {
     what: 'bytes ⇄ values, pure: frames, handshake, keys, box, STUN, PROXY header, heads of HTTP requests',
+    first: 'frames.ts',
     imports: ['base'],
   },
-  system: { what: 'system calls of Linux by FFI behind one port, and the memory they need', imports: ['base'] },
+  system: {
+    what: 'system calls of Linux by FFI behind one port, and the memory they need',
+    first: 'port.ts',
+    imports: ['base'],
+  },
   transport: {
     what: 'sockets of the runtime behind one port; an HTTP client',
+    first: 'port.ts',
     imports: ['base', 'wire', 'system', 'certificates/x509'],
   },
-  observe: { what: 'counters, metric names, log, health', imports: ['base', 'wire'] },
+  observe: { what: 'counters, metric names, log, health', first: 'counters.ts', imports: ['base', 'wire'] },
   'certificates/x509': {
     what: 'certificates as bytes (DER), and the one that carries the key of the relay',
+    first: 'x509.ts',
     imports: ['base', 'wire'],
   },
   certificates: {
     what: 'self-signed, files, ACME; renewal and hot swap',
+    first: 'source.ts',
     imports: ['base', 'wire', 'transport', 'observe', 'config'],
   },
   'derp-map': {
     what: 'the DERP map: read, build, print, advertise',
+    first: 'derp-map.ts',
     imports: ['base', 'wire', 'transport', 'certificates', 'config'],
   },
-  config: { what: 'one schema; file, environment, flags', imports: ['base', 'wire'] },
+  config: { what: 'one schema; file, environment, flags', first: 'schema.ts', imports: ['base', 'wire'] },
   admission: {
     what: 'who may come in',
+    first: 'source.ts',
     imports: ['base', 'wire', 'transport', 'observe', 'config', 'relay/session'],
   },
-  http: { what: 'pages, probes, bootstrap DNS, administration', imports: ['base', 'wire', 'observe', 'config'] },
-  client: { what: 'a DERP client', imports: ['base', 'wire', 'transport', 'certificates/x509'] },
+  http: {
+    what: 'pages, probes, bootstrap DNS, administration',
+    first: 'relay-handler.ts',
+    imports: ['base', 'wire', 'observe', 'config'],
+  },
+  client: {
+    what: 'a DERP client',
+    first: 'derp-client.ts',
+    imports: ['base', 'wire', 'transport', 'certificates/x509'],
+  },
   tailnet: {
     what: 'being a node of a tailnet: control protocol, network map, allocations of the peer relay',
+    first: 'node.ts',
     imports: ['base', 'wire', 'transport', 'observe', 'relay/routing', 'relay/udp'],
   },
   relay: {
     what: 'one relay: puts the folders of the data plane together',
+    first: 'relay.ts',
     imports: ['base', 'wire', 'system', 'transport', 'observe'],
   },
   'relay/fairness': {
     what: 'what each key and all together may send: token bucket, fair share',
+    first: 'shares.ts',
     imports: ['base', 'wire'],
   },
   'relay/routing': {
     what: 'who is where: router, peer table, duplicates, contacts',
+    first: 'router.ts',
     imports: ['base', 'wire', 'observe'],
   },
   'relay/door': {
     what: 'connections before they are sessions: first request head, limits by source, WebSocket',
+    first: 'front-door.ts',
     imports: ['base', 'wire', 'transport', 'observe'],
   },
   'relay/session': {
     what: 'one connection: handshake, frames, outbox, keep-alive; what it asks of an admission',
+    first: 'session.ts',
     imports: ['base', 'wire', 'transport', 'observe', 'relay/door', 'relay/routing', 'relay/fairness'],
   },
   'relay/udp': {
     what: 'the STUN server, and the door of the UDP relay',
+    first: 'port.ts',
     imports: ['base', 'wire', 'system', 'transport', 'observe'],
   },
   service: {
     what: 'one process: start, reload, drain, close; listeners, liveness, self-test',
+    first: 'service.ts',
     imports: [
       'base',
       'wire',
@@ -82,14 +109,17 @@ const folders = {
   },
   'tools/probe': {
     what: 'the steps of `towpath probe`',
+    first: 'probe.ts',
     imports: ['base', 'wire', 'transport', 'certificates/x509', 'client', 'derp-map'],
   },
   'tools/load': {
     what: 'the load tester: worker threads, what they measure, reports',
+    first: 'coordinator.ts',
     imports: ['base', 'wire', 'transport', 'client'],
   },
   'tools/doctor': {
     what: 'the checks of `towpath doctor`',
+    first: 'doctor.ts',
     imports: [
       'base',
       'wire',
@@ -107,6 +137,7 @@ const folders = {
   },
   'tools/migrate': {
     what: "from derper's flags to our configuration",
+    first: 'convert.ts',
     imports: ['base', 'wire', 'config', 'certificates'],
   },
   'start-relay': {
@@ -115,6 +146,7 @@ const folders = {
   },
   cli: {
     what: 'one file per command',
+    first: 'program.ts',
     imports: ['base', 'wire', 'transport', 'config', 'certificates', 'derp-map', 'client', 'service', 'tools'],
   },
   main: { what: 'argv → command; ends the process', imports: ['base', 'cli'] },
@@ -145,9 +177,9 @@ module.exports = {
       to: { path: '^bun($|:)' },
     },
     { name: 'src-not-to-test', severity: 'error', from: { path: '^src' }, to: { path: '^(test|bench|scripts)' } },
-    ...Object.entries(folders).map(([name, { what, imports }]) => ({
+    ...Object.entries(folders).map(([name, { what, first, imports }]) => ({
       name: `folder-${name}`,
-      comment: what,
+      comment: first === undefined ? what : `${what} | ${first}`,
       severity: 'error',
       from: { path: folder(name), pathNot: inside(name).map(folder) },
       to: { path: '^src/', pathNot: [name, ...imports].map(folder) },

@@ -30,9 +30,11 @@ function table(): string {
     .filter(({ name }) => name.startsWith(RULE))
     .map(({ name, comment = '', to: { pathNot = [] } }) => {
       const [, ...imports] = pathNot.map(folderOf);
-      return `| \`${name.slice(RULE.length)}\` | ${comment} | ${imports.join(', ') || 'nothing'} |`;
+      const [what = '', first] = comment.split(' | ');
+      const file = first === undefined ? '' : `\`${first}\``;
+      return `| \`${name.slice(RULE.length)}\` | ${what} | ${file} | ${imports.join(', ') || 'nothing'} |`;
     });
-  return ['| folder | what is in it | may import |', '|---|---|---|', ...rows].join('\n');
+  return ['| folder | what is in it | read first | may import |', '|---|---|---|---|', ...rows].join('\n');
 }
 
 function rules(): readonly Rule[] {

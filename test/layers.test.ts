@@ -81,3 +81,13 @@ test('a circle of imports fails the layer rules', () => {
 test('docs/architecture.md says of each folder what the layer rules say', async () => {
   assert.equal(readFileSync(DOCUMENT, 'utf8'), await architectureDocs(), 'run "npm run docs:layers"');
 });
+
+test('in each folder, the file to read first says what the folder is for', async () => {
+  const text = await architectureDocs();
+  const first = [...text.matchAll(/^\| `([\w/-]+)` +\|[^|]*\| `([\w.-]+)` +\|/gm)];
+  assert.ok(first.length > 20);
+  for (const [, folder, file] of first) {
+    const source = readFileSync(path.join(ROOT, 'src', folder!, file!), 'utf8');
+    assert.match(source, /^\/\*\*\n \* \S/, `src/${folder!}/${file!} begins with a comment`);
+  }
+});

@@ -1,3 +1,8 @@
+/**
+ * Admission decides which clients may use the relay. A source is a list of keys, a list that is fetched, or a service that
+ * is asked about each key. A new source implements {@link ListSource} or {@link AskingSource} and is opened in `open.ts`.
+ * `source-admission.ts` makes one decision of those of all sources (the rules are in `judge.ts`).
+ */
 import type { AdmissionRequest } from '../relay/session/admission.ts';
 
 /** Why a source does not admit a key; these are metric labels, so they are stable. */

@@ -1,3 +1,8 @@
+/**
+ * What every other folder may use, and what uses no other folder: errors with a hint for the user, the clock and its
+ * deadlines, IP addresses and networks, text that is safe to print, private files, and facts about this process. This file
+ * is the first to read: all errors that a user can cause are a {@link TowpathError}.
+ */
 import { printable } from './printable.ts';
 
 /** Options of a {@link TowpathError}. */

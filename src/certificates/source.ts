@@ -1,5 +1,8 @@
-/** What the rest of the server knows about its certificate, wherever that comes from. */
-
+/**
+ * The certificate of the relay: self-signed with a pin (`self-signed-source.ts`), from files (`file-source.ts`) or by ACME
+ * (`acme/`). Each source finds or makes it, renews it in time, and tells its listeners of a new one. This file is what the
+ * rest of the program knows of all of them; `open.ts` chooses one by the configuration.
+ */
 /** A private key and a certificate chain, both PEM; the shape that the transport port takes. */
 export interface CertificatePair {
   readonly certPem: string;

@@ -1,3 +1,7 @@
+/**
+ * The command line: one file for each command, which reads flags, calls the folder that does the work, and prints. This file
+ * finds the command and loads only that one.
+ */
 import { Command } from 'commander';
 import { printableLines } from '../base/printable.ts';
 import { VERSION } from '../base/version.ts';

@@ -1,3 +1,7 @@
+/**
+ * A DERP client, used by the self-test, the tools and the tests. `connect.ts` opens a connection (DNS, TCP, TLS, upgrade,
+ * handshake), and this file is the open connection.
+ */
 import { TowpathError } from '../base/errors.ts';
 import type { Stream } from '../transport/port.ts';
 import {

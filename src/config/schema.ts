@@ -1,3 +1,8 @@
+/**
+ * The configuration. One schema, this file and `schema/`, gives the type, the check, the help text, the flag, the
+ * environment variable and the page docs/configuration.md. `load.ts` merges file, environment, flags and defaults; `print.ts`
+ * shows where each value comes from.
+ */
 import type { z } from 'zod';
 import { admission, type AdmissionConfig } from './schema/admission.ts';
 import { bootstrapDns, type BootstrapDnsConfig } from './schema/bootstrap-dns.ts';

@@ -1,3 +1,7 @@
+/**
+ * What browsers, probers and operators see over HTTP: the page of the relay, probes, captive-portal checks and bootstrap DNS
+ * (this file leads to them), and the administration (`admin.ts`). `server.ts` puts limits on Node's HTTP server.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CharacterSet } from '../wire/character-set.ts';
 import { canonicalIp } from '../base/ip-address.ts';

@@ -1,4 +1,7 @@
 /**
+ * What an operator sees: counters (this file) and their names as metrics (`metric-names.ts`, `metrics.ts`), the log with its
+ * rate limits (`log.ts`, `event-summary.ts`), and the health that `/readyz` answers with (`health.ts`).
+ *
  * All counts of the process as plain fields (protocol reference §4.13): a packet costs nothing but increments.
  * `metrics.ts` copies them out at scrape time.
  */

@@ -1,3 +1,7 @@
+/**
+ * Being a node of a tailnet, so that the UDP relay can be used: the control protocol (`control-connection.ts`), registration,
+ * the network map and the grants in its packet filter. This file keeps all of them up.
+ */
 import { errorMessage } from '../base/errors.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Environment } from '../transport/http/proxy-choice.ts';

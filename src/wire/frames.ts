@@ -1,5 +1,8 @@
 /**
- * DERP frames: `type(1) length(4, big-endian) payload(length)` (protocol reference §2). Constants and encoders; the
+ * Bytes of the wire to values and back, pure: no socket, no time, no log. Each file is one format, with limits for what a
+ * stranger may send: DERP frames and handshake, keys and boxes, STUN, disco, Geneve, PROXY headers, request heads.
+ *
+ * This file has the DERP frames: `type(1) length(4, big-endian) payload(length)` (protocol reference §2). Constants and encoders; the
  * decoder is in `frame-decoder.ts`.
  */
 

@@ -1,3 +1,7 @@
+/**
+ * Certificates as bytes. `der.ts` writes ASN.1, this file builds and signs X.509 certificates, and `meta-certificate.ts` is
+ * the certificate that carries the key of the relay, which clients look for (protocol reference §1.5).
+ */
 import { createPublicKey, sign, type KeyObject } from 'node:crypto';
 import {
   bitString,

@@ -1,3 +1,8 @@
+/**
+ * Connections before they are DERP sessions. The front door reads the first request head and decides between DERP and HTTP.
+ * Before that, `source-guard.ts` decides whether a connection is accepted at all: limits in total, by source and by memory.
+ * `websocket-stream.ts` makes a stream of WebSocket messages.
+ */
 import type { Clock } from '../../base/clock.ts';
 import type { Counters, RefusalReason } from '../../observe/counters.ts';
 import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../../transport/port.ts';

@@ -1,3 +1,8 @@
+/**
+ * What clients may send. A token bucket bounds each key (`key-limits.ts`), and a fair share divides the total of the relay
+ * among those that send (`fair-share.ts`), with weights by tier. The frame reader of a session asks before it takes a frame.
+ * This file makes both of their settings.
+ */
 import type { WakeList } from '../../base/wake-list.ts';
 import { FairShare } from './fair-share.ts';
 import { KeyLimits } from './key-limits.ts';

@@ -1,3 +1,8 @@
+/**
+ * Where the destination of a packet is looked up. The router finds the peer of a key in `peer-table.ts` and gives the packet
+ * to its recipient (`recipient.ts`, the one interface that carries every packet). A key with several connections is in
+ * `duplicates.ts`; `contacts.ts` remembers who must hear that a key has left.
+ */
 import { looksLikeDisco } from '../../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../../observe/counters.ts';
 import { Contacts } from './contacts.ts';

@@ -1,3 +1,8 @@
+/**
+ * DERP connections. A session is one connection from upgrade to end (this file); `sessions.ts` owns all of them.
+ * `frame-reader.ts` hands over the frames that rules and limits allow, `open-session.ts` does what they ask, `outbox.ts`
+ * holds what waits to be written, and `deadlines.ts` what depends on time.
+ */
 import {
   encodeHealth,
   encodePeerGone,

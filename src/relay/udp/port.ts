@@ -1,5 +1,8 @@
 /**
- * The port between the rules of the peer relay and the thread that receives and sends its datagrams. The thread owns
+ * The UDP plane: STUN and the peer relay. `door.ts` opens it, in a thread of its own or as plain datagrams, `rules.ts`
+ * decides what becomes of each datagram, and `endpoints.ts` is the table of bindings that it looks into.
+ *
+ * This file is the port between the rules of the peer relay and the thread that receives and sends its datagrams. The thread owns
  * sockets and memory and knows no protocol but STUN; the rules own all endpoints and know no socket. Both run in one
  * thread, so that a binding holds for the very next datagram (peer relay reference §5.5).
  */

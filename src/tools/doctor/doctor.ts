@@ -1,3 +1,7 @@
+/**
+ * The checks of `towpath doctor`, one file for each subject: the machine, the listeners, the DERP map, admission, what is seen
+ * from outside. This file runs them in order; `check.ts` is what each of them returns.
+ */
 import { withPreamble } from '../../transport/shared/with-preamble.ts';
 import { encodeProxyHeader } from '../../wire/proxy-header.ts';
 import { addressChecks } from './addresses.ts';

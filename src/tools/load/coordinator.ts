@@ -1,3 +1,7 @@
+/**
+ * The load tester of `towpath load`. This file starts worker threads (`worker.ts`), which hold the clients (`engine.ts`), and
+ * adds up what they measure (`collector.ts`). The reports are `summary.ts`, `json-report.ts` and `html-report.ts`.
+ */
 import { Worker } from 'node:worker_threads';
 import { errorMessage, TowpathError } from '../../base/errors.ts';
 import { Collector } from './collector.ts';

@@ -1,3 +1,7 @@
+/**
+ * From derper's flags to our configuration, for `towpath migrate derper`. This file converts each flag; `go-flags.ts` reads
+ * them as Go does, `draft.ts` holds and prints the configuration that results.
+ */
 import { fromCurrentDirectory } from '../../base/current-directory.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { splitList } from '../../config/schema/values.ts';

@@ -1,3 +1,7 @@
+/**
+ * The steps of `towpath probe`: DNS, TCP, TLS, upgrade, login, packets, STUN and HTTP, one file for each kind. Each step says
+ * what it found and how to fix it (`step.ts`); this file runs them in order.
+ */
 import type { Clock } from '../../base/clock.ts';
 import type { Transport } from '../../transport/port.ts';
 import { generate204Step } from './captive-portal.ts';
