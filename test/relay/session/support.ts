@@ -68,6 +68,13 @@ export class MemoryStream implements Stream {
     this.handler.closed(this, reason);
   }
 
+  /** Everything that was written since the last call, as Latin-1. */
+  text(): string {
+    const text = this.#written.toString('latin1');
+    this.#written = Buffer.alloc(0);
+    return text;
+  }
+
   /** The frames that were written since the last call, the rest of an unfinished one left for the next. */
   frames(): { readonly type: number; readonly payload: Buffer }[] {
     const frames: { type: number; payload: Buffer }[] = [];

@@ -72,18 +72,24 @@ func watchIdle(pid int, watch time.Duration) (server, foreign float64, err error
 	if watch == 0 {
 		return 0, 0, nil
 	}
-	before, err := readUsage(pid)
+	machineBefore, err := machineCPU()
 	if err != nil {
 		return 0, 0, err
 	}
+	before, err := processTicks(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	from := now()
 	time.Sleep(watch)
-	wall := float64(now() - before.at)
-	after, err := readUsage(pid)
+	wall := float64(now() - from)
+	after, err := processTicks(pid)
 	if err != nil {
 		return 0, 0, err
 	}
-	used, self := float64(after.server-before.server), float64(after.self-before.self)
-	return used / wall, max(0, (float64(after.machine-before.machine)-used-self)/wall), nil
+	machine, err := machineCPU()
+	used := float64(after - before)
+	return used / wall, max(0, (float64(machine-machineBefore)-used)/wall), err
 }
 
 // connectMany opens n connections, a few at a time, so that neither side waits for the other.
