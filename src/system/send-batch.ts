@@ -23,8 +23,8 @@ const INET_PKTINFO_BYTES = 12;
 const INET6_PKTINFO_BYTES = 20;
 const SEGMENT_BYTES = 2;
 const CONTROL_BYTES = controlSpace(INET6_PKTINFO_BYTES) + controlSpace(SEGMENT_BYTES);
-/** A second piece for each message: a tail that is not where the rest is. */
-const VECTORS = 2;
+/** Pieces of a message, unless told otherwise: one, and a tail that is not where the rest is. */
+const USUAL_PIECES = 2;
 
 /** Memory for one `sendmmsg`: up to `slots` messages, each with its destination, source address and segment size. */
 export class SendBatch {
@@ -38,30 +38,33 @@ export class SendBatch {
   readonly #names: number;
   readonly #controls: number;
   readonly #vectors: number;
+  readonly #pieces: number;
   /** The address of each message, for a send that goes on in the middle. */
   readonly #pointers: readonly Pointer[];
 
-  constructor(calls: SystemCalls, arena: Arena, slots: number) {
+  /** Each message may lie in up to `pieces` parts of the memory. */
+  constructor(calls: SystemCalls, arena: Arena, slots: number, pieces: number = USUAL_PIECES) {
     this.#calls = calls;
+    this.#pieces = pieces;
     this.#arena = arena;
     this.#words = arena.words;
     this.slots = slots;
     this.#messages = arena.reserve(slots * MESSAGE_BYTES);
     this.#names = arena.reserve(slots * NAME_BYTES);
     this.#controls = arena.reserve(slots * CONTROL_BYTES);
-    this.#vectors = arena.reserve(slots * VECTORS * VECTOR_BYTES);
+    this.#vectors = arena.reserve(slots * pieces * VECTOR_BYTES);
     for (let i = 0; i < slots; i++) {
       const message = this.#messages + i * MESSAGE_BYTES;
       arena.storeAddress(message + NAME_AT, this.#names + i * NAME_BYTES);
-      arena.storeAddress(message + VECTORS_AT, this.#vectors + i * VECTORS * VECTOR_BYTES);
+      arena.storeAddress(message + VECTORS_AT, this.#vectors + i * pieces * VECTOR_BYTES);
       arena.storeAddress(message + CONTROL_AT, this.#controls + i * CONTROL_BYTES);
     }
     this.#pointers = Array.from({ length: slots }, (_, i) => arena.pointer(this.#messages + i * MESSAGE_BYTES));
   }
 
   /** Bytes of the arena that a batch takes at most. */
-  static arenaBytes(slots: number): number {
-    return slots * (MESSAGE_BYTES + NAME_BYTES + CONTROL_BYTES + VECTORS * VECTOR_BYTES) + 256;
+  static arenaBytes(slots: number, pieces: number = USUAL_PIECES): number {
+    return slots * (MESSAGE_BYTES + NAME_BYTES + CONTROL_BYTES + pieces * VECTOR_BYTES) + 256;
   }
 
   /**
@@ -73,7 +76,7 @@ export class SendBatch {
     const slot = this.count++;
     const message = (this.#messages + slot * MESSAGE_BYTES) >> 2;
     const name = (this.#names + slot * NAME_BYTES) >> 2;
-    const vector = this.#vectors + slot * VECTORS * VECTOR_BYTES;
+    const vector = this.#vectors + slot * this.#pieces * VECTOR_BYTES;
     const isInet = (addresses[at]! & 0xffff) === AF_INET;
     words[name] = addresses[at]!;
     words[name + 1] = addresses[at + 1]!;
@@ -90,13 +93,13 @@ export class SendBatch {
     words[(vector + VECTOR_LENGTH_AT) >> 2] = length;
   }
 
-  /** Appends `length` bytes at `dataOffset` to the message added last: the tail of a segmented one. */
-  addTail(dataOffset: number, length: number): void {
-    const slot = this.count - 1;
-    const vector = this.#vectors + (slot * VECTORS + 1) * VECTOR_BYTES;
+  /** Appends `length` bytes at `dataOffset` to message `slot`, by default the one added last, which has room for a piece. */
+  append(dataOffset: number, length: number, slot: number = this.count - 1): void {
+    const pieces = (this.#messages + slot * MESSAGE_BYTES + VECTOR_COUNT_AT) >> 2;
+    const vector = this.#vectors + (slot * this.#pieces + this.#words[pieces]!) * VECTOR_BYTES;
     this.#arena.storeAddress(vector, dataOffset);
     this.#words[(vector + VECTOR_LENGTH_AT) >> 2] = length;
-    this.#words[(this.#messages + slot * MESSAGE_BYTES + VECTOR_COUNT_AT) >> 2] = 2;
+    this.#words[pieces]! += 1;
   }
 
   /**
@@ -123,9 +126,9 @@ export class SendBatch {
     }
   }
 
-  /** Has the kernel cut the message added last into datagrams of `segmentBytes`, the last of which may be shorter. */
-  setSegment(segmentBytes: number): void {
-    const control = this.#appendControl(this.count - 1, SOL_UDP, UDP_SEGMENT, SEGMENT_BYTES);
+  /** Has the kernel cut a message into datagrams of `segmentBytes`, the last of which may be shorter; once for each. */
+  setSegment(segmentBytes: number, slot: number = this.count - 1): void {
+    const control = this.#appendControl(slot, SOL_UDP, UDP_SEGMENT, SEGMENT_BYTES);
     this.#words[control] = segmentBytes;
   }
 

@@ -78,7 +78,7 @@ export function systemContract(calls: SystemCalls): void {
       f.add(tail, '127.0.0.1', to.port);
       // The tail of the first message is what the second one would send: pieces need not lie together.
       f.out.count = 1;
-      f.out.addTail(f.arena.bytes.indexOf(tail), tail.length);
+      f.out.append(f.arena.bytes.indexOf(tail), tail.length);
       f.out.setSegment(1200);
       assert.equal(f.out.send(from.fd, 0, MSG_DONTWAIT), 1);
       const together = f.receive(to, 1, f.batch())[0]!;

@@ -1,3 +1,5 @@
+import { release } from 'node:os';
+
 /** What may be done with several datagrams at once: node attributes of the relay and the kernel decide (addendum §8). */
 export interface Offload {
   /** Whether the kernel may put datagrams of one sender together (UDP_GRO). */
@@ -27,4 +29,9 @@ export function spoilsEqualRows(release: string): boolean {
   const [, major = '', minor = '', patch = '0'] = KERNEL.exec(release) ?? [];
   if (major !== '7') return false;
   return minor === '0' || (minor === '1' && Number(patch) <= 4);
+}
+
+/** What may be done on this machine: with a kernel that spoils equal rows, none is sent. */
+export function soundOffload(offload: Offload): Offload {
+  return { ...offload, neverEqualTail: offload.neverEqualTail || spoilsEqualRows(release()) };
 }

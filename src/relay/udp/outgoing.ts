@@ -8,6 +8,10 @@ import { SideWord } from './port.ts';
 
 /** Messages that wait for one system call, at most. */
 const SLOTS = 64;
+/** Pieces of memory that one message may consist of. */
+const PIECES = 64;
+/** How far back a message for the same side is looked for. */
+const LOOK_BACK = 12;
 /** No side: the message is a reply. */
 const NO_SIDE = -1;
 /** A path that refused segments is tried again after this, in seconds: routes change. */
@@ -40,8 +44,10 @@ export class Outgoing {
   readonly #tail: number;
   #segmentsRefused = false;
   #sides: Int32Array = new Int32Array(0);
-  // What each message of the batch is, to send it in another way.
-  readonly #offsets: Int32Array = new Int32Array(SLOTS);
+  // What each message of the batch is, to send it in another way: its pieces, the bytes of them all, …
+  readonly #offsets: Int32Array = new Int32Array(SLOTS * PIECES);
+  readonly #pieceLengths: Int32Array = new Int32Array(SLOTS * PIECES);
+  readonly #pieces: Int32Array = new Int32Array(SLOTS);
   readonly #lengths: Int32Array = new Int32Array(SLOTS);
   readonly #segments: Int32Array = new Int32Array(SLOTS);
   readonly #sideOf: Int32Array = new Int32Array(SLOTS);
@@ -50,14 +56,16 @@ export class Outgoing {
     this.#calls = calls;
     this.#counts = counts;
     this.offload = offload;
-    this.#batch = new SendBatch(calls, arena, SLOTS);
+    // One piece more: the tail of a row.
+    this.#batch = new SendBatch(calls, arena, SLOTS, PIECES + 1);
     this.#plain = new SendBatch(calls, arena, MAX_SEGMENTS);
     this.#tail = arena.reserve(1);
     arena.bytes[this.#tail] = EQUAL_ROW_TAIL;
   }
 
   /** Bytes of the arena that it takes at most. */
-  static readonly arenaBytes: number = SendBatch.arenaBytes(SLOTS) + SendBatch.arenaBytes(MAX_SEGMENTS) + 64;
+  static readonly arenaBytes: number =
+    SendBatch.arenaBytes(SLOTS, PIECES + 1) + SendBatch.arenaBytes(MAX_SEGMENTS) + 64;
 
   /** Whether messages wait. */
   get isEmpty(): boolean {
@@ -73,23 +81,25 @@ export class Outgoing {
 
   /**
    * Sends `[from, to)` of the arena to the side at word `side` of `sides`; `segment` bytes each but the last, or 0: it is
-   * one datagram. The bytes must stay until `flush`.
+   * one datagram. What goes the same way leaves in one message, in the order in which it came. The bytes must stay until
+   * `flush`.
    */
   forward(from: number, to: number, segment: number, sides: Int32Array, side: number): void {
     this.#sides = sides;
-    if (segment === 0 || to - from <= segment) {
-      this.#add(from, to - from, 0, side);
+    const unit = segment === 0 ? to - from : Math.min(segment, to - from);
+    if (unit === 0 || !this.#maySegment(unit, sides, side)) {
+      for (let at = from; at === from || at < to; at += unit) {
+        this.#add(at, Math.min(unit, to - at), side);
+        if (unit === 0) break;
+      }
       return;
     }
-    if (!this.#maySegment(segment, sides, side)) {
-      for (let at = from; at < to; at += segment) this.#add(at, Math.min(segment, to - at), 0, side);
-      return;
-    }
-    const row =
-      Math.min(MAX_SEGMENTS, Math.floor(MAX_SEGMENTED_BYTES / segment)) - (this.offload.neverEqualTail ? 1 : 0);
-    for (let at = from; at < to; at += row * segment) {
-      const length = Math.min(row * segment, to - at);
-      this.#add(at, length, length > segment ? segment : 0, side);
+    const row = this.#rowOf(unit);
+    for (let at = from; at < to; at += row * unit) {
+      const length = Math.min(row * unit, to - at);
+      if (this.#join(at, length, unit, side)) continue;
+      this.#add(at, length, side);
+      if (length > unit) this.#cut(this.#batch.count - 1, unit);
     }
   }
 
@@ -115,6 +125,7 @@ export class Outgoing {
       batch.count = 0;
       return;
     }
+    if (this.offload.neverEqualTail) this.#addTails();
     let i = 0;
     while (i < batch.count) {
       const sent = batch.send(fd, i, MSG_DONTWAIT);
@@ -129,22 +140,67 @@ export class Outgoing {
     batch.count = 0;
   }
 
-  #add(from: number, length: number, segment: number, side: number): void {
+  /** A message of its own, not cut. */
+  #add(from: number, length: number, side: number): void {
     if (this.#batch.count === SLOTS) this.flush();
     const slot = this.#batch.count;
-    this.#offsets[slot] = from;
+    this.#offsets[slot * PIECES] = from;
+    this.#pieceLengths[slot * PIECES] = length;
+    this.#pieces[slot] = 1;
     this.#lengths[slot] = length;
-    this.#segments[slot] = segment;
+    this.#segments[slot] = 0;
     this.#sideOf[slot] = side;
     const sides = this.#sides;
     this.#batch.add(from, length, sides, side);
     if (isKnown(sides, side + SideWord.LocalIp)) {
       this.#batch.setSource(sides, side + SideWord.LocalIp, sides[side + SideWord.LocalInterface]!);
     }
-    if (segment === 0) return;
-    this.#batch.setSegment(segment);
-    const isEqualRow = length >= segment * MIN_EQUAL_ROW && length % segment === 0;
-    if (this.offload.neverEqualTail && isEqualRow) this.#batch.addTail(this.#tail, 1);
+  }
+
+  #cut(slot: number, segment: number): void {
+    this.#batch.setSegment(segment, slot);
+    this.#segments[slot] = segment;
+  }
+
+  /** How many datagrams of so many bytes one message may hold. */
+  #rowOf(segment: number): number {
+    const most = Math.min(MAX_SEGMENTS, Math.floor(MAX_SEGMENTED_BYTES / segment));
+    return Math.max(1, this.offload.neverEqualTail ? most - 1 : most);
+  }
+
+  /**
+   * Puts `length` bytes, `unit` each but the last, behind the last message for the same side. False when there is none
+   * near, or it is full, or has other lengths: the last datagram of a message alone may be shorter.
+   */
+  #join(from: number, length: number, unit: number, side: number): boolean {
+    const oldest = Math.max(0, this.#batch.count - LOOK_BACK);
+    for (let slot = this.#batch.count - 1; slot >= oldest; slot--) {
+      if (this.#sideOf[slot] !== side) continue;
+      const before = this.#lengths[slot]!;
+      const segment = this.#segments[slot] === 0 ? before : this.#segments[slot]!;
+      const pieces = this.#pieces[slot]!;
+      if (segment === 0 || before % segment !== 0 || unit > segment || (unit < segment && length > unit)) return false;
+      const tooLong = this.#sides[side + TOO_LONG]!;
+      if (tooLong !== 0 && segment >= tooLong) return false;
+      if (pieces === PIECES || before + length > this.#rowOf(segment) * segment) return false;
+      if (this.#segments[slot] === 0) this.#cut(slot, segment);
+      this.#batch.append(from, length, slot);
+      this.#offsets[slot * PIECES + pieces] = from;
+      this.#pieceLengths[slot * PIECES + pieces] = length;
+      this.#pieces[slot] = pieces + 1;
+      this.#lengths[slot] = before + length;
+      return true;
+    }
+    return false;
+  }
+
+  /** One byte behind each long row of equal datagrams. */
+  #addTails(): void {
+    for (let slot = 0; slot < this.#batch.count; slot++) {
+      const [segment, length] = [this.#segments[slot]!, this.#lengths[slot]!];
+      if (segment === 0 || length % segment !== 0 || length < segment * MIN_EQUAL_ROW) continue;
+      this.#batch.append(this.#tail, 1, slot);
+    }
   }
 
   #maySegment(segment: number, sides: Int32Array, side: number): boolean {
@@ -225,7 +281,8 @@ export class Outgoing {
     const plain = this.#plain;
     const [length, side] = [this.#lengths[i]!, this.#sideOf[i]!];
     const segment = this.#segments[i] === 0 ? length : this.#segments[i]!;
-    this.#fillPlain(i, 0, segment, withSource);
+    let skipped = 0;
+    this.#fillPlain(i, skipped, segment, withSource);
     for (let k = 0; k < plain.count;) {
       const sent = plain.send(this.socket.fd, k, MSG_DONTWAIT);
       if (sent > 0) {
@@ -238,7 +295,8 @@ export class Outgoing {
       if (errno === Errno.EINTR) continue;
       if (withSource && mayBeSource(errno) && this.#hasSource(side)) {
         withSource = false;
-        this.#fillPlain(i, k * segment, segment, false);
+        skipped += k;
+        this.#fillPlain(i, skipped, segment, false);
         k = 0;
       } else {
         k += this.#lost(errno, plain.count - k);
@@ -247,17 +305,23 @@ export class Outgoing {
     return 1;
   }
 
-  /** Puts message `i` from byte `start` on into the batch of single datagrams. */
-  #fillPlain(i: number, start: number, segment: number, withSource: boolean): void {
+  /** Puts message `i` without its first `skipped` datagrams into the batch of single ones. */
+  #fillPlain(i: number, skipped: number, segment: number, withSource: boolean): void {
     const plain = this.#plain;
-    const [from, length, side] = [this.#offsets[i]!, this.#lengths[i]!, this.#sideOf[i]!];
+    const side = this.#sideOf[i]!;
     const sides = this.#sides;
     const local = side + SideWord.LocalIp;
     const hasSource = withSource && isKnown(sides, local);
     plain.count = 0;
-    for (let at = start; at < length; at += segment) {
-      plain.add(from + at, Math.min(segment, length - at), sides, side);
-      if (hasSource) plain.setSource(sides, local, sides[side + SideWord.LocalInterface]!);
+    let index = 0;
+    for (let piece = i * PIECES; piece < i * PIECES + this.#pieces[i]!; piece++) {
+      const [from, length] = [this.#offsets[piece]!, this.#pieceLengths[piece]!];
+      for (let at = 0; at === 0 || at < length; at += segment) {
+        if (index++ < skipped) continue;
+        plain.add(from + at, Math.min(segment, length - at), sides, side);
+        if (hasSource) plain.setSource(sides, local, sides[side + SideWord.LocalInterface]!);
+        if (segment === 0) break;
+      }
     }
   }
 }

@@ -6,6 +6,7 @@ import { Wake } from '../../system/wake.ts';
 import { PrefixSet } from '../../base/ip-prefix.ts';
 import { DatagramLoop } from './datagram-loop.ts';
 import { DoorSockets, type DoorPlace } from './door-sockets.ts';
+import { soundOffload } from './offload.ts';
 import { AF_INET, SIDE_WORDS, SideWord, type DatagramPlaces, type MakeDatagramRules } from './port.ts';
 import type { UdpRelaySettings } from './rules.ts';
 import { StunAnswers } from './stun-answers.ts';
@@ -23,7 +24,7 @@ export async function runUdpThread(
   const tell = (message: FromUdpThread): void => port.postMessage(message);
   const calls = await loadSystemCalls();
   const arena = new Arena(calls, DatagramLoop.arenaBytes + Wake.arenaBytes);
-  const sockets = new DoorSockets(calls, arena, counts, settings.offload, {
+  const sockets = new DoorSockets(calls, arena, counts, soundOffload(settings.offload), {
     lost: (place, error) => tell({ kind: 'lost', place, failed: plain(error) }),
     reopened: (place, error) => tell({ kind: 'reopened', place, failed: error === null ? null : plain(error) }),
   });
@@ -42,7 +43,7 @@ export async function runUdpThread(
       for (let next = nextMessage(port); next !== null; next = nextMessage(port)) {
         if (next.kind === 'stop') return;
         if (next.kind === 'silent') stun.isSilent = next.isSilent;
-        else if (next.kind === 'offload') sockets.setOffload(next.offload, now());
+        else if (next.kind === 'offload') sockets.setOffload(soundOffload(next.offload), now());
         else tell({ kind: 'answer', id: next.id, answer: rules.command(next.message, now()) });
       }
     }

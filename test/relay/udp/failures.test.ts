@@ -101,11 +101,16 @@ class World {
 
   /** Sends a message to the door, in segments or not, and has the door look at it. */
   send(from: UdpSocket, message: Buffer, segment = 0): void {
+    this.post(from, message, segment);
+    this.turn();
+  }
+
+  /** Sends a message that waits at the door. */
+  post(from: UdpSocket, message: Buffer, segment = 0): void {
     this.f.out.count = 0;
     this.f.add(message, '127.0.0.1', this.port);
     if (segment > 0) this.f.out.setSegment(segment);
     assert.equal(this.f.out.send(from.fd, 0, MSG_DONTWAIT), 1);
-    this.turn();
   }
 
   turn(): void {
@@ -156,6 +161,25 @@ describe('UDP door when the kernel refuses', { timeout: 60_000, skip: real.unava
       assert.deepEqual([world.count('segmentsRefused'), world.count('sendFailed')], [1, 0]);
       // Ten messages of which each is a datagram.
       assert.equal(world.count('sentBatches'), 2 + 1 + 10 + 10);
+    }),
+  );
+
+  it(
+    'single datagrams of one side leave together and in order, and apart where that is refused',
+    inWorld((world) => {
+      // The sixth is shorter, so that none can stand behind it; the last one is longer.
+      const lengths = [200, 200, 200, 200, 200, 50, 200, 300];
+      const row = lengths.map((length, i) => payload(1, pattern(length, i)));
+      const before = world.count('sentBatches');
+      for (const message of row) world.post(world.a, message);
+      world.turn();
+      assert.deepEqual(world.receive(world.b, row.length), row);
+      assert.equal(world.count('sentBatches') - before, 3);
+      world.failing.fail('sendmmsg', Errno.EIO);
+      for (const message of row) world.post(world.a, message);
+      world.turn();
+      assert.deepEqual(world.receive(world.b, row.length), row);
+      assert.equal(world.count('segmentsRefused'), 1);
     }),
   );
 

@@ -130,7 +130,7 @@ describe('UDP door as a thread', { timeout: 60_000, skip: calls.unavailable ?? f
       assert.deepEqual([count('stunIpv4'), count('stunIpv6')], [1, 1]);
     }));
 
-  it('a row of datagrams of one sender goes out as it came in, and the rest of another way apart', () =>
+  it('a row of datagrams of one sender goes out as it came in, and what goes another way apart from it', () =>
     withDoor({}, async ({ door, f, count }) => {
       const place = at('127.0.0.1', door.places[0]!);
       const [a, b] = [f.open('127.0.0.1'), f.open('127.0.0.1', true)];
@@ -163,12 +163,13 @@ describe('UDP door as a thread', { timeout: 60_000, skip: calls.unavailable ?? f
       // Two endpoints in turn, and one byte at the end as some clients send it.
       const mixed = Array.from({ length: 6 }, (_, i) => payload(1 + (i % 2), pattern(492, i)));
       send(Buffer.concat([...mixed, Buffer.from([7])]), 500);
+      const ofEach = [0, 1].map((parity) => Buffer.concat(mixed.filter((_, i) => i % 2 === parity)));
       assert.deepEqual(
-        f.receive(b, 6, batch).map(({ bytes }) => bytes),
-        mixed,
+        f.receive(b, 2, batch).map(({ bytes }) => bytes),
+        ofEach,
       );
       await door.command(null);
-      assert.equal(count('sentBatches') - before, 7);
+      assert.equal(count('sentBatches') - before, 3);
     }));
 
   it('without segments where the kernel or an attribute forbids them, and with a tail where it spoils equal rows', () =>
