@@ -123,6 +123,7 @@ export const configSchema: z.ZodType<Config> = section(
   {
     check: (values, refuse) => {
       refuseOverlaps(values, refuse);
+      refuseLateAnswers(values, refuse);
       const sources = values.admission.sources.map(({ name }) => name);
       const stranger = values.fairness.tiers.flatMap((tier) => tier.sources).find((name) => !sources.includes(name));
       if (stranger !== undefined) {
@@ -161,6 +162,23 @@ function refuseOverlaps(
   for (const { key, text } of tcp) refuse(key, text);
   const udp = overlaps([{ key: 'stun.listen', addresses: values.stun.listen }]);
   for (const { text } of udp) refuse('stun', text, 'listen');
+}
+
+/**
+ * A source that is asked while a node waits has to be given up before the node is: nobody would come in by `failOpen`, and
+ * no log would say that the source is silent.
+ */
+function refuseLateAnswers(
+  { admission, limits }: Pick<Config, 'admission' | 'limits'>,
+  refuse: (key: 'admission', text: string, inner: string) => void,
+): void {
+  for (const source of admission.sources) {
+    if (source.kind === 'keys' || source.kind === 'tailscale-api') continue;
+    if (source.kind === 'headscale' && source.mode === 'api') continue;
+    if (source.timeoutSeconds * 1000 < limits.derpHandshakeMs) continue;
+    const text = `${source.name}: timeoutSeconds: found ${source.timeoutSeconds}; allowed: less than limits.derpHandshakeMs, which is ${limits.derpHandshakeMs} ms: the node would be gone before the answer is`;
+    refuse('admission', text, 'sources');
+  }
 }
 
 function certificateNames(values: {

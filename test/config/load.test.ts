@@ -240,6 +240,11 @@ describe('refusals', () => {
       'towpath.yaml:2: admin: found [::]:8443; allowed: an address that listen does not use',
     ],
     [
+      'a source that answers when the node is gone',
+      'admission:\n  sources: [{ kind: webhook, name: w, url: "https://a", timeoutSeconds: 10 }]',
+      'towpath.yaml:2: admission.sources: w: timeoutSeconds: found 10; allowed: less than limits.derpHandshakeMs, which is 10000 ms: the node would be gone before the answer is',
+    ],
+    [
       'an address twice in one key',
       'listen: [127.0.0.1:8443, "127.0.0.1:8443"]',
       'towpath.yaml:1: listen: found 127.0.0.1:8443 twice; allowed: each address once',
