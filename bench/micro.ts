@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { TokenBucket } from '../src/relay/fairness/token-bucket.ts';
+import { ByteBucket } from '../src/relay/fairness/byte-bucket.ts';
 import { openBox, sealBox, sharedBoxKey } from '../src/wire/box.ts';
 import { generateNodeKeyPair } from '../src/wire/keys.ts';
 import {
@@ -39,7 +39,7 @@ function keep(): void {
 }
 
 function benchTokenBucket(): void {
-  const bucket = new TokenBucket({ bytesPerSecond: 1e12, burstBytes: 1e9 }, 0);
+  const bucket = new ByteBucket({ bytesPerSecond: 1e12, burstBytes: 1e9 }, 0);
   let at = 0;
   measure('TokenBucket.take', (times) => {
     for (let i = 0; i < times; i++) sink.value = bucket.take(1232, (at += 0.001));

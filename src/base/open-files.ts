@@ -1,12 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { readSystemFile } from './proc-file.ts';
 
 /** Open files that a process may have, without bound as infinity; null where that cannot be told. Linux only. */
 export function openFileLimit(process: 'self' | number): number | null {
-  try {
-    return parseOpenFileLimit(readFileSync(`/proc/${process}/limits`, 'utf8'));
-  } catch {
-    return null;
-  }
+  const text = readSystemFile(`/proc/${process}/limits`);
+  return text === null ? null : parseOpenFileLimit(text);
 }
 
 /** The soft limit, which is the one that counts, in the text of `/proc/PID/limits`. */

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
+import { readSystemFile, socketRows } from './proc-file.ts';
 
 /** The program that holds a port. */
 export interface PortOwner {
@@ -10,9 +11,6 @@ export interface PortOwner {
 const TABLES = { tcp: ['/proc/net/tcp', '/proc/net/tcp6'], udp: ['/proc/net/udp', '/proc/net/udp6'] } as const;
 /** State of a listening TCP socket in `/proc/net/tcp`; UDP sockets that are bound have 07. */
 const WAITING = { tcp: '0A', udp: '07' } as const;
-const ADDRESS_COLUMN = 1;
-const STATE_COLUMN = 3;
-const INODE_COLUMN = 9;
 
 /** Whether some program holds the port, and which: Linux only, and another user's program is seen by root only. */
 export function portOwner(protocol: 'tcp' | 'udp', port: number): { isTaken: boolean | null; owner: PortOwner | null } {
@@ -32,13 +30,11 @@ function socketInodes(protocol: 'tcp' | 'udp', port: number): Set<string> | null
   const inodes = new Set<string>();
   let isReadable = false;
   for (const table of TABLES[protocol]) {
-    const text = read(table);
+    const text = readSystemFile(table);
     if (text === null) continue;
     isReadable = true;
-    for (const line of text.split('\n')) {
-      const columns = line.trim().split(/\s+/);
-      const isHere = columns[ADDRESS_COLUMN]?.endsWith(suffix) === true && columns[STATE_COLUMN] === WAITING[protocol];
-      if (isHere) inodes.add(`socket:[${columns[INODE_COLUMN] ?? ''}]`);
+    for (const { local, state, inode } of socketRows(text)) {
+      if (local.endsWith(suffix) && state === WAITING[protocol]) inodes.add(`socket:[${inode}]`);
     }
   }
   return isReadable ? inodes : null;
@@ -55,19 +51,11 @@ function findOwner(inodes: ReadonlySet<string>): PortOwner | null {
 
 /** The name of a program as users know it: for a script, the script and not only its runtime. */
 function programName(pid: string): string {
-  const words = (read(`/proc/${pid}/cmdline`) ?? '').split('\0').filter((word) => word !== '');
-  const [program = read(`/proc/${pid}/comm`)?.trim() ?? 'unknown', ...rest] = words;
+  const words = (readSystemFile(`/proc/${pid}/cmdline`) ?? '').split('\0').filter((word) => word !== '');
+  const [program = readSystemFile(`/proc/${pid}/comm`)?.trim() ?? 'unknown', ...rest] = words;
   const script = rest.find((word) => !word.startsWith('-'));
   const isRunner = /^(?:node|bun|python[\d.]*|MainThread)$/.test(basename(program));
   return isRunner && script !== undefined ? `${basename(program)} ${script}` : basename(program);
-}
-
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
-  }
 }
 
 function list(path: string): string[] {

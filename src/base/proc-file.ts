@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
 /** More than the files of a process in /proc have that are read here. */
 const BUFFER_BYTES = 8192;
@@ -30,4 +30,36 @@ export class ProcFile {
     if (this.#descriptor !== null) closeSync(this.#descriptor);
     this.#descriptor = null;
   }
+}
+
+/** What a file of /proc, or another small one of the system, says now; null where it cannot be read. */
+export function readSystemFile(path: string): string | null {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return null;
+  }
+}
+
+/** The resident memory in the text of `/proc/PID/status`, in bytes; null when it is not in it. */
+export function residentBytesIn(status: string): number | null {
+  const kibibytes = /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1];
+  return kibibytes === undefined ? null : Number(kibibytes) * 1024;
+}
+
+/** A row of `/proc/net/tcp` or `/proc/net/udp`, as it stands there. */
+export interface SocketRow {
+  /** `ADDRESS:PORT` in hexadecimal. */
+  readonly local: string;
+  readonly state: string;
+  readonly inode: string;
+}
+
+/** The sockets in the text of `/proc/net/tcp`, `udp`, `tcp6` or `udp6`. */
+export function socketRows(table: string): SocketRow[] {
+  const [, ...rows] = table.trimEnd().split('\n');
+  return rows.map((row) => {
+    const [, local = '', , state = '', , , , , , inode = ''] = row.trim().split(/\s+/);
+    return { local, state, inode };
+  });
 }

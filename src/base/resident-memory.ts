@@ -1,4 +1,4 @@
-import { ProcFile } from './proc-file.ts';
+import { ProcFile, residentBytesIn } from './proc-file.ts';
 
 /** Resident memory of this process, read without a new descriptor. */
 export class ResidentMemory {
@@ -8,9 +8,7 @@ export class ResidentMemory {
   /** Bytes; the last known value where they cannot be read, and 0 before the first. */
   get bytes(): number {
     const text = this.#status.read();
-    const kibibytes = text === null ? null : /^VmRSS:\s+(\d+) kB/m.exec(text)?.[1];
-    if (kibibytes !== undefined && kibibytes !== null) this.#bytes = Number(kibibytes) * 1024;
-    else this.#bytes = byRuntime() ?? this.#bytes;
+    this.#bytes = (text === null ? null : residentBytesIn(text)) ?? byRuntime() ?? this.#bytes;
     return this.#bytes;
   }
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { domainToASCII } from 'node:url';
 import { TowpathError } from '../base/errors.ts';
 import { canonicalIp, ipFamily, parseIp } from '../base/ip-address.ts';
+import { isPublicIp } from '../base/public-ip.ts';
 
 /**
  * The name in a self-signed certificate of a relay that was told none. It only has to stay the same over restarts:
@@ -64,18 +65,5 @@ const INNER_NAMES =
 
 /** True when a public authority may issue for it: a DNS name with a dot, or an IP of the public Internet. */
 export function isPublicName(name: string): boolean {
-  const ip = parseIp(name);
-  if (ip === null) return name.includes('.') && !INNER_NAMES.test(name);
-  return ip.length === 4 ? isPublicIpv4(ip) : (ip[0]! & 0xe0) === 0x20 && ip.readUInt32BE(0) !== 0x20010db8;
-}
-
-function isPublicIpv4(ip: Buffer): boolean {
-  const [a = 0, b = 0, c = 0] = ip;
-  if (a === 0 || a === 10 || a === 127 || a >= 224) return false;
-  if (a === 100) return b < 64 || b > 127;
-  if (a === 169) return b !== 254;
-  if (a === 172) return b < 16 || b > 31;
-  if (a === 192) return b !== 168 && !(b === 0 && (c === 0 || c === 2));
-  if (a === 198) return b !== 18 && b !== 19 && !(b === 51 && c === 100);
-  return !(a === 203 && b === 0 && c === 113);
+  return ipFamily(name) === 0 ? name.includes('.') && !INNER_NAMES.test(name) : isPublicIp(name);
 }

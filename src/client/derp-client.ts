@@ -3,6 +3,7 @@
  * handshake), and this file is the open connection.
  */
 import { TowpathError } from '../base/errors.ts';
+import { TokenBucket } from '../base/token-bucket.ts';
 import type { Stream } from '../transport/port.ts';
 import {
   encodeNotePreferred,
@@ -26,7 +27,6 @@ import type { FrameStream } from './frame-stream.ts';
 import type { DerpClientHandler, DerpConnectFacts } from './options.ts';
 import { Outgoing } from './outgoing.ts';
 import { PendingPings } from './pending-pings.ts';
-import { SendBudget } from './send-budget.ts';
 
 /** A relay sends a KeepAlive every 60 to 65 s, so silence for this long means that it is gone (§2.4). */
 const READ_TIMEOUT_MS = 120_000;
@@ -54,7 +54,8 @@ export class DerpClient {
   readonly #stream: Stream;
   readonly #clock: Clock;
   readonly #outgoing: Outgoing;
-  readonly #budget: SendBudget;
+  /** What the relay has announced in ServerInfo (§8.6): what does not fit is dropped, never delayed. Null is no limit. */
+  readonly #budget: TokenBucket | null;
   readonly #pings = new PendingPings();
   readonly #frames: FrameStream;
   readonly #stopTicks: () => void;
@@ -81,7 +82,8 @@ export class DerpClient {
     this.facts = facts;
     this.handler = parts.handler;
     this.#outgoing = new Outgoing(parts.queueBytes);
-    this.#budget = new SendBudget(facts.serverInfo.bytesPerSecond, facts.serverInfo.burstBytes, performance.now());
+    const { bytesPerSecond, burstBytes } = facts.serverInfo;
+    this.#budget = bytesPerSecond > 0 ? new TokenBucket(bytesPerSecond, burstBytes, performance.now()) : null;
     this.#frames = parts.frames;
     this.#frames.sink = {
       header: (type, payloadBytes) => this.#header(type, payloadBytes),
@@ -126,7 +128,7 @@ export class DerpClient {
     const bytes = SEND_PACKET_OVERHEAD_BYTES + packet.length;
     const outgoing = this.#outgoing;
     if (!outgoing.reserve(bytes)) return this.#refuse();
-    if (this.#budget.spend(bytes, performance.now())) {
+    if (this.#budget === null || this.#budget.take(bytes, performance.now()) === 0) {
       outgoing.commit(writeSendPacket(outgoing.buffer, outgoing.end, destination, packet));
       if (!this.#isCorked) outgoing.flush(this.#stream);
     } else {

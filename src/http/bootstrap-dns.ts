@@ -1,6 +1,6 @@
-import { randomInt } from 'node:crypto';
 import { Resolver } from 'node:dns/promises';
 import type { Clock } from '../base/clock.ts';
+import { shuffled } from '../base/shuffled.ts';
 import type { Counters } from '../observe/counters.ts';
 import { DIGITS } from '../wire/character-set.ts';
 import { isRolledOutTo } from './rollout.ts';
@@ -180,14 +180,4 @@ function toJson(entries: ReadonlyMap<string, Entry>): Buffer {
   const sorted = [...entries].sort(([a], [b]) => (a < b ? -1 : 1));
   const object = Object.fromEntries(sorted.map(([name, entry]) => [name, entry.addresses]));
   return Buffer.from(JSON.stringify(object, null, '\t'));
-}
-
-/** In random order, so that no client prefers one address because it stands first. */
-function shuffled(addresses: readonly string[]): string[] {
-  const mixed = [...addresses];
-  for (let i = mixed.length - 1; i > 0; i--) {
-    const j = randomInt(i + 1);
-    [mixed[i], mixed[j]] = [mixed[j]!, mixed[i]!];
-  }
-  return mixed;
 }

@@ -1,8 +1,6 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
+import { readSystemFile, socketRows } from '../base/proc-file.ts';
 import type { ListenAddress } from '../config/schema.ts';
-
-/** Of a row in /proc/net/udp. */
-const INODE_COLUMN = 9;
 
 /** Where to listen: on the sockets that a service manager has opened, or else on the configured addresses. */
 export function listenPlaces(
@@ -17,8 +15,7 @@ export function listenPlaces(
 function isIpv4Datagram(fd: number): boolean {
   try {
     const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
-    const rows = readFileSync('/proc/self/net/udp', 'latin1').split('\n');
-    return inode !== undefined && rows.some((row) => row.trim().split(/\s+/)[INODE_COLUMN] === inode);
+    return socketRows(readSystemFile('/proc/self/net/udp') ?? '').some((row) => row.inode === inode);
   } catch {
     // Without that file there is no systemd either.
     return false;

@@ -1,6 +1,6 @@
 import { parseIp } from '../../base/ip-address.ts';
 import type { LimitedSender, FairShare, ShareAccount } from './fair-share.ts';
-import { MIN_BURST_BYTES, TokenBucket, type ByteRate } from './token-bucket.ts';
+import { MIN_BURST_BYTES, ByteBucket, type ByteRate } from './byte-bucket.ts';
 
 /**
  * Keys without a connection, and sources of new keys, that are remembered until they have a full burst again. When there are
@@ -19,7 +19,7 @@ export class KeyAccount implements LimitedSender {
   readonly name: string;
   connections = 0;
   readonly #limits: KeyLimits;
-  readonly #bucket: TokenBucket | null;
+  readonly #bucket: ByteBucket | null;
   /** Where a new key comes from, which has a burst for all its new keys; null when the key is no new one. */
   readonly #newFrom: string | null;
   readonly #joinedAt: number;
@@ -35,7 +35,7 @@ export class KeyAccount implements LimitedSender {
     this.#newFrom = newFrom;
     this.#joinedAt = now;
     const isLimited = limits.rate.bytesPerSecond > 0;
-    this.#bucket = isLimited ? new TokenBucket(limits.rate, now, newFrom === null ? 'full' : 'empty') : null;
+    this.#bucket = isLimited ? new ByteBucket(limits.rate, now, newFrom === null ? 'full' : 'empty') : null;
   }
 
   /** Takes `bytes` off the rate of the key; returns 0, or the milliseconds until they will be there. */
@@ -107,7 +107,7 @@ export class KeyLimits {
   /** Accounts without a connection, in the order in which they were left. */
   readonly #left = new Map<string, KeyAccount>();
   /** What addresses have left for their new keys. */
-  readonly #sources = new Map<string, TokenBucket>();
+  readonly #sources = new Map<string, ByteBucket>();
 
   /** 0 bytes per second is no limit for a key; `share` shares the relay's total, null without one. */
   constructor(rate: ByteRate, share: FairShare | null) {
@@ -150,7 +150,7 @@ export class KeyLimits {
     let bucket = this.#sources.get(source);
     if (bucket === undefined) {
       const { bytesPerSecond, burstBytes } = this.rate;
-      bucket = new TokenBucket({ bytesPerSecond: bytesPerSecond * NEW_KEYS_RATE, burstBytes }, now);
+      bucket = new ByteBucket({ bytesPerSecond: bytesPerSecond * NEW_KEYS_RATE, burstBytes }, now);
       remember(this.#sources, source, bucket, now);
     }
     return bucket.take(bytes, now) === 0;

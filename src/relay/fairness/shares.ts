@@ -6,7 +6,7 @@
 import type { WakeList } from '../../base/wake-list.ts';
 import { FairShare } from './fair-share.ts';
 import { KeyLimits } from './key-limits.ts';
-import type { ByteRate } from './token-bucket.ts';
+import type { ByteRate } from './byte-bucket.ts';
 
 /** What clients may send, as plain data. */
 export interface FairnessSettings {

@@ -2,7 +2,7 @@ import type { Admission } from './admission.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { TimingWheel } from '../../base/timing-wheel.ts';
 import type { KeyLimits } from '../fairness/key-limits.ts';
-import type { ByteRate } from '../fairness/token-bucket.ts';
+import type { ByteRate } from '../fairness/byte-bucket.ts';
 import type { WakeList } from '../../base/wake-list.ts';
 import type { Counters, RefusalReason } from '../../observe/counters.ts';
 import type { GuardRefusal } from '../door/door-guard.ts';

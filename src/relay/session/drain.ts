@@ -1,4 +1,5 @@
 import type { Clock } from '../../base/clock.ts';
+import { shuffled } from '../../base/shuffled.ts';
 import type { Session } from './session.ts';
 
 /** Clients are asked to try again for this long. */
@@ -22,7 +23,7 @@ export async function drainSessions(sessions: readonly Session[], plan: DrainPla
   for (const session of sessions) {
     session.restarting(Math.round(reconnectMinMs + Math.random() * (reconnectMaxMs - reconnectMinMs)), TRY_FOR_MS);
   }
-  const waiting = shuffled([...sessions]);
+  const waiting = shuffled(sessions);
   const total = waiting.length;
   if (total === 0) return;
   const startedAt = clock.readNow();
@@ -38,12 +39,4 @@ export async function drainSessions(sessions: readonly Session[], plan: DrainPla
       resolve();
     });
   });
-}
-
-function shuffled<T>(list: T[]): T[] {
-  for (let i = list.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [list[i], list[j]] = [list[j]!, list[i]!];
-  }
-  return list;
 }

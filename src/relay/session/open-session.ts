@@ -1,3 +1,4 @@
+import { TokenBucket } from '../../base/token-bucket.ts';
 import {
   FRAME_HEADER_BYTES,
   FrameType,
@@ -11,9 +12,12 @@ import type { Recipient } from '../routing/recipient.ts';
 import { RouteResult } from '../routing/router.ts';
 import type { SessionContext } from './context.ts';
 import type { FrameReader, FrameReceiver } from './frame-reader.ts';
-import { HintBudget } from './hint-budget.ts';
 import type { Outbox } from './outbox.ts';
 import type { Traffic } from './traffic.ts';
+
+/** PeerGone "not here" hints that may come at once, and how many more each second (protocol reference §4.7). */
+const HINT_BURST = 3;
+const HINTS_PER_SECOND = 1;
 
 /** Home moves are counted once a connection is this old (§4.7). */
 const HOME_MOVE_AFTER_MS = 5000;
@@ -44,7 +48,8 @@ export class OpenSession implements FrameReceiver {
   readonly #traffic: Traffic;
   readonly #context: SessionContext;
   readonly #openedAt: number;
-  readonly #hints = new HintBudget();
+  /** Bounds the hints about unknown destinations; null before the first. */
+  #hints: TokenBucket | null = null;
   #isHome = false;
 
   constructor({ owner, peer, reader, outbox, traffic, context }: OpenSessionParts) {
@@ -94,7 +99,9 @@ export class OpenSession implements FrameReceiver {
       return;
     }
     this.#traffic.received(to - packetAt, result);
-    if (result === RouteResult.NotHere && this.#hints.take(clock.now)) {
+    if (result !== RouteResult.NotHere) return;
+    this.#hints ??= new TokenBucket(HINTS_PER_SECOND, HINT_BURST, clock.now);
+    if (this.#hints.take(1, clock.now) === 0) {
       this.#owner.peerGone(buffer.subarray(keyAt, packetAt), PeerGoneReason.NotHere);
     }
   }

@@ -3,9 +3,10 @@ import { withTimeout } from '../probe/network.ts';
 import { stunStep } from '../probe/stun.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { canonicalIp, formatHostPort, ipFamily } from '../../base/ip-address.ts';
+import { isPublicIp } from '../../base/public-ip.ts';
 import { check, type Check } from './check.ts';
 import type { ExaminedRelay, Findings } from './examined-relay.ts';
-import { isPrivate, ownAddresses } from './stun-answer.ts';
+import { ownAddresses } from './stun-answer.ts';
 
 const FAMILIES = [4, 6] as const;
 
@@ -126,7 +127,7 @@ function compareSeen(seenIps: readonly string[], told: readonly string[]): Check
         },
       );
     }
-    const where = isPrivate(ip) ? ' (a private address: the STUN server is in the same network)' : '';
+    const where = !isPublicIp(ip) ? ' (a private address: the STUN server is in the same network)' : '';
     return check(
       'public-address',
       'failed',

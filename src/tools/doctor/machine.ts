@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { BUILD_DATE_MS } from '../../certificates/build-date.ts';
 import type { AdmissionSourceConfig } from '../../config/schema/admission-sources.ts';
 import type { Config } from '../../config/schema.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { openFileLimit } from '../../base/open-files.ts';
+import { readSystemFile } from '../../base/proc-file.ts';
 import { requestHttp } from '../../transport/http/request.ts';
 import type { Transport } from '../../transport/port.ts';
 import { RUNTIME, VERSION } from '../../base/version.ts';
@@ -111,7 +112,7 @@ function settingName(path: string): string {
 }
 
 function readSetting(name: string): number | null {
-  const text = read(`/proc/sys/${name}`)?.trim();
+  const text = readSystemFile(`/proc/sys/${name}`)?.trim();
   return text === undefined || !/^\d+$/.test(text) ? null : Number(text);
 }
 
@@ -184,13 +185,5 @@ function urlOf(source: AdmissionSourceConfig): string[] {
     case 'keys':
     case 'tailscaled':
       return [];
-  }
-}
-
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
   }
 }

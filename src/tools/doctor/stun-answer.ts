@@ -1,6 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import type { StepName, StepResult } from '../probe/step.ts';
-import { canonicalIp, formatHostPort, ipFamily, isLoopback, parseIp } from '../../base/ip-address.ts';
+import { canonicalIp, formatHostPort, isLoopback } from '../../base/ip-address.ts';
+import { isPublicIp } from '../../base/public-ip.ts';
 
 /** Names of network interfaces of containers and virtual machines. */
 const BRIDGE = /^(?:docker|br-|podman|cni|virbr|lxcbr|lxdbr|cbr)/;
@@ -35,9 +36,9 @@ export function checkStunAnswer<N extends StepName>(result: StepResult<N>, own: 
   if (mappedIp === ip || (own.has(mappedIp) && !isBridge)) return { ...result, text: `${asked} answers` };
   // From this machine itself, the address that others get is not certain.
   const isLocal = isLoopback(ip) || own.has(ip);
-  if (!isLocal && !isPrivate(mappedIp))
+  if (!isLocal && isPublicIp(mappedIp))
     return { ...result, text: `${asked} answers: this machine is ${String(mapped)}` };
-  if (!isLocal && isPrivate(ip)) return result;
+  if (!isLocal && !isPublicIp(ip)) return result;
   return {
     ...result,
     status: isLocal ? 'warning' : 'failed',
@@ -46,21 +47,4 @@ export function checkStunAnswer<N extends StepName>(result: StepResult<N>, own: 
       'Something in front of the relay (the userland proxy of Docker, a UDP load balancer) hides the source address of datagrams, so clients get a wrong address: ' +
       `run the relay in the network of the host, or run "towpath probe" on another machine and check that it shows that machine's address.`,
   };
-}
-
-/** Whether the address is not public (RFC 1918, RFC 6598, ULA, link-local, loopback). */
-export function isPrivate(ip: string): boolean {
-  const bytes = parseIp(ip);
-  if (bytes === null) return false;
-  const [first = 0, second = 0] = bytes;
-  if (ipFamily(ip) === 6)
-    return ip === '::1' || (first & 0xfe) === 0xfc || (first === 0xfe && (second & 0xc0) === 0x80);
-  return (
-    first === 10 ||
-    first === 127 ||
-    (first === 172 && second >= 16 && second < 32) ||
-    (first === 192 && second === 168) ||
-    (first === 169 && second === 254) ||
-    (first === 100 && second >= 64 && second < 128)
-  );
 }

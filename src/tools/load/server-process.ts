@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { errorMessage, TowpathError } from '../../base/errors.ts';
+import { residentBytesIn } from '../../base/proc-file.ts';
 
 /** Linux tells times in hundredths of a second, whatever the kernel's own tick is. */
 const TICKS_PER_SECOND = 100;
@@ -40,7 +41,7 @@ export class ServerProcess {
       const cpuShare = ((cpuSeconds - this.#cpuSeconds) * 1000) / Math.max(1, nowMs - this.#atMs);
       this.#cpuSeconds = cpuSeconds;
       this.#atMs = nowMs;
-      return { cpuShare, rssBytes: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024 };
+      return { cpuShare, rssBytes: residentBytesIn(status) ?? 0 };
     } catch {
       return null;
     }

@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import { MIN_BURST_BYTES, TokenBucket } from '../../../src/relay/fairness/token-bucket.ts';
+import { MIN_BURST_BYTES, ByteBucket } from '../../../src/relay/fairness/byte-bucket.ts';
 
 suite('token bucket', () => {
   test('§9.58 with rate = burst = 65568 the first frame passes at once and the second waits one second', () => {
-    const bucket = new TokenBucket({ bytesPerSecond: 65_568, burstBytes: 65_568 }, 0);
+    const bucket = new ByteBucket({ bytesPerSecond: 65_568, burstBytes: 65_568 }, 0);
     assert.equal(bucket.take(65_568, 0), 0);
     assert.equal(Math.round(bucket.take(65_568, 0)), 1000);
     assert.equal(bucket.take(65_568, 1000), 0);
   });
 
   test('§9.62 a burst below 65568 becomes 65568', () => {
-    const bucket = new TokenBucket({ bytesPerSecond: 1, burstBytes: 1 }, 0);
+    const bucket = new ByteBucket({ bytesPerSecond: 1, burstBytes: 1 }, 0);
     assert.equal(bucket.take(MIN_BURST_BYTES, 0), 0);
   });
 
   test('§9.97 one frame is charged at most 65568, and an empty one nothing', () => {
-    const bucket = new TokenBucket({ bytesPerSecond: 1000, burstBytes: 0 }, 0);
+    const bucket = new ByteBucket({ bytesPerSecond: 1000, burstBytes: 0 }, 0);
     assert.equal(bucket.take(10_000_000, 0), 0);
     assert.equal(bucket.take(0, 0), 0);
     assert.equal(bucket.take(1000, 0), 1000);
@@ -29,7 +29,7 @@ suite('token bucket', () => {
     });
     fc.assert(
       fc.property(takes, fc.integer({ min: 1, max: 1_000_000 }), (list, bytesPerSecond) => {
-        const bucket = new TokenBucket({ bytesPerSecond, burstBytes: 100_000 }, 0);
+        const bucket = new ByteBucket({ bytesPerSecond, burstBytes: 100_000 }, 0);
         let now = 0;
         let passed = 0;
         for (const [bytes, pause] of list) {
