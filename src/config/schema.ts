@@ -32,7 +32,7 @@ import {
   type ListenAddress,
 } from './schema/values.ts';
 
-export type { DrainConfig, ListenAddress };
+export type { ListenAddress };
 
 /** The whole configuration, with every default filled in. */
 export interface Config {
