@@ -7,7 +7,7 @@ import { printable } from './printable.ts';
 
 /** Options of a {@link TowpathError}. */
 interface TowpathErrorOptions {
-  /** What the reader can do about it: a full sentence. */
+  /** How to fix it: a full sentence. */
   readonly hint?: string;
   /** The error underneath, for the log at debug level. */
   readonly cause?: unknown;
@@ -50,10 +50,10 @@ export function onOneLine(text: string): string {
     .join(' ');
 }
 
-/** Told of a bug: `where` names the kind of call that threw `error`. */
+/** Called for a bug: `where` names the kind of call that threw `error`. */
 export type InternalErrorListener = (where: string, error: unknown) => void;
 
-/** Until somebody listens, a bug ends the process as any uncaught error does. */
+/** Without a listener, a bug ends the process as any uncaught error does. */
 const endProcess: InternalErrorListener = (_where, error) => {
   queueMicrotask(() => {
     throw error;
@@ -62,7 +62,7 @@ const endProcess: InternalErrorListener = (_where, error) => {
 
 let internalErrorListener = endProcess;
 
-/** Has `listener` told of all bugs from now on; returns a function that undoes it. */
+/** Calls `listener` for all bugs from now on; returns a function that unsubscribes. */
 export function onInternalError(listener: InternalErrorListener): () => void {
   internalErrorListener = listener;
   return () => {

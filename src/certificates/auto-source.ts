@@ -11,7 +11,7 @@ import type {
   ChallengeAnswers,
 } from './source.ts';
 
-/** What mode `auto` came to: it stays, because clients have the pin, or trust the authority, from then on. */
+/** The choice of mode `auto`. It stays, because from then on clients have the pin, or trust the authority. */
 export type AutoChoice = 'acme' | 'self-signed';
 
 /** The file that remembers the choice. */
@@ -149,7 +149,7 @@ export class AutoCertificateSource implements CertificateSource {
   }
 }
 
-/** Says what mode `auto` came to, and why. */
+/** Logs the choice of mode `auto`, and the reason. */
 export function sayChoice(log: CertificateLog, memory: AutoMemory, choice: AutoChoice, why: string): void {
   if (choice === 'acme') {
     log.info({ why }, 'certificate mode auto: a certificate authority is used');

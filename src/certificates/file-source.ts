@@ -45,7 +45,7 @@ export class FileCertificateSource implements CertificateSource {
   readonly #endTicks: () => void;
   /** Why the files are not in use. */
   readonly #unusable = new LastingProblem();
-  /** What the dates of the certificate in use give cause for. */
+  /** The problem with the dates of the certificate in use. */
   readonly #expiry = new LastingProblem();
   #certificate: ReadCertificate;
   #stamp: string;

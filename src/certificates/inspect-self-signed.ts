@@ -10,7 +10,7 @@ interface InspectOptions extends RenewalPolicy {
   readonly now: () => number;
 }
 
-/** What a command that only looks may know: makes what is missing, but neither switches nor replaces. */
+/** For commands that only read: creates a missing certificate, but neither switches nor replaces one. */
 export function inspectSelfSigned(options: InspectOptions): CertificateInfo {
   const store = new CertificateStore(options.directory, options.names[0]!);
   const now = options.now();

@@ -37,7 +37,7 @@ export interface CertificateParts {
   readonly log: CertificateLog;
   /** Wall clock, milliseconds since 1970; for tests. */
   readonly now?: () => number;
-  /** Where a certificate that cannot be obtained or renewed is reported. */
+  /** Where a certificate that cannot be ordered or renewed is reported. */
   readonly health?: HealthReport;
   /** Whether HTTP-01 is answered; by default not. */
   readonly answersHttp?: AcmeParts['answersHttp'];
@@ -95,7 +95,7 @@ function openAuto(settings: CertificateSettings, parts: CertificateParts, names:
   });
 }
 
-/** What rules out a certificate authority before it is asked, or null. */
+/** The reason why an authority cannot be used, known before it is asked; null when there is none. */
 function whyNotAcme(settings: CertificateSettings): string | null {
   const { termsAgreed } = acmeOf(settings);
   const { names } = acmePlace(settings);
@@ -142,7 +142,7 @@ export function inspectCertificate(
   return describeChain(readChain(text, certPath));
 }
 
-/** True when there is a certificate already, so that looking at it makes none. */
+/** True when there is a certificate already, so that reading it does not create one. */
 export function isCertificateStored(settings: CertificateSettings): boolean {
   const names = namesOf(settings);
   return (

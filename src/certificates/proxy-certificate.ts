@@ -1,10 +1,10 @@
 import { TowpathError } from '../base/errors.ts';
 import type { CertificateInfo, CertificateSource } from './source.ts';
 
-/** The latest time that a Date can hold: what is not ours does not expire here. */
+/** The latest time that a Date can hold: a certificate that is not ours does not expire here. */
 const NEVER_MS = 8.64e15;
 
-/** Stands for the certificate of a proxy that does TLS for the relay: the relay neither has nor knows it. */
+/** The source for a relay whose proxy does TLS: the relay does not have the certificate. */
 export function proxyCertificate(names: readonly string[]): CertificateSource {
   const info: CertificateInfo = {
     names,

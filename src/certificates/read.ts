@@ -33,7 +33,7 @@ export function readChain(certPem: string, where: string): [X509Certificate, ...
       throw invalid(`${where}: certificate ${index + 1} cannot be parsed (${errorMessage(error)})`);
     }
   });
-  // A file that is being written would lose the end of its chain without a word.
+  // While a file is written, the end of its chain may be missing.
   if (certPem.split(PEM_BEGIN).length - 1 > blocks.length)
     throw invalid(`${where}: it ends in the middle of a certificate`);
   if (leaf === undefined) throw invalid(`${where}: it does not contain a PEM certificate`);
@@ -60,7 +60,7 @@ export function readKey(keyPem: string, path: string): KeyObject {
   try {
     return createPrivateKey(keyPem);
   } catch {
-    // The cause is left out on purpose: nothing of a key file belongs into a log.
+    // The cause is left out on purpose: no part of a key file may reach the log.
     throw invalid(`${path}: it does not contain a PEM private key, or the key is encrypted`);
   }
 }

@@ -33,7 +33,7 @@ export class HeadDeadline {
     });
   }
 
-  /** Forgets `socket` for good: it is no longer an HTTP connection. The end of an answer to it may still be told. */
+  /** Forgets `socket`: it is no longer an HTTP connection. The end of an answer on it may still be reported. */
   release(socket: Duplex): void {
     this.#released.add(socket);
     this.#disarm(socket);
@@ -55,7 +55,7 @@ export class HeadDeadline {
   }
 }
 
-/** An idle connection that ends after its answer is nobody's fault. */
+/** An idle connection that ends after its answer is not a failure. */
 function noCount(): void {
   return undefined;
 }

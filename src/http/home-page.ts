@@ -37,7 +37,7 @@ them.</p>
 </html>
 `;
 
-/** Makes the home page of the configuration; mode `file` reads its file now. Throws a TowpathError when it cannot. */
+/** Makes the configured home page; mode `file` reads the file now. Throws a TowpathError when that fails. */
 export function loadHomePage(settings: HomeSettings): HomePage {
   switch (settings.mode) {
     case 'neutral':

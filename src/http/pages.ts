@@ -45,7 +45,7 @@ export function textPage(status: number, text: string, headers: Readonly<Record<
   return { status, headers: { 'Content-Type': 'text/plain; charset=utf-8', ...headers }, body: Buffer.from(text) };
 }
 
-/** The error page of a web server that has nothing to say, so that a scanner learns nothing from it. */
+/** An error page without any name, so that a scanner learns nothing from it. */
 export function neutralPage(status: number, title: string): Page {
   const line = `${status} ${title}`;
   const html = [

@@ -142,7 +142,7 @@ function port80Page(routes: RelayRoutes, request: IncomingMessage, path: string,
   return target === null ? BAD_REQUEST : emptyPage(302, { Location: target });
 }
 
-/** The captive-portal answer (§5.4): proves to a client that nobody on the way answers in our place. */
+/** The captive-portal answer (§5.4): shows a client that the answer comes from the relay and not from a portal. */
 function noContent(request: IncomingMessage): Page {
   const challenge = request.headers['x-tailscale-challenge'];
   const proof =

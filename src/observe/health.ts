@@ -1,15 +1,15 @@
-/** One thing that is wrong: what it concerns, and a sentence on it. */
+/** One problem: its name, and a sentence about it. */
 export interface HealthProblem {
   readonly name: string;
   readonly problem: string;
 }
 
-/** What keeps this process from being ready for work. Each part of it reports under a name of its own. */
+/** The problems because of which the process is not ready. Each part reports under its own name. */
 export class Health {
   readonly #problems = new Map<string, string>();
   readonly #listeners = new Set<() => void>();
 
-  /** Reports a problem of `name`, or with null that it is well. Returns whether that is news. */
+  /** Reports a problem of `name`, or null when it is solved. Returns whether this is a change. */
   set(name: string, problem: string | null): boolean {
     if ((this.#problems.get(name) ?? null) === problem) return false;
     if (problem === null) this.#problems.delete(name);
@@ -18,12 +18,12 @@ export class Health {
     return true;
   }
 
-  /** All problems there are, by name; empty when all is well. */
+  /** All problems, by name; empty when there are none. */
   problems(): readonly HealthProblem[] {
     return [...this.#problems].map(([name, problem]) => ({ name, problem })).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** True when nothing is wrong. */
+  /** True when there is no problem. */
   get ready(): boolean {
     return this.#problems.size === 0;
   }

@@ -6,7 +6,7 @@ export interface LineWriterOptions {
   readonly blockLength: number;
   /** Lines that wait at most this long, milliseconds. */
   readonly everyMs: number;
-  /** Told, when writing works again, how many lines were lost meanwhile. */
+  /** Called when writing works again, with the number of lost lines. */
   readonly onLost: (lines: number) => void;
 }
 
@@ -66,7 +66,7 @@ export class LineWriter {
     });
   }
 
-  /** Gives up what still waits. */
+  /** Drops the lines that are not written yet. */
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#timer);
@@ -117,7 +117,7 @@ export class LineWriter {
     try {
       writeSync(this.#fd, this.#lines.join(''));
     } catch {
-      // Nobody can be told: the log itself is what is gone.
+      // This cannot be reported: the log itself has failed.
     }
   }
 }

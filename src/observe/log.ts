@@ -12,7 +12,7 @@ const BLOCK_LENGTH = 4096;
 const FLUSH_LIMIT_MS = 1000;
 const STANDARD_ERROR = 2;
 
-/** A net below the rule that secrets are never logged. */
+/** A second protection, besides the rule that secrets are never logged. */
 const SECRETS = ['privateKey', 'meshKey', 'PrivateKey', 'authKey', 'keyPem'].flatMap((name) => [name, `*.${name}`]);
 
 /** Where log lines go. */
@@ -90,7 +90,7 @@ function prettyLines(lines: LogStream, isColored: boolean): LogStream {
   return { write: (line) => lines.write(style.format(line)) };
 }
 
-/** A log that nobody reads is no reason to end. */
+/** A log that cannot be written must not stop the process. */
 function ignore(): void {
-  // Nothing can be told: the log itself is what is gone.
+  // This cannot be reported: the log itself has failed.
 }

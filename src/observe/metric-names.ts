@@ -1,6 +1,6 @@
 import type { Counters } from './counters.ts';
 
-/** How a plain number field of {@link Counters} is published. Fields that share a name differ in their labels. */
+/** How a number field of {@link Counters} is published. Fields with the same name have different labels. */
 export interface FieldMetric {
   readonly name: string;
   readonly type: 'counter' | 'gauge';

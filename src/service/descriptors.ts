@@ -59,7 +59,7 @@ export class Descriptors {
   readonly #parts: DescriptorsParts;
   readonly #spares: number[] = [];
   readonly #leaveClock: () => void;
-  /** In use by everything but connections, as far as known. */
+  /** Descriptors that are not connections, as far as known. */
   #others = 0;
   #limit: number | null = null;
   #areUsedUp = false;

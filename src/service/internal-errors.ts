@@ -15,7 +15,7 @@ export class InternalErrors {
     this.#log = log;
   }
 
-  /** Takes note of `error`, thrown by a call of the kind `where`, of which there are few. */
+  /** Records `error`, thrown by a call of the kind `where`; there are only a few kinds. */
   caught(where: string, error: unknown): void {
     this.#counters.internalErrors++;
     const now = performance.now();

@@ -18,7 +18,7 @@ export interface LifetimeParts {
   readonly endNow: (code: number) => never;
 }
 
-/** What signals do to a relay, from before its start to its end. */
+/** The effect of signals on a relay, from before its start to its end. */
 export class Lifetime {
   /** Resolves with the exit code when the relay has ended. */
   readonly ended: Promise<number>;

@@ -7,7 +7,7 @@ import { naming } from './listen-keys.ts';
 import { listenPlaces } from './listen-places.ts';
 import { frontSettings } from './relay-settings.ts';
 
-/** Where a running relay really listens. */
+/** The real addresses of a running relay. */
 export interface RelayAddresses {
   readonly derp: readonly Endpoint[];
   readonly http: readonly Endpoint[];
@@ -15,7 +15,7 @@ export interface RelayAddresses {
   readonly admin: Endpoint | null;
 }
 
-/** Who is behind which port. */
+/** The handler of each port. */
 export interface PortHandlers {
   /** Opens its own ports, for DERP and STUN. */
   readonly relay: Relay;
@@ -73,7 +73,7 @@ export class Listeners {
     };
   }
 
-  /** Closes what clients come to; the administration stays. */
+  /** Closes the ports of clients; the admin port stays open. */
   async closeFront(): Promise<void> {
     await Promise.all([this.#doors.relay.closePorts(), ...this.#http.map((listener) => listener.close())]);
   }

@@ -56,12 +56,12 @@ export class Liveness {
     this.#check(this.#parts.clock.now);
   }
 
-  /** Looks at everything now. */
+  /** Checks everything now. */
   check(): void {
     this.#check(this.#parts.clock.now);
   }
 
-  /** Leaves the clock. */
+  /** Stops the timer. */
   close(): void {
     this.#leaveClock();
   }

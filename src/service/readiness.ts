@@ -28,14 +28,14 @@ export class Readiness {
   #timer: NodeJS.Timeout | undefined;
   #retryMs: number;
   #problems = 0;
-  /** What the log has said: null before its first word. */
+  /** The last logged state; null before the first one. */
   #said: 'ready' | 'not ready' | null = null;
   #failure = '';
   #facts: object = {};
   #isTesting = false;
   #isStopped = false;
 
-  /** From now on the relay is not ready. */
+  /** Marks the relay as not ready. */
   constructor(parts: ReadinessParts) {
     this.#parts = parts;
     this.#retryMs = parts.retryMs ?? RETRY_MS;
@@ -49,7 +49,7 @@ export class Readiness {
     else this.#passed({});
   }
 
-  /** Tests and says nothing any more. */
+  /** Stops the tests and the log lines. */
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);

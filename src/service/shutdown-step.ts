@@ -3,7 +3,7 @@ import { errorMessage } from '../base/errors.ts';
 /** One step of the shutdown waits no longer than this. */
 const STEP_MS = 1000;
 
-/** Told of a step that failed or took too long. */
+/** Called for a step that failed or took too long. */
 export interface ClosingLog {
   warn(fields: object, message: string): void;
 }

@@ -26,10 +26,10 @@ import { CLOCK_HINT, readDirectory, type Requester } from './web.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-/** Between two looks at whether something is due. */
+/** Time between checks whether something is due. */
 const LOOK_MS = 1000;
 const STAND_IN_DAYS = 30;
-/** An authority names its time in whole seconds, and no two clocks are equal. */
+/** The authority's time has whole seconds, and two clocks are never equal. */
 const CLOCK_TOLERANCE_MS = 60_000;
 
 /** What {@link AcmeCertificateSource} needs. */
@@ -44,15 +44,15 @@ export interface AcmeSourceOptions {
   readonly now: () => number;
   /** From 0 to 1. */
   readonly random: () => number;
-  /** The addresses of this machine, for the words when a name points elsewhere. */
+  /** The addresses of this machine, for the message when a name points to another one. */
   readonly publicIps: readonly string[];
-  /** Told of each failed attempt that does not come of a wrong clock. */
+  /** Called after each failed attempt that is not caused by a wrong clock. */
   readonly onFailure?: (problem: string) => void;
 }
 
 /**
- * A certificate from an authority: obtained, kept on the disk, renewed in time. Until there is one, a self-signed
- * certificate stands in, so that the relay is up and can answer the challenges itself.
+ * A certificate from an authority: ordered, stored on the disk, renewed in time. Until there is one, a self-signed
+ * certificate is used, so that the relay runs and can answer the challenges.
  */
 export class AcmeCertificateSource implements CertificateSource {
   readonly #answers = new AcmeChallengeAnswers();
@@ -64,7 +64,7 @@ export class AcmeCertificateSource implements CertificateSource {
   #standIn: ReadCertificate | null = null;
   readonly #memory: AcmeProgress;
   #lookedAt: number;
-  /** On the monotonic clock: a wall clock that jumps neither hurries nor delays what the authority is asked. */
+  /** Monotonic time, so that a jump of the wall clock does not change when the authority is asked. */
   #orderFrom: number;
   #renewalInfoFrom: number;
   #isBusy = false;
@@ -99,7 +99,7 @@ export class AcmeCertificateSource implements CertificateSource {
     return this.#current().pair;
   }
 
-  /** Looking for `acme-tls/1` has a price on Bun, for every connection: only who may be asked pays it. */
+  /** On Bun, the check for `acme-tls/1` costs memory for every connection, so it is on only where it is needed. */
   get challenges(): ChallengeAnswers {
     const { httpResponse, alpnCertificate } = this.#answers;
     return this.#options.settings.challenges.includes('tls-alpn-01')
@@ -119,7 +119,7 @@ export class AcmeCertificateSource implements CertificateSource {
       : { ...info, origin: `from ${this.#authority}` };
   }
 
-  /** The files are the relay's own; somebody may have put back those of a backup, or made room on the disk. */
+  /** Reads the relay's own files again: the operator may have restored a backup or freed space on the disk. */
   reload(): void {
     const { log } = this.#options;
     this.#memory.writeAgain();
@@ -178,7 +178,7 @@ export class AcmeCertificateSource implements CertificateSource {
     }
   }
 
-  /** What is left of the wait of an earlier start; a clock that was set back must not make it longer. */
+  /** The rest of the wait from an earlier start; a clock that was set back must not make it longer. */
   #waitLeft(): number {
     const { failures, notBefore, waitMs } = this.#memory.state;
     const isMissing = this.#issued === null && failures === 0;
@@ -191,7 +191,7 @@ export class AcmeCertificateSource implements CertificateSource {
     return Math.min(Math.max(renewal.lookAt - this.#options.now(), 0), DAY_MS);
   }
 
-  /** Does what is due; never rejects. */
+  /** Orders or renews when it is due; never rejects. */
   async #look(): Promise<void> {
     const { clock, log, health } = this.#options;
     try {
@@ -206,7 +206,7 @@ export class AcmeCertificateSource implements CertificateSource {
     }
   }
 
-  /** It was made by a clock that was set since, or weeks ago. */
+  /** The self-signed certificate was made with a wrong clock, or weeks ago. */
   #refreshStandIn(): void {
     const { info } = this.#current();
     const now = this.#options.now();
@@ -216,7 +216,7 @@ export class AcmeCertificateSource implements CertificateSource {
     for (const listener of this.#listeners) listener(pair);
   }
 
-  /** `now` is by our clock, or by that of the authority. */
+  /** `now` is from our clock, or from the authority's clock. */
   #isDue(now: number): boolean {
     return this.#isMissing() || now >= this.#renewAt(this.#issued!);
   }
@@ -279,7 +279,7 @@ export class AcmeCertificateSource implements CertificateSource {
     }
   }
 
-  /** A renewal that is due by our clock only would be due again right after it. */
+  /** A renewal that is due only by our clock would be due again at once. */
   async #checkClock(request: Requester, directory: string): Promise<void> {
     const { now: theirs } = await readDirectory(request, directory);
     if (theirs === null || this.#isDue(theirs + CLOCK_TOLERANCE_MS)) return;
@@ -309,7 +309,7 @@ export class AcmeCertificateSource implements CertificateSource {
     const notBefore = retryAt(now(), failures, failure, random());
     const waitMs = notBefore - now();
     this.#orderFrom = clock.now + waitMs;
-    // An order that failed is of no use; one that we could only not ask about may be.
+    // A failed order is useless; one whose state we could not read may still work.
     const isOpen = failure.kind === 'unreachable' || failure.kind === 'clock';
     this.#memory.remember({ failures, notBefore, waitMs, problem, order: isOpen ? order : null });
     log.error(

@@ -2,7 +2,7 @@ import { resolve4, resolve6 } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
 import { canonicalIp, ipFamily } from '../../base/ip-address.ts';
 
-/** Says where the names point, when that is not here; null when there is nothing to say. */
+/** Describes names whose DNS addresses are not of this machine; null when all are right. */
 export async function describeWrongDns(names: readonly string[], publicIps: readonly string[]): Promise<string | null> {
   const own = ownAddresses(publicIps);
   const remarks: string[] = [];

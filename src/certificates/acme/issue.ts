@@ -21,7 +21,7 @@ import { readDirectory, type Requester } from './web.ts';
 
 const SHORT_LIVED = 'shortlived';
 
-/** What one attempt to obtain a certificate needs. */
+/** What one attempt to get a certificate needs. */
 export interface IssueParts {
   readonly settings: AcmeSettings;
   readonly store: AcmeStore;
@@ -29,7 +29,7 @@ export interface IssueParts {
   readonly openClient: OpenAcmeClient;
   readonly request: Requester;
   readonly log: CertificateLog;
-  /** Told of an order that was made, so that a crash or a stop does not lose it. */
+  /** Called with a new order, so that a crash or a stop does not lose it. */
   readonly rememberOrder: (order: NonNullable<AcmeState['order']>) => void;
 }
 
@@ -40,7 +40,7 @@ export async function issue(parts: IssueParts, state: AcmeState, replaces: strin
   } catch (error) {
     if (!(error instanceof AcmeFailure) || error.kind !== 'no-account') throw error;
   }
-  // A private authority that was set up anew has forgotten us; the key is as good as before.
+  // A private authority that was installed again does not know our account; the key can still be used.
   const { settings, store } = parts;
   store.saveAccount(settings.directory, { ...store.account(settings.directory), accountUrl: null });
   return new Issue(parts, { ...state, order: null }, replaces).run();
@@ -82,7 +82,7 @@ class Issue {
     return client;
   }
 
-  /** Goes on with an order that a crash or a stop left behind: a new one would count against the limits. */
+  /** Continues an order from before a crash or a stop: a new one would count against the limits. */
   async #order(client: AcmeClient, profiles: readonly string[]): Promise<{ order: Order; keyPem: string }> {
     const { order: begun } = this.#state;
     const resumed = begun === null ? null : await client.resume(begun.url);
@@ -104,7 +104,7 @@ class Issue {
         replaces,
       });
     } catch (error) {
-      // What is said about the old certificate is a courtesy; the new one does not depend on it.
+      // Naming the old certificate is optional; the new one does not depend on it.
       if (replaces === null || !(error instanceof AcmeFailure) || error.kind === 'unreachable') throw error;
       return this.#newOrder(client, profiles, null);
     }
@@ -126,7 +126,7 @@ class Issue {
     }
   }
 
-  /** The preferred way at first, and the next one after each failure. */
+  /** The preferred challenge first, and the next one after each failure. */
   #choose({ identifier, challenges }: Authorization): Challenge & { readonly type: ChallengeType } {
     const usable = this.#parts.settings.challenges.filter((type) => type !== 'dns-01' || identifier.type === 'dns');
     const from = usable.length === 0 ? 0 : this.#state.failures % usable.length;

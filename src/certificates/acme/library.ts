@@ -22,7 +22,7 @@ const BAD_NONCE = 'urn:ietf:params:acme:error:badNonce';
 /** How often one step is begun again when the authority refused the nonces of it; the library sends each six times. */
 const NONCE_ROUNDS = 5;
 const NONCE_PAUSE_MS = 200;
-/** What the library says when it gives up over a nonce. It passes on no more than the words of the authority. */
+/** The error of the library when it gives up because of a nonce: only the text from the authority. */
 const NONCES_REFUSED = 'towpath: nonce refused';
 /** Authorities look from several places and repeat; Let's Encrypt is done in seconds, others want a minute. */
 const VERDICT_MS = 180_000;
@@ -36,7 +36,7 @@ export interface LibraryOptions {
   readonly directoryUrl: string;
 }
 
-/** acme-client behind our port. It is loaded here and nowhere else: most of the time a relay has no use for it. */
+/** The library acme-client behind our port. It is loaded only here, because a relay seldom needs it. */
 export async function openLibraryClient(
   { request, directoryUrl }: LibraryOptions,
   account: AcmeAccount,

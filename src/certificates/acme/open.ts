@@ -10,13 +10,13 @@ import { acmeSettings } from './settings.ts';
 import { AcmeStore } from './store.ts';
 import type { Requester } from './web.ts';
 
-/** What the process lends to the part that obtains certificates. */
+/** What the ACME source needs from the process. */
 export interface AcmeParts {
   readonly clock: TickingClock;
   readonly log: CertificateLog;
   readonly health: HealthReport;
   readonly now: () => number;
-  /** Whether something listens without TLS, for HTTP-01. */
+  /** Whether the relay listens without TLS, for HTTP-01. */
   readonly answersHttp: boolean;
   /** For tests. */
   readonly request?: Requester | undefined;
@@ -82,7 +82,7 @@ function readCa(caFile: string): string {
   }
 }
 
-/** Null where it is gone or damaged: the root that was read last goes on. */
+/** Null when the file is missing or damaged: the last root stays in use. */
 function readCaAgain(caFile: string): string | null {
   try {
     return readCa(caFile);

@@ -1,6 +1,6 @@
 /**
- * What the relay needs of an ACME implementation (RFC 8555): five moves. The library behind it is loaded only when one
- * of them is wanted, and can be exchanged in one file.
+ * What the relay needs from an ACME implementation (RFC 8555): five operations. The library is loaded only when one
+ * of them is needed, and can be replaced in one file.
  */
 
 /** How a name is proven. */
@@ -17,11 +17,11 @@ export interface Challenge {
   readonly type: string;
   readonly url: string;
   readonly token: string;
-  /** What has to be shown: the key authorization, for dns-01 already in its digest form. */
+  /** The answer to publish: the key authorization, or its digest for dns-01. */
   readonly answer: string;
 }
 
-/** An identifier that the authority wants to see proven. */
+/** An identifier that must be proven. */
 export interface Authorization {
   readonly url: string;
   readonly identifier: Identifier;
@@ -29,7 +29,7 @@ export interface Authorization {
   readonly challenges: readonly Challenge[];
 }
 
-/** An order as the authority has it. */
+/** The state of an order at the authority. */
 export interface Order {
   readonly url: string;
   readonly status: 'pending' | 'ready' | 'processing' | 'valid' | 'invalid';
@@ -45,12 +45,12 @@ export interface OrderRequest {
 }
 
 export interface AcmeClient {
-  /** Makes an account for the key, or finds the one there is. Returns its URL. */
+  /** Creates an account for the key, or finds the existing one. Returns its URL. */
   register(): Promise<string>;
   order(request: OrderRequest): Promise<Order>;
-  /** Looks at an order that was made before; null when it is of no use any more. */
+  /** Reads an earlier order; null when it cannot be used any more. */
   resume(orderUrl: string): Promise<Order | null>;
-  /** Says that the answer can be looked at, and waits for the verdict. */
+  /** Tells the authority that the answer is published, and waits for the result. */
   prove(authorization: Authorization, challenge: Challenge): Promise<void>;
   /** Sends the certificate request and waits for the chain, PEM. All identifiers are proven. */
   finish(orderUrl: string, names: readonly string[], keyPem: string): Promise<string>;

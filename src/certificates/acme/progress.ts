@@ -4,7 +4,7 @@ import type { ReadCertificate } from '../read.ts';
 import type { CertificateLog, TickingClock } from '../source.ts';
 import type { AcmeState, AcmeStore } from './store.ts';
 
-/** Between two tries to write what could not be written. */
+/** Time between attempts to write what could not be written. */
 const WRITE_AGAIN_MS = 60_000;
 
 /**
@@ -55,7 +55,7 @@ export class AcmeProgress {
   #write(): void {
     this.#triedAt = this.#clock.now;
     try {
-      // The certificate goes first: without it the rest is of no use.
+      // The certificate first: without it the rest is useless.
       if (this.#unsaved !== null) this.#store.saveCertificate(this.#unsaved);
       this.#unsaved = null;
       if (this.#isStateUnsaved) this.#store.saveState(this.#state);

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { parseObject, ask, readDirectory, waitMs, type Requester } from './web.ts';
 
-/** RFC 9773 §4.3.3: too soon is a burden to the authority, too late misses a revocation. */
+/** RFC 9773 §4.3.3: asking too often burdens the authority, asking too seldom misses a revocation. */
 const SOONEST_LOOK_MS = 60_000;
 const LATEST_LOOK_MS = 86_400_000;
 const USUAL_LOOK_MS = 6 * 3_600_000;
@@ -17,7 +17,7 @@ export interface RenewalWindow {
 }
 
 export interface RenewalInfo {
-  /** Null: the authority does not offer this, or knows nothing about the certificate. */
+  /** Null: the authority does not offer this, or does not know the certificate. */
   readonly window: RenewalWindow | null;
   /** Why, if the authority has a page about it. */
   readonly explanation: string | null;

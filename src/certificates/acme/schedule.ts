@@ -7,11 +7,11 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** Certificates with a shorter life are renewed after half of it: there is less time to fix a failure. */
 const SHORT_LIFE_MS = 10 * DAY_MS;
-/** Part of the lifetime by which renewals spread, so that relays that were set up together do not come together. */
+/** Part of the lifetime over which renewals are spread, so that relays of the same age do not renew together. */
 const JITTER = 0.05;
-/** Whatever the authority suggests, this part of the lifetime is kept for trying again. */
+/** This part of the lifetime is always kept for new attempts, even if the authority suggests a later time. */
 const LATEST = 0.9;
-/** No clock, and no authority, may keep us from trying for longer. */
+/** Longest wait, whatever the clock or the authority says. */
 export const LONGEST_WAIT_MS: number = 7 * DAY_MS;
 
 /**
@@ -43,7 +43,7 @@ export function renewAt(info: CertificateInfo, advised: number | null): number {
   return Math.min(advised, from + (to - from) * LATEST);
 }
 
-/** From when on a renewal that keeps failing is an emergency: half of the time that was left for it is over. */
+/** Time from which a failing renewal makes the relay not ready: half of the time left for it is over. */
 export function alarmAt(info: CertificateInfo, renewal: number): number {
   return (renewal + info.notAfter.getTime()) / 2;
 }

@@ -3,11 +3,11 @@ import type { HttpAnswer, HttpRequest } from '../../transport/http/request.ts';
 import { retryAfterMs } from '../../transport/http/retry-after.ts';
 import { AcmeFailure } from './failure.ts';
 
-/** No answer of a directory is larger, chains included. */
+/** Largest answer of an authority, certificate chains included. */
 const LIMIT_BYTES = 1_000_000;
 const REQUEST_MS = 30_000;
 
-/** What to do about a clock that does not agree with the authority. */
+/** Hint for a clock that differs from the authority's clock. */
 export const CLOCK_HINT = "Correct this machine's clock, for example with a time service. The relay tries again.";
 
 /** Makes one request: {@link requestHttp}, or what a test puts in its place. */
@@ -57,12 +57,12 @@ function unreachable(url: string, why: string): AcmeFailure {
   });
 }
 
-/** What a directory says that matters here. */
+/** The parts of a directory that are used. */
 export interface Directory {
   /** Where renewal information is (RFC 9773), or null. */
   readonly renewalInfo: string | null;
   readonly profiles: readonly string[];
-  /** What its clock says, milliseconds since 1970, or null. */
+  /** The authority's time, milliseconds since 1970, or null. */
   readonly now: number | null;
 }
 
@@ -84,7 +84,7 @@ export async function readDirectory(request: Requester, url: string): Promise<Di
   };
 }
 
-/** A JSON object out of a text, or null. */
+/** Parses a text as a JSON object; null when it is not one. */
 export function parseObject(text: string): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(text);
@@ -94,7 +94,7 @@ export function parseObject(text: string): Record<string, unknown> | null {
   }
 }
 
-/** When the answer was given by the clock of who gave it, milliseconds since 1970, or null. */
+/** Time of the answer by the server's clock, milliseconds since 1970, or null. */
 export function timeOf(headers: Answer['headers']): number | null {
   const at = Date.parse(headers.get('date') ?? '');
   return Number.isNaN(at) ? null : at;

@@ -100,7 +100,7 @@ export class SourceGuard implements DoorGuard {
     }
   }
 
-  /** Leaves the clock. */
+  /** Stops the timer. */
   close(): void {
     this.#leaveClock();
   }
