@@ -81,7 +81,7 @@ export class PeerRelay {
     );
   }
 
-  /** Opens the ports and starts the nodes. Throws a TowpathError when a port cannot be had. */
+  /** Opens the ports and starts the nodes. Throws a TowpathError when a port cannot be opened. */
   async start(): Promise<void> {
     const { clock, log, openDoor, stun } = this.#parts;
     const { limits, stateDirectory, ports, takenPorts } = this.#config;

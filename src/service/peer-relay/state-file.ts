@@ -60,7 +60,7 @@ export function saveState(directory: string, state: UdpRelayState, now: number =
 
 /**
  * Takes what the process before left: it is removed, so that it is used once. Null when there is nothing that can be
- * used; `problem` is told why when that is not for want of a file or for its age.
+ * used; `problem` is told why when that is not without a file or for its age.
  */
 export function takeState(
   directory: string,
