@@ -159,7 +159,7 @@ function end(node: RelayNodeClient, send: (data: Uint8Array) => void): TransferE
   };
 }
 
-suite('a peer relay', { timeout: 110_000 }, () => {
+suite('a peer relay', { timeout: 100_000 + BYTES / 40 }, () => {
   test('carries bytes over moves and restarts, on a network that loses, doubles and reorders', async (t) => {
     const world = await World.open(t);
     const { a, b } = world;

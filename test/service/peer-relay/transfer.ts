@@ -8,10 +8,11 @@ export interface TransferEnd {
 }
 
 const BLOCK_BYTES = 1200;
-const WINDOW = 64;
+const WINDOW = 128;
 const HEAD_BYTES = 5;
 const Kind = { Block: 0, Got: 1 } as const;
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 30_000;
+const DEADLINE_MS_PER_MEGABYTE = 3000;
 
 /** Sends `size` random bytes from one end to the other, again and again what is not confirmed; throws unless all arrive. */
 export async function transfer(from: TransferEnd, to: TransferEnd, size: number): Promise<void> {
@@ -31,8 +32,9 @@ export async function transfer(from: TransferEnd, to: TransferEnd, size: number)
     if (data[0] === Kind.Got) missing.delete(data.readUInt32BE(1));
   };
   const startedAt = performance.now();
+  const deadlineMs = DEADLINE_MS + (size / 1e6) * DEADLINE_MS_PER_MEGABYTE;
   while (missing.size > 0) {
-    if (performance.now() - startedAt > DEADLINE_MS) throw new Error(`${missing.size} of ${blocks} blocks are missing`);
+    if (performance.now() - startedAt > deadlineMs) throw new Error(`${missing.size} of ${blocks} blocks are missing`);
     let left = WINDOW;
     for (const number of missing) {
       if (left-- === 0) break;
