@@ -1,5 +1,5 @@
-/** Deeper than any message of the protocols. Derper's parser stops at 10,000. */
-const MAX_DEPTH = 256;
+/** Where the parser of derper stops, too. */
+const MAX_DEPTH = 10_000;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -9,7 +9,7 @@ const OPENING = 0x7b;
 const CLOSING = 0x7d;
 
 /**
- * Parses the JSON that a peer sent. Throws a SyntaxError for what is no JSON, and for what is nested more than 256 deep:
+ * Parses the JSON that a peer sent. Throws a SyntaxError for what is no JSON, and for what is nested more than 10,000 deep:
  * V8 takes up to 40 ns for each byte of that, ten times as long as for others, and the more the longer the text is.
  */
 export function parseForeignJson(bytes: Buffer): unknown {

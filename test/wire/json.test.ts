@@ -15,11 +15,11 @@ describe('parseForeignJson', () => {
     assert.deepEqual(parse(text), JSON.parse(text));
   });
 
-  it('refuses what is nested more than 256 deep, and nothing less', () => {
+  it('refuses what is nested more than 10,000 deep, and nothing less', () => {
     const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
-    assert.deepEqual(parse(nested(256)), JSON.parse(nested(256)));
-    for (const text of [nested(257), '{"a":'.repeat(257), '[{"a":'.repeat(200_000)]) {
-      assert.throws(() => parse(text), /nested more than 256 deep/);
+    assert.doesNotThrow(() => parse(nested(10_000)));
+    for (const text of [nested(10_001), '{"a":'.repeat(10_001), '[{"a":'.repeat(200_000)]) {
+      assert.throws(() => parse(text), /nested more than 10000 deep/);
     }
   });
 
