@@ -162,7 +162,7 @@ export class Outgoing {
     this.#segments[slot] = segment;
   }
 
-  /** How many datagrams of this many bytes one message may hold. */
+  /** How many datagrams of `segment` bytes one message may hold. */
   #rowOf(segment: number): number {
     const most = Math.min(MAX_SEGMENTS, Math.floor(MAX_SEGMENTED_BYTES / segment));
     return Math.max(1, this.offload.neverEqualTail ? most - 1 : most);
