@@ -60,7 +60,7 @@ export function saveState(directory: string, state: UdpRelayState, now: number =
 
 /**
  * Takes what the process before left: it is removed, so that it is used once. Null when there is nothing that can be
- * used; `problem` is told why when that is not without a file or for its age.
+ * used; `problem` gets the reason, unless the file is missing or too old.
  */
 export function takeState(
   directory: string,
