@@ -30,6 +30,10 @@ const EXPENSIVE = [
 ];
 /** Their names end in their types, which `promtool check metrics` objects to; one gauge of ours says enough. */
 const MISNAMED = ['nodejs_eventloop_utilization_summary', 'nodejs_eventloop_utilization_histogram'];
+/** `LoopDelay` gives them at a tenth of the cost. */
+const LOOP_DELAYS = ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'].map(
+  (name) => `nodejs_eventloop_lag_${name}_seconds`,
+);
 /** As long as a timer can be: the misnamed metrics are sampled by one. */
 const NEVER_MS = 2_147_483_647;
 
@@ -42,9 +46,13 @@ export function createMetrics(options: MetricsOptions): Registry {
   registerFields(registry, options.counters);
   registerTables(registry, options.counters);
   registerState(registry, options);
+  collectDefaultMetrics({
+    register: registry,
+    eventLoopUtilizationTimeout: NEVER_MS,
+    eventLoopMonitoringPrecision: NEVER_MS,
+  });
+  for (const name of [...EXPENSIVE, ...MISNAMED, ...LOOP_DELAYS]) registry.removeSingleMetric(name);
   for (const definition of options.more ?? []) register(registry, definition);
-  collectDefaultMetrics({ register: registry, eventLoopUtilizationTimeout: NEVER_MS });
-  for (const name of [...EXPENSIVE, ...MISNAMED]) registry.removeSingleMetric(name);
   return registry;
 }
 

@@ -20,6 +20,7 @@ import { createHttpServer } from '../http/server.ts';
 import type { Counters } from '../observe/counters.ts';
 import { EventSummary } from '../observe/event-summary.ts';
 import { Health } from '../observe/health.ts';
+import { LoopDelay } from '../observe/loop-delay.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import type { SourceGuard } from '../relay/door/source-guard.ts';
 import type { DoorHandlers } from '../relay/door/front-door.ts';
@@ -316,6 +317,8 @@ export class Service {
   }
 
   #adminDoor(): HttpDoor {
+    const loopDelay = new LoopDelay();
+    this.#clock.onTick((now) => loopDelay.tick(now));
     const metrics = createMetrics({
       counters: this.counters,
       version: VERSION,
@@ -323,7 +326,7 @@ export class Service {
       health: this.health,
       certificateExpiry: () => this.certificate.info().notAfter.getTime(),
       bootstrapDnsQueriedNames: () => this.#bootstrapDns.queriedNames,
-      more: [...this.#admission.admission.metrics(), ...(this.#peerRelay?.metrics() ?? [])],
+      more: [...loopDelay.metrics(), ...this.#admission.admission.metrics(), ...(this.#peerRelay?.metrics() ?? [])],
     });
     const pages = { '/admission': this.#admission.page };
     const server = createHttpServer(createAdminHandler({ metrics, health: this.health, pages }));
