@@ -74,7 +74,7 @@ suite('documentation', () => {
       const manifest = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
         scripts: Record<string, string>;
       };
-      const builtIn = new Set(['ci', 'install', 'pack', 'run']);
+      const builtIn = new Set(['ci', 'install', 'pack', 'root', 'run']);
       for (const name of scripts(page)) assert.ok(builtIn.has(name) || name in manifest.scripts, `npm script ${name}`);
       const text = readFileSync(path.join(ROOT, page), 'utf8');
       for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#\s]+)\)/g)) {
