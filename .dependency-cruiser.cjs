@@ -147,7 +147,18 @@ const folders = {
   cli: {
     what: 'one file per command',
     first: 'program.ts',
-    imports: ['base', 'wire', 'transport', 'config', 'certificates', 'derp-map', 'client', 'service', 'tools'],
+    imports: [
+      'base',
+      'wire',
+      'transport',
+      'config',
+      'certificates',
+      'derp-map',
+      'client',
+      'service',
+      'tailnet',
+      'tools',
+    ],
   },
   main: { what: 'argv → command; ends the process', imports: ['base', 'cli'] },
 };

@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   probe: async () => (await import('./probe.ts')).registerProbe,
   load: async () => (await import('./load.ts')).registerLoad,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
+  relay: async () => (await import('./relay.ts')).registerRelay,
   migrate: async () => (await import('./migrate.ts')).registerMigrate,
   config: async () => (await import('./config.ts')).registerConfig,
 };

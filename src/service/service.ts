@@ -39,6 +39,7 @@ import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { loadOrCreateKeyFile } from './key-file.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
+import { peerRelayPage } from './peer-relay/page.ts';
 import { PeerRelay } from './peer-relay/peer-relay.ts';
 import { liveSettings, relaySettings } from './relay-settings.ts';
 
@@ -328,7 +329,10 @@ export class Service {
       bootstrapDnsQueriedNames: () => this.#bootstrapDns.queriedNames,
       more: [...loopDelay.metrics(), ...this.#admission.admission.metrics(), ...(this.#peerRelay?.metrics() ?? [])],
     });
-    const pages = { '/admission': this.#admission.page };
+    const pages = {
+      '/admission': this.#admission.page,
+      ...(this.#peerRelay === null ? {} : { '/peer-relay': peerRelayPage(this.#peerRelay) }),
+    };
     const server = createHttpServer(createAdminHandler({ metrics, health: this.health, pages }));
     this.#servers.push(server);
     return this.#httpDoor(server, ADMIN_CONNECTIONS, null);

@@ -291,6 +291,7 @@ export class TailnetNode {
     this.lastFrameAt = this.#wallClock();
     if (response.PingRequest !== null) void this.#pings.answer(response.PingRequest);
     if (response.KeepAlive === true) {
+      this.listener.changed();
       this.#watchExpiry(connection);
       return;
     }

@@ -14,6 +14,7 @@ import type { UdpDoor, UdpDoorSettings } from '../../relay/udp/door.ts';
 import type { UdpRelaySettings } from '../../relay/udp/rules.ts';
 import type { UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
 import { RemoteEndpointTable } from '../../tailnet/endpoint-table.ts';
+import type { ReadinessFacts } from '../../tailnet/node-readiness.ts';
 import { AdvertisedAddresses, REFRESH_MS } from './advertised-addresses.ts';
 import { peerRelayMetrics } from './metrics.ts';
 import { openRelayTailnet, type RelayTailnet } from './relay-tailnet.ts';
@@ -77,7 +78,7 @@ export class PeerRelay {
     const { limits, stateDirectory } = config;
     const refused = (reason: string, who: string): void => this.#refusals.add(reason, who);
     this.#tailnets = config.tailnets.map((tailnet) =>
-      openRelayTailnet(tailnet, { ...parts, table, limits, stateDirectory, refused }),
+      openRelayTailnet(tailnet, { ...parts, table, limits, stateDirectory, refused, facts: () => this.facts() }),
     );
   }
 
@@ -130,6 +131,14 @@ export class PeerRelay {
   /** What clients are told, and when it was last found, in milliseconds since 1970. */
   get advertised(): Pick<AdvertisedAddresses, 'addresses' | 'foundAt'> {
     return this.#addresses;
+  }
+
+  /** What the readiness of each tailnet depends on besides its node. */
+  facts(): ReadinessFacts {
+    const snapshot = this.#snapshot;
+    // Every datagram of a client that arrives for an endpoint is answered with a challenge first.
+    const unreachedEndpoints = snapshot === null ? null : snapshot.challenges > 0 ? 0 : snapshot.allocations;
+    return { addresses: this.#addresses.addresses.length, unreachedEndpoints, now: Date.now() };
   }
 
   /** Endpoints and counts as they are now, with at most `endpoints` endpoints; null when the door is closed. */

@@ -5,7 +5,7 @@ import type { Health } from '../../observe/health.ts';
 import type { Router } from '../../relay/routing/router.ts';
 import type { EndpointTable } from '../../tailnet/endpoint-table.ts';
 import { TailnetNode } from '../../tailnet/node.ts';
-import { nodeProblems } from '../../tailnet/node-readiness.ts';
+import { nodeProblems, type ReadinessFacts } from '../../tailnet/node-readiness.ts';
 import { NodeState } from '../../tailnet/node-state.ts';
 import { RelayNode } from '../../tailnet/relay-node.ts';
 import { nodeSettings } from './tailnet-settings.ts';
@@ -29,6 +29,7 @@ export interface RelayTailnetParts {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Told of each request that got no endpoint: why, and whose it was. */
   readonly refused: (reason: string, who: string) => void;
+  readonly facts: () => ReadinessFacts;
 }
 
 /** Reads the state of the node in a tailnet, or makes it; nothing is started. Throws a TowpathError for a bad file. */
@@ -43,8 +44,7 @@ export function openRelayTailnet(config: TailnetConfig, parts: RelayTailnetParts
   node.listener = {
     changed: () => {
       relay.netmapChanged();
-      const facts = { addresses: table.addresses().length, unreachedEndpoints: null, now: Date.now() };
-      const [first] = nodeProblems(node, facts);
+      const [first] = nodeProblems(node, parts.facts());
       const problem = first === undefined ? null : `${first.problem}. ${first.hint}`;
       if (health.set(`tailnet ${name}`, problem) && problem !== null)
         log.warn({ tailnet: name, problem }, 'the peer relay is not ready for this tailnet');

@@ -97,6 +97,7 @@ async function run(): Promise<void> {
   }
   say(`first pong through the peer relay after ${((await pingUntilRelayed(a, b, PORTS)) / 1000).toFixed(1)} s`);
   say(`path in use: ${a.pathTo(b.ip)}`);
+  say(towpath.run('relay', 'status').trim());
   await restartDuringDownload(towpath, a, b);
   await pingUntilRelayed(a, b, PORTS);
   await throughEachPort(a, b);
