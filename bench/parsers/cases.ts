@@ -224,6 +224,14 @@ function documents(): ParserCase[] {
   const json = (input: string): unknown => parseForeignJson(Buffer.from(input));
   return [
     ...['[', '{"a":', '[1,', '" ', '\\', ' ', '1'].map((unit) => text('JSON', FILE_BYTES, unit, json)),
+    ...['"allow":1', '"\\u0041":1', '" ": 1', '"a": {"Allow":1}'].map((entry) => ({
+      title: `JSON with a decisive key: ${entry}`,
+      largestBytes: FILE_BYTES,
+      prepare: (bytes: number) => {
+        const input = Buffer.from(`{"b":[${`{${entry}},`.repeat(bytes / (entry.length + 3))}0]}`);
+        return () => parseForeignJson(input, ['Allow']);
+      },
+    })),
     ...['[', '{"a":', '// x\n', '/*', '\n', ' ', '"a', ',', '[1,', '/* */'].map((unit) =>
       text('HuJSON', HUJSON_BYTES, unit, (input) => parseHuJson(input)),
     ),

@@ -5,6 +5,7 @@ import { nodeKeysOf } from './node-list.ts';
 import { openSecret } from './secret.ts';
 
 const NODES_BYTES = 64 * 1024 * 1024;
+const DECISIVE = ['nodes', 'nodeKey', 'expiry'];
 
 /** Reads the node keys of a Headscale server by its API. Nodes whose key has expired by its clock are left out. */
 export function headscaleNodes(config: HeadscaleSourceConfig, now: () => number): () => Promise<ReadonlySet<string>> {
@@ -14,8 +15,15 @@ export function headscaleNodes(config: HeadscaleSourceConfig, now: () => number)
   return async () => {
     const apiKey = await secret();
     const headers = { Authorization: `Bearer ${apiKey}`, Accept: 'application/json' };
-    const request = { url, method: 'GET', headers, timeoutMs, limitBytes: NODES_BYTES, secret: apiKey } as const;
-    const { value, answeredAt } = await requestDatedJson(request);
+    const { value, answeredAt } = await requestDatedJson({
+      url,
+      method: 'GET',
+      headers,
+      timeoutMs,
+      limitBytes: NODES_BYTES,
+      secret: apiKey,
+      decisive: DECISIVE,
+    });
     return nodeKeysOf(value, url, 'nodes', ({ expiry }) => !isPast(expiry, answeredAt ?? now()));
   };
 }

@@ -1,7 +1,7 @@
 import { HttpFailure } from '../transport/http/failure.ts';
 import { requestHttp, type HttpAnswer } from '../transport/http/request.ts';
 import { retryAfterMs } from '../transport/http/retry-after.ts';
-import { parseForeignJson } from '../wire/json.ts';
+import { parseForeignJson, RepeatedKeyError } from '../wire/json.ts';
 import { SourceFailure, type FailureKind } from './failure.ts';
 import { redactUrl } from './redact-url.ts';
 
@@ -23,10 +23,12 @@ export interface JsonRequest {
   readonly limitBytes: number;
   /** The secret in the request, which must not appear in messages, or null. */
   readonly secret: string | null;
+  /** The keys of the answer that are read. An answer in which one object has one of them twice is malformed. */
+  readonly decisive: readonly string[];
 }
 
 /** The answer of a source, with any status. */
-export interface SourceRequest extends Omit<JsonRequest, 'secret'> {
+export interface SourceRequest extends Omit<JsonRequest, 'secret' | 'decisive'> {
   readonly socketPath?: string;
 }
 
@@ -54,7 +56,10 @@ export async function requestDatedJson(request: JsonRequest): Promise<DatedJson>
   if (answer.status !== 200) throw statusFailure(answer, where, request.secret);
   if (!answer.isWhole) throw tooLong(where, request.limitBytes);
   const answeredAt = Date.parse(answer.headers.get('date') ?? '');
-  return { value: parseJson(answer.body, where), answeredAt: Number.isNaN(answeredAt) ? null : answeredAt };
+  return {
+    value: parseJson(answer.body, where, request.decisive),
+    answeredAt: Number.isNaN(answeredAt) ? null : answeredAt,
+  };
 }
 
 /** The answer to a request, with any status; throws a {@link SourceFailure} that names the URL when there is none. */
@@ -72,11 +77,13 @@ export function tooLong(where: string, limitBytes: number): SourceFailure {
   return new SourceFailure('answer', `${where}: the answer is longer than ${limitBytes} bytes`);
 }
 
-/** Parses an answer as JSON. */
-export function parseJson(bytes: Buffer, where: string): unknown {
+/** Parses an answer as JSON in which no object has one of the keys `decisive` twice. */
+export function parseJson(bytes: Buffer, where: string, decisive: readonly string[]): unknown {
   try {
-    return parseForeignJson(bytes);
-  } catch {
+    return parseForeignJson(bytes, decisive);
+  } catch (error) {
+    if (error instanceof RepeatedKeyError)
+      throw new SourceFailure('answer', `${where}: in the answer, ${error.message}`);
     throw new SourceFailure('answer', `${where}: the answer is not JSON, or it is incomplete`);
   }
 }

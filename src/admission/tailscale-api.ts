@@ -8,6 +8,7 @@ import { redactUrl } from './redact-url.ts';
 
 /** A device takes about 1 KiB. */
 const DEVICES_BYTES = 64 * 1024 * 1024;
+const DECISIVE = ['devices', 'nodeKey', 'authorized', 'expires', 'keyExpiryDisabled'];
 const TOKEN_BYTES = 64 * 1024;
 /** A token is not used shortly before its expiry, because it could expire during the request. */
 const TOKEN_MARGIN_MS = 60_000;
@@ -30,8 +31,15 @@ export function tailscaleDevices(
     const token = await credential.read();
     try {
       const headers = { Authorization: `Bearer ${token}`, Accept: 'application/json' };
-      const request = { url, method: 'GET', headers, timeoutMs, limitBytes: DEVICES_BYTES, secret: token } as const;
-      const { value, answeredAt } = await requestDatedJson(request);
+      const { value, answeredAt } = await requestDatedJson({
+        url,
+        method: 'GET',
+        headers,
+        timeoutMs,
+        limitBytes: DEVICES_BYTES,
+        secret: token,
+        decisive: DECISIVE,
+      });
       return nodeKeysOf(value, url, 'devices', (device) => isMember(device, answeredAt ?? now()));
     } catch (error) {
       if (error instanceof SourceFailure && error.kind === 'answer') credential.forget();
@@ -96,6 +104,7 @@ class OauthToken implements Credential {
       timeoutMs: this.#timeoutMs,
       limitBytes: TOKEN_BYTES,
       secret,
+      decisive: ['access_token', 'expires_in'],
     });
     const { access_token: text, expires_in: seconds } = (answer ?? {}) as Record<string, unknown>;
     if (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text)) {

@@ -32,7 +32,7 @@ export function whoIsRequest(socketPath: string, timeoutMs: number): (question: 
       throw refused('tailscaled refuses this user; run towpath as root or as the operator of tailscaled');
     if (status !== 200) throw refused(`tailscaled answered ${status}: ${text}`);
     if (!isWhole) throw tooLong(socketPath, ANSWER_BYTES);
-    parseJson(body, socketPath);
+    parseJson(body, socketPath, []);
     return true;
   };
 }

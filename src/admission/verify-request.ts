@@ -6,6 +6,7 @@ import type { Question } from './source.ts';
 
 /** Upstream does not read a longer answer (protocol reference §4.9). */
 const ANSWER_BYTES = 4096;
+const DECISIVE = ['Allow'];
 
 /**
  * Asks an admission URL as derper does (§4.9): POST `{"NodePublic":…,"Source":…}` without Content-Type; a yes is status 200
@@ -21,7 +22,8 @@ export function verifyRequest(
     const headers: Record<string, string> = secret === null ? {} : { Authorization: `Bearer ${secret}` };
     const body = JSON.stringify({ NodePublic: `nodekey:${key}`, Source: ip });
     const limitBytes = ANSWER_BYTES;
-    const answer = await requestJson({ url, method: 'POST', headers, body, timeoutMs, limitBytes, secret });
+    const decisive = DECISIVE;
+    const answer = await requestJson({ url, method: 'POST', headers, body, timeoutMs, limitBytes, secret, decisive });
     if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
       throw new SourceFailure('answer', `${redactUrl(url)}: the answer is not a JSON object`);
     }

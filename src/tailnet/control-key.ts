@@ -1,5 +1,6 @@
 import { errorMessage } from '../base/errors.ts';
 import { requestHttp } from '../transport/http/request.ts';
+import { parseForeignJson } from '../wire/json.ts';
 import { ControlError } from './control-error.ts';
 import type { ControlServer } from './control-server.ts';
 import { parseMachineKey } from './key-text.ts';
@@ -40,7 +41,7 @@ export async function fetchControlKey(server: ControlServer): Promise<Buffer> {
 function readKey(body: Buffer, origin: string): Buffer {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(body.toString('utf8'));
+    parsed = parseForeignJson(body, ['publicKey']);
   } catch {
     parsed = null;
   }

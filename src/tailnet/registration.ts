@@ -1,4 +1,5 @@
 import { errorMessage } from '../base/errors.ts';
+import { parseForeignJson, RepeatedKeyError } from '../wire/json.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 import { KEY_BYTES } from '../wire/frames.ts';
 import type { ControlAnswer, ControlConnection } from './control-connection.ts';
@@ -13,6 +14,7 @@ const TIMEOUT_MS = 30_000;
 /** A followup is answered when the login is done; then it is asked again. */
 const FOLLOWUP_TIMEOUT_MS = 600_000;
 const EXPLANATION_BYTES = 300;
+const DECISIVE = ['Error', 'AuthURL', 'NodeKeyExpired', 'MachineAuthorized'];
 /** The years around 1970 are far enough in the past for every server. */
 const LONG_AGO = '1971-01-01T00:00:00Z';
 const ZERO_KEY = formatNodeKey(Buffer.alloc(KEY_BYTES));
@@ -93,9 +95,10 @@ function outcome(response: RegisterResponse, secret: string | null): Registratio
 
 function parse(body: Buffer): unknown {
   try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    throw new ControlError('protocol', 'the answer of the control server to the registration is not JSON');
+    return parseForeignJson(body, DECISIVE);
+  } catch (error) {
+    const why = error instanceof RepeatedKeyError ? `cannot be used: ${error.message}` : 'is not JSON';
+    throw new ControlError('protocol', `the answer of the control server to the registration ${why}`);
   }
 }
 

@@ -43,6 +43,22 @@ describe('the source headscale', () => {
     timeoutSeconds: 5,
   });
 
+  it('refuses a list in which a key that decides stands twice', async () => {
+    writeFileSync(join(directory.path, 'key'), 'hskey-api-secret\n');
+    const list = JSON.stringify({ nodes: [node(1, new Date(START - 1000).toISOString())] });
+    for (const [text, key] of [
+      [list.replace('"expiry"', '"Expiry":null,"expiry"'), 'expiry'],
+      [list.replace('"nodeKey"', `"nodeKey":"nodekey:${hexKey(2)}","nodeKey"`), 'nodeKey'],
+      [list.replace('"nodes"', '"NODES":[],"nodes"'), 'nodes'],
+    ] as const) {
+      service.reply = (response) => response.end(text);
+      await assert.rejects(headscaleNodes(config(service.url), () => START)(), {
+        kind: 'answer',
+        message: `${service.url}/api/v1/node: in the answer, the key "${key}" is there twice`,
+      });
+    }
+  });
+
   it('reads the nodes with the API key, without those that have expired', async () => {
     writeFileSync(join(directory.path, 'key'), 'hskey-api-secret\n');
     const expiries = [

@@ -62,6 +62,21 @@ describe('the source tailscale-api', () => {
     ...fields,
   });
 
+  it('refuses a list in which a key that decides stands twice', async () => {
+    const list = JSON.stringify({ devices: [device(hexKey(1))] });
+    for (const [text, key] of [
+      [list.replace('"authorized"', '"authorized":false,"authorized"'), 'authorized'],
+      [list.replace('"expires"', '"Expires":"2001-01-01T00:00:00Z","expires"'), 'expires'],
+      [list.replace('"keyExpiryDisabled"', '"keyexpirydisabled":true,"keyExpiryDisabled"'), 'keyExpiryDisabled'],
+    ] as const) {
+      api.reply = (response) => response.end(text);
+      await assert.rejects(tailscaleDevices(config(), () => START)(), {
+        kind: 'answer',
+        message: `${api.url}/api/v2/tailnet/-/devices: in the answer, the key "${key}" is there twice`,
+      });
+    }
+  });
+
   function keyFile(): string {
     const path = join(directory.path, 'api.key');
     writeFileSync(path, 'tskey-api-secret\n');
