@@ -8,7 +8,10 @@ export interface RelaySnapshot {
   readonly sessions: readonly SessionSnapshot[];
 }
 
-/** What several relays of one process hold together. A key that is connected to two of them counts twice. */
+/**
+ * What several relays of one process hold together. A key that is connected to two of them counts twice.
+ * @public for relay threads, which do not exist yet
+ */
 export function addSnapshots(snapshots: readonly RelaySnapshot[]): RelaySnapshot {
   return {
     counters: addCounters(snapshots.map(({ counters }) => counters)),

@@ -9,11 +9,6 @@ export function parseMachineKey(text: string): Buffer | null {
   return parsePrefixed(MACHINE, text);
 }
 
-/** `mkey:` and 64 hex digits. */
-export function formatMachineKey(key: Buffer): string {
-  return MACHINE + key.toString('hex');
-}
-
 /** The 32 bytes of `discokey:…`, or null. */
 export function parseDiscoKey(text: string): Buffer | null {
   return parsePrefixed(DISCO, text);

@@ -12,7 +12,7 @@ const TIMEOUT_MS = 30_000;
 /** The answer to an update is read and thrown away. */
 const UPDATE_BYTES = 1024 * 1024;
 /** A server sends a frame each 50 to 60 s. Only whole frames count: a proxy may keep a dead stream open for hours (§15.4). */
-export const SILENCE_MS = 120_000;
+const SILENCE_MS = 120_000;
 const COMPRESSION = 'zstd';
 
 /** Publishes what we say about ourselves (peer-relay reference §15.1 a). */

@@ -6,7 +6,7 @@ import type { MapNode, MapPatch, MapRegion, MapResponse } from './map-response.t
 import { PacketFilter, type GrantJudgement, type GrantSubject } from './packet-filter.ts';
 
 /** A node with this capability towards another node may allocate endpoints on it (peer-relay reference §10.1). */
-export const RELAY_CAPABILITY = 'tailscale.com/cap/relay';
+const RELAY_CAPABILITY = 'tailscale.com/cap/relay';
 const OLD_HOME = /^127\.3\.3\.40:(\d{1,16})$/;
 /** A year before this means that the key never expires. */
 const FIRST_YEAR = 1970;

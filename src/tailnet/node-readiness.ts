@@ -2,11 +2,11 @@ import { formatNodeKey } from '../wire/keys.ts';
 import { NodePhase, type TailnetNode } from './node.ts';
 
 /** Clients take no relay with a lower capability version (peer-relay reference §10.2). */
-export const LEAST_CAPABILITY_VERSION = 121;
+const LEAST_CAPABILITY_VERSION = 121;
 const DAY_MS = 86_400_000;
 
 /** Why the peer relay cannot be used by a tailnet. The words are stable. */
-export type NodeProblemCode =
+type NodeProblemCode =
   | 'control_unreachable'
   | 'login_needed'
   | 'approval_pending'

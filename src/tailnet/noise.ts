@@ -13,7 +13,6 @@ import { generateNodeKeyPair, type NodeKeyPair } from '../wire/keys.ts';
 const PROTOCOL = Buffer.from('Noise_IK_25519_ChaChaPoly_BLAKE2s');
 const PROLOGUE = 'Tailscale Control Protocol v';
 const HASH_BLOCK_BYTES = 64;
-const TAG_BYTES = 16;
 const NONCE_BYTES = 12;
 const EMPTY = Buffer.alloc(0);
 
@@ -22,7 +21,7 @@ export const NoiseMessage = { Initiation: 1, Response: 2, Error: 3, Record: 4 } 
 
 /** An initiation: version(2), type(1), length(2), ephemeral(32), machine key(48), tag(16). */
 export const INITIATION_BYTES = 101;
-const INITIATION_HEADER_BYTES = 5;
+export const INITIATION_HEADER_BYTES = 5;
 /** What precedes every message of the server: type(1), length(2). */
 export const NOISE_HEADER_BYTES = 3;
 /** The body of a response: ephemeral(32), tag(16). */
@@ -109,45 +108,8 @@ export function initiate(
   };
 }
 
-/** What a server learns from an initiation, and its answer. */
-export interface NoiseAcceptance {
-  readonly version: number;
-  /** The client's machine key, 32 bytes. */
-  readonly machineKey: Buffer;
-  /** 51 bytes, header included. */
-  readonly response: Buffer;
-  readonly keys: NoiseKeys;
-}
-
-/** The server's side, for control servers of tests. Throws a {@link NoiseError} when the initiation is not for `server`. */
-export function respond(
-  initiation: Buffer,
-  server: NodeKeyPair,
-  ephemeral: NodeKeyPair = generateNodeKeyPair(),
-): NoiseAcceptance {
-  if (initiation.length !== INITIATION_BYTES || initiation[2] !== NoiseMessage.Initiation)
-    throw new NoiseError('this is no initiation');
-  const version = initiation.readUInt16BE(0);
-  const state = new SymmetricState(version, server.publicKey);
-  const theirs = initiation.subarray(INITIATION_HEADER_BYTES, INITIATION_HEADER_BYTES + KEY_BYTES);
-  state.mixHash(theirs);
-  state.mixKey(agree(server, theirs));
-  const machineEnd = INITIATION_BYTES - TAG_BYTES;
-  const machineKey = Buffer.from(
-    state.openAndHash(initiation.subarray(INITIATION_HEADER_BYTES + KEY_BYTES, machineEnd)),
-  );
-  state.mixKey(agree(server, machineKey));
-  state.openAndHash(initiation.subarray(machineEnd));
-  state.mixHash(ephemeral.publicKey);
-  state.mixKey(agree(ephemeral, theirs));
-  state.mixKey(agree(ephemeral, machineKey));
-  const header = Buffer.from([NoiseMessage.Response, 0, RESPONSE_BODY_BYTES]);
-  const response = Buffer.concat([header, ephemeral.publicKey, state.sealAndHash(EMPTY)]);
-  return { version, machineKey, response, keys: state.split() };
-}
-
-/** The hash and the chaining key of a handshake, and the key that the last agreement gave. */
-class SymmetricState {
+/** The hash and the chaining key of a handshake, for either side, and the key that the last agreement gave. */
+export class SymmetricState {
   #hash: Buffer = blake2s(PROTOCOL);
   #chain: Buffer = this.#hash;
   #key: Buffer = EMPTY;
@@ -183,7 +145,7 @@ class SymmetricState {
   }
 }
 
-function agree(ours: NodeKeyPair, theirs: Buffer): Buffer {
+export function agree(ours: NodeKeyPair, theirs: Buffer): Buffer {
   try {
     return x25519(ours.privateKey, theirs);
   } catch (error) {

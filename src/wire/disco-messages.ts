@@ -28,7 +28,7 @@ const HEADER_BYTES = 2;
 const TRANSACTION_ID_BYTES = 12;
 const CHALLENGE_BYTES = 32;
 /** Bind, Challenge and Answer: one layout, one length, so that no answer is larger than what asked for it. */
-export const HANDSHAKE_MESSAGE_BYTES: number = HEADER_BYTES + 8 + KEY_BYTES + CHALLENGE_BYTES;
+const HANDSHAKE_MESSAGE_BYTES: number = HEADER_BYTES + 8 + KEY_BYTES + CHALLENGE_BYTES;
 
 /** A step of binding a client's address to an endpoint (peer relay §3.1). */
 export interface HandshakeMessage {
@@ -43,7 +43,7 @@ export interface HandshakeMessage {
   readonly challenge: Buffer;
 }
 
-export interface PingMessage {
+interface PingMessage {
   readonly type: typeof DiscoType.Ping;
   readonly transactionId: Buffer;
   /** The sender's node key, when it says it. */
@@ -51,12 +51,12 @@ export interface PingMessage {
 }
 
 /** Tells where the ping came from. */
-export interface PongMessage extends SocketAddress {
+interface PongMessage extends SocketAddress {
   readonly type: typeof DiscoType.Pong;
   readonly transactionId: Buffer;
 }
 
-export interface CallMeMaybeViaMessage {
+interface CallMeMaybeViaMessage {
   readonly type: typeof DiscoType.CallMeMaybeVia;
   readonly endpoint: RelayEndpoint;
 }

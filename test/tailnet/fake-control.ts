@@ -3,8 +3,7 @@ import { createServer as createHttp2Server, type Http2Server, type ServerHttp2St
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { zstdCompressSync } from 'node:zlib';
-import { formatMachineKey } from '../../src/tailnet/key-text.ts';
-import { respond } from '../../src/tailnet/noise.ts';
+import { respond } from './noise-responder.ts';
 import { NoiseStream } from '../../src/tailnet/noise-stream.ts';
 import { generateNodeKeyPair } from '../../src/wire/keys.ts';
 
@@ -12,8 +11,7 @@ import { generateNodeKeyPair } from '../../src/wire/keys.ts';
 export type Body = Readonly<Record<string, unknown>>;
 
 /** What the server answers to a request: a JSON body, or a status with headers and text. */
-export type Answer =
-  Body | { readonly status: number; readonly headers?: Record<string, string>; readonly text?: string };
+type Answer = Body | { readonly status: number; readonly headers?: Record<string, string>; readonly text?: string };
 
 /** An open map stream. */
 export interface MapStream {
@@ -65,7 +63,9 @@ export class FakeControl {
   private constructor() {
     this.#http = createHttpServer((request, response) => {
       if (request.url?.startsWith('/key?v=') === true) {
-        response.end(this.behaviour.key ?? JSON.stringify({ publicKey: formatMachineKey(this.#keys.publicKey) }));
+        response.end(
+          this.behaviour.key ?? JSON.stringify({ publicKey: `mkey:${this.#keys.publicKey.toString('hex')}` }),
+        );
         return;
       }
       this.others.push(`${request.method} ${request.url}`);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { initiate, NoiseCipher, NoiseError, respond } from '../../src/tailnet/noise.ts';
+import { initiate, NoiseCipher, NoiseError } from '../../src/tailnet/noise.ts';
 import { generateNodeKeyPair, nodeKeyPair } from '../../src/wire/keys.ts';
+import { respond } from './noise-responder.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(/\s/g, ''), 'hex');
 

@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { ipBytesOf, portOf } from './side-address.ts';
 
 /** The secret changes this often. Slower than the slowest way from challenge to answer; upstream has the same. */
-export const ROTATION_MS = 120_000;
+const ROTATION_MS = 120_000;
 const SECRET_BYTES = 32;
 
 /** What a challenge is bound to: it is good for this handshake from this address alone. */

@@ -6,7 +6,7 @@ import { formatAddress } from './side-address.ts';
 import type { VniPool } from './vni-pool.ts';
 
 /** One side of an endpoint, for pages and commands. */
-export interface SideSnapshot {
+interface SideSnapshot {
   /** Null: not known. */
   readonly node: string | null;
   /** `d:` and 16 hex digits, as upstream shortens disco keys. */
@@ -24,7 +24,7 @@ export interface SideSnapshot {
   readonly bytes: number;
 }
 
-export interface EndpointSnapshot {
+interface EndpointSnapshot {
   readonly vni: number;
   readonly state: 'connecting' | 'open';
   /** The node that asked first. */
@@ -48,7 +48,7 @@ export interface UdpRelaySnapshot {
   readonly endpoints: readonly EndpointSnapshot[];
 }
 
-export interface ForwardedSnapshot {
+interface ForwardedSnapshot {
   readonly transportIn: 'udp4' | 'udp6';
   readonly transportOut: 'udp4' | 'udp6';
   readonly packets: number;

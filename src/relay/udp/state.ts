@@ -17,7 +17,7 @@ export interface UdpRelayState {
   readonly endpoints: readonly EndpointState[];
 }
 
-export interface EndpointState {
+interface EndpointState {
   readonly vni: number;
   readonly lamportId: number;
   readonly asker: string | null;
@@ -25,7 +25,7 @@ export interface EndpointState {
   readonly sides: readonly [SideState, SideState];
 }
 
-export interface SideState {
+interface SideState {
   readonly key: Uint8Array;
   readonly sharedKey: Uint8Array;
   readonly node: string | null;

@@ -9,7 +9,7 @@ import type { UdpRelaySnapshot } from '../../../src/relay/udp/snapshot.ts';
 import type { UdpRelayState } from '../../../src/relay/udp/state.ts';
 import { RelayPeer } from './relay-peer.ts';
 
-export const LIMITS: UdpRelayLimits = {
+const LIMITS: UdpRelayLimits = {
   endpoints: 8,
   endpointsPerNode: 8,
   endpointsPerPair: 8,
