@@ -3,7 +3,7 @@ import { requestHttp, type HttpAnswer } from '../transport/http/request.ts';
 import { retryAfterMs } from '../transport/http/retry-after.ts';
 import { parseForeignJson, RepeatedKeyError } from '../wire/json.ts';
 import { SourceFailure, type FailureKind } from './failure.ts';
-import { redactUrl } from './redact-url.ts';
+import { redactUrl } from '../base/redact-url.ts';
 
 /** Longest Retry-After that is obeyed. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;

@@ -1,6 +1,6 @@
 import { parseNodeKey } from '../wire/keys.ts';
 import { SourceFailure } from './failure.ts';
-import { redactUrl } from './redact-url.ts';
+import { redactUrl } from '../base/redact-url.ts';
 
 /**
  * The node keys in an answer of `url` such as `{"devices":[{"nodeKey":"nodekey:…"}]}`, of the entries that `isMember` accepts.

@@ -1,7 +1,7 @@
 import { readSmallFile } from '../base/file-stamp.ts';
 import { errorMessage, systemErrorCode } from '../base/errors.ts';
 import { SourceFailure } from './failure.ts';
-import { redactPath } from './redact-url.ts';
+import { redactPath } from '../base/redact-url.ts';
 
 const SECRET_BYTES = 64 * 1024;
 

@@ -4,7 +4,7 @@ import { SourceFailure } from './failure.ts';
 import { requestDatedJson, requestJson } from './http-request.ts';
 import { nodeKeysOf } from './node-list.ts';
 import { openSecret, type Secret } from './secret.ts';
-import { redactUrl } from './redact-url.ts';
+import { redactUrl } from '../base/redact-url.ts';
 
 /** A device takes about 1 KiB. */
 const DEVICES_BYTES = 64 * 1024 * 1024;

@@ -1,7 +1,7 @@
 import { SourceFailure } from './failure.ts';
 import { requestJson } from './http-request.ts';
 import type { Secret } from './secret.ts';
-import { redactUrl } from './redact-url.ts';
+import { redactUrl } from '../base/redact-url.ts';
 import type { Question } from './source.ts';
 
 /** Upstream does not read a longer answer (protocol reference §4.9). */

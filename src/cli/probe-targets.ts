@@ -1,6 +1,6 @@
 import { targetOfUrl, targetsOfMap, type ProbeTarget, type TargetOverrides } from '../tools/probe/target.ts';
 import { TowpathError } from '../base/errors.ts';
-import { readDerpMap } from '../derp-map/derp-map-file.ts';
+import { placeForMessages, readDerpMap, webAddressOf } from '../derp-map/derp-map-file.ts';
 
 /** Tailscale's own map has some 120. Nobody waits for more, one after the other. */
 const MAX_RELAYS = 1000;
@@ -12,18 +12,19 @@ export async function readTargets(
   overrides: TargetOverrides,
   timeoutMs: number,
 ): Promise<ProbeTarget[]> {
-  const isUrl = /^https?:\/\//i.test(text);
-  if (isUrl && /^(?:\/|.*\/derp)$/.test(new URL(text).pathname)) {
+  const url = webAddressOf(text);
+  if (url !== null && (url.pathname === '/' || url.pathname.endsWith('/derp'))) {
     if (region !== null) throw usage('--region is for DERP maps, not for the URL of one relay');
     return [targetOfUrl(text, overrides)];
   }
+  const place = placeForMessages(text);
   const targets = targetsOfMap(await readDerpMap(text, timeoutMs), region, overrides);
   if (targets.length > MAX_RELAYS) {
-    throw usage(`the DERP map ${text} has ${targets.length} relays`, 'Select a region with --region.');
+    throw usage(`the DERP map ${place} has ${targets.length} relays`, 'Select a region with --region.');
   }
   if (targets.length > 0) return targets;
   throw usage(
-    region === null ? `the DERP map ${text} has no relays` : `the DERP map ${text} has no region "${region}"`,
+    region === null ? `the DERP map ${place} has no relays` : `the DERP map ${place} has no region "${region}"`,
   );
 }
 

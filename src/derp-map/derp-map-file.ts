@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
+import { redactUrl } from '../base/redact-url.ts';
 import { requestHttp, type HttpAnswer } from '../transport/http/request.ts';
 import { parseDerpMap, type DerpMap } from './derp-map.ts';
 import { huJsonStart, parseHuJson } from './hujson.ts';
@@ -9,12 +10,29 @@ import { parsePlainYaml } from './plain-yaml.ts';
 const MAX_MAP_BYTES = 4 * 1024 * 1024;
 const MAX_MAP_TEXT = '4 MiB';
 const MAX_REDIRECTS = 5;
+/** One letter and a colon begin a path of Windows. */
+const ADDRESS = /^\s*[a-z][a-z0-9+.-]+:\//i;
+const WEB_PROTOCOLS: ReadonlySet<string> = new Set(['http:', 'https:']);
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** The DERP map in a file or at a URL. */
 export async function readDerpMap(place: string, timeoutMs: number): Promise<DerpMap> {
-  const isUrl = /^https?:\/\//i.test(place);
-  return parseDerpMapText(isUrl ? await fetchMap(place, timeoutMs) : await readMap(place), place);
+  const url = webAddressOf(place);
+  const text = url === null ? await readMap(place) : await fetchMap(url, timeoutMs);
+  return parseDerpMapText(text, placeForMessages(place));
+}
+
+/** The web address that `place` is; null for a file. Throws `TOWPATH_USAGE` for an address that cannot be fetched. */
+export function webAddressOf(place: string): URL | null {
+  if (!ADDRESS.test(place)) return null;
+  const url = URL.parse(place);
+  if (url !== null && WEB_PROTOCOLS.has(url.protocol)) return url;
+  throw usage(`${redactUrl(place)} is not a URL that starts with https:// or http://`);
+}
+
+/** A file, or a URL without what may be a secret in it. */
+export function placeForMessages(place: string): string {
+  return ADDRESS.test(place) ? redactUrl(place) : place;
 }
 
 /**
@@ -24,7 +42,11 @@ export async function readDerpMap(place: string, timeoutMs: number): Promise<Der
 function parseDerpMapText(text: string, place: string): DerpMap {
   const value = parseText(text.replace(/^\uFEFF/, ''), place);
   const names = typeof value === 'object' && value !== null ? Object.keys(value) : [];
-  const find = (wanted: string): string | undefined => names.find((name) => name.toLowerCase() === wanted);
+  const find = (wanted: string): string | undefined => {
+    const [found, second] = names.filter((name) => name.toLowerCase() === wanted);
+    if (second !== undefined) throw usage(`${place}: the key "${second}" is there twice, in different spelling`);
+    return found;
+  };
   const policy = find('derpmap');
   if (policy !== undefined) return parseDerpMap((value as Record<string, unknown>)[policy]);
   if (find('regions') !== undefined) return parseDerpMap(value);
@@ -65,23 +87,27 @@ async function readMap(path: string): Promise<string> {
 }
 
 /** Through the proxy that the environment names, as everything else that is asked over HTTP. */
-async function fetchMap(url: string, timeoutMs: number): Promise<string> {
+async function fetchMap(url: URL, timeoutMs: number): Promise<string> {
   try {
     const { status, body, isWhole } = await followed(url, timeoutMs);
     if (status !== 200) throw new Error(`HTTP ${status}`);
     if (!isWhole) throw new Error(`it is longer than ${MAX_MAP_TEXT}`);
     return new TextDecoder().decode(body);
   } catch (error) {
-    throw new TowpathError('TOWPATH_PROBE_MAP', `the DERP map ${url} cannot be fetched: ${errorMessage(error)}`, {
-      hint: 'Try the URL in a browser, or save the map to a file and use the file.',
-      cause: error,
-    });
+    throw new TowpathError(
+      'TOWPATH_PROBE_MAP',
+      `the DERP map ${redactUrl(url.href)} cannot be fetched: ${errorMessage(error)}`,
+      {
+        hint: 'Try the URL in a browser, or save the map to a file and use the file.',
+        cause: error,
+      },
+    );
   }
 }
 
 /** The answer of the last server of a chain of redirects; each of them has `timeoutMs`. */
-async function followed(url: string, timeoutMs: number): Promise<HttpAnswer> {
-  let target = new URL(url);
+async function followed(url: URL, timeoutMs: number): Promise<HttpAnswer> {
+  let target = url;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     if (target.username !== '' || target.password !== '') throw new Error('a user or a password in a URL is not sent');
     const headers = { Accept: 'application/json, text/plain, */*' };
@@ -90,8 +116,8 @@ async function followed(url: string, timeoutMs: number): Promise<HttpAnswer> {
     const location = answer.headers.get('location');
     if (!REDIRECTS.has(answer.status) || location === undefined) return answer;
     const next = URL.parse(location, target.href);
-    if (next === null || !['http:', 'https:'].includes(next.protocol)) {
-      throw new Error(`it redirects to ${JSON.stringify(location)}, which is not a web address`);
+    if (next === null || !WEB_PROTOCOLS.has(next.protocol)) {
+      throw new Error(`it redirects to ${JSON.stringify(redactUrl(location))}, which is not a web address`);
     }
     target = next;
   }

@@ -1,5 +1,6 @@
 import { readSmallBytes } from '../base/file-stamp.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
+import { redactUrl } from '../base/redact-url.ts';
 import { BROWSER_HEADERS, emptyPage, neutralPage, type Page } from './pages.ts';
 
 /** The `home` section of the configuration. */
@@ -76,7 +77,7 @@ function readPage(file: string): Buffer {
 function checkedUrl(url = ''): string {
   const parsed = URL.parse(url);
   if (parsed !== null && (parsed.protocol === 'https:' || parsed.protocol === 'http:')) return parsed.href;
-  throw new TowpathError('TOWPATH_HOME_URL', `The home page cannot redirect to "${url}".`, {
+  throw new TowpathError('TOWPATH_HOME_URL', `The home page cannot redirect to ${redactUrl(url)}.`, {
     hint: 'Set home.url to an address that starts with https:// or http://.',
   });
 }

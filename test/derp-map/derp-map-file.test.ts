@@ -72,6 +72,10 @@ describe('a DERP map in a file', () => {
     );
     assert.match(await refusedText('{"acls": [] // none\n}'), /there is neither Regions nor derpMap$/);
     assert.match(await refusedText(''), /neither Regions nor derpMap$/);
+    assert.match(
+      await refusedText('{"derpMap": {}, "DERPMap": {}}'),
+      /the key "DERPMap" is there twice, in different spelling$/,
+    );
     assert.match(await refusedText('regions:\n  900: {}\n  900: {}\n'), /line 3: the key "900" is there twice$/);
     assert.match(
       await refusedText(`{"Regions": {},\n"Regions": {}}`),
@@ -136,6 +140,30 @@ describe('a DERP map at a URL', () => {
     process.env = { ...before, http_proxy: new URL(proxy).origin, no_proxy: '' };
     assert.deepEqual(await readDerpMap('http://maps.test/map.json', 20_000), EXPECTED);
     assert.deepEqual(asked, ['http://maps.test/map.json']);
+  });
+
+  it('is named without its secrets, whatever is wrong with it', async () => {
+    const empty = await serving((response) => response.end('{}'));
+    const away = await serving((response) => response.writeHead(302, { Location: 'ftp://me:secret@x/' }).end());
+    const places = [
+      empty.replace('//', '//me:secret@'),
+      `${empty}?token=secret`,
+      `${empty}#secret`,
+      away,
+      ' https://me:secret@127.0.0.1:1/map.json',
+      'https:/me:secret@127.0.0.1:1/map.json',
+      'ftp://me:secret@x/map.json',
+      'https://me:secret@:x/map.json',
+    ];
+    for (const place of places) assert.doesNotMatch(await refused(place), /secret/);
+    for (const place of ['https://me:secret@:x/derp', 'https://me:secret@[/derp']) {
+      await assert.rejects(readTargets(place, null, {}, 2000), (error) => {
+        assert.ok(error instanceof TowpathError);
+        assert.equal(error.code, 'TOWPATH_USAGE');
+        assert.doesNotMatch(error.message, /secret/);
+        return true;
+      });
+    }
   });
 
   it('is read where redirects lead, of which there may be five', async () => {

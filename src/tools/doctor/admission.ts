@@ -7,6 +7,7 @@ import type { SourceAdmission } from '../../admission/source-admission.ts';
 import type { AdmissionSourceConfig } from '../../config/schema/admission-sources.ts';
 import { withTimeout } from '../probe/network.ts';
 import { errorMessage, TowpathError } from '../../base/errors.ts';
+import { redactUrl } from '../../base/redact-url.ts';
 import { formatNodeKey, generateNodeKeyPair, shortKey } from '../../wire/keys.ts';
 import { check, type Check } from './check.ts';
 import type { ExaminedRelay } from './examined-relay.ts';
@@ -105,10 +106,10 @@ function sourceFix(source: AdmissionSourceConfig): string {
     case 'keys':
       return 'Correct the file: each line has one nodekey:…, and may have a label after it.';
     case 'tailscale-api':
-      return `Check that ${source.baseUrl} can be reached, and check the API key or the OAuth client.${open}`;
+      return `Check that ${redactUrl(source.baseUrl)} can be reached, and check the API key or the OAuth client.${open}`;
     case 'headscale':
     case 'webhook':
-      return `Check that ${source.url} can be reached from this machine, and check its answer.${open}`;
+      return `Check that ${redactUrl(source.url)} can be reached from this machine, and check its answer.${open}`;
     case 'tailscaled':
       return `Start tailscaled, and allow the relay's user to use ${source.socket}.${open}`;
   }

@@ -6,6 +6,7 @@ import { fromCurrentDirectory } from '../../base/current-directory.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { splitList } from '../../config/schema/values.ts';
 import { formatHostPort, ipFamily, canonicalIp } from '../../base/ip-address.ts';
+import { redactUrl } from '../../base/redact-url.ts';
 import { convertCertificate } from './certificate.ts';
 import { Draft } from './draft.ts';
 import { goBool, goInt, parseGoDuration, parseGoFlags, usage, type GoFlagKind, type GoFlags } from './go-flags.ts';
@@ -207,7 +208,9 @@ function convertAdmission(flags: GoFlags, draft: Draft): void {
     ? "-verify-client-url; failOpen: true is derper's default, false is safer."
     : '-verify-client-url';
   if (!draft.set({ 'admission.sources': [{ kind: 'webhook', url, failOpen }] }, note)) {
-    throw usage(`-verify-client-url: "${url}" is not a URL that starts with https:// or http://`);
+    throw usage(
+      `-verify-client-url: ${redactUrl(url)} cannot be used: it must be a URL that starts with https:// or http://, without user and password`,
+    );
   }
 }
 

@@ -148,7 +148,11 @@ describe('towpath migrate derper', () => {
     );
     assert.match(both.text, /# -verify-client-url is left out: .*kind: webhook/);
     for (const { config } of [both, migrate('-verify-client-url', url)]) assert.equal(config.admission.open, false);
-    assert.match(refusal('-verify-client-url', 'ftp://x'), /is not a URL/);
+    for (const wrong of ['ftp://u:secret@x', 'https://u:secret@x', 'https://u:secret@[']) {
+      const message = refusal('-verify-client-url', wrong);
+      assert.match(message, /^-verify-client-url: .* must be a URL/);
+      assert.doesNotMatch(message, /secret/);
+    }
   });
 
   it('converts the rate file, names, home page and deadline', () => {
