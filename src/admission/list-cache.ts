@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readSmallFile } from '../base/file-stamp.ts';
 import { writePrivateFile } from '../base/private-file.ts';
 import { errorMessage, systemErrorCode } from '../base/errors.ts';
 
 const VERSION = 1;
+/** The answer from which the list was made is longer than the list, and has at most this. */
+const LIMIT_BYTES = 64 * 1024 * 1024;
 const KEY = /^[0-9a-f]{64}$/;
 
 /** A node list as it was fetched. */
@@ -28,7 +30,7 @@ export class ListCache {
   load(): CachedList | null {
     let value: unknown;
     try {
-      value = JSON.parse(readFileSync(this.#path, 'utf8'));
+      value = JSON.parse(readSmallFile(this.#path, LIMIT_BYTES));
     } catch {
       return null;
     }

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isOpenToOthers, writePrivateFile } from '../base/private-file.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
+import { readSmallFile } from '../base/file-stamp.ts';
 import { generatePrivateKeyText, parsePrivateKey, type NodeKeyPair } from '../wire/keys.ts';
 
 const LOG_ID_BYTES = 32;
+/** It holds less than 1 KiB. */
+const LIMIT_BYTES = 1024 * 1024;
 
 /** What a node of a tailnet keeps on disk. */
 interface StoredState {
@@ -158,7 +160,7 @@ function newState(controlUrl: string): StoredState {
 function readStored(path: string): StoredState | null {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readSmallFile(path, LIMIT_BYTES);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;
     throw unusable(path, errorMessage(error));

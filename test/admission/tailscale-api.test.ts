@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { openSourceAdmission } from '../../src/admission/open.ts';
@@ -389,14 +390,20 @@ describe('the source tailscale-api', () => {
 
   it('does not take the cache of another source, nor a broken one', async () => {
     api.reply = json({}, 500);
-    for (const text of ['{"version":1,"origin":"other","fetchedAt":0,"keys":[]}', '{"version":1', 'null', '[]']) {
-      const path = join(directory.path, 'broken.json');
-      writeFileSync(path, text);
+    const path = join(directory.path, 'broken.json');
+    const notTaken = async (what: string): Promise<void> => {
       const source = open(new World(), {}, path);
       await source.start();
-      assert.equal(reasonOf(source.look(hexKey(1))), 'not_ready', text);
+      assert.equal(reasonOf(source.look(hexKey(1))), 'not_ready', what);
       source.stop();
+    };
+    for (const text of ['{"version":1,"origin":"other","fetchedAt":0,"keys":[]}', '{"version":1', 'null', '[]']) {
+      writeFileSync(path, text);
+      await notTaken(text);
     }
+    rmSync(path);
+    execFileSync('mkfifo', [path]);
+    await notTaken('a pipe without a writer');
   });
 
   it('works without a place for its cache, and says so once', async () => {

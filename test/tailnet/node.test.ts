@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { NodePhase } from '../../src/tailnet/node.ts';
 import { NodeState } from '../../src/tailnet/node-state.ts';
@@ -304,6 +306,15 @@ describe('a node and a control server in trouble', () => {
       await until(node, () => node.phase === NodePhase.Online);
     });
   }
+
+  it('does not wait for a state file that is a pipe', async (t) => {
+    const bench = await Bench.open(t);
+    execFileSync('mkfifo', [join(bench.directory, 'pipe.json')]);
+    assert.throws(() => NodeState.open(bench.directory, 'pipe', 'https://c.example'), {
+      code: 'TOWPATH_TAILNET_STATE',
+      message: /pipe\.json cannot be used: this is a named pipe, not a file$/,
+    });
+  });
 
   it('logs out', async (t) => {
     const bench = await Bench.open(t);

@@ -1,13 +1,16 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { systemErrorCode } from '../../base/errors.ts';
+import { errorMessage, systemErrorCode } from '../../base/errors.ts';
+import { readSmallFile } from '../../base/file-stamp.ts';
 import { writePrivateFile } from '../../base/private-file.ts';
 import type { UdpRelayState } from '../../relay/udp/state.ts';
 
 const FILE = 'endpoints.json';
 /** Clients have found another way long before that, and what is older may be a backup. */
 const MOST_AGE_MS = 600_000;
+/** An endpoint takes about 1.3 KiB, and there are at most 65,536. */
+const LIMIT_BYTES = 128 * 1024 * 1024;
 
 /** What the process before left, and how long ago. */
 export interface EarlierState {
@@ -70,10 +73,11 @@ export function takeState(
   const path = join(directory, FILE);
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readSmallFile(path, LIMIT_BYTES);
     rmSync(path);
   } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') problem(`${systemErrorCode(error)} ${path}`);
+    const code = systemErrorCode(error);
+    if (code !== 'ENOENT') problem(code === '' ? `${path}: ${errorMessage(error)}` : `${code} ${path}`);
     return null;
   }
   try {

@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { advertisedMap } from '../../derp-map/advertised-map.ts';
 import { derperPaths, isWildcard, selfSignedNames } from '../../certificates/names.ts';
 import { nameProblem } from '../../wire/certificate-name.ts';
-import { covers, readPair, type ReadCertificate } from '../../certificates/read.ts';
+import { covers, readCertificateFile, readPair, type ReadCertificate } from '../../certificates/read.ts';
 import type { CertificateInfo } from '../../certificates/source.ts';
 import { loadKeyFile } from '../../service/key-file.ts';
 import type { LoadedConfig } from '../../config/load.ts';
@@ -117,7 +117,7 @@ export function certificateCheck(config: Config): { stored: ReadCertificate | nu
     return { stored: null, checks: [check('certificate', 'skipped', 'the configuration has no name for it')] };
   const { certPath, keyPath } = paths;
   try {
-    const pair = { certPem: readFileSync(certPath, 'utf8'), keyPem: readFileSync(keyPath, 'utf8') };
+    const pair = { certPem: readCertificateFile(certPath), keyPem: readCertificateFile(keyPath) };
     const stored = readPair(pair, certPath, keyPath);
     return { stored, checks: [validity('certificate', stored.info, certPath, config), ...nameCheck(config, stored)] };
   } catch (error) {

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { derperPaths } from '../../certificates/names.ts';
-import { describe, readChain } from '../../certificates/read.ts';
+import { describe, readCertificateFile, readChain } from '../../certificates/read.ts';
 import { configKeys } from '../../config/keys.ts';
 import { ipFamily } from '../../base/ip-address.ts';
 import type { Draft } from './draft.ts';
@@ -55,7 +54,7 @@ function convertManual(flags: GoFlags, draft: Draft, hostname: string): void {
 /** Null when there is no certificate that can be read. */
 function readIsSelfSigned(certPath: string): boolean | null {
   try {
-    return describe(readChain(readFileSync(certPath, 'utf8'), certPath)[0]).selfSigned;
+    return describe(readChain(readCertificateFile(certPath), certPath)[0]).selfSigned;
   } catch {
     return null;
   }

@@ -1,8 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { readSmallBytes } from '../../base/file-stamp.ts';
+import { parseForeignJson } from '../../wire/json.ts';
 
-/** Reads the file of `-rate-config` (protocol reference §4.8): keys in any case, others ignored, both optional. */
+const LIMIT_BYTES = 1024 * 1024;
+const RATE = 'PerClientRateLimitBytesPerSec';
+const BURST = 'PerClientRateBurstBytes';
+
+/** Reads the file of `-rate-config` (protocol reference §4.8): keys in any case, each once, others ignored, both optional. */
 export function parseRateConfig(path: string): { bytesPerSecond: number; burstBytes: number } {
-  const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+  const value = parseForeignJson(readSmallBytes(path, LIMIT_BYTES), [RATE, BURST]);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('it is not a JSON object');
   const entries = new Map(Object.entries(value).map(([name, entry]: [string, unknown]) => [name.toLowerCase(), entry]));
   const read = (name: string): number => {
@@ -10,5 +15,5 @@ export function parseRateConfig(path: string): { bytesPerSecond: number; burstBy
     if (typeof entry === 'number' && Number.isInteger(entry) && entry >= 0) return entry;
     throw new Error(`${name} is not a whole number`);
   };
-  return { bytesPerSecond: read('PerClientRateLimitBytesPerSec'), burstBytes: read('PerClientRateBurstBytes') };
+  return { bytesPerSecond: read(RATE), burstBytes: read(BURST) };
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
@@ -40,6 +41,24 @@ suite('endpoints for the next process', () => {
       assert.equal(takeState(folder, none, now), null);
       assert.deepEqual(readdirSync(folder), []);
     }
+  });
+
+  test('that are a pipe without a writer, or have no end, are told of and not waited for', (t) => {
+    const folder = directory(t);
+    const file = path.join(folder, 'endpoints.json');
+    const problemWith = (): string => {
+      const problems: string[] = [];
+      assert.equal(
+        takeState(folder, (why) => problems.push(why)),
+        null,
+      );
+      rmSync(file);
+      return problems.join();
+    };
+    execFileSync('mkfifo', [file]);
+    assert.equal(problemWith(), `${file}: this is a named pipe, not a file`);
+    symlinkSync('/dev/zero', file);
+    assert.equal(problemWith(), `${file}: it is longer than 128 MiB`);
   });
 
   test('that were changed are told of without a word from the file, and not used', (t) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -175,6 +176,20 @@ describe('towpath migrate derper', () => {
     assert.equal(config.limits.writeDeadlineMs, 1500);
     assert.equal(migrate('-home', 'blank').config.home.mode, 'blank');
     assert.match(migrate('-rate-config', join(directory, 'none')).text, /# -rate-config .*no such file.*by hand/);
+  });
+
+  it('does not wait for a file that is a pipe, nor takes a rate that stands twice', () => {
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    assert.match(migrate('-rate-config', pipe).text, /# -rate-config .*a named pipe, not a file.*by hand/);
+    const certificates = join(directory, 'pipes');
+    mkdirSync(certificates);
+    execFileSync('mkfifo', [join(certificates, 'relay.example.com.crt')]);
+    const flags = ['-a', ':443', '-hostname', 'relay.example.com', '-certmode', 'manual', '-certdir', certificates];
+    assert.match(migrate(...flags).text, /relay\.example\.com\.crt cannot be read here/);
+    const rates = join(directory, 'two-rates.json');
+    writeFileSync(rates, '{"PerClientRateBurstBytes": 1, "perclientrateburstbytes": 2}');
+    assert.match(migrate('-rate-config', rates).text, /the key "PerClientRateBurstBytes" is there twice.*by hand/);
   });
 
   it('gives the reason for each flag without an equivalent', () => {
