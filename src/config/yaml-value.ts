@@ -47,7 +47,9 @@ export class YamlValues {
     if (++this.#aliases > MAX_ALIASES) {
       throw new YamlValueError(node, `more than ${MAX_ALIASES} aliases, or one within itself`);
     }
-    return (node.resolve(this.#document) as ParsedNode | undefined) ?? null;
+    const meant = node.resolve(this.#document) as ParsedNode | undefined;
+    if (meant === undefined) throw new YamlValueError(node, 'there is no anchor of this name before it');
+    return meant;
   }
 }
 

@@ -298,6 +298,12 @@ describe('refusals', () => {
       'more than 100 aliases, or one within itself',
     ],
     ['a value within itself', 'listen: &a [*a]', 'more than 100 aliases, or one within itself'],
+    [
+      'a section that an alias without an anchor stands for',
+      'admission: *x',
+      'there is no anchor of this name before it',
+    ],
+    ['a value that an alias without an anchor stands for', 'listen: [*x]', 'there is no anchor of this name before it'],
     ['a section within itself', '&r {log: *r}', 'log.log: unknown key'],
     ['a mapping as a key', `${'? '.repeat(30)}listen`, 'a key must be a scalar'],
     ['a mapping as a key of a value', `listen: ${'{? '.repeat(40)}a${'}'.repeat(40)}`, 'a key must be a scalar'],
