@@ -95,6 +95,7 @@ const folders = {
     imports: [
       'base',
       'wire',
+      'system',
       'transport',
       'observe',
       'config',

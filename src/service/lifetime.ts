@@ -3,15 +3,20 @@ import { errorMessage } from '../base/errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { SignalWish } from '../base/signals.ts';
 import { ENDING } from './readiness.ts';
+import type { SystemdState } from './systemd-state.ts';
 import type { Service } from './service.ts';
 
 /** Exit code after a second signal: as a shell reports a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
+/** What follows the drain has steps of at most one second each. */
+const CLOSE_MS = 10_000;
 
 /** What {@link Lifetime} needs. */
 export interface LifetimeParts {
   readonly service: Service;
   readonly log: Log;
+  /** Null: no service manager waits for messages. */
+  readonly systemd: SystemdState | null;
   /** Reads the configuration again; throws a TowpathError when it is not fit for use. */
   readonly reload: () => Config;
   /** Ends the process with this code at once. */
@@ -57,13 +62,14 @@ export class Lifetime {
   }
 
   #endBy(signal: NodeJS.Signals): void {
-    const { service, log, endNow } = this.#parts;
+    const { service, log, systemd, endNow } = this.#parts;
     if (this.#state === 'ending') {
       log.close();
       endNow(EXIT_INTERRUPTED);
     }
     const wasServing = this.#state === 'serving';
     this.#state = 'ending';
+    systemd?.stopping(service.drainMs + CLOSE_MS);
     service.health.set(ENDING, 'the relay is stopping');
     log.log.info(
       { signal, sessions: service.sessionCount },
@@ -87,7 +93,8 @@ export class Lifetime {
   }
 
   #reload(): void {
-    const { service, log, reload } = this.#parts;
+    const { service, log, systemd, reload } = this.#parts;
+    systemd?.reloading();
     try {
       // First, and whatever the configuration is like: a certificate that was renewed must not wait for its next fix.
       service.reloadFiles();
@@ -99,5 +106,6 @@ export class Lifetime {
     } catch (error) {
       log.log.error({ error: errorMessage(error) }, 'the new configuration has an error; the old one stays in use');
     }
+    systemd?.ready();
   }
 }

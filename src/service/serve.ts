@@ -12,6 +12,7 @@ import { takeInheritedSockets } from './inherited-sockets.ts';
 import { InternalErrors } from './internal-errors.ts';
 import { Lifetime, type LifetimeParts } from './lifetime.ts';
 import { Readiness } from './readiness.ts';
+import { openSystemdState, type SystemdState } from './systemd-state.ts';
 import { Service } from './service.ts';
 import { reachable, runSelfTest } from './self-test.ts';
 
@@ -30,16 +31,29 @@ export async function serve({ config, signals, ...parts }: ServeOptions): Promis
   const log = createLog({ ...config.log, isBuffered: true });
   try {
     const service = new Service(config, transport, log.log, takeInheritedSockets());
-    const lifetime = new Lifetime({ ...parts, service, log });
+    const systemd = await openSystemdState(process.env, { health: service.health, log: log.log });
+    const lifetime = new Lifetime({ ...parts, service, log, systemd });
     signals.listen((wish, signal) => lifetime.signal(wish, signal));
-    return await Promise.race([lifetime.ended, start(config, service, log, lifetime)]);
+    try {
+      return await Promise.race([lifetime.ended, start({ config, service, log, lifetime, systemd })]);
+    } finally {
+      await systemd?.close();
+    }
   } finally {
     await log.flush();
     log.close();
   }
 }
 
-async function start(config: Config, service: Service, log: Log, lifetime: Lifetime): Promise<number> {
+interface StartParts {
+  readonly config: Config;
+  readonly service: Service;
+  readonly log: Log;
+  readonly lifetime: Lifetime;
+  readonly systemd: SystemdState | null;
+}
+
+async function start({ config, service, log, lifetime, systemd }: StartParts): Promise<number> {
   const test = config.selfTest ? (): Promise<object> => selfTest(config, service) : null;
   const readiness = new Readiness({ health: service.health, log: log.log, selfTest: test });
   try {
@@ -56,6 +70,7 @@ async function start(config: Config, service: Service, log: Log, lifetime: Lifet
   process.stdout.write(banner(config, service));
   lifetime.started();
   await readiness.begin();
+  systemd?.ready();
   return lifetime.ended;
 }
 

@@ -135,6 +135,11 @@ export class Service {
     return this.#relay.sessionCount;
   }
 
+  /** How long the drain takes at most, in milliseconds. */
+  get drainMs(): number {
+    return this.#config.drain.seconds * 1000 + DRAIN_GRACE_MS;
+  }
+
   /** Admits `key` whatever the admission sources say, for the self-test; returns a function that takes it back. */
   exempt(key: Buffer): () => void {
     return this.#admission.admission.exempt(key);
@@ -190,8 +195,7 @@ export class Service {
     const { drain } = this.#config;
     await this.#closing('ports of the relay', () => this.#listeners.closeFront());
     this.#silenceStun('the relay ends');
-    const limitMs = drain.seconds * 1000 + DRAIN_GRACE_MS;
-    await shutdownStep('drain', () => this.#relay.drain(drain), this.#log, limitMs);
+    await shutdownStep('drain', () => this.#relay.drain(drain), this.#log, this.drainMs);
   }
 
   /** Closes everything that is still open. Each step has a time limit, and none keeps another from being done. */

@@ -9,6 +9,7 @@ type LibcName = Exclude<keyof SystemCalls, 'adapter' | 'unavailable' | 'addressO
 export const LIBC: Readonly<Record<LibcName, readonly Parameter[]>> = {
   socket: ['i32', 'i32', 'i32'],
   bind: ['i32', 'ptr', 'u32'],
+  connect: ['i32', 'ptr', 'u32'],
   setsockopt: ['i32', 'i32', 'i32', 'ptr', 'u32'],
   getsockopt: ['i32', 'i32', 'i32', 'ptr', 'ptr'],
   getsockname: ['i32', 'ptr', 'ptr'],
@@ -46,6 +47,7 @@ export function callsOf<Address>(
     errno: () => errno[0]!,
     socket: c.socket,
     bind: c.bind,
+    connect: c.connect,
     setsockopt: c.setsockopt,
     getsockopt: c.getsockopt,
     getsockname: c.getsockname,

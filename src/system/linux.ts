@@ -1,5 +1,6 @@
 /** Numbers of Linux' C interface that are the same on x86-64 and arm64, under their C names. */
 
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SOCK_DGRAM = 2;

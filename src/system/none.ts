@@ -12,6 +12,7 @@ export function createNoCalls(reason: string): SystemCalls {
     errno: () => Errno.ENOSYS,
     socket: fail,
     bind: fail,
+    connect: fail,
     setsockopt: fail,
     getsockopt: fail,
     getsockname: fail,

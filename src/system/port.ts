@@ -1,8 +1,8 @@
 /**
- * The port of system calls: what the UDP plane needs of the C library (docs/reference/runtimes.md §6). Three adapters
- * implement it, `node.ts`, `bun.ts` and `none.ts`; nothing above this folder knows which one runs. Every call returns what
- * the C function returns, does not throw and does not allocate. `−1` means an error, whose number `errno()` tells as long
- * as no other call was made on the same thread.
+ * The port of system calls: what the UDP plane and the messages to systemd need of the C library
+ * (docs/reference/runtimes.md §6). Three adapters implement it, `node.ts`, `bun.ts` and `none.ts`; nothing above this
+ * folder knows which one runs. Every call returns what the C function returns, does not throw and does not allocate. `−1`
+ * means an error, whose number `errno()` tells as long as no other call was made on the same thread.
  */
 
 /** An address in the form that the runtime passes to C: a bigint on Node, a number on Bun. Made by an `Arena` only. */
@@ -21,6 +21,7 @@ export interface SystemCalls {
   errno(): number;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Pointer, addressBytes: number): number;
+  connect(fd: number, address: Pointer, addressBytes: number): number;
   setsockopt(fd: number, level: number, option: number, value: Pointer, valueBytes: number): number;
   /** `valueBytes` points to 32 bits: the room given and, afterwards, the length taken. */
   getsockopt(fd: number, level: number, option: number, value: Pointer, valueBytes: Pointer): number;

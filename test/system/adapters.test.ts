@@ -19,6 +19,7 @@ describe('no system calls', () => {
     const results = [
       none.socket(2, 2, 0),
       none.bind(0, 0n, 16),
+      none.connect(0, 0n, 16),
       none.setsockopt(0, 1, 1, 0n, 4),
       none.getsockopt(0, 1, 1, 0n, 0n),
       none.getsockname(0, 0n, 0n),
