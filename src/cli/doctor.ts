@@ -21,6 +21,7 @@ const CLEAR_LINE = '\r\u001B[K';
 
 interface DoctorFlags {
   readonly key?: Buffer;
+  readonly node?: readonly string[];
   readonly derpMap?: string;
   readonly outside?: readonly string[];
   readonly stunServer?: { readonly host: string; readonly port: number };
@@ -40,6 +41,10 @@ export function registerDoctor(program: Command): void {
       '--key <nodekey>',
       'also check whether this node may use the relay; written as "nodekey:" and 64 hex digits',
       nodeKey,
+    )
+    .option(
+      '--node <node...>',
+      'also check why this node, or this pair of nodes, does not use the peer relay; names, IP addresses or node keys',
     )
     .option('--derp-map <file>', 'also compare the relay with the DERP map that clients get; a file or a URL')
     .option('--outside <url...>', 'also connect to the relay at these URLs, as clients do', relayUrl)
@@ -88,6 +93,7 @@ async function run(command: Command, flags: DoctorFlags, write: (text: string) =
       outside: flags.outside ?? [],
       stunServer: flags.stunServer ?? null,
       nodeKey: flags.key ?? null,
+      relayNodes: flags.node ?? [],
       onStart: (title) => progress.show(title),
       onSection: (section) => {
         progress.clear();

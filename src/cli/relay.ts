@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Clock } from '../base/clock.ts';
-import { TowpathError } from '../base/errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
@@ -17,9 +17,9 @@ import { addConfigFlags, readConfigFlags } from './flags.ts';
 const STATUS_TIMEOUT_MS = 5000;
 const STATUS_BYTES = 16 * 1024 * 1024;
 
-/** Adds `towpath relay login|status|logout` to the program. */
+/** Adds `towpath relay login|status|why|logout` to the program. */
 export function registerRelay(program: Command): void {
-  const relay = program.command('relay').description('The peer relay and its tailnets: login, status, logout');
+  const relay = program.command('relay').description('The peer relay and its tailnets: login, status, why, logout');
   addConfigFlags(relay.command('login'))
     .description('Let the node of this relay into its tailnets: prints a URL when there is no auth key that does it')
     .argument('[tailnet]', 'name of the tailnet in peerRelay.tailnets; all of them by default')
@@ -28,6 +28,15 @@ export function registerRelay(program: Command): void {
     .description('Tell whether the peer relay is ready in each tailnet, and if not, why and what to do')
     .option('--json', 'print the report as JSON only')
     .action((options: { json?: boolean }, command: Command) => status(options.json === true, command));
+  addConfigFlags(relay.command('why'))
+    .description('Tell why a node does not use the peer relay: every condition that the relay can see')
+    .argument('<node>', 'the node: its name, its IP address in the tailnet, or its node key')
+    .argument('[other]', 'the node that it talks to; all of them by default')
+    .option('--json', 'print the report as JSON only')
+    .addHelpText('after', '\nExit codes: 0 every condition that can be seen is met, 1 one is not, 2 wrong usage.')
+    .action((node: string, other: string | undefined, options: { json?: boolean }, command: Command) =>
+      why(node, other, options, command),
+    );
   addConfigFlags(relay.command('logout'))
     .description('Log the node out of a tailnet: its key expires at once, until the next login')
     .argument('<tailnet>', 'name of the tailnet in peerRelay.tailnets')
@@ -96,15 +105,35 @@ async function logOut({ node, write }: Member): Promise<void> {
 }
 
 async function status(isJson: boolean, command: Command): Promise<void> {
+  const text = await askRelay(command, '/peer-relay', isJson ? { format: 'json' } : {});
+  command.configureOutput().writeOut?.(text);
+  if (/^tailnet \S+: not ready/m.test(text) || /"isReady": ?false/.test(text)) process.exitCode = ExitCode.Failed;
+}
+
+async function why(
+  node: string,
+  other: string | undefined,
+  { json }: { json?: boolean },
+  command: Command,
+): Promise<void> {
+  const query = { node, ...(other === undefined ? {} : { other }), ...(json === true ? { format: 'json' } : {}) };
+  const text = await askRelay(command, '/peer-relay/why', query);
+  command.configureOutput().writeOut?.(text);
+  if (/^ +✗ /m.test(text) || /"status": ?"unmet"/.test(text)) process.exitCode = ExitCode.Failed;
+}
+
+/** Asks the administration of the running relay for a page; throws a TowpathError when it does not answer with it. */
+async function askRelay(command: Command, path: string, query: Readonly<Record<string, string>>): Promise<string> {
   const { config } = loadConfig({ ...readConfigFlags(command), env: process.env });
   const { admin } = config;
   if (admin === null) {
-    throw new TowpathError('TOWPATH_USAGE_ADMIN', 'the status is asked from the administration, which is off', {
+    throw new TowpathError('TOWPATH_USAGE_ADMIN', 'the relay is asked by its administration, which is off', {
       hint: 'Set admin to an address such as 127.0.0.1:9090.',
     });
   }
   const ip = admin.ip === '::' || admin.ip === '0.0.0.0' ? '127.0.0.1' : admin.ip;
-  const url = `http://${formatHostPort(ip, admin.port)}/peer-relay${isJson ? '?format=json' : ''}`;
+  const parameters = new URLSearchParams(query).toString();
+  const url = `http://${formatHostPort(ip, admin.port)}${path}${parameters === '' ? '' : `?${parameters}`}`;
   const answer = await requestHttp({
     url,
     method: 'GET',
@@ -118,9 +147,15 @@ async function status(isJson: boolean, command: Command): Promise<void> {
       cause: error,
     });
   });
-  if (answer.status !== 200)
-    throw new TowpathError('TOWPATH_RELAY_STATUS', `the relay at ${url} answered ${answer.status}`);
   const text = answer.body.toString('utf8');
-  command.configureOutput().writeOut?.(text);
-  if (/^tailnet \S+: not ready/m.test(text) || /"isReady": ?false/.test(text)) process.exitCode = ExitCode.Failed;
+  if (answer.status === 200) return text;
+  const hint =
+    answer.status === 404
+      ? 'Does it have a peer relay (peerRelay.tailnets)?'
+      : 'The log of the relay may have more about it.';
+  throw new TowpathError(
+    'TOWPATH_RELAY_STATUS',
+    `the relay at ${url} answered ${answer.status}: ${errorMessage(text.trim())}`,
+    { hint },
+  );
 }

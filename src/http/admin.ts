@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { TowpathError } from '../base/errors.ts';
 import type { Health } from '../observe/health.ts';
 import { ipFamily } from '../base/ip-address.ts';
 import { errorPage, guarded, type Page, type RequestHandler, sendPage, splitTarget, textPage } from './pages.ts';
@@ -14,12 +15,15 @@ export interface AdminOptions {
   readonly pages?: Readonly<Record<string, AdminPage>>;
 }
 
-/** A page of a part of the server, as text for people and as JSON for programs. */
+/**
+ * A page of a part of the server, as text for people and as JSON for programs; both may be promises. A TowpathError says
+ * what is wrong with the query.
+ */
 export interface AdminPage {
   /** What the index says about it. */
   readonly help: string;
-  readonly text: () => string;
-  readonly json: () => unknown;
+  readonly text: (query: URLSearchParams) => string | Promise<string>;
+  readonly json: (query: URLSearchParams) => unknown;
 }
 
 const OWN_PAGES: readonly (readonly [string, string])[] = [
@@ -31,6 +35,7 @@ const HEALTHY = textPage(200, 'ok\n');
 const WRONG_HOST = errorPage(403, 'Ask by IP address or as localhost');
 const WRONG_METHOD = errorPage(405, 'GET or HEAD only', { Allow: 'GET, HEAD' });
 const UNKNOWN = errorPage(404, 'Not found');
+const PAGE_FAILED = errorPage(500, 'The page cannot be made');
 const METRICS_FAILED = errorPage(500, 'The metrics cannot be read');
 
 /**
@@ -44,23 +49,25 @@ export function createAdminHandler(options: AdminOptions): RequestHandler {
     response.setHeader('Connection', 'close');
     response.setHeader('Cache-Control', 'no-store');
     const page = adminPage(options, allowed, request);
-    if (page !== null) {
+    if (!(page instanceof Promise)) {
       sendPage(request, response, page);
       return;
     }
-    void metricsPage(options.metrics).then((metrics) => {
-      guarded(() => sendPage(request, response, metrics))(request, response);
-    });
+    void page.then((made) => guarded(() => sendPage(request, response, made))(request, response));
   });
 }
 
-/** Null stands for the metrics, which take a while. */
-function adminPage(options: AdminOptions, allowed: ReadonlySet<string>, request: IncomingMessage): Page | null {
+/** A promise never rejects. */
+function adminPage(
+  options: AdminOptions,
+  allowed: ReadonlySet<string>,
+  request: IncomingMessage,
+): Page | Promise<Page> {
   if (!isAllowedHost(allowed, request.headers.host)) return WRONG_HOST;
   if (request.method !== 'GET' && request.method !== 'HEAD') return WRONG_METHOD;
   const { path, query } = splitTarget(request.url ?? '');
   const page = options.pages?.[path];
-  if (page !== undefined) return partPage(page, new URLSearchParams(query).get('format') === 'json');
+  if (page !== undefined) return partPage(page, new URLSearchParams(query));
   switch (path) {
     case '/':
       return indexPage(options.pages ?? {});
@@ -69,7 +76,7 @@ function adminPage(options: AdminOptions, allowed: ReadonlySet<string>, request:
     case '/readyz':
       return readiness(options.health);
     case '/metrics':
-      return null;
+      return metricsPage(options.metrics);
     default:
       return UNKNOWN;
   }
@@ -87,10 +94,15 @@ function indexPage(pages: Readonly<Record<string, AdminPage>>): Page {
   );
 }
 
-function partPage(page: AdminPage, isJson: boolean): Page {
-  if (!isJson) return textPage(200, page.text());
-  const body = Buffer.from(`${JSON.stringify(page.json(), null, 2)}\n`);
-  return { status: 200, headers: { 'Content-Type': 'application/json' }, body };
+async function partPage(page: AdminPage, query: URLSearchParams): Promise<Page> {
+  try {
+    if (query.get('format') !== 'json') return textPage(200, await page.text(query));
+    const body = Buffer.from(`${JSON.stringify(await page.json(query), null, 2)}\n`);
+    return { status: 200, headers: { 'Content-Type': 'application/json' }, body };
+  } catch (error) {
+    if (!(error instanceof TowpathError)) return PAGE_FAILED;
+    return errorPage(400, error.hint === undefined ? error.message : `${error.message}. ${error.hint}`);
+  }
 }
 
 function isAllowedHost(allowed: ReadonlySet<string>, header: string | undefined): boolean {

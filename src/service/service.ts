@@ -39,7 +39,7 @@ import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { loadOrCreateKeyFile } from './key-file.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
-import { peerRelayPage } from './peer-relay/page.ts';
+import { peerRelayPages } from './peer-relay/page.ts';
 import { PeerRelay } from './peer-relay/peer-relay.ts';
 import { liveSettings, relaySettings } from './relay-settings.ts';
 
@@ -335,7 +335,7 @@ export class Service {
     });
     const pages = {
       '/admission': this.#admission.page,
-      ...(this.#peerRelay === null ? {} : { '/peer-relay': peerRelayPage(this.#peerRelay) }),
+      ...(this.#peerRelay === null ? {} : peerRelayPages(this.#peerRelay)),
     };
     const server = createHttpServer(createAdminHandler({ metrics, health: this.health, pages }));
     this.#servers.push(server);

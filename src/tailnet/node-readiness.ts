@@ -2,7 +2,7 @@ import { formatNodeKey } from '../wire/keys.ts';
 import { NodePhase, type TailnetNode } from './node.ts';
 
 /** Clients take no relay with a lower capability version (peer-relay reference §10.2). */
-const LEAST_CAPABILITY_VERSION = 121;
+export const LEAST_CAPABILITY_VERSION = 121;
 const DAY_MS = 86_400_000;
 
 /** Why the peer relay cannot be used by a tailnet. The words are stable. */

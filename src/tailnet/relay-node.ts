@@ -112,7 +112,7 @@ export class RelayNode implements Recipient {
       this.#asked.delete(id);
       this.#others.delete(id);
     }
-    if (revoked.size > 0) table.revoke([...revoked].map((id) => this.#nameOf(id)));
+    if (revoked.size > 0) table.revoke([...revoked].map((id) => this.tableName(id)));
     this.#rate.keep((id) => netmap.peer(id) !== null);
     for (const id of this.#last.keys()) if (netmap.peer(id) === null) this.#last.delete(id);
   }
@@ -123,8 +123,14 @@ export class RelayNode implements Recipient {
   }
 
   /** The name of a node in the table of endpoints. */
-  #nameOf(id: number): string {
+  tableName(id: number): string {
     return `${this.#parts.node.settings.name}/${id}`;
+  }
+
+  /** The id of the node that has this name in the table of endpoints; null when it is of another tailnet. */
+  idOf(tableName: string): number | null {
+    const prefix = this.tableName(0).slice(0, -1);
+    return tableName.startsWith(prefix) ? Number(tableName.slice(prefix.length)) : null;
   }
 
   deliver(source: Source, destination: NodeKey, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery {
@@ -200,8 +206,8 @@ export class RelayNode implements Recipient {
       const endpoint = await table.allocate({
         clientKeys,
         askingKey,
-        node: this.#nameOf(peer.id),
-        otherNode: other === null ? null : this.#nameOf(other.id),
+        node: this.tableName(peer.id),
+        otherNode: other === null ? null : this.tableName(other.id),
       });
       if (typeof endpoint === 'string') {
         this.#end(endpoint, peer);

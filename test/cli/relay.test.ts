@@ -51,6 +51,8 @@ describe('towpath relay', () => {
     writeFileSync(file, stringify({ admin: `127.0.0.1:${(server.address() as AddressInfo).port}` }));
     assert.equal(await run('relay', 'status', '--config', file), 'tailnet home: ready /peer-relay\n');
     assert.match(await run('relay', 'status', '--json', '--config', file), /format=json/);
+    assert.match(await run('relay', 'why', 'a', 'b', '--config', file), /peer-relay\/why\?node=a&other=b\n/);
+    assert.match(await run('relay', 'why', 'a b', '--json', '--config', file), /why\?node=a\+b&format=json\n/);
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
     await assert.rejects(run('relay', 'status', '--config', file), { code: 'TOWPATH_RELAY_STATUS' });

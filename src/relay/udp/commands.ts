@@ -1,6 +1,6 @@
 import type { AllocationRefusal } from './endpoints.ts';
 import type { UdpRelayLimits } from './limits.ts';
-import type { UdpRelaySnapshot } from './snapshot.ts';
+import type { SnapshotChoice, UdpRelaySnapshot } from './snapshot.ts';
 import type { UdpRelayState } from './state.ts';
 
 /**
@@ -20,7 +20,7 @@ export type UdpRelayCommand =
   | { readonly kind: 'revoke'; readonly nodes: readonly string[] }
   /** Other limits from now on. No answer. */
   | { readonly kind: 'limits'; readonly limits: UdpRelayLimits }
-  | { readonly kind: 'snapshot'; readonly id: number; readonly endpoints: number }
+  | ({ readonly kind: 'snapshot'; readonly id: number } & SnapshotChoice)
   | { readonly kind: 'export'; readonly id: number };
 
 /** What a client is told of its endpoint. */

@@ -148,13 +148,19 @@ export class Endpoints {
     for (const i of [0, 1] as const) this.#setSideNode(2 * slot + i, nodes[i]);
   }
 
+  /** Whether a node asked for the endpoint or is one of its sides. */
+  isOf(slot: number, node: number): boolean {
+    const { askers, sideNodes } = this;
+    if (node === NO_NODE) return false;
+    return askers[slot] === node || sideNodes[2 * slot] === node || sideNodes[2 * slot + 1] === node;
+  }
+
   /** Ends all endpoints of a node. Returns how many. */
   revoke(node: number): number {
     let ended = 0;
     if (node === NO_NODE) return 0;
     for (const slot of [...this.#slots.values()]) {
-      const { askers, sideNodes } = this;
-      if (askers[slot] !== node && sideNodes[2 * slot] !== node && sideNodes[2 * slot + 1] !== node) continue;
+      if (!this.isOf(slot, node)) continue;
       this.end(slot);
       ended++;
     }

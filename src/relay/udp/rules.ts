@@ -111,7 +111,7 @@ export class UdpRelayRules implements DatagramRules {
         this.#setLimits(command.limits);
         return null;
       case 'snapshot':
-        return { kind: 'snapshot', id: command.id, snapshot: snapshotOf(this.#parts, now, command.endpoints) };
+        return { kind: 'snapshot', id: command.id, snapshot: snapshotOf(this.#parts, now, command) };
       case 'export':
         return { kind: 'exported', id: command.id, state: exportState(this.#parts, this.#serverPrivateKey, now) };
     }

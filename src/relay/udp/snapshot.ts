@@ -6,7 +6,7 @@ import { formatAddress } from './side-address.ts';
 import type { VniPool } from './vni-pool.ts';
 
 /** One side of an endpoint, for pages and commands. */
-interface SideSnapshot {
+export interface SideSnapshot {
   /** Null: not known. */
   readonly node: string | null;
   /** `d:` and 16 hex digits, as upstream shortens disco keys. */
@@ -24,7 +24,7 @@ interface SideSnapshot {
   readonly bytes: number;
 }
 
-interface EndpointSnapshot {
+export interface EndpointSnapshot {
   readonly vni: number;
   readonly state: 'connecting' | 'open';
   /** The node that asked first. */
@@ -75,14 +75,24 @@ interface SnapshotParts {
   readonly sides: Int32Array;
 }
 
-/** Counts and states, with at most `limit` endpoints. */
-export function snapshotOf(parts: SnapshotParts, now: number, limit: number): UdpRelaySnapshot {
-  const { counts, endpoints } = parts;
+/** Which endpoints a snapshot shows. */
+export interface SnapshotChoice {
+  /** How many at most. */
+  readonly endpoints: number;
+  /** Only those that this node asked for or is a side of; all of them without it. */
+  readonly node?: string | undefined;
+}
+
+/** Counts and states, with some of the endpoints. */
+export function snapshotOf(parts: SnapshotParts, now: number, choice: SnapshotChoice): UdpRelaySnapshot {
+  const { counts, endpoints, nodes } = parts;
+  const node = choice.node === undefined ? null : nodes.find(choice.node);
   let open = 0;
   const shown: EndpointSnapshot[] = [];
   for (const slot of endpoints.slots()) {
     if (endpoints.isOpen(slot)) open++;
-    if (shown.length < limit) shown.push(endpointSnapshot(parts, slot, now));
+    if (shown.length < choice.endpoints && (node === null || endpoints.isOf(slot, node)))
+      shown.push(endpointSnapshot(parts, slot, now));
   }
   return {
     connecting: endpoints.size - open,

@@ -1,19 +1,54 @@
 import type { AdminPage } from '../../http/admin.ts';
 import { formatHostPort } from '../../base/ip-address.ts';
 import { nodeReport, reportText, type NodeReport } from '../../tailnet/node-report.ts';
+import { TowpathError } from '../../base/errors.ts';
 import type { PeerRelay } from './peer-relay.ts';
+import { useReportText, type UseReport } from './why.ts';
 
-/** The page of the peer relay: where it listens, what clients are told, and whether it is ready in each tailnet. */
-export function peerRelayPage(relay: PeerRelay): AdminPage {
+/** The status of the peer relay as the page gives it in JSON. */
+export interface PeerRelayStatus {
+  readonly listens: readonly { readonly ip: string; readonly port: number }[];
+  /** What clients are told. */
+  readonly addresses: readonly { readonly ip: string; readonly port: number }[];
+  /** Milliseconds since 1970; null: not yet. */
+  readonly addressesFoundAt: number | null;
+  readonly tailnets: readonly NodeReport[];
+}
+
+/** The pages of the peer relay by their path. */
+export function peerRelayPages(relay: PeerRelay): Readonly<Record<string, AdminPage>> {
+  return { '/peer-relay': statusPage(relay), '/peer-relay/why': whyPage(relay) };
+}
+
+/** Where it listens, what clients are told, and whether it is ready in each tailnet. */
+function statusPage(relay: PeerRelay): AdminPage {
   return {
     help: 'the peer relay and its tailnets',
     text: () => [headText(relay), ...reports(relay).map(reportText)].join('\n'),
-    json: () => ({
+    json: (): PeerRelayStatus => ({
       listens: relay.places,
       addresses: relay.advertised.addresses,
       addressesFoundAt: relay.advertised.foundAt,
       tailnets: reports(relay),
     }),
+  };
+}
+
+/** The page that says why a node, or a pair of nodes, does not use the relay: `?node=NODE&other=OTHER`. */
+function whyPage(relay: PeerRelay): AdminPage {
+  const ask = (query: URLSearchParams): Promise<UseReport[]> => {
+    const node = query.get('node') ?? '';
+    if (node === '') {
+      throw new TowpathError('TOWPATH_USAGE_NODE', 'the parameter node is missing', {
+        hint: 'Ask for /peer-relay/why?node=NODE&other=OTHER: names, IP addresses or node keys.',
+      });
+    }
+    return relay.why(node, query.get('other'));
+  };
+  return {
+    help: 'why a node does not use the peer relay: ?node=NODE&other=OTHER',
+    text: async (query) => (await ask(query)).map(useReportText).join('\n'),
+    json: ask,
   };
 }
 

@@ -12,13 +12,14 @@ import { DoorCount } from '../../relay/udp/door-counts.ts';
 import type { DoorPlace } from '../../relay/udp/door-sockets.ts';
 import type { UdpDoor, UdpDoorSettings } from '../../relay/udp/door.ts';
 import type { UdpRelaySettings } from '../../relay/udp/rules.ts';
-import type { UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
+import type { SnapshotChoice, UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
 import { RemoteEndpointTable } from '../../tailnet/endpoint-table.ts';
 import type { ReadinessFacts } from '../../tailnet/node-readiness.ts';
 import { AdvertisedAddresses, REFRESH_MS } from './advertised-addresses.ts';
 import { peerRelayMetrics } from './metrics.ts';
 import { openRelayTailnet, type RelayTailnet } from './relay-tailnet.ts';
 import { saveState, takeState } from './state-file.ts';
+import { explainUse, type UseReport } from './why.ts';
 
 /** How often the counts of the UDP thread are asked for. */
 const SNAPSHOT_MS = 1000;
@@ -141,10 +142,26 @@ export class PeerRelay {
     return { addresses: this.#addresses.addresses.length, unreachedEndpoints, now: Date.now() };
   }
 
-  /** Endpoints and counts as they are now, with at most `endpoints` endpoints; null when the door is closed. */
-  async snapshot(endpoints: number): Promise<UdpRelaySnapshot | null> {
-    const answer = await this.#command({ kind: 'snapshot', id: 0, endpoints }).catch(() => null);
+  /** Counts as they are now, and the endpoints that are wanted; null when the door is closed. */
+  async snapshot(choice: SnapshotChoice): Promise<UdpRelaySnapshot | null> {
+    const answer = await this.#command({ kind: 'snapshot', id: 0, ...choice }).catch(() => null);
     return answer?.kind === 'snapshot' ? answer.snapshot : null;
+  }
+
+  /** Why a node, or a pair of nodes, does not use the relay: see {@link explainUse}. */
+  why(node: string, other: string | null): Promise<UseReport[]> {
+    const { clock, router } = this.#parts;
+    return explainUse(
+      {
+        tailnets: this.#tailnets,
+        facts: this.facts(),
+        snapshot: (choice) => this.snapshot(choice),
+        now: clock.now,
+        isConnected: (nodeKey) => (router.table.named(nodeKey)?.size ?? 0) > 0,
+      },
+      node,
+      other,
+    );
   }
 
   /** Takes other limits over. Whether anything else has changed, which needs a restart, is for the caller to see. */
@@ -215,7 +232,7 @@ export class PeerRelay {
   }
 
   async #takeSnapshot(): Promise<void> {
-    this.#snapshot = (await this.snapshot(0)) ?? this.#snapshot;
+    this.#snapshot = (await this.snapshot({ endpoints: 0 })) ?? this.#snapshot;
   }
 
   /** STUN of the door counts like that of a relay without one. */

@@ -26,6 +26,8 @@ export type DoctorCheckName =
   | 'names'
   | 'public-address'
   | 'derp-map'
+  | 'peer-relay'
+  | 'peer-relay-use'
   | 'admission-source'
   | 'admission-key';
 

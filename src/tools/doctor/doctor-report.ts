@@ -28,6 +28,8 @@ const DOCTOR_LABELS: Readonly<Record<DoctorCheckName, string>> = {
   names: 'DNS',
   'public-address': 'Public address',
   'derp-map': 'Entry in the map',
+  'peer-relay': 'Peer relay',
+  'peer-relay-use': 'Use by a node',
   'admission-source': 'Source',
   'admission-key': 'Node key',
 };

@@ -18,6 +18,7 @@ import {
   versionCheck,
 } from './machine.ts';
 import { outsideChecks, outsideTargets } from './outside.ts';
+import { peerRelayChecks } from './peer-relay.ts';
 import type { DoctorOptions, ExaminedRelay, Findings } from './examined-relay.ts';
 import { speaksProxyProtocol } from './proxy.ts';
 import { advertisedCheck, certificateCheck, configCheck, configWarnings, keyFileCheck } from './setup.ts';
@@ -68,6 +69,9 @@ class Examination {
       await this.#section(`As clients reach it: ${target.relay?.url ?? target.host}`, () =>
         outsideChecks(examined, target),
       );
+    }
+    if (config.peerRelay.tailnets.length > 0) {
+      await this.#section('Peer relay', () => peerRelayChecks(examined));
     }
     if (config.admission.sources.length > 0 || examined.nodeKey !== null) {
       await this.#section('Admission', () => admissionChecks(examined));

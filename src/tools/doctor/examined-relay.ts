@@ -28,6 +28,8 @@ export interface DoctorOptions {
   readonly stunServer: { readonly host: string; readonly port: number } | null;
   /** Raw node key to check against the admission sources. */
   readonly nodeKey: Buffer | null;
+  /** Nodes whose use of the peer relay is looked at: none, one, or the two of a pair. Names, IP addresses or node keys. */
+  readonly relayNodes: readonly string[];
   /** Called before and after each section. */
   readonly onStart?: (title: string) => void;
   readonly onSection?: (section: Section) => void;

@@ -45,7 +45,7 @@ export async function listenerChecks(examined: ExaminedRelay, findings: Findings
 }
 
 /** The IP address at which this machine reaches a listener on `address`. */
-function localIp({ ip }: ListenAddress): string {
+export function localIp({ ip }: ListenAddress): string {
   return isWildcard(ip) ? '127.0.0.1' : ip;
 }
 
@@ -235,7 +235,7 @@ function runningVersion(metrics: string): Check[] {
 }
 
 /** Connects directly, without the proxy that the environment may name. */
-function askAdmin(url: string, timeoutMs: number): Promise<HttpAnswer> {
+export function askAdmin(url: string, timeoutMs: number): Promise<HttpAnswer> {
   return requestHttp({ url, method: 'GET', headers: {}, timeoutMs, limitBytes: ADMIN_BYTES, environment: null });
 }
 

@@ -1,0 +1,25 @@
+import { canonicalIp, ipFamily } from '../base/ip-address.ts';
+import { parseNodeKey } from '../wire/keys.ts';
+import type { Netmap, NetmapPeer } from './netmap.ts';
+
+/**
+ * The nodes of a network map that `text` may mean: a node key (`nodekey:…`), an IP address in the tailnet, or a name.
+ * A name is the whole one, or the part before its first dot, in any case. Empty when there is none; several when
+ * short names are the same.
+ */
+export function findPeers(netmap: Netmap, text: string): readonly NetmapPeer[] {
+  const key = parseNodeKey(text);
+  if (key !== null) {
+    const peer = netmap.peerOf(key);
+    return peer === null ? [] : [peer];
+  }
+  if (ipFamily(text) !== 0) {
+    const ip = canonicalIp(text);
+    return [...netmap.peers].filter(({ addresses }) => addresses.includes(ip));
+  }
+  const wanted = text.toLowerCase().replace(/\.$/, '');
+  const peers = [...netmap.peers];
+  const whole = peers.filter(({ name }) => name.toLowerCase() === wanted);
+  if (whole.length > 0 || wanted === '') return whole;
+  return peers.filter(({ name }) => name.toLowerCase().split('.', 1)[0] === wanted);
+}
