@@ -22,6 +22,7 @@ const config: KnipConfig = {
   ignoreExportsUsedInFile: process.argv.includes('--production'),
   ignoreBinaries: [
     'caddy',
+    'fish',
     'gcc',
     'haproxy',
     'ip',

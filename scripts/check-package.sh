@@ -18,7 +18,7 @@ npm init -y > /dev/null
 npm install --silent --no-audit --no-fund ./towpath-*.tgz
 main=node_modules/towpath/dist/main.js
 
-echo "towpath $("$node" "$main" --version), packed, installed and started:"
+echo "$("$node" "$main" --version), packed, installed and started:"
 "$node" "$main" serve --listen 127.0.0.1:0 --http off --stun 127.0.0.1:0 --admin off --hostname 127.0.0.1 \
   --key-file derper.json --certificate-directory certs > out.txt 2> log.txt &
 relay=$!

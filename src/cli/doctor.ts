@@ -5,11 +5,13 @@ import { isSound, type Section } from '../tools/doctor/check.ts';
 import { examine } from '../tools/doctor/doctor.ts';
 import { parseRelayUrl } from '../client/relay-url.ts';
 import { printable } from '../base/printable.ts';
+import { cutToWidth } from '../base/terminal-text.ts';
 import { transport } from '../transport/runtime.ts';
 import { parseNodeKey } from '../wire/keys.ts';
 import { doctorJson, sectionLines, verdict } from '../tools/doctor/doctor-report.ts';
 import { ExitCode } from './failure.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
+import { helpNote } from './help-text.ts';
 import { readDerpMap } from '../derp-map/derp-map-file.ts';
 
 const DEFAULT_STUN_PORT = 3478;
@@ -67,7 +69,7 @@ export function registerDoctor(program: Command): void {
     )
     .option('--json', 'print the report as JSON only');
   addConfigFlags(command)
-    .addHelpText('after', '\nExit codes: 0 no check failed, 1 a check failed, 2 wrong usage.')
+    .addHelpText('after', helpNote('Exit codes: 0 no check failed, 1 a check failed, 2 wrong usage.'))
     .action(async (flags: DoctorFlags) => {
       const write = (text: string): void => command.configureOutput().writeOut?.(text);
       const sections = await run(command, flags, flags.json === true ? () => undefined : write);
@@ -97,7 +99,7 @@ async function run(command: Command, flags: DoctorFlags, write: (text: string) =
       onStart: (title) => progress.show(title),
       onSection: (section) => {
         progress.clear();
-        write(`${isFirst ? '' : '\n'}${sectionLines(section)}`);
+        write(`${isFirst ? '' : '\n'}${sectionLines(section, process.stdout.columns)}`);
         isFirst = false;
       },
     });
@@ -116,7 +118,8 @@ class Progress {
   }
 
   show(title: string): void {
-    if (this.#isShown) process.stderr.write(`${CLEAR_LINE}… ${printable(title)}`);
+    if (this.#isShown)
+      process.stderr.write(`${CLEAR_LINE}${cutToWidth(`… ${printable(title)}`, process.stderr.columns)}`);
   }
 
   clear(): void {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { createKeyFile, newKeyFileText, parseKeyFile } from '../service/key-file.ts';
 import { formatNodeKey } from '../wire/keys.ts';
+import { helpNote } from './help-text.ts';
 
 /** Adds `towpath keygen` to the program. */
 export function registerKeygen(program: Command): void {
@@ -11,7 +12,10 @@ export function registerKeygen(program: Command): void {
       '--out <file>',
       'write the private key to this file, readable by its owner only; an existing file is never overwritten',
     )
-    .addHelpText('after', '\nWithout --out, the key file goes to standard output and the public key to standard error.')
+    .addHelpText(
+      'after',
+      helpNote('Without --out, the key file goes to standard output and the public key to standard error.'),
+    )
     .action((options: { out?: string }) => {
       const output = command.configureOutput();
       if (options.out !== undefined) {

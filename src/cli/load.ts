@@ -14,6 +14,7 @@ import type { LoadResult } from '../tools/load/result.ts';
 import { ServerProcess } from '../tools/load/server-process.ts';
 import { summaryText } from '../tools/load/summary.ts';
 import { ExitCode } from './failure.ts';
+import { helpNote } from './help-text.ts';
 import {
   addLoadFlags,
   addSizeFlag,
@@ -45,7 +46,7 @@ export function registerLoad(program: Command): void {
   const load = program
     .command('load')
     .description('Test a relay under load: throughput, latency, loss and fairness.')
-    .addHelpText('after', EXIT_CODES);
+    .addHelpText('after', helpNote(EXIT_CODES));
   registerThroughput(load);
   registerLatency(load);
   registerFairness(load);
@@ -54,7 +55,7 @@ export function registerLoad(program: Command): void {
 }
 
 const EXIT_CODES =
-  '\nExit codes: 0 done, 1 could not run, 2 wrong usage, or the relay is not on this machine,\n' +
+  'Exit codes: 0 done, 1 could not run, 2 wrong usage, or the relay is not on this machine, ' +
   '3 a condition of --fail-if is true, 130 interrupted.';
 
 function registerThroughput(load: Command): void {
@@ -201,7 +202,7 @@ function rateFlag(flag: string, help: string, initial: Rate, shown: string): Opt
 }
 
 function scenario(load: Command, name: Scenario, description: string): Command {
-  return addLoadFlags(load.command(name).description(description).addHelpText('after', EXIT_CODES));
+  return addLoadFlags(load.command(name).description(description).addHelpText('after', helpNote(EXIT_CODES)));
 }
 
 /** Does what the command line says, and sets the exit code. */
@@ -239,7 +240,7 @@ async function write(path: string, text: string): Promise<void> {
 /** Runs it with progress on a terminal; null when it was interrupted before there was anything to tell. */
 async function watched(plan: LoadPlan, server: ServerProcess | null, quiet: boolean): Promise<LoadResult | null> {
   const isShown = !quiet && process.stderr.isTTY;
-  const line = new ProgressLine(plan, isShown ? (text) => process.stderr.write(text) : null);
+  const line = new ProgressLine(plan, isShown ? process.stderr : null);
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);

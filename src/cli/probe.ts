@@ -5,6 +5,7 @@ import type { ProbeTarget, TargetOverrides } from '../tools/probe/target.ts';
 import { transport } from '../transport/runtime.ts';
 import { ExitCode } from './failure.ts';
 import { heading, isGood, probeLines, reportJson, summary, type TargetReport } from '../tools/probe/probe-report.ts';
+import { helpNote } from './help-text.ts';
 import { readTargets } from './probe-targets.ts';
 import { addTargetFlags, targetOverrides, whole, type TargetFlags } from './target-flags.ts';
 
@@ -47,7 +48,7 @@ export function registerProbe(program: Command): void {
       10,
     )
     .option('--json', 'print the report as JSON only')
-    .addHelpText('after', '\nExit codes: 0 no step failed, 1 a step failed, 2 wrong usage.')
+    .addHelpText('after', helpNote('Exit codes: 0 no step failed, 1 a step failed, 2 wrong usage.'))
     .action(async (relay: string, flags: ProbeFlags) => {
       const write = (text: string): void => command.configureOutput().writeOut?.(text);
       const targets = await readTargets(relay, flags.region ?? null, await overrides(flags), flags.timeout * 1000);
@@ -75,7 +76,10 @@ async function probeAll(
   try {
     for (const target of targets) {
       write(heading(target));
-      const steps = await probeRelay(target, { ...options, onStep: (result) => write(probeLines(result)) });
+      const steps = await probeRelay(target, {
+        ...options,
+        onStep: (result) => write(probeLines(result, process.stdout.columns)),
+      });
       reports.push({ target, steps });
     }
   } finally {

@@ -2,12 +2,17 @@
  * The command line: one file for each command, which reads flags, calls the folder that does the work, and prints. This file
  * finds the command and loads only that one.
  */
-import { Command } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { printableLines } from '../base/printable.ts';
-import { VERSION } from '../base/version.ts';
+import { ExitCode } from './failure.ts';
+import { formatHelpItem, helpNote, pointToOwnHelp } from './help-text.ts';
+import { versionText } from './version-text.ts';
+
+/** Adds a command to the program. `argv` is the command line as it was typed. */
+type Register = (program: Command, argv: readonly string[]) => void;
 
 /** The modules of the commands. Only the one that is asked for is loaded; help loads them all. */
-const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   serve: async () => (await import('./serve.ts')).registerServe,
   keygen: async () => (await import('./keygen.ts')).registerKeygen,
   'derp-map': async () => (await import('./derp-map.ts')).registerDerpMap,
@@ -17,29 +22,47 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   relay: async () => (await import('./relay.ts')).registerRelay,
   migrate: async () => (await import('./migrate.ts')).registerMigrate,
   config: async () => (await import('./config.ts')).registerConfig,
+  completion: async () => (await import('./completion.ts')).registerCompletion,
+  version: () => Promise.resolve(registerVersion),
 };
+/** They are about all commands. */
+const NEED_ALL: ReadonlySet<string> = new Set(['completion']);
 
 /** The command line of `argv`, which is without the runtime and the script. Nothing has run yet. */
 export async function createProgram(argv: readonly string[]): Promise<Command> {
   const program = new Command('towpath')
     .description('A DERP relay server for Tailscale and Headscale networks')
-    .version(VERSION, '-V, --version', 'print the version')
-    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration.')
+    .option('-v, --version', 'print the version, the commit and the runtime')
+    .addOption(new Option('-V').hideHelp())
+    .on('option:version', printVersion)
+    .on('option:V', printVersion)
+    .addHelpText('after', helpNote('Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.'))
     // A net below what each command does with text from elsewhere.
     .configureOutput({
       writeOut: (text) => process.stdout.write(printableLines(text)),
       writeErr: (text) => process.stderr.write(printableLines(text)),
       outputError: (text, write) => write(text.replace(/^error: /, 'towpath: ')),
     })
-    .showHelpAfterError('(towpath --help lists the commands)')
+    .configureHelp({ formatItem: formatHelpItem })
     .exitOverride();
   const name = argv[0];
   const isKnown = name !== undefined && Object.hasOwn(COMMANDS, name);
-  const loaders = isKnown ? [COMMANDS[name]!] : isVersion(name) ? [] : Object.values(COMMANDS);
-  for (const load of loaders) (await load())(program);
+  const names = isKnown && !NEED_ALL.has(name) ? [name] : isVersion(name) ? [] : Object.keys(COMMANDS);
+  for (const found of names) (await COMMANDS[found]!())(program, argv);
+  pointToOwnHelp(program, program.name());
   return program;
 }
 
 function isVersion(name: string | undefined): boolean {
-  return name === '--version' || name === '-V';
+  return name === '--version' || name === '-v' || name === '-V';
+}
+
+function registerVersion(program: Command): void {
+  program.command('version').description('Print the version, the commit and the runtime').action(printVersion);
+}
+
+/** Ends the command as help does. */
+function printVersion(): never {
+  process.stdout.write(versionText());
+  throw new CommanderError(ExitCode.Done, 'commander.version', 'version');
 }

@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { endProcessNow } from '../base/process-end.ts';
 import { serveSignals } from '../base/signals.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
+import { helpNote } from './help-text.ts';
 import { continueIn, RUNTIMES, type RuntimeName } from './runtime.ts';
 
 /** `towpath serve`. */
@@ -17,7 +18,9 @@ export function registerServe(program: Command): void {
     )
     .addHelpText(
       'after',
-      '\nSIGHUP reloads the configuration, the certificate and the key lists. SIGTERM and SIGINT drain the relay and stop it.',
+      helpNote(
+        'SIGHUP reloads the configuration, the certificate and the key lists. SIGTERM and SIGINT drain the relay and stop it.',
+      ),
     )
     .action(async ({ runtime }: { runtime?: RuntimeName }, command: Command) => {
       await signalsSoFar();

@@ -6,6 +6,7 @@ import { nearest } from './nearest.ts';
 import type { Origin } from './origin.ts';
 import { describeFound, type Problem } from './problems.ts';
 import type { Setting } from './setting.ts';
+import { syntaxProblems } from './yaml-syntax.ts';
 import { nameOf, YamlValueError, YamlValues } from './yaml-value.ts';
 
 /** What one layer of the configuration says, and what is wrong with it. */
@@ -49,21 +50,9 @@ function parseConfigText(content: string, file: string): Layer {
   const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: 'error' } as const;
   const document = parseDocument(content, options);
   if (document.errors.length > 0) {
-    const problems = document.errors.map((error) => ({
-      origin: { kind: 'file', file, line: lines.linePos(error.pos[0]).line } as const,
-      path: '',
-      text: yamlProblem(error),
-    }));
-    return { settings: [], problems };
+    return { settings: [], problems: syntaxProblems(document.errors, content, lines, file) };
   }
   return new FileReader(document, lines, file).read();
-}
-
-/** What is wrong, without the piece of the file that some messages end with: it may be a secret. */
-function yamlProblem(error: Error): string {
-  const text = errorMessage(error);
-  const end = text.indexOf(': ');
-  return end < 0 ? text : text.slice(0, end);
 }
 
 /** Turns the nodes of one document into settings; keeps the line of each. */

@@ -3,7 +3,7 @@ export type Origin =
   | { readonly kind: 'default' }
   /** A default that follows from other keys; `from` says which. */
   | { readonly kind: 'computed'; readonly from: string }
-  | { readonly kind: 'file'; readonly file: string; readonly line: number }
+  | { readonly kind: 'file'; readonly file: string; readonly line: number; readonly column?: number }
   | { readonly kind: 'env'; readonly name: string }
   /** `name` has no dashes. */
   | { readonly kind: 'flag'; readonly name: string };
@@ -16,7 +16,7 @@ export function formatOrigin(origin: Origin): string {
     case 'computed':
       return `default: ${origin.from}`;
     case 'file':
-      return `${origin.file}:${origin.line}`;
+      return `${origin.file}:${origin.line}${origin.column === undefined ? '' : `:${origin.column}`}`;
     case 'env':
       return `env ${origin.name}`;
     case 'flag':

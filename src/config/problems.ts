@@ -10,6 +10,8 @@ export interface Problem {
   readonly path: string;
   /** For example `found "many"; allowed: a whole number from 1 to 9`. */
   readonly text: string;
+  /** The line it is about and a mark below the place, for mistakes in the syntax. */
+  readonly excerpt?: readonly string[];
 }
 
 /** Of another file than meant, every line may be wrong. */
@@ -19,9 +21,10 @@ const FOUND_CHARACTERS = 60;
 
 /** One error for all problems, one line each in the given order, of very many the first. */
 export function configError(problems: readonly Problem[]): TowpathError {
-  const lines = problems.map(({ origin, path, text }) =>
-    printable([origin === undefined ? '' : formatOrigin(origin), path, text].filter((part) => part !== '').join(': ')),
-  );
+  const lines = problems.map(({ origin, path, text, excerpt = [] }) => {
+    const parts = [origin === undefined ? '' : formatOrigin(origin), path, text].filter((part) => part !== '');
+    return [parts.join(': '), ...excerpt.map((line) => `    ${line}`)].map(printable).join('\n');
+  });
   const shown = lines.slice(0, SHOWN_PROBLEMS);
   if (lines.length > shown.length) shown.push(`and ${lines.length - shown.length} more`);
   const message =

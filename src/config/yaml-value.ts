@@ -31,7 +31,7 @@ export class YamlValues {
     if (isScalar(node)) return node.value;
     if (isSeq(node)) return node.items.map((item) => this.value(item));
     if (isAlias(node)) return this.value(this.target(node));
-    if (!isMap(node)) throw new YamlValueError(node, 'this is neither a mapping, a list nor a scalar');
+    if (!isMap(node)) throw new YamlValueError(node, 'this is neither a mapping, a list nor a plain value');
     const entries = new Map<string, unknown>();
     for (const { key, value } of node.items) {
       const name = nameOf(key);
@@ -55,6 +55,6 @@ export class YamlValues {
 
 /** The key of a mapping as text. Throws a {@link YamlValueError} for a list or a mapping. */
 export function nameOf(key: ParsedNode): string {
-  if (!isScalar(key)) throw new YamlValueError(key, 'a key must be a scalar');
+  if (!isScalar(key)) throw new YamlValueError(key, 'a key must be plain text, not a list or a mapping');
   return String(key.value);
 }

@@ -30,6 +30,7 @@ export function banner(config: Config, service: Service): string {
     ['STUN', stun.length === 0 ? 'off' : `${list(stun)} (UDP)`],
     ['admin', admin === null ? 'off' : `http://${formatHostPort(admin.ip, admin.port)}/`],
     ['public key', formatNodeKey(service.keyPair.publicKey)],
+    ...(service.isKeyNew ? [newKey(config)] : []),
     ...(isPlain ? [] : ownCertificate),
   ];
   const { map, comments, notes } = advertisedMap(config, service.certificate.info());
@@ -38,6 +39,11 @@ export function banner(config: Config, service: Service): string {
   const remarks = (validity === null ? notes : [...notes, validity]).map((note) => `  note: ${note}\n`).join('');
   const text = `\n${table}${remarks}\nFor the tailnet policy file (towpath derp-map prints other forms):\n\n${formatDerpMap(map, 'policy', comments)}\n`;
   return printableLines(text);
+}
+
+/** Where this should not be its first start, the path of the key file is wrong. */
+function newKey({ keyFile }: Config): [string, string] {
+  return ['', `new: there was no key file, so the relay made ${keyFile}`];
 }
 
 function list(endpoints: readonly Endpoint[]): string {

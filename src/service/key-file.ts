@@ -1,4 +1,5 @@
 import { existsSync, lstatSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
 import { generatePrivateKeyText, parsePrivateKey, type NodeKeyPair } from '../wire/keys.ts';
 import { readSmallFile } from '../base/file-stamp.ts';
@@ -72,8 +73,12 @@ function unreadable(path: string, cause: unknown): TowpathError {
   });
 }
 
-/** Writes a new key to `path`; throws `TOWPATH_KEY_FILE_EXISTS` when there is a file already. */
+/**
+ * Writes a new key to `path`; throws `TOWPATH_KEY_FILE_EXISTS` when there is a file already. Only the last folder of the
+ * path is made: where more are missing, the path is more likely wrong, and a relay with a new key is another relay.
+ */
 export function createKeyFile(path: string): KeyFile {
+  refuseMissingFolders(path);
   const text = newKeyFileText();
   try {
     writePrivateFile(path, text, { replace: false });
@@ -81,6 +86,14 @@ export function createKeyFile(path: string): KeyFile {
     throw notWritten(path, error);
   }
   return { keyPair: parseKeyFile(text, path), created: true, warnings: [] };
+}
+
+function refuseMissingFolders(path: string): void {
+  const parent = dirname(dirname(resolve(path)));
+  if (existsSync(parent)) return;
+  throw new TowpathError('TOWPATH_KEY_FILE_UNWRITABLE', `key file ${path}: there is no folder ${parent}`, {
+    hint: `Correct the path (keyFile), or make the folder first: mkdir -p ${dirname(resolve(path))}`,
+  });
 }
 
 function notWritten(path: string, cause: unknown): TowpathError {

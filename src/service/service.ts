@@ -36,7 +36,7 @@ import { frontHttp, isRequestAllowed } from './front-http.ts';
 import { HttpDoor } from './http-door.ts';
 import { HttpConnections } from './http-connections.ts';
 import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
-import { loadOrCreateKeyFile } from './key-file.ts';
+import { loadOrCreateKeyFile, type KeyFile } from './key-file.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
 import { peerRelayPages } from './peer-relay/page.ts';
@@ -50,6 +50,8 @@ const DRAIN_GRACE_MS = 1000;
 
 export class Service {
   readonly keyPair: NodeKeyPair;
+  /** True when there was no key file and this start made it. */
+  readonly isKeyNew: boolean;
   readonly certificate: CertificateSource;
   readonly health: Health = new Health();
   readonly #clock = new Clock();
@@ -76,7 +78,9 @@ export class Service {
     this.#transport = transport;
     this.#log = log;
     const clock = this.#clock;
-    this.keyPair = loadKeyPair(config, log);
+    const { keyPair, created } = loadKey(config, log);
+    this.keyPair = keyPair;
+    this.isKeyNew = created;
     this.certificate = this.#openCertificate();
     this.#summary = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });
     this.#stunErrors = new EventSummary({ log, clock, verb: 'could not answer', noun: 'STUN datagram', level: 'warn' });
@@ -343,11 +347,11 @@ export class Service {
   }
 }
 
-function loadKeyPair({ keyFile }: Config, log: Logger): NodeKeyPair {
-  const { keyPair, created, warnings } = loadOrCreateKeyFile(keyFile);
-  for (const warning of warnings) log.warn({ file: keyFile }, warning);
-  if (created) log.info({ file: keyFile }, 'made a new private key');
-  return keyPair;
+function loadKey({ keyFile }: Config, log: Logger): KeyFile {
+  const key = loadOrCreateKeyFile(keyFile);
+  for (const warning of key.warnings) log.warn({ file: keyFile }, warning);
+  if (key.created) log.info({ file: keyFile }, 'made a new private key');
+  return key;
 }
 
 /** Keys that {@link Service.reload} takes over without a restart. */

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { VERSION } from '../../src/base/version.ts';
+import { RUNTIME, VERSION } from '../../src/base/version.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const directory = mkdtempSync(join(tmpdir(), 'towpath-main-'));
@@ -21,9 +21,13 @@ function write(content: string): string {
 }
 
 describe('towpath', () => {
-  it('--version prints the version', () => {
-    const { status, stdout } = towpath('--version');
-    assert.deepEqual([status, stdout], [0, `${VERSION}\n`]);
+  it('--version, -v, -V and version print version, commit and runtime', () => {
+    for (const word of ['--version', '-v', '-V', 'version']) {
+      const { status, stdout } = towpath(word);
+      assert.equal(status, 0, word);
+      const [, version, runtime] = /^towpath (\S+) \(commit (?:[0-9a-f]{12}|unknown), (.+)\)\n$/.exec(stdout) ?? [];
+      assert.deepEqual([version, runtime], [VERSION, RUNTIME], stdout);
+    }
   });
 
   it('--help names the commands and the exit codes', () => {
@@ -37,6 +41,26 @@ describe('towpath', () => {
       const { status, stdout, stderr } = towpath(...argv);
       assert.deepEqual([status, stdout], [2, ''], argv.join(' '));
       assert.match(stderr, /^towpath: /);
+    }
+  });
+
+  it('points to the help of the command that was used wrongly', () => {
+    assert.match(towpath('srve').stderr, /\n\(towpath --help lists the commands\)\n$/);
+    assert.match(towpath('config', 'check').stderr, /\n\(towpath config check --help lists the flags\)\n$/);
+    assert.match(towpath('load', 'fast').stderr, /\n\(towpath load --help lists the commands\)\n$/);
+  });
+
+  it('--help wraps at words in 80 columns', () => {
+    for (const argv of [['--help'], ['serve', '--help'], ['load', 'slow', '--help'], ['config', 'check', '--help']]) {
+      const long = towpath(...argv)
+        .stdout.split('\n')
+        .filter((line) => line.length > 80);
+      // A URL stays whole, so that it can be copied.
+      assert.deepEqual(
+        long.filter((line) => /\S\s+\S/.test(line.trim())),
+        [],
+        argv.join(' '),
+      );
     }
   });
 

@@ -305,10 +305,10 @@ describe('refusals', () => {
     ],
     ['a value that an alias without an anchor stands for', 'listen: [*x]', 'there is no anchor of this name before it'],
     ['a section within itself', '&r {log: *r}', 'log.log: unknown key'],
-    ['a mapping as a key', `${'? '.repeat(30)}listen`, 'a key must be a scalar'],
-    ['a mapping as a key of a value', `listen: ${'{? '.repeat(40)}a${'}'.repeat(40)}`, 'a key must be a scalar'],
+    ['a mapping as a key', `${'? '.repeat(30)}listen`, 'a key must be plain text'],
+    ['a mapping as a key of a value', `listen: ${'{? '.repeat(40)}a${'}'.repeat(40)}`, 'a key must be plain text'],
     ['a key twice in a value', 'admission: { sources: [{ kind: keys, kind: keys }] }', 'the key "kind" is there twice'],
-    ['what is nested very deep', `listen: ${'['.repeat(20_000)}`, 'problems in the configuration'],
+    ['what is nested very deep', `listen: ${'['.repeat(20_000)}`, 'nested too deeply'],
     ['thousands of unknown keys', Array.from({ length: 3000 }, (_, i) => `key${i}: 1`).join('\n'), '3000 problems'],
     ['what is far too long', longest, 'it is longer than the 524288 characters that a configuration may have'],
   ];
@@ -350,7 +350,29 @@ describe('refusals', () => {
     for (const content of apart) assert.doesNotThrow(() => loadConfig({ file: write(content) }), content);
   });
 
-  it('of a broken file name the line', () => assert.match(refusal('log:\n  level: [\n'), /^towpath\.yaml:[23]: /));
+  it('of a broken file name line and column in plain words, with the line and a mark', () => {
+    const broken: readonly (readonly [string, RegExp])[] = [
+      ['log:\n  level: [\n', /^towpath\.yaml:2:11: a list in \[ \].* not closed.*\n {6}level: \[\n {14}\^$/],
+      ['log:\n\tlevel: info\n', /:2:1: a tab is used to indent; .*\n {4}→level: info\n {4}\^$/],
+      ['log:\n  level: info\n format: json\n', /:3:1: this line is not indented like .*\n {5}format: json\n {4}\^$/],
+      ['listen: a: b\n', /:1:9: two "key: value" on one line; .*\n {4}listen: a: b\n {12}\^$/],
+      ['http: off\nhostname example.com\nstun: off\n', /:2:1: the ":" behind the key is missing\n/],
+      ['hostname: "example.com\nhttp: off\n', /the quotation mark at the end of a text is missing/],
+      ['hostname: @example\n', /:1:11: a text that starts with @/],
+      [`hostname: ${'x'.repeat(200)}: y\n`, /\n {4}hostname: x{66}\n {4} *\^$/],
+    ];
+    for (const [content, message] of broken) {
+      const text = refusal(content);
+      assert.match(text, message);
+      assert.doesNotMatch(text, /scalar|implicit|collection|flow|mappings are/i);
+    }
+  });
+
+  it('of a broken file show no value of a key that may be a secret', () => {
+    const text = refusal('admission:\n  sources:\n    - kind: headscale\n      apiKey: one: s3cret\n');
+    assert.match(text, /:4:15: two "key: value"/);
+    assert.doesNotMatch(text, /s3cret/);
+  });
 
   it('list all problems, those of the file first and in its order', () => {
     const message = refusal('log: { level: x }\nfoo: 1\n', { env: { TOWPATH_HTTP: 'y' }, flags: { hostname: 'a b' } });

@@ -60,14 +60,23 @@ describe('key file (§7.2)', () => {
   });
 
   it('makes the key and its directory on the first start, for the owner only, and keeps it', () => {
-    const path = join(directory, 'new', 'deep', 'derper.key');
+    const path = join(directory, 'new', 'derper.key');
     const first = loadOrCreateKeyFile(path);
     assert.equal(first.created, true);
     assert.match(readFileSync(path, 'utf8'), /^\{\n\t"PrivateKey": "privkey:[0-9a-f]{64}"\n\}\n$/);
     assert.equal(statSync(path).mode & 0o777, 0o600);
-    assert.equal(statSync(join(directory, 'new', 'deep')).mode & 0o777, 0o700);
-    assert.deepEqual(readdirSync(join(directory, 'new', 'deep')), ['derper.key']);
+    assert.equal(statSync(join(directory, 'new')).mode & 0o777, 0o700);
+    assert.deepEqual(readdirSync(join(directory, 'new')), ['derper.key']);
     assert.deepEqual(loadOrCreateKeyFile(path).keyPair.publicKey, first.keyPair.publicKey);
+  });
+
+  it('makes no folder but the last: a wrong path is not a new relay', () => {
+    const path = join(directory, 'tpyo', 'towpath', 'derper.key');
+    const error = failure(() => loadOrCreateKeyFile(path));
+    assert.equal(error.code, 'TOWPATH_KEY_FILE_UNWRITABLE');
+    assert.equal(error.message, `key file ${path}: there is no folder ${join(directory, 'tpyo')}`);
+    assert.match(error.hint ?? '', /keyFile.*mkdir -p/);
+    assert.equal(existsSync(join(directory, 'tpyo')), false);
   });
 
   it('refuses what is no key, names the file and says what to do, and echoes nothing', () => {
@@ -111,9 +120,9 @@ describe('key file (§7.2)', () => {
     const place = join(directory, 'service');
     mkdirSync(place);
     chownSync(place, 12_345, 12_346);
-    const path = join(place, 'a', 'b', 'derper.key');
+    const path = join(place, 'a', 'derper.key');
     createKeyFile(path);
-    for (const made of [join(place, 'a'), join(place, 'a', 'b'), path]) {
+    for (const made of [join(place, 'a'), path]) {
       assert.deepEqual([statSync(made).uid, statSync(made).gid], [12_345, 12_346]);
     }
   });

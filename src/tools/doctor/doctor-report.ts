@@ -35,9 +35,9 @@ const DOCTOR_LABELS: Readonly<Record<DoctorCheckName, string>> = {
 };
 const LABELS = { ...PROBE_LABELS, ...DOCTOR_LABELS };
 
-/** The lines of one section. */
-export function sectionLines({ title, checks }: Section): string {
-  return `${printable(title)}\n${checks.map((found) => stepLines(found, LABELS[found.step])).join('')}`;
+/** The lines of one section, for a terminal with `columns` columns. */
+export function sectionLines({ title, checks }: Section, columns?: number): string {
+  return `${printable(title)}\n${checks.map((found) => stepLines(found, LABELS[found.step], columns)).join('')}`;
 }
 
 /** The last line of the report. */

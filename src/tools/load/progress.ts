@@ -1,3 +1,4 @@
+import { cutToWidth } from '../../base/terminal-text.ts';
 import { formatBits, formatCount, formatMs, formatShare } from './format.ts';
 import type { LoadPlan } from './plan.ts';
 import type { TimelinePoint } from './result.ts';
@@ -5,16 +6,22 @@ import type { TimelinePoint } from './result.ts';
 const BAR_COLUMNS = 20;
 const CLEAR_LINE = '\r\u001b[K';
 
+/** A terminal as far as the line needs it. Its width may change while the run goes on. */
+export interface ProgressTerminal {
+  readonly columns?: number | undefined;
+  write(text: string): unknown;
+}
+
 /** The line that is rewritten while a run goes on. Without a terminal nothing is written at all. */
 export class ProgressLine {
   readonly #plan: LoadPlan;
-  readonly #write: ((text: string) => void) | null;
+  readonly #terminal: ProgressTerminal | null;
   #shownAtMs = 0;
 
-  /** `write` goes to the terminal; null is for none. */
-  constructor(plan: LoadPlan, write: ((text: string) => void) | null) {
+  /** Null: there is no terminal. */
+  constructor(plan: LoadPlan, terminal: ProgressTerminal | null) {
     this.#plan = plan;
-    this.#write = write;
+    this.#terminal = terminal;
   }
 
   /** Shows the number of open connections before the traffic starts. */
@@ -28,16 +35,16 @@ export class ProgressLine {
 
   /** How it goes. */
   point(point: TimelinePoint): void {
-    if (this.#write !== null) this.#show(pointText(point, this.#plan));
+    if (this.#terminal !== null) this.#show(pointText(point, this.#plan));
   }
 
   /** Takes the line away. */
   clear(): void {
-    this.#write?.(CLEAR_LINE);
+    this.#terminal?.write(CLEAR_LINE);
   }
 
   #show(text: string): void {
-    this.#write?.(`${CLEAR_LINE}${text}`);
+    this.#terminal?.write(`${CLEAR_LINE}${cutToWidth(text, this.#terminal.columns)}`);
   }
 }
 

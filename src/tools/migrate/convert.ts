@@ -67,6 +67,8 @@ const NO_EQUIVALENT: Readonly<Record<string, string>> = {
   ace: "towpath does not have derper's CONNECT proxy",
 };
 
+/** `$NAME` or `${NAME}`. */
+const VARIABLE = /\$(?:[A-Z_][A-Z0-9_]*|\{[A-Za-z_][^}]*\})/g;
 const DEFAULT_KEY_FILE = '/var/lib/derper/derper.key';
 const DEV_ADDRESS = ':3340';
 const HTTPS_PORT = 443;
@@ -75,6 +77,7 @@ const ADMIN = '127.0.0.1:9090';
 
 /** The configuration that does what derper does with these arguments. Throws `TOWPATH_USAGE` when derper would refuse them. */
 export function convertDerper(argv: readonly string[]): Draft {
+  refuseVariables(argv);
   // The user may have copied the whole command line.
   const flags = parseGoFlags(argv[0]?.startsWith('-') === false ? argv.slice(1) : argv, DERPER_FLAGS);
   const draft = new Draft();
@@ -94,6 +97,17 @@ export function convertDerper(argv: readonly string[]): Draft {
     if (flags.has(name)) draft.remark(`-${name} has no equivalent: ${reason}.`);
   }
   return draft;
+}
+
+/** Command lines are often copied from a container's script, with the names of variables instead of their values. */
+function refuseVariables(argv: readonly string[]): void {
+  const names = new Set(argv.flatMap((word) => word.match(VARIABLE) ?? []));
+  if (names.size === 0) return;
+  const what = names.size === 1 ? 'is a variable' : 'are variables';
+  throw usage(
+    `${[...names].join(', ')} ${what} of a shell, not ${names.size === 1 ? 'a value' : 'values'}`,
+    'Write the values instead, or run the command in a shell in which they are set.',
+  );
 }
 
 /** Where it listens; returns whether that is with TLS. */

@@ -7,6 +7,8 @@ export type GoFlagKind = 'bool' | 'int' | 'float' | 'string' | 'duration';
 /** What was given on a command line, by the name of the flag; values are as written. */
 export type GoFlags = ReadonlyMap<string, string>;
 
+const AS_DERPER =
+  'Give the flags as derper gets them: towpath migrate derper -- -hostname derp.example.com -verify-clients';
 const TRUE = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
 const FALSE = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);
 const INTEGER = /^[+-]?(?:0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|\d+)$/;
@@ -103,8 +105,7 @@ export function parseGoDuration(text: string): number | null {
   return at === 0 ? null : sign * ms;
 }
 
-export function usage(message: string): TowpathError {
-  return new TowpathError('TOWPATH_USAGE', message, {
-    hint: 'Give the flags as derper gets them: towpath migrate derper -- -hostname derp.example.com -verify-clients',
-  });
+/** A command line that cannot be converted. */
+export function usage(message: string, hint: string = AS_DERPER): TowpathError {
+  return new TowpathError('TOWPATH_USAGE', message, { hint });
 }

@@ -1,4 +1,5 @@
 import { printable, printableJson } from '../../base/printable.ts';
+import { wrapWords } from '../../base/terminal-text.ts';
 import type { StepName, StepResult, StepStatus } from './step.ts';
 import type { ProbeTarget } from './target.ts';
 
@@ -17,22 +18,27 @@ export const LABELS: Readonly<Record<StepName, string>> = {
 };
 const LABEL_COLUMNS = 20;
 const TIME_COLUMNS = 10;
+const FIX_START = '      → ';
 
 /** The line above the steps of one relay. */
 export function heading(target: ProbeTarget): string {
   return `${printable(`${target.name}  ${target.relay?.url ?? `${target.host} (STUN only)`}`)}\n`;
 }
 
-/** The lines of one step of a probe. */
-export function probeLines(result: StepResult): string {
-  return stepLines(result, LABELS[result.step]);
+/** The lines of one step of a probe, for a terminal with `columns` columns. */
+export function probeLines(result: StepResult, columns?: number): string {
+  return stepLines(result, LABELS[result.step], columns);
 }
 
-/** The lines of one step under a label. Peers and maps have a say in the text. */
-export function stepLines({ status, ms, text, fix }: StepResult<string>, label: string): string {
+/**
+ * The lines of one step under a label, wrapped at words for a terminal with `columns` columns. Peers and maps have a say
+ * in the text.
+ */
+export function stepLines({ status, ms, text, fix }: StepResult<string>, label: string, columns?: number): string {
   const time = ms === null ? '' : `${ms.toFixed(1)} ms`;
-  const line = `  ${MARKS[status]} ${label.padEnd(LABEL_COLUMNS)} ${time.padStart(TIME_COLUMNS)}  ${printable(text).replace(/\.$/, '')}\n`;
-  return fix === null ? line : `${line}      → ${printable(fix)}\n`;
+  const start = `  ${MARKS[status]} ${label.padEnd(LABEL_COLUMNS)} ${time.padStart(TIME_COLUMNS)}  `;
+  const line = `${start}${wrapWords(printable(text).replace(/\.$/, ''), columns, start.length)}\n`;
+  return fix === null ? line : `${line}${FIX_START}${wrapWords(printable(fix), columns, FIX_START.length)}\n`;
 }
 
 /** What was found of one relay. */

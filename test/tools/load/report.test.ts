@@ -129,10 +129,17 @@ suite('reports', () => {
 
   test('progress is one line that is rewritten, and nothing without a terminal', () => {
     let text = '';
-    const line = new ProgressLine(examplePlan(URL_OF_RELAY), (more) => (text += more));
+    const terminal = { columns: 120, write: (more: string) => (text += more) };
+    const line = new ProgressLine(examplePlan(URL_OF_RELAY), terminal);
     line.point(exampleResult().timeline[3]!);
     line.clear();
     assert.match(text, /^\r\u001b\[K\[█+ *\] 2\/1 s {2}490\/s 784\.0 kbit\/s p99 4\.00 ms {2}loss 0\.1 %\r\u001b\[K$/);
+    text = '';
+    terminal.columns = 40;
+    line.point(exampleResult().timeline[3]!);
+    // The last column stays free, and what is cut is marked.
+    assert.match(text, /^\r\u001b\[K\[█+ *\] 2\/1 s {2}490\/s 78…$/);
+    assert.equal(Array.from(text.slice(4)).length, 39);
     const silent = new ProgressLine(examplePlan(URL_OF_RELAY), null);
     silent.opening(1);
     silent.point(exampleResult().timeline[3]!);

@@ -286,10 +286,27 @@ describe('towpath migrate derper', () => {
       writeOut: (text) => (said.out += text),
       writeErr: (text) => (said.err += text),
     });
-    registerMigrate(program);
-    program.parse(['migrate', 'derper', '--', 'derper', '-hostname', 'a.example', '-ace'], { from: 'user' });
+    const argv = ['migrate', 'derper', '--', 'derper', '-hostname', 'a.example', '-ace'];
+    registerMigrate(program, argv);
+    program.parse(argv, { from: 'user' });
     writeFileSync(file, said.out);
     assert.equal(loadConfig({ file }).config.hostname, 'a.example');
     assert.match(said.err, /^towpath: -ace has no equivalent: .*\n$/);
+  });
+
+  it('says that "--" is missing, and how the command would be right', () => {
+    const argv = ['migrate', 'derper', '-hostname', 'a b', '-ace'];
+    const program = new Command().exitOverride();
+    registerMigrate(program, argv);
+    assert.throws(() => program.parse(argv, { from: 'user' }), {
+      code: 'TOWPATH_USAGE',
+      message: '"--" is missing before -hostname: the flags of derper stand behind it',
+      hint: "Run: towpath migrate derper -- -hostname 'a b' -ace",
+    });
+  });
+
+  it('names all variables that no shell has replaced', () => {
+    const text = refusal('-hostname', '$DERP_DOMAIN', '-a', ':${DERP_PORT}', '-certdir', '$DERP_DOMAIN/x');
+    assert.equal(text, '$DERP_DOMAIN, ${DERP_PORT} are variables of a shell, not values');
   });
 });
