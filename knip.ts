@@ -9,6 +9,7 @@ const config: KnipConfig = {
     'test/**/*.test.ts',
     'examples/*.test.ts',
     'test/chaos/*.ts',
+    'test/fuzz/decoders.ts',
     'test/system/*.ts',
     'test/relay/udp/*-thread.ts',
     'test/interop/**/*.ts',

@@ -1,13 +1,15 @@
 /**
- * Sends mutated input of all kinds to a relay process, beside two clients that behave: `node test/fuzz/fuzz.ts`, or
+ * Feeds mutated input to the decoders of the UDP side in a process of their own (`decoders.ts`), and sends mutated input of
+ * all kinds to a relay process, beside two clients that behave: `node test/fuzz/fuzz.ts`, or
  * `npm run test:fuzz`. It fails unless the relay lives, the two clients lost nothing, and everything comes back at the
  * end: connections, descriptors, memory. `--seed N` begins with input N; `--replay FILE` plays the inputs of a file.
  */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { RUNTIMES, type RuntimeName } from '../../src/cli/runtime.ts';
+import { findRuntime, RUNTIMES, type RuntimeName } from '../../src/cli/runtime.ts';
 import { Canary } from './canary.ts';
 import { readCorpus } from './corpus.ts';
 import { generate, type Recipe } from './generate.ts';
@@ -50,15 +52,30 @@ const firstSeed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31
 const hellos = await clientHellos();
 console.log(`fuzz: ${runtime}, ${values.seconds} s, seed ${firstSeed}`);
 const setups = Object.keys(SETUPS) as Setup[];
+/** One share of the time for the decoders. */
+const shareMs = (Number(values.seconds) / (setups.length + 1)) * 1000;
 let nextSeed = firstSeed;
-let failed = 0;
+let failed = values.replay === undefined && !decodersHold(runtime, shareMs) ? 1 : 0;
 for (const setup of setups) {
-  const problems = await attack(runtime, setup, (Number(values.seconds) / setups.length) * 1000);
+  const problems = await attack(runtime, setup, shareMs);
   for (const problem of problems) console.error(`fuzz: ${setup}: ${problem}`);
   failed += problems.length;
 }
 console.log(`fuzz: ${failed === 0 ? 'passed' : `${failed} failed; again with --seed ${firstSeed}`}`);
 process.exit(failed === 0 ? 0 : 1);
+
+/** Runs `decoders.ts` for a time; it says itself what is wrong. */
+function decodersHold(name: RuntimeName, forMs: number): boolean {
+  const program = name === 'node' ? process.execPath : findRuntime(name);
+  const script = path.join(import.meta.dirname, 'decoders.ts');
+  const parameters = [
+    script,
+    '--seconds',
+    String(forMs / 1000),
+    ...(values.seed === undefined ? [] : ['--seed', values.seed]),
+  ];
+  return spawnSync(program, parameters, { stdio: 'inherit' }).status === 0;
+}
 
 /** Attacks one relay for a time; returns what is wrong. */
 async function attack(name: RuntimeName, setup: Setup, forMs: number): Promise<string[]> {
