@@ -71,6 +71,8 @@ function benchRouter(): void {
     peerGone: () => undefined,
     health: () => undefined,
     crowdedOut: () => undefined,
+    closePeer: () => undefined,
+    presence: () => ({ ip: '', port: 0, flags: 1, app: '' }),
   };
   const source = router.register(randomBytes(KEY_BYTES), { ...recipient });
   const destination = router.register(randomBytes(KEY_BYTES), recipient);

@@ -67,6 +67,9 @@ const REFUSAL_REASONS = [
   'bad_frame_length',
   'frame_too_large',
   'no_mesh_rights',
+  'mesh_key',
+  'mesh_source',
+  'close_peer',
   'key_connections',
   'write_timeout',
   'control_queue_full',
@@ -99,6 +102,11 @@ export class Counters {
   bytesReceived = 0;
   /** Of these, disco-looking ones. */
   discoPacketsReceived = 0;
+  /** Packets to and from other relays of the region (ForwardPacket), payloads alone. */
+  packetsForwardedOut = 0;
+  bytesForwardedOut = 0;
+  packetsForwardedIn = 0;
+  bytesForwardedIn = 0;
   /** RecvPacket payloads put on their way. */
   packetsSent = 0;
   bytesSent = 0;
@@ -132,6 +140,10 @@ export class Counters {
   notIdealConnections = 0;
   /** Distinct keys that are connected here. */
   localKeys = 0;
+  /** Distinct keys that are only connected to other relays of the region. */
+  remoteKeys = 0;
+  /** Connections that are told who comes and goes. */
+  watchers = 0;
   duplicateKeys = 0;
   duplicateConnections = 0;
   totalDuplicateConnections = 0;

@@ -133,6 +133,7 @@ export class Relay {
   /** Takes over what may change while the relay runs. */
   apply(live: LiveSettings): void {
     const { duplicates, fairness } = live;
+    this.#sessions.setMeshKeys(meshKeys(live));
     const before = this.#live.fairness;
     this.#live = live;
     this.router.duplicatePolicy = duplicates;
@@ -220,7 +221,9 @@ export class Relay {
         opened: (remote, key, app) => events.opened(remote, key, app),
         closed: (remote, key, reason) => events.closed(remote, key, reason),
       },
-      mayOpen: ({ connection }) => (connection instanceof DoorConnection ? connection.established() : null),
+      mayOpen: ({ connection }, isMesh) =>
+        connection instanceof DoorConnection ? connection.established(isMesh) : null,
+      meshKeys: meshKeys(live),
       ...sharedLimits(live.fairness, this.#wakes),
     };
   }
@@ -243,4 +246,9 @@ export class Relay {
       onListenerError: (error) => events.listenerError(error),
     });
   }
+}
+
+/** The accepted mesh keys as buffers, which they are not any more after a way between threads. */
+function meshKeys({ mesh }: LiveSettings): Buffer[] {
+  return mesh.keys.map((key) => Buffer.from(key));
 }

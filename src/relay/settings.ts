@@ -34,6 +34,13 @@ export interface RelaySettings {
 export interface LiveSettings {
   readonly duplicates: DuplicatePolicy;
   readonly fairness: FairnessSettings;
+  readonly mesh: MeshSettings;
+}
+
+/** The other relays of the region (protocol reference §4.10). */
+interface MeshSettings {
+  /** The accepted mesh keys, 32 bytes each, of which the first is shown to others; none: there is no mesh. */
+  readonly keys: readonly Uint8Array[];
 }
 
 interface ProxySettings {

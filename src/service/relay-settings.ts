@@ -38,7 +38,7 @@ export function relaySettings(config: Config, keyPair: NodeKeyPair): RelaySettin
 
 /** The part of it that a reload takes over. */
 export function liveSettings({ duplicates, fairness }: Config): LiveSettings {
-  return { duplicates, fairness };
+  return { duplicates, fairness, mesh: { keys: [] } };
 }
 
 /** What the listeners have that strangers reach. */

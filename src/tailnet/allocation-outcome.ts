@@ -8,6 +8,8 @@ export type AllocationOutcome =
   | 'not_disco'
   /** The sender is no node of the tailnet, or one whose key has expired. */
   | 'unknown_node'
+  /** Another relay of the region has forwarded it, and it is not sealed with the disco key that the map has of the sender. */
+  | 'unproved_key'
   | 'request_rate'
   | 'bad_box'
   | 'bad_message'
@@ -27,6 +29,7 @@ const ALL: Readonly<Record<AllocationOutcome, true>> = {
   pong: true,
   not_disco: true,
   unknown_node: true,
+  unproved_key: true,
   request_rate: true,
   bad_box: true,
   bad_message: true,

@@ -1,7 +1,8 @@
 import type { Clock } from '../base/clock.ts';
 import { internalError } from '../base/errors.ts';
 import { PacketKind } from '../observe/counters.ts';
-import { Delivery, type NodeKey, type Recipient, type Source } from '../relay/routing/recipient.ts';
+import { Delivery, type NodeKey, type Presence, type Recipient, type Source } from '../relay/routing/recipient.ts';
+import { PresentFlag } from '../wire/mesh-frames.ts';
 import type { Router } from '../relay/routing/router.ts';
 import type { Peer } from '../relay/routing/peer.ts';
 import { discoSender, openDisco, sealDisco, sharedDiscoKey } from '../wire/disco.ts';
@@ -48,7 +49,8 @@ export interface RelayNodeParts {
  * A node of a tailnet as its peers see it: they reach it by its node key in the DERP region that is its home, which is this
  * relay, and ask it for endpoints of the peer relay (peer-relay reference §5.2, §10.3, §11). The router proves which node
  * key a packet comes from, so that a request may be sealed with a disco key that the network map does not know yet
- * (addendum E5). A node that may not ask gets no answer.
+ * (addendum E5); a packet that another relay of the region forwards must come with the disco key of the map instead. A node
+ * that may not ask gets no answer.
  */
 export class RelayNode implements Recipient {
   readonly counts: AllocationCounts = createAllocationCounts();
@@ -154,6 +156,10 @@ export class RelayNode implements Recipient {
       this.#end('unknown_node', null);
       return;
     }
+    if (!source.isProved && node.netmap.peerOfDisco(sender) !== peer) {
+      this.#end('unproved_key', peer);
+      return;
+    }
     if (!this.#rate.take(peer.id, clock.now)) {
       this.#end('request_rate', peer);
       return;
@@ -169,8 +175,10 @@ export class RelayNode implements Recipient {
       return;
     }
     const message = decodeDiscoMessage(plain);
+    // That of a forwarded packet is only valid during this call.
+    const key = Buffer.from(source.key);
     const reply = (answer: DiscoMessage): void => {
-      this.#send(destination, source.key, sealDisco(node.state.disco, sharedKey, encodeDiscoMessage(answer)));
+      this.#send(destination, key, sealDisco(node.state.disco, sharedKey, encodeDiscoMessage(answer)));
     };
     if (message?.type === DiscoType.Ping) {
       const { transactionId } = message;
@@ -276,6 +284,13 @@ export class RelayNode implements Recipient {
     if (outcome !== 'granted' && outcome !== 'pong' && outcome !== 'not_disco')
       this.#parts.refused(outcome, peer === null ? 'somebody' : peer.name);
   }
+
+  presence(): Presence {
+    return { ip: '', port: 0, flags: PresentFlag.Regular, app: '' };
+  }
+
+  /** It is no connection that another relay could end. */
+  closePeer(): void {}
 
   /** Never full. */
   whenTaking(): void {}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { Counters } from '../../src/observe/counters.ts';
-import { Delivery, type Recipient } from '../../src/relay/routing/recipient.ts';
+import { Delivery, type Presence, type Recipient } from '../../src/relay/routing/recipient.ts';
 import { DuplicatePolicy } from '../../src/relay/routing/duplicates.ts';
 import { Router } from '../../src/relay/routing/router.ts';
 import type { AllocationOutcome } from '../../src/tailnet/allocation-outcome.ts';
@@ -31,6 +31,10 @@ class Client implements Recipient {
   peerGone(): void {}
   health(): void {}
   crowdedOut(): void {}
+  closePeer(): void {}
+  presence(): Presence {
+    return { ip: '', port: 0, flags: 1, app: '' };
+  }
 }
 
 class Table implements EndpointTable {

@@ -92,8 +92,8 @@ export class DoorConnection implements ConnectionHandler, GuardedConnection {
     return refusal;
   }
 
-  /** It is an admitted DERP connection from now on; not if a refusal is returned. */
-  established(): GuardRefusal | null {
-    return this.#admitted?.established() ?? null;
+  /** It is an admitted DERP connection from now on; not if a refusal is returned. `isExempt`: none is. */
+  established(isExempt: boolean): GuardRefusal | null {
+    return this.#admitted?.established(isExempt) ?? null;
   }
 }

@@ -18,8 +18,8 @@ export interface Admitted {
   progressed(): void;
   /** It is one of `ip`, as a trusted proxy says; not if a refusal is returned. */
   movedTo(ip: string): GuardRefusal | null;
-  /** It is an admitted DERP connection from now on; not if a refusal is returned. */
-  established(): GuardRefusal | null;
+  /** It is an admitted DERP connection from now on; not if a refusal is returned. `isExempt`: no limit applies. */
+  established(isExempt: boolean): GuardRefusal | null;
   /** Its descriptor is gone. Harmless when it was evicted. */
   left(): void;
 }

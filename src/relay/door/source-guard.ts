@@ -123,8 +123,14 @@ export class SourceGuard implements DoorGuard {
   }
 
   /** Makes the connection of `entry` an admitted one; not if a refusal is returned. */
-  establish(entry: Entry): GuardRefusal | null {
+  establish(entry: Entry, isExempt: boolean): GuardRefusal | null {
     const path = sourcePath(entry.ip);
+    const refusal = isExempt ? null : this.#sessionRefusal(entry, path);
+    if (refusal === null) entry.place(this.#sessions, path, entry.ip);
+    return refusal;
+  }
+
+  #sessionRefusal(entry: Entry, path: readonly string[]): GuardRefusal | null {
     const { connectionsPerSource, siteFactor, exempt } = this.#limits;
     if (!exempt.has(entry.ip)) {
       if (isReached(connectionsPerSource, this.#sessions.held(path.at(-1)!)))
@@ -137,10 +143,8 @@ export class SourceGuard implements DoorGuard {
     }
     const isFull = this.#sessions.size >= this.#connections - this.#newcomers();
     if (isFull || this.#memory.isFull) {
-      const refusal = this.#replaceSession(path, this.#full());
-      if (refusal !== null) return refusal;
+      return this.#replaceSession(path, this.#full());
     }
-    entry.place(this.#sessions, path, entry.ip);
     return null;
   }
 
@@ -281,8 +285,8 @@ class Entry implements Admitted {
     return this.#place === null ? GONE : this.#guard.move(this, ip);
   }
 
-  established(): GuardRefusal | null {
-    return this.#place === null ? GONE : this.#guard.establish(this);
+  established(isExempt: boolean): GuardRefusal | null {
+    return this.#place === null ? GONE : this.#guard.establish(this, isExempt);
   }
 
   left(): void {

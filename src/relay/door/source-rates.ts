@@ -27,6 +27,9 @@ const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'untrusted_proxy',
   'write_timeout',
   'control_queue_full',
+  // One wrong key in the configuration of a relay must not keep its clients out.
+  'mesh_key',
+  'close_peer',
   // Ended is the oldest, which may come from somewhere else than the newest.
   'key_connections',
 ]);

@@ -1,6 +1,6 @@
 import { PeerGoneReason } from '../../wire/frames.ts';
 import type { Peer } from './peer.ts';
-import type { Recipient, Source } from './recipient.ts';
+import type { Recipient } from './recipient.ts';
 
 /** PeerGone frames that are sent at most in one turn of the event loop; some 2 ms of work. The others wait for the next turns. */
 const NOTICES_PER_TURN = 256;
@@ -13,7 +13,7 @@ const NOTICES_PER_TURN = 256;
 export class Contacts {
   readonly #limitPerRecipient: number;
   /** The sources of which each recipient has been given packets. */
-  readonly #heardFrom = new Map<Recipient, Set<Source>>();
+  readonly #heardFrom = new Map<Recipient, Set<Peer>>();
   /** Sources that have left and of which not everyone has been told yet, by their keys in hex; in order of leaving. */
   readonly #leaving = new Map<string, Peer>();
   #noticesLeft = NOTICES_PER_TURN;
@@ -26,7 +26,7 @@ export class Contacts {
   }
 
   /** Notes that `recipient` was sent a packet of `source`. */
-  note(source: Source, recipient: Recipient): void {
+  note(source: Peer, recipient: Recipient): void {
     let heardFrom = this.#heardFrom.get(recipient);
     if (heardFrom === undefined) {
       heardFrom = new Set();

@@ -1,25 +1,37 @@
 import { KEY_BYTES } from '../../wire/frames.ts';
 import { Duplicates, type DuplicatePolicy } from './duplicates.ts';
-import type { Recipient, Source } from './recipient.ts';
+import type { Forwarder, Recipient, Source } from './recipient.ts';
 
 /** Words of a node key. */
 export const KEY_WORDS: number = KEY_BYTES / 4;
 
-/** All connections of one node key, normally one, and which of them is given packets (protocol reference §4.4). */
+/**
+ * One node key: its connections here, normally one, and which of them is given packets (protocol reference §4.4); and the
+ * forwarders that lead to it when it is not connected here (§4.10).
+ */
 export class Peer implements Source {
   readonly key: Buffer;
   /** The key as eight little-endian words, for comparing and writing it fast. */
   readonly words: Int32Array;
+  /** Recipients that have been given packets of it; kept by `Contacts`, null until there is one. */
   reached: Set<Recipient> | null = null;
   /** The connection that is given packets; null when there is none or all are disabled. */
   active: Recipient | null = null;
   #duplicates: Duplicates | null = null;
+  /** The oldest first. One alone, which is the usual case, has no list. */
+  #forwarders: Forwarder | Forwarder[] | null = null;
 
   constructor(key: Buffer) {
     this.key = key;
     this.words = Int32Array.from({ length: KEY_WORDS }, (_, i) => key.readInt32LE(i * 4));
   }
 
+  /** A packet with this source comes from one of its connections here. */
+  get isProved(): boolean {
+    return true;
+  }
+
+  /** Connections to this relay. */
   get size(): number {
     return this.#duplicates?.members.size ?? (this.active === null ? 0 : 1);
   }
@@ -60,5 +72,45 @@ export class Peer implements Source {
     if (this.#duplicates === null) return;
     this.#duplicates.spoke(connection, policy);
     this.active = this.#duplicates.active;
+  }
+
+  /** The key is connected elsewhere. */
+  get isForwarded(): boolean {
+    return this.#forwarders !== null;
+  }
+
+  /** The forwarder that packets go to when the key has no connection here: the oldest that is up, else the oldest. */
+  get forwarder(): Forwarder | null {
+    const forwarders = this.#forwarders;
+    if (!Array.isArray(forwarders)) return forwarders;
+    for (const forwarder of forwarders) if (forwarder.isUp) return forwarder;
+    return forwarders[0]!;
+  }
+
+  /** One more way to the key; false when it is known already. */
+  addForwarder(forwarder: Forwarder): boolean {
+    const forwarders = this.#forwarders;
+    if (forwarders === null) {
+      this.#forwarders = forwarder;
+      return true;
+    }
+    const list = Array.isArray(forwarders) ? forwarders : [forwarders];
+    if (list.includes(forwarder)) return false;
+    list.push(forwarder);
+    this.#forwarders = list;
+    return true;
+  }
+
+  /** A way less; false when it was not known. */
+  removeForwarder(forwarder: Forwarder): boolean {
+    const forwarders = this.#forwarders;
+    if (!Array.isArray(forwarders)) {
+      if (forwarders !== forwarder) return false;
+      this.#forwarders = null;
+      return true;
+    }
+    const left = forwarders.filter((other) => other !== forwarder);
+    this.#forwarders = left.length === 1 ? left[0]! : left;
+    return left.length < forwarders.length;
   }
 }

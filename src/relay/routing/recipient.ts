@@ -20,10 +20,21 @@ export interface NodeKey {
   readonly words: Int32Array;
 }
 
-/** The node that a packet comes from, wherever it is connected. */
+/** The node that a packet comes from, wherever it is connected. Valid during the call that is given it. */
 export interface Source extends NodeKey {
-  /** Recipients that have been given packets of it; kept by `Contacts`, null until there is one. */
-  reached: Set<Recipient> | null;
+  /** The node has proved its key to this relay. False for what another relay of the region forwards. */
+  readonly isProved: boolean;
+}
+
+/** What those hear of a connection who watch who is here. */
+export interface Presence {
+  /** Canonical text; empty when there is no address. */
+  readonly ip: string;
+  readonly port: number;
+  /** `PresentFlag` bits. */
+  readonly flags: number;
+  /** The name of the client's program, empty when it gave none. */
+  readonly app: string;
 }
 
 /** A sender that was told {@link Delivery.Full} and keeps the packet. */
@@ -32,11 +43,8 @@ export interface WaitingSender {
   sendMore(): void;
 }
 
-/**
- * A receiver of packets for a node key: the one interface of the data path. A local session implements it;
- * a link to another relay of the region and one to another thread are to do the same.
- */
-export interface Recipient {
+/** A receiver of packets for a node key: the one interface of the data path. */
+export interface PacketReceiver {
   /**
    * Takes a copy of the packet `[from, to)` of `buffer`, the payload alone, which `source` sends to `destination`, and
    * writes its own header in front of it. Never blocks, never writes into `buffer`, and never tells the source
@@ -48,10 +56,24 @@ export interface Recipient {
    * gone, but not before this call has returned. A sender that has gone meanwhile ignores it.
    */
   whenTaking(sender: WaitingSender): void;
+}
+
+/** A way to a node key that is connected elsewhere: a link to another relay of the region, or to another thread. */
+export interface Forwarder extends PacketReceiver {
+  /** False while packets do not get through: another forwarder of the same key is used meanwhile, if there is one. */
+  readonly isUp: boolean;
+}
+
+/** A connection of a node key to this relay. */
+export interface Recipient extends PacketReceiver {
+  /** What is told of it to those who watch. */
+  presence(): Presence;
   /** Says that `key` left, or is not here. */
   peerGone(key: Buffer, reason: PeerGoneReason): void;
   /** Sends the node the text of a problem; empty when it is solved. */
   health(problem: string): void;
   /** Ends the connection, because its key has too many: it is the oldest of them. Leaves the peer at once. */
   crowdedOut(): void;
+  /** Ends the connection, because another relay of the region asked for it (ClosePeer). */
+  closePeer(): void;
 }

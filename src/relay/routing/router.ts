@@ -1,15 +1,18 @@
 /**
  * Where the destination of a packet is looked up. The router finds the peer of a key in `peer-table.ts` and gives the packet
- * to its recipient (`recipient.ts`, the one interface that carries every packet). A key with several connections is in
- * `duplicates.ts`; `contacts.ts` remembers who must hear that a key has left.
+ * to its connection, or, when the key is connected elsewhere, to a forwarder (`recipient.ts`, the one interface that carries
+ * every packet). A key with several connections is in `duplicates.ts`; `contacts.ts` remembers who must hear that a key has
+ * left, and `presence.ts` is what those are told who watch all keys.
  */
-import { looksLikeDisco } from '../../wire/frames.ts';
+import { KEY_BYTES, looksLikeDisco } from '../../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../../observe/counters.ts';
 import { Contacts } from './contacts.ts';
 import type { DuplicatePolicy } from './duplicates.ts';
+import { ForwardedSource } from './forwarded-source.ts';
 import { Peer } from './peer.ts';
 import { PeerTable } from './peer-table.ts';
-import { Delivery, type Recipient, type Source, type WaitingSender } from './recipient.ts';
+import type { PresenceWatcher } from './presence.ts';
+import { Delivery, type Forwarder, type PacketReceiver, type Recipient, type WaitingSender } from './recipient.ts';
 
 /** What became of a packet: a {@link Delivery}, or why there was nobody to deliver it to. */
 export const RouteResult = {
@@ -37,13 +40,15 @@ export interface RouterLimits {
   readonly contactsPerClient: number;
 }
 
-/** Who is where: registers connections by key and routes packets between them (protocol reference §4.1–§4.4). */
+/** Who is where: registers connections and forwarders by key and routes packets between them (protocol reference §4.1–§4.4, §4.10). */
 export class Router {
   readonly table: PeerTable = new PeerTable();
   duplicatePolicy: DuplicatePolicy;
   readonly #contacts: Contacts;
   readonly #connectionsPerKey: number;
   readonly #counters: Counters;
+  readonly #watchers = new Set<PresenceWatcher>();
+  readonly #forwardedSource = new ForwardedSource();
 
   constructor(counters: Counters, duplicatePolicy: DuplicatePolicy, limits: RouterLimits) {
     this.#counters = counters;
@@ -58,11 +63,10 @@ export class Router {
    */
   register(key: Buffer, connection: Recipient): Peer {
     const counters = this.#counters;
-    let peer = this.table.named(key);
-    if (peer === null) {
-      peer = this.#contacts.takeBack(key) ?? new Peer(key);
-      this.table.add(peer);
+    const peer = this.#peerOf(key);
+    if (peer.size === 0) {
       counters.localKeys++;
+      if (peer.isForwarded) counters.remoteKeys--;
     }
     peer.add(connection);
     counters.connections++;
@@ -75,6 +79,7 @@ export class Router {
       counters.totalDuplicateConnections++;
       if (peer.size > this.#connectionsPerKey) peer.oldest?.crowdedOut();
     }
+    for (const watcher of this.#watchers) watcher.present(peer, connection);
     return peer;
   }
 
@@ -83,7 +88,7 @@ export class Router {
     if (peer.size > 1) newest.health(DUPLICATE_PROBLEM);
   }
 
-  /** Takes a connection out. When it was the last of its key, everyone whom the key reached hears PeerGone. */
+  /** Takes a connection out. When the key is nowhere in the region any more, everyone whom it reached hears PeerGone. */
   unregister(peer: Peer, connection: Recipient): void {
     const counters = this.#counters;
     peer.remove(connection);
@@ -97,9 +102,40 @@ export class Router {
       }
       return;
     }
-    this.table.remove(peer);
     counters.localKeys--;
-    this.#contacts.sourceGone(peer);
+    if (peer.isForwarded) counters.remoteKeys++;
+    else this.#forget(peer);
+    for (const watcher of this.#watchers) watcher.gone(peer);
+  }
+
+  /**
+   * `forwarder` leads to `key`, which is 32 bytes that the caller may not change afterwards. Doing so twice changes nothing.
+   * Packets go there while the key has no connection to this relay and no older forwarder that is up. Returns the peer that
+   * stands for the key.
+   */
+  addForwarder(key: Buffer, forwarder: Forwarder): Peer {
+    const peer = this.#peerOf(key);
+    if (peer.size === 0 && !peer.isForwarded) this.#counters.remoteKeys++;
+    peer.addForwarder(forwarder);
+    return peer;
+  }
+
+  /** `forwarder` does not lead to `peer` any more. When the key is nowhere now, everyone whom it reached hears PeerGone. */
+  removeForwarder(peer: Peer, forwarder: Forwarder): void {
+    if (!peer.removeForwarder(forwarder) || peer.isForwarded || peer.size > 0) return;
+    this.#counters.remoteKeys--;
+    this.#forget(peer);
+  }
+
+  /** Tells `watcher` from now on which keys come and go; returns a function that unsubscribes. */
+  watch(watcher: PresenceWatcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** Ends all connections of `key` to this relay. */
+  closePeer(key: Buffer): void {
+    for (const connection of [...(this.table.named(key)?.members ?? [])]) connection.closePeer();
   }
 
   /**
@@ -107,7 +143,7 @@ export class Router {
    * `keyAt` of the same buffer. Nothing is written into the buffer. After `Full` the packet counts for nothing yet:
    * the caller keeps it and calls {@link whenTaking}.
    */
-  route(source: Source, buffer: Buffer, keyAt: number, from: number, to: number): RouteResult {
+  route(source: Peer, buffer: Buffer, keyAt: number, from: number, to: number): RouteResult {
     const counters = this.#counters;
     const kind = looksLikeDisco(buffer, from, to) ? PacketKind.Disco : PacketKind.Other;
     const destination = this.table.find(buffer, keyAt);
@@ -115,14 +151,17 @@ export class Router {
     if (destination === null) {
       counters.drop(DropReason.UnknownDestination, kind, to - from);
       result = kind === PacketKind.Disco ? RouteResult.NotHere : RouteResult.Unknown;
-    } else if (destination.active === null) {
-      counters.drop(DropReason.DuplicateClient, kind, to - from);
-      result = RouteResult.AllDisabled;
     } else {
-      const recipient = destination.active;
-      if (source.reached?.has(recipient) !== true) this.#contacts.note(source, recipient);
-      result = recipient.deliver(source, destination, buffer, from, to, kind);
-      if (result === Delivery.Full) return result;
+      const { active } = destination;
+      const receiver = active ?? elsewhere(destination);
+      if (receiver === null) {
+        counters.drop(DropReason.DuplicateClient, kind, to - from);
+        result = RouteResult.AllDisabled;
+      } else {
+        if (active !== null && source.reached?.has(active) !== true) this.#contacts.note(source, active);
+        result = receiver.deliver(source, destination, buffer, from, to, kind);
+        if (result === Delivery.Full) return result;
+      }
     }
     counters.packetsReceived++;
     counters.bytesReceived += to - from;
@@ -130,8 +169,57 @@ export class Router {
     return result;
   }
 
+  /**
+   * The same for a packet that another relay of the region forwards: the source key is the 32 bytes at `keysAt`, the
+   * destination the 32 behind them. It goes to a connection of this relay or nowhere, so that it cannot go round in circles.
+   */
+  routeForwarded(buffer: Buffer, keysAt: number, from: number, to: number): RouteResult {
+    const counters = this.#counters;
+    const kind = looksLikeDisco(buffer, from, to) ? PacketKind.Disco : PacketKind.Other;
+    const destination = this.table.find(buffer, keysAt + KEY_BYTES);
+    const active = destination?.active ?? null;
+    let result: RouteResult;
+    if (destination !== null && active !== null) {
+      const source = this.table.find(buffer, keysAt);
+      if (source !== null && source.reached?.has(active) !== true) this.#contacts.note(source, active);
+      this.#forwardedSource.read(buffer, keysAt);
+      result = active.deliver(this.#forwardedSource, destination, buffer, from, to, kind);
+      if (result === Delivery.Full) return result;
+    } else if (destination !== null && destination.size > 0) {
+      counters.drop(DropReason.DuplicateClient, kind, to - from);
+      result = RouteResult.AllDisabled;
+    } else {
+      counters.drop(DropReason.UnknownDestinationOnForward, kind, to - from);
+      result = kind === PacketKind.Disco ? RouteResult.NotHere : RouteResult.Unknown;
+    }
+    counters.packetsForwardedIn++;
+    counters.bytesForwardedIn += to - from;
+    return result;
+  }
+
   /** After `Full`: `sender.sendMore()` is called when the destination whose key is at `keyAt` of `buffer` takes packets again. */
   whenTaking(sender: WaitingSender, buffer: Buffer, keyAt: number): void {
-    this.table.find(buffer, keyAt)?.active?.whenTaking(sender);
+    const destination = this.table.find(buffer, keyAt);
+    (destination?.active ?? elsewhere(destination))?.whenTaking(sender);
   }
+
+  /** The peer that stands for `key`, which is new when the key is nowhere. */
+  #peerOf(key: Buffer): Peer {
+    const known = this.table.named(key);
+    if (known !== null) return known;
+    const peer = this.#contacts.takeBack(key) ?? new Peer(key);
+    this.table.add(peer);
+    return peer;
+  }
+
+  /** The key is nowhere in the region any more. */
+  #forget(peer: Peer): void {
+    this.table.remove(peer);
+    this.#contacts.sourceGone(peer);
+  }
+}
+
+/** The way to a key that has no connection here, or null. One whose connections are all disabled gets nothing by another way (§4.1). */
+function elsewhere(destination: Peer | null): PacketReceiver | null {
+  return destination === null || destination.size > 0 ? null : destination.forwarder;
 }

@@ -55,9 +55,11 @@ export interface SessionContext {
   readonly keyPair: NodeKeyPair;
   readonly reporter: SessionReporter;
   /** Asked when a client is admitted: why its connection may not be open all the same, or null. */
-  readonly mayOpen: (stream: Stream) => GuardRefusal | null;
+  readonly mayOpen: (stream: Stream, isMesh: boolean) => GuardRefusal | null;
   /** A session has ended; called once for each. */
   readonly ended: (session: Recipient) => void;
+  /** The mesh keys that are accepted, 32 bytes each; none: this relay has no mesh. */
+  meshKeys: readonly Buffer[];
   /** What each key may send, and its share of the relay's total. */
   keyLimits: KeyLimits;
   /** How many shares a connection has that the admission source of this name let in. */

@@ -49,6 +49,7 @@ export class SessionDeadlines extends Timed implements Watched {
   #handshakeAt: number;
   #keepAlivePeriodMs = 0;
   #keepAliveAt = Infinity;
+  #writeDeadlineMs: number;
   /** When the stream was last seen to take something, while it does not take all; 0 while it does. */
   #blockedSince = 0;
   /** When the outbox is next to drop what has waited for too long. */
@@ -72,6 +73,7 @@ export class SessionDeadlines extends Timed implements Watched {
     this.#wheel = time.wheel;
     this.#clock = time.clock;
     this.#limits = time.limits;
+    this.#writeDeadlineMs = time.limits.writeDeadlineMs;
     this.#handshakeAt = time.clock.now + time.limits.derpHandshakeMs;
     this.#wheel.schedule(this, this.#handshakeAt);
   }
@@ -82,6 +84,11 @@ export class SessionDeadlines extends Timed implements Watched {
 
   get peer(): Endpoint {
     return this.#stream.peer;
+  }
+
+  /** How long the connection may take nothing, in place of the limit for clients. */
+  setWriteDeadline(ms: number): void {
+    this.#writeDeadlineMs = ms;
   }
 
   /** The stream did not take everything. */
@@ -151,7 +158,7 @@ export class SessionDeadlines extends Timed implements Watched {
     const waitedMs = now - this.#blockedSince;
     if (waitedMs < SLOW_AFTER_MS) return false;
     this.#outbox.offerLess();
-    const deadlineMs = this.#limits.writeDeadlineMs;
+    const deadlineMs = this.#writeDeadlineMs;
     if (!this.#isWatched && waitedMs >= Math.min(WATCHED_AFTER_MS, deadlineMs / 4)) {
       this.#isWatched = true;
       sendWatch.watch(this);

@@ -23,7 +23,8 @@ export async function drainSessions(sessions: readonly Session[], plan: DrainPla
   for (const session of sessions) {
     session.restarting(Math.round(reconnectMinMs + Math.random() * (reconnectMaxMs - reconnectMinMs)), TRY_FOR_MS);
   }
-  const waiting = shuffled(sessions);
+  // Links of other relays last: by them these hear which clients have left.
+  const waiting = shuffled(sessions).sort((a, b) => Number(b.meshKey !== null) - Number(a.meshKey !== null));
   const total = waiting.length;
   if (total === 0) return;
   const startedAt = clock.readNow();

@@ -44,6 +44,8 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   #receiver: FrameReceiver | null = null;
   readonly #decoder: FrameDecoder = new FrameDecoder(this);
   #isAwaitingAdmission = false;
+  /** The client has shown the mesh key: it may send more, and nothing limits it. */
+  #isMesh = false;
   #weight = 1;
   #key: Buffer | null = null;
   /** What made {@link #account}: a reload puts another one into the context. */
@@ -105,7 +107,7 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   header(type: number, payloadBytes: number): HeaderVerdict {
     const receiver = this.#receiver;
     if (receiver === null) return this.#firstHeader(type, payloadBytes);
-    const refused = judgeFrame(type, payloadBytes);
+    const refused = judgeFrame(type, payloadBytes, this.#isMesh);
     if (refused !== null) return this.#refuse(refused, type, payloadBytes);
     if (!this.#mayGoOn(payloadBytes)) return HeaderVerdict.Wait;
     return receiver.begins(type) ? HeaderVerdict.Take : HeaderVerdict.Skip;
@@ -129,9 +131,13 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
     this.#pause(Pause.Admission);
   }
 
-  /** The connection is open: `receiver` is given its frames, within the limits of its key, which has `weight` shares of the total. */
-  admitted(key: Buffer, weight: number, receiver: FrameReceiver): void {
+  /**
+   * The connection is open: `receiver` is given its frames, within the limits of its key, which has `weight` shares of the
+   * total; without limits when it has the mesh key.
+   */
+  admitted(key: Buffer, weight: number, isMesh: boolean, receiver: FrameReceiver): void {
     this.#receiver = receiver;
+    this.#isMesh = isMesh;
     this.#key = key;
     this.#weight = weight;
     this.#joinLimits(this.#stream.remote.ip);
@@ -169,6 +175,7 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   }
 
   #joinLimits(ip: string | null): void {
+    if (this.#isMesh) return;
     this.#limits = this.#context.keyLimits;
     this.#account = this.#limits.join(this.#key!, ip, this.#weight, this.#context.clock.readNow());
   }

@@ -7,14 +7,14 @@ import {
   MIN_CLIENT_INFO_BYTES,
   PING_BYTES,
 } from '../../wire/frames.ts';
+import { MAX_FORWARD_PAYLOAD_BYTES, MIN_FORWARD_PAYLOAD_BYTES } from '../../wire/mesh-frames.ts';
 import type { RefusalReason } from '../../observe/counters.ts';
 
 /**
- * What an ordinary client may send once it is in: null for an acceptable header, else why its connection ends (protocol
- * reference §2.3). Types that are not ours to know are skipped by the caller. Mesh rights are not given to anyone yet;
- * where a frame is wrong in length and in rights, upstream's order of checks makes no difference to the client.
+ * What a client may send once it is in: null for an acceptable header, else why its connection ends (protocol reference
+ * §2.3). `isMesh`: it has shown the mesh key. Types that are not ours to know are skipped by the caller.
  */
-export function judgeFrame(type: number, payloadBytes: number): RefusalReason | null {
+export function judgeFrame(type: number, payloadBytes: number, isMesh: boolean): RefusalReason | null {
   switch (type) {
     case FrameType.SendPacket:
       return payloadBytes < KEY_BYTES || payloadBytes > MAX_SEND_PAYLOAD_BYTES ? 'bad_frame_length' : null;
@@ -25,10 +25,18 @@ export function judgeFrame(type: number, payloadBytes: number): RefusalReason | 
     case FrameType.ForwardPacket:
     case FrameType.WatchConns:
     case FrameType.ClosePeer:
-      return 'no_mesh_rights';
+      return isMesh ? judgeMeshFrame(type, payloadBytes) : 'no_mesh_rights';
     default:
       return payloadBytes > MAX_SEND_PAYLOAD_BYTES ? 'frame_too_large' : null;
   }
+}
+
+function judgeMeshFrame(type: number, payloadBytes: number): RefusalReason | null {
+  let isRight: boolean;
+  if (type === FrameType.WatchConns) isRight = payloadBytes === 0;
+  else if (type === FrameType.ClosePeer) isRight = payloadBytes === KEY_BYTES;
+  else isRight = payloadBytes >= MIN_FORWARD_PAYLOAD_BYTES && payloadBytes <= MAX_FORWARD_PAYLOAD_BYTES;
+  return isRight ? null : 'bad_frame_length';
 }
 
 /** The same for the first frame, which must be ClientInfo (§2.3). */

@@ -12,6 +12,7 @@ import type { Recipient } from '../routing/recipient.ts';
 import { RouteResult } from '../routing/router.ts';
 import type { SessionContext } from './context.ts';
 import type { FrameReader, FrameReceiver } from './frame-reader.ts';
+import { type MeshFrameOwner, MeshFrames } from './mesh-frames.ts';
 import type { Outbox } from './outbox.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -25,7 +26,7 @@ const HOME_MOVE_AFTER_MS = 5000;
 const PONG_BACKLOG_BYTES = 1024;
 
 /** The session as its frames see it: the recipient for its key, and the way to write to the client. */
-export interface FrameOwner extends Recipient {
+export interface FrameOwner extends Recipient, MeshFrameOwner {
   /** Queues a control frame for the client. */
   control(frame: Buffer): void;
 }
@@ -36,6 +37,8 @@ export interface OpenSessionParts {
   readonly reader: FrameReader;
   readonly outbox: Outbox;
   readonly traffic: Traffic;
+  /** The client has shown the mesh key. */
+  readonly isMesh: boolean;
   readonly context: SessionContext;
 }
 
@@ -48,11 +51,13 @@ export class OpenSession implements FrameReceiver {
   readonly #traffic: Traffic;
   readonly #context: SessionContext;
   readonly #openedAt: number;
+  /** Null for a client without the mesh key. */
+  readonly #mesh: MeshFrames | null;
   /** Bounds the hints about unknown destinations; null before the first. */
   #hints: TokenBucket | null = null;
   #isHome = false;
 
-  constructor({ owner, peer, reader, outbox, traffic, context }: OpenSessionParts) {
+  constructor({ owner, peer, reader, outbox, traffic, isMesh, context }: OpenSessionParts) {
     this.#owner = owner;
     this.#peer = peer;
     this.#reader = reader;
@@ -60,6 +65,7 @@ export class OpenSession implements FrameReceiver {
     this.#traffic = traffic;
     this.#context = context;
     this.#openedAt = context.clock.now;
+    this.#mesh = isMesh ? new MeshFrames(peer.key, owner, reader, context) : null;
   }
 
   /** The client has this relay for its home. */
@@ -71,6 +77,8 @@ export class OpenSession implements FrameReceiver {
   begins(type: number): boolean {
     if (this.#peer.size > 1) this.#peer.spoke(this.#owner, this.#context.router.duplicatePolicy);
     if (type === FrameType.SendPacket || type === FrameType.Ping || type === FrameType.NotePreferred) return true;
+    // The rules let no client without the mesh key send these.
+    if (type === FrameType.ForwardPacket || type === FrameType.WatchConns || type === FrameType.ClosePeer) return true;
     this.#context.counters.unknownFrames++;
     return false;
   }
@@ -80,11 +88,18 @@ export class OpenSession implements FrameReceiver {
     const payloadAt = from + FRAME_HEADER_BYTES;
     if (type === FrameType.SendPacket) this.#sendPacket(buffer, payloadAt, to);
     else if (type === FrameType.Ping) this.#ping(buffer, payloadAt);
-    else this.#notePreferred(buffer[payloadAt] !== 0);
+    else if (type === FrameType.NotePreferred) this.#notePreferred(buffer[payloadAt] !== 0);
+    else this.#mesh?.frame(type, buffer, payloadAt, to);
+  }
+
+  /** Queues what a watching client is still to be told and there is room for; true when there is more. */
+  fill(): boolean {
+    return this.#mesh?.fill() ?? false;
   }
 
   /** The connection is gone. */
   close(): void {
+    this.#mesh?.close();
     if (this.#isHome) this.#context.counters.homeConnections--;
     this.#isHome = false;
   }

@@ -12,10 +12,12 @@ import {
   PeerGoneReason,
 } from '../../wire/frames.ts';
 import { encodeServerInfo } from '../../wire/handshake.ts';
+import { PresentFlag } from '../../wire/mesh-frames.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { DropReason, type PacketKind, type RefusalReason } from '../../observe/counters.ts';
+import type { ByteRate } from '../fairness/byte-bucket.ts';
 import type { Peer } from '../routing/peer.ts';
-import { Delivery, type NodeKey, type Source, type WaitingSender } from '../routing/recipient.ts';
+import { Delivery, type NodeKey, type Presence, type Source, type WaitingSender } from '../routing/recipient.ts';
 import type { AdmissionVerdict } from './admission.ts';
 import type { CloseReason, Stream, StreamHandler } from '../../transport/port.ts';
 import type { SessionContext } from './context.ts';
@@ -23,6 +25,7 @@ import { SessionDeadlines, type DeadlineListener } from './deadlines.ts';
 import { FrameReader, type FirstFrameReceiver } from './frame-reader.ts';
 import { identify, type Identity } from './handshake.ts';
 import type { Flushable } from './loop-turn.ts';
+import { findMeshKey } from './mesh-key.ts';
 import { type FrameOwner, OpenSession } from './open-session.ts';
 import { FlushResult, Outbox } from './outbox.ts';
 import { moveTo, SessionState } from './session-state.ts';
@@ -30,6 +33,13 @@ import { Traffic, type SessionSnapshot } from './traffic.ts';
 
 /** PeerGone frames are left out while this many bytes of control frames wait: a packet to a peer that has gone brings another. */
 const NOTICE_BACKLOG_BYTES = 32_768;
+/** For a connection with the mesh key, as upstream (§4.6): it stands for many clients. */
+const MESH_WRITE_DEADLINE_MS = 30_000;
+/** One connection with the mesh key is read like this many clients. */
+const MESH_WEIGHT = 16;
+/** In place of the name of an admission source: the mesh key lets in. */
+const BY_MESH_KEY = 'mesh';
+const NO_RATE: ByteRate = { bytesPerSecond: 0, burstBytes: 0 };
 /** How long a refused or finished connection has to take our last bytes and the FIN. */
 const FINISH_MS = 2000;
 
@@ -60,6 +70,9 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   /** The router knows this connection. */
   #registered = false;
   #app = '';
+  /** The mesh key that the client has shown, or null. */
+  #meshKey: Buffer | null = null;
+  #isProber = false;
   /** The name of the source that admitted it; empty when everyone is let in. */
   #admittedBy = '';
   readonly #startedAt: number;
@@ -110,6 +123,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
       app: this.#app,
       admittedBy: this.#admittedBy,
       isHome: this.#open?.isHome === true,
+      isMesh: this.#meshKey !== null,
       isDuplicate: (this.#peer?.size ?? 0) > 1,
       queuedBytes: this.#outbox.bytes,
       ...this.#traffic.counts(),
@@ -149,6 +163,15 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
 
   // ---- from the router
 
+  presence(): Presence {
+    const { ip, port } = this.stream.remote;
+    const flags =
+      (this.#meshKey === null ? 0 : PresentFlag.Mesh) |
+      (this.#isProber ? PresentFlag.Prober : 0) |
+      (this.#facts.notIdeal ? PresentFlag.NotIdeal : 0);
+    return { ip, port, flags: flags === 0 ? PresentFlag.Regular : flags, app: this.#app };
+  }
+
   deliver(source: Source, _to: NodeKey, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery {
     if (this.#state !== SessionState.Open) {
       this.#context.counters.drop(DropReason.GoneDisconnected, kind, to - from);
@@ -182,7 +205,16 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     this.refused('key_connections', 'the oldest of too many connections of this key');
   }
 
+  closePeer(): void {
+    this.refused('close_peer', 'another relay of the region asked for it');
+  }
+
   // ---- from the server
+
+  /** The mesh key that the client has shown, or null. */
+  get meshKey(): Buffer | null {
+    return this.#meshKey;
+  }
 
   /** Tells the client that the relay restarts: when to come back and for how long to try. */
   restarting(reconnectInMs: number, tryForMs: number): void {
@@ -234,23 +266,45 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     this.#touched = false;
     if (this.#isEnding) return;
     const { clock, counters } = this.#context;
-    if (this.#outbox.flush() !== FlushResult.Blocked) counters.queueDelay(clock.readNow() - this.#waitingSince);
-    else this.#deadlines.blocked();
+    const isMore = this.#open?.fill() === true;
+    if (this.#outbox.flush() === FlushResult.Blocked) {
+      this.#deadlines.blocked();
+      return;
+    }
+    counters.queueDelay(clock.readNow() - this.#waitingSince);
+    if (isMore) this.#touch();
+  }
+
+  // ---- from its presence feed
+
+  get controlBytes(): number {
+    return this.#outbox.controlBytes;
+  }
+
+  hasMore(): void {
+    this.#touch();
   }
 
   // ---- handshake
 
   clientInfo(buffer: Buffer, from: number, to: number): void {
-    const { keyPair, admission, deniedApps } = this.#context;
+    const { keyPair, admission, deniedApps, meshKeys } = this.#context;
     const result = identify(keyPair, buffer, from, to);
     if ('refused' in result) {
       this.refused(result.refused, '');
       return;
     }
     const { identity } = result;
+    const { meshKey } = identity.info;
+    if (meshKey !== null && meshKeys.length > 0) {
+      this.#meshKey = findMeshKey(meshKeys, meshKey);
+      // Which digits differ is nobody's business; that somebody tries is.
+      if (this.#meshKey !== null) this.#admitted(identity, { admitted: true, source: BY_MESH_KEY });
+      else this.#refuse('mesh_key', identity.key, 'it shows another mesh key than this relay has');
+      return;
+    }
     if (deniedApps.has(identity.info.appName)) {
-      this.#context.reporter.refused('app_denied', this.stream.remote, identity.key, identity.info.appName);
-      this.finish();
+      this.#refuse('app_denied', identity.key, identity.info.appName);
       return;
     }
     const verdict = admission.admit({
@@ -273,29 +327,31 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   #admitted(identity: Identity, verdict: AdmissionVerdict): void {
     if (this.#isEnding) return;
     if (!verdict.admitted) {
-      this.#context.reporter.refused(
-        'not_admitted',
-        this.stream.remote,
-        identity.key,
-        `${verdict.source}: ${verdict.reason}`,
-      );
-      this.finish();
+      this.#refuse('not_admitted', identity.key, `${verdict.source}: ${verdict.reason}`);
       return;
     }
-    const refusal = this.#context.mayOpen(this.stream);
+    const isMesh = this.#meshKey !== null;
+    const refusal = this.#context.mayOpen(this.stream, isMesh);
     if (refusal !== null) {
-      this.#context.reporter.refused(refusal.reason, this.stream.remote, identity.key, refusal.detail);
-      this.finish();
+      this.#refuse(refusal.reason, identity.key, refusal.detail);
       return;
     }
     this.#admittedBy = verdict.source ?? '';
-    this.#begin(identity, this.#context.weightOf(this.#admittedBy));
+    this.#begin(identity, isMesh ? MESH_WEIGHT : this.#context.weightOf(this.#admittedBy));
+  }
+
+  #refuse(reason: RefusalReason, key: Buffer, detail: string): void {
+    this.#context.reporter.refused(reason, this.stream.remote, key, detail);
+    this.finish();
   }
 
   #begin(identity: Identity, weight: number): void {
-    const { router, limits, rate, reporter } = this.#context;
+    const { router, limits, reporter } = this.#context;
+    const isMesh = this.#meshKey !== null;
+    const rate = isMesh ? NO_RATE : this.#context.rate;
     this.#to(SessionState.Open);
     this.#app = identity.info.appName;
+    this.#isProber = identity.info.isProber;
     this.#peer = router.register(identity.key, this);
     this.#registered = true;
     this.#open = new OpenSession({
@@ -304,15 +360,17 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
       reader: this.#reader,
       outbox: this.#outbox,
       traffic: this.#traffic,
+      isMesh,
       context: this.#context,
     });
+    if (isMesh) this.#deadlines.setWriteDeadline(MESH_WRITE_DEADLINE_MS);
     const { keepAliveMs, keepAliveBehindProxyMs } = limits;
     this.#deadlines.opened(this.stream.remote.isBehindProxy === true ? keepAliveBehindProxyMs : keepAliveMs);
     const burstBytes = rate.bytesPerSecond > 0 ? rate.burstBytes : 0;
     this.control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
     router.announceDuplicate(this.#peer, this);
     reporter.opened(this.stream.remote, identity.key, this.#app);
-    this.#reader.admitted(identity.key, weight, this.#open);
+    this.#reader.admitted(identity.key, weight, isMesh, this.#open);
   }
 
   // ---- writing, ending

@@ -5,6 +5,7 @@ import type { Stream } from '../../transport/port.ts';
 import type { Recipient } from '../routing/recipient.ts';
 import type { SessionContext } from './context.ts';
 import { drainSessions, type DrainPlan } from './drain.ts';
+import { findMeshKey } from './mesh-key.ts';
 import { Session, type UpgradeFacts } from './session.ts';
 import { SessionState } from './session-state.ts';
 import type { SessionSnapshot } from './traffic.ts';
@@ -60,6 +61,16 @@ export class Sessions {
     for (const session of this.#all.values()) session.setLimits();
   }
 
+  /** Accepts these mesh keys from now on, 32 bytes each, and ends connections that came with another one. */
+  setMeshKeys(meshKeys: readonly Buffer[]): void {
+    this.#context.meshKeys = meshKeys;
+    for (const session of [...this.#all.values()]) {
+      const { meshKey } = session;
+      if (meshKey === null || findMeshKey(meshKeys, meshKey) !== null) continue;
+      session.expel('mesh_key', 'its mesh key is not accepted any more');
+    }
+  }
+
   /**
    * Asks `reviewer` about each connection that is open now, some at a time, and ends those that may not stay. Resolves
    * when all were asked. `failed` is told what a review threw; the connection stays then.
@@ -91,7 +102,7 @@ export class Sessions {
 
   async #reviewOne(session: Session, reviewer: Reviewer): Promise<void> {
     const { key } = session;
-    if (session.state !== SessionState.Open || key === null) return;
+    if (session.state !== SessionState.Open || key === null || session.meshKey !== null) return;
     const verdict = reviewer(key, session.stream.remote.ip);
     const known = verdict instanceof Promise ? await verdict : verdict;
     if (!known.admitted) session.expel('not_admitted', `${known.source}: ${known.reason}`);

@@ -32,6 +32,8 @@ export interface SessionSnapshot extends TrafficCounts {
   readonly admittedBy: string;
   /** The client has this relay for its home. */
   readonly isHome: boolean;
+  /** The client has shown the mesh key. */
+  readonly isMesh: boolean;
   /** Other connections have the same key. */
   readonly isDuplicate: boolean;
   /** Bytes that wait to be written, headers included. */

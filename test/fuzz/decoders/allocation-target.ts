@@ -5,7 +5,7 @@ import { Clock } from '../../../src/base/clock.ts';
 import { onInternalError } from '../../../src/base/errors.ts';
 import { Counters } from '../../../src/observe/counters.ts';
 import { DuplicatePolicy } from '../../../src/relay/routing/duplicates.ts';
-import { Delivery, type Recipient } from '../../../src/relay/routing/recipient.ts';
+import { Delivery, type Presence, type Recipient } from '../../../src/relay/routing/recipient.ts';
 import { Router } from '../../../src/relay/routing/router.ts';
 import type { EndpointTable } from '../../../src/tailnet/endpoint-table.ts';
 import { formatDiscoKey } from '../../../src/tailnet/key-text.ts';
@@ -40,6 +40,10 @@ class Client implements Recipient {
   peerGone(): void {}
   health(): void {}
   crowdedOut(): void {}
+  closePeer(): void {}
+  presence(): Presence {
+    return { ip: '', port: 0, flags: 1, app: '' };
+  }
 }
 
 const TABLE: EndpointTable = {

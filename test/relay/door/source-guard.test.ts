@@ -53,7 +53,7 @@ class Door {
   session(ip: string): Admitted | string {
     const admitted = this.admit(ip);
     if (typeof admitted === 'string') return admitted;
-    const refusal = admitted.established();
+    const refusal = admitted.established(false);
     if (refusal === null) return admitted;
     admitted.left();
     return refusal.reason;

@@ -5,7 +5,7 @@ import { encodeFrame, FrameType, PeerGoneReason } from '../../../src/wire/frames
 import { Counters, DropReason, PacketKind } from '../../../src/observe/counters.ts';
 import { DuplicatePolicy } from '../../../src/relay/routing/duplicates.ts';
 import { Router, RouteResult, type RouterLimits } from '../../../src/relay/routing/router.ts';
-import type { Source } from '../../../src/relay/routing/recipient.ts';
+import type { Peer } from '../../../src/relay/routing/peer.ts';
 import { RecordingRecipient } from './support.ts';
 
 const A = Buffer.alloc(32, 0xaa);
@@ -26,7 +26,7 @@ function sendPacket(destination: Buffer, packet: Buffer): Buffer {
 }
 
 /** Routes a SendPacket frame of `source`; its bytes must not change. */
-function route(r: Router, source: Source, frame: Buffer): RouteResult {
+function route(r: Router, source: Peer, frame: Buffer): RouteResult {
   const before = Buffer.from(frame);
   const result = r.route(source, frame, 5, 37, frame.length);
   assert.deepEqual(frame, before);

@@ -2,6 +2,7 @@ import type { PeerGoneReason } from '../../../src/wire/frames.ts';
 import {
   Delivery,
   type NodeKey,
+  type Presence,
   type Recipient,
   type Source,
   type WaitingSender,
@@ -16,6 +17,7 @@ export class RecordingRecipient implements Recipient {
   readonly name: string;
   readonly waiting: WaitingSender[] = [];
   crowded = false;
+  closedByRegion = false;
   isFull = false;
   onCrowdedOut: () => void = () => undefined;
 
@@ -42,6 +44,14 @@ export class RecordingRecipient implements Recipient {
 
   peerGone(key: Buffer, reason: PeerGoneReason): void {
     this.gone.push({ key: key.toString('hex'), reason });
+  }
+
+  presence(): Presence {
+    return { ip: '192.0.2.1', port: 7, flags: 1, app: this.name };
+  }
+
+  closePeer(): void {
+    this.closedByRegion = true;
   }
 
   crowdedOut(): void {

@@ -44,7 +44,7 @@ class Source {
       resume: () => (this.paused = false),
     };
     this.reader = new FrameReader(stream as unknown as Stream, context as unknown as SessionContext, NOBODY);
-    this.reader.admitted(Buffer.alloc(32), weight, TAKES_ALL);
+    this.reader.admitted(Buffer.alloc(32), weight, false, TAKES_ALL);
     this.#chunk = packets(readBytes);
   }
 

@@ -103,6 +103,7 @@ suite('all sessions', () => {
         app: '',
         admittedBy: 'owners',
         isHome: false,
+        isMesh: false,
         isDuplicate: false,
         queuedBytes: 0,
         receivedPackets: 3,

@@ -8,11 +8,11 @@ import { Router } from '../../../src/relay/routing/router.ts';
 import { Sessions, type SessionParts } from '../../../src/relay/session/sessions.ts';
 import { QueueSpace } from '../../../src/relay/session/frame-queue.ts';
 import { LoopTurn } from '../../../src/relay/session/loop-turn.ts';
-import type { Session } from '../../../src/relay/session/session.ts';
+import type { Session, UpgradeFacts } from '../../../src/relay/session/session.ts';
 import type { CloseReason, Endpoint, Stream, StreamHandler } from '../../../src/transport/port.ts';
 import { sharedBoxKey } from '../../../src/wire/box.ts';
 import { encodeFrame, FrameType } from '../../../src/wire/frames.ts';
-import { encodeClientInfo } from '../../../src/wire/handshake.ts';
+import { type ClientInfo, encodeClientInfo } from '../../../src/wire/handshake.ts';
 import { generateNodeKeyPair, type NodeKeyPair } from '../../../src/wire/keys.ts';
 
 /** A stream in memory: the test feeds it, says how much it takes, and reads what was written. */
@@ -129,6 +129,7 @@ export class SessionWorld {
         closed: (_remote, _key, reason) => this.closed.push(reason),
       },
       mayOpen: () => null,
+      meshKeys: [],
       keyLimits: new KeyLimits({ bytesPerSecond: 0, burstBytes: 0 }, null),
       weightOf: () => 1,
       rate: { bytesPerSecond: 0, burstBytes: 0 },
@@ -138,27 +139,31 @@ export class SessionWorld {
   }
 
   /** A session on a new stream, as it is after the upgrade. */
-  connect(): { readonly stream: MemoryStream; readonly session: Session } {
+  connect(facts: Partial<UpgradeFacts> = {}): { readonly stream: MemoryStream; readonly session: Session } {
     const stream = new MemoryStream();
-    const session = this.sessions.start(stream, { notIdeal: false, isWebSocket: false }, '');
+    const session = this.sessions.start(stream, { notIdeal: false, isWebSocket: false, ...facts }, '');
     stream.handler = session;
     return { stream, session };
   }
 
   /** The ClientInfo frame of a client. */
-  clientInfo(keys: NodeKeyPair = generateNodeKeyPair()): Buffer {
+  clientInfo(keys: NodeKeyPair = generateNodeKeyPair(), info: Partial<ClientInfo> = {}): Buffer {
     const sharedKey = sharedBoxKey(keys.privateKey, this.serverKeys.publicKey);
-    return encodeClientInfo({ publicKey: keys.publicKey, sharedKey, info: { version: 2 } });
+    return encodeClientInfo({ publicKey: keys.publicKey, sharedKey, info: { version: 2, ...info } });
   }
 
   /** A session that is open for the key of `keys`. */
-  open(keys: NodeKeyPair = generateNodeKeyPair()): {
+  open(
+    keys: NodeKeyPair = generateNodeKeyPair(),
+    info: Partial<ClientInfo> = {},
+    facts: Partial<UpgradeFacts> = {},
+  ): {
     readonly stream: MemoryStream;
     readonly session: Session;
     readonly key: Buffer;
   } {
-    const { stream, session } = this.connect();
-    stream.feed(this.clientInfo(keys));
+    const { stream, session } = this.connect(facts);
+    stream.feed(this.clientInfo(keys, info));
     return { stream, session, key: keys.publicKey };
   }
 }

@@ -1,0 +1,42 @@
+import { MAX_IP_BYTES, writeIp } from '../base/ip-address.ts';
+import { encodeFrame, FrameType, KEY_BYTES, MAX_PACKET_BYTES } from './frames.ts';
+
+/** Frames between the relays of one region (protocol reference §2.2, §4.10, §12). */
+
+/** What PeerPresent says of a connection (§2.5). `Regular` is set when no other one is. */
+export const PresentFlag = { Regular: 1, Mesh: 2, Prober: 4, NotIdeal: 8 } as const;
+
+/** Bounds of the payload of a ForwardPacket frame. */
+export const MIN_FORWARD_PAYLOAD_BYTES: number = 2 * KEY_BYTES;
+export const MAX_FORWARD_PAYLOAD_BYTES: number = 2 * KEY_BYTES + MAX_PACKET_BYTES;
+
+/** The WatchConns frame; shared, not to be changed. */
+export const WATCH_CONNS_FRAME: Buffer = encodeFrame(FrameType.WatchConns);
+
+const IPV4_BYTES = 4;
+const IPV4_MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
+/** Key, address, port and flags; behind them come the length and the bytes of the application name. */
+const PRESENT_BYTES = KEY_BYTES + MAX_IP_BYTES + 2 + 1;
+
+/** PeerPresent for a connection of `key`, 32 bytes. `ip` is canonical text or empty; `app` is ASCII of at most 32 bytes (§12). */
+export function encodePeerPresent(
+  key: Uint8Array,
+  {
+    ip,
+    port,
+    flags,
+    app,
+  }: { readonly ip: string; readonly port: number; readonly flags: number; readonly app: string },
+): Buffer {
+  const payload = Buffer.alloc(PRESENT_BYTES + 1 + app.length);
+  payload.set(key, 0);
+  if (writeIp(payload, KEY_BYTES, ip) === IPV4_BYTES) {
+    payload.copyWithin(KEY_BYTES + IPV4_MAPPED_PREFIX.length, KEY_BYTES, KEY_BYTES + IPV4_BYTES);
+    payload.set(IPV4_MAPPED_PREFIX, KEY_BYTES);
+  }
+  payload.writeUInt16BE(port, KEY_BYTES + MAX_IP_BYTES);
+  payload[PRESENT_BYTES - 1] = flags;
+  payload[PRESENT_BYTES] = app.length;
+  payload.write(app, PRESENT_BYTES + 1, 'latin1');
+  return encodeFrame(FrameType.PeerPresent, payload);
+}
