@@ -44,10 +44,15 @@ const folders = {
     first: 'source.ts',
     imports: ['base', 'wire', 'transport', 'observe', 'config', 'relay/session'],
   },
+  api: {
+    what: 'shapes of the JSON API of the admin listener',
+    first: 'shapes.ts',
+    imports: [],
+  },
   http: {
     what: 'pages, probes, bootstrap DNS, administration',
     first: 'relay-handler.ts',
-    imports: ['base', 'wire', 'observe', 'config'],
+    imports: ['api', 'base', 'wire', 'observe', 'config'],
   },
   client: {
     what: 'a DERP client',
@@ -93,6 +98,7 @@ const folders = {
     what: 'one process: start, reload, drain, close; listeners, liveness, self-test',
     first: 'service.ts',
     imports: [
+      'api',
       'base',
       'wire',
       'system',

@@ -1,6 +1,7 @@
 import type { MetricDefinition } from '../observe/metrics.ts';
 import { ADMITTED, type Admission, type AdmissionRequest, type AdmissionVerdict } from '../relay/session/admission.ts';
 import { AdmissionCounts } from './admission-counts.ts';
+import { KeyDenials, type KeyDenial } from './key-denials.ts';
 import { judge, judgeAgain, judgeByDenyLists, type Judgement, type Sources } from './judge.ts';
 import { RefusalJournal, type RefusalEntry } from './refusal-journal.ts';
 import {
@@ -24,6 +25,8 @@ export interface AdmissionReport {
 }
 
 const NOTHING_DUE: DueSources = new Set();
+/** Stands for a source where an operator has decided. */
+const OPERATOR = 'operator';
 
 /** Admission by the configured sources. When an answer may have changed, it asks for a review of the open connections. */
 export class SourceAdmission implements Admission {
@@ -33,6 +36,7 @@ export class SourceAdmission implements Admission {
   readonly #counts = new AdmissionCounts();
   readonly #journal: RefusalJournal;
   readonly #exempt = new Set<string>();
+  readonly #denials: KeyDenials;
   readonly #listeners = new Set<(due: DueSources) => void>();
   readonly #nextReview = new Map<AskingSource, number>();
   #leaveClock: () => void = () => undefined;
@@ -41,6 +45,7 @@ export class SourceAdmission implements Admission {
     this.#all = sources;
     this.#parts = parts;
     this.#journal = new RefusalJournal(parts.clock, parts.log, parts.now);
+    this.#denials = new KeyDenials(parts.now);
     const lists = sources.filter((source) => source.style === 'list');
     const asked = sources.filter((source) => source.style === 'asking');
     this.#sources = { lists, asked, open };
@@ -69,10 +74,10 @@ export class SourceAdmission implements Admission {
   admit(request: AdmissionRequest): AdmissionVerdict | Promise<AdmissionVerdict> {
     const question = questionOf(request);
     if (this.#exempt.has(question.key)) return ADMITTED;
-    const judgement = judge(this.#sources, question);
+    const judgement = this.#judgeByDenials(question) ?? judge(this.#sources, question);
     return judgement instanceof Promise
-      ? // A deny list may have changed while a source was asked, and the review that followed did not see this connection.
-        judgement.then((later) => this.#settle(question, judgeByDenyLists(this.#sources.lists, question) ?? later))
+      ? // A denial may have come while a source was asked, and the review that followed did not see this connection.
+        judgement.then((later) => this.#settle(question, this.#judgeByAllDenials(question) ?? later))
       : this.#settle(question, judgement);
   }
 
@@ -80,10 +85,27 @@ export class SourceAdmission implements Admission {
   review(request: AdmissionRequest, due: DueSources): AdmissionVerdict | Promise<AdmissionVerdict> {
     const question = questionOf(request);
     if (this.#exempt.has(question.key)) return ADMITTED;
-    const judgement = judgeAgain(this.#sources, question, due);
+    const judgement = this.#judgeByDenials(question) ?? judgeAgain(this.#sources, question, due);
     return judgement instanceof Promise
       ? judgement.then((later) => this.#settleReview(question, later))
       : this.#settleReview(question, judgement);
+  }
+
+  /** Denies a key for a time, whatever the sources say, and has the open connections reviewed. False: too many denials. */
+  deny(denial: KeyDenial): boolean {
+    if (!this.#denials.add(denial)) return false;
+    this.#announce(NOTHING_DUE);
+    return true;
+  }
+
+  /** Takes the denial of a key (64 hex digits) back; returns whether there was one. */
+  allow(key: string): boolean {
+    return this.#denials.remove(key);
+  }
+
+  /** The keys that are denied now. */
+  get denials(): readonly KeyDenial[] {
+    return this.#denials.list();
   }
 
   /** Calls `listener` when open connections must be reviewed; returns a function that unsubscribes. */
@@ -121,6 +143,18 @@ export class SourceAdmission implements Admission {
       sources: this.#all.map((source) => ({ name: source.name, kind: source.kind, ...source.state() })),
       refusals: this.#journal.entries,
     };
+  }
+
+  #judgeByDenials({ key }: Question): Judgement | null {
+    const denial = this.#denials.find(key);
+    if (denial === null) return null;
+    const until = new Date(denial.until).toISOString();
+    const why = denial.reason === '' ? '' : ` (${denial.reason})`;
+    return { admitted: false, source: OPERATOR, reason: 'denied', detail: `denied until ${until}${why}` };
+  }
+
+  #judgeByAllDenials(question: Question): Judgement | null {
+    return this.#judgeByDenials(question) ?? judgeByDenyLists(this.#sources.lists, question);
   }
 
   #settle(question: Question, judgement: Judgement): AdmissionVerdict {

@@ -1,8 +1,11 @@
 import type { IncomingMessage } from 'node:http';
+import { API_PREFIX } from '../api/shapes.ts';
 import { TowpathError } from '../base/errors.ts';
 import type { Health } from '../observe/health.ts';
 import { ipFamily } from '../base/ip-address.ts';
 import { errorPage, guarded, type Page, type RequestHandler, sendPage, splitTarget, textPage } from './pages.ts';
+import { ApiError, errorJson } from './api/api-error.ts';
+import type { ApiRouter } from './api/router.ts';
 import { hostOf } from './https-target.ts';
 
 export interface AdminOptions {
@@ -11,6 +14,8 @@ export interface AdminOptions {
   readonly health: Health;
   /** Names, besides `localhost`, under which the listener may be asked, for example that of a container. */
   readonly hostNames?: readonly string[];
+  /** Absent: there is no JSON API. */
+  readonly api?: ApiRouter;
   /** Further pages by their path. */
   readonly pages?: Readonly<Record<string, AdminPage>>;
 }
@@ -32,7 +37,9 @@ const OWN_PAGES: readonly (readonly [string, string])[] = [
   ['/readyz', '200 when it is ready for clients, else 503 with the reasons'],
 ];
 const HEALTHY = textPage(200, 'ok\n');
-const WRONG_HOST = errorPage(403, 'Ask by IP address or as localhost');
+const HOST_RULE = 'Ask by IP address or as localhost';
+const WRONG_HOST = errorPage(403, HOST_RULE);
+const WRONG_HOST_JSON = errorJson(new ApiError(403, 'host', HOST_RULE));
 const WRONG_METHOD = errorPage(405, 'GET or HEAD only', { Allow: 'GET, HEAD' });
 const UNKNOWN = errorPage(404, 'Not found');
 const PAGE_FAILED = errorPage(500, 'The page cannot be made');
@@ -48,6 +55,12 @@ export function createAdminHandler(options: AdminOptions): RequestHandler {
   return guarded((request, response) => {
     response.setHeader('Connection', 'close');
     response.setHeader('Cache-Control', 'no-store');
+    const { path, query } = splitTarget(request.url ?? '');
+    if (options.api !== undefined && path.startsWith(API_PREFIX)) {
+      if (isAllowedHost(allowed, request.headers.host)) options.api.handle(request, response, path, query);
+      else sendPage(request, response, WRONG_HOST_JSON);
+      return;
+    }
     const page = adminPage(options, allowed, request);
     if (!(page instanceof Promise)) {
       sendPage(request, response, page);

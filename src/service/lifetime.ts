@@ -5,6 +5,7 @@ import type { SignalWish } from '../base/signals.ts';
 import { ENDING } from './readiness.ts';
 import type { SystemdState } from './systemd-state.ts';
 import type { Service } from './service.ts';
+import type { ProcessControl, ReloadOutcome } from './status/actions.ts';
 
 /** Exit code after a second signal: as a shell reports a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
@@ -23,8 +24,8 @@ export interface LifetimeParts {
   readonly endNow: (code: number) => never;
 }
 
-/** The effect of signals on a relay, from before its start to its end. */
-export class Lifetime {
+/** The effect of signals and of the admin API on a relay, from before its start to its end. */
+export class Lifetime implements ProcessControl {
   /** Resolves with the exit code when the relay has ended. */
   readonly ended: Promise<number>;
   readonly #parts: LifetimeParts;
@@ -49,7 +50,7 @@ export class Lifetime {
     const { log } = this.#parts.log;
     if (wish === 'nothing') log.info({ signal }, 'this signal does nothing');
     else if (wish === 'end') this.#endBy(signal);
-    else if (this.#state === 'serving') this.#reload();
+    else if (this.#state === 'serving') this.reload();
     else if (this.#state === 'starting') this.#wantsReload = true;
     else log.info({ signal }, 'the configuration is not reloaded: the relay is stopping');
   }
@@ -58,21 +59,53 @@ export class Lifetime {
   started(): void {
     if (this.#state !== 'starting') return;
     this.#state = 'serving';
-    if (this.#wantsReload) this.#reload();
+    if (this.#wantsReload) this.reload();
+  }
+
+  /** Reads configuration, certificate and key lists again, while the relay serves; says in the log what it found. */
+  reload(): ReloadOutcome {
+    const { service, log, systemd, reload } = this.#parts;
+    if (this.#state !== 'serving') return { error: `the relay is ${this.#state}`, restartKeys: [] };
+    systemd?.reloading();
+    try {
+      // First, and whatever the configuration is like: a certificate that was renewed must not wait for its next fix.
+      service.reloadFiles();
+      const config = reload();
+      log.log.level = config.log.level;
+      const restart = service.reload(config);
+      if (restart.length > 0) log.log.warn({ keys: restart }, 'changes of these keys need a restart');
+      log.log.info('configuration reloaded');
+      return { error: null, restartKeys: restart };
+    } catch (error) {
+      log.log.error({ error: errorMessage(error) }, 'the new configuration has an error; the old one stays in use');
+      return { error: errorMessage(error), restartKeys: [] };
+    } finally {
+      systemd?.ready();
+    }
+  }
+
+  /** Drains and ends the process, as a signal does; `why` is for the log. A second time it does nothing. */
+  drain(why: string): void {
+    if (this.#state !== 'ending') this.#beginEnd({ why });
   }
 
   #endBy(signal: NodeJS.Signals): void {
-    const { service, log, systemd, endNow } = this.#parts;
+    const { log, endNow } = this.#parts;
     if (this.#state === 'ending') {
       log.close();
       endNow(EXIT_INTERRUPTED);
     }
+    this.#beginEnd({ signal });
+  }
+
+  #beginEnd(cause: { readonly signal: NodeJS.Signals } | { readonly why: string }): void {
+    const { service, log, systemd } = this.#parts;
     const wasServing = this.#state === 'serving';
     this.#state = 'ending';
     systemd?.stopping(service.drainMs + CLOSE_MS);
     service.health.set(ENDING, 'the relay is stopping');
     log.log.info(
-      { signal, sessions: service.sessionCount },
+      { ...cause, sessions: service.sessionCount },
       wasServing ? 'draining; a second signal stops the relay at once' : 'stopping before the start is done',
     );
     void this.#shutDown();
@@ -90,22 +123,5 @@ export class Lifetime {
       code = 1;
     }
     this.#end(code);
-  }
-
-  #reload(): void {
-    const { service, log, systemd, reload } = this.#parts;
-    systemd?.reloading();
-    try {
-      // First, and whatever the configuration is like: a certificate that was renewed must not wait for its next fix.
-      service.reloadFiles();
-      const config = reload();
-      log.log.level = config.log.level;
-      const restart = service.reload(config);
-      if (restart.length > 0) log.log.warn({ keys: restart }, 'changes of these keys need a restart');
-      log.log.info('configuration reloaded');
-    } catch (error) {
-      log.log.error({ error: errorMessage(error) }, 'the new configuration has an error; the old one stays in use');
-    }
-    systemd?.ready();
   }
 }

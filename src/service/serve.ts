@@ -33,6 +33,7 @@ export async function serve({ config, signals, ...parts }: ServeOptions): Promis
     const service = new Service(config, transport, log.log, takeInheritedSockets());
     const systemd = await openSystemdState(process.env, { health: service.health, log: log.log });
     const lifetime = new Lifetime({ ...parts, service, log, systemd });
+    service.api.control = lifetime;
     signals.listen((wish, signal) => lifetime.signal(wish, signal));
     try {
       return await Promise.race([lifetime.ended, start({ config, service, log, lifetime, systemd })]);

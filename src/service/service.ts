@@ -5,7 +5,7 @@
 import type { Server } from 'node:http';
 import type { Logger } from 'pino';
 import { Clock } from '../base/clock.ts';
-import { systemErrorCode } from '../base/errors.ts';
+import { internalError, systemErrorCode } from '../base/errors.ts';
 import { ResidentMemory } from '../base/resident-memory.ts';
 import { VERSION } from '../base/version.ts';
 import { proxyCertificate } from '../certificates/proxy-certificate.ts';
@@ -13,6 +13,7 @@ import { openCertificateSource } from '../certificates/open.ts';
 import type { CertificateSource } from '../certificates/source.ts';
 import type { Config } from '../config/schema.ts';
 import { createAdminHandler } from '../http/admin.ts';
+import { ApiRouter } from '../http/api/router.ts';
 import { BootstrapDns } from '../http/bootstrap-dns.ts';
 import { loadHomePage } from '../http/home-page.ts';
 import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
@@ -25,6 +26,7 @@ import { createMetrics } from '../observe/metrics.ts';
 import type { SourceGuard } from '../relay/door/source-guard.ts';
 import type { DoorHandlers } from '../relay/door/front-door.ts';
 import { Relay, type RelayEvents } from '../relay/relay.ts';
+import { ADMITTED } from '../relay/session/admission.ts';
 import { openUdpDoor } from '../relay/udp/open-door.ts';
 import type { Transport } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
@@ -42,6 +44,8 @@ import { Liveness } from './liveness.ts';
 import { peerRelayPages } from './peer-relay/page.ts';
 import { PeerRelay } from './peer-relay/peer-relay.ts';
 import { liveSettings, relaySettings } from './relay-settings.ts';
+import { withLimit } from './status/limit-table.ts';
+import { ServiceApi } from './status/service-api.ts';
 
 /** The administration serves a handful of scrapers. */
 const ADMIN_CONNECTIONS = 64;
@@ -54,6 +58,8 @@ export class Service {
   readonly isKeyNew: boolean;
   readonly certificate: CertificateSource;
   readonly health: Health = new Health();
+  /** What the admin listener shows and does. */
+  readonly api: ServiceApi;
   readonly #clock = new Clock();
   readonly #transport: Transport;
   readonly #log: Logger;
@@ -98,6 +104,7 @@ export class Service {
       residentBytes: () => this.#memory.bytes,
     });
     this.#peerRelay = config.peerRelay.tailnets.length === 0 ? null : this.#createPeerRelay();
+    this.api = this.#createApi();
     this.#liveness = new Liveness({
       clock,
       health: this.health,
@@ -191,7 +198,22 @@ export class Service {
     const { home, duplicates, fairness } = config;
     const peerRelay = { ...before.peerRelay, limits: config.peerRelay.limits };
     this.#config = { ...before, home, duplicates, fairness, peerRelay };
+    this.api.reloaded();
     return restartKeys(this.#config, config);
+  }
+
+  /** Ends the open connections of a key of 32 bytes; resolves with how many there were. The client may connect again. */
+  async disconnect(key: Buffer): Promise<number> {
+    let count = 0;
+    await this.#relay.review(
+      (other) => {
+        if (!other.equals(key)) return ADMITTED;
+        count++;
+        return { admitted: false, source: 'operator', reason: 'disconnected' };
+      },
+      (error) => internalError('disconnect', error),
+    );
+    return count;
   }
 
   /** Stops accepting, tells the clients, and closes their connections within the drain time. */
@@ -212,7 +234,7 @@ export class Service {
     await this.#closing('certificate', () => this.certificate.stop());
     // Last, so that pairs wait no longer than the next process needs for its start.
     await this.#closing('peer relay', () => this.#peerRelay?.stop());
-    for (const part of [this.#summary, this.#stunErrors, this.#liveness, this.#descriptors, this.#memory])
+    for (const part of [this.api, this.#summary, this.#stunErrors, this.#liveness, this.#descriptors, this.#memory])
       part?.close();
     this.#clock.stop();
   }
@@ -242,6 +264,33 @@ export class Service {
     });
   }
 
+  #createApi(): ServiceApi {
+    return new ServiceApi({
+      clock: this.#clock,
+      log: this.#log,
+      health: this.health,
+      publicKey: this.keyPair.publicKey,
+      runtime: this.#runtime,
+      config: () => this.#config,
+      counters: () => this.counters,
+      sessions: () => this.#relay.snapshot().sessions,
+      addresses: () => this.addresses,
+      certificate: () => this.certificate.info(),
+      admission: this.#admission.admission,
+      peerRelay: this.#peerRelay,
+      residentBytes: () => this.#memory.bytes,
+      disconnect: (key) => this.disconnect(key),
+      setLimit: (name, value) => {
+        this.#config = withLimit(this.#config, name, value);
+        this.#relay.apply(liveSettings(this.#config));
+      },
+    });
+  }
+
+  get #runtime(): string {
+    return `${this.#transport.runtime} ${process.versions[this.#transport.runtime] ?? ''}`;
+  }
+
   #closeConnections(): void {
     this.#relay.close();
     for (const server of this.#servers) server.closeAllConnections();
@@ -265,7 +314,10 @@ export class Service {
   #relayEvents(): RelayEvents {
     const log = new ConnectionLog(this.#log, this.#summary);
     return {
-      refused: (...refusal) => log.refused(...refusal),
+      refused: (reason, remote, key, detail) => {
+        log.refused(reason, remote, key, detail);
+        this.api.refused(reason, remote.ip, key, detail);
+      },
       opened: (...session) => log.opened(...session),
       closed: (...session) => log.closed(...session),
       listenerError: (error) => this.#liveness.listenerError(error),
@@ -331,7 +383,7 @@ export class Service {
     const metrics = createMetrics({
       counters: this.counters,
       version: VERSION,
-      runtime: `${this.#transport.runtime} ${process.versions[this.#transport.runtime] ?? ''}`,
+      runtime: this.#runtime,
       health: this.health,
       certificateExpiry: () => this.certificate.info().notAfter.getTime(),
       bootstrapDnsQueriedNames: () => this.#bootstrapDns.queriedNames,
@@ -341,7 +393,9 @@ export class Service {
       '/admission': this.#admission.page,
       ...(this.#peerRelay === null ? {} : peerRelayPages(this.#peerRelay)),
     };
-    const server = createHttpServer(createAdminHandler({ metrics, health: this.health, pages }));
+    const server = createHttpServer(
+      createAdminHandler({ metrics, health: this.health, api: new ApiRouter(this.api, this.#clock), pages }),
+    );
     this.#servers.push(server);
     return this.#httpDoor(server, ADMIN_CONNECTIONS, null);
   }

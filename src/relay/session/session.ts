@@ -76,6 +76,8 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   /** The name of the source that admitted it; empty when everyone is let in. */
   #admittedBy = '';
   readonly #startedAt: number;
+  /** Counts the connections of the relay, from 1. */
+  readonly #number: number;
   #touched = false;
   /** When the first frame that still waits was queued. */
   #waitingSince = 0;
@@ -89,7 +91,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     this.#reader = new FrameReader(stream, context, this);
     this.#deadlines = new SessionDeadlines(this, stream, this.#outbox, context);
     this.#startedAt = context.clock.now;
-    context.counters.accepts++;
+    this.#number = ++context.counters.accepts;
     if (facts.notIdeal) context.counters.notIdealConnections++;
     // One write for head and greeting, as upstream does: the client finds the frame right behind the blank line.
     this.control(Buffer.concat([Buffer.from(head, 'latin1'), encodeServerKey(context.keyPair.publicKey)]));
@@ -113,6 +115,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   snapshot(): SessionSnapshot {
     const { remote } = this.stream;
     return {
+      number: this.#number,
       key: this.#peer?.key.toString('hex') ?? null,
       isOpen: this.#state === SessionState.Open,
       ip: remote.ip,

@@ -15,6 +15,8 @@ interface TrafficCounts {
 
 /** One session as plain data, for the status page and the admin API. */
 export interface SessionSnapshot extends TrafficCounts {
+  /** Of this connection alone in its relay, from 1. */
+  readonly number: number;
   /** The proved node key in hex; null before that. */
   readonly key: string | null;
   /** The handshake is done and the connection is not ending. */

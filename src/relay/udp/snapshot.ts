@@ -112,6 +112,16 @@ export function snapshotOf(parts: SnapshotParts, now: number, choice: SnapshotCh
   };
 }
 
+/** What was forwarded in all directions; nothing where there is no snapshot. */
+export function forwardedOf(snapshot: UdpRelaySnapshot | null): { readonly packets: number; readonly bytes: number } {
+  const sum = { packets: 0, bytes: 0 };
+  for (const { packets, bytes } of snapshot?.forwarded ?? []) {
+    sum.packets += packets;
+    sum.bytes += bytes;
+  }
+  return sum;
+}
+
 function endpointSnapshot(parts: SnapshotParts, slot: number, now: number): EndpointSnapshot {
   const { endpoints, nodes, pool } = parts;
   return {

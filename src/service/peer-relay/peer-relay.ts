@@ -12,7 +12,7 @@ import { DoorCount } from '../../relay/udp/door-counts.ts';
 import type { DoorPlace } from '../../relay/udp/door-sockets.ts';
 import type { UdpDoor, UdpDoorSettings } from '../../relay/udp/door.ts';
 import type { UdpRelaySettings } from '../../relay/udp/rules.ts';
-import type { SnapshotChoice, UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
+import { forwardedOf, type SnapshotChoice, type UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
 import { RemoteEndpointTable } from '../../tailnet/endpoint-table.ts';
 import type { ReadinessFacts } from '../../tailnet/node-readiness.ts';
 import { AdvertisedAddresses, REFRESH_MS } from './advertised-addresses.ts';
@@ -132,6 +132,11 @@ export class PeerRelay {
   /** What clients are told, and when it was last found, in milliseconds since 1970. */
   get advertised(): Pick<AdvertisedAddresses, 'addresses' | 'foundAt'> {
     return this.#addresses;
+  }
+
+  /** What was forwarded so far, at most a second old. */
+  get forwarded(): { readonly packets: number; readonly bytes: number } {
+    return forwardedOf(this.#snapshot);
   }
 
   /** What the readiness of each tailnet depends on besides its node. */

@@ -1,0 +1,31 @@
+import type { IncomingMessage } from 'node:http';
+import { ApiError } from './api-error.ts';
+
+/**
+ * Why a request must not cause an action, or null. A page of another site can make a browser send requests here: it
+ * cannot send JSON without asking first, which is never granted, and browsers tell where a request comes from.
+ */
+export function actionProblem({ headers }: IncomingMessage): ApiError | null {
+  const type = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
+  if (type !== 'application/json') {
+    return new ApiError(415, 'content_type', 'actions take Content-Type: application/json only');
+  }
+  const site = headers['sec-fetch-site'];
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return FOREIGN;
+  const { origin, host } = headers;
+  if (origin === undefined) return null;
+  return hostOfOrigin(origin) === host?.toLowerCase() ? null : FOREIGN;
+}
+
+const FOREIGN = new ApiError(
+  403,
+  'foreign_origin',
+  'actions are taken from the status page itself only, not from other sites',
+);
+
+/** Host and port of an origin; null when it has none, as `null` of a file. */
+function hostOfOrigin(origin: string): string | null {
+  const url = URL.parse(origin);
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return null;
+  return url.host;
+}

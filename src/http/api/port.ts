@@ -1,0 +1,32 @@
+import type {
+  ActionAnswer,
+  ActionName,
+  AdmissionAnswer,
+  CertificateAnswer,
+  ConnectionQuery,
+  ConnectionRow,
+  ConnectionsAnswer,
+  HistoryAnswer,
+  LimitsAnswer,
+  RefusalsAnswer,
+  StatusAnswer,
+  UdpSessionsAnswer,
+} from '../../api/shapes.ts';
+
+/** What the API shows and does. The service implements it; the HTTP side knows only this. */
+export interface AdminApi {
+  status(): StatusAnswer;
+  /** Reads the parameters of a list of connections. Throws an {@link ApiError} for wrong ones. */
+  connectionQuery(parameters: URLSearchParams): ConnectionQuery;
+  connections(query: ConnectionQuery): ConnectionsAnswer;
+  /** Null: there is no such connection any more. */
+  connection(id: string): ConnectionRow | null;
+  udpSessions(parameters: URLSearchParams): Promise<UdpSessionsAnswer>;
+  certificate(): CertificateAnswer;
+  admission(): AdmissionAnswer;
+  limits(): LimitsAnswer;
+  refusals(): RefusalsAnswer;
+  history(): HistoryAnswer;
+  /** Does an action whose body is not checked yet. `by` tells who, for the log. Throws an {@link ApiError} when it cannot. */
+  act(name: ActionName, body: unknown, by: string): ActionAnswer | Promise<ActionAnswer>;
+}

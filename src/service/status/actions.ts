@@ -1,0 +1,175 @@
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import type { ActionAnswer, ActionBodies, ActionName } from '../../api/shapes.ts';
+import { ApiError } from '../../http/api/api-error.ts';
+import type { KeyDenial } from '../../admission/key-denials.ts';
+import { parseHexKey, parseNodeKey, shortKey } from '../../wire/keys.ts';
+import { errorMessage } from '../../base/errors.ts';
+import { CHANGEABLE } from './limit-table.ts';
+
+/** A year. */
+const LONGEST_DENIAL_SECONDS = 31_536_000;
+const LONGEST_REASON = 200;
+
+/** What happened to a reload. */
+export interface ReloadOutcome {
+  /** What is wrong with the new configuration, so that the old one stays in use; null: it was taken over. */
+  readonly error: string | null;
+  /** Keys whose changes need a restart. */
+  readonly restartKeys: readonly string[];
+}
+
+/** What only the owner of the process can do; absent for a relay inside another program. */
+export interface ProcessControl {
+  reload(): ReloadOutcome;
+  /** Starts the end of the process, as SIGTERM does. */
+  drain(why: string): void;
+}
+
+interface ActionParts {
+  readonly log: Logger;
+  readonly now: () => number;
+  /** Ends the connections of a key of 32 bytes; resolves with how many there were. */
+  readonly disconnect: (key: Buffer) => Promise<number>;
+  /** False: there are too many denials. */
+  readonly deny: (denial: KeyDenial) => boolean;
+  /** Returns whether there was a denial. */
+  readonly allow: (key: string) => boolean;
+  readonly setLimit: (name: string, value: number) => void;
+  readonly control: () => ProcessControl | null;
+}
+
+const nodeKey = z.string().transform((text, context) => {
+  const key = parseNodeKey(text) ?? parseHexKey(text);
+  if (key !== null) return key;
+  context.addIssue({ code: 'custom', message: 'allowed: nodekey: and 64 hex digits' });
+  return z.NEVER;
+});
+const disconnectBody = z.strictObject({ key: nodeKey });
+const denyBody = z.strictObject({
+  key: nodeKey,
+  seconds: z.int().min(0).max(LONGEST_DENIAL_SECONDS),
+  reason: z.string().max(LONGEST_REASON).default(''),
+});
+const limitBody = z.strictObject({ name: z.string(), value: z.int().min(0).max(Number.MAX_SAFE_INTEGER) });
+const emptyBody = z.strictObject({});
+
+type Done = string | Promise<string>;
+
+/** The actions of the admin API. Each leaves one line in the log that says who did what, also when it failed. */
+export class Actions {
+  readonly #parts: ActionParts;
+
+  constructor(parts: ActionParts) {
+    this.#parts = parts;
+  }
+
+  /** Does an action. Throws an {@link ApiError} when the body is wrong or it cannot be done. */
+  async act(name: ActionName, body: unknown, by: string): Promise<ActionAnswer> {
+    const { log } = this.#parts;
+    try {
+      const message = await this.#do(name, body);
+      log.warn({ audit: true, action: name, by, ...auditFields(body) }, `action: ${message}`);
+      return { done: true, message };
+    } catch (error) {
+      const fields = { audit: true, action: name, by, ...auditFields(body), error: errorMessage(error) };
+      log.warn(fields, 'action refused');
+      throw error;
+    }
+  }
+
+  #do(name: ActionName, body: unknown): Done {
+    switch (name) {
+      case 'disconnect':
+        return this.#disconnect(checked(disconnectBody, body));
+      case 'deny':
+        return this.#deny(checked(denyBody, body));
+      case 'limit':
+        return this.#limit(checked(limitBody, body));
+      case 'reload':
+        checked(emptyBody, body);
+        return this.#reload();
+      case 'drain':
+        checked(emptyBody, body);
+        return this.#drain();
+    }
+  }
+
+  async #disconnect({ key }: z.output<typeof disconnectBody>): Promise<string> {
+    const count = await this.#parts.disconnect(key);
+    if (count === 0) {
+      throw new ApiError(404, 'not_connected', `no open connection has the key ${shortKey(key)}`);
+    }
+    return `${count === 1 ? 'one connection' : `${count} connections`} of ${shortKey(key)} closed`;
+  }
+
+  #deny({ key, seconds, reason }: z.output<typeof denyBody>): string {
+    const hex = key.toString('hex');
+    if (seconds === 0) {
+      if (!this.#parts.allow(hex)) throw new ApiError(404, 'not_denied', `the key ${shortKey(key)} is not denied`);
+      return `${shortKey(key)} is no longer denied`;
+    }
+    const until = this.#parts.now() + seconds * 1000;
+    if (!this.#parts.deny({ key: hex, until, reason })) {
+      throw new ApiError(409, 'too_many_denials', 'too many keys are denied already', 'Use a deny file for that many.');
+    }
+    return `${shortKey(key)} denied until ${new Date(until).toISOString()}`;
+  }
+
+  #limit({ name, value }: z.output<typeof limitBody>): string {
+    const least = CHANGEABLE.get(name);
+    if (least === undefined) {
+      const hint = `These can be changed: ${[...CHANGEABLE.keys()].join(', ')}.`;
+      throw new ApiError(400, 'unknown_limit', `${name} is not a limit that can be changed without a restart`, hint);
+    }
+    if (value < least) throw new ApiError(400, 'invalid_body', `value: allowed: at least ${least}`);
+    this.#parts.setLimit(name, value);
+    return `${name} set to ${value} until the configuration is read again`;
+  }
+
+  #reload(): string {
+    const { error, restartKeys } = this.#control().reload();
+    if (error !== null) {
+      const hint = 'Fix the file and reload again; towpath config check shows all problems.';
+      throw new ApiError(422, 'invalid_configuration', `the old configuration stays in use: ${error}`, hint);
+    }
+    return restartKeys.length === 0
+      ? 'configuration reloaded'
+      : `configuration reloaded; these keys need a restart: ${restartKeys.join(', ')}`;
+  }
+
+  #drain(): string {
+    this.#control().drain('an action of the admin API');
+    return 'draining: clients are told to reconnect, and the process ends';
+  }
+
+  #control(): ProcessControl {
+    const control = this.#parts.control();
+    if (control !== null) return control;
+    throw new ApiError(409, 'embedded', 'this relay runs inside another program, which alone can reload or drain it');
+  }
+}
+
+function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path, message }) =>
+    path.length === 0 ? message : `${path.join('.')}: ${message}`,
+  );
+  throw new ApiError(400, 'invalid_body', problems.join('; '));
+}
+
+/** What the log repeats of a body: known fields only, and no more of them than a line can carry. */
+function auditFields(body: unknown): Record<string, string | number> {
+  if (typeof body !== 'object' || body === null) return {};
+  const fields: Record<string, string | number> = {};
+  for (const name of AUDITED) {
+    const value = (body as Record<string, unknown>)[name];
+    if (typeof value === 'number') fields[name] = value;
+    else if (typeof value === 'string') fields[name] = value.slice(0, LONGEST_REASON);
+  }
+  return fields;
+}
+
+type BodyField = { [Name in ActionName]: keyof ActionBodies[Name] }[ActionName];
+const AUDITED: readonly BodyField[] = ['key', 'seconds', 'reason', 'name', 'value'];

@@ -1,0 +1,100 @@
+import type { ConnectionRow } from '../../api/shapes.ts';
+import type { SessionSnapshot } from '../../relay/session/traffic.ts';
+import { shortKey } from '../../wire/keys.ts';
+
+/** What is known about a node key beside its connections. */
+interface NodeFacts {
+  readonly name: string | null;
+  readonly owner: string | null;
+  readonly tier: string | null;
+}
+
+/** Looks a node key up, 64 hex digits; null when nothing is known. */
+export type Describe = (key: string) => NodeFacts | null;
+
+/** Bytes of a connection at the snapshot before. */
+interface Before {
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+}
+
+/**
+ * Makes rows of the API of snapshots of the sessions. It remembers the bytes of the snapshot before, for the rates, so the
+ * snapshots of one instance have to follow each other.
+ */
+export class ConnectionRows {
+  readonly #describe: Describe;
+  #before = new Map<number, Before>();
+  #atMs = -Infinity;
+
+  constructor(describe: Describe) {
+    this.#describe = describe;
+  }
+
+  /** The rows of all sessions at `nowMs`, a clock that never goes back; `wallMs` is the same moment since 1970. */
+  take(sessions: readonly SessionSnapshot[], nowMs: number, wallMs: number): ConnectionRow[] {
+    const seconds = (nowMs - this.#atMs) / 1000;
+    const after = new Map<number, Before>();
+    const rows = sessions.map((session) => {
+      after.set(session.number, session);
+      return this.#row(session, this.#before.get(session.number), seconds, wallMs);
+    });
+    this.#before = after;
+    this.#atMs = nowMs;
+    return rows;
+  }
+
+  /** Forgets the snapshot before: the next rows have no rates. */
+  forget(): void {
+    this.#before = new Map();
+    this.#atMs = -Infinity;
+  }
+
+  #row(session: SessionSnapshot, before: Before | undefined, seconds: number, wallMs: number): ConnectionRow {
+    const { key, ageMs, drops } = session;
+    const facts = key === null ? null : this.#describe(key);
+    const rate = (now: number, then: number | undefined): number | null => {
+      if (then !== undefined) return Math.max(0, (now - then) / seconds);
+      // A connection that is younger than the snapshot before has an age to divide by.
+      return ageMs > 0 && ageMs < seconds * 1000 && seconds !== Infinity ? (now * 1000) / ageMs : null;
+    };
+    return {
+      id: String(session.number),
+      key: key === null ? null : `nodekey:${key}`,
+      shortKey: key === null ? '' : shortKey(Buffer.from(key, 'hex')),
+      name: facts?.name ?? null,
+      owner: facts?.owner ?? null,
+      tier: facts?.tier ?? null,
+      state: session.isOpen ? 'open' : 'connecting',
+      ip: session.ip,
+      port: session.port,
+      isBehindProxy: session.isBehindProxy,
+      isWebSocket: session.isWebSocket,
+      since: new Date(wallMs - ageMs).toISOString(),
+      ageSeconds: Math.round(ageMs) / 1000,
+      isHome: session.isHome,
+      isDuplicate: session.isDuplicate,
+      app: session.app,
+      admittedBy: session.admittedBy,
+      received: {
+        bytes: session.receivedBytes,
+        packets: session.receivedPackets,
+        bytesPerSecond: rate(session.receivedBytes, before?.receivedBytes),
+      },
+      sent: {
+        bytes: session.sentBytes,
+        packets: session.sentPackets,
+        bytesPerSecond: rate(session.sentBytes, before?.sentBytes),
+      },
+      drops,
+      droppedPackets: sumOf(drops),
+      queuedBytes: session.queuedBytes,
+    };
+  }
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  let sum = 0;
+  for (const name in counts) sum += counts[name]!;
+  return sum;
+}

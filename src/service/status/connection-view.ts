@@ -1,0 +1,76 @@
+import type { ConnectionRow, ConnectionsAnswer, ConnectionQuery } from '../../api/shapes.ts';
+import type { SessionSnapshot } from '../../relay/session/traffic.ts';
+import { connectionPage, connectionQueryText } from './connection-list.ts';
+import { ConnectionRows, type Describe } from './connection-rows.ts';
+
+/** A snapshot serves all viewers for this long. */
+const FRESH_MS = 900;
+/** And longer when making one is expensive: the work of viewers is at most this share of a core. */
+const MOST_SHARE = 0.02;
+/** Nobody looked for this long: the rows are forgotten. */
+const IDLE_MS = 60_000;
+
+interface ConnectionViewParts {
+  readonly sessions: () => readonly SessionSnapshot[];
+  readonly describe: Describe;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
+}
+
+/**
+ * The connections as viewers see them. One pass over the sessions makes the rows for all viewers, at most once a second
+ * and only while somebody looks; the same page is made once.
+ */
+export class ConnectionView {
+  readonly #parts: ConnectionViewParts;
+  readonly #maker: ConnectionRows;
+  readonly #pages = new Map<string, ConnectionsAnswer>();
+  #rows: readonly ConnectionRow[] = [];
+  #wallMs = 0;
+  #takenMs = -Infinity;
+  #tookMs = 0;
+  #lookedMs = -Infinity;
+
+  constructor(parts: ConnectionViewParts) {
+    this.#parts = parts;
+    this.#maker = new ConnectionRows(parts.describe);
+  }
+
+  /** The page that a query asks for. */
+  page(query: ConnectionQuery): ConnectionsAnswer {
+    this.#refresh();
+    const name = connectionQueryText(query);
+    let page = this.#pages.get(name);
+    if (page === undefined) {
+      page = { at: new Date(this.#wallMs).toISOString(), ...connectionPage(this.#rows, query) };
+      this.#pages.set(name, page);
+    }
+    return page;
+  }
+
+  /** The connection of this id, or null. */
+  one(id: string): ConnectionRow | null {
+    this.#refresh();
+    return this.#rows.find((row) => row.id === id) ?? null;
+  }
+
+  /** Frees the rows when nobody has looked for a minute; to be called now and then. */
+  tidy(): void {
+    if (this.#rows.length === 0 || this.#parts.now() - this.#lookedMs < IDLE_MS) return;
+    this.#rows = [];
+    this.#pages.clear();
+    this.#maker.forget();
+    this.#takenMs = -Infinity;
+  }
+
+  #refresh(): void {
+    const now = this.#parts.now();
+    this.#lookedMs = now;
+    if (now - this.#takenMs < Math.max(FRESH_MS, this.#tookMs / MOST_SHARE)) return;
+    this.#wallMs = Date.now();
+    this.#rows = this.#maker.take(this.#parts.sessions(), now, this.#wallMs);
+    this.#pages.clear();
+    this.#takenMs = now;
+    this.#tookMs = this.#parts.now() - now;
+  }
+}
