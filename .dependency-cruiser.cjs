@@ -89,6 +89,11 @@ const folders = {
     first: 'session.ts',
     imports: ['base', 'wire', 'transport', 'observe', 'relay/door', 'relay/routing', 'relay/fairness'],
   },
+  'relay/threads': {
+    what: 'several relay threads of one process: shared-memory rings, who is where in the others',
+    first: 'thread-links.ts',
+    imports: ['base', 'wire', 'observe', 'relay/routing', 'relay/session'],
+  },
   'relay/udp': {
     what: 'the STUN server, and the door of the UDP relay',
     first: 'port.ts',

@@ -35,6 +35,8 @@ import { LoopTurn } from './session/loop-turn.ts';
 import { type Reviewer, Sessions, type SessionParts } from './session/sessions.ts';
 import type { LiveSettings, RelaySettings } from './settings.ts';
 import type { RelaySnapshot } from './snapshot.ts';
+import { LocalOrder, type EventOrder } from './routing/event-order.ts';
+import { ThreadLinks } from './threads/thread-links.ts';
 import { StunServer } from './udp/stun-server.ts';
 
 /** What happens in a relay that the service logs or judges. All arguments are plain data. */
@@ -59,6 +61,8 @@ export interface RelayPorts {
   readonly events: RelayEvents;
   /** Resident memory of the process, in bytes. */
   readonly residentBytes: () => number;
+  /** The order of events that it shares with the relays of other threads; null when it is the only one. */
+  readonly sharedOrder?: EventOrder | null;
 }
 
 export class Relay {
@@ -68,6 +72,9 @@ export class Relay {
   readonly stun: StunServer;
   /** Nodes in this process receive packets by it, and send. */
   readonly router: Router;
+  /** The relays of the other threads; null when this is the only one. */
+  readonly threads: ThreadLinks | null;
+  readonly #turn = new LoopTurn();
   readonly #settings: RelaySettings;
   readonly #ports: RelayPorts;
   readonly #wakes = new WakeList();
@@ -86,7 +93,9 @@ export class Relay {
     const { counters } = this;
     const space = new QueueSpace(settings.totalQueueBytes);
     this.guard = this.#buildGuard(space);
-    this.router = new Router(counters, settings.live.duplicates, settings.limits);
+    const order = ports.sharedOrder ?? null;
+    this.router = new Router(counters, settings.live.duplicates, settings.limits, order ?? new LocalOrder());
+    this.threads = order === null ? null : new ThreadLinks({ router: this.router, turn: this.#turn, counters, order });
     const keyPair = nodeKeyPair(Buffer.from(settings.privateKey));
     this.#upgradeHead = upgradeResponseHead(keyPair.publicKey);
     this.#sessions = new Sessions(this.#sessionParts(keyPair, space));
@@ -185,6 +194,7 @@ export class Relay {
   /** Ends all connections. */
   close(): void {
     this.#sessions.close();
+    this.threads?.close();
     this.#door.close();
     this.guard.close();
   }
@@ -208,7 +218,7 @@ export class Relay {
     return {
       clock,
       counters: this.counters,
-      turn: new LoopTurn(),
+      turn: this.#turn,
       space,
       wakes: this.#wakes,
       router: this.router,

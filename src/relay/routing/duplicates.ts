@@ -9,61 +9,142 @@ export const DuplicatePolicy = {
 } as const;
 export type DuplicatePolicy = (typeof DuplicatePolicy)[keyof typeof DuplicatePolicy];
 
+/** What a frame of one of several connections changes. */
+export const Speech = {
+  Nothing: 0,
+  /** It is the latest speaker. */
+  Noted: 1,
+  /** It is the active one, too, by {@link DuplicatePolicy.LastWriter}. */
+  Active: 2,
+  /** It speaks in turns with others: all are disabled, by {@link DuplicatePolicy.DisableFighters}. */
+  Fight: 3,
+} as const;
+export type Speech = (typeof Speech)[keyof typeof Speech];
+
+/** When a connection came and when it last spoke, as numbers of an `EventOrder`. */
+interface Times {
+  readonly joined: number;
+  /** 0: it is not one of the speakers yet. */
+  spoke: number;
+}
+
 /**
  * Two or more connections of one node key, and which of them is given packets: statements 34–41 of §9. Made when the
- * second one arrives and left behind when one remains.
+ * second one arrives and left behind when one remains. Events carry the number of their order, so that it does not matter
+ * in which order they are heard of.
  */
 export class Duplicates {
-  readonly members: Set<Recipient> = new Set();
   /** The one that is given packets; null when it is disabled. */
   active: Recipient | null = null;
-  /** Who spoke, oldest first, each once. The upstream list with repeats removed: both answer the same questions. */
-  #speakers: Recipient[];
+  readonly #members = new Map<Recipient, Times>();
+  #latestSpeaker: Recipient | null = null;
   /** The preferred one: the newest, or the latest speaker. */
   #last: Recipient | null = null;
-  readonly #disabled = new Set<Recipient>();
+  #lastAt = 0;
+  /** Members that joined before this event are disabled. */
+  #disabledAt = 0;
 
-  /** `first` was alone, `second` is new. */
-  constructor(first: Recipient, second: Recipient) {
-    this.members.add(first);
-    this.#speakers = [first];
-    this.#enter(second);
+  /** One was alone, the other is new. Each with the number of its joining. */
+  constructor(one: Recipient, oneJoined: number, other: Recipient, otherJoined: number) {
+    const isOther = otherJoined < oneJoined;
+    // Upstream's list of speakers begins with the first connection, and has the second one only when it speaks.
+    this.#members.set(isOther ? other : one, {
+      joined: Math.min(oneJoined, otherJoined),
+      spoke: Math.min(oneJoined, otherJoined),
+    });
+    this.#members.set(isOther ? one : other, { joined: Math.max(oneJoined, otherJoined), spoke: 0 });
+    this.#latestSpeaker = isOther ? other : one;
+    this.#prefer(one, oneJoined);
+    this.#prefer(other, otherJoined);
+    this.#choose();
   }
 
-  /** One more. */
-  add(connection: Recipient): void {
-    this.#speakers.push(connection);
-    this.#enter(connection);
+  get size(): number {
+    return this.#members.size;
+  }
+
+  get members(): Iterable<Recipient> {
+    return this.#members.keys();
+  }
+
+  /** The connection that was there first. */
+  get oldest(): Recipient {
+    return this.#most((left, right) => left.joined < right.joined)!;
+  }
+
+  /** When a member joined. */
+  joined(connection: Recipient): number {
+    return this.#members.get(connection)?.joined ?? 0;
+  }
+
+  /** One more, which joined at `joined`. */
+  add(connection: Recipient, joined: number): void {
+    this.#members.set(connection, { joined, spoke: joined });
+    this.#findSpeaker();
+    this.#prefer(connection, joined);
+    this.#choose();
   }
 
   /** One that is a member has left. */
   remove(connection: Recipient): void {
-    this.members.delete(connection);
-    this.#disabled.delete(connection);
-    this.#speakers = this.#speakers.filter((speaker) => speaker !== connection);
-    if (this.#last === connection) this.#last = this.#speakers.at(-1) ?? null;
-    this.active = this.#last !== null && !this.#disabled.has(this.#last) ? this.#last : null;
+    this.#members.delete(connection);
+    if (this.#latestSpeaker === connection) this.#findSpeaker();
+    if (this.#last === connection) {
+      this.#last = this.#latestSpeaker;
+      this.#lastAt = this.#last === null ? 0 : this.#members.get(this.#last)!.spoke;
+    }
+    this.#choose();
   }
 
-  /** A member has sent a frame of whatever type. */
-  spoke(connection: Recipient, policy: DuplicatePolicy): void {
-    if (policy === DuplicatePolicy.LastWriter || this.#last === null) {
-      this.#last = connection;
-      this.active = connection;
+  /** What it changes when a member sends a frame of whatever type now. */
+  speech(connection: Recipient, policy: DuplicatePolicy): Speech {
+    const isLatest = this.#latestSpeaker === connection;
+    if (policy === DuplicatePolicy.LastWriter) {
+      return isLatest && this.active === connection ? Speech.Nothing : Speech.Active;
     }
-    if (this.#speakers.at(-1) === connection) return;
-    const before = this.#speakers.length;
-    this.#speakers = this.#speakers.filter((speaker) => speaker !== connection);
-    if (policy === DuplicatePolicy.DisableFighters && this.#speakers.length < before) {
-      for (const member of this.members) this.#disabled.add(member);
-      this.active = null;
-    }
-    this.#speakers.push(connection);
+    if (isLatest) return Speech.Nothing;
+    return this.#members.get(connection)?.spoke === 0 ? Speech.Noted : Speech.Fight;
   }
 
-  #enter(connection: Recipient): void {
-    this.members.add(connection);
+  /** A member has sent a frame, which is event `at` and changes what `speech` says. */
+  spoke(connection: Recipient, speech: Speech, at: number): void {
+    const times = this.#members.get(connection);
+    if (times === undefined) return;
+    times.spoke = Math.max(times.spoke, at);
+    this.#findSpeaker();
+    if (speech === Speech.Fight) this.#disabledAt = Math.max(this.#disabledAt, at);
+    if (speech === Speech.Active) {
+      if (at > this.#disabledAt) this.#disabledAt = 0;
+      this.#prefer(connection, at);
+    }
+    this.#choose();
+  }
+
+  #prefer(connection: Recipient, at: number): void {
+    if (at < this.#lastAt) return;
     this.#last = connection;
-    this.active = connection;
+    this.#lastAt = at;
+  }
+
+  #choose(): void {
+    const last = this.#last;
+    this.active = last !== null && this.#members.get(last)!.joined >= this.#disabledAt ? last : null;
+  }
+
+  #findSpeaker(): void {
+    const latest = this.#most((left, right) => left.spoke > right.spoke);
+    this.#latestSpeaker = latest !== null && this.#members.get(latest)!.spoke > 0 ? latest : null;
+  }
+
+  /** The member that `isMore` than each other one. */
+  #most(isMore: (left: Times, right: Times) => boolean): Recipient | null {
+    let most: Recipient | null = null;
+    let timesOfMost: Times | null = null;
+    for (const [member, times] of this.#members) {
+      if (timesOfMost !== null && !isMore(times, timesOfMost)) continue;
+      most = member;
+      timesOfMost = times;
+    }
+    return most;
   }
 }

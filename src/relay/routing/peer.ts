@@ -1,5 +1,5 @@
 import { KEY_BYTES } from '../../wire/frames.ts';
-import { Duplicates, type DuplicatePolicy } from './duplicates.ts';
+import { Duplicates, type DuplicatePolicy, Speech } from './duplicates.ts';
 import type { Forwarder, Recipient, Source } from './recipient.ts';
 
 /** Words of a node key. */
@@ -17,6 +17,8 @@ export class Peer implements Source {
   reached: Set<Recipient> | null = null;
   /** The connection that is given packets; null when there is none or all are disabled. */
   active: Recipient | null = null;
+  /** When the only connection joined. */
+  #joined = 0;
   #duplicates: Duplicates | null = null;
   /** The oldest first. One alone, which is the usual case, has no list. */
   #forwarders: Forwarder | Forwarder[] | null = null;
@@ -33,23 +35,24 @@ export class Peer implements Source {
 
   /** Connections to this relay. */
   get size(): number {
-    return this.#duplicates?.members.size ?? (this.active === null ? 0 : 1);
+    return this.#duplicates?.size ?? (this.active === null ? 0 : 1);
   }
 
   /** The connection that was there first. */
   get oldest(): Recipient | null {
-    return this.#duplicates?.members.values().next().value ?? this.active;
+    return this.#duplicates?.oldest ?? this.active;
   }
 
   get members(): Iterable<Recipient> {
     return this.#duplicates?.members ?? (this.active === null ? [] : [this.active]);
   }
 
-  /** A new connection becomes the active one. */
-  add(connection: Recipient): void {
-    if (this.#duplicates !== null) this.#duplicates.add(connection);
-    else if (this.active !== null) this.#duplicates = new Duplicates(this.active, connection);
-    this.active = connection;
+  /** A new connection, which becomes the active one. `joined` is the number of this event in an `EventOrder`. */
+  add(connection: Recipient, joined: number): void {
+    if (this.#duplicates !== null) this.#duplicates.add(connection, joined);
+    else if (this.active !== null) this.#duplicates = new Duplicates(this.active, this.#joined, connection, joined);
+    else this.#joined = joined;
+    this.active = this.#duplicates === null ? connection : this.#duplicates.active;
   }
 
   /** A connection left; the rest may have another active one now. */
@@ -62,15 +65,21 @@ export class Peer implements Source {
     duplicates.remove(connection);
     this.active = duplicates.active;
     const [only] = duplicates.members;
-    if (duplicates.members.size > 1 || only === undefined) return;
+    if (duplicates.size > 1 || only === undefined) return;
+    this.#joined = duplicates.joined(only);
     this.#duplicates = null;
     this.active = only;
   }
 
-  /** One of several connections has sent a frame of whatever type. */
-  spoke(connection: Recipient, policy: DuplicatePolicy): void {
+  /** What it changes when one of several connections sends a frame of whatever type now. */
+  speech(connection: Recipient, policy: DuplicatePolicy): Speech {
+    return this.#duplicates?.speech(connection, policy) ?? Speech.Nothing;
+  }
+
+  /** One of several connections has sent a frame, which is event `at` and changes what `speech` says. */
+  spoke(connection: Recipient, speech: Speech, at: number): void {
     if (this.#duplicates === null) return;
-    this.#duplicates.spoke(connection, policy);
+    this.#duplicates.spoke(connection, speech, at);
     this.active = this.#duplicates.active;
   }
 

@@ -66,6 +66,8 @@ export interface Forwarder extends PacketReceiver {
 
 /** A connection of a node key to this relay. */
 export interface Recipient extends PacketReceiver {
+  /** True for a connection of another thread, where it hears all that concerns itself. */
+  readonly isElsewhere?: boolean;
   /** What is told of it to those who watch. */
   presence(): Presence;
   /** Says that `key` left, or is not here. */

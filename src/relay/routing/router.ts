@@ -7,12 +7,20 @@
 import { KEY_BYTES, looksLikeDisco } from '../../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../../observe/counters.ts';
 import { Contacts } from './contacts.ts';
-import type { DuplicatePolicy } from './duplicates.ts';
+import { type DuplicatePolicy, Speech } from './duplicates.ts';
+import { type EventOrder, LocalOrder } from './event-order.ts';
 import { ForwardedSource } from './forwarded-source.ts';
 import { Peer } from './peer.ts';
 import { PeerTable } from './peer-table.ts';
 import type { PresenceWatcher } from './presence.ts';
-import { Delivery, type Forwarder, type PacketReceiver, type Recipient, type WaitingSender } from './recipient.ts';
+import {
+  Delivery,
+  type Forwarder,
+  type PacketReceiver,
+  type Recipient,
+  type Source,
+  type WaitingSender,
+} from './recipient.ts';
 
 /** What became of a packet: a {@link Delivery}, or why there was nobody to deliver it to. */
 export const RouteResult = {
@@ -40,18 +48,38 @@ export interface RouterLimits {
   readonly contactsPerClient: number;
 }
 
+/** Hears what happens to the connections of this router, to tell other threads. */
+export interface ConnectionListener {
+  /** `connection` has entered under the key of `peer`; `joined` is the number of the event. */
+  joined(peer: Peer, connection: Recipient, joined: number): void;
+  left(peer: Peer, connection: Recipient): void;
+  /** One of several connections of a key has sent a frame that changes something. */
+  spoke(peer: Peer, connection: Recipient, speech: Speech, at: number): void;
+  /** A key was looked up that is not in the table. True when more keys have been entered, so that it may be there now. */
+  missed(): boolean;
+}
+
 /** Who is where: registers connections and forwarders by key and routes packets between them (protocol reference §4.1–§4.4, §4.10). */
 export class Router {
   readonly table: PeerTable = new PeerTable();
   duplicatePolicy: DuplicatePolicy;
+  /** Null when this thread is the only one. */
+  listener: ConnectionListener | null = null;
+  readonly #order: EventOrder;
   readonly #contacts: Contacts;
   readonly #connectionsPerKey: number;
   readonly #counters: Counters;
   readonly #watchers = new Set<PresenceWatcher>();
   readonly #forwardedSource = new ForwardedSource();
 
-  constructor(counters: Counters, duplicatePolicy: DuplicatePolicy, limits: RouterLimits) {
+  constructor(
+    counters: Counters,
+    duplicatePolicy: DuplicatePolicy,
+    limits: RouterLimits,
+    order: EventOrder = new LocalOrder(),
+  ) {
     this.#counters = counters;
+    this.#order = order;
     this.duplicatePolicy = duplicatePolicy;
     this.#contacts = new Contacts(limits.contactsPerClient);
     this.#connectionsPerKey = limits.connectionsPerKey;
@@ -62,24 +90,18 @@ export class Router {
    * told that it is not any more. When the key has more connections than it may have, the oldest is ended.
    */
   register(key: Buffer, connection: Recipient): Peer {
-    const counters = this.#counters;
-    const peer = this.#peerOf(key);
-    if (peer.size === 0) {
-      counters.localKeys++;
-      if (peer.isForwarded) counters.remoteKeys--;
-    }
-    peer.add(connection);
-    counters.connections++;
-    if (peer.size > 1) {
-      if (peer.size === 2) {
-        counters.duplicateKeys++;
-        peer.oldest?.health(DUPLICATE_PROBLEM);
-      }
-      counters.duplicateConnections += peer.size === 2 ? 2 : 1;
-      counters.totalDuplicateConnections++;
-      if (peer.size > this.#connectionsPerKey) peer.oldest?.crowdedOut();
-    }
-    for (const watcher of this.#watchers) watcher.present(peer, connection);
+    const joined = this.#order.next();
+    const peer = this.#enter(key, connection, joined);
+    this.#counters.connections++;
+    this.listener?.joined(peer, connection, joined);
+    this.#entered(peer, connection);
+    return peer;
+  }
+
+  /** Enters a connection of another thread under its key, which joined there as event `joined`. */
+  registerElsewhere(key: Buffer, connection: Recipient, joined: number): Peer {
+    const peer = this.#enter(key, connection, joined);
+    this.#entered(peer, connection);
     return peer;
   }
 
@@ -90,10 +112,16 @@ export class Router {
 
   /** Takes a connection out. When the key is nowhere in the region any more, everyone whom it reached hears PeerGone. */
   unregister(peer: Peer, connection: Recipient): void {
+    this.#counters.connections--;
+    this.#contacts.recipientGone(connection);
+    this.unregisterElsewhere(peer, connection);
+    this.listener?.left(peer, connection);
+  }
+
+  /** The same for a connection of another thread. */
+  unregisterElsewhere(peer: Peer, connection: Recipient): void {
     const counters = this.#counters;
     peer.remove(connection);
-    counters.connections--;
-    this.#contacts.recipientGone(connection);
     if (peer.size > 0) {
       counters.duplicateConnections -= peer.size === 1 ? 2 : 1;
       if (peer.size === 1) {
@@ -138,6 +166,21 @@ export class Router {
     for (const connection of [...(this.table.named(key)?.members ?? [])]) connection.closePeer();
   }
 
+  /** A key of another thread has gone on to have the connection `next` instead of `old`, its only one until now. */
+  replaceElsewhere(peer: Peer, old: Recipient, next: Recipient, joined: number): void {
+    peer.remove(old);
+    peer.add(next, joined);
+  }
+
+  /** One of several connections of a key has sent a frame of whatever type. */
+  spoke(peer: Peer, connection: Recipient): void {
+    const speech = peer.speech(connection, this.duplicatePolicy);
+    if (speech === Speech.Nothing) return;
+    const at = this.#order.next();
+    peer.spoke(connection, speech, at);
+    this.listener?.spoke(peer, connection, speech, at);
+  }
+
   /**
    * Routes the packet `[from, to)` of `buffer`, the payload alone, from `source` to the node whose key is the 32 bytes at
    * `keyAt` of the same buffer. Nothing is written into the buffer. After `Full` the packet counts for nothing yet:
@@ -146,7 +189,8 @@ export class Router {
   route(source: Peer, buffer: Buffer, keyAt: number, from: number, to: number): RouteResult {
     const counters = this.#counters;
     const kind = looksLikeDisco(buffer, from, to) ? PacketKind.Disco : PacketKind.Other;
-    const destination = this.table.find(buffer, keyAt);
+    let destination = this.table.find(buffer, keyAt);
+    if (destination === null && this.listener?.missed() === true) destination = this.table.find(buffer, keyAt);
     let result: RouteResult;
     if (destination === null) {
       counters.drop(DropReason.UnknownDestination, kind, to - from);
@@ -158,7 +202,9 @@ export class Router {
         counters.drop(DropReason.DuplicateClient, kind, to - from);
         result = RouteResult.AllDisabled;
       } else {
-        if (active !== null && source.reached?.has(active) !== true) this.#contacts.note(source, active);
+        if (active !== null && source.reached?.has(active) !== true && active.isElsewhere !== true) {
+          this.#contacts.note(source, active);
+        }
         result = receiver.deliver(source, destination, buffer, from, to, kind);
         if (result === Delivery.Full) return result;
       }
@@ -181,7 +227,9 @@ export class Router {
     let result: RouteResult;
     if (destination !== null && active !== null) {
       const source = this.table.find(buffer, keysAt);
-      if (source !== null && source.reached?.has(active) !== true) this.#contacts.note(source, active);
+      if (source !== null && source.reached?.has(active) !== true && active.isElsewhere !== true) {
+        this.#contacts.note(source, active);
+      }
       this.#forwardedSource.read(buffer, keysAt);
       result = active.deliver(this.#forwardedSource, destination, buffer, from, to, kind);
       if (result === Delivery.Full) return result;
@@ -216,6 +264,50 @@ export class Router {
   #forget(peer: Peer): void {
     this.table.remove(peer);
     this.#contacts.sourceGone(peer);
+  }
+
+  /**
+   * Gives the packet `[from, to)` of `buffer` from a node of another thread to `recipient`, a connection of `destination`
+   * that is here. The other thread has counted it as received.
+   */
+  deliverFromElsewhere(
+    source: Source,
+    destination: Peer,
+    recipient: Recipient,
+    buffer: Buffer,
+    from: number,
+    to: number,
+    kind: PacketKind,
+  ): Delivery {
+    const peer = source instanceof Peer ? source : this.table.named(source.key);
+    if (peer !== null && peer.reached?.has(recipient) !== true) this.#contacts.note(peer, recipient);
+    return recipient.deliver(source, destination, buffer, from, to, kind);
+  }
+
+  #enter(key: Buffer, connection: Recipient, joined: number): Peer {
+    const counters = this.#counters;
+    const peer = this.#peerOf(key);
+    if (peer.size === 0) {
+      counters.localKeys++;
+      if (peer.isForwarded) counters.remoteKeys--;
+    }
+    const before = peer.oldest;
+    peer.add(connection, joined);
+    if (peer.size > 1) {
+      if (peer.size === 2) {
+        counters.duplicateKeys++;
+        before?.health(DUPLICATE_PROBLEM);
+      }
+      counters.duplicateConnections += peer.size === 2 ? 2 : 1;
+      counters.totalDuplicateConnections++;
+    }
+    return peer;
+  }
+
+  /** A key that has more connections now than it may have loses the oldest. */
+  #entered(peer: Peer, connection: Recipient): void {
+    if (peer.size > this.#connectionsPerKey) peer.oldest?.crowdedOut();
+    for (const watcher of this.#watchers) watcher.present(peer, connection);
   }
 }
 

@@ -75,7 +75,7 @@ export class OpenSession implements FrameReceiver {
 
   /** A frame of this type begins, whose length is allowed. False when it is to be skipped. */
   begins(type: number): boolean {
-    if (this.#peer.size > 1) this.#peer.spoke(this.#owner, this.#context.router.duplicatePolicy);
+    if (this.#peer.size > 1) this.#context.router.spoke(this.#peer, this.#owner);
     if (type === FrameType.SendPacket || type === FrameType.Ping || type === FrameType.NotePreferred) return true;
     // The rules let no client without the mesh key send these.
     if (type === FrameType.ForwardPacket || type === FrameType.WatchConns || type === FrameType.ClosePeer) return true;

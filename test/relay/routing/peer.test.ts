@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { DuplicatePolicy } from '../../../src/relay/routing/duplicates.ts';
+import { DuplicatePolicy, Speech } from '../../../src/relay/routing/duplicates.ts';
+import { LocalOrder } from '../../../src/relay/routing/event-order.ts';
 import { Peer } from '../../../src/relay/routing/peer.ts';
+import type { Recipient } from '../../../src/relay/routing/recipient.ts';
 import { RecordingRecipient } from './support.ts';
 
 const { LastWriter, DisableFighters } = DuplicatePolicy;
+
+const order = new LocalOrder();
+
+function speak(peer: Peer, connection: Recipient, policy: DuplicatePolicy): void {
+  const speech = peer.speech(connection, policy);
+  if (speech !== Speech.Nothing) peer.spoke(connection, speech, order.next());
+}
 
 function peerWith(count: number): {
   peer: Peer;
@@ -12,7 +21,7 @@ function peerWith(count: number): {
 } {
   const connections = ['a', 'b', 'c'].map((name) => new RecordingRecipient(name));
   const peer = new Peer(Buffer.alloc(32, 7));
-  for (const connection of connections.slice(0, count)) peer.add(connection);
+  for (const connection of connections.slice(0, count)) peer.add(connection, order.next());
   return { peer, connections: connections as [RecordingRecipient, RecordingRecipient, RecordingRecipient] };
 }
 
@@ -52,7 +61,7 @@ suite('connections with the same key', () => {
       connections: [a, b, c],
     } = peerWith(3);
     for (const speaker of [a, b, a, c, c, a]) {
-      peer.spoke(speaker, LastWriter);
+      speak(peer, speaker, LastWriter);
       assert.equal(peer.active, speaker);
     }
   });
@@ -62,8 +71,8 @@ suite('connections with the same key', () => {
       peer,
       connections: [a, b, c],
     } = peerWith(3);
-    peer.spoke(b, LastWriter);
-    peer.spoke(a, LastWriter);
+    speak(peer, b, LastWriter);
+    speak(peer, a, LastWriter);
     peer.remove(a);
     assert.equal(peer.active, b);
     peer.remove(b);
@@ -75,12 +84,12 @@ suite('connections with the same key', () => {
       peer,
       connections: [a, b, c],
     } = peerWith(2);
-    peer.spoke(a, DisableFighters);
+    speak(peer, a, DisableFighters);
     assert.equal(peer.active, b, 'an older connection speaking once does not take over');
-    peer.spoke(b, DisableFighters);
-    peer.spoke(a, DisableFighters);
+    speak(peer, b, DisableFighters);
+    speak(peer, a, DisableFighters);
     assert.equal(peer.active, null);
-    peer.add(c);
+    peer.add(c, order.next());
     assert.equal(peer.active, c);
     peer.remove(c);
     assert.equal(peer.active, null);
@@ -93,7 +102,7 @@ suite('connections with the same key', () => {
       peer,
       connections: [a],
     } = peerWith(3);
-    peer.spoke(a, DisableFighters);
+    speak(peer, a, DisableFighters);
     assert.equal(peer.active, null);
   });
 
@@ -102,7 +111,7 @@ suite('connections with the same key', () => {
       peer,
       connections: [a, b],
     } = peerWith(2);
-    peer.spoke(a, DisableFighters);
+    speak(peer, a, DisableFighters);
     assert.equal(peer.active, b);
     peer.remove(b);
     assert.equal(peer.active, a);

@@ -201,7 +201,7 @@ suite('router', () => {
     const [one, two] = [new RecordingRecipient(), new RecordingRecipient()];
     const peer = r.register(A, one);
     r.register(A, two);
-    for (const speaker of [two, one, two]) peer.spoke(speaker, r.duplicatePolicy);
+    for (const speaker of [two, one, two]) r.spoke(peer, speaker);
     const frame = sendPacket(A, DISCO);
     assert.equal(route(r, r.register(B, new RecordingRecipient()), frame), RouteResult.AllDisabled);
     assert.equal(counters.dropPackets[DropReason.DuplicateClient]![PacketKind.Disco], 1);

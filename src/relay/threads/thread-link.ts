@@ -1,0 +1,207 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { internalError } from '../../base/errors.ts';
+import { Delivery, type Source, type WaitingSender } from '../routing/recipient.ts';
+import type { PacketKind } from '../../observe/counters.ts';
+import type { Flushable, LoopTurn } from '../session/loop-turn.ts';
+import type { RemoteConnection } from './remote-connection.ts';
+import { type ConnectionLink } from './remote-connection.ts';
+import { createRing, RingReader, RingWriter, type ControlRecord, type RecordReader } from './ring.ts';
+
+/** What a record in a ring says. */
+export const RecordKind = {
+  /** A packet for the connection; `detail` is its `PacketKind`, and {@link UNPROVED}; the key is that of its source. */
+  Packet: 0,
+  /** A connection has entered under the key; the payload is its `Presence` as JSON. */
+  Joined: 1,
+  Left: 2,
+  /** A connection has sent a frame; `detail` is the `Speech`. */
+  Spoke: 3,
+  /** To the thread of a connection: another relay of the region wants it to end. */
+  ClosePeer: 4,
+} as const;
+/** In the detail of a packet: another relay of the region has forwarded it, so that the key of its source is not proved here. */
+export const UNPROVED = 2;
+
+/** The two rings between two threads as one of them has them, and the port that wakes the other. */
+export interface ThreadChannel {
+  readonly outgoing: SharedArrayBuffer;
+  readonly incoming: SharedArrayBuffer;
+  readonly port: MessagePort;
+}
+
+/** Memory and ports for two threads: what each of the two is given. */
+export function createChannels(): readonly [ThreadChannel, ThreadChannel] {
+  const [there, back] = [createRing(), createRing()];
+  const { port1, port2 } = new MessageChannel();
+  return [
+    { outgoing: there, incoming: back, port: port1 },
+    { outgoing: back, incoming: there, port: port2 },
+  ];
+}
+
+/** Bytes that are shown to the other thread before this one has ended its turn: it works at the same time then. */
+const SHOWN_EARLY_BYTES = 65_536;
+const WAKE = 0;
+
+/** Who handles what comes from another thread. */
+export interface LinkReceiver {
+  /** The other thread has written, or has read what it was sent. */
+  woken(): void;
+  /** There is room again: the link is to be told to go on in a later turn. */
+  resumeLater(): void;
+  record(link: ThreadLink, ...record: Parameters<RecordReader['record']>): void;
+}
+
+/** What this thread has of another one: a ring each way, its connections, and the senders that wait for it. */
+export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
+  /** The connections of the other thread by their numbers there. */
+  readonly connections: Map<number, RemoteConnection> = new Map();
+  readonly #receiver: LinkReceiver;
+  readonly #turn: LoopTurn;
+  readonly #writer: RingWriter;
+  readonly #reader: RingReader;
+  readonly #port: MessagePort;
+  #isTouched = false;
+  /** A packet found no room: nobody overtakes who waits. */
+  #isFull = false;
+  #waiting: WaitingSender[] = [];
+  /** What found no room: of joining and leaving all, of speaking the latest of each connection. */
+  #unsent: ControlRecord[] = [];
+  readonly #unsentSpeech = new Map<number, ControlRecord>();
+
+  constructor({ outgoing, incoming, port }: ThreadChannel, receiver: LinkReceiver, turn: LoopTurn) {
+    this.#receiver = receiver;
+    this.#turn = turn;
+    this.#writer = new RingWriter(outgoing);
+    this.#reader = new RingReader(incoming);
+    this.#port = port;
+    port.on('message', () => receiver.woken());
+  }
+
+  // ---- to the other thread
+
+  deliver(number: number, source: Source, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery {
+    const detail = source.isProved ? kind : kind | UNPROVED;
+    if (this.#isFull || !this.#writer.packet(RecordKind.Packet, number, detail, source.words, buffer, from, to)) {
+      this.#isFull = true;
+      this.#show();
+      return Delivery.Full;
+    }
+    if (this.#writer.hiddenBytes >= SHOWN_EARLY_BYTES) {
+      this.#show();
+    } else if (!this.#isTouched) {
+      this.#isTouched = true;
+      this.#turn.flushAtEnd(this);
+    }
+    return Delivery.Taken;
+  }
+
+  whenTaking(sender: WaitingSender): void {
+    this.#waiting.push(sender);
+    if (!this.#writer.awaitSpace()) this.#receiver.resumeLater();
+  }
+
+  /** Tells the other thread of an event, at once, so that it knows of it before any client does. */
+  tell(control: ControlRecord): void {
+    if (this.#unsent.length > 0 || this.#unsentSpeech.size > 0 || !this.#writer.control(control)) {
+      this.#isFull = true;
+      if (control.kind === RecordKind.Spoke) this.#unsentSpeech.set(control.connection, control);
+      else this.#unsent.push(control);
+      if (!this.#writer.awaitSpace()) this.#receiver.resumeLater();
+    }
+    this.#show();
+  }
+
+  closePeer(number: number): void {
+    this.tell({ kind: RecordKind.ClosePeer, connection: number, detail: 0, event: 0, key: null, payload: null });
+  }
+
+  /** The end of a turn: shows the other thread what was written in it. */
+  flush(): void {
+    this.#isTouched = false;
+    this.#show();
+  }
+
+  /** Lets those go on who wait for room, if there is room. */
+  resume(): void {
+    if (!this.#isFull || !this.#writer.hasSpace()) return;
+    if (!this.#sendUnsent()) return;
+    this.#isFull = false;
+    const senders = this.#waiting;
+    this.#waiting = [];
+    for (const [index, sender] of senders.entries()) {
+      resume(sender);
+      if (!this.isFull) continue;
+      this.#waiting = [...senders.slice(index + 1), ...this.#waiting];
+      break;
+    }
+    if (this.isFull && !this.#writer.awaitSpace()) this.#receiver.resumeLater();
+  }
+
+  /** Packets have to wait. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  // ---- from the other thread
+
+  /** Hands over what has come, up to `mostBytes`; returns how many bytes. */
+  read(mostBytes: number): number {
+    const bytes = this.#reader.read(this, mostBytes);
+    if (bytes > 0 && this.#reader.takeWaiting()) this.#port.postMessage(WAKE);
+    return bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#reader.isEmpty;
+  }
+
+  record(...record: Parameters<RecordReader['record']>): void {
+    this.#receiver.record(this, ...record);
+  }
+
+  /** False when something waits to be read already. */
+  sleep(): boolean {
+    return this.#reader.sleep();
+  }
+
+  awake(): void {
+    this.#reader.awake();
+  }
+
+  /** The other thread is gone: nothing is written any more, and nobody waits for it. */
+  close(): void {
+    this.#port.close();
+    this.#unsent = [];
+    this.#unsentSpeech.clear();
+    const senders = this.#waiting;
+    this.#waiting = [];
+    for (const sender of senders) resume(sender);
+  }
+
+  #show(): void {
+    if (this.#writer.publish()) this.#port.postMessage(WAKE);
+  }
+
+  /** False when some of it has to wait still. */
+  #sendUnsent(): boolean {
+    const waiting = [...this.#unsent, ...this.#unsentSpeech.values()];
+    if (waiting.length === 0) return true;
+    let sent = 0;
+    while (sent < waiting.length && this.#writer.control(waiting[sent]!)) sent++;
+    for (const { connection } of waiting.slice(this.#unsent.length, sent)) this.#unsentSpeech.delete(connection);
+    this.#unsent = this.#unsent.slice(sent);
+    this.#show();
+    if (sent === waiting.length) return true;
+    if (!this.#writer.awaitSpace()) this.#receiver.resumeLater();
+    return false;
+  }
+}
+
+function resume(sender: WaitingSender): void {
+  try {
+    sender.sendMore();
+  } catch (error) {
+    internalError('thread link', error);
+  }
+}

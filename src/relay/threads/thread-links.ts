@@ -1,0 +1,315 @@
+/**
+ * The relay threads of one process as one of them sees the others: it tells them of its connections, knows theirs, and
+ * passes packets on. `ring.ts` is the memory between two threads, `thread-link.ts` one other thread, and
+ * `remote-connection.ts` a connection that is there.
+ */
+import { internalError } from '../../base/errors.ts';
+import type { PacketKind } from '../../observe/counters.ts';
+import { type Counters, DropReason } from '../../observe/counters.ts';
+import { KEY_BYTES } from '../../wire/frames.ts';
+import { Speech } from '../routing/duplicates.ts';
+import type { EventOrder } from '../routing/event-order.ts';
+import { Peer } from '../routing/peer.ts';
+import { ForwardedSource } from '../routing/forwarded-source.ts';
+import type { Presence, Recipient, Source } from '../routing/recipient.ts';
+import type { ConnectionListener, Router } from '../routing/router.ts';
+import type { LoopTurn, Reader } from '../session/loop-turn.ts';
+import { RemoteConnection } from './remote-connection.ts';
+import { RING_BYTES } from './ring.ts';
+import { type LinkReceiver, RecordKind, type ThreadChannel, ThreadLink, UNPROVED } from './thread-link.ts';
+
+/** As long as keys leave, the rings are read again so often at most; a key that left last may then count as gone for a moment. */
+const SETTLING_ROUNDS = 4;
+
+/** A connection of this thread, as the others know it. */
+interface LocalConnection {
+  readonly number: number;
+  readonly peer: Peer;
+  readonly recipient: Recipient;
+  readonly joined: number;
+}
+
+interface ThreadLinksParts {
+  readonly router: Router;
+  readonly turn: LoopTurn;
+  readonly counters: Counters;
+  /** The order that all threads share, as the router has it. */
+  readonly order: EventOrder;
+}
+
+export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
+  readonly #parts: ThreadLinksParts;
+  /** By the index of the other thread. */
+  readonly #links = new Map<number, ThreadLink>();
+  readonly #local = new Map<number, LocalConnection>();
+  /** The same by peer: one recipient may have several keys. */
+  readonly #ofPeer = new Map<Peer, LocalConnection[]>();
+  #lastNumber = 0;
+  /** Peers whose last connection has left, each with that one, until it is known that no other thread has another. */
+  readonly #leaving = new Map<Peer, RemoteConnection>();
+  readonly #unproved = new ForwardedSource();
+  #isReading = false;
+  #isScheduled = false;
+
+  constructor(parts: ThreadLinksParts) {
+    this.#parts = parts;
+    parts.router.listener = this;
+  }
+
+  /** Another thread has started: tells it of all connections that are here. */
+  attach(index: number, channel: ThreadChannel): void {
+    this.detach(index);
+    const link = new ThreadLink(channel, this, this.#parts.turn);
+    this.#links.set(index, link);
+    for (const connection of this.#local.values()) tellJoined(link, connection);
+    for (const connections of this.#ofPeer.values()) this.#tellSpeech(connections[0]!);
+    this.woken();
+  }
+
+  /** Another thread has ended: its connections are gone, and with them the keys that nobody else has. */
+  detach(index: number): void {
+    const link = this.#links.get(index);
+    if (link === undefined) return;
+    // What it wrote before it ended is delivered.
+    this.#readAll();
+    this.#links.delete(index);
+    for (const connection of link.connections.values()) this.#left(connection);
+    this.#settle([...this.#leaving]);
+    link.close();
+  }
+
+  /** Connections that other threads have. */
+  get remoteConnections(): number {
+    let count = 0;
+    for (const { connections } of this.#links.values()) count += connections.size;
+    return count;
+  }
+
+  /** Ends all links, without telling anybody. */
+  close(): void {
+    this.#parts.router.listener = null;
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+  }
+
+  // ---- from the router
+
+  joined(peer: Peer, recipient: Recipient, joined: number): void {
+    this.#lastNumber = (this.#lastNumber + 1) | 0;
+    const connection = { number: this.#lastNumber, peer, recipient, joined };
+    this.#local.set(connection.number, connection);
+    const others = this.#ofPeer.get(peer);
+    if (others === undefined) this.#ofPeer.set(peer, [connection]);
+    else others.push(connection);
+    for (const link of this.#links.values()) tellJoined(link, connection);
+  }
+
+  left(peer: Peer, recipient: Recipient): void {
+    const connection = this.#find(peer, recipient);
+    if (connection === undefined) return;
+    this.#local.delete(connection.number);
+    const rest = this.#ofPeer.get(peer)!.filter((other) => other !== connection);
+    if (rest.length === 0) this.#ofPeer.delete(peer);
+    else this.#ofPeer.set(peer, rest);
+    const control = {
+      kind: RecordKind.Left,
+      connection: connection.number,
+      detail: 0,
+      event: 0,
+      key: null,
+      payload: null,
+    };
+    for (const link of this.#links.values()) link.tell(control);
+  }
+
+  spoke(peer: Peer, recipient: Recipient, speech: Speech, at: number): void {
+    const connection = this.#find(peer, recipient);
+    if (connection === undefined) return;
+    const control = {
+      ...{ kind: RecordKind.Spoke, connection: connection.number, detail: speech, event: at },
+      ...{ key: null, payload: null },
+    };
+    for (const link of this.#links.values()) link.tell(control);
+  }
+
+  missed(): boolean {
+    if (this.#isReading) return false;
+    let isEmpty = true;
+    for (const link of this.#links.values()) isEmpty &&= link.isEmpty;
+    if (isEmpty) return false;
+    this.#readAll();
+    this.#schedule();
+    return true;
+  }
+
+  // ---- from the links
+
+  woken(): void {
+    this.#readAll();
+    this.#resumeSenders();
+    this.#schedule();
+  }
+
+  resumeLater(): void {
+    this.#schedule();
+  }
+
+  /** A turn: reads on, and sleeps when there is nothing more. */
+  resumeReading(): number {
+    this.#isScheduled = false;
+    const bytes = this.#readAll();
+    this.#resumeSenders();
+    if (bytes > 0 || !this.#sleep()) this.#schedule();
+    return bytes;
+  }
+
+  record(
+    link: ThreadLink,
+    kind: number,
+    number: number,
+    detail: number,
+    event: number,
+    buffer: Buffer,
+    keyAt: number,
+    from: number,
+    to: number,
+  ): void {
+    try {
+      if (kind === RecordKind.Packet) this.#packet(number, detail, buffer, keyAt, from, to);
+      else if (kind === RecordKind.Joined) this.#joined(link, number, event, buffer, keyAt, from, to);
+      else if (kind === RecordKind.ClosePeer) this.#local.get(number)?.recipient.closePeer();
+      else if (kind === RecordKind.Left) this.#left(link.connections.get(number));
+      else if (kind === RecordKind.Spoke) this.#spoke(link.connections.get(number), detail as Speech, event);
+    } catch (error) {
+      // What one connection throws must not cost the others what waits behind it.
+      internalError('thread link', error);
+    }
+  }
+
+  // ---- what comes
+
+  #packet(number: number, detail: number, buffer: Buffer, keyAt: number, from: number, to: number): void {
+    const { router, counters } = this.#parts;
+    const kind = (detail & ~UNPROVED) as PacketKind;
+    const connection = this.#local.get(number);
+    if (connection === undefined) {
+      counters.drop(DropReason.GoneDisconnected, kind, to - from);
+      return;
+    }
+    let source: Source | null = (detail & UNPROVED) === 0 ? router.table.find(buffer, keyAt) : null;
+    if (source === null) {
+      this.#unproved.read(buffer, keyAt);
+      source = this.#unproved;
+    }
+    router.deliverFromElsewhere(source, connection.peer, connection.recipient, buffer, from, to, kind);
+  }
+
+  #joined(
+    link: ThreadLink,
+    number: number,
+    joined: number,
+    buffer: Buffer,
+    keyAt: number,
+    from: number,
+    to: number,
+  ): void {
+    const { router } = this.#parts;
+    const presence = JSON.parse(buffer.toString('utf8', from, to)) as Presence;
+    const connection = new RemoteConnection(link, number, presence);
+    link.connections.set(number, connection);
+    const known = router.table.find(buffer, keyAt);
+    const leaving = known === null ? undefined : this.#leaving.get(known);
+    if (known === null || leaving === undefined) {
+      connection.peer = router.registerElsewhere(known?.key ?? keyOf(buffer, keyAt), connection, joined);
+      return;
+    }
+    // The key has gone from one thread to another, without a time when it was in none.
+    this.#leaving.delete(known);
+    router.replaceElsewhere(known, leaving, connection, joined);
+    connection.peer = known;
+  }
+
+  #left(connection: RemoteConnection | undefined): void {
+    const peer = connection?.peer ?? null;
+    if (connection === undefined || peer === null) return;
+    connection.forget();
+    // The rings have no common order: another thread may have said before that it has the key now.
+    if (peer.size === 1) this.#leaving.set(peer, connection);
+    else this.#parts.router.unregisterElsewhere(peer, connection);
+  }
+
+  #spoke(connection: RemoteConnection | undefined, speech: Speech, at: number): void {
+    if (connection !== undefined) connection.peer?.spoke(connection, speech, at);
+  }
+
+  /** Reads all rings; returns how many bytes. */
+  #readAll(): number {
+    if (this.#isReading) return 0;
+    this.#isReading = true;
+    let bytes = 0;
+    try {
+      for (const link of this.#links.values()) bytes += link.read(RING_BYTES);
+      for (let round = 0; this.#leaving.size > 0 && round < SETTLING_ROUNDS; round++) {
+        const left = [...this.#leaving];
+        for (const link of this.#links.values()) bytes += link.read(RING_BYTES);
+        this.#settle(left);
+      }
+      this.#settle([...this.#leaving]);
+    } finally {
+      this.#isReading = false;
+    }
+    return bytes;
+  }
+
+  /** No other thread has said that it has these keys: they are gone. */
+  #settle(left: readonly [Peer, RemoteConnection][]): void {
+    for (const [peer, connection] of left) {
+      if (this.#leaving.get(peer) !== connection) continue;
+      this.#leaving.delete(peer);
+      this.#parts.router.unregisterElsewhere(peer, connection);
+    }
+  }
+
+  #resumeSenders(): void {
+    for (const link of this.#links.values()) link.resume();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    for (const link of this.#links.values()) link.awake();
+    this.#parts.turn.resumeAtEnd(this);
+  }
+
+  /** False when something has come meanwhile. */
+  #sleep(): boolean {
+    for (const link of this.#links.values()) if (!link.sleep()) return false;
+    return true;
+  }
+
+  // ---- what is told
+
+  #find(peer: Peer, recipient: Recipient): LocalConnection | undefined {
+    return this.#ofPeer.get(peer)?.find((connection) => connection.recipient === recipient);
+  }
+
+  /** For a thread that does not know which of several connections of a key has spoken last. */
+  #tellSpeech({ peer }: LocalConnection): void {
+    if (peer.size < 2) return;
+    const at = this.#parts.order.next();
+    const speaker = peer.active ?? this.#ofPeer.get(peer)![0]!.recipient;
+    const speech = peer.active === null ? Speech.Fight : Speech.Active;
+    if (this.#find(peer, speaker) === undefined) return;
+    peer.spoke(speaker, speech, at);
+    this.spoke(peer, speaker, speech, at);
+  }
+}
+
+function tellJoined(link: ThreadLink, { number, joined, peer, recipient }: LocalConnection): void {
+  const payload = Buffer.from(JSON.stringify(recipient.presence()));
+  link.tell({ kind: RecordKind.Joined, connection: number, detail: 0, event: joined, key: peer.words, payload });
+}
+
+function keyOf(buffer: Buffer, at: number): Buffer {
+  return Buffer.from(buffer.subarray(at, at + KEY_BYTES));
+}
