@@ -9,7 +9,7 @@ import { type Counters, DropReason } from '../../observe/counters.ts';
 import { KEY_BYTES } from '../../wire/frames.ts';
 import { Speech } from '../routing/duplicates.ts';
 import type { EventOrder } from '../routing/event-order.ts';
-import { Peer } from '../routing/peer.ts';
+import type { Peer } from '../routing/peer.ts';
 import { ForwardedSource } from '../routing/forwarded-source.ts';
 import type { Presence, Recipient, Source } from '../routing/recipient.ts';
 import type { ConnectionListener, Router } from '../routing/router.ts';
