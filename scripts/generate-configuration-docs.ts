@@ -18,7 +18,8 @@ over the default.
 | File, YAML or JSON, named by \`--config FILE\` or \`TOWPATH_CONFIG\` | \`listen: 127.0.0.1:8443\` |
 | Default | |
 
-- \`towpath config check FILE\` checks one file: exit code 0, or exit code 2 and every problem with its line.
+- \`towpath config check FILE\` checks one file, and the files that it names: exit code 0, exit code 1 if one of those
+  cannot be used, or exit code 2 and every problem with its line. \`--syntax\` leaves the other files out.
 - \`towpath config print --config FILE\` prints the configuration in effect and where each value comes from.
 - \`towpath config schema\` prints a JSON Schema, with which editors complete and check the file.
 

@@ -40,6 +40,15 @@ export function readChain(certPem: string, where: string): [X509Certificate, ...
   return [leaf, ...rest];
 }
 
+/**
+ * What is wrong with the order of a chain, or null. Each certificate has to be issued by the next one; clients of other
+ * kinds than Tailscale's do not put them in order.
+ */
+export function orderProblem(chain: readonly X509Certificate[]): string | null {
+  const at = chain.findIndex((certificate, i) => i > 0 && !chain[i - 1]!.checkIssued(certificate));
+  return at < 0 ? null : `certificate ${at + 1} did not issue certificate ${at}: the order is wrong, or one is missing`;
+}
+
 /** Checks that chain and key parse and belong together. `certPath` and `keyPath` are for the errors. */
 export function readPair(pair: CertificatePair, certPath: string, keyPath: string): ReadCertificate {
   const chain = readChain(pair.certPem, certPath);

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { Clock } from '../base/clock.ts';
 import { probeRelay } from '../tools/probe/probe.ts';
 import type { ProbeTarget, TargetOverrides } from '../tools/probe/target.ts';
+import { loadKeyFile } from '../service/key-file.ts';
 import { transport } from '../transport/runtime.ts';
 import { ExitCode } from './failure.ts';
 import { heading, isGood, probeLines, reportJson, summary, type TargetReport } from '../tools/probe/probe-report.ts';
@@ -14,6 +15,7 @@ const MAX_TIMEOUT_S = 60;
 const MAX_PORT = 65_535;
 
 interface ProbeFlags extends TargetFlags {
+  readonly keyFile?: string;
   readonly websocket?: true;
   readonly packets: number;
   readonly stunPort?: number;
@@ -29,6 +31,10 @@ export function registerProbe(program: Command): void {
     .description('Check a relay from outside, step by step, and say how to fix what fails.')
     .argument('<relay>', 'URL of the relay (https://HOST[:PORT]/derp), or the file or URL of a DERP map');
   addTargetFlags(command)
+    .option(
+      '--key-file <file>',
+      'log in with this key, for a relay that admits only some nodes: one of "towpath keygen", admitted by a list',
+    )
     .option('--websocket', 'send the packets over WebSocket; a failure of WebSocket is then an error')
     .option('--packets <n>', 'number of packets to send in each direction', whole(1, MAX_PACKETS), 50)
     .option(
@@ -71,6 +77,7 @@ async function probeAll(
     timeoutMs: flags.timeout * 1000,
     packets: flags.packets,
     websocket: flags.websocket === true,
+    keys: flags.keyFile === undefined ? null : loadKeyFile(flags.keyFile).keyPair,
   };
   const reports: TargetReport[] = [];
   try {

@@ -73,10 +73,21 @@ describe('towpath', () => {
 });
 
 describe('towpath config', () => {
-  it('check accepts a right file', () => {
-    const file = write('hostname: derp.example.com\n');
+  it('check accepts a right file, and says what else there is to check', () => {
+    const file = write('hostname: derp.example.com\nkeyFile: derper.key\n');
     const { status, stdout, stderr } = towpath('config', 'check', file);
-    assert.deepEqual([status, stdout, stderr], [0, `${file}: ok\n`, '']);
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.match(stdout, /: ok\nWhether the relay works, .*: towpath doctor --config .*\n$/);
+    assert.ok(stdout.startsWith(file), stdout);
+  });
+
+  it('check looks at the files too, unless it is told to check the syntax alone', () => {
+    const file = write('hostname: derp.example.com\nkeyFile: no/such/folder/derper.key\n');
+    const { status, stdout } = towpath('config', 'check', file);
+    assert.equal(status, 1);
+    assert.match(stdout, /files that it names are not\n {2}✗ Key file .*there is no folder/);
+    const syntax = towpath('config', 'check', '--syntax', file);
+    assert.deepEqual([syntax.status, syntax.stdout], [0, `${file}: ok\n`]);
   });
 
   it('check refuses a wrong one with line, path, what was found and what is allowed', () => {

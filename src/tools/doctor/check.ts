@@ -8,6 +8,7 @@ export type DoctorCheckName =
   | 'admin-exposed'
   | 'advertised'
   | 'key-file'
+  | 'named-file'
   | 'certificate'
   | 'clock'
   | 'time-service'

@@ -10,6 +10,7 @@ const DOCTOR_LABELS: Readonly<Record<DoctorCheckName, string>> = {
   'admin-exposed': 'Admin listener',
   advertised: 'Address of the relay',
   'key-file': 'Key file',
+  'named-file': 'File',
   certificate: 'Certificate',
   clock: 'Clock',
   'time-service': 'Time service',
@@ -37,7 +38,12 @@ const LABELS = { ...PROBE_LABELS, ...DOCTOR_LABELS };
 
 /** The lines of one section, for a terminal with `columns` columns. */
 export function sectionLines({ title, checks }: Section, columns?: number): string {
-  return `${printable(title)}\n${checks.map((found) => stepLines(found, LABELS[found.step], columns)).join('')}`;
+  return `${printable(title)}\n${checks.map((found) => checkLine(found, columns)).join('')}`;
+}
+
+/** The lines of one check, for a terminal with `columns` columns. */
+export function checkLine(found: Check, columns?: number): string {
+  return stepLines(found, LABELS[found.step], columns);
 }
 
 /** The last line of the report. */

@@ -47,7 +47,14 @@ export function outsideTargets(examined: ExaminedRelay, { served }: Findings): P
 /** Checks the relay as a client sees it. */
 export async function outsideChecks(examined: ExaminedRelay, target: ProbeTarget): Promise<Check[]> {
   const { transport, clock, timeoutMs } = examined;
-  const results = await probeRelay(target, { transport, clock, timeoutMs, packets: PACKETS, websocket: false });
+  const results = await probeRelay(target, {
+    transport,
+    clock,
+    timeoutMs,
+    packets: PACKETS,
+    websocket: false,
+    keys: null,
+  });
   const own = ownAddresses();
   const frontPort = target.relay?.port ?? DEFAULT_DERP_PORT;
   const checks = results.map((result) => reword(result, examined, frontPort, own));

@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import { advertisedMap } from '../../derp-map/advertised-map.ts';
 import { derperPaths, isWildcard, selfSignedNames } from '../../certificates/names.ts';
 import { nameProblem } from '../../wire/certificate-name.ts';
-import { covers, readCertificateFile, readPair, type ReadCertificate } from '../../certificates/read.ts';
+import {
+  covers,
+  orderProblem,
+  readCertificateFile,
+  readChain,
+  readPair,
+  type ReadCertificate,
+} from '../../certificates/read.ts';
 import type { CertificateInfo } from '../../certificates/source.ts';
 import { loadKeyFile } from '../../service/key-file.ts';
 import type { LoadedConfig } from '../../config/load.ts';
@@ -119,7 +126,12 @@ export function certificateCheck(config: Config): { stored: ReadCertificate | nu
   try {
     const pair = { certPem: readCertificateFile(certPath), keyPem: readCertificateFile(keyPath) };
     const stored = readPair(pair, certPath, keyPath);
-    return { stored, checks: [validity('certificate', stored.info, certPath, config), ...nameCheck(config, stored)] };
+    const checks = [
+      validity('certificate', stored.info, certPath, config),
+      ...orderCheck(pair.certPem, certPath),
+      ...nameCheck(config, stored),
+    ];
+    return { stored, checks };
   } catch (error) {
     const isMissing = systemErrorCode(error) === 'ENOENT';
     const isOurs = config.certificate.mode !== 'file';
@@ -127,6 +139,16 @@ export function certificateCheck(config: Config): { stored: ReadCertificate | nu
     const text = isMissing && isOurs ? `${certPath} is not there yet` : errorMessage(error);
     return { stored: null, checks: [check('certificate', status, text, { fix: certificateFix(error, isOurs) })] };
   }
+}
+
+function orderCheck(certPem: string, certPath: string): Check[] {
+  const problem = orderProblem(readChain(certPem, certPath));
+  if (problem === null) return [];
+  return [
+    check('certificate', 'warning', `${certPath}: ${problem}`, {
+      fix: 'Put the certificate of the relay first, then the one that issued it, and so on (certbot: fullchain.pem).',
+    }),
+  ];
 }
 
 function certificateFix(error: unknown, isOurs: boolean): string | undefined {

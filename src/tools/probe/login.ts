@@ -1,6 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Transport } from '../../transport/port.ts';
-import { formatNodeKey } from '../../wire/keys.ts';
+import { formatNodeKey, type NodeKeyPair } from '../../wire/keys.ts';
 import { connectDerp } from '../../client/connect.ts';
 import type { DerpClient } from '../../client/derp-client.ts';
 import { runStep, type Outcome, type StepResult } from './step.ts';
@@ -14,9 +14,11 @@ export interface LoginContext {
   readonly url: string;
   readonly ip: string;
   readonly timeoutMs: number;
+  /** The key to log in with; null: throw-away keys, a new one for each connection. */
+  readonly keys: NodeKeyPair | null;
 }
 
-/** A step, and the clients that it logged in with throw-away keys: two or none. */
+/** A step, and the clients that it logged in: two with throw-away keys, one with a key that was given, or none. */
 export interface LoginResult {
   readonly result: StepResult;
   readonly clients: readonly DerpClient[];
@@ -47,12 +49,14 @@ async function login(
   ways: readonly { readonly fastStart?: boolean; readonly websocket?: boolean }[],
   describe: (clients: [DerpClient, ...DerpClient[]]) => string,
 ): Promise<LoginResult> {
-  const { transport, clock, target, url, ip, timeoutMs } = context;
+  const { transport, clock, target, url, ip, timeoutMs, keys } = context;
   const { serverName, verify, idealNode } = target;
   const clients: DerpClient[] = [];
   const result = await runStep(step, async () => {
     for (const way of ways) {
       const info = { isProber: true };
+      // Two connections with one key would take each other's packets.
+      if (keys !== null) clients.at(-1)?.close();
       clients.push(
         await connectDerp({
           transport,
@@ -64,13 +68,14 @@ async function login(
           idealNode,
           timeoutMs,
           info,
+          ...(keys === null ? {} : { keys }),
           ...way,
         }),
       );
     }
     return outcome(clients as [DerpClient, ...DerpClient[]], describe);
   });
-  if (result.status !== 'failed') return { result, clients };
+  if (result.status !== 'failed') return { result, clients: keys === null ? clients : clients.slice(-1) };
   for (const client of clients) client.close();
   return { result, clients: [] };
 }

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Transport } from '../../transport/port.ts';
+import type { NodeKeyPair } from '../../wire/keys.ts';
 import { generate204Step } from './captive-portal.ts';
 import { tlsStep } from './certificate.ts';
 import { upgradeStep, websocketStep, type LoginContext, type LoginResult } from './login.ts';
@@ -24,6 +25,8 @@ export interface ProbeOptions {
   readonly packets: number;
   /** Send the packets over WebSocket; a failure of WebSocket then fails the probe. */
   readonly websocket: boolean;
+  /** The key to log in with, for a relay that admits only some; null: throw-away keys. */
+  readonly keys: NodeKeyPair | null;
   /** Called after each step. */
   readonly onStep?: (result: StepResult) => void;
 }
@@ -104,7 +107,15 @@ class Probe {
     } else {
       this.#skip(['tls'], 'an http:// URL has no TLS');
     }
-    await this.#logins({ transport, clock, target: this.#target, url: relay.url, ip, timeoutMs });
+    await this.#logins({
+      transport,
+      clock,
+      target: this.#target,
+      url: relay.url,
+      ip,
+      timeoutMs,
+      keys: this.#options.keys,
+    });
   }
 
   async #logins(context: LoginContext): Promise<void> {
@@ -115,7 +126,9 @@ class Probe {
       this.#add(logins[0]!.result);
       logins.push(await websocketStep(context, websocket));
       this.#add(logins[1]!.result);
-      const [a, b] = logins[websocket ? 1 : 0]!.clients;
+      if (context.keys !== null) for (const client of logins[websocket ? 0 : 1]!.clients) client.close();
+      // With one key there is one client, which sends to itself.
+      const [a, b = a] = logins[websocket ? 1 : 0]!.clients;
       if (a === undefined || b === undefined) this.#skip(['packets'], 'not logged in');
       else this.#add(await packetsStep(a, b, packets, timeoutMs));
     } finally {
