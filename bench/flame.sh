@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Draws where the relay's time goes under closed-loop load: bench/results/flame-NAME.svg, and the shares as JSON.
+# Shows where the relay's time goes under closed-loop load: bench/results/flame-NAME.speedscope.json, to be opened with
+# `npx speedscope FILE` or at https://www.speedscope.app, and the shares in flame-NAME.json.
 #
 #   bench/flame.sh after                     this checkout
 #   bench/flame.sh before --naive            the same, made what one would write first (bench/preload/naive.ts)

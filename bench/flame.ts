@@ -1,4 +1,4 @@
-/** Draws a flame graph of a relay under closed-loop load; started by flame.sh as NAME CHECKOUT [--naive]. */
+/** Makes a flame graph, for speedscope, of a relay under closed-loop load; started by flame.sh as NAME CHECKOUT [--naive]. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { callTree, heaviest, sharesByOwner, type CpuProfile } from './flame/profile.ts';
 import { sampleShares } from './flame/shares.ts';
-import { drawFlame } from './flame/svg.ts';
+import { speedscopeFile } from './flame/speedscope.ts';
 import { makeFiles, runGenerator, type LoadResult } from './relay/programs.ts';
 import { RESULTS_FOLDER } from './relay/results.ts';
 import { Server, ServerName } from './relay/server.ts';
@@ -61,8 +61,8 @@ function keep(profile: CpuProfile, perf: Awaited<ReturnType<typeof sampleShares>
   const cpuUs = window === undefined ? null : (window.serverSeconds / window.delivered) * 1e6;
   const title = `${name}: towpath ${commit}${naive ? ' made naive' : ''}, node ${process.version}, closed loop of 1200-byte packets, 10 pairs`;
   mkdirSync(RESULTS_FOLDER, { recursive: true });
-  const file = join(RESULTS_FOLDER, `flame-${name}.svg`);
-  writeFileSync(file, drawFlame(root, title, shares));
+  const file = join(RESULTS_FOLDER, `flame-${name}.speedscope.json`);
+  writeFileSync(file, `${JSON.stringify(speedscopeFile(root, title))}\n`);
   const kept = {
     title,
     commit,
