@@ -7,9 +7,9 @@ import type { Clock } from '../../base/clock.ts';
 import type { Counters, RefusalReason } from '../../observe/counters.ts';
 import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../../transport/port.ts';
 import { forwardedClient, type ForwardedHeader } from '../../wire/forwarded.ts';
-import { GatheredBytes } from '../../wire/gathered-bytes.ts';
 import { type Door, DoorConnection } from './door-connection.ts';
 import type { DoorGuard, GuardRefusal } from './door-guard.ts';
+import { HEAD_END, type HeadListener, HeadReader } from './head-reader.ts';
 import { derpFacts, parseRequestHead, type RequestHead, upgradeOf } from '../../wire/request-head.ts';
 
 /** What the front door leads to. */
@@ -53,7 +53,6 @@ export interface FrontDoorParts {
 
 /** How long a refused stream has to take the answer. */
 const REFUSAL_FINISH_MS = 2000;
-const HEAD_END = Buffer.from('\r\n\r\n');
 const STATUS_TEXT = {
   400: 'Bad Request',
   429: 'Too Many Requests',
@@ -67,7 +66,7 @@ const STATUS_TEXT = {
  * whether the stream becomes a DERP connection or goes to the HTTP server. Bytes that arrive with the
  * head are not lost.
  */
-export class FrontDoor implements ListenerHandler, Door {
+export class FrontDoor implements ListenerHandler, Door, HeadListener {
   readonly #handlers: DoorHandlers;
   readonly #limits: FrontDoorLimits;
   readonly #clock: Clock;
@@ -123,18 +122,17 @@ export class FrontDoor implements ListenerHandler, Door {
     for (const reader of this.#waiting) reader.stream.abort();
   }
 
-  /** The head is complete at `headEnd` (the offset of the blank line); `received` is everything so far. */
-  enter(reader: HeadReader, received: Buffer, headEnd: number): void {
+  complete(reader: HeadReader, received: Buffer, headEnd: number): void {
     const { stream } = reader;
     const head = parseRequestHead(received.toString('latin1', 0, headEnd));
     if ('status' in head) {
-      this.refuse(reader, 'head_invalid', head.status, head.detail);
+      this.#refuse(reader, 'head_invalid', head.status, head.detail);
       return;
     }
     const peer = stream.remote;
     const refusal = this.#forwardedRefusal(reader, peer, head);
     if (refusal !== null) {
-      this.refuse(reader, refusal.reason, 429, refusal.detail, refusal.remote);
+      this.#refuse(reader, refusal.reason, 429, refusal.detail, refusal.remote);
       return;
     }
     this.#settle(reader);
@@ -149,7 +147,7 @@ export class FrontDoor implements ListenerHandler, Door {
   }
 
   /** Answers with `status` and closes. */
-  refuse(
+  #refuse(
     reader: HeadReader,
     reason: RefusalReason,
     status: keyof typeof STATUS_TEXT,
@@ -164,7 +162,10 @@ export class FrontDoor implements ListenerHandler, Door {
     this.#handlers.refused(reason, remote, detail);
   }
 
-  /** The stream ended before its head was complete. */
+  tooLarge(reader: HeadReader): void {
+    this.#refuse(reader, 'head_too_large', 431);
+  }
+
   gone(reader: HeadReader): void {
     if (this.#settle(reader) && !reader.connection.isEvicted) {
       this.#handlers.refused('head_closed', reader.stream.remote, '');
@@ -217,57 +218,5 @@ export class FrontDoor implements ListenerHandler, Door {
       this.#handlers.refused('head_timeout', reader.stream.remote, '');
       reader.stream.abort();
     }
-  }
-}
-
-/** Collects the head of one stream. Keeps nothing when the head arrives in one piece, which is the rule. */
-class HeadReader implements StreamHandler {
-  readonly stream: Stream;
-  readonly connection: DoorConnection;
-  readonly deadline: number;
-  readonly #door: FrontDoor;
-  readonly #limitBytes: number;
-  #received: GatheredBytes | null = null;
-  #done = false;
-
-  constructor(door: FrontDoor, limitBytes: number, deadline: number, stream: Stream, connection: DoorConnection) {
-    this.#door = door;
-    this.#limitBytes = limitBytes;
-    this.deadline = deadline;
-    this.stream = stream;
-    this.connection = connection;
-  }
-
-  bytes(_stream: Stream, buffer: Buffer, from: number, to: number): void {
-    if (this.#done) return;
-    const before = this.#received?.length ?? 0;
-    this.#received?.add(buffer, from, to);
-    const all = this.#received?.bytes ?? buffer.subarray(from, to);
-    // What came before was searched already, but the end may have begun in it.
-    const found = all.indexOf(HEAD_END, Math.max(0, before - HEAD_END.length + 1));
-    const headBytes = found < 0 ? all.length - HEAD_END.length + 1 : found;
-    if (headBytes > this.#limitBytes) {
-      this.#end();
-      this.#door.refuse(this, 'head_too_large', 431);
-    } else if (found >= 0) {
-      this.#end();
-      this.#door.enter(this, all, found);
-    } else if (this.#received === null) {
-      this.#received = new GatheredBytes();
-      this.#received.add(buffer, from, to);
-    }
-  }
-
-  #end(): void {
-    this.#done = true;
-    this.#received = null;
-  }
-
-  writable(): void {
-    // Nothing waits here: the one answer we give is written before the stream is finished.
-  }
-
-  closed(): void {
-    this.#door.gone(this);
   }
 }

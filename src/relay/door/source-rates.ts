@@ -1,6 +1,6 @@
 import type { RefusalReason } from '../../observe/counters.ts';
 import type { GuardRefusal } from './door-guard.ts';
-import { SourceRate, type RateRule } from './source-rate.ts';
+import { SlidingWindow, type RateRule } from './sliding-window.ts';
 
 /** How often one source may do what costs the relay something. */
 export interface RateLimits {
@@ -34,7 +34,7 @@ const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'key_connections',
 ]);
 
-type Rates = Readonly<Record<'newConnections' | 'failures' | 'refusals', SourceRate>>;
+type Rates = Readonly<Record<'newConnections' | 'failures' | 'refusals', SlidingWindow>>;
 
 /**
  * What each source did lately, and each IPv6 site. A source is given as its path, from `sourcePath`: the last name is
@@ -100,8 +100,8 @@ function refusal(
 }
 
 function rates(limits: RateLimits, factor: number): Rates {
-  const make = (rule: RateRule): SourceRate =>
-    new SourceRate({ ...rule, count: rule.count * factor }, limits.trackedSources);
+  const make = (rule: RateRule): SlidingWindow =>
+    new SlidingWindow({ ...rule, count: rule.count * factor }, limits.trackedSources);
   return {
     newConnections: make(limits.newConnections),
     failures: make(limits.failures),

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { SourceRate } from '../../../src/relay/door/source-rate.ts';
+import { SlidingWindow } from '../../../src/relay/door/sliding-window.ts';
 
 describe('a rate by source', () => {
   let now = 0;
   beforeEach(() => (now = 1_000_000));
 
   /** How many of `times` events are let pass. */
-  function count(rate: SourceRate, key: string, times: number): number {
+  function count(rate: SlidingWindow, key: string, times: number): number {
     let passed = 0;
     for (let i = 0; i < times; i++) {
       if (rate.isFull(key, now)) continue;
@@ -19,7 +19,7 @@ describe('a rate by source', () => {
   }
 
   it('lets exactly so many pass in a window, then as many as leave it', () => {
-    const rate = new SourceRate({ count: 10, windowSeconds: 10, blockSeconds: 0 }, 100);
+    const rate = new SlidingWindow({ count: 10, windowSeconds: 10, blockSeconds: 0 }, 100);
     assert.equal(count(rate, 'a', 20), 10);
     assert.equal(count(rate, 'b', 3), 3);
     now += 9000;
@@ -36,7 +36,7 @@ describe('a rate by source', () => {
         fc.integer({ min: 1, max: 20 }),
         fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 300 }),
         (limit, gaps) => {
-          const rate = new SourceRate({ count: limit, windowSeconds: 1, blockSeconds: 0 }, 10);
+          const rate = new SlidingWindow({ count: limit, windowSeconds: 1, blockSeconds: 0 }, 10);
           const passed: number[] = [];
           let at = 0;
           for (const gap of gaps) {
@@ -56,7 +56,7 @@ describe('a rate by source', () => {
   });
 
   it('blocks a key that did it too often for longer than its window, and then begins anew', () => {
-    const rate = new SourceRate({ count: 2, windowSeconds: 10, blockSeconds: 60 }, 100);
+    const rate = new SlidingWindow({ count: 2, windowSeconds: 10, blockSeconds: 60 }, 100);
     assert.equal(count(rate, 'a', 9), 2);
     now += 59_000;
     assert.equal(count(rate, 'a', 9), 0);
@@ -65,14 +65,14 @@ describe('a rate by source', () => {
   });
 
   it('a limit of one, and no limit', () => {
-    assert.equal(count(new SourceRate({ count: 1, windowSeconds: 10, blockSeconds: 0 }, 100), 'a', 9), 1);
-    const none = new SourceRate({ count: 0, windowSeconds: 10, blockSeconds: 0 }, 100);
+    assert.equal(count(new SlidingWindow({ count: 1, windowSeconds: 10, blockSeconds: 0 }, 100), 'a', 9), 1);
+    const none = new SlidingWindow({ count: 0, windowSeconds: 10, blockSeconds: 0 }, 100);
     assert.equal(count(none, 'a', 999), 999);
     assert.equal(none.size, 0);
   });
 
   it('keeps a bounded number of keys; one that is new has an entry of its own whatever strangers do', () => {
-    const rate = new SourceRate({ count: 8, windowSeconds: 10, blockSeconds: 60 }, 64);
+    const rate = new SlidingWindow({ count: 8, windowSeconds: 10, blockSeconds: 60 }, 64);
     assert.equal(count(rate, 'greedy', 99), 8);
     for (let i = 0; i < 5000; i++) count(rate, `stranger${i}`, 1);
     assert.equal(rate.size, 64);
@@ -81,7 +81,7 @@ describe('a rate by source', () => {
   });
 
   it('forgets keys that have done nothing for long', () => {
-    const rate = new SourceRate({ count: 3, windowSeconds: 10, blockSeconds: 60 }, 1000);
+    const rate = new SlidingWindow({ count: 3, windowSeconds: 10, blockSeconds: 60 }, 1000);
     for (let i = 0; i < 500; i++) count(rate, `k${i}`, i === 499 ? 9 : 1);
     assert.equal(rate.size, 500);
     const sweepAll = (): void => {

@@ -36,7 +36,7 @@ class Entry {
  * whole one counts by the part of it that is still within the window. A key that is new always has an entry of its own;
  * when the table is full, one that did little is forgotten for it.
  */
-export class SourceRate {
+export class SlidingWindow {
   readonly #rule: RateRule;
   readonly #windowMs: number;
   readonly #maxKeys: number;
