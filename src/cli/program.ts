@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   'derp-map': async () => (await import('./derp-map.ts')).registerDerpMap,
   probe: async () => (await import('./probe.ts')).registerProbe,
   load: async () => (await import('./load.ts')).registerLoad,
+  healthcheck: async () => (await import('./healthcheck.ts')).registerHealthcheck,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
   relay: async () => (await import('./relay.ts')).registerRelay,
   migrate: async () => (await import('./migrate.ts')).registerMigrate,

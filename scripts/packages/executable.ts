@@ -1,0 +1,41 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { findRuntime } from '../../src/cli/runtime.ts';
+
+/** The folder of the repository. */
+export const ROOT: string = path.resolve(import.meta.dirname, '../..');
+
+/** The version in package.json. */
+export const VERSION: string = (
+  JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string }
+).version;
+
+/** A processor, as Debian and OCI images call it. */
+export type Architecture = 'amd64' | 'arm64';
+
+export const ARCHITECTURES: readonly Architecture[] = ['amd64', 'arm64'];
+
+/** Baseline: the machines that hosters rent out often hide AVX2. */
+const TARGETS: Readonly<Record<Architecture, string>> = {
+  amd64: 'bun-linux-x64-baseline',
+  arm64: 'bun-linux-arm64',
+};
+
+/** A thread starts with a module of its own, which no import names: that of `towpath load`, and that of the UDP door. */
+const MODULES = ['src/main.ts', 'src/tools/load/worker.ts', 'src/relay/udp/thread.ts'];
+
+/**
+ * Writes one executable that contains Bun and towpath to `output`. For another architecture, or any that is named, Bun
+ * downloads its runtime from the npm registry at the first time.
+ */
+export function buildExecutable(output: string, architecture?: Architecture): void {
+  const target = architecture === undefined ? [] : [`--target=${TARGETS[architecture]}`];
+  const commit = spawnSync('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).stdout.trim();
+  const defines = { TOWPATH_VERSION: VERSION, TOWPATH_COMMIT: commit };
+  const define = Object.entries(defines).flatMap(([name, text]) => ['--define', `${name}=${JSON.stringify(text)}`]);
+  execFileSync(findRuntime('bun'), ['build', '--compile', ...target, ...define, ...MODULES, '--outfile', output], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}

@@ -1,0 +1,80 @@
+/**
+ * Builds every package, installs it where it belongs and starts it: `npm run test:packages`, or with the names of the steps
+ * that are wanted. Needs root and Debian; installs the Debian packages that it uses. Prints the seconds of each step.
+ */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { ROOT, VERSION } from '../../scripts/packages/executable.ts';
+import { run } from './command.ts';
+
+const DEBIAN_PACKAGES = ['mmdebstrap', 'systemd', 'iproute2', 'umoci', 'crun'];
+/** procps has /bin/kill, with which the unit reloads; every real machine has it. */
+const BASE = path.join(ROOT, 'build', 'base.tar');
+const work = mkdtempSync(path.join(tmpdir(), 'towpath-packages-'));
+
+const STEPS: Readonly<Record<string, () => void>> = {
+  'Debian packages': installDebianPackages,
+  'build:deb': () => npm('build:deb'),
+  base: makeBase,
+  deb: testDeb,
+};
+
+function npm(script: string): void {
+  console.log(run('npm', ['run', '--silent', script]).trimEnd());
+}
+
+function installDebianPackages(): void {
+  const isMissing = (name: string): boolean => spawnSync('dpkg', ['-s', name]).status !== 0;
+  const missing = DEBIAN_PACKAGES.filter(isMissing);
+  if (missing.length === 0) return;
+  run('apt-get', ['update', '-qq']);
+  const environment = { DEBIAN_FRONTEND: 'noninteractive' };
+  run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], environment);
+}
+
+/** A small Debian, as a user has it. It is kept for the next run. */
+function makeBase(): void {
+  if (!existsSync(BASE)) run('mmdebstrap', ['--variant=minbase', '--include=procps', 'bookworm', BASE]);
+}
+
+/** A root directory from {@link makeBase}. */
+function freshRoot(name: string): string {
+  const root = path.join(work, name);
+  run('mkdir', [root]);
+  run('tar', ['-C', root, '-xf', BASE]);
+  return root;
+}
+
+/** Runs one file of this folder in network, mount and process name spaces of its own. */
+function isolated(file: string, ...args: string[]): void {
+  const program = [process.execPath, path.join(import.meta.dirname, file), ...args];
+  const { status } = spawnSync('unshare', ['--net', '--mount', '--pid', '--fork', '--kill-child', ...program], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) throw new Error(`${file} failed`);
+}
+
+function testDeb(): void {
+  isolated('deb.ts', freshRoot('deb'), path.join(ROOT, 'build', `towpath_${VERSION}_${debArchitecture()}.deb`));
+}
+
+function debArchitecture(): string {
+  return run('dpkg', ['--print-architecture']).trim();
+}
+
+const wanted = process.argv.slice(2);
+const seconds: string[] = [];
+try {
+  for (const [name, step] of Object.entries(STEPS)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    console.log(`== ${name}`);
+    const startedAt = performance.now();
+    step();
+    seconds.push(`${name} ${Math.round((performance.now() - startedAt) / 1000)} s`);
+  }
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+console.log(`${seconds.join(', ')}; ${Math.round(performance.now() / 1000)} s in all`);
