@@ -101,7 +101,7 @@ function isAction(name: string): name is keyof ActionBodies {
   return Object.hasOwn(ACTIONS, name);
 }
 
-/** Who asks, for the log. */
+/** The client as the log names it. */
 function clientOf({ socket }: IncomingMessage): string {
   const { remoteAddress = '', remotePort = 0 } = socket;
   return remoteAddress === '' ? 'unix socket' : `${remoteAddress} port ${remotePort}`;
