@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { Clock } from '../base/clock.ts';
+import { DirectoryLock } from '../base/directory-lock.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
@@ -54,12 +55,15 @@ async function forEach(
   act: (member: Member) => Promise<void>,
 ): Promise<void> {
   const { config } = loadConfig({ ...readConfigFlags(command), env: process.env });
+  const tailnets = chosen(config, name);
+  const lock = DirectoryLock.take(config.peerRelay.stateDirectory, 'peerRelay.stateDirectory');
   const clock = new Clock();
   clock.start();
   const write = (text: string): void => command.configureOutput().writeOut?.(`${printable(text)}\n`);
   try {
-    for (const tailnet of chosen(config, name)) await act({ node: openNode(config, tailnet, clock, write), write });
+    for (const tailnet of tailnets) await act({ node: openNode(config, tailnet, clock, write), write });
   } finally {
+    lock.release();
     clock.stop();
   }
 }

@@ -41,6 +41,16 @@ export function takeInheritedSockets(env: Environment = process.env, pid: number
   return sockets;
 }
 
+/** The peer relay opens its UDP ports itself, in a way that no service manager does. Throws a TowpathError that says so. */
+export function refuseStunSockets({ stun }: InheritedSockets): void {
+  if (stun.length === 0) return;
+  throw new TowpathError(
+    'TOWPATH_LISTEN_STUN',
+    'systemd passes a socket for STUN, but with a peer relay (peerRelay.tailnets) the relay opens all UDP ports itself.',
+    { hint: 'Remove the lines ListenDatagram= from the socket unit; peerRelay.ports and stun name the ports.' },
+  );
+}
+
 function isRole(name: string): name is Role {
   return ROLES.some((role) => role === name);
 }

@@ -37,7 +37,7 @@ import { Descriptors, ProcessDescriptors } from './descriptors.ts';
 import { frontHttp, isRequestAllowed } from './front-http.ts';
 import { HttpDoor } from './http-door.ts';
 import { HttpConnections } from './http-connections.ts';
-import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
+import { type InheritedSockets, NO_SOCKETS, refuseStunSockets } from './inherited-sockets.ts';
 import { loadOrCreateKeyFile, type KeyFile } from './key-file.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
@@ -103,7 +103,9 @@ export class Service {
       events: this.#relayEvents(),
       residentBytes: () => this.#memory.bytes,
     });
-    this.#peerRelay = config.peerRelay.tailnets.length === 0 ? null : this.#createPeerRelay();
+    const hasPeerRelay = config.peerRelay.tailnets.length > 0;
+    if (hasPeerRelay) refuseStunSockets(inherited);
+    this.#peerRelay = hasPeerRelay ? this.#createPeerRelay() : null;
     this.api = this.#createApi();
     this.#liveness = new Liveness({
       clock,
@@ -194,9 +196,9 @@ export class Service {
     const before = this.#config;
     this.#relayHttp.setHome(loadHomePage(config.home));
     this.#relay.apply(liveSettings(config));
-    this.#peerRelay?.reload(config.peerRelay);
     const { home, duplicates, fairness } = config;
-    const peerRelay = { ...before.peerRelay, limits: config.peerRelay.limits };
+    const limits = this.#peerRelay?.reload(config.peerRelay.limits) ?? config.peerRelay.limits;
+    const peerRelay = { ...before.peerRelay, limits };
     this.#config = { ...before, home, duplicates, fairness, peerRelay };
     this.api.reloaded();
     return restartKeys(this.#config, config);
@@ -251,7 +253,7 @@ export class Service {
   #createPeerRelay(): PeerRelay {
     const { peerRelay, region, stun } = this.#config;
     const [transport, clock, log] = [this.#transport, this.#clock, this.#log];
-    return new PeerRelay(peerRelay, {
+    return PeerRelay.open(peerRelay, {
       router: this.#relay.router,
       clock,
       log,

@@ -18,12 +18,29 @@ const TYPES: Readonly<Record<Parameter, string>> = { i32: 'int32', u32: 'uint32'
 
 /** The system calls by `node:ffi` (Node 26 and later), for the thread that calls this. Never throws. */
 export function createNodeCalls(): SystemCalls {
-  const ffi = process.getBuiltinModule('node:ffi') as unknown as NodeFfi | undefined;
+  const ffi = withoutFfiWarning(() => process.getBuiltinModule('node:ffi') as unknown as NodeFfi | undefined);
   if (ffi === undefined) return createNoCalls(`Node ${process.versions.node} has no node:ffi, Node 26 has`);
   try {
     return load(ffi);
   } catch (error) {
     return createNoCalls(`node:ffi cannot be used: ${errorMessage(error)}`);
+  }
+}
+
+/**
+ * Runs `load` without Node's warning that FFI is experimental, which comes once in each thread: the relay probes what it
+ * needs and goes on without it. Any other warning passes.
+ */
+function withoutFfiWarning<T>(load: () => T): T {
+  const emitWarning = Reflect.get(process, 'emitWarning');
+  process.emitWarning = (warning: string | Error, ...rest: unknown[]): void => {
+    if (rest[0] === 'ExperimentalWarning' && String(warning).includes('FFI')) return;
+    Reflect.apply(emitWarning, process, [warning, ...rest]);
+  };
+  try {
+    return load();
+  } finally {
+    process.emitWarning = emitWarning;
   }
 }
 

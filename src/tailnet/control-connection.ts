@@ -26,6 +26,20 @@ export interface ControlAnswer {
   readonly body: Buffer;
 }
 
+/** What a request may be besides a POST of JSON, and its limits. */
+export interface RequestLimits {
+  readonly timeoutMs: number;
+  /** Of the body of the answer. */
+  readonly limitBytes: number;
+  /** POST by default. */
+  readonly method?: 'HEAD' | 'POST';
+}
+
+/** Something that makes requests over a control connection. */
+export interface NoiseRequest {
+  request(path: string, body: object | string | null, limits: RequestLimits): Promise<ControlAnswer>;
+}
+
 /** Receives one answer piece by piece. */
 export interface AnswerHandler {
   head(status: number, retryAfter: string | undefined): void;
@@ -68,14 +82,17 @@ export class ControlConnection {
     return !this.#session.closed && !this.#session.destroyed;
   }
 
-  /** Makes one request with a JSON body; rejects with a {@link ControlError} when there is no answer of at most `limitBytes`. */
-  request(path: string, body: object, limits: { timeoutMs: number; limitBytes: number }): Promise<ControlAnswer> {
+  /**
+   * Makes one request. An object is sent as JSON, text and bytes as they are, null without a body. Rejects with a
+   * {@link ControlError} when there is no answer of at most `limitBytes`.
+   */
+  request(path: string, body: object | string | null, limits: RequestLimits): Promise<ControlAnswer> {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let size = 0;
       let status = 0;
       let retryAfter: string | undefined;
-      const cancel = this.stream(path, body, {
+      const handler: AnswerHandler = {
         head: (code, after) => {
           status = code;
           retryAfter = after;
@@ -91,7 +108,8 @@ export class ControlConnection {
           if (error === null && status !== 0) resolve({ status, retryAfter, body: Buffer.concat(chunks) });
           else reject(asControlError(error ?? new Error(`no answer to ${path}`)));
         },
-      });
+      };
+      const cancel = this.stream(path, body, handler, limits.method);
       const timer = setTimeout(() => {
         cancel(new ControlError('unreachable', `no answer to ${path} within ${limits.timeoutMs / 1000} s`));
       }, limits.timeoutMs);
@@ -99,7 +117,12 @@ export class ControlConnection {
   }
 
   /** Makes one request and hands on its answer as it comes; returns a function that ends it with an error. */
-  stream(path: string, body: object, handler: AnswerHandler): (error: Error) => void {
+  stream(
+    path: string,
+    body: object | string | null,
+    handler: AnswerHandler,
+    method: 'HEAD' | 'POST' = 'POST',
+  ): (error: Error) => void {
     let isOver = false;
     let stream: ClientHttp2Stream | null = null;
     const end = (error: Error | null): void => {
@@ -118,7 +141,7 @@ export class ControlConnection {
     };
     try {
       stream = this.#session.request({
-        [constants.HTTP2_HEADER_METHOD]: 'POST',
+        [constants.HTTP2_HEADER_METHOD]: method,
         [constants.HTTP2_HEADER_SCHEME]: 'https',
         [constants.HTTP2_HEADER_AUTHORITY]: this.#authority,
         [constants.HTTP2_HEADER_PATH]: path,
@@ -138,7 +161,8 @@ export class ControlConnection {
     stream.on('aborted', () => end(new Error('the control server cut its answer short')));
     stream.on('error', (error: Error) => end(error));
     stream.on('close', () => end(new Error('the connection was closed')));
-    stream.end(JSON.stringify(body));
+    if (body === null) stream.end();
+    else stream.end(typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body));
     return end;
   }
 

@@ -61,7 +61,12 @@ export interface MapRegion {
 export interface PingRequest {
   readonly URL: string | null;
   readonly URLIsNoise: boolean | null;
+  /** Empty or absent: only whether we are there. Else `c2n`, or a list with commas. */
   readonly Types: string | null;
+  /** Whom a ping with types is to reach. */
+  readonly IP: string | null;
+  /** Of `c2n`: an HTTP request in base64. */
+  readonly Payload: string | null;
 }
 
 /** One frame of the map stream. */
@@ -138,7 +143,7 @@ const patch: z.ZodType<MapPatch> = z.object({
 
 const mapResponse: z.ZodType<MapResponse> = z.object({
   KeepAlive: flag,
-  PingRequest: orNull(z.object({ URL: text, URLIsNoise: flag, Types: text })),
+  PingRequest: orNull(z.object({ URL: text, URLIsNoise: flag, Types: text, IP: text, Payload: text })),
   Node: orNull(node),
   DERPMap: orNull(
     z.object({ Regions: orNull(z.record(z.string(), z.object({ Nodes: orNull(z.array(z.unknown())) }).nullable())) }),

@@ -113,7 +113,8 @@ export class NodeState {
 
   /** Makes a new node key; the old one is kept until {@link registered}, or comes back with {@link restore}. */
   rotate(): void {
-    const previousNodeKey = this.#stored.nodeKey;
+    // The server still knows the node by the key of the last confirmation.
+    const previousNodeKey = this.#stored.previousNodeKey ?? this.#stored.nodeKey;
     this.#save({ nodeKey: generatePrivateKeyText(), previousNodeKey, isRegistered: false });
     this.#node = parsePrivateKey(this.#stored.nodeKey);
   }

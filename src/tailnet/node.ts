@@ -70,7 +70,7 @@ export interface NodeListener {
  * map stays in use while the control server cannot be reached.
  */
 export class TailnetNode {
-  readonly settings: NodeSettings;
+  settings: NodeSettings;
   readonly state: NodeState;
   netmap: Netmap;
   listener: NodeListener = { changed() {}, keyChanged() {} };
@@ -108,6 +108,11 @@ export class TailnetNode {
       ignored: (why) =>
         parts.log.debug({ tailnet: settings.name, why }, 'a ping of the control server is not answered'),
     });
+  }
+
+  /** Takes other limits over: the length of a frame and the number of peers from the next map stream on. */
+  setLimits(limits: Pick<NodeSettings, 'mapBytes' | 'peers'>): void {
+    this.settings = { ...this.settings, ...limits };
   }
 
   /** Starts; what goes wrong is tried again and told in the log. */
@@ -248,6 +253,10 @@ export class TailnetNode {
     try {
       const authKey = readAuthKey();
       if (authKey === null) return;
+      if (this.netmap.hasTailnetLock) {
+        log.warn({ tailnet: name }, 'the node key is not renewed: tailnet lock is on, and a new key has to be signed');
+        return;
+      }
       this.state.rotate();
       const result = await register(connection, this.#registrant(), { authKey }).catch((error: unknown) => {
         this.state.restore();
@@ -289,7 +298,7 @@ export class TailnetNode {
 
   #take(response: MapResponse, connection: ControlConnection): void {
     this.lastFrameAt = this.#wallClock();
-    if (response.PingRequest !== null) void this.#pings.answer(response.PingRequest);
+    if (response.PingRequest !== null) void this.#pings.answer(response.PingRequest, connection);
     if (response.KeepAlive === true) {
       this.listener.changed();
       this.#watchExpiry(connection);

@@ -1,9 +1,19 @@
+import { errorMessage } from '../base/errors.ts';
 import type { Environment } from '../transport/http/proxy-choice.ts';
 import { requestHttp } from '../transport/http/request.ts';
+import type { NoiseRequest } from './control-connection.ts';
 import type { PingRequest } from './map-response.ts';
 
 const TIMEOUT_MS = 10_000;
 const LIMIT_BYTES = 4096;
+/** Pings that wait while another one is answered. */
+const MOST_WAITING = 8;
+/** Requests of the control server to the node (c2n) are answered up to this length. */
+const PAYLOAD_BYTES = 64 * 1024;
+/** The types of pings that an administrator can ask for (addendum §6). */
+const TYPES: ReadonlySet<string> = new Set(['TSMP', 'disco', 'ICMP', 'peerapi']);
+const NO_TUNNEL = 'this node is a peer relay: it has no tunnel and pings nobody';
+const C2N = 'c2n';
 
 /** What an answer to a ping needs. */
 interface PingParts {
@@ -13,56 +23,108 @@ interface PingParts {
   readonly ignored: (why: string) => void;
 }
 
+/** The answer to one ping, not sent yet. */
+interface Answer {
+  readonly method: 'HEAD' | 'POST';
+  readonly body: string | Buffer | null;
+}
+
 /**
- * Answers the pings of a control server: `HEAD URL` for one without types (addendum §6, E2). One with the URL of the last
- * is a repetition. Types such as `disco` and `c2n` are not answered: they make only an administrator's test fail.
+ * Answers the pings of a control server (addendum §6, E2): `HEAD URL` for one without types. One with types gets a JSON
+ * result for each that says that this node cannot ping. A request to the node itself (c2n) is answered over the control
+ * connection alone: `/echo` works, anything else gets status 400. One with the URL of the last is a repetition.
  */
 export class PingAnswerer {
   readonly #parts: PingParts;
   #lastUrl = '';
-  #isBusy = false;
+  #waiting = 0;
+  #previous: Promise<void> = Promise.resolve();
 
   constructor(parts: PingParts) {
     this.#parts = parts;
   }
 
-  /** Starts an answer, if one is due; never rejects. */
-  async answer({ URL: url, URLIsNoise, Types }: PingRequest): Promise<void> {
-    const { ignored, caPem, environment } = this.#parts;
+  /** Starts an answer, if one is due; `connection` is where the ping came from. Never rejects. */
+  async answer(ping: PingRequest, connection: NoiseRequest): Promise<void> {
+    const { ignored } = this.#parts;
+    const { URL: url, URLIsNoise } = ping;
     if (url === null || url === '' || url === this.#lastUrl) return;
-    if (Types !== null && Types !== '') {
-      ignored(`its types (${Types}) are not answered`);
-      return;
-    }
-    if (URLIsNoise === true) {
-      ignored('it is to be answered over the control connection');
-      return;
-    }
     const target = URL.parse(url);
     if (target === null || (target.protocol !== 'http:' && target.protocol !== 'https:')) {
       ignored('its URL is not one of HTTP');
       return;
     }
-    if (this.#isBusy) {
-      ignored('another one is being answered');
+    const answers = this.#answersTo(ping);
+    if (answers.length === 0) return;
+    if (this.#waiting >= MOST_WAITING) {
+      ignored('others wait for their answers');
       return;
     }
     this.#lastUrl = url;
-    this.#isBusy = true;
+    this.#waiting++;
+    const isNoise = URLIsNoise === true;
+    this.#previous = this.#previous.then(() => this.#sendAll(target, answers, isNoise ? connection : null));
+    await this.#previous;
+    this.#waiting--;
+  }
+
+  /** Sends answers one after the other, over the control connection if one is given. Never rejects. */
+  async #sendAll(target: URL, answers: readonly Answer[], connection: NoiseRequest | null): Promise<void> {
     try {
-      await requestHttp({
-        url,
-        method: 'HEAD',
-        headers: {},
-        timeoutMs: TIMEOUT_MS,
-        limitBytes: LIMIT_BYTES,
-        caPem: caPem ?? undefined,
-        environment,
-      });
+      for (const { method, body } of answers) {
+        if (connection === null) {
+          await this.#send(target.href, method, body);
+        } else {
+          const limits = { timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES, method };
+          await connection.request(`${target.pathname}${target.search}`, body, limits);
+        }
+      }
     } catch (error) {
-      ignored(error instanceof Error ? error.message : String(error));
-    } finally {
-      this.#isBusy = false;
+      this.#parts.ignored(errorMessage(error));
     }
   }
+
+  #answersTo({ Types, IP, URLIsNoise, Payload }: PingRequest): Answer[] {
+    const { ignored } = this.#parts;
+    if (Types === null || Types === '') return [{ method: 'HEAD', body: null }];
+    if (Types === C2N) {
+      if (URLIsNoise === true) return [{ method: 'POST', body: answerToNodeRequest(Payload) }];
+      ignored('a request to the node must come over the control connection');
+      return [];
+    }
+    const answers: Answer[] = [];
+    for (const type of Types.split(',')) {
+      if (TYPES.has(type)) {
+        answers.push({ method: 'POST', body: JSON.stringify({ Type: type, IP: IP ?? '', Err: NO_TUNNEL }) });
+      } else {
+        ignored(`its type ${errorMessage(type)} is not known`);
+      }
+    }
+    return answers.slice(0, TYPES.size);
+  }
+
+  async #send(url: string, method: Answer['method'], body: Answer['body']): Promise<void> {
+    const { caPem, environment } = this.#parts;
+    await requestHttp({
+      url,
+      method,
+      headers: body === null ? {} : { 'Content-Type': 'application/json' },
+      body,
+      timeoutMs: TIMEOUT_MS,
+      limitBytes: LIMIT_BYTES,
+      caPem: caPem ?? undefined,
+      environment,
+    });
+  }
+}
+
+/** The bytes of the HTTP answer to a request of the control server, which comes in base64. */
+function answerToNodeRequest(payload: string | null): Buffer {
+  const request = Buffer.from((payload ?? '').slice(0, 2 * PAYLOAD_BYTES), 'base64').subarray(0, PAYLOAD_BYTES);
+  const headEnd = request.indexOf('\r\n\r\n');
+  const isEcho = headEnd > 0 && /^[A-Z]+ \/echo(?:\?\S*)? HTTP\/1\.[01]\r\n/.test(request.toString('latin1', 0, 64));
+  const body = isEcho ? request.subarray(headEnd + 4) : Buffer.from('this node answers /echo alone\n');
+  const status = isEcho ? '200 OK' : '400 Bad Request';
+  const head = `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), body]);
 }

@@ -100,10 +100,23 @@ export class RelayNode implements Recipient {
     });
   }
 
+  /**
+   * An endpoint of an earlier process lives on: it ends like one of this process when its nodes may not use the relay any
+   * more. Names of the table of endpoints; null and those of other tailnets are left out.
+   */
+  tookOver(asker: string | null, sides: readonly (string | null)[]): void {
+    for (const name of [asker, ...sides]) {
+      const id = name === null ? null : this.idOf(name);
+      if (id !== null) (name === asker ? this.#asked : this.#others).add(id);
+    }
+  }
+
   /** The network map has changed: ends the endpoints of nodes that are gone or may not use the relay any more. */
   netmapChanged(): void {
     const { node, table } = this.#parts;
     const { netmap } = node;
+    // Before the first map nobody is known, and nobody is gone.
+    if (netmap.self === null) return;
     const revoked = new Set<number>();
     for (const id of this.#asked) {
       const peer = netmap.peer(id);

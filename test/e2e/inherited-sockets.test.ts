@@ -6,13 +6,22 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
-import { takeInheritedSockets } from '../../src/service/inherited-sockets.ts';
+import { after, before, describe, it, test } from 'node:test';
+import { refuseStunSockets, takeInheritedSockets } from '../../src/service/inherited-sockets.ts';
 import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
 import { BUN, needsBun } from '../bun/installed.ts';
 import { within } from '../service/support.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
+
+test('a socket for STUN is refused where the peer relay opens the UDP ports', () => {
+  const none = { derp: [3], http: [], stun: [], admin: [] };
+  refuseStunSockets(none);
+  assert.throws(() => refuseStunSockets({ ...none, stun: [4] }), {
+    code: 'TOWPATH_LISTEN_STUN',
+    hint: /ListenDatagram=/,
+  });
+});
 
 describe('LISTEN_FDS', () => {
   const env = (fields: Record<string, string>): Record<string, string | undefined> => ({ LISTEN_PID: '7', ...fields });

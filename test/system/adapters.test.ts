@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { Errno } from '../../src/system/linux.ts';
 import { createNoCalls } from '../../src/system/none.ts';
@@ -42,3 +43,18 @@ describe('no system calls', () => {
     else assert.match(calls.unavailable ?? '', /^Node 24\.\S+ has no node:ffi, Node 26 has$/);
   });
 });
+
+describe(
+  'the warning of Node that FFI is experimental',
+  { skip: 'bun' in process.versions ? 'Bun has none' : false },
+  () => {
+    it('is not written, and others are', () => {
+      const runtime = new URL('../../src/system/runtime.ts', import.meta.url).href;
+      const code = `await (await import(${JSON.stringify(runtime)})).loadSystemCalls();
+      process.emitWarning('another thing', 'ExperimentalWarning');`;
+      const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' });
+      assert.doesNotMatch(stderr, /FFI/);
+      assert.match(stderr, /another thing/);
+    });
+  },
+);

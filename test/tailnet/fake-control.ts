@@ -52,7 +52,7 @@ export class FakeControl {
   };
   readonly registrations: Body[] = [];
   readonly updates: Body[] = [];
-  /** Requests for other paths, such as answers to pings: `HEAD /x`. */
+  /** Requests for other paths, such as answers to pings: `HEAD /x`, `POST /y BODY`; `noise` first over a control connection. */
   readonly others: string[] = [];
   readonly #keys = generateNodeKeyPair();
   readonly #http: Server;
@@ -68,13 +68,17 @@ export class FakeControl {
         );
         return;
       }
-      this.others.push(`${request.method} ${request.url}`);
-      response.end();
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        this.others.push(`${request.method} ${request.url} ${Buffer.concat(chunks).toString('utf8')}`.trim());
+        response.end();
+      });
     });
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.#http2.on('stream', (stream, headers) => {
       // The client may be gone before it is answered.
-      this.#serve(stream, String(headers[':path'])).catch(() => {});
+      this.#serve(stream, String(headers[':path']), String(headers[':method'])).catch(() => {});
     });
     this.#http2.on('sessionError', () => {});
   }
@@ -120,11 +124,17 @@ export class FakeControl {
     this.#http2.emit('connection', noise);
   }
 
-  async #serve(stream: ServerHttp2Stream, path: string): Promise<void> {
+  async #serve(stream: ServerHttp2Stream, path: string, method: string): Promise<void> {
     stream.on('error', () => {});
     const chunks: Buffer[] = [];
     for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(chunk);
-    const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Body;
+    const text = Buffer.concat(chunks).toString('utf8');
+    if (!path.startsWith('/machine/')) {
+      this.others.push(`noise ${method} ${path} ${text}`.trim());
+      stream.respond({ ':status': 200 }, { endStream: true });
+      return;
+    }
+    const body = JSON.parse(text) as Body;
     if (path === '/machine/register') {
       this.registrations.push(body);
       answer(stream, await this.behaviour.register(body));

@@ -110,6 +110,30 @@ describe('a node of a tailnet', () => {
     assert.equal(node.state.previousNodeKey, null);
   });
 
+  it('does not renew its node key by itself while tailnet lock is on', async (t) => {
+    const bench = await Bench.open(t);
+    const node = bench.node();
+    const old = formatNodeKey(node.state.node.publicKey);
+    const soon = { KeyExpiry: new Date(Date.now() + 7_200_000).toISOString() };
+    bench.control.behaviour.streamed = (stream) =>
+      stream.send(bench.firstFrame(node, { TKAInfo: { Head: 'x' } }, soon));
+    node.start();
+    await until(node, () => bench.lines.some(({ message }) => message.includes('tailnet lock is on')));
+    assert.equal(bench.control.registrations.length, 1);
+    assert.equal(formatNodeKey(node.state.node.publicKey), old);
+  });
+
+  it('names the key that the server knows, however often it takes a new one', async (t) => {
+    const bench = await Bench.open(t);
+    const { state } = bench.node();
+    const known = state.node.publicKey;
+    state.rotate();
+    state.rotate();
+    assert.deepEqual(state.previousNodeKey, known);
+    state.restore();
+    assert.deepEqual(state.node.publicKey, known);
+  });
+
   it('renews its node key a day before it expires, and goes on with the old one when that is refused', async (t) => {
     const bench = await Bench.open(t);
     const { control } = bench;
@@ -134,24 +158,6 @@ describe('a node of a tailnet', () => {
     );
     assert.equal(node.phase, NodePhase.Online);
     assert.ok(!JSON.stringify(bench.lines).includes('auth-secret'));
-  });
-
-  it('answers a ping in a keep-alive once, and none with types', async (t) => {
-    const bench = await Bench.open(t);
-    const { control } = bench;
-    const node = bench.node();
-    control.behaviour.streamed = (stream) => stream.send(bench.firstFrame(node));
-    node.start();
-    await until(node, () => node.phase === NodePhase.Online);
-    const ping = (at: string): object => ({ URL: `${control.url}/${at}` });
-    control.broadcast({ KeepAlive: true, PingRequest: { ...ping('typed'), Types: 'c2n' } });
-    control.broadcast({ KeepAlive: true, PingRequest: ping('first') });
-    control.broadcast({ KeepAlive: true, PingRequest: ping('first') });
-    await until(node, () => control.others.length === 1);
-    await until(node, () => bench.lines.filter(({ message }) => message.includes('ping')).length === 1);
-    control.broadcast({ PingRequest: ping('second') });
-    await until(node, () => control.others.length === 2);
-    assert.deepEqual(control.others, ['HEAD /first', 'HEAD /second']);
   });
 
   it('skips an early payload', async (t) => {

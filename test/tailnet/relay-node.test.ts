@@ -234,6 +234,9 @@ describe('allocations of a tailnet node', () => {
     assert.deepEqual(stage.table.revoked, ['home/2']);
     stage.map({ Peers: [] });
     assert.deepEqual(stage.table.revoked, ['home/2', 'home/3']);
+    stage.relay.tookOver('home/5', ['home/6', null, 'work/7', 'home/5']);
+    stage.map({ Peers: [] });
+    assert.deepEqual(stage.table.revoked.slice(2).sort(), ['home/5', 'home/6']);
   });
 });
 

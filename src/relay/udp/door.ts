@@ -1,6 +1,7 @@
 import type { SketchRule } from './source-sketch.ts';
 import type { DoorCounts } from './door-counts.ts';
 import type { DoorPlace } from './door-sockets.ts';
+import type { UdpRelayLimits } from './limits.ts';
 import type { Offload } from './offload.ts';
 import type { UdpRelaySettings } from './rules.ts';
 
@@ -44,6 +45,8 @@ export interface UdpDoor {
   readonly counts: DoorCounts;
   /** Gives the rules a message and resolves with their answer. Rejects once the door is closed. */
   command(message: unknown): Promise<unknown>;
+  /** Has other limits from now on, also after a crash of the thread; without a peer relay there are none. */
+  setLimits(limits: UdpRelayLimits): void;
   /** Stops or begins to answer STUN. */
   setSilent(isSilent: boolean): void;
   /** Has another offload from now on; without system calls there is none. */

@@ -7,6 +7,7 @@ import { AddressSockets } from './address-sockets.ts';
 import { createDoorCounts, DoorCount, type DoorCounts } from './door-counts.ts';
 import type { DoorPlace } from './door-sockets.ts';
 import type { UdpDoor, UdpDoorListener, UdpDoorSettings } from './door.ts';
+import type { UdpRelayLimits } from './limits.ts';
 import {
   ADDRESS_WORDS,
   SIDE_WORDS,
@@ -110,6 +111,10 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   command(message: unknown): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(new Error('the UDP door is closed'));
     return Promise.resolve(this.#rules.command(message, this.#parts.clock.now));
+  }
+
+  setLimits(limits: UdpRelayLimits): void {
+    this.#rules.command({ kind: 'limits', limits }, this.#parts.clock.now);
   }
 
   setSilent(isSilent: boolean): void {

@@ -6,6 +6,7 @@ import { Wake } from '../../system/wake.ts';
 import { createDoorCounts, type DoorCounts } from './door-counts.ts';
 import type { DoorPlace } from './door-sockets.ts';
 import type { UdpDoor, UdpDoorListener, UdpDoorSettings } from './door.ts';
+import type { UdpRelayLimits } from './limits.ts';
 import type { Offload } from './offload.ts';
 import type { FailedCall, FromUdpThread, ToUdpThread, UdpThreadData } from './thread-messages.ts';
 
@@ -81,6 +82,14 @@ export class ThreadDoor implements UdpDoor {
       this.#waiting.set(id, { resolve, reject });
       this.#tell({ kind: 'command', id, message });
     });
+  }
+
+  setLimits(limits: UdpRelayLimits): void {
+    const { rules } = this.#settings;
+    if (rules === null) return;
+    // A thread that is started after a crash has them too.
+    this.#settings = { ...this.#settings, rules: { ...rules, limits } };
+    this.#tell({ kind: 'command', id: ++this.#lastId, message: { kind: 'limits', limits } });
   }
 
   setSilent(isSilent: boolean): void {

@@ -21,6 +21,17 @@ const SEND_PROBLEMS: Readonly<Record<string, DoorCountName>> = {
   failed: 'sendFailed',
 };
 
+const EVENTS: Readonly<Record<string, DoorCountName>> = {
+  turn: 'turns',
+  truncated: 'truncated',
+  segments_refused: 'segmentsRefused',
+  segments_too_long: 'segmentsTooLong',
+  source_gone: 'sourceGone',
+  socket_down: 'socketDown',
+  socket_error: 'socketErrors',
+  socket_reopened: 'socketsReopened',
+};
+
 /** The metrics of the peer relay; those of endpoints and forwarded packets have the labels of upstream's. */
 export function peerRelayMetrics({ snapshot, door, tailnets }: MetricSources): MetricDefinition[] {
   const of = (read: (from: UdpRelaySnapshot) => Iterable<Sample>) => (): Iterable<Sample> => {
@@ -80,6 +91,33 @@ export function peerRelayMetrics({ snapshot, door, tailnets }: MetricSources): M
       type: 'counter',
       labels: ['reason'],
       read: () => Object.entries(SEND_PROBLEMS).map(([reason, name]): Sample => [{ reason }, doorCount(name)]),
+    },
+    {
+      name: 'towpath_udp_door_batches_total',
+      help: 'Messages that the UDP door received from the kernel or gave to it; one may hold several datagrams.',
+      type: 'counter',
+      labels: ['direction'],
+      read: () => [
+        [{ direction: 'in' }, doorCount('receivedBatches')],
+        [{ direction: 'out' }, doorCount('sentBatches')],
+      ],
+    },
+    {
+      name: 'towpath_udp_door_bytes_total',
+      help: 'Bytes of UDP payload that the UDP door received and sent, STUN and handshakes included.',
+      type: 'counter',
+      labels: ['direction'],
+      read: () => [
+        [{ direction: 'in' }, doorCount('receivedBytes')],
+        [{ direction: 'out' }, doorCount('sentBytes')],
+      ],
+    },
+    {
+      name: 'towpath_udp_door_events_total',
+      help: 'What happened to the sockets of the UDP door, by event.',
+      type: 'counter',
+      labels: ['event'],
+      read: () => Object.entries(EVENTS).map(([event, name]): Sample => [{ event }, doorCount(name)]),
     },
     {
       name: 'towpath_peer_relay_kernel_dropped_packets_total',

@@ -1,21 +1,25 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../../base/clock.ts';
+import { DirectoryLock, TOUCH_MS } from '../../base/directory-lock.ts';
 import { errorMessage } from '../../base/errors.ts';
-import type { PeerRelayConfig } from '../../config/schema/peer-relay.ts';
+import type { PeerRelayConfig, PeerRelayLimitsConfig } from '../../config/schema/peer-relay.ts';
 import type { Counters } from '../../observe/counters.ts';
 import { EventSummary } from '../../observe/event-summary.ts';
 import type { Health } from '../../observe/health.ts';
 import type { MetricDefinition } from '../../observe/metrics.ts';
 import type { Router } from '../../relay/routing/router.ts';
+import type { Offload } from '../../relay/udp/offload.ts';
 import type { UdpRelayAnswer } from '../../relay/udp/commands.ts';
 import { DoorCount } from '../../relay/udp/door-counts.ts';
 import type { DoorPlace } from '../../relay/udp/door-sockets.ts';
 import type { UdpDoor, UdpDoorSettings } from '../../relay/udp/door.ts';
+import type { UdpRelayState } from '../../relay/udp/state.ts';
 import type { UdpRelaySettings } from '../../relay/udp/rules.ts';
 import { forwardedOf, type SnapshotChoice, type UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
-import { RemoteEndpointTable } from '../../tailnet/endpoint-table.ts';
+import { RemoteEndpointTable, type EndpointTable } from '../../tailnet/endpoint-table.ts';
 import type { ReadinessFacts } from '../../tailnet/node-readiness.ts';
 import { AdvertisedAddresses, REFRESH_MS } from './advertised-addresses.ts';
+import { offloadOf } from './offload-attributes.ts';
 import { peerRelayMetrics } from './metrics.ts';
 import { openRelayTailnet, type RelayTailnet } from './relay-tailnet.ts';
 import { saveState, takeState } from './state-file.ts';
@@ -51,16 +55,37 @@ export class PeerRelay {
   readonly #leaves: (() => void)[] = [];
   readonly #tailnets: readonly RelayTailnet[];
   readonly #addresses: AdvertisedAddresses;
+  readonly #table: EndpointTable;
+  readonly #lock: DirectoryLock;
+  /** What the door has memory for. */
+  readonly #mostEndpoints: number;
   #config: PeerRelayConfig;
   #door: UdpDoor | null = null;
   #snapshot: UdpRelaySnapshot | null = null;
   #nextSnapshotAt = 0;
   #nextRefreshAt = 0;
   #nextDropsAt = 0;
+  #nextTouchAt = 0;
+  #offload: Offload = offloadOf([]);
   #loggedDrops: Readonly<Record<string, number>> = {};
 
-  /** Reads the state of the nodes; opens no port yet. Throws a TowpathError when a file cannot be used. */
-  constructor(config: PeerRelayConfig, parts: PeerRelayParts) {
+  /**
+   * Takes the state directory and reads the state of the nodes; opens no port yet. Throws a TowpathError when another
+   * process has the directory or a file cannot be used.
+   */
+  static open(config: PeerRelayConfig, parts: PeerRelayParts): PeerRelay {
+    const lock = DirectoryLock.take(config.stateDirectory, 'peerRelay.stateDirectory');
+    try {
+      return new PeerRelay(config, parts, lock);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  private constructor(config: PeerRelayConfig, parts: PeerRelayParts, lock: DirectoryLock) {
+    this.#lock = lock;
+    this.#mostEndpoints = config.limits.endpoints;
     this.#config = config;
     this.#parts = parts;
     const { clock, log } = parts;
@@ -76,10 +101,19 @@ export class PeerRelay {
       (command) => this.#command(command),
       () => this.#addresses.addresses,
     );
+    this.#table = table;
     const { limits, stateDirectory } = config;
     const refused = (reason: string, who: string): void => this.#refusals.add(reason, who);
     this.#tailnets = config.tailnets.map((tailnet) =>
-      openRelayTailnet(tailnet, { ...parts, table, limits, stateDirectory, refused, facts: () => this.facts() }),
+      openRelayTailnet(tailnet, {
+        ...parts,
+        table,
+        limits,
+        stateDirectory,
+        refused,
+        facts: () => this.facts(),
+        changed: () => this.#followAttributes(),
+      }),
     );
   }
 
@@ -94,7 +128,7 @@ export class PeerRelay {
     this.#door = await openDoor({
       places: allPlaces(ports, stun.places),
       skipsTaken: takenPorts === 'skip',
-      offload: { gro: true, gso: true, neverEqualTail: false },
+      offload: this.#offload,
       stun: { limit: stun.limit, generic: stun.generic, exempt: stun.exempt },
       rules,
       endpoints: limits.endpoints,
@@ -114,6 +148,7 @@ export class PeerRelay {
       },
       'the peer relay listens',
     );
+    this.#takeOver(earlier?.state.endpoints ?? []);
     for (const { node, relay } of this.#tailnets) {
       relay.open();
       node.start();
@@ -169,13 +204,20 @@ export class PeerRelay {
     );
   }
 
-  /** Takes other limits over. Whether anything else has changed, which needs a restart, is for the caller to see. */
-  reload(config: PeerRelayConfig): void {
-    const { limits } = config;
+  /**
+   * Takes other limits over and returns those that hold now: there is no memory for more endpoints than at the start.
+   * Whether anything else has changed, which needs a restart, is for the caller to see.
+   */
+  reload(wanted: PeerRelayLimitsConfig): PeerRelayLimitsConfig {
+    const limits = { ...wanted, endpoints: Math.min(wanted.endpoints, this.#mostEndpoints) };
     this.#config = { ...this.#config, limits };
-    this.#command({ kind: 'limits', limits }).catch(() => {
-      // A door that is closed has no limits.
-    });
+    for (const { node } of this.#tailnets) node.setLimits({ peers: limits.peers, mapBytes: limits.mapBytes });
+    this.#door?.setLimits(limits);
+    if (limits.endpoints < wanted.endpoints) {
+      const fields = { wanted: wanted.endpoints, inForce: limits.endpoints };
+      this.#parts.log.warn(fields, 'peerRelay.limits.endpoints grows with a restart alone');
+    }
+    return limits;
   }
 
   /** Stops answering STUN, with a reason that others log, or answers again with null. */
@@ -201,6 +243,7 @@ export class PeerRelay {
     }
     await nodes;
     this.#refusals.close();
+    this.#lock.release();
   }
 
   /** The metrics of the peer relay, for the registry. */
@@ -213,6 +256,18 @@ export class PeerRelay {
     const open = new Set(this.places.map(({ port }) => port));
     const { ports } = this.#config;
     return ports.includes(0) ? [...open] : ports.filter((port) => open.has(port));
+  }
+
+  /** Endpoints of the process before belong to the nodes that asked for them; those of tailnets that are gone end. */
+  #takeOver(endpoints: UdpRelayState['endpoints']): void {
+    const strangers = new Set<string>();
+    for (const { asker, sides } of endpoints) {
+      const nodes = sides.map(({ node }) => node);
+      for (const { relay } of this.#tailnets) relay.tookOver(asker, nodes);
+      for (const name of [asker, ...nodes])
+        if (name !== null && this.#tailnets.every(({ relay }) => relay.idOf(name) === null)) strangers.add(name);
+    }
+    if (strangers.size > 0) this.#table.revoke([...strangers]);
   }
 
   async #command(command: unknown): Promise<UdpRelayAnswer | null> {
@@ -230,10 +285,32 @@ export class PeerRelay {
       this.#nextRefreshAt = now + REFRESH_MS;
       void this.#addresses.refresh();
     }
+    if (now >= this.#nextTouchAt) {
+      this.#nextTouchAt = now + TOUCH_MS;
+      this.#touchLock();
+    }
     if (now >= this.#nextDropsAt) {
       this.#nextDropsAt = now + DROPS_LOG_MS;
       this.#logDrops();
     }
+  }
+
+  #touchLock(): void {
+    const { log, health } = this.#parts;
+    const problem = this.#lock.touch()
+      ? null
+      : `another process uses ${this.#config.stateDirectory}, or it cannot be written`;
+    if (health.set('peer relay', problem) && problem !== null) log.error({ problem }, 'the peer relay is not alone');
+  }
+
+  /** Tailnets may forbid to send or receive several datagrams at once. */
+  #followAttributes(): void {
+    const attributes = this.#tailnets.map(({ node }) => node.netmap.self?.attributes ?? new Set<string>());
+    const offload = offloadOf(attributes);
+    if (JSON.stringify(offload) === JSON.stringify(this.#offload)) return;
+    this.#offload = offload;
+    this.#door?.setOffload(offload);
+    this.#parts.log.info({ offload }, 'node attributes of the tailnets changed the offload of UDP');
   }
 
   async #takeSnapshot(): Promise<void> {

@@ -30,6 +30,8 @@ export interface RelayTailnetParts {
   /** Told of each request that got no endpoint: why, and whose it was. */
   readonly refused: (reason: string, who: string) => void;
   readonly facts: () => ReadinessFacts;
+  /** Told when the network map has changed. */
+  readonly changed: () => void;
 }
 
 /** Reads the state of the node in a tailnet, or makes it; nothing is started. Throws a TowpathError for a bad file. */
@@ -44,6 +46,7 @@ export function openRelayTailnet(config: TailnetConfig, parts: RelayTailnetParts
   node.listener = {
     changed: () => {
       relay.netmapChanged();
+      parts.changed();
       const [first] = nodeProblems(node, parts.facts());
       const problem = first === undefined ? null : `${first.problem}. ${first.hint}`;
       if (health.set(`tailnet ${name}`, problem) && problem !== null)

@@ -31,8 +31,8 @@ export function payload(endpoint: number, rest: Buffer): Buffer {
 }
 
 /** Rules for tests of the thread: whoever binds a side has it, and all else goes to the other side. */
-export const makeForwarder: MakeDatagramRules<unknown> = (_settings, memory, places) =>
-  new Forwarder(memory, (side) => places.locate(memory, side));
+export const makeForwarder: MakeDatagramRules<unknown> = (settings, memory, places) =>
+  new Forwarder(settings, memory, (side) => places.locate(memory, side));
 
 class Forwarder implements DatagramRules {
   readonly sides: Int32Array;
@@ -41,9 +41,11 @@ class Forwarder implements DatagramRules {
   destination = 0;
   end = 0;
   readonly #locate: (side: number) => boolean;
+  readonly #settings: unknown;
   #ticks = 0;
 
-  constructor(memory: Int32Array, locate: (side: number) => boolean) {
+  constructor(settings: unknown, memory: Int32Array, locate: (side: number) => boolean) {
+    this.#settings = settings;
     this.sides = memory;
     this.#locate = locate;
   }
@@ -70,10 +72,11 @@ class Forwarder implements DatagramRules {
     this.#ticks += 1;
   }
 
-  /** `{ locate: side }`, `{ fail: true }` for a bug, or anything, which comes back. */
+  /** `{ locate: side }`, `{ settings: true }`, `{ fail: true }` for a bug, or anything, which comes back. */
   command(message: unknown): unknown {
     if (typeof message !== 'object' || message === null) return { echo: message, ticks: this.#ticks };
     if ('fail' in message) throw new Error('a bug in the rules');
+    if ('settings' in message) return this.#settings;
     if ('locate' in message) return this.#locate(Number(message.locate) * SIDE_WORDS);
     return [...this.sides.subarray(0, 2 * SIDE_WORDS)];
   }

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { DoorCount, type DoorCountName } from '../../../src/relay/udp/door-counts.ts';
 import type { DoorPlace } from '../../../src/relay/udp/door-sockets.ts';
 import type { UdpDoorSettings } from '../../../src/relay/udp/door.ts';
+import type { UdpRelayLimits } from '../../../src/relay/udp/limits.ts';
 import { ThreadDoor } from '../../../src/relay/udp/thread-door.ts';
 import { MSG_DONTWAIT, SystemCallError } from '../../../src/system/linux.ts';
 import { loadSystemCalls } from '../../../src/system/runtime.ts';
@@ -17,6 +18,16 @@ const EVERYWHERE: readonly DoorPlace[] = [
   { ip: '0.0.0.0', port: 0 },
   { ip: '::', port: 0 },
 ];
+
+const LIMITS: UdpRelayLimits = {
+  endpoints: 16,
+  endpointsPerNode: 16,
+  endpointsPerPair: 4,
+  allocationsPerMinute: 60,
+  bytesPerSecondPerNode: 0,
+  totalBytesPerSecond: 0,
+  idleSeconds: 60,
+};
 
 interface Opened {
   readonly door: ThreadDoor;
@@ -242,9 +253,11 @@ describe('UDP door as a thread', { timeout: 60_000, skip: calls.unavailable ?? f
       await door.close();
     }));
 
-  it('a bug ends the thread, which is said and starts again on the same ports', () =>
-    withDoor({}, async ({ door, events, f, exchange }) => {
+  it('a bug ends the thread, which is said and starts again on the same ports, with the limits of the day', () =>
+    withDoor({ rules: { limits: LIMITS, state: null, stateAgeMs: 0 } }, async ({ door, events, f, exchange }) => {
       const { port } = door.places[0]!;
+      const limits = { ...LIMITS, endpointsPerNode: 2 };
+      door.setLimits(limits);
       await assert.rejects(door.command({ fail: true }), /a bug in the rules/);
       assert.match(events[0]!, /^crashed .*a bug in the rules/);
       for (let isBack = false; !isBack;) {
@@ -256,6 +269,7 @@ describe('UDP door as a thread', { timeout: 60_000, skip: calls.unavailable ?? f
       }
       const a = f.open('127.0.0.1');
       assert.equal(door.places[0]!.port, port);
+      assert.deepEqual(await door.command({ settings: true }), { limits, state: null, stateAgeMs: 0 });
       exchange(a, bindMessage(0, 0), at('127.0.0.1', door.places[0]!), a, 1);
     }));
 });

@@ -47,6 +47,52 @@ suite('a peer relay', { timeout: 100_000 + BYTES / 40 }, () => {
     await world.meet();
   });
 
+  test('ends endpoints of the process before when their nodes are removed, and not earlier', async (t) => {
+    const world = await RelayWorld.open(t);
+    const { a, control } = world;
+    await world.connect();
+    await world.meet();
+    const before = world.mapStreams;
+    await world.restartRelay();
+    await world.relay.until(() => world.mapStreams > before, 'the new process follows the network map');
+    assert.ok(await a.ping(5000), 'the endpoint lives on');
+    control.broadcast({ PeersRemoved: [3] });
+    for (let i = 0; i < TRIES && (await a.ping()); i++);
+    assert.equal(await a.ping(), false, 'the endpoint has ended with its node');
+  });
+
+  test('follows the node attributes about offload, and takes limits over as far as its memory goes', async (t) => {
+    const world = await RelayWorld.open(t);
+    const { relay, control } = world;
+    await relay.until(() => world.mapStreams > 0 && relay.relay.health.ready, 'the network map is there');
+    const has =
+      (text: string): (() => boolean) =>
+      () =>
+        relay.lines.some((line) => line.includes(text));
+    const node = { ID: 1, Addresses: ['100.64.0.1/32'], HomeDERP: 900, MachineAuthorized: true };
+    control.broadcast({ Node: { ...node, CapMap: { 'disable-udp-gro': null, 'never-gso-equal-tail': null } } });
+    await relay.until(has('"offload":{"gro":false,"gso":true,"neverEqualTail":true}'), 'the offload is another');
+    control.broadcast({ Node: node });
+    await relay.until(has('"offload":{"gro":true,"gso":true,"neverEqualTail":false}'), 'and comes back');
+
+    const { config } = relay;
+    const limits = {
+      ...config.peerRelay.limits,
+      endpointsPerNode: 0,
+      endpoints: config.peerRelay.limits.endpoints + 1,
+    };
+    assert.deepEqual(relay.relay.reload({ ...config, peerRelay: { ...config.peerRelay, limits } }), ['peerRelay']);
+    assert.ok(has('peerRelay.limits.endpoints grows with a restart alone')(), 'it says what needs a restart');
+    await world.connect();
+    assert.equal(await world.a.allocate(world.b, world.keys, 1), undefined, 'the other limits hold');
+    await relay.until(has('node_limit'), 'and the refusal names them');
+  });
+
+  test('does not share its state directory with another process', async (t) => {
+    const world = await RelayWorld.open(t);
+    await assert.rejects(world.startRelay(), { code: 'TOWPATH_DIRECTORY_TAKEN' });
+  });
+
   test('answers STUN on its port', async (t) => {
     const world = await RelayWorld.open(t);
     const { stun } = world.relay.relay.addresses;

@@ -28,11 +28,16 @@ export class RelayWorld {
   readonly folder: string = mkdtempSync(path.join(tmpdir(), 'towpath-peer-relay-'));
   readonly port: number;
   relay!: TestRelay;
+  /** Map streams that relays have opened so far. */
+  mapStreams = 0;
 
   private constructor(control: FakeControl, port: number) {
     this.control = control;
     this.port = port;
-    control.behaviour.streamed = (stream) => stream.send(this.#firstFrame(String(stream.request['NodeKey'])));
+    control.behaviour.streamed = (stream) => {
+      this.mapStreams++;
+      stream.send(this.#firstFrame(String(stream.request['NodeKey'])));
+    };
   }
 
   static async open(t: TestContext): Promise<RelayWorld> {
