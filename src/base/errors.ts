@@ -3,6 +3,7 @@
  * deadlines, IP addresses and networks, text that is safe to print, private files, and facts about this process. This file
  * is the first to read: all errors that a user can cause are a {@link TowpathError}.
  */
+import { withoutOpenSslText } from './openssl-text.ts';
 import { printable } from './printable.ts';
 
 /** Options of a {@link TowpathError}. */
@@ -34,10 +35,13 @@ export function systemErrorCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
-/** The message of anything thrown, on one line and without what a terminal obeys: others may have brought it about. */
+/**
+ * The message of anything thrown, on one line and without what a terminal obeys: others may have brought it about. Errors
+ * of the TLS library are in plain words.
+ */
 export function errorMessage(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return printable(onOneLine(text));
+  return printable(withoutOpenSslText(onOneLine(text)));
 }
 
 /** The lines of a text, without the blanks around them, one behind the other. */

@@ -1,10 +1,25 @@
 import type { Logger } from 'pino';
+import type { Clock } from '../base/clock.ts';
 import { formatHostPort } from '../base/ip-address.ts';
 import type { RefusalReason } from '../observe/counters.ts';
-import type { EventSummary } from '../observe/event-summary.ts';
+import { EventSummary } from '../observe/event-summary.ts';
 import type { SessionReporter } from '../relay/session/context.ts';
 import type { Endpoint } from '../transport/port.ts';
 import { shortKey } from '../wire/keys.ts';
+
+/** The connection was open: the relay ended it, and did not refuse it. */
+const ENDED: ReadonlySet<RefusalReason> = new Set([
+  'write_timeout',
+  'control_queue_full',
+  'key_connections',
+  'close_peer',
+  'bad_frame_length',
+  'frame_too_large',
+  'no_mesh_rights',
+  'mesh_source',
+]);
+/** The source of a verdict that no source gave: the admission itself failed, and has no line of its own. */
+const ADMISSION_FAILED = 'error: ';
 
 /**
  * Logs what happens to connections and keeps the log readable: one line per reason of refusal and interval with an
@@ -12,16 +27,21 @@ import { shortKey } from '../wire/keys.ts';
  */
 export class ConnectionLog implements SessionReporter {
   readonly #log: Logger;
-  readonly #summary: EventSummary;
+  readonly #refused: EventSummary;
+  readonly #ended: EventSummary;
 
-  constructor(log: Logger, summary: EventSummary) {
+  constructor(log: Logger, clock: Clock) {
     this.#log = log;
-    this.#summary = summary;
+    this.#refused = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });
+    this.#ended = new EventSummary({ log, clock, verb: 'closed', noun: 'connection' });
   }
 
   refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void {
+    // The admission has logged it, with the source and the reason.
+    if (reason === 'not_admitted' && !detail.startsWith(ADMISSION_FAILED)) return;
     const who = key === null ? '' : ` ${shortKey(key)}`;
-    this.#summary.add(reason, `${remote.ip}${who}${detail === '' ? '' : `: ${detail}`}`);
+    const summary = ENDED.has(reason) ? this.#ended : this.#refused;
+    summary.add(reason, `${remote.ip}${who}${detail === '' ? '' : `: ${detail}`}`);
   }
 
   opened(remote: Endpoint, key: Buffer, app: string): void {
@@ -34,5 +54,11 @@ export class ConnectionLog implements SessionReporter {
     if (this.#log.isLevelEnabled('debug')) {
       this.#log.debug({ from: formatHostPort(remote.ip, remote.port), key: shortKey(key), reason }, 'disconnected');
     }
+  }
+
+  /** Writes what is not written yet, and leaves the clock. */
+  close(): void {
+    this.#refused.close();
+    this.#ended.close();
   }
 }

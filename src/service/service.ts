@@ -64,7 +64,7 @@ export class Service {
   readonly #transport: Transport;
   readonly #log: Logger;
   readonly #memory = new ResidentMemory();
-  readonly #summary: EventSummary;
+  readonly #connectionLog: ConnectionLog;
   readonly #stunErrors: EventSummary;
   readonly #admission: AdmissionService;
   readonly #relay: Relay;
@@ -88,7 +88,7 @@ export class Service {
     this.keyPair = keyPair;
     this.isKeyNew = created;
     this.certificate = this.#openCertificate();
-    this.#summary = new EventSummary({ log, clock, verb: 'refused', noun: 'connection' });
+    this.#connectionLog = new ConnectionLog(log, clock);
     this.#stunErrors = new EventSummary({ log, clock, verb: 'could not answer', noun: 'STUN datagram', level: 'warn' });
     this.#admission = new AdmissionService(config.admission, {
       clock,
@@ -236,7 +236,14 @@ export class Service {
     await this.#closing('certificate', () => this.certificate.stop());
     // Last, so that pairs wait no longer than the next process needs for its start.
     await this.#closing('peer relay', () => this.#peerRelay?.stop());
-    for (const part of [this.api, this.#summary, this.#stunErrors, this.#liveness, this.#descriptors, this.#memory])
+    for (const part of [
+      this.api,
+      this.#connectionLog,
+      this.#stunErrors,
+      this.#liveness,
+      this.#descriptors,
+      this.#memory,
+    ])
       part?.close();
     this.#clock.stop();
   }
@@ -314,7 +321,7 @@ export class Service {
   }
 
   #relayEvents(): RelayEvents {
-    const log = new ConnectionLog(this.#log, this.#summary);
+    const log = this.#connectionLog;
     return {
       refused: (reason, remote, key, detail) => {
         log.refused(reason, remote, key, detail);

@@ -1,4 +1,5 @@
 import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
+import { openSslHint } from '../../base/openssl-text.ts';
 import { formatHostPort } from '../../base/ip-address.ts';
 import type { ConnectOptions } from '../port.ts';
 
@@ -27,7 +28,11 @@ export function connectError(options: ConnectOptions, dial: DialProgress, cause:
     });
   }
   if (dial.phase === 'TLS') {
-    return new TowpathError('TOWPATH_CONNECT_TLS', `TLS with ${where} failed: ${errorMessage(cause)}.`, { cause });
+    const hint = openSslHint(String(cause));
+    return new TowpathError('TOWPATH_CONNECT_TLS', `TLS with ${where} failed: ${errorMessage(cause)}.`, {
+      ...(hint === undefined ? {} : { hint }),
+      cause,
+    });
   }
   return new TowpathError('TOWPATH_CONNECT_TCP', `No TCP connection to ${where}: ${tcpProblem(cause)}.`, { cause });
 }
