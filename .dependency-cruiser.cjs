@@ -49,6 +49,11 @@ const folders = {
     first: 'shapes.ts',
     imports: [],
   },
+  accounting: {
+    what: 'what the clients may use and have used: tiers, quotas, traffic by key and day',
+    first: 'client-policy.ts',
+    imports: ['base', 'wire', 'system', 'observe', 'config', 'admission', 'relay/session', 'relay/fairness'],
+  },
   http: {
     what: 'pages, probes, bootstrap DNS, administration',
     first: 'relay-handler.ts',
@@ -113,6 +118,7 @@ const folders = {
       'certificates',
       'derp-map',
       'admission',
+      'accounting',
       'http',
       'client',
       'relay',

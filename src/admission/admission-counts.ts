@@ -43,7 +43,7 @@ export class AdmissionCounts {
   metrics(sources: readonly Source[]): MetricDefinition[] {
     const bySource = (table: ReadonlyMap<string, number>) => (): Sample[] =>
       [...table].map(([source, value]): Sample => [{ source }, value]);
-    for (const { name } of sources) this.#admits.set(name, 0);
+    for (const { name } of sources) if (!this.#admits.has(name)) this.#admits.set(name, 0);
     return [
       counter('admits_total', 'Connections that were admitted, by source.', ['source'], bySource(this.#admits)),
       counter(

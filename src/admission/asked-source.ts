@@ -2,7 +2,8 @@ import { errorMessage } from '../base/errors.ts';
 import { AnswerMemory } from './answer-memory.ts';
 import { SourceFailure } from './failure.ts';
 import { Outage } from './outage.ts';
-import type { Answer, AskingSource, Question, Refusal, SourceParts, SourceState } from './source.ts';
+import { isSameFacts, type NodeFacts } from './node-facts.ts';
+import type { Answer, AskingSource, Question, Refusal, Reply, SourceParts, SourceState } from './source.ts';
 import { WaitingPlaces } from './waiting-places.ts';
 
 /** Largest number of stored keys; each needs about 200 bytes. */
@@ -23,7 +24,7 @@ export interface AskedSourceOptions {
   readonly maxConcurrent: number;
   readonly failOpen: boolean;
   /** Asks about one key. Fails with a {@link SourceFailure}. */
-  readonly request: (question: Question) => Promise<boolean>;
+  readonly request: (question: Question) => Promise<Reply>;
   /** What an answer depends on: only the key, or the address too. */
   readonly isByAddress: boolean;
   /** Text for the log when the source does not admit a key. */
@@ -49,6 +50,8 @@ export class AskedSource implements AskingSource {
   readonly #options: AskedSourceOptions;
   readonly #parts: SourceParts;
   readonly #memory = new AnswerMemory(REMEMBERED_YES, REMEMBERED_NO);
+  /** What the service said of the keys that it admitted last. */
+  readonly #facts = new Map<string, NodeFacts>();
   readonly #places: WaitingPlaces;
   readonly #inquiries = new Map<string, Inquiry>();
   readonly #listeners = new Set<() => void>();
@@ -79,6 +82,10 @@ export class AskedSource implements AskingSource {
 
   onChange(listener: () => void): void {
     this.#listeners.add(listener);
+  }
+
+  facts(key: string): NodeFacts | null {
+    return this.#facts.get(key) ?? null;
   }
 
   remembered(question: Question): Answer | null {
@@ -160,9 +167,11 @@ export class AskedSource implements AskingSource {
     });
     if (admittance !== 'go') return BUSY[admittance];
     try {
-      const isYes = await this.#options.request(question);
+      const reply = await this.#options.request(question);
+      const isYes = reply !== false;
       const now = this.#parts.clock.now;
       this.#memory.set(question.key, this.#placeOf(question), isYes, now);
+      this.#learn(question.key, reply);
       this.#answeredAt = now;
       this.#outage.answered();
       return isYes ? 'yes' : this.#no();
@@ -173,6 +182,16 @@ export class AskedSource implements AskingSource {
     } finally {
       this.#places.leave();
     }
+  }
+
+  #learn(key: string, reply: Reply): void {
+    const before = this.#facts.get(key);
+    this.#facts.delete(key);
+    if (typeof reply === 'boolean') return;
+    this.#facts.set(key, reply);
+    if (this.#facts.size > REMEMBERED_YES) this.#facts.delete(this.#facts.keys().next().value!);
+    // A connection that is open may be of another tier now.
+    if (before !== undefined && !isSameFacts(before, reply)) for (const listener of this.#listeners) listener();
   }
 
   #no(): Refusal {

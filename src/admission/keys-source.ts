@@ -1,4 +1,5 @@
 import type { KeysSourceConfig } from '../config/schema/admission-sources.ts';
+import { NO_FACTS, type NodeFacts } from './node-facts.ts';
 import type { Answer, ListSource, SourceParts, SourceState } from './source.ts';
 import { WatchedKeyList } from './watched-key-list.ts';
 
@@ -56,6 +57,11 @@ export class KeysSource implements ListSource {
     if (this.#allow === null) return refused('unknown_key', 'it only denies');
     if (!this.#allow.keys.has(key)) return refused('unknown_key', 'the key is not in the allow file');
     return this.#isKept() ? 'yes' : refused('unavailable', this.#problem ?? '');
+  }
+
+  facts(key: string): NodeFacts | null {
+    const label = this.#allow?.keys.get(key);
+    return label === undefined ? null : { ...NO_FACTS, label };
   }
 
   onChange(listener: () => void): void {

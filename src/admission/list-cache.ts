@@ -1,3 +1,5 @@
+import { nodeFacts, type NodeFacts, type NodeList } from './node-facts.ts';
+import { isRecord } from './node-list.ts';
 import { readSmallFile } from '../base/file-stamp.ts';
 import { writePrivateFile } from '../base/private-file.ts';
 import { errorMessage, systemErrorCode } from '../base/errors.ts';
@@ -11,8 +13,7 @@ const KEY = /^[0-9a-f]{64}$/;
 export interface CachedList {
   /** Wall clock, milliseconds since 1970. */
   readonly fetchedAt: number;
-  /** 64 hex digits each. */
-  readonly keys: readonly string[];
+  readonly nodes: NodeList;
 }
 
 /** Keeps a fetched list on the disk, readable by its owner only, so that a restart does not depend on the source. */
@@ -34,21 +35,37 @@ export class ListCache {
     } catch {
       return null;
     }
-    const { version, origin, fetchedAt, keys } = (value ?? {}) as Record<string, unknown>;
+    const { version, origin, fetchedAt, keys, facts } = (value ?? {}) as Record<string, unknown>;
     if (version !== VERSION || origin !== this.#origin || typeof fetchedAt !== 'number' || !Array.isArray(keys))
       return null;
-    return { fetchedAt, keys: keys.filter((key): key is string => typeof key === 'string' && KEY.test(key)) };
+    const known = isRecord(facts) ? facts : {};
+    const nodes = new Map<string, NodeFacts>();
+    for (const key of keys as unknown[]) {
+      if (typeof key === 'string' && KEY.test(key)) nodes.set(key, factsOf(known[key]));
+    }
+    return { fetchedAt, nodes };
   }
 
   /** Returns the problem as text, or null. */
-  save(list: CachedList): string | null {
+  save({ fetchedAt, nodes }: CachedList): string | null {
+    const value = {
+      version: VERSION,
+      origin: this.#origin,
+      fetchedAt,
+      keys: [...nodes.keys()],
+      // Beside the keys, so that an older towpath still reads those.
+      facts: Object.fromEntries(nodes),
+    };
     try {
-      writePrivateFile(this.#path, `${JSON.stringify({ version: VERSION, origin: this.#origin, ...list })}\n`, {
-        replace: true,
-      });
+      writePrivateFile(this.#path, `${JSON.stringify(value)}\n`, { replace: true });
       return null;
     } catch (error) {
       return systemErrorCode(error) === '' ? errorMessage(error) : `${systemErrorCode(error)} ${this.#path}`;
     }
   }
+}
+
+function factsOf(value: unknown): NodeFacts {
+  const { label, user, tags } = isRecord(value) ? value : {};
+  return nodeFacts(label, user, tags);
 }

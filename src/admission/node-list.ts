@@ -1,28 +1,34 @@
 import { parseNodeKey } from '../wire/keys.ts';
+import type { NodeFacts, NodeList } from './node-facts.ts';
 import { SourceFailure } from './failure.ts';
 import { redactUrl } from '../base/redact-url.ts';
 
+/** One entry of such a list. */
+export type ListedNode = Readonly<Record<string, unknown>>;
+
 /**
- * The node keys in an answer of `url` such as `{"devices":[{"nodeKey":"nodekey:…"}]}`, of the entries that `isMember` accepts.
- * An answer without the list is an error: it must not mean "no nodes".
+ * The node keys in an answer of `url` such as `{"devices":[{"nodeKey":"nodekey:…"}]}`, of the entries that `isMember` accepts,
+ * with what `factsOf` finds in each. An answer without the list is an error: it must not mean "no nodes".
  */
-export function nodeKeysOf(
+export function nodesOf(
   answer: unknown,
   url: string,
   field: string,
-  isMember: (entry: Readonly<Record<string, unknown>>) => boolean,
-): ReadonlySet<string> {
+  isMember: (entry: ListedNode) => boolean,
+  factsOf: (entry: ListedNode) => NodeFacts,
+): NodeList {
   const list = isRecord(answer) ? answer[field] : undefined;
   if (!Array.isArray(list)) throw new SourceFailure('answer', `${redactUrl(url)}: the answer has no list "${field}"`);
-  const keys = new Set<string>();
+  const nodes = new Map<string, NodeFacts>();
   for (const entry of list as unknown[]) {
     if (!isRecord(entry) || typeof entry['nodeKey'] !== 'string' || !isMember(entry)) continue;
     const key = parseNodeKey(entry['nodeKey']);
-    if (key !== null) keys.add(key.toString('hex'));
+    if (key !== null) nodes.set(key.toString('hex'), factsOf(entry));
   }
-  return keys;
+  return nodes;
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+/** Whether a value of JSON is an object. */
+export function isRecord(value: unknown): value is ListedNode {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

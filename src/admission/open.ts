@@ -10,9 +10,10 @@ import { AskedSource } from './asked-source.ts';
 import { headscaleNodes, headscaleVerifyUrl } from './headscale.ts';
 import { KeysSource } from './keys-source.ts';
 import { ListCache } from './list-cache.ts';
+import type { NodeList } from './node-facts.ts';
 import { PolledSource } from './polled-source.ts';
 import { openSecret } from './secret.ts';
-import { SourceAdmission } from './source-admission.ts';
+import { SourceAdmission, type SharedState } from './source-admission.ts';
 import type { Source, SourceParts } from './source.ts';
 import { tailscaleDevices } from './tailscale-api.ts';
 import { whoIsRequest } from './tailscaled.ts';
@@ -20,9 +21,13 @@ import { verifyRequest } from './verify-request.ts';
 
 /**
  * Opens admission as configured. Throws a TowpathError when a key file is unusable. Without sources and without
- * `open: true` it logs a warning that everyone is admitted.
+ * `open: true` it logs a warning that everyone is admitted. `shared` is that of an admission that this one replaces.
  */
-export function openSourceAdmission(config: Omit<AdmissionConfig, 'denyApps'>, parts: SourceParts): SourceAdmission {
+export function openSourceAdmission(
+  config: Omit<AdmissionConfig, 'denyApps'>,
+  parts: SourceParts,
+  shared?: SharedState,
+): SourceAdmission {
   const { sources, cacheDirectory } = config;
   if (sources.length === 0 && !config.open) {
     parts.log.warn(
@@ -31,7 +36,7 @@ export function openSourceAdmission(config: Omit<AdmissionConfig, 'denyApps'>, p
     );
   }
   const opened = sources.map((source) => openSource(source, cacheDirectory, parts));
-  return new SourceAdmission(opened, config.open || sources.length === 0, parts);
+  return new SourceAdmission(opened, config.open || sources.length === 0, parts, shared);
 }
 
 function openSource(config: AdmissionSourceConfig, cacheDirectory: string, parts: SourceParts): Source {
@@ -83,13 +88,13 @@ function openSource(config: AdmissionSourceConfig, cacheDirectory: string, parts
 
 function polled(
   config: TailscaleApiSourceConfig | HeadscaleSourceConfig,
-  fetchKeys: () => Promise<ReadonlySet<string>>,
+  fetchNodes: () => Promise<NodeList>,
   origin: string,
   cacheDirectory: string,
   parts: SourceParts,
 ): PolledSource {
   const cache = new ListCache(join(cacheDirectory, `${config.name}.json`), fingerprint(`${config.kind} ${origin}`));
-  return new PolledSource({ ...config, fetchKeys, cache }, parts);
+  return new PolledSource({ ...config, fetchNodes, cache }, parts);
 }
 
 /** With the tailnet `-`, the credential decides which tailnet is meant; its file or variable identifies it. */

@@ -1,6 +1,7 @@
 import { errorMessage } from '../base/errors.ts';
 import { SourceFailure } from './failure.ts';
 import type { ListCache } from './list-cache.ts';
+import { isSameList, type NodeFacts, type NodeList } from './node-facts.ts';
 import type { Answer, ListSource, SourceParts, SourceState } from './source.ts';
 
 /** First pause after a failure; it doubles with each further failure. */
@@ -27,8 +28,8 @@ export interface PolledSourceOptions {
   readonly refreshSeconds: number;
   readonly keepSeconds: number;
   readonly failOpen: boolean;
-  /** Reads the list: 64 hex digits for each node. Fails with a {@link SourceFailure}. */
-  readonly fetchKeys: () => Promise<ReadonlySet<string>>;
+  /** Reads the list. Fails with a {@link SourceFailure}. */
+  readonly fetchNodes: () => Promise<NodeList>;
   readonly cache: ListCache;
 }
 
@@ -43,7 +44,7 @@ export class PolledSource implements ListSource {
   readonly #options: PolledSourceOptions;
   readonly #parts: SourceParts;
   readonly #listeners = new Set<() => void>();
-  #keys: ReadonlySet<string> = new Set();
+  #nodes: NodeList = new Map();
   /**
    * Monotonic clock, negative when the list is older than this process. A change of the wall clock does not make a list old.
    * Null: never.
@@ -90,13 +91,17 @@ export class PolledSource implements ListSource {
 
   look(key: string): Answer {
     if (this.#isKept()) {
-      if (this.#keys.has(key)) return 'yes';
+      if (this.#nodes.has(key)) return 'yes';
       this.#wantEarly();
       return { reason: 'unknown_key', detail: 'no node has this key', failsOpen: false };
     }
     const failsOpen = this.#options.failOpen && this.#failure?.kind === 'transport';
     const detail = this.#failure?.message ?? 'the list was not fetched yet';
     return { reason: this.#fetchedAt === null ? 'not_ready' : 'unavailable', detail, failsOpen };
+  }
+
+  facts(key: string): NodeFacts | null {
+    return this.#nodes.get(key) ?? null;
   }
 
   onChange(listener: () => void): void {
@@ -107,7 +112,7 @@ export class PolledSource implements ListSource {
     return {
       problem: this.#failure?.message ?? (this.#fetchedAt === null ? 'the list was not fetched yet' : null),
       isUsable: this.#isKept() || this.#options.failOpen,
-      keys: this.#keys.size,
+      keys: this.#nodes.size,
       ageSeconds: this.#fetchedAt === null ? null : (this.#parts.clock.now - this.#fetchedAt) / 1000,
     };
   }
@@ -136,12 +141,12 @@ export class PolledSource implements ListSource {
     // A time in the future: the clock was changed, now or then. The age is unknown, so the list is valid for keepSeconds from now on.
     const ageMs = Math.max(now() - cached.fetchedAt, 0);
     if (ageMs >= this.#options.keepSeconds * 1000) return;
-    this.#keys = new Set(cached.keys);
+    this.#nodes = cached.nodes;
     this.#fetchedAt = this.#savedAt = clock.now - ageMs;
     this.#wasKept = true;
     const ageSeconds = Math.round(ageMs / 1000);
     this.#parts.log.info(
-      { source: this.name, keys: cached.keys.length, ageSeconds },
+      { source: this.name, keys: cached.nodes.size, ageSeconds },
       'admission list read from the cache',
     );
   }
@@ -160,23 +165,23 @@ export class PolledSource implements ListSource {
     const startedAt = performance.now();
     this.#nextAt = this.#earlyAt = Infinity;
     try {
-      const keys = await this.#options.fetchKeys();
-      if (!this.#isStopped) this.#take(keys, performance.now() - startedAt);
+      const nodes = await this.#options.fetchNodes();
+      if (!this.#isStopped) this.#take(nodes, performance.now() - startedAt);
     } catch (error) {
       if (!this.#isStopped)
         this.#fail(error instanceof SourceFailure ? error : new SourceFailure('local', errorMessage(error)));
     }
   }
 
-  #take(keys: ReadonlySet<string>, tookMs: number): void {
+  #take(nodes: NodeList, tookMs: number): void {
     const { log, clock } = this.#parts;
     const isFirst = this.#fetchedAt === null;
-    const isChanged = isFirst || !this.#wasKept || !isSame(keys, this.#keys);
-    if (this.#failures > 0) log.info({ source: this.name, keys: keys.size }, 'admission source answers again');
-    else if (isFirst) log.info({ source: this.name, keys: keys.size }, 'admission list fetched');
+    const isChanged = isFirst || !this.#wasKept || !isSameList(nodes, this.#nodes);
+    if (this.#failures > 0) log.info({ source: this.name, keys: nodes.size }, 'admission source answers again');
+    else if (isFirst) log.info({ source: this.name, keys: nodes.size }, 'admission list fetched');
     this.#failures = 0;
     this.#failure = null;
-    this.#keys = keys;
+    this.#nodes = nodes;
     this.#fetchedAt = clock.now;
     this.#wasKept = true;
     this.#nextAt = clock.now + this.#options.refreshSeconds * 1000;
@@ -206,7 +211,7 @@ export class PolledSource implements ListSource {
 
   #save(): void {
     this.#savedAt = this.#parts.clock.now;
-    const problem = this.#options.cache.save({ fetchedAt: this.#parts.now(), keys: [...this.#keys] });
+    const problem = this.#options.cache.save({ fetchedAt: this.#parts.now(), nodes: this.#nodes });
     if (problem === null || this.#hasToldOfCache) return;
     this.#hasToldOfCache = true;
     this.#parts.log.warn({ source: this.name, error: problem }, 'the admission list cannot be written to the disk');
@@ -215,10 +220,4 @@ export class PolledSource implements ListSource {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
-}
-
-function isSame(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
-  if (a.size !== b.size) return false;
-  for (const key of a) if (!b.has(key)) return false;
-  return true;
 }

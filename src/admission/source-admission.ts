@@ -3,6 +3,7 @@ import { ADMITTED, type Admission, type AdmissionRequest, type AdmissionVerdict 
 import { AdmissionCounts } from './admission-counts.ts';
 import { KeyDenials, type KeyDenial } from './key-denials.ts';
 import { judge, judgeAgain, judgeByDenyLists, type Judgement, type Sources } from './judge.ts';
+import type { NodeFacts } from './node-facts.ts';
 import { RefusalJournal, type RefusalEntry } from './refusal-journal.ts';
 import {
   questionOf,
@@ -28,24 +29,34 @@ const NOTHING_DUE: DueSources = new Set();
 /** Stands for a source where an operator has decided. */
 const OPERATOR = 'operator';
 
+/** What stays when other sources take over. */
+export interface SharedState {
+  readonly counts: AdmissionCounts;
+  readonly denials: KeyDenials;
+}
+
 /** Admission by the configured sources. When an answer may have changed, it asks for a review of the open connections. */
 export class SourceAdmission implements Admission {
   readonly #sources: Sources;
   readonly #all: readonly Source[];
   readonly #parts: SourceParts;
-  readonly #counts = new AdmissionCounts();
+  readonly shared: SharedState;
   readonly #journal: RefusalJournal;
   readonly #exempt = new Set<string>();
-  readonly #denials: KeyDenials;
   readonly #listeners = new Set<(due: DueSources) => void>();
   readonly #nextReview = new Map<AskingSource, number>();
   #leaveClock: () => void = () => undefined;
 
-  constructor(sources: readonly Source[], open: boolean, parts: SourceParts) {
+  constructor(
+    sources: readonly Source[],
+    open: boolean,
+    parts: SourceParts,
+    shared: SharedState = { counts: new AdmissionCounts(), denials: new KeyDenials(parts.now) },
+  ) {
+    this.shared = shared;
     this.#all = sources;
     this.#parts = parts;
     this.#journal = new RefusalJournal(parts.clock, parts.log, parts.now);
-    this.#denials = new KeyDenials(parts.now);
     const lists = sources.filter((source) => source.style === 'list');
     const asked = sources.filter((source) => source.style === 'asking');
     this.#sources = { lists, asked, open };
@@ -93,19 +104,29 @@ export class SourceAdmission implements Admission {
 
   /** Denies a key for a time, whatever the sources say, and has the open connections reviewed. False: too many denials. */
   deny(denial: KeyDenial): boolean {
-    if (!this.#denials.add(denial)) return false;
+    if (!this.shared.denials.add(denial)) return false;
     this.#announce(NOTHING_DUE);
     return true;
   }
 
   /** Takes the denial of a key (64 hex digits) back; returns whether there was one. */
   allow(key: string): boolean {
-    return this.#denials.remove(key);
+    return this.shared.denials.remove(key);
   }
 
   /** The keys that are denied now. */
   get denials(): readonly KeyDenial[] {
-    return this.#denials.list();
+    return this.shared.denials.list();
+  }
+
+  /** What the source of that name knows of a key, as 64 hex digits; null when it knows nothing of it. */
+  facts(source: string, key: string): NodeFacts | null {
+    return this.#all.find(({ name }) => name === source)?.facts(key) ?? null;
+  }
+
+  /** The sources that are asked about each key. */
+  get asked(): DueSources {
+    return new Set(this.#sources.asked);
   }
 
   /** Calls `listener` when open connections must be reviewed; returns a function that unsubscribes. */
@@ -134,7 +155,7 @@ export class SourceAdmission implements Admission {
   }
 
   metrics(): MetricDefinition[] {
-    return this.#counts.metrics(this.#all);
+    return this.shared.counts.metrics(this.#all);
   }
 
   report(): AdmissionReport {
@@ -146,7 +167,7 @@ export class SourceAdmission implements Admission {
   }
 
   #judgeByDenials({ key }: Question): Judgement | null {
-    const denial = this.#denials.find(key);
+    const denial = this.shared.denials.find(key);
     if (denial === null) return null;
     const until = new Date(denial.until).toISOString();
     const why = denial.reason === '' ? '' : ` (${denial.reason})`;
@@ -159,20 +180,21 @@ export class SourceAdmission implements Admission {
 
   #settle(question: Question, judgement: Judgement): AdmissionVerdict {
     if (judgement.admitted) {
-      this.#counts.admitted(judgement.source, judgement.isFailOpen);
+      this.shared.counts.admitted(judgement.source, judgement.isFailOpen);
       return { admitted: true, source: judgement.source };
     }
     const { source, reason, detail } = judgement;
-    this.#counts.refused(source, reason);
+    this.shared.counts.refused(source, reason);
     if (question.isOver?.() !== true) this.#journal.add(question, source, reason, detail, false);
     return { admitted: false, source, reason: `${reason}: ${detail}` };
   }
 
   #settleReview(question: Question, judgement: Judgement): AdmissionVerdict {
     // A busy source is not a decision about this key.
-    if (judgement.admitted || judgement.reason === 'busy') return ADMITTED;
+    if (judgement.admitted) return { admitted: true, source: judgement.source };
+    if (judgement.reason === 'busy') return ADMITTED;
     const { source, reason, detail } = judgement;
-    this.#counts.ended(source, reason);
+    this.shared.counts.ended(source, reason);
     this.#journal.add(question, source, reason, detail, true);
     return { admitted: false, source, reason: `${reason}: ${detail}` };
   }

@@ -3,6 +3,7 @@
  * is asked about each key. A new source implements {@link ListSource} or {@link AskingSource} and is opened in `open.ts`.
  * `source-admission.ts` makes one decision of those of all sources (the rules are in `judge.ts`).
  */
+import type { NodeFacts } from './node-facts.ts';
 import type { AdmissionRequest } from '../relay/session/admission.ts';
 
 /** Why a source does not admit a key; these are metric labels, so they are stable. */
@@ -19,6 +20,9 @@ export interface Refusal {
 
 /** The decision of one source about one key. */
 export type Answer = 'yes' | Refusal;
+
+/** What a service says about one key: no, yes, or yes with what it knows of the node. */
+export type Reply = boolean | NodeFacts;
 
 /** A request with the key as 64 hex digits; it may be stored. */
 export interface Question {
@@ -44,6 +48,8 @@ interface BaseSource {
   readonly name: string;
   readonly kind: string;
   state(): SourceState;
+  /** What it knows of a key that it admits; null when it knows nothing of it. */
+  facts(key: string): NodeFacts | null;
   /** Resolves when the source has tried to get what it needs once; never rejects. */
   start(): Promise<void>;
   stop(): void;

@@ -2,13 +2,14 @@ import type { TailscaleApiSourceConfig } from '../config/schema/admission-source
 import { baseUrl } from './base-url.ts';
 import { SourceFailure } from './failure.ts';
 import { requestDatedJson, requestJson } from './http-request.ts';
-import { nodeKeysOf } from './node-list.ts';
+import { nodeFacts, type NodeFacts, type NodeList } from './node-facts.ts';
+import { nodesOf, type ListedNode } from './node-list.ts';
 import { openSecret, type Secret } from './secret.ts';
 import { redactUrl } from '../base/redact-url.ts';
 
 /** A device takes about 1 KiB. */
 const DEVICES_BYTES = 64 * 1024 * 1024;
-const DECISIVE = ['devices', 'nodeKey', 'authorized', 'expires', 'keyExpiryDisabled'];
+const DECISIVE = ['devices', 'nodeKey', 'authorized', 'expires', 'keyExpiryDisabled', 'user', 'tags'];
 const TOKEN_BYTES = 64 * 1024;
 /** A token is not used shortly before its expiry, because it could expire during the request. */
 const TOKEN_MARGIN_MS = 60_000;
@@ -18,10 +19,7 @@ const TOKEN_SECONDS = 3600;
  * Reads the node keys of all devices of a tailnet. Devices that are not authorized, or whose key has expired by the clock
  * of the API, are left out: other nodes do not talk to them either.
  */
-export function tailscaleDevices(
-  config: TailscaleApiSourceConfig,
-  now: () => number,
-): () => Promise<ReadonlySet<string>> {
+export function tailscaleDevices(config: TailscaleApiSourceConfig, now: () => number): () => Promise<NodeList> {
   const timeoutMs = config.timeoutSeconds * 1000;
   const base = baseUrl(config.baseUrl);
   const credential = openCredential(config, base, timeoutMs, now);
@@ -40,7 +38,7 @@ export function tailscaleDevices(
         secret: token,
         decisive: DECISIVE,
       });
-      return nodeKeysOf(value, url, 'devices', (device) => isMember(device, answeredAt ?? now()));
+      return nodesOf(value, url, 'devices', (device) => isMember(device, answeredAt ?? now()), factsOf);
     } catch (error) {
       if (error instanceof SourceFailure && error.kind === 'answer') credential.forget();
       throw error;
@@ -48,7 +46,11 @@ export function tailscaleDevices(
   };
 }
 
-function isMember(device: Readonly<Record<string, unknown>>, now: number): boolean {
+function factsOf({ hostname, name, user, tags }: ListedNode): NodeFacts {
+  return nodeFacts(hostname || name, user, tags);
+}
+
+function isMember(device: ListedNode, now: number): boolean {
   if (device['authorized'] === false) return false;
   const { keyExpiryDisabled, expires } = device;
   if (keyExpiryDisabled === true || typeof expires !== 'string') return true;

@@ -1,6 +1,8 @@
 import { SourceFailure } from './failure.ts';
 import { askSource, parseJson, tooLong } from './http-request.ts';
-import type { Question } from './source.ts';
+import { nodeFacts } from './node-facts.ts';
+import { isRecord } from './node-list.ts';
+import type { Question, Reply } from './source.ts';
 
 /** The capability version of upstream v1.102. tailscaled requires a number, but does not check it for this request. */
 const CAPABILITY = '142';
@@ -12,7 +14,7 @@ const HOST = 'local-tailscaled.sock';
  * Asks tailscaled's local API who has a key (protocol reference §4.9). The answer only needs to be JSON, so that
  * versions of relay and tailscaled are independent of each other.
  */
-export function whoIsRequest(socketPath: string, timeoutMs: number): (question: Question) => Promise<boolean> {
+export function whoIsRequest(socketPath: string, timeoutMs: number): (question: Question) => Promise<Reply> {
   const refused = (what: string): SourceFailure => new SourceFailure('answer', `${socketPath}: ${what}`);
   return async ({ key }) => {
     const { status, body, isWhole } = await askSource({
@@ -32,7 +34,11 @@ export function whoIsRequest(socketPath: string, timeoutMs: number): (question: 
       throw refused('tailscaled refuses this user; run towpath as root or as the operator of tailscaled');
     if (status !== 200) throw refused(`tailscaled answered ${status}: ${text}`);
     if (!isWhole) throw tooLong(socketPath, ANSWER_BYTES);
-    parseJson(body, socketPath, []);
-    return true;
+    const answer = parseJson(body, socketPath, ['Node', 'UserProfile', 'LoginName', 'Tags']);
+    const { Node: node, UserProfile: user } = isRecord(answer) ? answer : {};
+    const { Name: name, Tags: tags } = isRecord(node) ? node : {};
+    // The name is that of MagicDNS, with the tailnet behind it.
+    const label = typeof name === 'string' ? name.split('.')[0] : '';
+    return nodeFacts(label, isRecord(user) ? user['LoginName'] : '', tags);
   };
 }

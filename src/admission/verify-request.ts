@@ -2,21 +2,22 @@ import { SourceFailure } from './failure.ts';
 import { requestJson } from './http-request.ts';
 import type { Secret } from './secret.ts';
 import { redactUrl } from '../base/redact-url.ts';
-import type { Question } from './source.ts';
+import { nodeFacts } from './node-facts.ts';
+import type { Question, Reply } from './source.ts';
 
 /** Upstream does not read a longer answer (protocol reference §4.9). */
 const ANSWER_BYTES = 4096;
-const DECISIVE = ['Allow'];
+const DECISIVE = ['Allow', 'User', 'Tags', 'Label'];
 
 /**
  * Asks an admission URL as derper does (§4.9): POST `{"NodePublic":…,"Source":…}` without Content-Type; a yes is status 200
- * with `Allow` true.
+ * with `Allow` true. derper's services say no more; one made for towpath may add `User`, `Tags` and `Label`.
  */
 export function verifyRequest(
   url: string,
   timeoutMs: number,
   token: Secret | null,
-): (question: Question) => Promise<boolean> {
+): (question: Question) => Promise<Reply> {
   return async ({ key, ip }) => {
     const secret = token === null ? null : await token();
     const headers: Record<string, string> = secret === null ? {} : { Authorization: `Bearer ${secret}` };
@@ -28,6 +29,8 @@ export function verifyRequest(
       throw new SourceFailure('answer', `${redactUrl(url)}: the answer is not a JSON object`);
     }
     // Go accepts field names in any case, and a missing field is false.
-    return Object.entries(answer).find(([name]) => name.toLowerCase() === 'allow')?.[1] === true;
+    const field = (wanted: string): unknown =>
+      Object.entries(answer).find(([name]) => name.toLowerCase() === wanted)?.[1];
+    return field('allow') === true && nodeFacts(field('label'), field('user'), field('tags'));
   };
 }

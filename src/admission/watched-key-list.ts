@@ -70,7 +70,9 @@ function isShorter(list: KeyList, old: KeyList): boolean {
 }
 
 function isSame(list: KeyList, old: KeyList): boolean {
-  return list.size === old.size && !isShorter(list, old);
+  if (list.size !== old.size) return false;
+  for (const [key, label] of list) if (old.get(key) !== label) return false;
+  return true;
 }
 
 function readKeys(file: string): KeyList {

@@ -64,6 +64,8 @@ const REFUSAL_REASONS = [
   'client_info_app',
   'app_denied',
   'not_admitted',
+  'over_quota',
+  'disconnected',
   'bad_frame_length',
   'frame_too_large',
   'no_mesh_rights',

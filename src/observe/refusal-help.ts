@@ -93,6 +93,15 @@ export const REFUSAL_HELP: Readonly<Record<RefusalReason, RefusalHelp>> = {
     advice:
       'The detail names the source. If it is your node, check that it is in that tailnet, and that the source works (see Admission).',
   },
+  over_quota: {
+    meaning: 'The key has used up the bytes that its tier has for this day or month.',
+    advice:
+      'Raise bytesPerDay or bytesPerMonth of the tier in fairness.tiers and reload, or wait for the next day (UTC).',
+  },
+  disconnected: {
+    meaning: 'An operator has ended the connection.',
+    advice: 'Nothing: the client may connect again. To keep it out, deny its key.',
+  },
   bad_frame_length: { meaning: 'The client sent a frame with an impossible length.', advice: BAD_CLIENT },
   frame_too_large: { meaning: 'The client sent a frame that is larger than the protocol allows.', advice: BAD_CLIENT },
   no_mesh_rights: {

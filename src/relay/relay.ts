@@ -32,7 +32,14 @@ import type { SessionReporter } from './session/context.ts';
 import type { DrainPlan } from './session/drain.ts';
 import { QueueSpace } from './session/frame-queue.ts';
 import { LoopTurn } from './session/loop-turn.ts';
-import { type Reviewer, Sessions, type SessionParts } from './session/sessions.ts';
+import type { KeyTraffic } from './session/key-traffic.ts';
+import {
+  Sessions,
+  type KeyEnding,
+  type KeyLimitsChange,
+  type Reviewer,
+  type SessionParts,
+} from './session/sessions.ts';
 import type { LiveSettings, RelaySettings } from './settings.ts';
 import type { RelaySnapshot } from './snapshot.ts';
 import { LocalOrder, type EventOrder } from './routing/event-order.ts';
@@ -141,11 +148,12 @@ export class Relay {
 
   /** Takes over what may change while the relay runs. */
   apply(live: LiveSettings): void {
-    const { duplicates, fairness } = live;
+    const { duplicates, deniedApps, fairness } = live;
     this.#sessions.setMeshKeys(meshKeys(live));
     const before = this.#live.fairness;
     this.#live = live;
     this.router.duplicatePolicy = duplicates;
+    this.#sessions.setDeniedApps(new Set(deniedApps));
     // The buckets of clients that are at their limit must not be filled by a reload that changes nothing.
     if (JSON.stringify(fairness) === JSON.stringify(before)) return;
     this.#sessions.setLimits(sharedLimits(fairness, this.#wakes));
@@ -173,6 +181,21 @@ export class Relay {
   /** What it has counted and holds, as plain data. */
   snapshot(): RelaySnapshot {
     return { counters: structuredClone(this.counters), sessions: [...this.#sessions.snapshots()] };
+  }
+
+  /** What each key has sent and received since the last call, as plain data; keys without any are left out. */
+  takeTraffic(): KeyTraffic[] {
+    return this.#sessions.takeTraffic();
+  }
+
+  /** Other limits of some keys, for their open connections; new ones have them from their verdict. */
+  setKeyLimits(changes: readonly KeyLimitsChange[]): void {
+    this.#sessions.setKeyLimits(changes);
+  }
+
+  /** Ends the open connections of some keys. Returns how many they were. */
+  endKeys(endings: readonly KeyEnding[]): number {
+    return this.#sessions.endKeys(endings);
   }
 
   /** Tells the clients when to come back, and ends all sessions within the time. */
@@ -213,7 +236,7 @@ export class Relay {
   }
 
   #sessionParts(keyPair: NodeKeyPair, space: QueueSpace): SessionParts {
-    const { limits, live, deniedApps } = this.#settings;
+    const { limits, live } = this.#settings;
     const { clock, admission, events } = this.#ports;
     return {
       clock,
@@ -223,7 +246,7 @@ export class Relay {
       wakes: this.#wakes,
       router: this.router,
       admission,
-      deniedApps: new Set(deniedApps),
+      deniedApps: new Set(live.deniedApps),
       limits,
       keyPair,
       reporter: {

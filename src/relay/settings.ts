@@ -25,14 +25,14 @@ export interface RelaySettings {
   readonly proxies: ProxySettings | null;
   readonly front: FrontSettings;
   readonly stun: StunSettings;
-  /** Names of programs that are refused. */
-  readonly deniedApps: readonly string[];
   readonly live: LiveSettings;
 }
 
 /** The part that {@link Relay.apply} takes over while the relay runs. */
 export interface LiveSettings {
   readonly duplicates: DuplicatePolicy;
+  /** Names of programs that are refused. */
+  readonly deniedApps: readonly string[];
   readonly fairness: FairnessSettings;
   readonly mesh: MeshSettings;
 }

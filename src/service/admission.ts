@@ -1,14 +1,18 @@
 import type { Logger } from 'pino';
+import type { KeyDenial } from '../admission/key-denials.ts';
+import type { NodeFacts } from '../admission/node-facts.ts';
 import { openSourceAdmission } from '../admission/open.ts';
 import { formatReport } from '../admission/report-text.ts';
-import type { DueSources, SourceAdmission } from '../admission/source-admission.ts';
-import type { AskingSource } from '../admission/source.ts';
+import type { AdmissionReport, DueSources, SourceAdmission } from '../admission/source-admission.ts';
+import type { AskingSource, SourceParts } from '../admission/source.ts';
 import type { Clock } from '../base/clock.ts';
 import type { AdmissionConfig } from '../config/schema/admission.ts';
 import type { AdminPage } from '../http/admin.ts';
 import type { Health } from '../observe/health.ts';
-import { errorMessage } from '../base/errors.ts';
+import type { MetricDefinition } from '../observe/metrics.ts';
+import { errorMessage, internalError } from '../base/errors.ts';
 import type { Relay } from '../relay/relay.ts';
+import type { Admission, AdmissionRequest, AdmissionVerdict } from '../relay/session/admission.ts';
 
 /** The relay starts at the latest after this time; a client that connects before a source has its list is refused and tries again. */
 const START_MS = 3000;
@@ -23,11 +27,22 @@ interface AdmissionServiceParts {
   readonly health: Health;
 }
 
-/** Admission in a running relay: starts the sources, reviews open connections, reports to health and to the admin page. */
-export class AdmissionService {
-  readonly admission: SourceAdmission;
+/**
+ * Admission in a running relay: starts the sources, reviews open connections, reports to health and to the admin page. A
+ * reload puts other sources in their place.
+ */
+export class AdmissionService implements Admission {
   readonly #parts: AdmissionServiceParts;
-  readonly #unsubscribes: (() => void)[] = [];
+  readonly #sourceParts: SourceParts;
+  readonly #exempt = new Map<Buffer, () => void>();
+  readonly #listeners = new Set<() => void>();
+  #current: SourceAdmission;
+  /** Sources that take over when they have started, or null. */
+  #next: SourceAdmission | null = null;
+  #relay: ReviewedRelay | null = null;
+  #unsubscribe: () => void = () => undefined;
+  #leaveClock: () => void = () => undefined;
+  #isStopped = false;
   #due: Set<AskingSource> | null = null;
   #isReviewing = false;
   #healthAt = 0;
@@ -35,7 +50,52 @@ export class AdmissionService {
   /** Throws a TowpathError when a key file is unusable. */
   constructor(config: AdmissionConfig, parts: AdmissionServiceParts) {
     this.#parts = parts;
-    this.admission = openSourceAdmission(config, { clock: parts.clock, log: parts.log, now: Date.now });
+    this.#sourceParts = { clock: parts.clock, log: parts.log, now: Date.now };
+    this.#current = openSourceAdmission(config, this.#sourceParts);
+  }
+
+  admit(request: AdmissionRequest): AdmissionVerdict | Promise<AdmissionVerdict> {
+    return this.#current.admit(request);
+  }
+
+  /** What the source of that name knows of a key, as 64 hex digits; null when it knows nothing of it. */
+  facts(source: string, key: string): NodeFacts | null {
+    return this.#current.facts(source, key);
+  }
+
+  /** Admits `key` whatever the sources say, for the self-test; returns a function that takes it back. */
+  exempt(key: Buffer): () => void {
+    this.#exempt.set(key, this.#current.exempt(key));
+    return () => {
+      this.#exempt.get(key)?.();
+      this.#exempt.delete(key);
+    };
+  }
+
+  /** Denies a key for a time and ends its connections. False: there are too many denials. */
+  deny(denial: KeyDenial): boolean {
+    return this.#current.deny(denial);
+  }
+
+  /** Takes the denial of a key (64 hex digits) back; returns whether there was one. */
+  allow(key: string): boolean {
+    return this.#current.allow(key);
+  }
+
+  /** The keys that are denied now. */
+  get denials(): readonly KeyDenial[] {
+    return this.#current.denials;
+  }
+
+  /** The state of the sources and the last refusals. */
+  report(): AdmissionReport {
+    return this.#current.report();
+  }
+
+  /** Calls `listener` after each review of the open connections; returns a function that unsubscribes. */
+  onReviewed(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /**
@@ -44,28 +104,80 @@ export class AdmissionService {
    */
   async start(relay: ReviewedRelay): Promise<void> {
     const { clock } = this.#parts;
-    this.#unsubscribes.push(
-      this.admission.onReview((due) => this.#review(relay, due)),
-      clock.onTick((now) => this.#reportHealth(now)),
-    );
-    let timer: NodeJS.Timeout | undefined;
-    const tooLong = new Promise<void>((resolve) => (timer = setTimeout(resolve, START_MS)));
-    await Promise.race([this.admission.start(), tooLong]);
-    clearTimeout(timer);
+    this.#relay = relay;
+    this.#leaveClock = clock.onTick((now) => this.#reportHealth(now));
+    this.#unsubscribe = this.#current.onReview((due) => this.#review(relay, due));
+    await startInTime(this.#current);
     this.#reportHealth(clock.now);
   }
 
+  /** Reads all files and lists again, now. */
+  reloadFiles(): void {
+    this.#current.reload();
+  }
+
+  /**
+   * Puts other sources in place of the present ones, as soon as they have started or {@link START_MS} have passed. Until
+   * then the present ones decide. Throws a TowpathError, and changes nothing, when a key file is unusable.
+   */
+  replace(config: AdmissionConfig): void {
+    const next = openSourceAdmission(config, this.#sourceParts, this.#current.shared);
+    this.#next?.stop();
+    this.#next = next;
+    startInTime(next).then(
+      () => this.#takeOver(next),
+      (error: unknown) => internalError('admission', error),
+    );
+  }
+
   stop(): void {
-    for (const unsubscribe of this.#unsubscribes) unsubscribe();
-    this.admission.stop();
+    this.#isStopped = true;
+    this.#unsubscribe();
+    this.#leaveClock();
+    this.#next?.stop();
+    this.#current.stop();
+  }
+
+  /** The metrics of the sources, whichever they are when they are read. */
+  metrics(): MetricDefinition[] {
+    return this.#current.metrics().map((definition) => ({
+      ...definition,
+      read: () =>
+        this.#current
+          .metrics()
+          .find(({ name }) => name === definition.name)
+          ?.read() ?? [],
+    }));
   }
 
   get page(): AdminPage {
     return {
       help: 'admission sources and the last refusals',
-      text: () => formatReport(this.admission.report()),
-      json: () => this.admission.report(),
+      text: () => formatReport(this.#current.report()),
+      json: () => this.#current.report(),
     };
+  }
+
+  #takeOver(next: SourceAdmission): void {
+    // A later reload has other sources.
+    if (this.#isStopped || this.#next !== next) return;
+    this.#next = null;
+    this.#unsubscribe();
+    for (const [key, end] of this.#exempt) {
+      end();
+      this.#exempt.set(key, next.exempt(key));
+    }
+    this.#current.stop();
+    this.#current = next;
+    this.#reportHealth(this.#parts.clock.now);
+    this.#parts.log.info(
+      { sources: next.report().sources.map(({ name }) => name) },
+      'other admission sources decide now',
+    );
+    const relay = this.#relay;
+    if (relay === null) return;
+    this.#unsubscribe = next.onReview((due) => this.#review(relay, due));
+    this.#review(relay, next.asked);
   }
 
   /** Requests for a review during a review are done together after it. */
@@ -82,7 +194,7 @@ export class AdmissionService {
       let failed = 0;
       let lastError: unknown;
       await relay.review(
-        (key, ip) => this.admission.review({ key, ip }, round),
+        (key, ip) => this.#current.review({ key, ip }, round),
         (error) => {
           failed++;
           lastError = error;
@@ -93,6 +205,7 @@ export class AdmissionService {
         const fields = { connections: failed, error: errorMessage(lastError) };
         this.#parts.log.error(fields, 'open connections could not be reviewed; they stay open');
       }
+      for (const listener of this.#listeners) listener();
     }
     this.#isReviewing = false;
   }
@@ -106,6 +219,14 @@ export class AdmissionService {
   #reportHealth(now: number): void {
     if (now < this.#healthAt) return;
     this.#healthAt = now + HEALTH_EVERY_MS;
-    this.#parts.health.set('admission', this.admission.problem());
+    this.#parts.health.set('admission', this.#current.problem());
   }
+}
+
+/** Starts the sources and resolves when they know their keys, or after {@link START_MS}. */
+async function startInTime(admission: SourceAdmission): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLong = new Promise<void>((resolve) => (timer = setTimeout(resolve, START_MS)));
+  await Promise.race([admission.start(), tooLong]);
+  clearTimeout(timer);
 }

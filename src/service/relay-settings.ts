@@ -15,7 +15,7 @@ const PROXY_KEEP_ALIVE_SECONDS = 25;
 
 /** What a relay is told of the configuration, as plain data. */
 export function relaySettings(config: Config, keyPair: NodeKeyPair): RelaySettings {
-  const { limits, admission } = config;
+  const { limits } = config;
   const { derpHandshakeMs, writeDeadlineMs, queueBytes, discoQueueBytes, queueMs, readBudgetBytes } = limits;
   const { requestHeadMs, requestHeadBytes, connectionsPerKey, contactsPerClient } = limits;
   return {
@@ -31,14 +31,19 @@ export function relaySettings(config: Config, keyPair: NodeKeyPair): RelaySettin
     proxies: proxySettings(config),
     front: frontSettings(config),
     stun: stunSettings(config),
-    deniedApps: admission.denyApps,
     live: liveSettings(config),
   };
 }
 
 /** The part of it that a reload takes over. */
-export function liveSettings({ duplicates, fairness }: Config): LiveSettings {
-  return { duplicates, fairness, mesh: { keys: [] } };
+export function liveSettings({ duplicates, fairness, admission }: Config): LiveSettings {
+  const { perClient, totalBytesPerSecond } = fairness;
+  return {
+    duplicates,
+    deniedApps: admission.denyApps,
+    fairness: { perClient, totalBytesPerSecond },
+    mesh: { keys: [] },
+  };
 }
 
 /** What the listeners have that strangers reach. */

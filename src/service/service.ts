@@ -5,7 +5,7 @@
 import type { Server } from 'node:http';
 import type { Logger } from 'pino';
 import { Clock } from '../base/clock.ts';
-import { internalError, systemErrorCode } from '../base/errors.ts';
+import { systemErrorCode } from '../base/errors.ts';
 import { ResidentMemory } from '../base/resident-memory.ts';
 import { VERSION } from '../base/version.ts';
 import { proxyCertificate } from '../certificates/proxy-certificate.ts';
@@ -26,11 +26,11 @@ import { createMetrics } from '../observe/metrics.ts';
 import type { SourceGuard } from '../relay/door/source-guard.ts';
 import type { DoorHandlers } from '../relay/door/front-door.ts';
 import { Relay, type RelayEvents } from '../relay/relay.ts';
-import { ADMITTED } from '../relay/session/admission.ts';
 import { openUdpDoor } from '../relay/udp/open-door.ts';
 import type { Transport } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 import { AdmissionService } from './admission.ts';
+import { Clients } from './clients.ts';
 import { shutdownStep } from './shutdown-step.ts';
 import { ConnectionLog } from './connection-log.ts';
 import { Descriptors, ProcessDescriptors } from './descriptors.ts';
@@ -67,6 +67,8 @@ export class Service {
   readonly #connectionLog: ConnectionLog;
   readonly #stunErrors: EventSummary;
   readonly #admission: AdmissionService;
+  /** What is known of the clients by their keys. */
+  readonly clients: Clients;
   readonly #relay: Relay;
   /** Null: no tailnet is configured. */
   readonly #peerRelay: PeerRelay | null;
@@ -95,10 +97,11 @@ export class Service {
       log,
       health: this.health,
     });
+    this.clients = new Clients(config, { admission: this.#admission, relay: () => this.#relay, clock, log });
     this.#relay = new Relay(relaySettings(config, this.keyPair), {
       transport,
       clock,
-      admission: this.#admission.admission,
+      admission: this.clients,
       http: (...connection) => toHttp(...connection),
       events: this.#relayEvents(),
       residentBytes: () => this.#memory.bytes,
@@ -155,7 +158,7 @@ export class Service {
 
   /** Admits `key` whatever the admission sources say, for the self-test; returns a function that takes it back. */
   exempt(key: Buffer): () => void {
-    return this.#admission.admission.exempt(key);
+    return this.#admission.exempt(key);
   }
 
   /** Opens all ports. When one of them cannot be opened, the others are closed again. */
@@ -167,6 +170,7 @@ export class Service {
       await this.#peerRelay?.start();
       const stun = this.#peerRelay === null ? config.stun : { ...config.stun, listen: [] };
       await this.#admission.start(this.#relay);
+      this.clients.start();
       await this.#listeners.open({ ...config, stun }, config.transport === 'tls' ? this.#serverTls() : null);
       this.#descriptors = this.#watchDescriptors();
       this.#liveness.check();
@@ -185,37 +189,32 @@ export class Service {
   /** Reads the certificate again, whether its files seem changed or not, and logs what it found. */
   reloadFiles(): void {
     this.certificate.reload();
-    this.#admission.admission.reload();
+    this.#admission.reloadFiles();
   }
 
   /**
-   * Takes over what may change while running: rate limits, home page, duplicate policy. Returns the keys that changed
-   * but need a restart.
+   * Takes over what may change while running: admission, rate limits and tiers, home page, duplicate policy. Returns the
+   * keys that changed but need a restart. Throws a TowpathError, and changes nothing, when a file cannot be used.
    */
   reload(config: Config): string[] {
     const before = this.#config;
-    this.#relayHttp.setHome(loadHomePage(config.home));
+    const homePage = loadHomePage(config.home);
+    if (JSON.stringify(config.admission) !== JSON.stringify(before.admission))
+      this.#admission.replace(config.admission);
+    this.#relayHttp.setHome(homePage);
     this.#relay.apply(liveSettings(config));
-    const { home, duplicates, fairness } = config;
+    const { home, duplicates, fairness, admission } = config;
     const limits = this.#peerRelay?.reload(config.peerRelay.limits) ?? config.peerRelay.limits;
     const peerRelay = { ...before.peerRelay, limits };
-    this.#config = { ...before, home, duplicates, fairness, peerRelay };
+    this.#config = { ...before, home, duplicates, fairness, admission, peerRelay };
+    this.clients.reload(this.#config);
     this.api.reloaded();
     return restartKeys(this.#config, config);
   }
 
   /** Ends the open connections of a key of 32 bytes; resolves with how many there were. The client may connect again. */
-  async disconnect(key: Buffer): Promise<number> {
-    let count = 0;
-    await this.#relay.review(
-      (other) => {
-        if (!other.equals(key)) return ADMITTED;
-        count++;
-        return { admitted: false, source: 'operator', reason: 'disconnected' };
-      },
-      (error) => internalError('disconnect', error),
-    );
-    return count;
+  disconnect(key: Buffer): Promise<number> {
+    return Promise.resolve(this.#relay.endKeys([{ key, refusal: 'disconnected', detail: 'by an operator' }]));
   }
 
   /** Stops accepting, tells the clients, and closes their connections within the drain time. */
@@ -232,6 +231,7 @@ export class Service {
     await this.#closing('connections', () => this.#closeConnections());
     await this.#closing('administration', () => this.#listeners.closeAdmin());
     await this.#closing('bootstrap DNS', () => this.#bootstrapDns.stop());
+    await this.#closing('clients', () => this.clients.stop());
     await this.#closing('admission', () => this.#admission.stop());
     await this.#closing('certificate', () => this.certificate.stop());
     // Last, so that pairs wait no longer than the next process needs for its start.
@@ -285,13 +285,15 @@ export class Service {
       sessions: () => this.#relay.snapshot().sessions,
       addresses: () => this.addresses,
       certificate: () => this.certificate.info(),
-      admission: this.#admission.admission,
+      admission: this.#admission,
+      clients: this.clients,
       peerRelay: this.#peerRelay,
       residentBytes: () => this.#memory.bytes,
       disconnect: (key) => this.disconnect(key),
       setLimit: (name, value) => {
         this.#config = withLimit(this.#config, name, value);
         this.#relay.apply(liveSettings(this.#config));
+        this.clients.reload(this.#config);
       },
     });
   }
@@ -327,8 +329,14 @@ export class Service {
         log.refused(reason, remote, key, detail);
         this.api.refused(reason, remote.ip, key, detail);
       },
-      opened: (...session) => log.opened(...session),
-      closed: (...session) => log.closed(...session),
+      opened: (remote, key, app) => {
+        this.clients.opened(key);
+        log.opened(remote, key, app);
+      },
+      closed: (remote, key, reason) => {
+        this.clients.closed(key);
+        log.closed(remote, key, reason);
+      },
       listenerError: (error) => this.#liveness.listenerError(error),
       stunError: (error) => this.#stunErrors.add(systemErrorCode(error) || 'error', error.message),
       stunMissing: (addresses, reason) =>
@@ -396,7 +404,12 @@ export class Service {
       health: this.health,
       certificateExpiry: () => this.certificate.info().notAfter.getTime(),
       bootstrapDnsQueriedNames: () => this.#bootstrapDns.queriedNames,
-      more: [...loopDelay.metrics(), ...this.#admission.admission.metrics(), ...(this.#peerRelay?.metrics() ?? [])],
+      more: [
+        ...loopDelay.metrics(),
+        ...this.#admission.metrics(),
+        ...this.clients.metrics(),
+        ...(this.#peerRelay?.metrics() ?? []),
+      ],
     });
     const pages = {
       '/admission': this.#admission.page,
@@ -418,7 +431,7 @@ function loadKey({ keyFile }: Config, log: Logger): KeyFile {
 }
 
 /** Keys that {@link Service.reload} takes over without a restart. */
-const LIVE_KEYS: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'log']);
+const LIVE_KEYS: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'log', 'admission']);
 
 function restartKeys(before: Config, after: Config): string[] {
   const keys = Object.keys(after) as (keyof Config)[];

@@ -68,8 +68,8 @@ describe('the source headscale', () => {
       new Date(START).toISOString(),
     ];
     service.reply = json({ nodes: expiries.map((expiry, i) => node(i + 1, expiry)) });
-    const keys = await headscaleNodes(config(`${service.url}/`), () => START)();
-    assert.deepEqual([...keys], [hexKey(1), hexKey(2), hexKey(3)]);
+    const nodes = await headscaleNodes(config(`${service.url}/`), () => START)();
+    assert.deepEqual([...nodes.keys()], [hexKey(1), hexKey(2), hexKey(3)]);
     assert.equal(service.received[0]?.url, '/api/v1/node');
     assert.equal(service.received[0].headers.authorization, 'Bearer hskey-api-secret');
   });
@@ -82,9 +82,20 @@ describe('the source headscale', () => {
       const expiries = [new Date(START + 1000).toISOString(), new Date(START - 1000).toISOString()];
       const nodes = expiries.map((expiry, i) => node(i + 1, expiry));
       service.reply = json({ nodes }, 200, { Date: new Date(START).toUTCString() });
-      assert.deepEqual([...(await headscaleNodes(config(service.url), () => ours)())], [hexKey(1)]);
+      const found = await headscaleNodes(config(service.url), () => ours)();
+      assert.deepEqual([...found.keys()], [hexKey(1)]);
     });
   }
+
+  it('knows the name, the owner and the tags of a node, whichever version lists them', async () => {
+    const older = { ...node(1, null), givenName: 'printer', forcedTags: ['tag:b', 'tag:a'], validTags: ['tag:a'] };
+    const newer = { ...node(2, null), user: { id: '2', name: '', email: 'amelie@example.com' }, tags: ['tag:c', 7] };
+    service.reply = json({ nodes: [older, newer, { ...node(3, null), user: null, givenName: 'x'.repeat(9999) }] });
+    const nodes = await headscaleNodes(config(service.url), () => START)();
+    assert.deepEqual(nodes.get(hexKey(1)), { label: 'printer', user: 'u', tags: ['tag:b', 'tag:a'] });
+    assert.deepEqual(nodes.get(hexKey(2)), { label: 'a', user: 'amelie@example.com', tags: ['tag:c'] });
+    assert.deepEqual(nodes.get(hexKey(3)), { label: '', user: '', tags: [] });
+  });
 
   it('takes an answer without nodes for no answer', async () => {
     service.reply = json({ code: 16, message: 'Unauthorized' });

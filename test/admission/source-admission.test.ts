@@ -27,6 +27,7 @@ class FakeList implements ListSource {
     this.name = name;
     for (const seed of seeds) this.allowed.add(hexKey(seed));
   }
+  facts = () => null;
   state = () => ({ ...STATE, isUsable: this.usable, problem: this.usable ? null : 'gone' });
   start = () => Promise.resolve();
   stop = () => undefined;
@@ -48,6 +49,7 @@ class FakeAsked implements AskingSource {
     this.name = name;
     this.answer = () => answer;
   }
+  facts = () => null;
   state = () => STATE;
   start = () => Promise.resolve();
   stop = () => undefined;

@@ -93,8 +93,8 @@ describe('the source tailscale-api', () => {
     path: string = cachePath(),
   ): PolledSource {
     const whole = config(fields);
-    const fetchKeys = tailscaleDevices(whole, world.parts.now);
-    return new PolledSource({ ...whole, fetchKeys, cache: new ListCache(path, 'origin') }, world.parts);
+    const fetchNodes = tailscaleDevices(whole, world.parts.now);
+    return new PolledSource({ ...whole, fetchNodes, cache: new ListCache(path, 'origin') }, world.parts);
   }
 
   /** A source that has its first list. */
@@ -114,6 +114,28 @@ describe('the source tailscale-api', () => {
     assert.equal(source.look(hexKey(1)), 'yes');
     assert.equal(reasonOf(source.look(hexKey(2))), 'unknown_key');
     source.stop();
+  });
+
+  it('knows the name, the owner and the tags of a device, after a restart too, and says when they change', async () => {
+    const path = cachePath();
+    api.reply = json({ devices: [device(hexKey(1), { tags: ['tag:server'] })] });
+    const source = open(new World(), {}, path);
+    await source.start();
+    const facts = { label: 'pangolin', user: 'amelie@example.com', tags: ['tag:server'] };
+    assert.deepEqual([source.facts(hexKey(1)), source.facts(hexKey(2))], [facts, null]);
+    let changes = 0;
+    source.onChange(() => changes++);
+    api.reply = json({ devices: [device(hexKey(1), { tags: [] })] });
+    const changed = new Promise<void>((resolve) => source.onChange(resolve));
+    source.reload();
+    await within(changed, 'the change');
+    assert.deepEqual([source.facts(hexKey(1))?.tags, changes], [[], 1]);
+    source.stop();
+    api.reply = json({}, 500);
+    const next = open(new World(), {}, path);
+    await next.start();
+    assert.deepEqual(next.facts(hexKey(1)), { ...facts, tags: [] });
+    next.stop();
   });
 
   it('leaves out devices that are not authorized, have expired, or have no key', async () => {

@@ -17,8 +17,13 @@ describe('the source tailscaled', () => {
   after(() => service.close());
 
   it('§4.9 asks whois for the node key, with the headers of the local API', async () => {
+    const node = { ID: 1, Name: 'pangolin.tailfe8c.ts.net.', Tags: ['tag:server'] };
+    service.reply = json({ Node: node, UserProfile: { LoginName: 'amelie@example.com' }, CapMap: null });
+    const facts = { label: 'pangolin', user: 'amelie@example.com', tags: ['tag:server'] };
+    assert.deepEqual(await whoIsRequest(socket, 5000)(question), facts);
     service.reply = json({ Node: { ID: 1 }, UserProfile: {}, CapMap: null });
-    assert.equal(await whoIsRequest(socket, 5000)(question), true);
+    assert.deepEqual(await whoIsRequest(socket, 5000)(question), { label: '', user: '', tags: [] });
+    service.received.splice(1);
     const [request] = service.received;
     assert.equal(request?.method, 'GET');
     assert.equal(request.url, `/localapi/v0/whois?addr=nodekey%3A${hexKey(1)}`);

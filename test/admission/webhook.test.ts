@@ -53,6 +53,18 @@ describe('the source webhook', () => {
     assert.equal(request.headers.authorization, undefined);
   });
 
+  it('knows what a service made for towpath adds', async () => {
+    const source = open(new World());
+    await source.ask(question(1), false);
+    assert.deepEqual(source.facts(hexKey(1)), { label: '', user: '', tags: [] });
+    service.reply = json({ Allow: true, User: 'amelie', Tags: ['tag:a'], label: 'printer' });
+    await source.ask(question(1), true);
+    assert.deepEqual(source.facts(hexKey(1)), { label: 'printer', user: 'amelie', tags: ['tag:a'] });
+    service.reply = json({ Allow: false, User: 'amelie' });
+    await source.ask(question(1), true);
+    assert.equal(source.facts(hexKey(1)), null);
+  });
+
   const refusals: [string, FakeService['reply'], string][] = [
     ['200 {"Allow":false}', json({ Allow: false }), 'unknown_key'],
     ['200 {}', json({}), 'unknown_key'],

@@ -32,7 +32,7 @@ test('a review in which many connections fail is one line in the log, with their
     },
   });
   writeFileSync(allowFile, `${KEY}\nnodekey:${'cd'.repeat(32)}\n`);
-  service.admission.reload();
+  service.reloadFiles();
   await reviewed.promise;
   const found = lines.map(({ msg, connections, error }) => ({ msg, connections, error }));
   const msg = 'open connections could not be reviewed; they stay open';

@@ -1,19 +1,10 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { key, section } from './fields.ts';
-import { integer, type Value } from './values.ts';
+import { tierList, type TierConfig } from './tiers.ts';
+import { integer } from './values.ts';
 
 /** A bucket must hold at least one largest packet with its address (§4.8). */
 const LEAST_BURST_BYTES = 65_568;
-const MOST_WEIGHT = 100;
-const MOST_TIERS = 32;
-
-/** Connections that count for more than others when something is shared. */
-interface TierConfig {
-  /** The names of the admission sources whose clients are of this tier. */
-  readonly sources: readonly string[];
-  /** How many shares each of its connections has; those without a tier have one. */
-  readonly weight: number;
-}
 
 /** How a greedy client is held back. */
 export interface FairnessConfig {
@@ -55,21 +46,8 @@ export const fairness: z.ZodType<FairnessConfig> = section(
     tiers: key(
       tierList(),
       [],
-      'Clients that get more than one share of the bandwidth and of the processor, by the admission source that admitted them.',
+      'Clients that have other limits than the rest: by admission source, label, user, tag or key. The first tier that fits counts.',
       { flag: false },
     ),
   },
 );
-
-function tierList(): Value<TierConfig[]> {
-  const name = z.string().min(1);
-  const tier = z.strictObject({
-    sources: z.union([name.transform((only) => [only]), z.array(name).min(1)]),
-    weight: z.int().min(1).max(MOST_WEIGHT),
-  });
-  return {
-    schema: z.array(tier).max(MOST_TIERS),
-    kind: 'json',
-    allowed: `a list of up to ${MOST_TIERS} tiers, each with sources (names of admission sources) and weight (1 to ${MOST_WEIGHT})`,
-  };
-}

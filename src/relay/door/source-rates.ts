@@ -32,6 +32,9 @@ const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'close_peer',
   // Ended is the oldest, which may come from somewhere else than the newest.
   'key_connections',
+  // A person or a budget of the operator ended it; others may have the same address.
+  'over_quota',
+  'disconnected',
 ]);
 
 type Rates = Readonly<Record<'newConnections' | 'failures' | 'refusals', SlidingWindow>>;

@@ -19,9 +19,10 @@ export class KeyAccount implements LimitedSender {
   readonly name: string;
   connections = 0;
   readonly #limits: KeyLimits;
-  readonly #bucket: ByteBucket | null;
+  #rate: ByteRate;
+  #bucket: ByteBucket | null;
   /** Where a new key comes from, which has a burst for all its new keys; null when the key is no new one. */
-  readonly #newFrom: string | null;
+  #newFrom: string | null;
   readonly #joinedAt: number;
   #lentBytes = 0;
   /** Its turns in the total, while there are connections. */
@@ -29,13 +30,22 @@ export class KeyAccount implements LimitedSender {
   /** Connections that wait for the total, in turn. */
   readonly #waiting = new Set<LimitedSender>();
 
-  constructor(limits: KeyLimits, name: string, newFrom: string | null, now: number) {
+  constructor(limits: KeyLimits, name: string, rate: ByteRate, newFrom: string | null, now: number) {
     this.name = name;
     this.#limits = limits;
+    this.#rate = rate;
     this.#newFrom = newFrom;
     this.#joinedAt = now;
-    const isLimited = limits.rate.bytesPerSecond > 0;
-    this.#bucket = isLimited ? new ByteBucket(limits.rate, now, newFrom === null ? 'full' : 'empty') : null;
+    this.#bucket = newBucket(rate, now, newFrom === null ? 'full' : 'empty');
+  }
+
+  /** Another rate from now on, with a full burst (protocol reference §4.8); nothing happens when it is the same. */
+  setRate(rate: ByteRate, now: number): void {
+    const { bytesPerSecond, burstBytes } = this.#rate;
+    if (rate.bytesPerSecond === bytesPerSecond && rate.burstBytes === burstBytes) return;
+    this.#rate = rate;
+    this.#newFrom = null;
+    this.#bucket = newBucket(rate, now, 'full');
   }
 
   /** Takes `bytes` off the rate of the key; returns 0, or the milliseconds until they will be there. */
@@ -44,11 +54,12 @@ export class KeyAccount implements LimitedSender {
     const waitMs = this.#bucket.take(bytes, now);
     if (waitMs === 0 || this.#newFrom === null) return waitMs;
     // A new key has its first burst from its source, but for what has come in since it was new.
-    const { bytesPerSecond, burstBytes } = this.#limits.rate;
+    const { bytesPerSecond, burstBytes } = this.#rate;
     const bytesPerMs = bytesPerSecond / 1000;
     const missingBytes = Math.max(burstBytes, MIN_BURST_BYTES) - this.#lentBytes - (now - this.#joinedAt) * bytesPerMs;
     const wantedBytes = Math.ceil(waitMs * bytesPerMs);
-    if (wantedBytes > Math.ceil(missingBytes) || !this.#limits.lend(this.#newFrom, wantedBytes, now)) return waitMs;
+    if (wantedBytes > Math.ceil(missingBytes) || !this.#limits.lend(this.#newFrom, this.#rate, wantedBytes, now))
+      return waitMs;
     this.#lentBytes += wantedBytes;
     this.#bucket.add(wantedBytes);
     return this.#bucket.take(bytes, now);
@@ -90,6 +101,10 @@ export class KeyAccount implements LimitedSender {
   }
 }
 
+function newBucket(rate: ByteRate, now: number, initial: 'full' | 'empty'): ByteBucket | null {
+  return rate.bytesPerSecond > 0 ? new ByteBucket(rate, now, initial) : null;
+}
+
 /** Something that need not be remembered once it is full. */
 interface Refilling {
   isFull(now: number): boolean;
@@ -109,7 +124,7 @@ export class KeyLimits {
   /** What addresses have left for their new keys. */
   readonly #sources = new Map<string, ByteBucket>();
 
-  /** 0 bytes per second is no limit for a key; `share` shares the relay's total, null without one. */
+  /** `rate` is for keys without a rate of their own, 0 bytes per second no limit; `share` shares the relay's total, null without one. */
   constructor(rate: ByteRate, share: FairShare | null) {
     this.rate = rate;
     this.share = share;
@@ -122,15 +137,16 @@ export class KeyLimits {
 
   /**
    * The account for one more connection of `key`; null when nothing is limited. `ip` is where it comes from, or null
-   * when the connection was there before the limits, which begins with a full burst.
+   * when the connection was there before the limits, which begins with a full burst. `rate` is that of the key.
    */
-  join(key: Buffer, ip: string | null, weight: number, now: number): KeyAccount | null {
-    if (this.rate.bytesPerSecond === 0 && this.share === null) return null;
+  join(key: Buffer, ip: string | null, weight: number, now: number, rate: ByteRate = this.rate): KeyAccount | null {
+    if (rate.bytesPerSecond === 0 && this.share === null) return null;
     const name = key.toString('latin1');
     const account =
       this.#accounts.get(name) ??
       this.#left.get(name) ??
-      new KeyAccount(this, name, ip === null ? null : sourceOf(ip), now);
+      new KeyAccount(this, name, rate, ip === null ? null : sourceOf(ip), now);
+    account.setRate(rate, now);
     this.#left.delete(name);
     this.#accounts.set(name, account);
     account.enter(weight);
@@ -145,11 +161,10 @@ export class KeyLimits {
     if (!account.isFull(now)) remember(this.#left, account.name, account, now);
   }
 
-  /** Whether a new key from `source` may send `bytes` on the burst of the source. */
-  lend(source: string, bytes: number, now: number): boolean {
+  /** Whether a new key of `rate` from `source` may send `bytes` on the burst of the source. */
+  lend(source: string, { bytesPerSecond, burstBytes }: ByteRate, bytes: number, now: number): boolean {
     let bucket = this.#sources.get(source);
     if (bucket === undefined) {
-      const { bytesPerSecond, burstBytes } = this.rate;
       bucket = new ByteBucket({ bytesPerSecond: bytesPerSecond * NEW_KEYS_RATE, burstBytes }, now);
       remember(this.#sources, source, bucket, now);
     }

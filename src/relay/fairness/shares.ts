@@ -1,7 +1,7 @@
 /**
  * What clients may send. A token bucket bounds each key (`key-limits.ts`), and a fair share divides the total of the relay
- * among those that send (`fair-share.ts`), with weights by tier. The frame reader of a session asks before it takes a frame.
- * This file makes both of their settings.
+ * among those that send (`fair-share.ts`), with weights by tier (`client-limits.ts`). The frame reader of a session asks
+ * before it takes a frame. This file makes both of their settings.
  */
 import type { WakeList } from '../../base/wake-list.ts';
 import { FairShare } from './fair-share.ts';
@@ -10,32 +10,20 @@ import type { ByteRate } from './byte-bucket.ts';
 
 /** What clients may send, as plain data. */
 export interface FairnessSettings {
-  /** For each node key. */
+  /** For each node key that has no limits of its own. */
   readonly perClient: ByteRate;
   /** For all together; 0: no limit. */
   readonly totalBytesPerSecond: number;
-  /** How many shares clients have that these admission sources let in; others have one. */
-  readonly tiers: readonly { readonly sources: readonly string[]; readonly weight: number }[];
 }
 
 /** The parts of what sessions share that {@link FairnessSettings} decide. */
 interface SharedLimits {
   readonly rate: ByteRate;
   readonly keyLimits: KeyLimits;
-  /** How many shares a connection has that the admission source of this name let in. */
-  readonly weightOf: (source: string) => number;
 }
 
 /** What the connections are told to share, and how. */
-export function sharedLimits(
-  { perClient, totalBytesPerSecond, tiers }: FairnessSettings,
-  wakes: WakeList,
-): SharedLimits {
-  const weights = new Map(tiers.flatMap(({ sources, weight }) => sources.map((source) => [source, weight])));
+export function sharedLimits({ perClient, totalBytesPerSecond }: FairnessSettings, wakes: WakeList): SharedLimits {
   const share = totalBytesPerSecond > 0 ? new FairShare(wakes, totalBytesPerSecond, performance.now()) : null;
-  return {
-    rate: perClient,
-    keyLimits: new KeyLimits(perClient, share),
-    weightOf: (source) => weights.get(source) ?? 1,
-  };
+  return { rate: perClient, keyLimits: new KeyLimits(perClient, share) };
 }

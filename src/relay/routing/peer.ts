@@ -17,6 +17,8 @@ export class Peer implements Source {
   reached: Set<Recipient> | null = null;
   /** The connection that is given packets; null when there is none or all are disabled. */
   active: Recipient | null = null;
+  /** Connections that the key may have; null: as many as every key. */
+  mostConnections: number | null = null;
   /** When the only connection joined. */
   #joined = 0;
   #duplicates: Duplicates | null = null;

@@ -88,10 +88,12 @@ export class Router {
   /**
    * Enters a connection under its key and returns the peer that stands for the key. One that was alone with the key is
    * told that it is not any more. When the key has more connections than it may have, the oldest is ended.
+   * `connectionsPerKey` is what this key may have from now on; null: what all may.
    */
-  register(key: Buffer, connection: Recipient): Peer {
+  register(key: Buffer, connection: Recipient, connectionsPerKey: number | null = null): Peer {
     const joined = this.#order.next();
     const peer = this.#enter(key, connection, joined);
+    peer.mostConnections = connectionsPerKey;
     this.#counters.connections++;
     this.listener?.joined(peer, connection, joined);
     this.#entered(peer, connection);
@@ -306,7 +308,7 @@ export class Router {
 
   /** A key that has more connections now than it may have loses the oldest. */
   #entered(peer: Peer, connection: Recipient): void {
-    if (peer.size > this.#connectionsPerKey) peer.oldest?.crowdedOut();
+    if (peer.size > (peer.mostConnections ?? this.#connectionsPerKey)) peer.oldest?.crowdedOut();
     for (const watcher of this.#watchers) watcher.present(peer, connection);
   }
 }

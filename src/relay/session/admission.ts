@@ -1,3 +1,6 @@
+import type { RefusalReason } from '../../observe/counters.ts';
+import type { ClientLimits } from '../fairness/client-limits.ts';
+
 /** A client that has proved its node key and asks to be admitted. */
 export interface AdmissionRequest {
   /** Raw node key, 32 bytes. Copy it to keep it. */
@@ -8,11 +11,23 @@ export interface AdmissionRequest {
   readonly isOver?: (() => boolean) | undefined;
 }
 
-/** The decision. A refusal is a value, not an exception. `reason` is for the log; the client only sees the connection close. */
+/**
+ * The decision, as plain data. A refusal is a value, not an exception. `reason` is for the log; the client only sees the
+ * connection close.
+ */
 export type AdmissionVerdict =
-  /** `source` is the name of the source that admitted the client; undefined when everyone is admitted. */
-  | { readonly admitted: true; readonly source?: string }
-  | { readonly admitted: false; readonly source: string; readonly reason: string };
+  /**
+   * `source` is the name of the source that admitted the client; undefined when everyone is admitted. Without `limits`,
+   * those apply that all keys have.
+   */
+  | { readonly admitted: true; readonly source?: string; readonly limits?: ClientLimits | undefined }
+  /** It counts as `refusal`, `not_admitted` when that is left out. */
+  | {
+      readonly admitted: false;
+      readonly source: string;
+      readonly reason: string;
+      readonly refusal?: RefusalReason | undefined;
+    };
 
 /** Decides which clients may use the relay. */
 export interface Admission {

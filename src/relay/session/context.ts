@@ -12,6 +12,7 @@ import type { Endpoint, Stream } from '../../transport/port.ts';
 import type { NodeKeyPair } from '../../wire/keys.ts';
 import type { DeadlineLimits } from './deadlines.ts';
 import type { QueueSpace } from './frame-queue.ts';
+import type { KeyTrafficTable } from './key-traffic.ts';
 import type { LoopTurn } from './loop-turn.ts';
 import type { OutboxLimits } from './outbox.ts';
 
@@ -50,20 +51,20 @@ export interface SessionContext {
   readonly router: Router;
   readonly admission: Admission;
   /** Names of programs that are refused. */
-  readonly deniedApps: ReadonlySet<string>;
+  deniedApps: ReadonlySet<string>;
   readonly limits: SessionLimits;
   readonly keyPair: NodeKeyPair;
   readonly reporter: SessionReporter;
   /** Asked when a client is admitted: why its connection may not be open all the same, or null. */
   readonly mayOpen: (stream: Stream, isMesh: boolean) => GuardRefusal | null;
+  /** Takes what a session has done that is not taken yet, when it ends. */
+  readonly traffic: KeyTrafficTable;
   /** A session has ended; called once for each. */
   readonly ended: (session: Recipient) => void;
   /** The mesh keys that are accepted, 32 bytes each; none: this relay has no mesh. */
   meshKeys: readonly Buffer[];
   /** What each key may send, and its share of the relay's total. */
   keyLimits: KeyLimits;
-  /** How many shares a connection has that the admission source of this name let in. */
-  weightOf: (source: string) => number;
-  /** The rate for new connections, announced in ServerInfo; 0 bytes per second is no limit. */
+  /** The rate of keys without limits of their own, announced in ServerInfo; 0 bytes per second is no limit. */
   rate: ByteRate;
 }

@@ -1,6 +1,7 @@
 import { FRAME_HEADER_BYTES } from '../../wire/frames.ts';
 import { FrameDecoder, HeaderVerdict, type FrameSink } from '../../wire/frame-decoder.ts';
 import type { LimitedSender } from '../fairness/fair-share.ts';
+import type { ClientLimits } from '../fairness/client-limits.ts';
 import type { KeyAccount, KeyLimits } from '../fairness/key-limits.ts';
 import type { Wakeable } from '../../base/wake-list.ts';
 import type { Stream } from '../../transport/port.ts';
@@ -46,7 +47,8 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   #isAwaitingAdmission = false;
   /** The client has shown the mesh key: it may send more, and nothing limits it. */
   #isMesh = false;
-  #weight = 1;
+  /** Those of the key; null when it has none of its own. */
+  #own: ClientLimits | null = null;
   #key: Buffer | null = null;
   /** What made {@link #account}: a reload puts another one into the context. */
   #limits: KeyLimits | null = null;
@@ -132,22 +134,23 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   }
 
   /**
-   * The connection is open: `receiver` is given its frames, within the limits of its key, which has `weight` shares of the
-   * total; without limits when it has the mesh key.
+   * The connection is open: `receiver` is given its frames, within the limits of its key (null: those that all keys have);
+   * without a limit when it has the mesh key.
    */
-  admitted(key: Buffer, weight: number, isMesh: boolean, receiver: FrameReceiver): void {
+  admitted(key: Buffer, own: ClientLimits | null, isMesh: boolean, receiver: FrameReceiver): void {
     this.#receiver = receiver;
     this.#isMesh = isMesh;
     this.#key = key;
-    this.#weight = weight;
+    this.#own = own;
     this.#joinLimits(this.#stream.remote.ip);
     // What the client sent behind its ClientInfo has waited for the verdict.
     this.sendMore();
     this.#unpause(Pause.Admission);
   }
 
-  /** The limits have changed: the rate, as a fresh full bucket (protocol reference §4.8), or the total. */
-  setLimits(): void {
+  /** The limits have changed: the rate, as a fresh full bucket (protocol reference §4.8), or the total, or those of the key. */
+  setLimits(own: ClientLimits | null): void {
+    this.#own = own;
     this.#isCharged = this.#isPaid = false;
     this.#leaveLimits();
     this.#joinLimits(null);
@@ -171,13 +174,15 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   }
 
   get #budgetBytes(): number {
-    return this.#context.limits.readBudgetBytes * this.#weight;
+    return this.#context.limits.readBudgetBytes * (this.#own?.weight ?? 1);
   }
 
   #joinLimits(ip: string | null): void {
     if (this.#isMesh) return;
-    this.#limits = this.#context.keyLimits;
-    this.#account = this.#limits.join(this.#key!, ip, this.#weight, this.#context.clock.readNow());
+    const { keyLimits, clock } = this.#context;
+    this.#limits = keyLimits;
+    const own = this.#own;
+    this.#account = keyLimits.join(this.#key!, ip, own?.weight ?? 1, clock.readNow(), own ?? keyLimits.rate);
   }
 
   #leaveLimits(): void {

@@ -15,7 +15,7 @@ import { encodeServerInfo } from '../../wire/handshake.ts';
 import { PresentFlag } from '../../wire/mesh-frames.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { DropReason, type PacketKind, type RefusalReason } from '../../observe/counters.ts';
-import type { ByteRate } from '../fairness/byte-bucket.ts';
+import { isSameLimits, type ClientLimits } from '../fairness/client-limits.ts';
 import type { Peer } from '../routing/peer.ts';
 import { Delivery, type NodeKey, type Presence, type Source, type WaitingSender } from '../routing/recipient.ts';
 import type { AdmissionVerdict } from './admission.ts';
@@ -27,6 +27,7 @@ import { identify, type Identity } from './handshake.ts';
 import type { Flushable } from './loop-turn.ts';
 import { findMeshKey } from './mesh-key.ts';
 import { type FrameOwner, OpenSession } from './open-session.ts';
+import type { KeyTrafficTable } from './key-traffic.ts';
 import { FlushResult, Outbox } from './outbox.ts';
 import { moveTo, SessionState } from './session-state.ts';
 import { Traffic, type SessionSnapshot } from './traffic.ts';
@@ -39,7 +40,13 @@ const MESH_WRITE_DEADLINE_MS = 30_000;
 const MESH_WEIGHT = 16;
 /** In place of the name of an admission source: the mesh key lets in. */
 const BY_MESH_KEY = 'mesh';
-const NO_RATE: ByteRate = { bytesPerSecond: 0, burstBytes: 0 };
+const MESH_LIMITS: ClientLimits = {
+  tier: '',
+  bytesPerSecond: 0,
+  burstBytes: 0,
+  weight: MESH_WEIGHT,
+  connections: 0,
+};
 /** How long a refused or finished connection has to take our last bytes and the FIN. */
 const FINISH_MS = 2000;
 
@@ -75,6 +82,8 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   #isProber = false;
   /** The name of the source that admitted it; empty when everyone is let in. */
   #admittedBy = '';
+  /** Those of its key; null when it has none of its own. */
+  #limits: ClientLimits | null = null;
   readonly #startedAt: number;
   /** Counts the connections of the relay, from 1. */
   readonly #number: number;
@@ -111,6 +120,13 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     return this.#app;
   }
 
+  /** Adds what has come and gone since the last call to the traffic of its key. */
+  takeTraffic(table: KeyTrafficTable): void {
+    if (this.#peer === null) return;
+    const news = this.#traffic.take();
+    if (news !== null) table.add(this.#peer.key.toString('hex'), news);
+  }
+
   /** What it is and what it has done, as plain data. */
   snapshot(): SessionSnapshot {
     const { remote } = this.stream;
@@ -125,6 +141,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
       ageMs: this.#context.clock.now - this.#startedAt,
       app: this.#app,
       admittedBy: this.#admittedBy,
+      tier: this.#limits?.tier ?? '',
       isHome: this.#open?.isHome === true,
       isMesh: this.#meshKey !== null,
       isDuplicate: (this.#peer?.size ?? 0) > 1,
@@ -145,7 +162,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   }
 
   closed(_stream: Stream, reason: CloseReason): void {
-    const { counters, reporter, ended } = this.#context;
+    const { counters, reporter, traffic, ended } = this.#context;
     if (this.#state === SessionState.Identifying && reason !== 'local') this.#note('handshake_closed', '');
     this.#to(SessionState.Closed);
     this.#deadlines.unblocked();
@@ -154,6 +171,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     this.#leave();
     if (this.#peer !== null) reporter.closed(this.stream.remote, this.#peer.key, reason);
     this.#outbox.close();
+    this.takeTraffic(traffic);
     ended(this);
   }
 
@@ -243,9 +261,17 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     if (!this.#isEnding) this.refused(reason, detail);
   }
 
-  /** The limits of what it may send have changed. */
+  /** The limits that all keys have, or the total, have changed. */
   setLimits(): void {
-    if (this.#state === SessionState.Open) this.#reader.setLimits();
+    if (this.#state === SessionState.Open) this.#reader.setLimits(this.#limits);
+  }
+
+  /** Other limits of its key, from now on. */
+  setOwnLimits(limits: ClientLimits): void {
+    if (this.#state !== SessionState.Open || this.#meshKey !== null) return;
+    if (this.#limits !== null && isSameLimits(limits, this.#limits)) return;
+    this.#limits = limits;
+    this.#reader.setLimits(limits);
   }
 
   // ---- from the deadlines
@@ -330,7 +356,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   #admitted(identity: Identity, verdict: AdmissionVerdict): void {
     if (this.#isEnding) return;
     if (!verdict.admitted) {
-      this.#refuse('not_admitted', identity.key, `${verdict.source}: ${verdict.reason}`);
+      this.#refuse(verdict.refusal ?? 'not_admitted', identity.key, `${verdict.source}: ${verdict.reason}`);
       return;
     }
     const isMesh = this.#meshKey !== null;
@@ -340,7 +366,8 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
       return;
     }
     this.#admittedBy = verdict.source ?? '';
-    this.#begin(identity, isMesh ? MESH_WEIGHT : this.#context.weightOf(this.#admittedBy));
+    this.#limits = isMesh ? MESH_LIMITS : (verdict.limits ?? null);
+    this.#begin(identity);
   }
 
   #refuse(reason: RefusalReason, key: Buffer, detail: string): void {
@@ -348,14 +375,14 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     this.finish();
   }
 
-  #begin(identity: Identity, weight: number): void {
+  #begin(identity: Identity): void {
     const { router, limits, reporter } = this.#context;
     const isMesh = this.#meshKey !== null;
-    const rate = isMesh ? NO_RATE : this.#context.rate;
+    const own = this.#limits;
     this.#to(SessionState.Open);
     this.#app = identity.info.appName;
     this.#isProber = identity.info.isProber;
-    this.#peer = router.register(identity.key, this);
+    this.#peer = router.register(identity.key, this, isMesh ? null : (own?.connections ?? null));
     this.#registered = true;
     this.#open = new OpenSession({
       owner: this,
@@ -369,11 +396,17 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     if (isMesh) this.#deadlines.setWriteDeadline(MESH_WRITE_DEADLINE_MS);
     const { keepAliveMs, keepAliveBehindProxyMs } = limits;
     this.#deadlines.opened(this.stream.remote.isBehindProxy === true ? keepAliveBehindProxyMs : keepAliveMs);
-    const burstBytes = rate.bytesPerSecond > 0 ? rate.burstBytes : 0;
-    this.control(encodeServerInfo({ sharedKey: identity.sharedKey, bytesPerSecond: rate.bytesPerSecond, burstBytes }));
+    const { bytesPerSecond, burstBytes } = own ?? this.#context.rate;
+    this.control(
+      encodeServerInfo({
+        sharedKey: identity.sharedKey,
+        bytesPerSecond,
+        burstBytes: bytesPerSecond > 0 ? burstBytes : 0,
+      }),
+    );
     router.announceDuplicate(this.#peer, this);
     reporter.opened(this.stream.remote, identity.key, this.#app);
-    this.#reader.admitted(identity.key, weight, isMesh, this.#open);
+    this.#reader.admitted(identity.key, own, isMesh, this.#open);
   }
 
   // ---- writing, ending

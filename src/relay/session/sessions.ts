@@ -4,8 +4,11 @@ import { TimingWheel } from '../../base/timing-wheel.ts';
 import type { Stream } from '../../transport/port.ts';
 import type { Recipient } from '../routing/recipient.ts';
 import type { SessionContext } from './context.ts';
+import type { RefusalReason } from '../../observe/counters.ts';
+import type { ClientLimits } from '../fairness/client-limits.ts';
 import { drainSessions, type DrainPlan } from './drain.ts';
 import { findMeshKey } from './mesh-key.ts';
+import { KeyTrafficTable, type KeyTraffic } from './key-traffic.ts';
 import { Session, type UpgradeFacts } from './session.ts';
 import { SessionState } from './session-state.ts';
 import type { SessionSnapshot } from './traffic.ts';
@@ -14,10 +17,28 @@ import type { SessionSnapshot } from './traffic.ts';
 const REVIEWS_AT_ONCE = 16;
 
 /** What the sessions of a relay share, but for what {@link Sessions} adds. */
-export type SessionParts = Omit<SessionContext, 'wheel' | 'ended'>;
+export type SessionParts = Omit<SessionContext, 'wheel' | 'traffic' | 'ended'>;
 
 /** The limits that may change while sessions are open. */
-export type ChangingLimits = Pick<SessionContext, 'rate' | 'keyLimits' | 'weightOf'>;
+export type ChangingLimits = Pick<SessionContext, 'rate' | 'keyLimits'>;
+
+/** What a connected key may do from now on, as plain data. */
+export interface KeyLimitsChange {
+  /** 32 bytes. */
+  readonly key: Uint8Array;
+  readonly limits: ClientLimits;
+}
+
+/** The end of the connections of a key, as plain data. */
+export interface KeyEnding {
+  /** 32 bytes. */
+  readonly key: Uint8Array;
+  /** What it counts as, and why, for the log. */
+  readonly refusal: RefusalReason;
+  readonly detail: string;
+  /** Only the connection from here. */
+  readonly remote?: { readonly ip: string; readonly port: number } | undefined;
+}
 
 /** Says whether the open connection of `key` from `ip` may stay. */
 export type Reviewer = (key: Buffer, ip: string) => AdmissionVerdict | Promise<AdmissionVerdict>;
@@ -28,13 +49,15 @@ export type Reviewer = (key: Buffer, ip: string) => AdmissionVerdict | Promise<A
  */
 export class Sessions {
   readonly #all = new Map<Recipient, Session>();
+  readonly #traffic = new KeyTrafficTable();
   readonly #context: SessionContext;
   readonly #stopTicking: () => void;
 
   constructor(parts: SessionParts) {
     const { clock } = parts;
     const wheel = new TimingWheel(CLOCK_TICK_MS, clock.now);
-    this.#context = { ...parts, wheel, ended: (session) => this.#all.delete(session) };
+    const traffic = this.#traffic;
+    this.#context = { ...parts, wheel, traffic, ended: (session) => this.#all.delete(session) };
     this.#stopTicking = clock.onTick((now) => wheel.advance(now));
   }
 
@@ -53,6 +76,50 @@ export class Sessions {
   /** Each session as plain data. */
   *snapshots(): IterableIterator<SessionSnapshot> {
     for (const session of this.#all.values()) yield session.snapshot();
+  }
+
+  /** What each key has sent and received since the last call; keys without any are left out. */
+  takeTraffic(): KeyTraffic[] {
+    for (const session of this.#all.values()) session.takeTraffic(this.#traffic);
+    return this.#traffic.take();
+  }
+
+  /** Other limits of some keys, for their open connections. A key that is not connected is skipped. */
+  setKeyLimits(changes: readonly KeyLimitsChange[]): void {
+    for (const { key, limits } of changes) {
+      for (const session of this.#sessionsOf(key)) session.setOwnLimits(limits);
+    }
+  }
+
+  /** Ends the open connections of some keys. Returns how many they were. */
+  endKeys(endings: readonly KeyEnding[]): number {
+    let ended = 0;
+    for (const { key, refusal, detail, remote } of endings) {
+      for (const session of [...this.#sessionsOf(key)]) {
+        const { ip, port } = session.stream.remote;
+        if (remote !== undefined && (remote.ip !== ip || remote.port !== port)) continue;
+        session.expel(refusal, detail);
+        ended++;
+      }
+    }
+    return ended;
+  }
+
+  *#sessionsOf(key: Uint8Array): IterableIterator<Session> {
+    const members = this.#context.router.table.named(Buffer.from(key))?.members ?? [];
+    for (const member of members) {
+      const session = this.#all.get(member);
+      if (session !== undefined) yield session;
+    }
+  }
+
+  /** Other names of programs that are refused; open connections of these are ended. */
+  setDeniedApps(names: ReadonlySet<string>): void {
+    this.#context.deniedApps = names;
+    if (names.size === 0) return;
+    for (const session of this.#all.values()) {
+      if (session.state === SessionState.Open && names.has(session.app)) session.expel('app_denied', session.app);
+    }
   }
 
   /** Takes over new limits, which begin with full bursts for everybody. */

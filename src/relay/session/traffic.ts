@@ -1,14 +1,18 @@
 import { DROP_REASON_NAMES, DropReason } from '../../observe/counters.ts';
 import { RouteResult } from '../routing/router.ts';
 
-/** Packets and bytes of one session: payloads alone, without keys and headers. */
-interface TrafficCounts {
+/** Packets and bytes: payloads alone, without keys and headers. */
+export interface TrafficTotals {
   /** What the client has sent, whatever became of it. */
   readonly receivedPackets: number;
   readonly receivedBytes: number;
   /** What was written to the client. */
   readonly sentPackets: number;
   readonly sentBytes: number;
+}
+
+/** The same of one session, with what was dropped. */
+interface TrafficCounts extends TrafficTotals {
   /** Packets that were dropped, by upstream's names: `queue_head` for those to the client, the others for those from it. */
   readonly drops: Readonly<Record<string, number>>;
 }
@@ -32,6 +36,8 @@ export interface SessionSnapshot extends TrafficCounts {
   readonly app: string;
   /** The name of the admission source that let it in, empty when everyone is let in. */
   readonly admittedBy: string;
+  /** The name of the tier of the key, empty when it is of none. */
+  readonly tier: string;
   /** The client has this relay for its home. */
   readonly isHome: boolean;
   /** The client has shown the mesh key. */
@@ -53,6 +59,11 @@ export class Traffic {
   #unknownDestination = 0;
   #duplicateClient = 0;
   #goneDisconnected = 0;
+  /** What {@link take} has given so far. */
+  #takenSentPackets = 0;
+  #takenSentBytes = 0;
+  #takenReceivedPackets = 0;
+  #takenReceivedBytes = 0;
 
   /** A packet of `bytes` came from the client and was routed. */
   received(bytes: number, result: RouteResult): void {
@@ -65,6 +76,23 @@ export class Traffic {
   sent(packets: number, bytes: number): void {
     this.#sentPackets += packets;
     this.#sentBytes += bytes;
+  }
+
+  /** What has come and gone since the last call; null when there was nothing. */
+  take(): TrafficTotals | null {
+    if (this.#sentPackets === this.#takenSentPackets && this.#receivedPackets === this.#takenReceivedPackets)
+      return null;
+    const news = {
+      receivedPackets: this.#receivedPackets - this.#takenReceivedPackets,
+      receivedBytes: this.#receivedBytes - this.#takenReceivedBytes,
+      sentPackets: this.#sentPackets - this.#takenSentPackets,
+      sentBytes: this.#sentBytes - this.#takenSentBytes,
+    };
+    this.#takenReceivedPackets = this.#receivedPackets;
+    this.#takenReceivedBytes = this.#receivedBytes;
+    this.#takenSentPackets = this.#sentPackets;
+    this.#takenSentBytes = this.#sentBytes;
+    return news;
   }
 
   counts(): TrafficCounts {

@@ -4,13 +4,13 @@ import { shortKey } from '../../wire/keys.ts';
 
 /** What is known about a node key beside its connections. */
 interface NodeFacts {
-  readonly name: string | null;
-  readonly owner: string | null;
-  readonly tier: string | null;
+  /** Empty when unknown, as is the owner. */
+  readonly name: string;
+  readonly owner: string;
 }
 
-/** Looks a node key up, 64 hex digits; null when nothing is known. */
-export type Describe = (key: string) => NodeFacts | null;
+/** Looks a node key up, 64 hex digits, which the admission source of this name admitted; null when nothing is known. */
+export type Describe = (key: string, admittedBy: string) => NodeFacts | null;
 
 /** Bytes of a connection at the snapshot before. */
 interface Before {
@@ -52,7 +52,7 @@ export class ConnectionRows {
 
   #row(session: SessionSnapshot, before: Before | undefined, seconds: number, wallMs: number): ConnectionRow {
     const { key, ageMs, drops } = session;
-    const facts = key === null ? null : this.#describe(key);
+    const facts = key === null ? null : this.#describe(key, session.admittedBy);
     const rate = (now: number, then: number | undefined): number | null => {
       if (then !== undefined) return Math.max(0, (now - then) / seconds);
       // A connection that is younger than the snapshot before has an age to divide by.
@@ -62,9 +62,9 @@ export class ConnectionRows {
       id: String(session.number),
       key: key === null ? null : `nodekey:${key}`,
       shortKey: key === null ? '' : shortKey(Buffer.from(key, 'hex')),
-      name: facts?.name ?? null,
-      owner: facts?.owner ?? null,
-      tier: facts?.tier ?? null,
+      name: facts?.name || null,
+      owner: facts?.owner || null,
+      tier: session.tier || null,
       state: session.isOpen ? 'open' : 'connecting',
       ip: session.ip,
       port: session.port,

@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import type { SourceAdmission } from '../../admission/source-admission.ts';
 import type {
   ActionAnswer,
   ActionName,
@@ -24,6 +23,8 @@ import type { CounterValues, RefusalReason } from '../../observe/counters.ts';
 import type { Health } from '../../observe/health.ts';
 import type { SessionSnapshot } from '../../relay/session/traffic.ts';
 import { formatNodeKey } from '../../wire/keys.ts';
+import type { AdmissionService } from '../admission.ts';
+import type { Clients } from '../clients.ts';
 import type { RelayAddresses } from '../listeners.ts';
 import type { PeerRelay } from '../peer-relay/peer-relay.ts';
 import { Actions, type ProcessControl } from './actions.ts';
@@ -48,7 +49,8 @@ export interface ServiceApiParts {
   readonly sessions: () => readonly SessionSnapshot[];
   readonly addresses: () => RelayAddresses;
   readonly certificate: () => CertificateInfo;
-  readonly admission: SourceAdmission;
+  readonly admission: AdmissionService;
+  readonly clients: Clients;
   /** Null: no tailnet is configured. */
   readonly peerRelay: PeerRelay | null;
   readonly residentBytes: () => number;
@@ -79,7 +81,7 @@ export class ServiceApi implements AdminApi {
     this.#startedMs = clock.now;
     const now = (): number => clock.readNow();
     this.#refusals = new RefusalHistory(now);
-    this.#view = new ConnectionView({ sessions, now, describe: (key) => this.#describe(key) });
+    this.#view = new ConnectionView({ sessions, now, describe: (key, source) => this.#describe(key, source) });
     this.#sampler = new Sampler({
       clock,
       counters,
@@ -207,14 +209,16 @@ export class ServiceApi implements AdminApi {
     return this.#actions.act(name, body, by);
   }
 
-  /** What a tailnet of the peer relay knows about a node. */
-  #describe(key: string): { name: string; owner: null; tier: null } | null {
+  /** What the admission source of a node, or a tailnet of the peer relay, knows about it. */
+  #describe(key: string, source: string): { name: string; owner: string } | null {
+    const { label, user } = this.#parts.clients.status({ key, source });
+    if (label !== '' || user !== '') return { name: label, owner: user };
     const tailnets = this.#parts.peerRelay?.tailnets ?? [];
     if (tailnets.length === 0) return null;
     const bytes = Buffer.from(key, 'hex');
     for (const { node } of tailnets) {
       const peer = node.netmap.peerOf(bytes);
-      if (peer !== null) return { name: peer.name, owner: null, tier: null };
+      if (peer !== null) return { name: peer.name, owner: '' };
     }
     return null;
   }

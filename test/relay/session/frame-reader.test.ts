@@ -72,7 +72,7 @@ suite('frame reader', () => {
     assert.ok(reading.stream.isPaused);
     await nextTurn();
     assert.deepEqual(reading.taken, ['client info 100']);
-    reading.reader.admitted(KEY, 1, false, reading);
+    reading.reader.admitted(KEY, null, false, reading);
     assert.deepEqual(reading.taken, ['client info 100', `${FrameType.Ping} 8`]);
     assert.equal(reading.stream.isPaused, false);
   });
@@ -91,7 +91,7 @@ suite('frame reader', () => {
     ];
     for (const [type, payloadBytes, reason] of refused) {
       const reading = new Reading();
-      reading.reader.admitted(KEY, 1, false, reading);
+      reading.reader.admitted(KEY, null, false, reading);
       const good = frame(FrameType.SendPacket, 32);
       reading.stream.feed(Buffer.concat([good, frame(type, payloadBytes).subarray(0, 5), good]));
       assert.deepEqual([reading.refusals, reading.taken], [[reason], [`${FrameType.SendPacket} 32`]]);
@@ -101,7 +101,7 @@ suite('frame reader', () => {
   test('a frame that the receiver does not want is skipped, however long', () => {
     const reading = new Reading();
     reading.skips = (type) => type === 0x77;
-    reading.reader.admitted(KEY, 1, false, reading);
+    reading.reader.admitted(KEY, null, false, reading);
     const bytes = Buffer.concat([frame(0x77, 60_000), frame(FrameType.Ping, 8)]);
     for (let at = 0; at < bytes.length; at += 999) reading.stream.feed(bytes.subarray(at, at + 999));
     assert.deepEqual(reading.taken, [`${FrameType.Ping} 8`]);
@@ -109,7 +109,7 @@ suite('frame reader', () => {
 
   test('a client that is over its rate waits, and is read no more once a budget of it is held', async () => {
     const reading = new Reading({ keyLimits: new KeyLimits({ bytesPerSecond: 1000, burstBytes: 70_000 }, null) });
-    reading.reader.admitted(KEY, 1, false, reading);
+    reading.reader.admitted(KEY, null, false, reading);
     for (let turn = 0; turn < 10; turn++) {
       while (!reading.stream.isPaused) reading.stream.feed(frame(FrameType.SendPacket, 10_000));
       await nextTurn();

@@ -10,6 +10,7 @@ import type { Stream } from '../../../src/transport/port.ts';
 import { encodeFrame, FRAME_HEADER_BYTES, FrameType } from '../../../src/wire/frames.ts';
 
 const BUDGET_BYTES = 65_536;
+const OWN = { tier: 'heavy', bytesPerSecond: 0, burstBytes: 0, connections: 4 };
 const NO_LIMITS = new KeyLimits({ bytesPerSecond: 0, burstBytes: 0 }, null);
 const TAKES_ALL: FrameReceiver = { begins: () => true, frame: () => undefined };
 const NOBODY: FirstFrameReceiver = { clientInfo: () => undefined, refused: () => undefined };
@@ -44,7 +45,7 @@ class Source {
       resume: () => (this.paused = false),
     };
     this.reader = new FrameReader(stream as unknown as Stream, context as unknown as SessionContext, NOBODY);
-    this.reader.admitted(Buffer.alloc(32), weight, false, TAKES_ALL);
+    this.reader.admitted(Buffer.alloc(32), { ...OWN, weight }, false, TAKES_ALL);
     this.#chunk = packets(readBytes);
   }
 

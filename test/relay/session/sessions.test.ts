@@ -102,6 +102,8 @@ suite('all sessions', () => {
         ageMs: 1,
         app: '',
         admittedBy: 'owners',
+        tier: '',
+        number: 1,
         isHome: false,
         isMesh: false,
         isDuplicate: false,

@@ -131,7 +131,6 @@ export class SessionWorld {
       mayOpen: () => null,
       meshKeys: [],
       keyLimits: new KeyLimits({ bytesPerSecond: 0, burstBytes: 0 }, null),
-      weightOf: () => 1,
       rate: { bytesPerSecond: 0, burstBytes: 0 },
       ...changes,
     };

@@ -1,0 +1,217 @@
+/**
+ * What admitted clients may do: the tier of each key, and whether its bytes are used up. This file decides; `tiers.ts` knows the tiers, `usage.ts` the bytes, and `accounting.ts` keeps them on disk. The relay
+ * gets plain data: limits with the verdict, and changes of them later.
+ */
+import { NO_FACTS, type NodeFacts } from '../admission/node-facts.ts';
+import { hasQuota, type TierConfig } from '../config/schema/tiers.ts';
+import { isSameLimits, type ClientLimits } from '../relay/fairness/client-limits.ts';
+import type { Admission, AdmissionRequest, AdmissionVerdict } from '../relay/session/admission.ts';
+import type { KeyEnding, KeyLimitsChange } from '../relay/session/sessions.ts';
+import type { Tiers } from './tiers.ts';
+import type { KeyUsage, Usage } from './usage.ts';
+
+/** Clients whose limits are followed while they are connected; the one that was admitted first is forgotten first. */
+const MOST_CLIENTS = 200_000;
+
+/** What is known of a key, for the status page. */
+export interface KeyStatus extends KeyUsage, NodeFacts {
+  /** The name of its tier; empty when it is of none. */
+  readonly tier: string;
+  /** 0: no limit. */
+  readonly dayLimitBytes: number;
+  readonly monthLimitBytes: number;
+  /** Its bytes are used up. */
+  readonly isOverQuota: boolean;
+}
+
+export interface ClientPolicyParts {
+  readonly admission: Admission & { facts(source: string, key: string): NodeFacts | null };
+  readonly usage: Usage;
+  /** The relay, which is told of changes. */
+  readonly relay: {
+    setKeyLimits(changes: readonly KeyLimitsChange[]): void;
+    endKeys(endings: readonly KeyEnding[]): unknown;
+  };
+  /** A key has used up its bytes, or has some again. */
+  readonly quotaChanged: (key: string, tier: string, isOver: boolean) => void;
+}
+
+/** A connected key with an admission source. */
+export interface ConnectedKey {
+  /** 64 hex digits. */
+  readonly key: string;
+  /** The name of the admission source. */
+  readonly source: string;
+}
+
+interface Client {
+  readonly source: string;
+  /** Those that the relay has; null: the common ones, whatever they are. */
+  limits: ClientLimits | null;
+  isOver: boolean;
+  connections: number;
+}
+
+/** Decides about tiers and quotas behind the admission sources. */
+export class ClientPolicy implements Admission {
+  readonly #parts: ClientPolicyParts;
+  readonly #clients = new Map<string, Client>();
+  #tiers: Tiers;
+  #overQuota = 0;
+
+  constructor(tiers: Tiers, parts: ClientPolicyParts) {
+    this.#tiers = tiers;
+    this.#parts = parts;
+  }
+
+  admit(request: AdmissionRequest): AdmissionVerdict | Promise<AdmissionVerdict> {
+    const key = request.key.toString('hex');
+    const verdict = this.#parts.admission.admit(request);
+    return verdict instanceof Promise ? verdict.then((later) => this.#judge(key, later)) : this.#judge(key, verdict);
+  }
+
+  /** Takes other tiers over, for the keys that are connected too, one entry for each connection. */
+  reload(tiers: Tiers, connected: Iterable<ConnectedKey>): void {
+    this.#tiers = tiers;
+    const counts = new Map<string, number>();
+    for (const { key, source } of connected) {
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+      if (!this.#clients.has(key)) this.#follow(key, source, null);
+    }
+    for (const [key, count] of counts) this.#clients.get(key)!.connections = count;
+    this.review();
+  }
+
+  /** A connection of a key is open. */
+  opened(key: string): void {
+    const client = this.#clients.get(key);
+    if (client !== undefined) client.connections++;
+  }
+
+  /** A connection of a key has ended. */
+  closed(key: string): void {
+    const client = this.#clients.get(key);
+    if (client === undefined) return;
+    client.connections--;
+    this.#forgetUnused(key, client);
+  }
+
+  /** Looks at all clients again: a source may know other things of them, or a day is over. */
+  review(): void {
+    this.check(this.#clients.keys());
+  }
+
+  /** Looks at some keys again, whose usage has changed, and tells the relay what is new. */
+  check(keys: Iterable<string>): void {
+    const changes: KeyLimitsChange[] = [];
+    const endings: KeyEnding[] = [];
+    for (const key of keys) {
+      const client = this.#clients.get(key);
+      if (client === undefined) continue;
+      const before = client.limits;
+      const ending = this.#update(key, client);
+      if (ending !== null) endings.push(ending);
+      this.#forgetUnused(key, client);
+      const { limits } = client;
+      if (limits === null || (before !== null && isSameLimits(before, limits))) continue;
+      changes.push({ key: Buffer.from(key, 'hex'), limits });
+    }
+    if (changes.length > 0) this.#parts.relay.setKeyLimits(changes);
+    if (endings.length > 0) this.#parts.relay.endKeys(endings);
+  }
+
+  /** Whether a key has used up its bytes: then it gets no endpoint of the peer relay. */
+  isOverQuota(key: string): boolean {
+    return this.#clients.get(key)?.isOver === true;
+  }
+
+  /** Keys that have used up their bytes. */
+  get overQuota(): number {
+    return this.#overQuota;
+  }
+
+  /** What is known of a key (64 hex digits) that the admission source of this name admitted. */
+  status({ key, source }: ConnectedKey): KeyStatus {
+    const facts = this.#factsOf(key, source);
+    const tier = this.#tiers.of({ key, source, facts });
+    return {
+      ...this.#parts.usage.total(key),
+      ...facts,
+      tier: tier?.name ?? '',
+      dayLimitBytes: tier?.bytesPerDay ?? 0,
+      monthLimitBytes: tier?.bytesPerMonth ?? 0,
+      isOverQuota: tier !== null && this.#usedUp(key, tier) !== null,
+    };
+  }
+
+  /** Connected keys that have a quota, for those who count across relays. */
+  *keysWithQuota(): IterableIterator<string> {
+    for (const [key, client] of this.#clients) {
+      const tier = this.#tierOf(key, client.source);
+      if (tier !== null && hasQuota(tier)) yield key;
+    }
+  }
+
+  #judge(key: string, verdict: AdmissionVerdict): AdmissionVerdict {
+    // Without a source it is the relay's own test.
+    if (!verdict.admitted || verdict.source === undefined) return verdict;
+    const { source } = verdict;
+    if (this.#tiers.isEmpty && !this.#clients.has(key)) return verdict;
+    const client = this.#follow(key, source, this.#clients.get(key) ?? null);
+    const ending = this.#update(key, client);
+    if (ending !== null) return { admitted: false, source: 'quota', reason: ending.detail, refusal: ending.refusal };
+    return client.limits === null ? verdict : { ...verdict, limits: client.limits };
+  }
+
+  /** One that has used up its bytes is remembered while it is away, so that its way back is no news. */
+  #forgetUnused(key: string, client: Client): void {
+    if (client.connections <= 0 && !client.isOver) this.#clients.delete(key);
+  }
+
+  #follow(key: string, source: string, before: Client | null): Client {
+    const client = { ...(before ?? { limits: null, isOver: false, connections: 0 }), source };
+    this.#clients.delete(key);
+    this.#clients.set(key, client);
+    if (this.#clients.size > MOST_CLIENTS) {
+      const [oldest] = this.#clients;
+      if (oldest![1].isOver) this.#overQuota--;
+      this.#clients.delete(oldest![0]);
+    }
+    return client;
+  }
+
+  /** Finds the limits of a client anew; returns how it ends when it may not go on. */
+  #update(key: string, client: Client): KeyEnding | null {
+    const tier = this.#tierOf(key, client.source);
+    const used = tier === null ? null : this.#usedUp(key, tier);
+    const wasOver = client.isOver;
+    client.isOver = used !== null;
+    if (client.isOver !== wasOver) {
+      this.#overQuota += client.isOver ? 1 : -1;
+      this.#parts.quotaChanged(key, tier?.name ?? '', client.isOver);
+    }
+    const limits = tier === null ? null : this.#tiers.limits(tier, client.isOver);
+    // Connections that have limits of their own do not follow the common ones by themselves.
+    client.limits = limits ?? (client.limits === null ? null : this.#tiers.common);
+    if (used === null || tier?.overQuota !== 'refuse') return null;
+    return { key: Buffer.from(key, 'hex'), refusal: 'over_quota', detail: `tier ${tier.name}: ${used}` };
+  }
+
+  /** What of its bytes a key has used up, as text, or null. */
+  #usedUp(key: string, tier: TierConfig): string | null {
+    if (!hasQuota(tier)) return null;
+    const { dayBytes, monthBytes } = this.#parts.usage.total(key);
+    const { bytesPerDay, bytesPerMonth } = tier;
+    if (bytesPerDay > 0 && dayBytes >= bytesPerDay) return `the ${bytesPerDay} bytes of this day are used up`;
+    if (bytesPerMonth > 0 && monthBytes >= bytesPerMonth) return `the ${bytesPerMonth} bytes of this month are used up`;
+    return null;
+  }
+
+  #factsOf(key: string, source: string): NodeFacts {
+    return this.#parts.admission.facts(source, key) ?? NO_FACTS;
+  }
+
+  #tierOf(key: string, source: string): TierConfig | null {
+    return this.#tiers.of({ key, source, facts: this.#factsOf(key, source) });
+  }
+}

@@ -1,0 +1,91 @@
+/** Bytes that a key has sent in the present day and month, both of UTC: through DERP and UDP, payloads alone. */
+export interface KeyUsage {
+  readonly dayBytes: number;
+  readonly monthBytes: number;
+}
+
+interface Entry {
+  dayBytes: number;
+  monthBytes: number;
+  /** What other relays of the region have counted. */
+  otherDayBytes: number;
+  otherMonthBytes: number;
+}
+
+/** Keys that are remembered. When there are more, the one that was added first is forgotten. */
+const MOST_KEYS = 200_000;
+
+/** The day of a time (milliseconds since 1970) in UTC, such as `2026-11-27`. */
+export function dayOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+/** The month of a day, such as `2026-11`. */
+function monthOf(day: string): string {
+  return day.slice(0, 7);
+}
+
+/** What each key has used, in memory. `accounting.ts` fills it from the disk at the start. */
+export class Usage {
+  readonly #entries = new Map<string, Entry>();
+  #day: string;
+
+  constructor(day: string) {
+    this.#day = day;
+  }
+
+  /** The day that the counts are of. */
+  get day(): string {
+    return this.#day;
+  }
+
+  /** Begins another day, and month; returns false when it is the same. */
+  begin(day: string): boolean {
+    if (day === this.#day) return false;
+    const isNewMonth = monthOf(day) !== monthOf(this.#day);
+    this.#day = day;
+    if (isNewMonth) this.#entries.clear();
+    for (const entry of this.#entries.values()) entry.dayBytes = entry.otherDayBytes = 0;
+    return true;
+  }
+
+  /** Adds bytes that `key` has sent, in this day or, with `dayBytes` 0, earlier in this month. */
+  add(key: string, dayBytes: number, monthBytes: number = dayBytes): void {
+    const entry = this.#entry(key);
+    entry.dayBytes += dayBytes;
+    entry.monthBytes += monthBytes;
+  }
+
+  /** What the other relays of the region have counted of `key` by now. */
+  setOthers(key: string, dayBytes: number, monthBytes: number): void {
+    const entry = this.#entry(key);
+    entry.otherDayBytes = dayBytes;
+    entry.otherMonthBytes = monthBytes;
+  }
+
+  /** What this relay has counted of `key`. */
+  own(key: string): KeyUsage {
+    const { dayBytes = 0, monthBytes = 0 } = this.#entries.get(key) ?? {};
+    return { dayBytes, monthBytes };
+  }
+
+  /** What all relays of the region have counted of `key`. */
+  total(key: string): KeyUsage {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return { dayBytes: 0, monthBytes: 0 };
+    return {
+      dayBytes: entry.dayBytes + entry.otherDayBytes,
+      monthBytes: entry.monthBytes + entry.otherMonthBytes,
+    };
+  }
+
+  #entry(key: string): Entry {
+    let entry = this.#entries.get(key);
+    if (entry === undefined) {
+      entry = { dayBytes: 0, monthBytes: 0, otherDayBytes: 0, otherMonthBytes: 0 };
+      this.#entries.set(key, entry);
+      if (this.#entries.size > MOST_KEYS) this.#entries.delete(this.#entries.keys().next().value!);
+    }
+    return entry;
+  }
+}

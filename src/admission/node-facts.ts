@@ -1,0 +1,48 @@
+/** What a source knows of a node besides its key. Plain data; it decides the tier of the node and is shown to people. */
+export interface NodeFacts {
+  /** The label in a file of keys, or the name of the node in the list of its control server; empty when unknown. */
+  readonly label: string;
+  /** Whose node it is: a login name; empty when unknown. */
+  readonly user: string;
+  /** Tags such as `tag:server`. */
+  readonly tags: readonly string[];
+}
+
+/** Nothing is known. */
+export const NO_FACTS: NodeFacts = { label: '', user: '', tags: [] };
+
+/** The keys that a source admits, as 64 hex digits, with what it knows of each. */
+export type NodeList = ReadonlyMap<string, NodeFacts>;
+
+/** Longest label, user or tag that is kept: others write them. */
+const MOST_CHARACTERS = 256;
+const MOST_TAGS = 64;
+
+/** Makes facts of values from elsewhere; what is no text, or too long, counts as unknown. */
+export function nodeFacts(label: unknown, user: unknown, tags: unknown): NodeFacts {
+  const list = Array.isArray(tags) ? (tags as unknown[]) : [];
+  return {
+    label: textOf(label),
+    user: textOf(user),
+    tags: [...new Set(list.map(textOf).filter((tag) => tag !== ''))].slice(0, MOST_TAGS),
+  };
+}
+
+/** True when two lists have the same keys and know the same of them. */
+export function isSameList(a: NodeList, b: NodeList): boolean {
+  if (a.size !== b.size) return false;
+  for (const [key, facts] of a) {
+    const other = b.get(key);
+    if (other === undefined || !isSameFacts(facts, other)) return false;
+  }
+  return true;
+}
+
+/** True when both say the same. */
+export function isSameFacts(a: NodeFacts, b: NodeFacts): boolean {
+  return a.label === b.label && a.user === b.user && a.tags.join('\n') === b.tags.join('\n');
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' && value.length <= MOST_CHARACTERS ? value : '';
+}
