@@ -15,7 +15,7 @@ const config: KnipConfig = {
     'test/interop/**/*.ts',
     'test/packages/*.ts',
     'bench/*.ts',
-    'bench/udp/relay.ts',
+    'bench/udp/{flood,generate,traffic}.ts',
     'bench/preload/*.ts',
     'scripts/**/*.ts',
   ],

@@ -6,11 +6,15 @@ import { ReceiveBatch } from '../../src/system/receive-batch.ts';
 import { SendBatch } from '../../src/system/send-batch.ts';
 import { writeSocketAddress } from '../../src/system/socket-address.ts';
 import { UdpOpener, type UdpSocket } from '../../src/system/udp-opener.ts';
-import { bindMessage, BOUND, payload } from '../../test/relay/udp/forwarder.ts';
+import { data, type RelayPeer } from '../../test/relay/udp/relay-peer.ts';
 
 /** A flow waits no longer than this for what it has sent: it counts as lost then. */
 const PATIENCE_MS = 200;
 const SLOTS = 32;
+const ARENA_BYTES = 64 * 1024 * 1024;
+const HANDSHAKE_TRIES = 20;
+const HANDSHAKE_WAIT_MS = 250;
+const GENEVE_BYTES = 8;
 
 export interface UdpLoad {
   readonly flows: number;
@@ -21,6 +25,13 @@ export interface UdpLoad {
   readonly datagramBytes: number;
 }
 
+/** An endpoint of the relay under test, with both of its clients. */
+export interface TestEndpoint {
+  readonly vni: number;
+  readonly serverDisco: Buffer;
+  readonly clients: readonly [RelayPeer, RelayPeer];
+}
+
 interface Flow {
   readonly from: UdpSocket;
   readonly to: UdpSocket;
@@ -29,7 +40,7 @@ interface Flow {
   readonly data: number;
 }
 
-/** Sends datagrams through a relay and compares all that comes back, in the thread that calls it. */
+/** Binds endpoints, sends datagrams through them and compares all that comes back, in the thread that calls it. */
 export class UdpGenerator {
   received = 0;
   lost = 0;
@@ -41,19 +52,31 @@ export class UdpGenerator {
   readonly #into: ReceiveBatch;
   readonly #poll: PollSet;
   readonly #relay: number;
-  readonly #flows: Flow[];
+  readonly #control: number;
+  readonly #opener: UdpOpener;
+  readonly #flows: readonly Flow[];
+  /** Both sides of all endpoints without a flow. */
+  readonly #idle: readonly [UdpSocket, UdpSocket];
+  readonly #ip: string;
+  #generation = 0;
 
-  constructor(calls: SystemCalls, load: UdpLoad, relayPort: number) {
+  /** The relay is at `ip`:`port`; the sockets have the same address. The first endpoints have a flow each. */
+  constructor(calls: SystemCalls, load: UdpLoad, ip: string, port: number, endpoints: readonly TestEndpoint[]) {
     this.#calls = calls;
     this.#load = load;
-    this.#arena = new Arena(calls, 16 * 1024 * 1024);
+    this.#ip = ip;
+    this.#arena = new Arena(calls, ARENA_BYTES);
     this.#out = new SendBatch(calls, this.#arena, load.window);
     this.#into = new ReceiveBatch(calls, this.#arena, SLOTS, 65_535);
     this.#poll = new PollSet(calls, this.#arena, load.flows);
     this.#relay = this.#arena.reserve(32);
-    writeSocketAddress(this.#arena.bytes, this.#relay, '127.0.0.1', relayPort);
-    const opener = new UdpOpener(calls, this.#arena);
-    this.#flows = Array.from({ length: load.flows }, (_, i) => this.#flow(opener, i));
+    this.#control = this.#arena.reserve(256);
+    writeSocketAddress(this.#arena.bytes, this.#relay, ip, port);
+    this.#opener = new UdpOpener(calls, this.#arena);
+    this.#idle = [this.#open(), this.#open()];
+    this.#flows = endpoints.slice(0, load.flows).map((endpoint) => this.#flow(endpoint));
+    for (const endpoint of endpoints.slice(load.flows)) this.#bind(endpoint, this.#idle);
+    for (const [i, { to }] of this.#flows.entries()) this.#poll.set(i, to.fd);
   }
 
   /** Sends and receives for so long. */
@@ -84,37 +107,65 @@ export class UdpGenerator {
   }
 
   close(): void {
-    for (const { from, to } of this.#flows) {
-      this.#calls.close(from.fd);
-      this.#calls.close(to.fd);
-    }
+    for (const { fd } of [...this.#idle, ...this.#flows.flatMap(({ from, to }) => [from, to])]) this.#calls.close(fd);
     this.#arena.release();
   }
 
-  #flow(opener: UdpOpener, i: number): Flow {
-    const options = { ip: '127.0.0.1', port: 0, bufferBytes: 4 * 1024 * 1024, gro: true };
-    const [from, to] = [opener.open(options), opener.open(options)];
-    const { burst, datagramBytes } = this.#load;
-    const one = payload(i, Buffer.alloc(datagramBytes - 8, i + 1));
-    const message = Buffer.concat(Array<Buffer>(burst).fill(one));
-    const data = this.#arena.reserve(message.length, 64);
-    message.copy(this.#arena.bytes, data);
-    for (const [side, socket] of [from, to].entries()) this.#bind(i, side as 0 | 1, socket);
-    this.#poll.set(i, to.fd);
-    return { from, to, message, data };
+  #open(): UdpSocket {
+    return this.#opener.open({ ip: this.#ip, port: 0, bufferBytes: 4 * 1024 * 1024, gro: true });
   }
 
-  #bind(endpoint: number, side: 0 | 1, socket: UdpSocket): void {
-    const message = bindMessage(endpoint, side);
-    const at = this.#arena.reserve(message.length);
+  #flow(endpoint: TestEndpoint): Flow {
+    const [from, to] = [this.#open(), this.#open()];
+    const { burst, datagramBytes } = this.#load;
+    const one = data(endpoint.vni, datagramBytes - GENEVE_BYTES);
+    const message = Buffer.concat(Array<Buffer>(burst).fill(one));
+    const at = this.#arena.reserve(message.length, 64);
     message.copy(this.#arena.bytes, at);
-    this.#out.add(at, message.length, this.#arena.words, this.#relay >> 2);
-    this.#out.send(socket.fd, 0, MSG_DONTWAIT);
+    this.#bind(endpoint, [from, to]);
+    return { from, to, message, data: at };
+  }
+
+  /** Bind, challenge, answer for both sides, until a datagram comes through. */
+  #bind(endpoint: TestEndpoint, sockets: readonly [UdpSocket, UdpSocket]): void {
+    const [a, b] = endpoint.clients;
+    const probe = data(endpoint.vni, 16);
+    for (let i = 0; i < HANDSHAKE_TRIES; i++) {
+      this.#handshake(endpoint, a, b, sockets[0]);
+      this.#handshake(endpoint, b, a, sockets[1]);
+      this.#post(sockets[0], probe);
+      if (this.#take(sockets[1], (datagram) => datagram.equals(probe)) !== null) return;
+    }
+    throw new Error('no datagram came through the relay');
+  }
+
+  #handshake(endpoint: TestEndpoint, own: RelayPeer, other: RelayPeer, socket: UdpSocket): void {
+    this.#post(socket, own.bind(endpoint, other, ++this.#generation));
+    const challenge = this.#take(socket, ({ length }) => length === 160);
+    if (challenge !== null) this.#post(socket, own.answer(endpoint, other, challenge));
+  }
+
+  #post(socket: UdpSocket, datagram: Buffer): void {
+    datagram.copy(this.#arena.bytes, this.#control);
     this.#out.count = 0;
+    this.#out.add(this.#control, datagram.length, this.#arena.words, this.#relay >> 2);
+    this.#out.send(socket.fd, 0, MSG_DONTWAIT);
+  }
+
+  /** The first datagram that is wanted, or null when none comes in time. */
+  #take(socket: UdpSocket, isWanted: (datagram: Buffer) => boolean): Buffer | null {
+    const end = performance.now() + HANDSHAKE_WAIT_MS;
     this.#poll.set(0, socket.fd);
-    if (this.#poll.wait(5000) !== 1) throw new Error('the relay does not answer');
-    this.#into.receive(socket.fd, MSG_DONTWAIT);
-    if (this.#into.length(0) !== BOUND.length) throw new Error('the relay answers something else');
+    while (performance.now() < end) {
+      if (this.#poll.wait(HANDSHAKE_WAIT_MS) !== 1) return null;
+      const received = this.#into.receive(socket.fd, MSG_DONTWAIT);
+      for (let i = 0; i < received; i++) {
+        const at = this.#into.dataOffset(i);
+        const datagram = Buffer.from(this.#arena.bytes.subarray(at, at + this.#into.length(i)));
+        if (isWanted(datagram)) return datagram;
+      }
+    }
+    return null;
   }
 
   #send(flow: Flow, count: number): number {

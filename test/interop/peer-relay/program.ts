@@ -19,6 +19,11 @@ export class Program {
       stream?.setEncoding('utf8').on('data', (text: string) => (this.output += text));
   }
 
+  /** That of the program itself: `ip netns exec` becomes it. */
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   get isRunning(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }

@@ -26,4 +26,4 @@ fi
 "$interop/run.sh" build
 tailscale=$(cd "$interop" && go list -m -f '{{.Version}}' tailscale.com)
 export TAILSCALE_PROGRAMS=$TOWPATH_INTEROP_CACHE/$tailscale
-exec "$node" "$here/run.ts"
+exec "$node" "${PEER_RELAY_COMMAND:-$here/run.ts}" "$@"

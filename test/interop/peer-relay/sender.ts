@@ -1,10 +1,11 @@
-/** `sender.ts PORT BYTES`: sends so many bytes to whoever connects, and prints their SHA-256. */
+/** `sender.ts PORT BYTES [IP]`: sends so many bytes to whoever connects, and prints their SHA-256. */
 import { createHash, createCipheriv } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 const CHUNK = Buffer.alloc(65_536);
-const [port = 0, bytes = 0] = process.argv.slice(2).map(Number);
+const [port = 0, bytes = 0] = process.argv.slice(2, 4).map(Number);
+const ip = process.argv[4] ?? '127.0.0.1';
 
 createServer((socket) => {
   socket.on('error', () => process.exit(1));
@@ -19,4 +20,4 @@ createServer((socket) => {
     socket.end();
     console.log(`sent ${hash.digest('hex')}`);
   })();
-}).listen(port, '127.0.0.1', () => console.log('listening'));
+}).listen(port, ip, () => console.log('listening'));

@@ -4,7 +4,13 @@ import { CONTROL_URL } from './headscale.ts';
 import type { Network, Place } from './network.ts';
 import { Program } from './program.ts';
 
-/** A stock tailscaled in a client namespace, without a TUN device. */
+/** How a node runs: without a TUN device unless one is wanted, with more environment. */
+interface NodeOptions {
+  readonly tun?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** A stock tailscaled in a namespace. */
 export class TailscaleNode {
   readonly program: Program;
   readonly place: Place;
@@ -12,16 +18,17 @@ export class TailscaleNode {
   readonly #cli: string;
   readonly #socket: string;
 
-  constructor(network: Network, place: Place, programs: string, folder: string) {
+  constructor(network: Network, place: Place, programs: string, folder: string, options: NodeOptions = {}) {
+    const { tun = 'userspace-networking', environment = {} } = options;
     const state = path.join(folder, place);
-    mkdirSync(state);
+    mkdirSync(state, { recursive: true });
     this.place = place;
     this.#network = network;
     this.#cli = path.join(programs, 'tailscale');
     this.#socket = path.join(state, 's');
     const argv = [
       path.join(programs, 'tailscaled'),
-      '--tun=userspace-networking',
+      `--tun=${tun}`,
       `--statedir=${state}`,
       `--state=${path.join(state, 'state')}`,
       `--socket=${this.#socket}`,
@@ -32,15 +39,17 @@ export class TailscaleNode {
       TS_DISABLE_PORTMAPPER: '1',
       TS_PANIC_IF_HIT_MAIN_CONTROL: '1',
       TS_NETCHECK_GENERATE_204_URL: 'http://127.0.0.1:1/',
+      ...environment,
     });
   }
 
-  up(authKey: string): void {
+  up(authKey: string, hostname: string = this.place): void {
     this.cli(
       'up',
       `--login-server=${CONTROL_URL}`,
-      `--hostname=${this.place}`,
+      `--hostname=${hostname}`,
       '--accept-dns=false',
+      '--netfilter-mode=off',
       `--authkey=${authKey}`,
     );
   }

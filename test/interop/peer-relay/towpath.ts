@@ -10,14 +10,29 @@ const MAIN = path.resolve(import.meta.dirname, '../../../src/main.ts');
 const ADMIN = '127.0.0.1:9090';
 export const PORTS: readonly number[] = [3478, 443, 40_000];
 
+/** What of it runs, and with what. */
+interface TowpathOptions {
+  /** The runtime; that of the tests when not given. */
+  readonly runtime?: string;
+  /** The program: from the sources when not given. */
+  readonly main?: string;
+  /** DERP and STUN alone. */
+  readonly isDerpOnly?: boolean;
+  /** `peerRelay.limits`. */
+  readonly limits?: object;
+}
+
 /** `towpath serve` in the hub: DERP, STUN and the peer relay. */
 export class Towpath {
   program: Program | null = null;
   readonly #network: Network;
   readonly #config: string;
+  readonly #program: readonly [string, string];
 
-  constructor(network: Network, folder: string, authKey: string) {
+  constructor(network: Network, folder: string, authKey: string, options: TowpathOptions = {}) {
+    const { runtime = RELAY_PROGRAM, main = MAIN, isDerpOnly = false, limits = {} } = options;
     this.#network = network;
+    this.#program = [runtime, main];
     this.#config = path.join(folder, 'towpath.yaml');
     const authKeyFile = path.join(folder, 'auth-key');
     writeFileSync(authKeyFile, authKey, { mode: 0o600 });
@@ -32,21 +47,31 @@ export class Towpath {
         admission: { open: true },
         certificate: { directory: 'certs', names: [HUB_IP] },
         region: { id: REGION },
-        peerRelay: {
-          ports: PORTS,
-          advertise: { addresses: [HUB_IP], only: true },
-          stateDirectory: path.join(folder, 'peer-relay'),
-          tailnets: [{ name: 'home', controlUrl: CONTROL_URL, authKeyFile, hostname: 'relay' }],
-        },
+        ...(isDerpOnly
+          ? {}
+          : {
+              peerRelay: {
+                ports: PORTS,
+                advertise: { addresses: [HUB_IP], only: true },
+                stateDirectory: path.join(folder, 'peer-relay'),
+                tailnets: [{ name: 'home', controlUrl: CONTROL_URL, authKeyFile, hostname: 'relay' }],
+                limits,
+              },
+            }),
       }),
     );
   }
 
   /** Resolves when it is ready, with the milliseconds that took. */
-  async start(): Promise<number> {
-    const argv = [RELAY_PROGRAM, MAIN, 'serve', '--config', this.#config];
-    this.program = new Program(this.#network.inside('hub', argv));
+  start(): Promise<number> {
+    this.launch();
     return until('towpath is ready', () => this.admin('/readyz').startsWith('ready'));
+  }
+
+  /** Starts it, without waiting for anything. */
+  launch(): void {
+    const argv = [...this.#program, 'serve', '--config', this.#config];
+    this.program = new Program(this.#network.inside('hub', argv));
   }
 
   async stop(): Promise<void> {
@@ -61,6 +86,6 @@ export class Towpath {
 
   /** Runs a command with the same configuration. */
   run(...argv: string[]): string {
-    return this.#network.run('hub', RELAY_PROGRAM, MAIN, ...argv, '--config', this.#config);
+    return this.#network.run('hub', ...this.#program, ...argv, '--config', this.#config);
   }
 }

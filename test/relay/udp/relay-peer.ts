@@ -10,7 +10,11 @@ type Granted = Pick<GrantedEndpoint, 'vni' | 'serverDisco'>;
 
 /** What a client of a peer relay does, without sockets: makes the packets of a handshake and reads challenges. */
 export class RelayPeer {
-  readonly keys: NodeKeyPair = generateNodeKeyPair();
+  readonly keys: NodeKeyPair;
+
+  constructor(keys: NodeKeyPair = generateNodeKeyPair()) {
+    this.keys = keys;
+  }
 
   /** A control packet: `change` replaces what it says. */
   control(

@@ -21,8 +21,8 @@ export const NO_FAULTS: Faults = { lost: 0, doubled: 0, late: 0 };
 
 /** A node of a tailnet as the peer relay sees it: a DERP client with a disco key and a UDP socket on a bad network. */
 export class RelayNodeClient {
-  readonly nodeKeys: NodeKeyPair = generateNodeKeyPair();
-  readonly peer: RelayPeer = new RelayPeer();
+  readonly nodeKeys: NodeKeyPair;
+  readonly peer: RelayPeer;
   faults: Faults = NO_FAULTS;
   derp: DerpClient | null = null;
   /** Told of data, however it came. */
@@ -38,7 +38,10 @@ export class RelayNodeClient {
   #onPong: (transactionId: Buffer) => void = () => {};
   readonly #random: () => number;
 
-  constructor(seed: number) {
+  /** `seed` decides what the network does; the keys are new ones when none are given. */
+  constructor(seed: number, keys: { readonly nodeKeys?: NodeKeyPair; readonly peer?: RelayPeer } = {}) {
+    this.nodeKeys = keys.nodeKeys ?? generateNodeKeyPair();
+    this.peer = keys.peer ?? new RelayPeer();
     let state = seed;
     this.#random = () => {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

@@ -1,0 +1,211 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { CONTROL_URL, Headscale, REGION } from '../../test/interop/peer-relay/headscale.ts';
+import { HUB_IP, Network } from '../../test/interop/peer-relay/network.ts';
+import { Program, until } from '../../test/interop/peer-relay/program.ts';
+import { TailscaleNode } from '../../test/interop/peer-relay/tailscale-node.ts';
+import { makeContender, pin, type Contender, type ContenderName } from './contender.ts';
+import type { Job, LoadCase, LoadResult } from './generate.ts';
+import { processCpuNs } from './process-cpu.ts';
+import type { Arrival, Fetched } from './traffic.ts';
+
+const run = promisify(execFile);
+const TRAFFIC = path.join(import.meta.dirname, 'traffic.ts');
+const SENDER = path.join(import.meta.dirname, '../../test/interop/peer-relay/sender.ts');
+const PORT = 7777;
+const GENERATOR_CPU = '1';
+const RELAY_CPU = '0';
+const ALL_CPUS = '0-1';
+const NS_PER_MS = 1e6;
+const BYTES_PER_MB = 1e6;
+/** A first attempt that failed is repeated after 30 s, and a path that is in use is looked at each 60 s. */
+const PATIENCE_MS = 100_000;
+const ALL_AT_ONCE_MS = 400_000;
+
+/** The programs that are not ours. */
+export interface UpstreamPrograms {
+  readonly headscale: string;
+  readonly tailscale: string;
+}
+
+/** A tailnet of its own for one contender: Headscale, the relay, and two tailscaled without a direct path. */
+export class World {
+  readonly #network = new Network();
+  readonly #folder = mkdtempSync('/tmp/tpu-');
+  readonly #ends: (() => unknown)[] = [() => this.#network.remove()];
+  readonly #programs: UpstreamPrograms;
+  #relay!: Contender;
+  #a!: TailscaleNode;
+  #b!: TailscaleNode;
+  #clientKey = '';
+
+  constructor(programs: UpstreamPrograms) {
+    this.#programs = programs;
+  }
+
+  /** Starts all but the relay. */
+  async open(name: ContenderName): Promise<void> {
+    const [network, folder, { tailscale: programs }] = [this.#network, this.#folder, this.#programs];
+    const headscale = await Headscale.start(network, this.#programs.headscale, folder);
+    this.#ends.push(() => headscale.program.stop());
+    this.#relay = makeContender(name, { network, headscale, programs, folder });
+    this.#ends.push(() => this.#relay.close());
+    await this.#relay.prepare();
+    this.#clientKey = headscale.clientKey();
+    const nodes = (['a', 'b'] as const).map((place) => {
+      const node = new TailscaleNode(network, place, programs, folder, { tun: 'ts0' });
+      this.#ends.push(() => node.program.stop());
+      return node;
+    });
+    for (const node of nodes) {
+      await until(`tailscaled ${node.place} answers`, () => node.cli('version').length > 0);
+      node.up(this.#clientKey);
+    }
+    [this.#a, this.#b] = nodes as [TailscaleNode, TailscaleNode];
+  }
+
+  /** Starts the relay; resolves with the milliseconds until the first pong through it. */
+  async firstPong(): Promise<number> {
+    const startedAt = performance.now();
+    await this.#relay.start();
+    await this.#untilRelayed();
+    return performance.now() - startedAt;
+  }
+
+  /** Moves bytes from one node to the other; what that cost the relay, and how fast it was. */
+  async transfer(
+    direction: 'to a' | 'to b',
+    megabytes: number,
+  ): Promise<{ cpuMsPerMb: number; mbitPerSecond: number }> {
+    const [from, to] = direction === 'to a' ? [this.#b, this.#a] : [this.#a, this.#b];
+    const bytes = megabytes * BYTES_PER_MB;
+    const sender = this.#program(from, [SENDER, String(PORT), String(bytes), from.ip]);
+    try {
+      await until('the sender listens', () => sender.output.includes('listening'));
+      const cpu = processCpuNs(this.#relay.pid);
+      const fetched = await this.#run<Fetched>(to, [TRAFFIC, 'fetch', from.ip, String(PORT)]);
+      const cpuMs = (processCpuNs(this.#relay.pid) - cpu) / NS_PER_MS;
+      await until('the sender is done', () => sender.output.includes('sent '));
+      const [, sha256] = /sent ([0-9a-f]{64})/.exec(sender.output) ?? [];
+      if (fetched.bytes !== bytes || fetched.sha256 !== sha256) throw new Error('other bytes came than were sent');
+      return { cpuMsPerMb: cpuMs / megabytes, mbitPerSecond: (bytes * 8) / 1e6 / fetched.seconds };
+    } finally {
+      await sender.stop();
+    }
+  }
+
+  /** Sends load of ours through the relay, which has one CPU and the generator another. */
+  async load(cases: readonly LoadCase[], seconds: number): Promise<LoadResult[]> {
+    const tailnet = {
+      controlUrl: CONTROL_URL,
+      authKey: this.#clientKey,
+      region: REGION,
+      derpUrl: `https://${HUB_IP}/derp`,
+      relayName: 'relay',
+      folder: this.#folder,
+    };
+    const job: Job = { tailnet, ip: HUB_IP, port: this.#relay.port, relayPid: this.#relay.pid, seconds, cases };
+    pin(this.#relay.pid, RELAY_CPU);
+    try {
+      const script = path.join(import.meta.dirname, 'generate.ts');
+      const argv = ['taskset', '-c', GENERATOR_CPU, process.execPath, script, JSON.stringify(job)];
+      const [program, ...rest] = this.#network.inside('hub', argv) as [string, ...string[]];
+      const { stdout } = await run(program, rest, { timeout: ALL_AT_ONCE_MS });
+      return lines<LoadResult>(stdout);
+    } finally {
+      pin(this.#relay.pid, ALL_CPUS);
+    }
+  }
+
+  /**
+   * Stops the relay under a stream of small messages and starts it again; the longest times without a message, in
+   * milliseconds, from the stop until the nodes use the relay again.
+   */
+  async restartHoles(): Promise<{ longestMs: number; allMs: number }> {
+    const stream = await this.#stream();
+    try {
+      await until('the messages arrive', () => stream.arrivals().length > 0);
+      const before = stream.arrivals().length;
+      await this.#relay.stop();
+      await this.#relay.start();
+      await this.#untilRelayed();
+      // A path that was found may be lost again.
+      await new Promise((resolve) => setTimeout(resolve, 8000));
+      const gaps = stream
+        .arrivals()
+        .slice(before)
+        .map(({ gapMs }) => gapMs);
+      return { longestMs: Math.max(0, ...gaps), allMs: gaps.reduce((sum, gap) => sum + gap, 0) };
+    } finally {
+      await stream.stop();
+    }
+  }
+
+  /** Leaves the nodes silent; then how long messages do not arrive, and whether the first go through the relay. */
+  async idleHole(seconds: number): Promise<{ holeMs: number; isRelayed: boolean }> {
+    await this.#untilRelayed();
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    const stream = await this.#stream();
+    try {
+      await until('the messages arrive', () => stream.arrivals().length > 0);
+      const path = this.#a.pathTo(this.#b.ip);
+      await new Promise((resolve) => setTimeout(resolve, 5000));
+      const holeMs = Math.max(...stream.arrivals().map(({ gapMs }) => gapMs));
+      return { holeMs, isRelayed: path.startsWith('peer-relay') };
+    } finally {
+      await stream.stop();
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const end of this.#ends.reverse()) await end();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #untilRelayed(): Promise<void> {
+    const ip = this.#b.ip;
+    let last = '';
+    await until(
+      () => `a pong through the relay; the last was: ${last}`,
+      () => {
+        last = this.#a.ping(ip);
+        return last.includes('via peer-relay(') || this.#a.pathTo(ip).startsWith('peer-relay');
+      },
+      PATIENCE_MS,
+    );
+  }
+
+  /** Small messages from `a` to `b`, until it is stopped. */
+  async #stream(): Promise<{ arrivals(): Arrival[]; stop(): Promise<void> }> {
+    const listener = this.#program(this.#b, [TRAFFIC, 'listen', String(PORT)]);
+    await until('the listener is ready', () => listener.output.includes('ready'));
+    const sender = this.#program(this.#a, [TRAFFIC, 'send', this.#b.ip, String(PORT)]);
+    return {
+      arrivals: () => lines<Arrival>(listener.output.replace('ready\n', '')),
+      stop: async () => {
+        await sender.stop();
+        await listener.stop();
+      },
+    };
+  }
+
+  #program(node: TailscaleNode, argv: readonly string[]): Program {
+    return new Program(this.#network.inside(node.place, [process.execPath, ...argv]));
+  }
+
+  async #run<T>(node: TailscaleNode, argv: readonly string[]): Promise<T> {
+    const [program, ...rest] = this.#network.inside(node.place, [process.execPath, ...argv]) as [string, ...string[]];
+    const { stdout } = await run(program, rest, { timeout: ALL_AT_ONCE_MS });
+    return JSON.parse(stdout) as T;
+  }
+}
+
+function lines<T>(text: string): T[] {
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  return whole
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as T);
+}
