@@ -99,6 +99,11 @@ const folders = {
     first: 'thread-links.ts',
     imports: ['base', 'wire', 'observe', 'relay/routing', 'relay/session'],
   },
+  'relay/mesh': {
+    what: 'links to the other relays of the region',
+    first: 'mesh.ts',
+    imports: ['base', 'wire', 'transport', 'observe', 'client', 'relay/routing', 'relay/session'],
+  },
   'relay/udp': {
     what: 'the STUN server, and the door of the UDP relay',
     first: 'port.ts',

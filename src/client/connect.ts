@@ -17,6 +17,7 @@ import { dialRelay, type Dialed } from './dial.ts';
 import { boxError, greetingError, refusedError, timeoutError } from './errors.ts';
 import { FrameStream } from './frame-stream.ts';
 import type { DerpClientOptions } from './options.ts';
+import { Outgoing } from './outgoing.ts';
 import { parseRelayUrl, serverNameFor } from './relay-url.ts';
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -200,7 +201,7 @@ class Login implements StreamHandler, FrameSink {
       frames: this.#frames,
       clock: this.#options.clock,
       publicKey: this.#keys.publicKey,
-      queueBytes: this.#options.queueBytes ?? DEFAULT_QUEUE_BYTES,
+      outgoing: this.#options.outgoing ?? new Outgoing(this.#options.queueBytes ?? DEFAULT_QUEUE_BYTES),
       handler: this.#options.handler ?? {},
       facts: {
         mode: dialed.mode,

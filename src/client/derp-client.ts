@@ -5,13 +5,7 @@
 import { TowpathError } from '../base/errors.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
 import type { Stream } from '../transport/port.ts';
-import {
-  encodeNotePreferred,
-  encodePing,
-  encodePong,
-  SEND_PACKET_OVERHEAD_BYTES,
-  writeSendPacket,
-} from '../wire/client-frames.ts';
+import { encodeNotePreferred, encodePing, encodePong, SEND_PACKET_OVERHEAD_BYTES } from '../wire/client-frames.ts';
 import { HeaderVerdict } from '../wire/frame-decoder.ts';
 import {
   FRAME_HEADER_BYTES,
@@ -25,7 +19,7 @@ import type { Clock } from '../base/clock.ts';
 import { closedError, frameError, timeoutError } from './errors.ts';
 import type { FrameStream } from './frame-stream.ts';
 import type { DerpClientHandler, DerpConnectFacts } from './options.ts';
-import { Outgoing } from './outgoing.ts';
+import type { OutgoingFrames } from './outgoing.ts';
 import { PendingPings } from './pending-pings.ts';
 
 /** A relay sends a KeepAlive every 60 to 65 s, so silence for this long means that it is gone (§2.4). */
@@ -53,7 +47,7 @@ export class DerpClient {
   readonly facts: DerpConnectFacts;
   readonly #stream: Stream;
   readonly #clock: Clock;
-  readonly #outgoing: Outgoing;
+  readonly #outgoing: OutgoingFrames;
   /** What the relay has announced in ServerInfo (§8.6): what does not fit is dropped, never delayed. Null is no limit. */
   readonly #budget: TokenBucket | null;
   readonly #pings = new PendingPings();
@@ -72,7 +66,7 @@ export class DerpClient {
     readonly clock: Clock;
     readonly publicKey: Buffer;
     readonly facts: DerpConnectFacts;
-    readonly queueBytes: number;
+    readonly outgoing: OutgoingFrames;
     readonly handler: DerpClientHandler;
   }) {
     const { stream, clock, facts } = parts;
@@ -81,7 +75,7 @@ export class DerpClient {
     this.publicKey = parts.publicKey;
     this.facts = facts;
     this.handler = parts.handler;
-    this.#outgoing = new Outgoing(parts.queueBytes);
+    this.#outgoing = parts.outgoing;
     const { bytesPerSecond, burstBytes } = facts.serverInfo;
     this.#budget = bytesPerSecond > 0 ? new TokenBucket(bytesPerSecond, burstBytes, performance.now()) : null;
     this.#frames = parts.frames;
@@ -129,7 +123,7 @@ export class DerpClient {
     const outgoing = this.#outgoing;
     if (!outgoing.reserve(bytes)) return this.#refuse();
     if (this.#budget === null || this.#budget.take(bytes, performance.now()) === 0) {
-      outgoing.commit(writeSendPacket(outgoing.buffer, outgoing.end, destination, packet));
+      outgoing.addPacket(destination, packet);
       if (!this.#isCorked) outgoing.flush(this.#stream);
     } else {
       this.#limitedPackets++;
@@ -143,6 +137,11 @@ export class DerpClient {
     if (!this.#outgoing.add(frame)) return this.#refuse();
     if (!this.#isCorked) this.#outgoing.flush(this.#stream);
     return true;
+  }
+
+  /** Writes what was added to the {@link OutgoingFrames} that the caller has brought. */
+  flush(): void {
+    if (this.#isOpen) this.#outgoing.flush(this.#stream);
   }
 
   /** Says whether this relay is the client's home. */

@@ -3,6 +3,7 @@ import type { ServerVerification, TlsFacts, Transport } from '../transport/port.
 import type { ClientInfo, ServerInfo } from '../wire/handshake.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 import type { TowpathError } from '../base/errors.ts';
+import type { OutgoingFrames } from './outgoing.ts';
 import type { UpgradeMode } from './upgrade-request.ts';
 
 /** Told what a relay sends. Called directly; keys and bytes are views that are valid during the call only. */
@@ -50,6 +51,8 @@ export interface DerpClientOptions {
   readonly timeoutMs?: number;
   /** Bytes that may wait to be written. 256 KiB when not given. */
   readonly queueBytes?: number;
+  /** What waits to be written, in place of a queue of `queueBytes`; it may hold frames already. */
+  readonly outgoing?: OutgoingFrames;
   readonly handler?: DerpClientHandler;
 }
 

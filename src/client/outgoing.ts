@@ -1,10 +1,25 @@
 import type { Stream } from '../transport/port.ts';
+import { SEND_PACKET_OVERHEAD_BYTES, writeSendPacket } from '../wire/client-frames.ts';
 
 /** A connection that sends little stays this small. */
 const FIRST_BYTES = 2048;
 
-/** What a client still has to write: one buffer that grows up to a bound, filled behind and written from the front. */
-export class Outgoing {
+/** What a client still has to write, in whole frames. */
+export interface OutgoingFrames {
+  /** Bytes that the stream has not taken yet. */
+  readonly pendingBytes: number;
+  /** Whether `bytes` more fit in. */
+  reserve(bytes: number): boolean;
+  /** Adds a SendPacket frame, for which there is room. */
+  addPacket(destination: Uint8Array, packet: Uint8Array): void;
+  /** Adds a whole frame; false when it does not fit. */
+  add(frame: Uint8Array): boolean;
+  /** Writes what the stream takes. */
+  flush(stream: Stream): void;
+}
+
+/** One buffer that grows up to a bound, filled behind and written from the front. */
+export class Outgoing implements OutgoingFrames {
   readonly #limitBytes: number;
   #buffer: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #from = 0;
@@ -14,19 +29,8 @@ export class Outgoing {
     this.#limitBytes = limitBytes;
   }
 
-  /** Bytes that the stream has not taken yet. */
   get pendingBytes(): number {
     return this.#to - this.#from;
-  }
-
-  /** The buffer to write the next frame into, at `end`; valid after {@link reserve} until the next call. */
-  get buffer(): Buffer {
-    return this.#buffer;
-  }
-
-  /** Where the next frame starts. */
-  get end(): number {
-    return this.#to;
   }
 
   /** Makes room for `bytes` more behind the end; false when that would go over the bound. */
@@ -47,12 +51,11 @@ export class Outgoing {
     return true;
   }
 
-  /** Says that the buffer is now filled up to `end`. */
-  commit(end: number): void {
-    this.#to = end;
+  addPacket(destination: Uint8Array, packet: Uint8Array): void {
+    if (!this.reserve(SEND_PACKET_OVERHEAD_BYTES + packet.length)) return;
+    this.#to = writeSendPacket(this.#buffer, this.#to, destination, packet);
   }
 
-  /** Adds a whole frame; false when it does not fit. */
   add(frame: Uint8Array): boolean {
     if (!this.reserve(frame.length)) return false;
     this.#buffer.set(frame, this.#to);
@@ -60,7 +63,6 @@ export class Outgoing {
     return true;
   }
 
-  /** Writes what the stream takes. */
   flush(stream: Stream): void {
     if (this.#from === this.#to) return;
     const taken = stream.write(this.#buffer, this.#from, this.#to);

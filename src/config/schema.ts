@@ -15,6 +15,7 @@ import { limits, type LimitsConfig } from './schema/limits.ts';
 import { log, type LogConfig } from './schema/log.ts';
 import { peerRelay, type PeerRelayConfig } from './schema/peer-relay.ts';
 import { proxy, type ProxyConfig } from './schema/proxy.ts';
+import { mesh, type MeshConfig } from './schema/mesh.ts';
 import { overlaps } from './schema/overlap.ts';
 import { region, type RegionConfig } from './schema/region.ts';
 import { sources, type SourcesConfig } from './schema/sources.ts';
@@ -59,6 +60,7 @@ export interface Config {
   readonly limits: LimitsConfig;
   readonly drain: DrainConfig;
   readonly region: RegionConfig;
+  readonly mesh: MeshConfig;
   readonly bootstrapDns: BootstrapDnsConfig;
   readonly peerRelay: PeerRelayConfig;
   readonly selfTest: boolean;
@@ -117,6 +119,7 @@ export const configSchema: z.ZodType<Config> = section(
     limits,
     drain,
     region,
+    mesh,
     bootstrapDns,
     peerRelay,
   },

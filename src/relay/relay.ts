@@ -26,6 +26,8 @@ import { FrontDoor, type DoorHandlers } from './door/front-door.ts';
 import { CountedMemory } from './door/memory-limit.ts';
 import { sharedLimits } from './fairness/shares.ts';
 import { frontListener } from './front-listener.ts';
+import { Mesh } from './mesh/mesh.ts';
+import type { LinkEvent, LinkSnapshot } from './mesh/snapshot.ts';
 import { Router } from './routing/router.ts';
 import type { Admission } from './session/admission.ts';
 import type { SessionReporter } from './session/context.ts';
@@ -54,6 +56,8 @@ export interface RelayEvents extends SessionReporter {
   stunError(error: Error): void;
   /** STUN may answer from another address than it was asked on these. */
   stunMissing(addresses: readonly string[], reason: string): void;
+  /** A link to another relay of the region was opened, failed or ended. */
+  link(event: LinkEvent): void;
   /** Why there is no memory for more clients; null: there is. Called at each look. */
   memory(problem: string | null): void;
 }
@@ -85,6 +89,7 @@ export class Relay {
   readonly #settings: RelaySettings;
   readonly #ports: RelayPorts;
   readonly #wakes = new WakeList();
+  readonly #mesh: Mesh;
   readonly #sessions: Sessions;
   readonly #upgradeHead: string;
   readonly #door: FrontDoor;
@@ -106,6 +111,14 @@ export class Relay {
     const keyPair = nodeKeyPair(Buffer.from(settings.privateKey));
     this.#upgradeHead = upgradeResponseHead(keyPair.publicKey);
     this.#sessions = new Sessions(this.#sessionParts(keyPair, space));
+    this.#mesh = new Mesh(settings.live.mesh, {
+      ...{ clock, counters, keyPair, space },
+      transport: ports.transport,
+      router: this.router,
+      turn: this.#turn,
+      queueMs: settings.limits.queueMs,
+      happened: (event) => events.link(event),
+    });
     this.stun = new StunServer({
       counters,
       clock,
@@ -141,6 +154,11 @@ export class Relay {
     this.#listeners.push(await this.#ports.transport.listen({ ...place, ...frontListener(front, tls) }, this.#door));
   }
 
+  /** Connects to the other relays of the region, once this one can be connected to. */
+  joinRegion(): void {
+    this.#mesh.start();
+  }
+
   /** Uses this certificate for new connections. */
   replaceCertificate(pair: CertificatePair): void {
     for (const listener of this.#listeners) listener.replaceCertificate(pair);
@@ -150,6 +168,7 @@ export class Relay {
   apply(live: LiveSettings): void {
     const { duplicates, deniedApps, fairness } = live;
     this.#sessions.setMeshKeys(meshKeys(live));
+    this.#mesh.apply(live.mesh);
     const before = this.#live.fairness;
     this.#live = live;
     this.router.duplicatePolicy = duplicates;
@@ -180,7 +199,16 @@ export class Relay {
 
   /** What it has counted and holds, as plain data. */
   snapshot(): RelaySnapshot {
-    return { counters: structuredClone(this.counters), sessions: [...this.#sessions.snapshots()] };
+    return {
+      counters: structuredClone(this.counters),
+      sessions: [...this.#sessions.snapshots()],
+      links: this.links(),
+    };
+  }
+
+  /** Links to the other relays of the region, as plain data. */
+  links(): readonly LinkSnapshot[] {
+    return this.#mesh.snapshot();
   }
 
   /** What each key has sent and received since the last call, as plain data; keys without any are left out. */
@@ -218,6 +246,7 @@ export class Relay {
   close(): void {
     this.#sessions.close();
     this.threads?.close();
+    this.#mesh.close();
     this.#door.close();
     this.guard.close();
   }

@@ -6,6 +6,7 @@ import type { ForwardedHeader } from '../wire/forwarded.ts';
 import type { FrontDoorLimits } from './door/front-door.ts';
 import type { GuardLimits } from './door/source-guard.ts';
 import type { FairnessSettings } from './fairness/shares.ts';
+import type { MeshSettings } from './mesh/mesh.ts';
 import type { DuplicatePolicy } from './routing/duplicates.ts';
 import type { RouterLimits } from './routing/router.ts';
 import type { SessionLimits } from './session/context.ts';
@@ -35,12 +36,6 @@ export interface LiveSettings {
   readonly deniedApps: readonly string[];
   readonly fairness: FairnessSettings;
   readonly mesh: MeshSettings;
-}
-
-/** The other relays of the region (protocol reference §4.10). */
-interface MeshSettings {
-  /** The accepted mesh keys, 32 bytes each, of which the first is shown to others; none: there is no mesh. */
-  readonly keys: readonly Uint8Array[];
 }
 
 interface ProxySettings {

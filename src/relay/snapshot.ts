@@ -1,4 +1,5 @@
 import { Counters, type CounterValues } from '../observe/counters.ts';
+import type { LinkSnapshot } from './mesh/snapshot.ts';
 import type { SessionSnapshot } from './session/traffic.ts';
 
 /** Counters and gauges of a relay at one time, as plain data. */
@@ -6,6 +7,8 @@ export interface RelaySnapshot {
   readonly counters: CounterValues;
   /** Those of all states. */
   readonly sessions: readonly SessionSnapshot[];
+  /** Links to the other relays of the region. */
+  readonly links: readonly LinkSnapshot[];
 }
 
 /**
@@ -16,6 +19,7 @@ export function addSnapshots(snapshots: readonly RelaySnapshot[]): RelaySnapshot
   return {
     counters: addCounters(snapshots.map(({ counters }) => counters)),
     sessions: snapshots.flatMap(({ sessions }) => sessions),
+    links: snapshots.flatMap(({ links }) => links),
   };
 }
 

@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import type { Config } from '../config/schema.ts';
 import type { KeepAlivePeriods } from '../relay/session/context.ts';
 import type { LiveSettings, RelaySettings } from '../relay/settings.ts';
+import { meshSettings } from './mesh/settings.ts';
 import { privateKeyBytes, type NodeKeyPair } from '../wire/keys.ts';
 
 /** Part of the memory of the container or machine that may be in use while new connections are still let in. */
@@ -36,13 +37,13 @@ export function relaySettings(config: Config, keyPair: NodeKeyPair): RelaySettin
 }
 
 /** The part of it that a reload takes over. */
-export function liveSettings({ duplicates, fairness, admission }: Config): LiveSettings {
+export function liveSettings({ duplicates, fairness, admission, mesh }: Config): LiveSettings {
   const { perClient, totalBytesPerSecond } = fairness;
   return {
     duplicates,
     deniedApps: admission.denyApps,
     fairness: { perClient, totalBytesPerSecond },
-    mesh: { keys: [] },
+    mesh: meshSettings(mesh, process.env),
   };
 }
 

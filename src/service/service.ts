@@ -41,6 +41,8 @@ import { type InheritedSockets, NO_SOCKETS, refuseStunSockets } from './inherite
 import { loadOrCreateKeyFile, type KeyFile } from './key-file.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
+import { LinkLog } from './mesh/link-log.ts';
+import { meshMetrics } from './mesh/metrics.ts';
 import { peerRelayPages } from './peer-relay/page.ts';
 import { PeerRelay } from './peer-relay/peer-relay.ts';
 import { liveSettings, relaySettings } from './relay-settings.ts';
@@ -66,6 +68,7 @@ export class Service {
   readonly #memory = new ResidentMemory();
   readonly #connectionLog: ConnectionLog;
   readonly #stunErrors: EventSummary;
+  readonly #links: LinkLog;
   readonly #admission: AdmissionService;
   /** What is known of the clients by their keys. */
   readonly clients: Clients;
@@ -91,6 +94,7 @@ export class Service {
     this.isKeyNew = created;
     this.certificate = this.#openCertificate();
     this.#connectionLog = new ConnectionLog(log, clock);
+    this.#links = new LinkLog(log, clock);
     this.#stunErrors = new EventSummary({ log, clock, verb: 'could not answer', noun: 'STUN datagram', level: 'warn' });
     this.#admission = new AdmissionService(config.admission, {
       clock,
@@ -172,6 +176,7 @@ export class Service {
       await this.#admission.start(this.#relay);
       this.clients.start();
       await this.#listeners.open({ ...config, stun }, config.transport === 'tls' ? this.#serverTls() : null);
+      this.#relay.joinRegion();
       this.#descriptors = this.#watchDescriptors();
       this.#liveness.check();
       void this.#bootstrapDns.start();
@@ -199,14 +204,15 @@ export class Service {
   reload(config: Config): string[] {
     const before = this.#config;
     const homePage = loadHomePage(config.home);
+    const live = liveSettings(config);
     if (JSON.stringify(config.admission) !== JSON.stringify(before.admission))
       this.#admission.replace(config.admission);
     this.#relayHttp.setHome(homePage);
-    this.#relay.apply(liveSettings(config));
-    const { home, duplicates, fairness, admission } = config;
+    this.#relay.apply(live);
+    const { home, duplicates, fairness, admission, mesh } = config;
     const limits = this.#peerRelay?.reload(config.peerRelay.limits) ?? config.peerRelay.limits;
     const peerRelay = { ...before.peerRelay, limits };
-    this.#config = { ...before, home, duplicates, fairness, admission, peerRelay };
+    this.#config = { ...before, home, duplicates, fairness, admission, mesh, peerRelay };
     this.clients.reload(this.#config);
     this.api.reloaded();
     return restartKeys(this.#config, config);
@@ -240,6 +246,7 @@ export class Service {
       this.api,
       this.#connectionLog,
       this.#stunErrors,
+      this.#links,
       this.#liveness,
       this.#descriptors,
       this.#memory,
@@ -341,6 +348,7 @@ export class Service {
       stunError: (error) => this.#stunErrors.add(systemErrorCode(error) || 'error', error.message),
       stunMissing: (addresses, reason) =>
         this.#log.warn({ addresses, reason }, 'on these addresses, STUN answers may come from another address'),
+      link: (event) => this.#links.happened(event),
       memory: (problem) => this.health.set('memory', problem),
     };
   }
@@ -408,6 +416,7 @@ export class Service {
         ...loopDelay.metrics(),
         ...this.#admission.metrics(),
         ...this.clients.metrics(),
+        ...meshMetrics(() => this.#relay.links()),
         ...(this.#peerRelay?.metrics() ?? []),
       ],
     });
@@ -431,7 +440,7 @@ function loadKey({ keyFile }: Config, log: Logger): KeyFile {
 }
 
 /** Keys that {@link Service.reload} takes over without a restart. */
-const LIVE_KEYS: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'log', 'admission']);
+const LIVE_KEYS: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'log', 'admission', 'mesh']);
 
 function restartKeys(before: Config, after: Config): string[] {
   const keys = Object.keys(after) as (keyof Config)[];

@@ -1,11 +1,13 @@
 import { MAX_IP_BYTES, writeIp } from '../base/ip-address.ts';
-import { encodeFrame, FrameType, KEY_BYTES, MAX_PACKET_BYTES } from './frames.ts';
+import { encodeFrame, FRAME_HEADER_BYTES, FrameType, KEY_BYTES, MAX_PACKET_BYTES } from './frames.ts';
 
 /** Frames between the relays of one region (protocol reference §2.2, §4.10, §12). */
 
 /** What PeerPresent says of a connection (§2.5). `Regular` is set when no other one is. */
 export const PresentFlag = { Regular: 1, Mesh: 2, Prober: 4, NotIdeal: 8 } as const;
 
+/** Bytes of a ForwardPacket frame around a packet: header, source key, destination key. */
+export const FORWARD_PACKET_OVERHEAD_BYTES: number = FRAME_HEADER_BYTES + 2 * KEY_BYTES;
 /** Bounds of the payload of a ForwardPacket frame. */
 export const MIN_FORWARD_PAYLOAD_BYTES: number = 2 * KEY_BYTES;
 export const MAX_FORWARD_PAYLOAD_BYTES: number = 2 * KEY_BYTES + MAX_PACKET_BYTES;

@@ -30,6 +30,7 @@ class Bare {
       listenerError: (error) => this.#note(error.message),
       stunError: (error) => this.#note(error.message),
       stunMissing: () => undefined,
+      link: () => undefined,
       memory: () => undefined,
     };
     const settings = structuredClone(relaySettings(config, generateNodeKeyPair()));

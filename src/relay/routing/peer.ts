@@ -90,6 +90,11 @@ export class Peer implements Source {
     return this.#forwarders !== null;
   }
 
+  /** The key is connected to several others. */
+  get hasSeveralForwarders(): boolean {
+    return Array.isArray(this.#forwarders);
+  }
+
   /** The forwarder that packets go to when the key has no connection here: the oldest that is up, else the oldest. */
   get forwarder(): Forwarder | null {
     const forwarders = this.#forwarders;

@@ -139,12 +139,12 @@ export class Router {
   }
 
   /**
-   * `forwarder` leads to `key`, which is 32 bytes that the caller may not change afterwards. Doing so twice changes nothing.
+   * `forwarder` leads to `key`, 32 bytes, which are copied. Doing so twice changes nothing.
    * Packets go there while the key has no connection to this relay and no older forwarder that is up. Returns the peer that
    * stands for the key.
    */
   addForwarder(key: Buffer, forwarder: Forwarder): Peer {
-    const peer = this.#peerOf(key);
+    const peer = this.table.named(key) ?? this.#peerOf(Buffer.from(key));
     if (peer.size === 0 && !peer.isForwarded) this.#counters.remoteKeys++;
     peer.addForwarder(forwarder);
     return peer;

@@ -1,4 +1,5 @@
 import { FRAME_HEADER_BYTES, FrameType, KEY_BYTES, MAX_PACKET_FRAME_BYTES } from '../../wire/frames.ts';
+import { FORWARD_PACKET_OVERHEAD_BYTES } from '../../wire/mesh-frames.ts';
 import { giveBuffer, type PooledBuffer, takeBuffer } from './buffer-pool.ts';
 
 const EMPTY: PooledBuffer = { bytes: Buffer.alloc(0), view: new DataView(new ArrayBuffer(0)) };
@@ -112,6 +113,23 @@ export class FrameQueue {
     this.#frames++;
   }
 
+  /** The same for a ForwardPacket frame, which has the key of the destination, too. */
+  appendForward(source: Int32Array, destination: Int32Array, buffer: Buffer, from: number, to: number): void {
+    const size = FORWARD_PACKET_OVERHEAD_BYTES + to - from;
+    this.#reserve(size);
+    const { bytes, view } = this.#memory;
+    const start = this.#end;
+    bytes[start] = FrameType.ForwardPacket;
+    view.setUint32(start + 1, size - FRAME_HEADER_BYTES);
+    for (let i = 0; i < KEY_WORDS; i++) {
+      view.setInt32(start + FRAME_HEADER_BYTES + i * 4, source[i]!, true);
+      view.setInt32(start + PACKET_OVERHEAD_BYTES + i * 4, destination[i]!, true);
+    }
+    buffer.copy(bytes, start + FORWARD_PACKET_OVERHEAD_BYTES, from, to);
+    this.#end = start + size;
+    this.#frames++;
+  }
+
   #reserve(size: number): void {
     // However scarce the space for all queues is, each may hold one largest frame.
     const limit = Math.min(this.#limitBytes, Math.max(this.#space.freeBytes, MAX_PACKET_FRAME_BYTES));
@@ -146,6 +164,15 @@ export class FrameQueue {
     this.#unfinishedBytes = boundary - this.#start;
     this.#begunBytes = this.#unfinishedBytes > 0 ? this.#start - begin : 0;
     return ended;
+  }
+
+  /** Forgets the rest of a frame whose first part was written, for its connection is gone. False when there is none. */
+  dropUnfinished(): boolean {
+    if (this.#unfinishedBytes === 0) return false;
+    this.#start += this.#unfinishedBytes;
+    this.#unfinishedBytes = this.#begunBytes = 0;
+    if (this.#frames === 0) this.clear();
+    return true;
   }
 
   /** Forgets all and gives the buffer back. */

@@ -1,0 +1,87 @@
+import { lookup, resolveSrv } from 'node:dns/promises';
+import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
+import { serverNameFor } from '../../client/relay-url.ts';
+import type { ServerVerification } from '../../transport/port.ts';
+
+const HTTPS_PORT = 443;
+const HTTP_PORT = 80;
+/** Addresses of one entry that are used; a name with more is a mistake. */
+const MOST_ADDRESSES = 64;
+
+/** One entry of `mesh.with`, as plain data. */
+export interface SiblingSettings {
+  /** The entry as it was written. */
+  readonly name: string;
+  /** An IP, a DNS name, or the name of an SRV record, which begins with an underscore. */
+  readonly host: string;
+  /** Null: the usual one, or that of the SRV record. */
+  readonly port: number | null;
+  readonly isSecure: boolean;
+  /** SHA-256 of the certificate in lowercase hex; null: an authority vouches for it. */
+  readonly pin: string | null;
+}
+
+/** One address of another relay. */
+export interface Target {
+  /** The entry of `mesh.with` that it comes from. */
+  readonly name: string;
+  /** IP and port. */
+  readonly address: string;
+  readonly url: string;
+  readonly ip: string;
+  /** SNI; empty for an IP. */
+  readonly serverName: string;
+  readonly verify: ServerVerification;
+}
+
+/** Looks names up. */
+export interface Resolver {
+  /** All addresses of a host name. Rejects when there is none. */
+  addresses(host: string): Promise<readonly string[]>;
+  /** Hosts and ports of an SRV record. Rejects when there is none. */
+  services(name: string): Promise<readonly { readonly host: string; readonly port: number }[]>;
+}
+
+/** The resolver of the system: host names as everywhere on this machine, SRV records from its DNS servers. */
+export const systemResolver: Resolver = {
+  addresses: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
+  services: async (name) => (await resolveSrv(name)).map(({ name: host, port }) => ({ host, port })),
+};
+
+/** Where the relays of an entry are now. `caPem` are the authorities besides the system's; null: none. Rejects when a name is not found. */
+export async function findTargets(
+  settings: SiblingSettings,
+  caPem: string | null,
+  resolver: Resolver,
+): Promise<readonly Target[]> {
+  const { host, port, isSecure } = settings;
+  const usualPort = port ?? (isSecure ? HTTPS_PORT : HTTP_PORT);
+  const places = host.startsWith('_') ? await resolver.services(host) : [{ host, port: usualPort }];
+  const targets: Target[] = [];
+  for (const place of places) {
+    const ips = ipFamily(place.host) === 0 ? await resolver.addresses(place.host) : [place.host];
+    for (const ip of ips) targets.push(targetAt(settings, { ...place, ip }, caPem));
+  }
+  return targets.slice(0, MOST_ADDRESSES);
+}
+
+function targetAt(
+  { name, isSecure, pin }: SiblingSettings,
+  { host, port, ip }: { readonly host: string; readonly port: number; readonly ip: string },
+  caPem: string | null,
+): Target {
+  const serverName = serverNameFor(host);
+  const authority: ServerVerification = {
+    kind: 'ca',
+    name: serverName === '' ? host : serverName,
+    ...(caPem === null ? {} : { caPem }),
+  };
+  return {
+    name,
+    address: formatHostPort(ip, port),
+    url: `${isSecure ? 'https' : 'http'}://${formatHostPort(host, port)}/derp`,
+    ip,
+    serverName,
+    verify: pin === null ? authority : { kind: 'pin', sha256: pin },
+  };
+}

@@ -1,0 +1,340 @@
+import type { Clock } from '../../base/clock.ts';
+import { errorMessage, TowpathError } from '../../base/errors.ts';
+import { connectDerp } from '../../client/connect.ts';
+import type { DerpClient } from '../../client/derp-client.ts';
+import type { DerpClientHandler } from '../../client/options.ts';
+import type { Counters } from '../../observe/counters.ts';
+import type { Transport } from '../../transport/port.ts';
+import type { NodeKeyPair } from '../../wire/keys.ts';
+import { WATCH_CONNS_FRAME } from '../../wire/mesh-frames.ts';
+import { Delivery, type Forwarder, type NodeKey, type Source, type WaitingSender } from '../routing/recipient.ts';
+import type { Router } from '../routing/router.ts';
+import type { QueueSpace } from '../session/frame-queue.ts';
+import type { Flushable, LoopTurn } from '../session/loop-turn.ts';
+import type { Target } from './addresses.ts';
+import { LinkKeys } from './link-keys.ts';
+import { LinkQueue } from './link-queue.ts';
+import { LINK_FAILURES, LinkState, type LinkEvent, type LinkFailure, type LinkSnapshot } from './snapshot.ts';
+
+/** From DNS to ServerInfo. */
+const CONNECT_MS = 10_000;
+/** The pause after the first failure, doubled with each further one up to the longest, times a random 0.5 to 1.5. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 2000;
+/** The pause after the other relay refused our mesh key, which only a person can solve. */
+const REFUSED_PAUSE_MS = 5000;
+/** A link that was open for so long begins again with the first pause. */
+const STEADY_MS = 5000;
+const PING_EVERY_MS = 5000;
+/** A relay that answers no Ping for so long is gone, or cannot be used. */
+const PING_TIMEOUT_MS = 15_000;
+/** How long the other relay may take nothing of what waits for it (protocol reference §4.6). */
+const WRITE_DEADLINE_MS = 30_000;
+
+/** What all links share. */
+export interface LinkParts {
+  readonly clock: Clock;
+  readonly transport: Transport;
+  readonly router: Router;
+  readonly counters: Counters;
+  readonly turn: LoopTurn;
+  readonly space: QueueSpace;
+  readonly keyPair: NodeKeyPair;
+  /** Bytes of packets that wait for one link at most. */
+  readonly queueBytes: number;
+  /** How long a packet may wait. */
+  readonly queueMs: number;
+  /** Our mesh keys, of which the first is shown; the next one when that is refused. */
+  readonly meshKeys: () => readonly Buffer[];
+  readonly happened: (event: LinkEvent) => void;
+  /** Another link is open to the relay with this key. */
+  readonly isLinked: (serverKey: Buffer, link: Link) => boolean;
+  /** A link leads to a key that others lead to as well. */
+  readonly shared: (link: Link, key: Buffer) => void;
+}
+
+/**
+ * The way to one other relay of the region: a DERP client that watches who is connected there and forwards packets to
+ * them (protocol reference §4.10, §8.7). What it knows outlives its connection for a while.
+ */
+export class Link implements Forwarder, Flushable {
+  readonly target: Target;
+  readonly keys: LinkKeys;
+  readonly #parts: LinkParts;
+  readonly #queue: LinkQueue;
+  readonly #failures = Object.fromEntries(LINK_FAILURES.map((name) => [name, 0])) as Record<LinkFailure, number>;
+  readonly #handler: DerpClientHandler;
+  #state: LinkState = LinkState.Waiting;
+  #since: number;
+  #client: DerpClient | null = null;
+  #serverKey: Buffer | null = null;
+  /** The other relay has told us of somebody, which it does for nobody without its mesh key. */
+  #isTrusted = false;
+  #keyIndex = 0;
+  #attempts = 0;
+  #connects = 0;
+  #retryAt = 0;
+  #problem: string | null = null;
+  #roundTripMs: number | null = null;
+  #pingAt = 0;
+  #isPinging = false;
+  #isTouched = false;
+  /** When the other relay was last seen to take something, and what it had taken then. */
+  #movedAt = 0;
+  #movedBytes = 0;
+  #agedAt = 0;
+
+  /** Connects at the first tick. */
+  constructor(target: Target, parts: LinkParts) {
+    this.target = target;
+    this.#parts = parts;
+    this.#since = parts.clock.now;
+    this.#queue = new LinkQueue(parts.queueBytes, parts.space, parts.counters);
+    this.keys = new LinkKeys(this, parts.router);
+    this.#handler = {
+      peerPresent: (key) => this.#present(key),
+      peerGone: (key) => this.keys.gone(key),
+    };
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** Packets get through. */
+  get isUp(): boolean {
+    return this.#state === LinkState.Open;
+  }
+
+  /** The node key of the other relay; null before it was ever reached. */
+  get serverKey(): Buffer | null {
+    return this.#serverKey;
+  }
+
+  /** Its connection leads to the relay with this key. */
+  isConnectedTo(serverKey: Buffer): boolean {
+    return this.#client !== null && this.#serverKey?.equals(serverKey) === true;
+  }
+
+  snapshot(): LinkSnapshot {
+    const { sentPackets, sentBytes, droppedPackets, droppedBytes, pendingBytes } = this.#queue;
+    return {
+      name: this.target.name,
+      address: this.target.address,
+      state: this.#state,
+      ageMs: this.#parts.clock.now - this.#since,
+      serverKey: this.#serverKey?.toString('hex') ?? null,
+      roundTripMs: this.#roundTripMs,
+      keys: this.keys.size,
+      queuedBytes: pendingBytes,
+      ...{ sentPackets, sentBytes, droppedPackets, droppedBytes },
+      connects: this.#connects,
+      failures: { ...this.#failures },
+      problem: this.#problem,
+    };
+  }
+
+  // ---- from the router
+
+  deliver(source: Source, destination: NodeKey, buffer: Buffer, from: number, to: number): Delivery {
+    this.#queue.forward(source.words, destination.words, buffer, from, to);
+    if (this.#client !== null && !this.#isTouched) {
+      this.#isTouched = true;
+      this.#parts.turn.flushAtEnd(this);
+    }
+    return Delivery.Taken;
+  }
+
+  /** A link is never full: its queue drops the oldest. */
+  whenTaking(sender: WaitingSender): void {
+    setImmediate(() => sender.sendMore());
+  }
+
+  flush(): void {
+    this.#isTouched = false;
+    this.#client?.flush();
+  }
+
+  // ---- from the mesh
+
+  /** Connects at the next tick, whatever it waits for: the other relay has been heard of. */
+  retryNow(): void {
+    if (this.#state === LinkState.Duplicate) this.#to(LinkState.Waiting);
+    this.#retryAt = 0;
+    this.#attempts = 0;
+  }
+
+  /** Gives up for good: the target is not in the configuration any more. */
+  close(): void {
+    this.#to(LinkState.Closed);
+    this.#disconnect();
+    this.#queue.close();
+    this.keys.removeAll();
+  }
+
+  tick(now: number): void {
+    if (this.#client !== null) this.#watch(this.#client, now);
+    else if (this.#state === LinkState.Waiting && now >= this.#retryAt) this.#connect();
+    this.keys.tick(now, this.isUp);
+    if (now < this.#agedAt) return;
+    // Twice in the time, so that nothing waits for longer than that.
+    this.#agedAt = now + this.#parts.queueMs / 2;
+    this.#queue.dropAged();
+  }
+
+  // ---- the connection
+
+  #connect(): void {
+    this.#to(LinkState.Connecting);
+    const { url, ip, serverName, verify } = this.target;
+    const { clock, transport, keyPair, meshKeys } = this.#parts;
+    const keys = meshKeys();
+    const meshKey = keys[this.#keyIndex % keys.length] ?? null;
+    connectDerp({
+      ...{ transport, clock, url, ipOverride: ip, serverName, verify },
+      keys: keyPair,
+      info: { meshKey },
+      // So that a refused key can be told from a connection that failed.
+      fastStart: false,
+      timeoutMs: CONNECT_MS,
+      outgoing: this.#queue,
+      handler: { ...this.#handler, closed: (error) => this.#closed(error) },
+    }).then(
+      (client) => this.#opened(client),
+      (error: unknown) => this.#refused(error),
+    );
+  }
+
+  #opened(client: DerpClient): void {
+    const { clock, keyPair, isLinked } = this.#parts;
+    const { serverKey } = client.facts;
+    if (this.#state !== LinkState.Connecting) {
+      client.abort();
+      return;
+    }
+    this.#serverKey = serverKey;
+    if (!client.isOpen) {
+      this.#failed('closed', 'the connection ended at once');
+      return;
+    }
+    if (serverKey.equals(keyPair.publicKey)) {
+      client.handler = {};
+      client.abort();
+      this.#to(LinkState.Self);
+      this.#happened('self', 'this is the relay itself');
+      return;
+    }
+    if (isLinked(serverKey, this)) {
+      client.handler = {};
+      client.abort();
+      this.#to(LinkState.Duplicate);
+      this.#happened('duplicate', 'another link leads to this relay already');
+      return;
+    }
+    this.#client = client;
+    this.#connects++;
+    this.#isTrusted = this.#isPinging = false;
+    this.#movedAt = clock.now;
+    this.#pingAt = 0;
+    client.sendFrame(WATCH_CONNS_FRAME);
+  }
+
+  #refused(error: unknown): void {
+    if (this.#state !== LinkState.Connecting) return;
+    const isRefused = error instanceof TowpathError && error.code === 'TOWPATH_CLIENT_REFUSED';
+    this.#failed(isRefused ? 'refused_key' : 'unreachable', errorMessage(error));
+  }
+
+  #present(key: Buffer): void {
+    if (!this.#isTrusted) this.#trusted();
+    if (key.equals(this.#parts.keyPair.publicKey)) return;
+    if (this.keys.present(key, this.#parts.clock.now)) this.#parts.shared(this, key);
+  }
+
+  /** The other relay accepts our mesh key. */
+  #trusted(): void {
+    this.#isTrusted = true;
+    this.#problem = null;
+    this.keys.connected(this.#parts.clock.now);
+    this.#to(LinkState.Open);
+    this.#happened('opened', '');
+    this.flush();
+  }
+
+  #closed(error: TowpathError | null): void {
+    if (this.#client === null) return;
+    const reason = this.#isTrusted ? 'closed' : 'refused_key';
+    this.#failed(reason, this.#isTrusted ? errorMessage(error) : 'it does not accept our mesh key');
+  }
+
+  #failed(reason: LinkFailure, detail: string): void {
+    const { clock } = this.#parts;
+    this.#disconnect();
+    if (this.#state === LinkState.Open && clock.now - this.#since >= STEADY_MS) this.#attempts = 0;
+    this.#failures[reason]++;
+    this.#problem = detail;
+    if (reason === 'refused_key') this.#keyIndex++;
+    const pauseMs =
+      reason === 'refused_key'
+        ? REFUSED_PAUSE_MS
+        : Math.min(FIRST_PAUSE_MS * 2 ** Math.min(this.#attempts++, 10), LONGEST_PAUSE_MS);
+    this.#retryAt = clock.now + pauseMs * (0.5 + Math.random());
+    this.#to(LinkState.Waiting);
+    this.#happened(reason, detail);
+  }
+
+  #disconnect(): void {
+    const client = this.#client;
+    this.#client = null;
+    this.#roundTripMs = null;
+    if (client !== null) {
+      if (this.#isTrusted) this.keys.disconnected(this.#parts.clock.now);
+      client.abort();
+    }
+    this.#queue.disconnected();
+  }
+
+  /** Looks whether the other relay is still there. */
+  #watch(client: DerpClient, now: number): void {
+    if (!this.#isTrusted && now - this.#since >= CONNECT_MS) {
+      this.#failed('silent', 'it tells nothing about its clients');
+      return;
+    }
+    const { writtenBytes, pendingBytes } = this.#queue;
+    if (writtenBytes !== this.#movedBytes || pendingBytes === 0) {
+      this.#movedBytes = writtenBytes;
+      this.#movedAt = now;
+    } else if (now - this.#movedAt >= WRITE_DEADLINE_MS) {
+      this.#failed('stuck', `it has taken nothing for ${WRITE_DEADLINE_MS / 1000} s`);
+      return;
+    }
+    if (now < this.#pingAt || this.#isPinging) return;
+    this.#pingAt = now + PING_EVERY_MS;
+    this.#isPinging = true;
+    client.ping(PING_TIMEOUT_MS).then(
+      (ms) => this.#answered(client, ms),
+      (error: unknown) => this.#unanswered(client, error),
+    );
+  }
+
+  #answered(client: DerpClient, roundTripMs: number): void {
+    if (client !== this.#client) return;
+    this.#isPinging = false;
+    this.#roundTripMs = roundTripMs;
+  }
+
+  #unanswered(client: DerpClient, error: unknown): void {
+    if (client === this.#client) this.#failed('silent', errorMessage(error));
+  }
+
+  #to(state: LinkState): void {
+    if (this.#state === LinkState.Closed || this.#state === state) return;
+    this.#state = state;
+    this.#since = this.#parts.clock.now;
+  }
+
+  #happened(kind: LinkEvent['kind'], detail: string): void {
+    const { name, address } = this.target;
+    this.#parts.happened({ kind, name, address, detail });
+  }
+}
