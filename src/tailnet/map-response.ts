@@ -52,9 +52,19 @@ export interface MapPatch {
   readonly Online: boolean | null;
 }
 
+/** A server of the DERP map, as far as STUN is concerned. */
+export interface MapServer {
+  readonly HostName: string | null;
+  /** Empty or absent: look the name up. `none`: no address of this family. */
+  readonly IPv4: string | null;
+  readonly IPv6: string | null;
+  /** 0 or absent: 3478; −1: no STUN. */
+  readonly STUNPort: number | null;
+}
+
 /** A region of the DERP map. */
 export interface MapRegion {
-  readonly Nodes: readonly unknown[] | null;
+  readonly Nodes: readonly (MapServer | null)[] | null;
 }
 
 /** The server wants to know whether we are there. */
@@ -141,12 +151,16 @@ const patch: z.ZodType<MapPatch> = z.object({
   Online: flag,
 });
 
+const server: z.ZodType<MapServer> = z.object({ HostName: text, IPv4: text, IPv6: text, STUNPort: number });
+
 const mapResponse: z.ZodType<MapResponse> = z.object({
   KeepAlive: flag,
   PingRequest: orNull(z.object({ URL: text, URLIsNoise: flag, Types: text, IP: text, Payload: text })),
   Node: orNull(node),
   DERPMap: orNull(
-    z.object({ Regions: orNull(z.record(z.string(), z.object({ Nodes: orNull(z.array(z.unknown())) }).nullable())) }),
+    z.object({
+      Regions: orNull(z.record(z.string(), z.object({ Nodes: orNull(z.array(server.nullable())) }).nullable())),
+    }),
   ),
   Peers: orNull(z.array(node)),
   PeersChanged: orNull(z.array(node)),

@@ -2,11 +2,12 @@ import { canonicalIp, ipFamily } from '../base/ip-address.ts';
 import { isZeroKey, parseNodeKey } from '../wire/keys.ts';
 import { ControlError } from './control-error.ts';
 import { parseDiscoKey } from './key-text.ts';
-import type { MapNode, MapPatch, MapRegion, MapResponse } from './map-response.ts';
+import type { MapNode, MapPatch, MapRegion, MapResponse, MapServer } from './map-response.ts';
 import { PacketFilter, type GrantJudgement, type GrantSubject } from './packet-filter.ts';
 
 /** A node with this capability towards another node may allocate endpoints on it (peer-relay reference §10.1). */
 const RELAY_CAPABILITY = 'tailscale.com/cap/relay';
+const DEFAULT_STUN_PORT = 3478;
 const OLD_HOME = /^127\.3\.3\.40:(\d{1,16})$/;
 /** A year before this means that the key never expires. */
 const FIRST_YEAR = 1970;
@@ -43,6 +44,12 @@ export interface NetmapSelf {
   readonly attributes: ReadonlySet<string>;
 }
 
+/** Where a STUN server is: an IP address or a name to look up. */
+export interface StunServerName {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** What a control server has told us about its tailnet, kept up to date by {@link apply} (peer-relay reference §15.3). */
 export class Netmap {
   /** Null until the first frame. */
@@ -56,7 +63,7 @@ export class Netmap {
   readonly #byDisco = new Map<string, NetmapPeer>();
   readonly #filter = new PacketFilter(RELAY_CAPABILITY);
   readonly #limitPeers: number;
-  #regions: ReadonlyMap<number, number> | null = null;
+  #regions: ReadonlyMap<number, readonly MapServer[]> | null = null;
 
   /** `limitPeers`: a map with more peers is refused. */
   constructor(limitPeers: number) {
@@ -87,7 +94,21 @@ export class Netmap {
 
   /** Servers of a region in the tailnet's DERP map; 0 when it has no such region, null before there is a map. */
   serversOf(region: number): number | null {
-    return this.#regions === null ? null : (this.#regions.get(region) ?? 0);
+    return this.#regions === null ? null : (this.#regions.get(region)?.length ?? 0);
+  }
+
+  /** STUN servers of the tailnet's DERP map, one of each region but `ownRegion`. */
+  stunServers(ownRegion: number): StunServerName[] {
+    const servers: StunServerName[] = [];
+    for (const [region, nodes] of this.#regions ?? []) {
+      const node = region === ownRegion ? undefined : nodes.find(({ STUNPort }) => STUNPort !== -1);
+      if (node === undefined) continue;
+      const { HostName, IPv4, IPv6, STUNPort } = node;
+      const ips = [IPv4 ?? '', IPv6 ?? ''].filter((ip) => ipFamily(ip) !== 0);
+      const hosts = ips.length > 0 ? ips : HostName === null || HostName === '' ? [] : [HostName];
+      for (const host of hosts) servers.push({ host, port: STUNPort || DEFAULT_STUN_PORT });
+    }
+    return servers;
   }
 
   /** Whether a peer may allocate endpoints here. */
@@ -222,6 +243,8 @@ function expiry(text: string | null): number | null {
   return Number.isNaN(at) || new Date(at).getUTCFullYear() < FIRST_YEAR ? null : at;
 }
 
-function readRegions(regions: Readonly<Record<string, MapRegion | null>>): Map<number, number> {
-  return new Map(Object.entries(regions).map(([id, region]) => [Number(id), region?.Nodes?.length ?? 0]));
+function readRegions(regions: Readonly<Record<string, MapRegion | null>>): Map<number, MapServer[]> {
+  return new Map(
+    Object.entries(regions).map(([id, region]) => [Number(id), (region?.Nodes ?? []).filter((node) => node !== null)]),
+  );
 }

@@ -26,6 +26,14 @@ suite('peerRelay', () => {
     assert.equal(limits.idleSeconds, 3600);
   });
 
+  test('takes STUN servers with and without a port', () => {
+    const stunServers = ['stun.example.com', '192.0.2.1:3479', '[2001:db8::1]:3478'];
+    assert.deepEqual(load({ advertise: { stunServers } }).advertise.stunServers, stunServers);
+    for (const wrong of ['http://stun.example.com', 'a b', '2001:db8::1', 'x:0', '']) {
+      assert.match(problem({ advertise: { stunServers: [wrong] } }), /HOST or HOST:PORT/, wrong);
+    }
+  });
+
   test('takes what the guide shows', () => {
     const config = load({
       ports: [3478, 443, 40_000],
@@ -33,7 +41,11 @@ suite('peerRelay', () => {
       stateDirectory: '/var/lib/towpath/peer-relay',
       tailnets: [home, { name: 'work', authKeyFile: '/etc/key', tags: ['tag:relay'] }],
     });
-    assert.deepEqual(config.advertise, { addresses: ['203.0.113.7', 'relay.example.com'], only: false });
+    assert.deepEqual(config.advertise, {
+      addresses: ['203.0.113.7', 'relay.example.com'],
+      only: false,
+      stunServers: [],
+    });
     assert.equal(config.tailnets[1]!.controlUrl, 'https://controlplane.tailscale.com');
   });
 

@@ -82,6 +82,26 @@ describe('the network map', () => {
     assert.equal(map.serversOf(900), 2);
   });
 
+  it('tells the STUN servers of the DERP map, one of each region but our own', () => {
+    const map = new Netmap(10);
+    const server = (more: object): object => ({ HostName: 'derp.example', ...more });
+    const regions = {
+      1: { Nodes: [server({ STUNPort: -1 }), server({ HostName: 'stun.example' })] },
+      2: { Nodes: [server({ IPv4: '192.0.2.1', IPv6: 'none', STUNPort: 5000 })] },
+      3: { Nodes: [server({ IPv4: '192.0.2.3', IPv6: '2001:db8::3' })] },
+      4: { Nodes: [server({ STUNPort: -1 })] },
+      900: { Nodes: [server({ IPv4: '192.0.2.9' })] },
+      5: null,
+    };
+    map.apply(readMapResponse({ DERPMap: { Regions: regions } }));
+    assert.deepEqual(map.stunServers(900), [
+      { host: 'stun.example', port: 3478 },
+      { host: '192.0.2.1', port: 5000 },
+      { host: '192.0.2.3', port: 3478 },
+      { host: '2001:db8::3', port: 3478 },
+    ]);
+  });
+
   it('takes the zero time for a key that never expires', () => {
     assert.equal(netmap({ Node: { ...SELF, KeyExpiry: '0001-01-01T00:00:00Z' } }).self?.keyExpiresAt, null);
     const at = '2026-12-01T00:00:00Z';

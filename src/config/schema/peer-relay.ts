@@ -38,6 +38,8 @@ export interface PeerRelayConfig {
   readonly advertise: {
     readonly addresses: readonly string[];
     readonly only: boolean;
+    /** `HOST` or `HOST:PORT`. Empty: those of the tailnets' DERP maps. */
+    readonly stunServers: readonly string[];
   };
   readonly stateDirectory: string;
   readonly tailnets: readonly TailnetConfig[];
@@ -48,6 +50,8 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/;
 const HOST_LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const TAG = /^tag:[A-Za-z0-9][A-Za-z0-9-]{0,62}$/;
 const ENV_REFERENCE = /^env:[A-Za-z_][A-Za-z0-9_]*$/;
+/** A DNS name, an IPv4 address or an IPv6 address in brackets, and a port if it is not 3478. */
+const STUN_SERVER = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9][A-Za-z0-9.-]{0,252})(?::[1-9]\d{0,4})?$/;
 const MOST_TAILNETS = 16;
 /** Clients try all at once; a list that is longer only costs them packets (peer relay reference §8). */
 const MOST_PORTS = 4;
@@ -165,6 +169,11 @@ export const peerRelay: z.ZodType<PeerRelayConfig> = section(
           'IP addresses or DNS names at which clients reach the peer relay, before those that it finds itself.',
         ),
         only: key(toggle(), false, 'Tell clients of `peerRelay.advertise.addresses` alone.'),
+        stunServers: key(
+          texts(STUN_SERVER, 'STUN servers as HOST or HOST:PORT'),
+          [],
+          "STUN servers that tell the peer relay its public addresses; those of the tailnets' DERP maps by default.",
+        ),
       },
       {
         check: ({ addresses, only }, refuse) => {

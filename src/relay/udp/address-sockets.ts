@@ -56,6 +56,11 @@ export class AddressSockets {
     return this.#all.address;
   }
 
+  /** Sends one datagram from the address that the kernel chooses; false when it was dropped. */
+  send(buffer: Buffer, from: number, to: number, ip: string, port: number): boolean {
+    return this.#all.send(buffer, from, to, ip, port);
+  }
+
   /** Opens sockets on addresses that are new and closes those of addresses that are gone. Never rejects. */
   async look(): Promise<void> {
     this.#lookedAt = this.#parts.clock.now;

@@ -6,6 +6,9 @@ import { GRO_SLOT_BYTES, ReceiveBatch } from '../../system/receive-batch.ts';
 import { DoorCount, type DoorCounts } from './door-counts.ts';
 import { DoorSockets, MAX_DOOR_SOCKETS, type DoorSocket } from './door-sockets.ts';
 import { SIDE_WORDS, SideWord, Verdict, type Arrival, type DatagramRules } from './port.ts';
+import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from '../../system/socket-address.ts';
+import { encodeBindingRequest } from '../../wire/stun.ts';
+import { StunQueries, type StunQuery, type StunSighting } from './stun-queries.ts';
 import { looksLikeStun, type StunAnswers } from './stun-answers.ts';
 
 /** Messages that one system call receives at most. */
@@ -23,6 +26,8 @@ export interface DatagramLoopParts {
   readonly sockets: DoorSockets;
   readonly rules: DatagramRules;
   readonly stun: StunAnswers;
+  /** Told of each answer to a query of ours. */
+  readonly sighted: (sighting: StunSighting) => void;
   readonly counts: DoorCounts;
   /** The descriptor that wakes the thread. */
   readonly wakeFd: number;
@@ -46,6 +51,10 @@ export class DatagramLoop implements Arrival {
   readonly #receive: ReceiveBatch;
   readonly #poll: PollSet;
   readonly #replyAt: number;
+  readonly #queries = new StunQueries();
+  /** The word of the arena at which the address of a STUN server is written; the kernel chooses the local one. */
+  readonly #serverAt: number;
+  readonly #anyLocal = new Int32Array(4);
   readonly #replies: readonly Buffer[];
   #repliesUsed = 0;
   #socket: DoorSocket | null = null;
@@ -65,6 +74,7 @@ export class DatagramLoop implements Arrival {
     this.#replies = Array.from({ length: REPLIES }, (_, i) =>
       arena.bytes.subarray(replyAt + i * REPLY_BYTES, replyAt + (i + 1) * REPLY_BYTES),
     );
+    this.#serverAt = arena.reserve(SOCKET_ADDRESS_BYTES) >> 2;
     this.now = parts.now();
     this.#tickedAt = this.now;
   }
@@ -101,6 +111,23 @@ export class DatagramLoop implements Arrival {
     if (this.now - this.#tickedAt >= TICK_MS) this.#tick();
     else if (sockets.closed > 0) sockets.reopenDue(this.now);
     return ready > 0 && this.#poll.found(0) !== 0;
+  }
+
+  /** Asks STUN servers, each from the socket that its query names. */
+  query(queries: readonly StunQuery[]): void {
+    const { arena, sockets } = this.#parts;
+    for (const { id, place, ip, port } of queries) {
+      const socket = sockets.all[place];
+      const request = encodeBindingRequest(Buffer.from(id, 'hex'));
+      if (socket === undefined || socket.isInet === ip.includes(':')) continue;
+      if (writeSocketAddress(arena.bytes, this.#serverAt << 2, ip, port) === 0) continue;
+      this.#queries.expect(id);
+      request.copy(this.#nextReply());
+      const at = this.#replyAt + this.#repliesUsed++ * REPLY_BYTES;
+      socket.outgoing.reply(at, at + request.length, this.words, this.#serverAt, this.#anyLocal, 0);
+      // The address of the next one is written to the same place.
+      this.#flush();
+    }
   }
 
   /** Where the datagrams of this moment were sent to, for the side that they bind (arrival). */
@@ -205,7 +232,13 @@ export class DatagramLoop implements Arrival {
   }
 
   #answerStun(): void {
-    const { stun } = this.#parts;
+    const { stun, sighted } = this.#parts;
+    if (this.#queries.isAnswer(this.bytes, this.from)) {
+      const sighting = this.#queries.take(this.bytes, this.from, this.to);
+      if (sighting === null) this.#parts.counts[DoorCount.stunNotStun]! += 1;
+      else sighted(sighting);
+      return;
+    }
     const length = stun.answer(this.#nextReply(), this.bytes, this.from, this.to, this.words, this.source);
     if (length > 0) this.#sendReply(length);
   }

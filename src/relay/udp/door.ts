@@ -3,6 +3,7 @@ import type { DoorCounts } from './door-counts.ts';
 import type { DoorPlace } from './door-sockets.ts';
 import type { UdpRelayLimits } from './limits.ts';
 import type { Offload } from './offload.ts';
+import type { StunQuery, StunSighting } from './stun-queries.ts';
 import type { UdpRelaySettings } from './rules.ts';
 
 /** What the UDP door is opened with; plain data, because it goes to a thread. */
@@ -49,6 +50,10 @@ export interface UdpDoor {
   setLimits(limits: UdpRelayLimits): void;
   /** Stops or begins to answer STUN. */
   setSilent(isSilent: boolean): void;
+  /** Sends queries to STUN servers; each answer goes to {@link onSighting}. What is lost is for the caller to repeat. */
+  query(queries: readonly StunQuery[]): void;
+  /** Told where a socket of the door was seen to send from. Must not throw. */
+  onSighting: (sighting: StunSighting) => void;
   /** Has another offload from now on; without system calls there is none. */
   setOffload(offload: Offload): void;
   /** Closes all sockets; resolves when they are closed. */

@@ -2,7 +2,7 @@ import type { Clock } from '../../base/clock.ts';
 import { formatIp } from '../../base/ip-address.ts';
 import { PrefixSet } from '../../base/ip-prefix.ts';
 import type { DatagramHandler, DatagramSocket, Transport } from '../../transport/port.ts';
-import { MAX_STUN_RESPONSE_BYTES } from '../../wire/stun.ts';
+import { encodeBindingRequest, MAX_STUN_RESPONSE_BYTES } from '../../wire/stun.ts';
 import { AddressSockets } from './address-sockets.ts';
 import { createDoorCounts, DoorCount, type DoorCounts } from './door-counts.ts';
 import type { DoorPlace } from './door-sockets.ts';
@@ -19,6 +19,7 @@ import {
 } from './port.ts';
 import type { UdpRelaySettings } from './rules.ts';
 import { ipBytesOf, portOf, sameAddress, writeAddress } from './side-address.ts';
+import { StunQueries, type StunQuery } from './stun-queries.ts';
 import { looksLikeStun, StunAnswers } from './stun-answers.ts';
 
 const TICK_MS = 1000;
@@ -49,6 +50,7 @@ interface SideText {
 export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   readonly how = 'datagrams';
   readonly counts: DoorCounts = createDoorCounts();
+  onSighting: UdpDoor['onSighting'] = () => undefined;
   // What the rules see of the datagram that is looked at (arrival).
   bytes: Buffer = Buffer.alloc(0);
   from = 0;
@@ -60,6 +62,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   readonly #parts: PlainDoorParts;
   readonly #rules: DatagramRules;
   readonly #stun: StunAnswers;
+  readonly #queries = new StunQueries();
   readonly #response: Buffer = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
   readonly #reply: Buffer;
   readonly #bound: AddressSockets[] = [];
@@ -121,6 +124,17 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     this.#stun.isSilent = isSilent;
   }
 
+  query(queries: readonly StunQuery[]): void {
+    for (const { id, place, ip, port } of queries) {
+      const request = encodeBindingRequest(Buffer.from(id, 'hex'));
+      this.#queries.expect(id);
+      if (this.#bound[place]?.send(request, 0, request.length, ip, port) === true) {
+        this.counts[DoorCount.sentBatches]! += 1;
+        this.counts[DoorCount.sentBytes]! += request.length;
+      }
+    }
+  }
+
   /** There is none. */
   setOffload(): void {
     return;
@@ -142,6 +156,12 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     this.to = to;
     this.#socket = socket;
     if (looksLikeStun(buffer, from, to)) {
+      if (this.#queries.isAnswer(buffer, from)) {
+        const sighting = this.#queries.take(buffer, from, to);
+        if (sighting === null) this.counts[DoorCount.stunNotStun]! += 1;
+        else this.onSighting(sighting);
+        return;
+      }
       const length = this.#stun.answer(this.#response, buffer, from, to, this.words, 0);
       if (length > 0) this.#send(socket, this.#response, 0, length, ip, port);
       return;

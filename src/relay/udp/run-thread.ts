@@ -10,6 +10,7 @@ import { soundOffload } from './offload.ts';
 import { AF_INET, SIDE_WORDS, SideWord, type DatagramPlaces, type MakeDatagramRules } from './port.ts';
 import type { UdpRelaySettings } from './rules.ts';
 import { StunAnswers } from './stun-answers.ts';
+import type { StunSighting } from './stun-queries.ts';
 import type { FailedCall, FromUdpThread, ToUdpThread, UdpThreadData } from './thread-messages.ts';
 
 /** The thread looks at its clock at least so often, also for the sake of a process that ends without closing the door. */
@@ -35,7 +36,8 @@ export async function runUdpThread(
     const memory = new Int32Array(2 * settings.endpoints * SIDE_WORDS);
     const rules = makeRules(settings.rules, memory, placesOf(sockets), now());
     const stun = new StunAnswers(counts, { ...settings.stun, exempt: new PrefixSet(settings.stun.exempt) });
-    const loop = new DatagramLoop({ calls, arena, sockets, rules, stun, counts, wakeFd: wake.fd, now });
+    const sighted = (sighting: StunSighting): void => tell({ kind: 'sighting', sighting });
+    const loop = new DatagramLoop({ calls, arena, sockets, rules, stun, sighted, counts, wakeFd: wake.fd, now });
     tell({ kind: 'opened', places: sockets.all.map(({ place }) => place) });
     for (;;) {
       if (!loop.turn(LONGEST_WAIT_MS)) continue;
@@ -43,6 +45,7 @@ export async function runUdpThread(
       for (let next = nextMessage(port); next !== null; next = nextMessage(port)) {
         if (next.kind === 'stop') return;
         if (next.kind === 'silent') stun.isSilent = next.isSilent;
+        else if (next.kind === 'query') loop.query(next.queries);
         else if (next.kind === 'offload') sockets.setOffload(soundOffload(next.offload), now());
         else tell({ kind: 'answer', id: next.id, answer: rules.command(next.message, now()) });
       }

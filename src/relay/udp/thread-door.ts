@@ -8,6 +8,7 @@ import type { DoorPlace } from './door-sockets.ts';
 import type { UdpDoor, UdpDoorListener, UdpDoorSettings } from './door.ts';
 import type { UdpRelayLimits } from './limits.ts';
 import type { Offload } from './offload.ts';
+import type { StunQuery } from './stun-queries.ts';
 import type { FailedCall, FromUdpThread, ToUdpThread, UdpThreadData } from './thread-messages.ts';
 
 /** A thread that ended by a bug is started again after this. */
@@ -23,6 +24,7 @@ interface Waiting {
 export class ThreadDoor implements UdpDoor {
   readonly how: string;
   readonly counts: DoorCounts = createDoorCounts();
+  onSighting: UdpDoor['onSighting'] = () => undefined;
   #settings: UdpDoorSettings;
   readonly #listener: UdpDoorListener;
   readonly #module: URL;
@@ -97,6 +99,10 @@ export class ThreadDoor implements UdpDoor {
     this.#tell({ kind: 'silent', isSilent });
   }
 
+  query(queries: readonly StunQuery[]): void {
+    this.#tell({ kind: 'query', queries });
+  }
+
   setOffload(offload: Offload): void {
     this.#offload = offload;
     this.#tell({ kind: 'offload', offload });
@@ -160,6 +166,8 @@ export class ThreadDoor implements UdpDoor {
     if (message.kind === 'answer') {
       this.#waiting.get(message.id)?.resolve(message.answer);
       this.#waiting.delete(message.id);
+    } else if (message.kind === 'sighting') {
+      this.onSighting(message.sighting);
     } else if (message.kind === 'reopened') {
       this.#listener.reopened(message.place, message.failed === null ? null : placed(message.place, message.failed));
     } else if (message.kind === 'lost') {

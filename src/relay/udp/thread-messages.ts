@@ -3,6 +3,7 @@ import type { DoorCounts } from './door-counts.ts';
 import type { DoorPlace } from './door-sockets.ts';
 import type { UdpDoorSettings } from './door.ts';
 import type { Offload } from './offload.ts';
+import type { StunQuery, StunSighting } from './stun-queries.ts';
 
 /** What the UDP thread is started with. */
 export interface UdpThreadData {
@@ -24,6 +25,7 @@ export type ToUdpThread =
   | { readonly kind: 'command'; readonly id: number; readonly message: unknown }
   | { readonly kind: 'silent'; readonly isSilent: boolean }
   | { readonly kind: 'offload'; readonly offload: Offload }
+  | { readonly kind: 'query'; readonly queries: readonly StunQuery[] }
   | { readonly kind: 'stop' };
 
 /** From the thread. */
@@ -32,5 +34,6 @@ export type FromUdpThread =
   /** A place cannot be listened on; with `isEnd`, the thread ends. */
   | { readonly kind: 'refused'; readonly place: DoorPlace; readonly failed: FailedCall; readonly isEnd: boolean }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
+  | { readonly kind: 'sighting'; readonly sighting: StunSighting }
   | { readonly kind: 'lost'; readonly place: DoorPlace; readonly failed: FailedCall }
   | { readonly kind: 'reopened'; readonly place: DoorPlace; readonly failed: FailedCall | null };

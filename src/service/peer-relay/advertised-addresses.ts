@@ -1,8 +1,10 @@
 import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
+import { errorMessage } from '../../base/errors.ts';
 import { canonicalIp, ipFamily, isLoopback } from '../../base/ip-address.ts';
 import { PrefixSet } from '../../base/ip-prefix.ts';
 import type { SocketAddress } from '../../wire/relay-endpoint.ts';
+import type { ReachedAddress } from './reached-address.ts';
 
 /** Clients try all at once, so that a longer list only costs them packets (peer relay reference §8). */
 const MOST_ADDRESSES = 8;
@@ -17,6 +19,20 @@ const NOT_FOR_CLIENTS = new PrefixSet([
   'fe80::/10',
   'fd7a:115c:a1e0::/48',
 ]);
+
+/** Where addresses come from, in the order in which clients are told of them. */
+const SOURCES = ['configured', 'port mapping', 'STUN', 'interfaces'] as const;
+export type AddressSourceName = (typeof SOURCES)[number];
+
+/** What one source last found; plain data. */
+export interface AddressSource {
+  readonly name: AddressSourceName;
+  readonly addresses: readonly SocketAddress[];
+  /** Milliseconds since 1970 of its latest whole round; null: none yet. */
+  readonly foundAt: number | null;
+  /** Why its latest round failed, or null. The addresses are those of an earlier round then. */
+  readonly problem: string | null;
+}
 
 export interface AdvertisedParts {
   /** IPs and DNS names that are configured, in their order. */
@@ -33,49 +49,117 @@ export interface AdvertisedParts {
   readonly onProblem: (name: string, error: unknown) => void;
 }
 
+interface Found {
+  /** What is reached at one IP address stands together, in the order of the ports. */
+  groups: readonly (readonly ReachedAddress[])[];
+  foundAt: number | null;
+  problem: string | null;
+}
+
 /**
- * The addresses that clients are told (peer relay reference §8): those configured, then those of this machine. When a round fails,
- * what was last found for a name stays.
+ * The addresses that clients are told (peer relay reference §8): those configured, those of a port mapping, those that
+ * STUN servers see, and those of this machine. When a round of a source fails, what it last found stays.
  */
 export class AdvertisedAddresses {
   readonly #parts: AdvertisedParts;
   /** By configured entry, what it last stood for. */
   readonly #resolved = new Map<string, readonly string[]>();
-  #ips: readonly string[] = [];
-  #foundAt: number | null = null;
+  readonly #found: Readonly<Record<AddressSourceName, Found>>;
+  #ips: { readonly configured: readonly string[]; readonly interfaces: readonly string[] } = {
+    configured: [],
+    interfaces: [],
+  };
 
   constructor(parts: AdvertisedParts) {
     this.#parts = parts;
+    const nothing = (): Found => ({ groups: [], foundAt: null, problem: null });
+    this.#found = { configured: nothing(), 'port mapping': nothing(), STUN: nothing(), interfaces: nothing() };
   }
 
-  /** All addresses with the first port, then all with the second, and so on: at most 8. */
+  /**
+   * All addresses with the first port, then all with the second, and so on: at most 8. When there are more, the better
+   * source wins, and each port is there before another address is.
+   */
   get addresses(): readonly SocketAddress[] {
-    return this.#parts
-      .ports()
-      .flatMap((port) => this.#ips.map((ip) => ({ ip, port })))
-      .slice(0, MOST_ADDRESSES);
+    const ports = this.#parts.ports();
+    const chosen = new Map<string, ReachedAddress>();
+    for (const group of SOURCES.flatMap((name) => this.#groupsOf(name))) {
+      for (const address of group) {
+        const name = `${canonicalIp(address.ip)} ${address.port}`;
+        if (chosen.size < MOST_ADDRESSES && !chosen.has(name)) chosen.set(name, address);
+      }
+    }
+    const rank = ({ localPort }: ReachedAddress): number => ports.indexOf(localPort);
+    return [...chosen.values()]
+      .sort((a, b) => rank(a) - rank(b))
+      .map(({ ip, port }) => ({ ip: canonicalIp(ip), port }));
+  }
+
+  /** What each source found, and when. */
+  get sources(): readonly AddressSource[] {
+    return SOURCES.map((name) => ({
+      name,
+      addresses: this.#groupsOf(name)
+        .flat()
+        .map(({ ip, port }) => ({ ip, port })),
+      foundAt: this.#found[name].foundAt,
+      problem: this.#found[name].problem,
+    }));
   }
 
   /** Milliseconds since 1970 of the last round in which every name had an address; null: none yet. */
   get foundAt(): number | null {
-    return this.#foundAt;
+    return this.#found.configured.foundAt;
   }
 
-  /** Looks for addresses once; never rejects. */
+  /** The addresses of this machine that clients may reach, as of the latest {@link refresh}. */
+  get machineIps(): readonly string[] {
+    return this.#ips.interfaces;
+  }
+
+  /** Resolves the names and reads the interfaces once; never rejects. */
   async refresh(now: number = Date.now()): Promise<void> {
     const { configured, only, interfaces = machineIps } = this.#parts;
-    const isWhole = await Promise.all(configured.map((entry) => this.#resolve(entry)));
-    const ips = configured.flatMap((entry) => this.#resolved.get(entry) ?? []);
-    const found = only ? [] : interfaces().filter((ip) => !NOT_FOR_CLIENTS.has(ip));
-    this.#ips = [...new Set([...ips, ...found].map(canonicalIp))];
-    if (!isWhole.includes(false)) this.#foundAt = now;
+    const problems = await Promise.all(configured.map((entry) => this.#resolve(entry)));
+    const problem = problems.find((one) => one !== null) ?? null;
+    this.#ips = {
+      configured: configured.flatMap((entry) => this.#resolved.get(entry) ?? []),
+      interfaces: only ? [] : interfaces().filter((ip) => !NOT_FOR_CLIENTS.has(ip)),
+    };
+    this.#found.configured.problem = problem;
+    if (problem === null) this.#found.configured.foundAt = now;
+    this.#found.interfaces.foundAt = now;
   }
 
-  async #resolve(entry: string): Promise<boolean> {
+  /** A round of STUN or of the port mapping is over: what it found, or why it failed. */
+  setFound(name: 'port mapping' | 'STUN', found: readonly ReachedAddress[] | Error, now: number = Date.now()): void {
+    const source = this.#found[name];
+    if (found instanceof Error) {
+      source.problem = errorMessage(found);
+      return;
+    }
+    const ports = this.#parts.ports();
+    const usable = found.filter(({ ip }) => !NOT_FOR_CLIENTS.has(ip));
+    const ips = [...new Set(usable.map(({ ip }) => ip))];
+    source.groups = ips.map((ip) =>
+      ports.flatMap((port) => usable.filter((address) => address.ip === ip && address.localPort === port)),
+    );
+    source.foundAt = now;
+    source.problem = null;
+  }
+
+  #groupsOf(name: AddressSourceName): readonly (readonly ReachedAddress[])[] {
+    if (name !== 'configured' && name !== 'interfaces') return this.#found[name].groups;
+    const ports = this.#parts.ports();
+    return this.#ips[name].map((ip) => ports.map((port) => ({ localPort: port, ip, port })));
+  }
+
+  /** Returns why an entry could not be resolved, or null. */
+  async #resolve(entry: string): Promise<string | null> {
     const { resolve = resolveName, onProblem } = this.#parts;
     if (ipFamily(entry) !== 0) {
       this.#resolved.set(entry, [entry]);
-      return true;
+      return null;
     }
     try {
       const found = await resolve(entry);
@@ -83,15 +167,16 @@ export class AdvertisedAddresses {
         entry,
         found.filter((ip) => ipFamily(ip) !== 0 && !isLoopback(ip)),
       );
-      return true;
+      return null;
     } catch (error) {
       onProblem(entry, error);
-      return false;
+      return `${entry} cannot be resolved: ${errorMessage(error)}`;
     }
   }
 }
 
-async function resolveName(name: string): Promise<readonly string[]> {
+/** All addresses of a DNS name, in the order of the resolver; rejects when it has none. */
+export async function resolveName(name: string): Promise<readonly string[]> {
   const found = await lookup(name, { all: true, order: 'verbatim' });
   return found.map(({ address }) => address);
 }

@@ -2,6 +2,8 @@ import type { AdminPage } from '../../http/admin.ts';
 import { formatHostPort } from '../../base/ip-address.ts';
 import { nodeReport, reportText, type NodeReport } from '../../tailnet/node-report.ts';
 import { TowpathError } from '../../base/errors.ts';
+import { printable } from '../../base/printable.ts';
+import type { AddressSource } from './advertised-addresses.ts';
 import type { PeerRelay } from './peer-relay.ts';
 import { useReportText, type UseReport } from './why.ts';
 
@@ -12,6 +14,8 @@ export interface PeerRelayStatus {
   readonly addresses: readonly { readonly ip: string; readonly port: number }[];
   /** Milliseconds since 1970; null: not yet. */
   readonly addressesFoundAt: number | null;
+  /** Where these addresses come from; a source whose latest round failed has those of an earlier one. */
+  readonly addressSources: readonly AddressSource[];
   readonly tailnets: readonly NodeReport[];
 }
 
@@ -29,6 +33,7 @@ function statusPage(relay: PeerRelay): AdminPage {
       listens: relay.places,
       addresses: relay.advertised.addresses,
       addressesFoundAt: relay.advertised.foundAt,
+      addressSources: relay.advertised.sources,
       tailnets: reports(relay),
     }),
   };
@@ -58,7 +63,24 @@ function reports(relay: PeerRelay): NodeReport[] {
 }
 
 function headText({ places, advertised }: PeerRelay): string {
-  const list = (entries: readonly { ip: string; port: number }[]): string =>
-    entries.length === 0 ? 'nothing' : entries.map(({ ip, port }) => formatHostPort(ip, port)).join(' ');
-  return `listens on      ${list(places)}\nclients are told ${list(advertised.addresses)}\n`;
+  const lines = [
+    `listens on       ${list(places)}`,
+    `clients are told ${list(advertised.addresses)}`,
+    ...advertised.sources.filter(hasNews).map(sourceText),
+  ];
+  return `${lines.map((line) => printable(line)).join('\n')}\n`;
+}
+
+function list(entries: readonly { ip: string; port: number }[]): string {
+  return entries.length === 0 ? 'nothing' : entries.map(({ ip, port }) => formatHostPort(ip, port)).join(' ');
+}
+
+function hasNews({ addresses, problem }: AddressSource): boolean {
+  return addresses.length > 0 || problem !== null;
+}
+
+function sourceText({ name, addresses, foundAt, problem }: AddressSource): string {
+  const age = foundAt === null ? '' : `, ${Math.max(0, Math.round((Date.now() - foundAt) / 1000))} s ago`;
+  const trouble = problem === null ? '' : `; the latest round failed: ${problem}`;
+  return `  by ${name.padEnd(12)} ${list(addresses)}${age}${trouble}`;
 }

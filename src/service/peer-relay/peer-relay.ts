@@ -18,7 +18,8 @@ import type { UdpRelaySettings } from '../../relay/udp/rules.ts';
 import { forwardedOf, type SnapshotChoice, type UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
 import { RemoteEndpointTable, type EndpointTable } from '../../tailnet/endpoint-table.ts';
 import type { ReadinessFacts } from '../../tailnet/node-readiness.ts';
-import { AdvertisedAddresses, REFRESH_MS } from './advertised-addresses.ts';
+import { AddressSearch } from './address-search.ts';
+import type { AdvertisedAddresses } from './advertised-addresses.ts';
 import { offloadOf } from './offload-attributes.ts';
 import { peerRelayMetrics } from './metrics.ts';
 import { openRelayTailnet, type RelayTailnet } from './relay-tailnet.ts';
@@ -54,7 +55,7 @@ export class PeerRelay {
   readonly #refusals: EventSummary;
   readonly #leaves: (() => void)[] = [];
   readonly #tailnets: readonly RelayTailnet[];
-  readonly #addresses: AdvertisedAddresses;
+  readonly #search: AddressSearch;
   readonly #table: EndpointTable;
   readonly #lock: DirectoryLock;
   /** What the door has memory for. */
@@ -63,7 +64,6 @@ export class PeerRelay {
   #door: UdpDoor | null = null;
   #snapshot: UdpRelaySnapshot | null = null;
   #nextSnapshotAt = 0;
-  #nextRefreshAt = 0;
   #nextDropsAt = 0;
   #nextTouchAt = 0;
   #offload: Offload = offloadOf([]);
@@ -90,16 +90,17 @@ export class PeerRelay {
     this.#parts = parts;
     const { clock, log } = parts;
     this.#refusals = new EventSummary({ log, clock, verb: 'gave no endpoint for', noun: 'request' });
-    this.#addresses = new AdvertisedAddresses({
-      configured: config.advertise.addresses,
-      only: config.advertise.only,
+    this.#search = new AddressSearch({
+      advertise: config.advertise,
       ports: () => this.#ports(),
-      onProblem: (name, error) =>
-        log.warn({ name, error: errorMessage(error) }, 'an address of the peer relay cannot be resolved'),
+      door: () => this.#door,
+      tailnetServers: () => this.#tailnets.flatMap(({ node }) => node.netmap.stunServers(parts.region)),
+      clock,
+      log,
     });
     const table = new RemoteEndpointTable(
       (command) => this.#command(command),
-      () => this.#addresses.addresses,
+      () => this.#search.addresses.addresses,
     );
     this.#table = table;
     const { limits, stateDirectory } = config;
@@ -133,8 +134,7 @@ export class PeerRelay {
       rules,
       endpoints: limits.endpoints,
     });
-    await this.#addresses.refresh();
-    this.#nextRefreshAt = clock.now + REFRESH_MS;
+    await this.#search.start();
     this.#leaves.push(clock.onTick((now) => this.#tick(now)));
     await this.#takeSnapshot();
     const kept = this.#snapshot === null ? 0 : this.#snapshot.open + this.#snapshot.connecting;
@@ -142,7 +142,7 @@ export class PeerRelay {
       {
         how: this.#door.how,
         ports: this.#ports(),
-        addresses: this.#addresses.addresses,
+        addresses: this.advertised.addresses,
         endpoints: kept,
         before: earlier?.state.endpoints.length ?? 0,
       },
@@ -165,8 +165,8 @@ export class PeerRelay {
   }
 
   /** What clients are told, and when it was last found, in milliseconds since 1970. */
-  get advertised(): Pick<AdvertisedAddresses, 'addresses' | 'foundAt'> {
-    return this.#addresses;
+  get advertised(): Pick<AdvertisedAddresses, 'addresses' | 'foundAt' | 'sources'> {
+    return this.#search.addresses;
   }
 
   /** What was forwarded so far, at most a second old. */
@@ -179,7 +179,7 @@ export class PeerRelay {
     const snapshot = this.#snapshot;
     // Every datagram of a client that arrives for an endpoint is answered with a challenge first.
     const unreachedEndpoints = snapshot === null ? null : snapshot.challenges > 0 ? 0 : snapshot.allocations;
-    return { addresses: this.#addresses.addresses.length, unreachedEndpoints, now: Date.now() };
+    return { addresses: this.advertised.addresses.length, unreachedEndpoints, now: Date.now() };
   }
 
   /** Counts as they are now, and the endpoints that are wanted; null when the door is closed. */
@@ -229,6 +229,7 @@ export class PeerRelay {
   async stop(): Promise<void> {
     const { log } = this.#parts;
     for (const leave of this.#leaves.splice(0)) leave();
+    this.#search.stop();
     for (const { relay } of this.#tailnets) relay.close();
     const nodes = Promise.all(this.#tailnets.map(({ node }) => node.stop()));
     const door = this.#door;
@@ -280,10 +281,6 @@ export class PeerRelay {
       this.#nextSnapshotAt = now + SNAPSHOT_MS;
       void this.#takeSnapshot();
       this.#countStun();
-    }
-    if (now >= this.#nextRefreshAt) {
-      this.#nextRefreshAt = now + REFRESH_MS;
-      void this.#addresses.refresh();
     }
     if (now >= this.#nextTouchAt) {
       this.#nextTouchAt = now + TOUCH_MS;

@@ -79,7 +79,7 @@ class World {
     const now = (): number => this.now;
     const { rules, sockets } = this;
     const [arena, counts, wakeFd] = [this.#arena, this.#counts, this.#wake.fd];
-    this.#loop = new DatagramLoop({ calls, arena, sockets, rules, stun, counts, wakeFd, now });
+    this.#loop = new DatagramLoop({ calls, arena, sockets, rules, stun, sighted: () => {}, counts, wakeFd, now });
     [this.a, this.b] = [this.f.open('127.0.0.1'), this.f.open('127.0.0.1')];
     this.bind();
   }

@@ -63,6 +63,44 @@ suite('addresses that clients are told (peer relay §8)', () => {
     assert.equal(found.foundAt, 3);
   });
 
+  test('of STUN and of a port mapping come before those of the machine, with the ports that they tell', async () => {
+    const { found } = advertised({ ports: () => [3478, 443], interfaces: () => ['10.0.0.1'] });
+    await found.refresh();
+    found.setFound('STUN', [
+      { localPort: 443, ip: '203.0.113.7', port: 50_443 },
+      { localPort: 3478, ip: '203.0.113.7', port: 3478 },
+      { localPort: 3478, ip: '127.0.0.1', port: 1 },
+    ]);
+    found.setFound('port mapping', [{ localPort: 443, ip: '203.0.113.7', port: 443 }]);
+    assert.deepEqual(listOf(found), [
+      '203.0.113.7:3478',
+      '10.0.0.1:3478',
+      '203.0.113.7:443',
+      '203.0.113.7:50443',
+      '10.0.0.1:443',
+    ]);
+  });
+
+  test('of STUN stay when a round fails, with their age and the reason (peer relay §19.19)', () => {
+    const { found } = advertised();
+    const addresses = [{ ip: '203.0.113.7', port: 3478 }];
+    const stun = (): unknown => found.sources.find(({ name }) => name === 'STUN');
+    found.setFound('STUN', [{ localPort: 3478, ...addresses[0]! }], 5);
+    found.setFound('STUN', new Error('no answer'), 9);
+    assert.deepEqual(listOf(found), ['203.0.113.7:3478']);
+    assert.deepEqual(stun(), { name: 'STUN', addresses, foundAt: 5, problem: 'no answer' });
+    found.setFound('STUN', [], 12);
+    assert.deepEqual(stun(), { name: 'STUN', addresses: [], foundAt: 12, problem: null });
+  });
+
+  test('name every port before another address when there are more than eight', async () => {
+    const interfaces = (): string[] => ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'];
+    const { found } = advertised({ ports: () => [1, 2, 3], interfaces });
+    await found.refresh();
+    const list = ['10.0.0.1:1', '10.0.0.2:1', '10.0.0.3:1', '10.0.0.1:2', '10.0.0.2:2', '10.0.0.3:2', '10.0.0.1:3'];
+    assert.deepEqual(listOf(found), [...list, '10.0.0.2:3']);
+  });
+
   test('are at most eight', async () => {
     const interfaces = (): string[] => Array.from({ length: 20 }, (_, i) => `10.0.0.${i + 1}`);
     const { found } = advertised({ interfaces });

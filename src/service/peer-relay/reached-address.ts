@@ -1,0 +1,7 @@
+import type { SocketAddress } from '../../wire/relay-endpoint.ts';
+
+/** An address at which a port of ours is reached from elsewhere, through a NAT or not. */
+export interface ReachedAddress extends SocketAddress {
+  /** The port of ours. */
+  readonly localPort: number;
+}
