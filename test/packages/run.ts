@@ -9,8 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { ROOT, VERSION } from '../../scripts/packages/executable.ts';
 import { run } from './command.ts';
 
-const DEBIAN_PACKAGES = ['mmdebstrap', 'systemd', 'iproute2', 'umoci', 'crun'];
-/** procps has /bin/kill, with which the unit reloads; every real machine has it. */
+const DEBIAN_PACKAGES = ['mmdebstrap', 'systemd', 'iproute2', 'skopeo', 'umoci', 'crun', 'binutils', 'procps'];
 const BASE = path.join(ROOT, 'build', 'base.tar');
 const work = mkdtempSync(path.join(tmpdir(), 'towpath-packages-'));
 
@@ -19,6 +18,8 @@ const STEPS: Readonly<Record<string, () => void>> = {
   'build:deb': () => npm('build:deb'),
   base: makeBase,
   deb: testDeb,
+  'build:image': () => npm('build:image'),
+  image: testImage,
 };
 
 function npm(script: string): void {
@@ -34,7 +35,7 @@ function installDebianPackages(): void {
   run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], environment);
 }
 
-/** A small Debian, as a user has it. It is kept for the next run. */
+/** A small Debian as a user has it, with procps, whose kill the unit uses. It is kept for the next run. */
 function makeBase(): void {
   if (!existsSync(BASE)) run('mmdebstrap', ['--variant=minbase', '--include=procps', 'bookworm', BASE]);
 }
@@ -58,6 +59,13 @@ function isolated(file: string, ...args: string[]): void {
 
 function testDeb(): void {
   isolated('deb.ts', freshRoot('deb'), path.join(ROOT, 'build', `towpath_${VERSION}_${debArchitecture()}.deb`));
+}
+
+function testImage(): void {
+  const archive = path.join(ROOT, 'build', `towpath-${VERSION}-oci.tar`);
+  const folder = path.join(work, 'image');
+  run('mkdir', [folder]);
+  isolated('image.ts', archive, folder, debArchitecture());
 }
 
 function debArchitecture(): string {
