@@ -46,8 +46,7 @@ export function registerDerpMap(program: Command): void {
   addConfigFlags(command).action((options: DerpMapOptions) => {
     const { writeErr, writeOut } = outputOf(command);
     const note: Note = (text) => writeErr(`towpath: ${printable(text)}\n`);
-    const { file, flags } = readConfigFlags(command);
-    const sources = { file, flags, env: process.env };
+    const sources = { ...readConfigFlags(command), env: process.env };
     const { config } = loadConfig(sources);
     const certificate = findCertificate(config, sources, note);
     const { map, comments, notes } = advertisedMap(config, certificate, overridesOf(options));

@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import { configKeys, configTree, type ConfigKey } from '../config/keys.ts';
 import type { FlagValues } from '../config/load.ts';
 import { splitList } from '../config/schema/values.ts';
+import { derperConfiguration } from '../tools/migrate/environment.ts';
 
 /** Adds `--config` and one flag for every key that has one. */
 export function addConfigFlags(command: Command): Command {
@@ -12,8 +13,20 @@ export function addConfigFlags(command: Command): Command {
   return command;
 }
 
-/** What the command line of a command with {@link addConfigFlags} says. */
-export function readConfigFlags(command: Command): { file: string | undefined; flags: FlagValues } {
+/** What a command with {@link addConfigFlags} takes its configuration from, besides the variables of towpath. */
+interface ConfigFlags {
+  readonly file: string | undefined;
+  readonly flags: FlagValues;
+  /** What the variables of a derper image mean, when there are any. */
+  readonly values?: object;
+  readonly valuesFrom?: string;
+}
+
+/**
+ * What the command line of a command with {@link addConfigFlags} says, and the variables of a derper image, which count less
+ * than a file. Throws `TOWPATH_CONFIG_INVALID` when one of these has no meaning here.
+ */
+export function readConfigFlags(command: Command): ConfigFlags {
   const flags: Record<string, FlagValues[string]> = {};
   for (const key of configKeys.values()) {
     if (key.flagName === null) continue;
@@ -21,7 +34,9 @@ export function readConfigFlags(command: Command): { file: string | undefined; f
     if (command.getOptionValueSource(name) !== 'cli') continue;
     flags[key.path] = command.getOptionValue(name) as FlagValues[string];
   }
-  return { file: command.getOptionValue('config') as string | undefined, flags };
+  const file = command.getOptionValue('config') as string | undefined;
+  const derper = derperConfiguration(process.env);
+  return derper === null ? { file, flags } : { file, flags, values: derper.values, valuesFrom: 'the DERP_ variables' };
 }
 
 function flagOptions(key: ConfigKey): Option[] {

@@ -1,8 +1,15 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import type { Command } from 'commander';
 import { printable, printableLines } from '../base/printable.ts';
 import { helpNote } from './help-text.ts';
-import { TowpathError } from '../base/errors.ts';
+import { errorMessage, TowpathError } from '../base/errors.ts';
+import { readSmallFile } from '../base/file-stamp.ts';
+import { convertContainer, type Container } from '../tools/migrate/container.ts';
 import { convertDerper } from '../tools/migrate/convert.ts';
+import { fromCompose, fromInspect } from '../tools/migrate/read-container.ts';
+
+const LARGEST_FILE_BYTES = 1024 * 1024;
 
 /** Adds `towpath migrate derper` to the program. Standard output is the configuration alone, so that it can be redirected. */
 export function registerMigrate(program: Command, argv: readonly string[]): void {
@@ -12,17 +19,24 @@ export function registerMigrate(program: Command, argv: readonly string[]): void
     .description(
       "Print the towpath configuration that does the same as Go's derper with these flags, with the same key and certificates",
     )
-    .usage('-- [flags of derper]')
+    .usage('[options] -- [flags of derper]')
     .argument('[flags...]', "derper's flags, as on its command line")
+    .option(
+      '--docker-inspect <file>',
+      'take them from the output of `docker inspect CONTAINER` instead; - is standard input',
+    )
+    .option('--compose <file>', 'take them from a compose file instead')
+    .option('--service <name>', 'the service in the compose file (default: the one with derp in its image)')
     .allowUnknownOption()
     .addHelpText(
       'after',
       helpNote('Example: towpath migrate derper -- -hostname derp.example.com -verify-clients > towpath.yaml'),
     )
-    .action((flags: readonly string[]) => {
+    .action((flags: readonly string[], options: ContainerOptions) => {
       if (!argv.includes('--')) refuseFlags(flags);
       const output = command.configureOutput();
-      const draft = convertDerper(flags);
+      const container = readContainer(options);
+      const draft = container === null ? convertDerper(flags) : convertContainer(container);
       output.writeOut?.(
         printableLines(
           draft.toYaml([
@@ -33,6 +47,27 @@ export function registerMigrate(program: Command, argv: readonly string[]): void
       );
       for (const remark of draft.remarks) output.writeErr?.(`towpath: ${printable(remark)}\n`);
     });
+}
+
+interface ContainerOptions {
+  readonly dockerInspect?: string;
+  readonly compose?: string;
+  readonly service?: string;
+}
+
+/** The container that the options name, or null when they name none. */
+function readContainer({ dockerInspect, compose, service }: ContainerOptions): Container | null {
+  if (dockerInspect !== undefined) return fromInspect(readText(dockerInspect));
+  if (compose === undefined) return null;
+  return fromCompose(readText(compose), { folder: path.dirname(path.resolve(compose)), env: process.env, service });
+}
+
+function readText(file: string): string {
+  try {
+    return file === '-' ? readFileSync(0, 'utf8') : readSmallFile(file, LARGEST_FILE_BYTES);
+  } catch (error) {
+    throw new TowpathError('TOWPATH_USAGE', `${file} cannot be read: ${errorMessage(error)}`, { cause: error });
+  }
 }
 
 /** Without `--`, a flag of derper is one of this command, which does not have it. */

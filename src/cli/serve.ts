@@ -2,7 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import { Option, type Command } from 'commander';
 import type { Config } from '../config/schema.ts';
 import { endProcessNow } from '../base/process-end.ts';
+import { printable } from '../base/printable.ts';
 import { serveSignals } from '../base/signals.ts';
+import { derperConfiguration } from '../tools/migrate/environment.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 import { helpNote } from './help-text.ts';
 import { continueIn, RUNTIMES, type RuntimeName } from './runtime.ts';
@@ -29,6 +31,9 @@ export function registerServe(program: Command): void {
         import('../config/load.ts'),
         import('../service/serve.ts'),
       ]);
+      for (const remark of derperConfiguration(process.env)?.remarks ?? []) {
+        process.stderr.write(`towpath: ${printable(remark)}\n`);
+      }
       await signalsSoFar();
       const load = (): Config => loadConfig({ ...readConfigFlags(command), env: process.env }).config;
       process.exitCode = await serve({ config: load(), reload: load, signals: serveSignals(), endNow: endProcessNow });

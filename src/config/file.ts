@@ -34,9 +34,9 @@ export function readConfigFile(file: string): Layer {
   return parseConfigText(content, file);
 }
 
-/** Reads what a program gives instead of a file, in the words of a file. */
-export function readConfigValues(values: object): Layer {
-  return parseConfigText(JSON.stringify(values, null, 1), 'options');
+/** Reads what a program gives instead of a file, in the words of a file; messages call it `from`. */
+export function readConfigValues(values: object, from = 'options'): Layer {
+  return parseConfigText(JSON.stringify(values, null, 1), from);
 }
 
 /** Reads YAML or JSON text; `file` is only a name for messages. */

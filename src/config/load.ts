@@ -19,6 +19,8 @@ export interface ConfigSources {
   readonly file?: string | undefined;
   /** The content of a file, for programs that have none. */
   readonly values?: object;
+  /** What `values` are called in messages. */
+  readonly valuesFrom?: string;
   readonly env?: Environment;
   readonly flags?: FlagValues;
 }
@@ -42,7 +44,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const file = sources.file ?? (fromEnv === '' ? undefined : fromEnv);
   const layers: Layer[] = [readEnvironment(env), readFlags(flags)];
   if (file !== undefined) layers.unshift(readConfigFile(file));
-  if (sources.values !== undefined) layers.unshift(readConfigValues(sources.values));
+  if (sources.values !== undefined) layers.unshift(readConfigValues(sources.values, sources.valuesFrom));
   const settings = new Map<string, Setting>();
   for (const layer of layers) for (const setting of layer.settings) settings.set(setting.key.path, setting);
   const problems = layers.flatMap((layer) => layer.problems);

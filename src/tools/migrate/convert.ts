@@ -13,7 +13,7 @@ import { goBool, goInt, parseGoDuration, parseGoFlags, usage, type GoFlagKind, t
 import { parseRateConfig } from './rate-config.ts';
 
 /** The flags of derper v1.102 (protocol reference §7.1). */
-const DERPER_FLAGS: Readonly<Record<string, GoFlagKind>> = {
+export const DERPER_FLAGS: Readonly<Record<string, GoFlagKind>> = {
   dev: 'bool',
   version: 'bool',
   a: 'string',
@@ -52,7 +52,7 @@ const DERPER_FLAGS: Readonly<Record<string, GoFlagKind>> = {
 };
 
 /** Why a flag has no equivalent. */
-const NO_EQUIVALENT: Readonly<Record<string, string>> = {
+export const NO_EQUIVALENT: Readonly<Record<string, string>> = {
   version: 'it only prints the version; "towpath --version" does too',
   'mesh-psk-file': 'towpath has no mesh: give each relay its own region',
   'mesh-with': 'towpath has no mesh: give each relay its own region',

@@ -35,6 +35,11 @@ export class Draft {
     return this.#remarks;
   }
 
+  /** The configuration as an object. */
+  get values(): Record<string, unknown> {
+    return treeOf(this.#values);
+  }
+
   /** The configuration file. */
   toYaml(title: readonly string[]): string {
     const lines = [...title.flatMap(comment), ''];
