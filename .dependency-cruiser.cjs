@@ -13,7 +13,7 @@ const folders = {
     imports: ['base'],
   },
   system: {
-    what: 'system calls of Linux by FFI behind one port, and the memory they need',
+    what: 'what only the runtime has: system calls of Linux by FFI, and SQLite, each behind one port',
     first: 'port.ts',
     imports: ['base'],
   },
@@ -171,6 +171,7 @@ const folders = {
     what: 'one file per command',
     first: 'program.ts',
     imports: [
+      'accounting',
       'base',
       'wire',
       'transport',

@@ -83,6 +83,7 @@ function localDefaults(folder: string): RelayOptions {
     hostname: '127.0.0.1',
     keyFile: join(folder, 'derper.key'),
     certificate: { directory: join(folder, 'certificates') },
+    accounting: { directory: join(folder, 'accounting') },
     selfTest: false,
   };
 }

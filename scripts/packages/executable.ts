@@ -22,8 +22,13 @@ const TARGETS: Readonly<Record<Architecture, string>> = {
   arm64: 'bun-linux-arm64',
 };
 
-/** A thread starts with a module of its own, which no import names: that of `towpath load`, and that of the UDP door. */
-const MODULES = ['src/main.ts', 'src/tools/load/worker.ts', 'src/relay/udp/thread.ts'];
+/** A thread starts with a module of its own, which no import names: `towpath load`, the UDP door, and the accounting. */
+const MODULES = [
+  'src/main.ts',
+  'src/tools/load/worker.ts',
+  'src/relay/udp/thread.ts',
+  'src/accounting/store-thread.ts',
+];
 
 /**
  * Writes one executable that contains Bun and towpath to `output`. For another architecture, or any that is named, Bun

@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   healthcheck: async () => (await import('./healthcheck.ts')).registerHealthcheck,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
   relay: async () => (await import('./relay.ts')).registerRelay,
+  accounting: async () => (await import('./accounting.ts')).registerAccounting,
   migrate: async () => (await import('./migrate.ts')).registerMigrate,
   config: async () => (await import('./config.ts')).registerConfig,
   completion: async () => (await import('./completion.ts')).registerCompletion,

@@ -4,6 +4,7 @@
  * shows where each value comes from.
  */
 import type { z } from 'zod';
+import { accounting, type AccountingConfig } from './schema/accounting.ts';
 import { admission, type AdmissionConfig } from './schema/admission.ts';
 import { bootstrapDns, type BootstrapDnsConfig } from './schema/bootstrap-dns.ts';
 import { acmeConflict, certificate, type CertificateConfig } from './schema/certificate.ts';
@@ -19,6 +20,7 @@ import { mesh, type MeshConfig } from './schema/mesh.ts';
 import { overlaps } from './schema/overlap.ts';
 import { region, type RegionConfig } from './schema/region.ts';
 import { sources, type SourcesConfig } from './schema/sources.ts';
+import { hasQuota } from './schema/tiers.ts';
 import { stun, type StunConfig } from './schema/stun.ts';
 import {
   addresses,
@@ -65,6 +67,7 @@ export interface Config {
   readonly peerRelay: PeerRelayConfig;
   readonly selfTest: boolean;
   readonly admission: AdmissionConfig;
+  readonly accounting: AccountingConfig;
 }
 
 /** The one source of the configuration: types, defaults, checks, help texts. */
@@ -112,6 +115,7 @@ export const configSchema: z.ZodType<Config> = section(
     stun,
     sources,
     admission,
+    accounting,
     certificate,
     home,
     log,
@@ -148,6 +152,10 @@ export const configSchema: z.ZodType<Config> = section(
       // Whatever the proxy in front connects to, clients come to its port.
       derpPort: values.derpPort ?? (values.transport === 'plain' ? 443 : undefined),
       certificate: { ...values.certificate, names: certificateNames(values) },
+      accounting: {
+        ...values.accounting,
+        enabled: values.accounting.enabled ?? values.fairness.tiers.some(hasQuota),
+      },
     }),
   },
 );

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { ClientPolicy, type ConnectedKey, type KeyStatus } from '../accounting/client-policy.ts';
+import { Accounting } from '../accounting/accounting.ts';
 import { Tiers } from '../accounting/tiers.ts';
 import { dayOf, Usage } from '../accounting/usage.ts';
 import type { Clock } from '../base/clock.ts';
@@ -10,6 +11,8 @@ import type { Admission, AdmissionRequest, AdmissionVerdict } from '../relay/ses
 import type { AdmissionService } from './admission.ts';
 import { shortKey } from '../wire/keys.ts';
 
+/** The relay starts at the latest after this time, and learns later what was used before. */
+const START_MS = 3000;
 /** How often the bytes of the keys are counted: a key may go beyond its quota by what it sends in this time. */
 const COUNT_MS = 2000;
 
@@ -31,12 +34,18 @@ export class Clients implements Admission {
   readonly #parts: ClientsParts;
   readonly #usage: Usage;
   readonly #policy: ClientPolicy;
+  /** Null: it is off. */
+  readonly #accounting: Accounting | null;
   #leaves: (() => void)[] = [];
   #countAt = 0;
+  /** What the keys used before the start is known, or on its way. */
+  #hasUsed = false;
+  #isReading = false;
 
   constructor(config: Config, parts: ClientsParts) {
     this.#parts = parts;
     this.#usage = new Usage(dayOf(Date.now()));
+    this.#accounting = config.accounting.enabled ? new Accounting(config.accounting, parts.log) : null;
     this.#policy = new ClientPolicy(tiersOf(config), {
       admission: parts.admission,
       usage: this.#usage,
@@ -48,18 +57,22 @@ export class Clients implements Admission {
     });
   }
 
-  /** Counts from now on. */
-  start(): void {
+  /** Counts from now on. Resolves when it is known what the keys have used before, or when it takes too long. */
+  async start(): Promise<void> {
     const { admission, clock } = this.#parts;
     this.#leaves = [
       clock.onTick((now) => this.#tick(now)),
       // A source may know other things of a node now.
       admission.onReviewed(() => this.#policy.review()),
     ];
+    if (this.#accounting !== null) await withinTime(this.#keep(this.#accounting));
   }
 
-  stop(): void {
+  /** Counts what is left and writes it. */
+  async stop(): Promise<void> {
+    if (this.#leaves.length > 0) this.#count();
     for (const leave of this.#leaves.splice(0)) leave();
+    await this.#accounting?.close(this.#hasUsed);
   }
 
   /** Takes tiers and common limits over, for open connections too. */
@@ -104,23 +117,67 @@ export class Clients implements Admission {
         labels: [],
         read: () => [[{}, this.#policy.overQuota]],
       },
+      ...(this.#accounting?.metrics() ?? []),
     ];
   }
 
   #tick(now: number): void {
     if (now < this.#countAt) return;
     this.#countAt = now + COUNT_MS;
+    this.#count();
+    if (this.#accounting?.isDue(now) === true) void this.#keep(this.#accounting);
+  }
+
+  /** What the relay has received of a client, the client has sent. */
+  #count(): void {
     const traffic = this.#parts.relay().takeTraffic();
-    const isNewDay = this.#usage.begin(dayOf(Date.now()));
-    for (const { key, receivedBytes } of traffic) if (receivedBytes > 0) this.#usage.add(key, receivedBytes);
+    const day = dayOf(Date.now());
+    const isNewDay = this.#usage.begin(day);
+    for (const { key, receivedBytes, receivedPackets, sentBytes, sentPackets } of traffic) {
+      this.#usage.add(key, receivedBytes);
+      const [sent, received] = [
+        { sentBytes: receivedBytes, sentPackets: receivedPackets },
+        { receivedBytes: sentBytes, receivedPackets: sentPackets },
+      ];
+      this.#accounting?.add({ day, key, path: 'derp', ...sent, ...received });
+    }
     if (isNewDay) this.#policy.review();
     else this.#policy.check(traffic.map(({ key }) => key));
+  }
+
+  /** Writes what was counted, but first reads what was there before: it must not be counted twice. */
+  async #keep(accounting: Accounting): Promise<void> {
+    if (this.#hasUsed) await accounting.flush();
+    else if (!this.#isReading) await this.#takeUsed(accounting);
+  }
+
+  async #takeUsed(accounting: Accounting): Promise<void> {
+    const { day } = this.#usage;
+    this.#isReading = true;
+    const used = await accounting.used(day);
+    this.#isReading = false;
+    if (used === null) return;
+    this.#hasUsed = true;
+    // Midnight has passed while the disk was busy: the day is over, and perhaps the month.
+    const isSameDay = this.#usage.day === day;
+    const isSameMonth = this.#usage.day.slice(0, 7) === day.slice(0, 7);
+    for (const { key, dayBytes, monthBytes } of used) {
+      if (isSameMonth) this.#usage.add(key, isSameDay ? dayBytes : 0, monthBytes);
+    }
+    this.#policy.review();
   }
 
   #quotaChanged(key: string, tier: string, isOver: boolean): void {
     const message = isOver ? 'a key has used up the bytes of its tier' : 'a key has bytes of its tier again';
     this.#parts.log.info({ key: shortHex(key), tier }, message);
   }
+}
+
+async function withinTime(step: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLong = new Promise<void>((resolve) => (timer = setTimeout(resolve, START_MS)));
+  await Promise.race([step, tooLong]);
+  clearTimeout(timer);
 }
 
 function tiersOf({ fairness, limits }: Config): Tiers {

@@ -174,7 +174,7 @@ export class Service {
       await this.#peerRelay?.start();
       const stun = this.#peerRelay === null ? config.stun : { ...config.stun, listen: [] };
       await this.#admission.start(this.#relay);
-      this.clients.start();
+      await this.clients.start();
       await this.#listeners.open({ ...config, stun }, config.transport === 'tls' ? this.#serverTls() : null);
       this.#relay.joinRegion();
       this.#descriptors = this.#watchDescriptors();

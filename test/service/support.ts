@@ -44,6 +44,7 @@ export class TestRelay {
         TOWPATH_HOSTNAME: '127.0.0.1',
         TOWPATH_KEY_FILE: path.join(folder, 'derper.key'),
         TOWPATH_CERTIFICATE_DIRECTORY: path.join(folder, 'certs'),
+        TOWPATH_ACCOUNTING_DIRECTORY: path.join(folder, 'accounting'),
         ...env,
       },
     });

@@ -75,6 +75,26 @@ suite('tiers', () => {
     }
   });
 
+  test('a restart does not give a new day', async () => {
+    const tiers = [{ name: 'all', bytesPerDay: 5000, overQuota: 'refuse' }];
+    const env = { ...environment(tiers), TOWPATH_ACCOUNTING_DIRECTORY: path.join(folder, 'accounting') };
+    const first = await TestRelay.start(env);
+    try {
+      const [a, b] = await Promise.all([first.client({ keys: alice }), first.client({ keys: bob })]);
+      await send(b, a, 6000);
+    } finally {
+      await first.stop();
+    }
+    const second = await TestRelay.start(env);
+    try {
+      assert.equal(second.relay.clients.status({ key: BOB, source: 'nodes' }).dayBytes, 6000);
+      await assert.rejects(second.client({ keys: bob }));
+      await second.client({ keys: alice });
+    } finally {
+      await second.stop();
+    }
+  });
+
   test('a key over its quota is held at the floor, which its next connection is told', async () => {
     const tiers = [{ tags: ['tag:x'] }, { name: 'rest', bytesPerMonth: 5000, floorBytesPerSecond: 20_000 }];
     const relay = await TestRelay.start(environment(tiers));

@@ -1,0 +1,26 @@
+import type { TrafficRow, UsedBytes } from './traffic-store.ts';
+
+/** What the thread of the store starts with. */
+export interface StoreThreadData {
+  /** The file of the store. */
+  readonly path: string;
+}
+
+/** What the main thread wants of the store. */
+export type StoreRequest =
+  | { readonly kind: 'add'; readonly rows: readonly TrafficRow[]; readonly forgetBefore: string | null }
+  | { readonly kind: 'used'; readonly day: string }
+  | { readonly kind: 'close' };
+
+/** The request with its number, which the answer repeats. */
+export interface NumberedRequest {
+  readonly id: number;
+  readonly request: StoreRequest;
+}
+
+/** `error` is SQLite's message; null when it is done. */
+export interface StoreAnswer {
+  readonly id: number;
+  readonly error: string | null;
+  readonly used: readonly UsedBytes[];
+}

@@ -1,0 +1,77 @@
+import { Worker } from 'node:worker_threads';
+import type { NumberedRequest, StoreAnswer, StoreRequest, StoreThreadData } from './store-messages.ts';
+import type { TrafficRow, UsedBytes } from './traffic-store.ts';
+
+const COMPILED = /[/\\](?:\$bunfs|~BUN)[/\\]/;
+
+interface Waiting {
+  readonly resolve: (answer: StoreAnswer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The store of accounting in a thread of its own, which is started when it is needed, and again when it has ended. */
+export class ThreadStore {
+  readonly #path: string;
+  readonly #waiting = new Map<number, Waiting>();
+  #worker: Worker | null = null;
+  #lastId = 0;
+
+  /** `path` is the file. Nothing is opened yet. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Adds rows and forgets the days before `forgetBefore`, if it is given. Rejects with SQLite's message. */
+  async add(rows: readonly TrafficRow[], forgetBefore: string | null): Promise<void> {
+    await this.#ask({ kind: 'add', rows, forgetBefore });
+  }
+
+  /** What each key has sent in a day, and in its month so far. Rejects with SQLite's message. */
+  async used(day: string): Promise<readonly UsedBytes[]> {
+    return (await this.#ask({ kind: 'used', day })).used;
+  }
+
+  /** Closes the file and ends the thread. */
+  async close(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === null) return;
+    await this.#ask({ kind: 'close' }).catch(() => undefined);
+    await worker.terminate();
+  }
+
+  async #ask(request: StoreRequest): Promise<StoreAnswer> {
+    const worker = (this.#worker ??= this.#start());
+    const id = ++this.#lastId;
+    const answer = await new Promise<StoreAnswer>((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      const numbered: NumberedRequest = { id, request };
+      worker.postMessage(numbered);
+    });
+    if (answer.error !== null) throw new Error(answer.error);
+    return answer;
+  }
+
+  #start(): Worker {
+    const data: StoreThreadData = { path: this.#path };
+    const worker = new Worker(threadUrl(), { workerData: data });
+    // A process that ends does not wait for it.
+    worker.unref();
+    let failure = new Error('the thread of the accounting has ended');
+    worker.on('message', (answer: StoreAnswer) => {
+      this.#waiting.get(answer.id)?.resolve(answer);
+      this.#waiting.delete(answer.id);
+    });
+    worker.on('error', (error: Error) => (failure = error));
+    worker.on('exit', () => {
+      if (this.#worker === worker) this.#worker = null;
+      for (const { reject } of this.#waiting.values()) reject(failure);
+      this.#waiting.clear();
+    });
+    return worker;
+  }
+}
+
+function threadUrl(): URL {
+  if (COMPILED.test(import.meta.url)) return new URL('./accounting/store-thread.js', import.meta.url);
+  return new URL(import.meta.url.endsWith('.ts') ? './store-thread.ts' : './store-thread.js', import.meta.url);
+}
