@@ -1,6 +1,7 @@
 /**
  * Gives all metrics to `promtool check metrics` (Debian package `prometheus`), which knows Prometheus's rules for names
- * and help. Ends with 1 when it objects to anything, and with 2 when it is not installed.
+ * and help, and lets it test the alerts of deploy/prometheus. Ends with 1 when it objects to anything, and with 2 when it
+ * is not installed.
  */
 import { spawnSync } from 'node:child_process';
 import { Counters } from '../src/observe/counters.ts';
@@ -16,13 +17,22 @@ const registry = createMetrics({
   certificateExpiry: () => Date.now(),
   bootstrapDnsQueriedNames: () => 0,
 });
-const result = spawnSync(PROMTOOL, ['check', 'metrics'], { input: await registry.metrics(), encoding: 'utf8' });
-if (result.error !== undefined) {
-  console.error(`promtool cannot be run: ${result.error.message}. Install the package prometheus.`);
-  process.exitCode = 2;
-} else {
-  const complaints = `${result.stdout}${result.stderr}`.trim();
-  if (complaints !== '') console.error(complaints);
-  process.exitCode = complaints === '' && result.status === 0 ? 0 : 1;
-  if (process.exitCode === 0) console.log('promtool accepts all metrics');
+const deployed = (file: string): string => new URL(`../deploy/prometheus/${file}`, import.meta.url).pathname;
+promtool('all metrics', ['check', 'metrics'], await registry.metrics());
+promtool('the scrape example', ['check', 'config', deployed('prometheus.yaml')]);
+promtool('the alerts and their tests', ['test', 'rules', deployed('towpath-rules.test.yaml')]);
+
+/** Runs one check; `what` is what is checked. */
+function promtool(what: string, args: readonly string[], input = ''): void {
+  const result = spawnSync(PROMTOOL, args, { input, encoding: 'utf8' });
+  if (result.error !== undefined) {
+    console.error(`promtool cannot be run: ${result.error.message}. Install the package prometheus.`);
+    process.exit(2);
+  }
+  if (result.status === 0 && result.stderr.trim() === '') {
+    console.log(`promtool accepts ${what}`);
+  } else {
+    console.error(`${result.stdout}${result.stderr}`.trim());
+    process.exitCode = 1;
+  }
 }

@@ -72,11 +72,13 @@ export class Lifetime implements ProcessControl {
       service.reloadFiles();
       const config = reload();
       log.log.level = config.log.level;
-      const restart = service.reload(config);
+      const { changed, restart } = service.reload(config);
+      service.reloads.succeeded(Date.now());
       if (restart.length > 0) log.log.warn({ keys: restart }, 'changes of these keys need a restart');
-      log.log.info('configuration reloaded');
+      log.log.info({ changed }, 'configuration reloaded');
       return { error: null, restartKeys: restart };
     } catch (error) {
+      service.reloads.failed();
       log.log.error({ error: errorMessage(error) }, 'the new configuration has an error; the old one stays in use');
       return { error: errorMessage(error), restartKeys: [] };
     } finally {

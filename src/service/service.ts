@@ -11,6 +11,7 @@ import { VERSION } from '../base/version.ts';
 import { proxyCertificate } from '../certificates/proxy-certificate.ts';
 import { openCertificateSource } from '../certificates/open.ts';
 import type { CertificateSource } from '../certificates/source.ts';
+import { changedKeys } from '../config/changed-keys.ts';
 import type { Config } from '../config/schema.ts';
 import { createAdminHandler } from '../http/admin.ts';
 import { ApiRouter } from '../http/api/router.ts';
@@ -22,6 +23,7 @@ import type { Counters } from '../observe/counters.ts';
 import { EventSummary } from '../observe/event-summary.ts';
 import { Health } from '../observe/health.ts';
 import { LoopDelay } from '../observe/loop-delay.ts';
+import { derperMetricsPage } from '../http/derper-metrics-page.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import type { SourceGuard } from '../relay/door/source-guard.ts';
 import type { DoorHandlers } from '../relay/door/front-door.ts';
@@ -47,6 +49,7 @@ import { peerRelayPages } from './peer-relay/page.ts';
 import { PeerRelay } from './peer-relay/peer-relay.ts';
 import { liveSettings, relaySettings } from './relay-settings.ts';
 import { withLimit } from './status/limit-table.ts';
+import { ReloadState } from './reload-state.ts';
 import { ServiceApi } from './status/service-api.ts';
 
 /** The administration serves a handful of scrapers. */
@@ -62,6 +65,8 @@ export class Service {
   readonly health: Health = new Health();
   /** What the admin listener shows and does. */
   readonly api: ServiceApi;
+  /** Whether the last reload was good; told by who reads the configuration. */
+  readonly reloads: ReloadState = new ReloadState(Date.now());
   readonly #clock = new Clock();
   readonly #transport: Transport;
   readonly #log: Logger;
@@ -82,10 +87,13 @@ export class Service {
   readonly #listeners: Listeners;
   #descriptors: Descriptors | null = null;
   #config: Config;
+  /** As it was read last, with what waits for a restart. */
+  #readConfig: Config;
 
   /** Reads key and certificate; opens no port yet. Throws a TowpathError when a file is unusable. */
   constructor(config: Config, transport: Transport, log: Logger, inherited: InheritedSockets = NO_SOCKETS) {
     this.#config = config;
+    this.#readConfig = config;
     this.#transport = transport;
     this.#log = log;
     const clock = this.#clock;
@@ -198,10 +206,11 @@ export class Service {
   }
 
   /**
-   * Takes over what may change while running: admission, rate limits and tiers, home page, duplicate policy. Returns the
-   * keys that changed but need a restart. Throws a TowpathError, and changes nothing, when a file cannot be used.
+   * Takes over what may change while running: admission, rate limits and tiers, home page, duplicate policy. Throws a
+   * TowpathError, and changes nothing, when a file cannot be used.
    */
-  reload(config: Config): string[] {
+  reload(config: Config): ReloadedKeys {
+    const changed = changedKeys(this.#readConfig, config);
     const before = this.#config;
     const homePage = loadHomePage(config.home);
     const live = liveSettings(config);
@@ -213,9 +222,10 @@ export class Service {
     const limits = this.#peerRelay?.reload(config.peerRelay.limits) ?? config.peerRelay.limits;
     const peerRelay = { ...before.peerRelay, limits };
     this.#config = { ...before, home, duplicates, fairness, admission, mesh, peerRelay };
+    this.#readConfig = config;
     this.clients.reload(this.#config);
     this.api.reloaded();
-    return restartKeys(this.#config, config);
+    return { changed, restart: restartKeys(this.#config, config) };
   }
 
   /** Ends the open connections of a key of 32 bytes; resolves with how many there were. The client may connect again. */
@@ -413,6 +423,7 @@ export class Service {
       certificateExpiry: () => this.certificate.info().notAfter.getTime(),
       bootstrapDnsQueriedNames: () => this.#bootstrapDns.queriedNames,
       more: [
+        ...this.reloads.metrics(),
         ...loopDelay.metrics(),
         ...this.#admission.metrics(),
         ...this.clients.metrics(),
@@ -422,6 +433,7 @@ export class Service {
     });
     const pages = {
       '/admission': this.#admission.page,
+      '/debug/varz': derperMetricsPage(this.counters),
       ...(this.#peerRelay === null ? {} : peerRelayPages(this.#peerRelay)),
     };
     const server = createHttpServer(
@@ -437,6 +449,14 @@ function loadKey({ keyFile }: Config, log: Logger): KeyFile {
   for (const warning of key.warnings) log.warn({ file: keyFile }, warning);
   if (key.created) log.info({ file: keyFile }, 'made a new private key');
   return key;
+}
+
+/** What a reload found, as dotted paths of configuration keys. */
+interface ReloadedKeys {
+  /** Different from what was read before. */
+  readonly changed: readonly string[];
+  /** Different from what is in use, until a restart. */
+  readonly restart: readonly string[];
 }
 
 /** Keys that {@link Service.reload} takes over without a restart. */
