@@ -60,9 +60,9 @@ const folders = {
     imports: ['api', 'base', 'wire', 'observe', 'config'],
   },
   client: {
-    what: 'a DERP client',
+    what: 'a DERP client, and one of the admin API',
     first: 'derp-client.ts',
-    imports: ['base', 'wire', 'transport', 'certificates/x509'],
+    imports: ['api', 'base', 'wire', 'transport', 'certificates/x509'],
   },
   tailnet: {
     what: 'being a node of a tailnet: control protocol, network map, allocations of the peer relay',

@@ -6,17 +6,14 @@ import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { TailnetConfig } from '../config/schema/peer-relay.ts';
+import { AdminClient } from '../client/admin-client.ts';
+import { adminTarget } from '../service/admin-target.ts';
 import { nodeSettings } from '../service/peer-relay/tailnet-settings.ts';
 import { TailnetNode } from '../tailnet/node.ts';
 import { NodeState } from '../tailnet/node-state.ts';
-import { requestHttp } from '../transport/http/request.ts';
-import { formatHostPort } from '../base/ip-address.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 import { ExitCode } from './failure.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
-
-const STATUS_TIMEOUT_MS = 5000;
-const STATUS_BYTES = 16 * 1024 * 1024;
 
 /** Adds `towpath relay login|status|why|logout` to the program. */
 export function registerRelay(program: Command): void {
@@ -129,28 +126,15 @@ async function why(
 /** Asks the administration of the running relay for a page; throws a TowpathError when it does not answer with it. */
 async function askRelay(command: Command, path: string, query: Readonly<Record<string, string>>): Promise<string> {
   const { config } = loadConfig({ ...readConfigFlags(command), env: process.env });
-  const { admin } = config;
-  if (admin === null) {
+  const target = adminTarget(config.admin);
+  if (target === null) {
     throw new TowpathError('TOWPATH_USAGE_ADMIN', 'the relay is asked by its administration, which is off', {
       hint: 'Set admin to an address such as 127.0.0.1:9090.',
     });
   }
-  const ip = admin.ip === '::' || admin.ip === '0.0.0.0' ? '127.0.0.1' : admin.ip;
+  const admin = new AdminClient(target);
   const parameters = new URLSearchParams(query).toString();
-  const url = `http://${formatHostPort(ip, admin.port)}${path}${parameters === '' ? '' : `?${parameters}`}`;
-  const answer = await requestHttp({
-    url,
-    method: 'GET',
-    headers: {},
-    timeoutMs: STATUS_TIMEOUT_MS,
-    limitBytes: STATUS_BYTES,
-    environment: null,
-  }).catch((error: unknown) => {
-    throw new TowpathError('TOWPATH_RELAY_STATUS', `no answer from the relay at ${url}`, {
-      hint: 'Does it run, and with this configuration?',
-      cause: error,
-    });
-  });
+  const answer = await admin.get(parameters === '' ? path : `${path}?${parameters}`);
   const text = answer.body.toString('utf8');
   if (answer.status === 200) return text;
   const hint =
@@ -159,7 +143,7 @@ async function askRelay(command: Command, path: string, query: Readonly<Record<s
       : 'The log of the relay may have more about it.';
   throw new TowpathError(
     'TOWPATH_RELAY_STATUS',
-    `the relay at ${url} answered ${answer.status}: ${errorMessage(text.trim())}`,
+    `the relay at ${admin.place} answered ${answer.status}: ${errorMessage(text.trim())}`,
     { hint },
   );
 }

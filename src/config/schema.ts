@@ -5,6 +5,7 @@
  */
 import type { z } from 'zod';
 import { accounting, type AccountingConfig } from './schema/accounting.ts';
+import { admin, type AdminConfig } from './schema/admin.ts';
 import { admission, type AdmissionConfig } from './schema/admission.ts';
 import { bootstrapDns, type BootstrapDnsConfig } from './schema/bootstrap-dns.ts';
 import { acmeConflict, certificate, type CertificateConfig } from './schema/certificate.ts';
@@ -25,7 +26,6 @@ import { stun, type StunConfig } from './schema/stun.ts';
 import {
   addresses,
   addressesOrOff,
-  addressOrOff,
   choice,
   filePath,
   hostName,
@@ -43,8 +43,7 @@ export interface Config {
   readonly listen: readonly ListenAddress[];
   /** Empty: off. */
   readonly http: readonly ListenAddress[];
-  /** Null: off. */
-  readonly admin: ListenAddress | null;
+  readonly admin: AdminConfig;
   /** Plain: a proxy in front does TLS. */
   readonly transport: 'tls' | 'plain';
   readonly proxy: ProxyConfig;
@@ -89,11 +88,7 @@ export const configSchema: z.ZodType<Config> = section(
       '[::]:80',
       'TCP addresses for HTTP without TLS (captive-portal checks and ACME challenges), or off.',
     ),
-    admin: key(
-      addressOrOff(),
-      '127.0.0.1:9090',
-      'TCP address for health, metrics and the status page, or off. It has no password, so keep it on a loopback address.',
-    ),
+    admin,
     hostname: optionalKey(hostName(), 'DNS name or IP address at which clients reach the relay.'),
     publicIp: key(ips(), [], 'IP addresses at which clients reach the relay, for the DERP map.'),
     derpPort: optionalKey(
@@ -137,6 +132,9 @@ export const configSchema: z.ZodType<Config> = section(
         const known = sources.length === 0 ? 'there are none' : `they are ${sources.join(', ')}`;
         refuse('fairness', `tiers: ${stranger} is not one of admission.sources; ${known}`);
       }
+      if (values.admin.tls && values.transport === 'plain') {
+        refuse('admin', 'found true; allowed: false, because with transport plain the relay has no certificate', 'tls');
+      }
       const { mode } = values.certificate;
       if (values.transport === 'plain' && mode !== 'self-signed') {
         const text = `found ${mode}; with transport plain a proxy does TLS and has the certificate: remove certificate.mode and the files here and get the certificate in the proxy, or set transport to tls`;
@@ -168,9 +166,9 @@ function refuseOverlaps(
   const tcp = overlaps([
     { key: 'listen', addresses: values.listen },
     { key: 'http', addresses: values.http },
-    { key: 'admin', addresses: values.admin === null ? [] : [values.admin] },
+    { key: 'admin', addresses: values.admin.listen === null ? [] : [values.admin.listen] },
   ]);
-  for (const { key, text } of tcp) refuse(key, text);
+  for (const { key, text } of tcp) refuse(key, text, key === 'admin' ? 'listen' : undefined);
   const udp = overlaps([{ key: 'stun.listen', addresses: values.stun.listen }]);
   for (const { text } of udp) refuse('stun', text, 'listen');
 }

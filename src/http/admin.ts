@@ -2,18 +2,18 @@ import type { IncomingMessage } from 'node:http';
 import { API_PREFIX } from '../api/shapes.ts';
 import { TowpathError } from '../base/errors.ts';
 import type { Health } from '../observe/health.ts';
-import { ipFamily } from '../base/ip-address.ts';
 import { errorPage, guarded, type Page, type RequestHandler, sendPage, splitTarget, textPage } from './pages.ts';
-import { ApiError, errorJson } from './api/api-error.ts';
+import type { AdminAccess } from './admin-access.ts';
+import { type ApiError, errorJson } from './api/api-error.ts';
 import type { ApiRouter } from './api/router.ts';
-import { hostOf } from './https-target.ts';
 
 export interface AdminOptions {
   /** The metrics registry. */
   readonly metrics: { readonly contentType: string; metrics(): Promise<string> };
   readonly health: Health;
-  /** Names, besides `localhost`, under which the listener may be asked, for example that of a container. */
-  readonly hostNames?: readonly string[];
+  readonly access: AdminAccess;
+  /** Told of each request that is refused: by whom and why. */
+  readonly refused: (request: IncomingMessage, why: string) => void;
   /** Absent: there is no JSON API. */
   readonly api?: ApiRouter;
   /** Further pages by their path. */
@@ -37,31 +37,32 @@ const OWN_PAGES: readonly (readonly [string, string])[] = [
   ['/readyz', '200 when it is ready for clients, else 503 with the reasons'],
 ];
 const HEALTHY = textPage(200, 'ok\n');
-const HOST_RULE = 'Ask by IP address or as localhost';
-const WRONG_HOST = errorPage(403, HOST_RULE);
-const WRONG_HOST_JSON = errorJson(new ApiError(403, 'host', HOST_RULE));
 const WRONG_METHOD = errorPage(405, 'GET or HEAD only', { Allow: 'GET, HEAD' });
 const UNKNOWN = errorPage(404, 'Not found');
+/** Without the reasons, which are not for everybody. */
+const NOT_READY = textPage(503, 'not ready\n');
 const PAGE_FAILED = errorPage(500, 'The page cannot be made');
 const METRICS_FAILED = errorPage(500, 'The metrics cannot be read');
 
-/**
- * Makes the handler of the administration listener. It knows no password, so it answers only those who ask for an IP
- * address or `localhost`: a web page that made its own name point here (DNS rebinding) gets nothing. It closes each
- * connection after its answer.
- */
+/** Makes the handler of the admin listener. It closes each connection after its answer. */
 export function createAdminHandler(options: AdminOptions): RequestHandler {
-  const allowed = new Set(['localhost', ...(options.hostNames ?? []).map((name) => name.toLowerCase())]);
+  const { access, refused, api } = options;
   return guarded((request, response) => {
     response.setHeader('Connection', 'close');
     response.setHeader('Cache-Control', 'no-store');
     const { path, query } = splitTarget(request.url ?? '');
-    if (options.api !== undefined && path.startsWith(API_PREFIX)) {
-      if (isAllowedHost(allowed, request.headers.host)) options.api.handle(request, response, path, query);
-      else sendPage(request, response, WRONG_HOST_JSON);
+    const isApi = api !== undefined && path.startsWith(API_PREFIX);
+    const refusal = access.refusal(request, path);
+    if (refusal !== null) {
+      refused(request, refusal.message);
+      sendPage(request, response, refusalPage(refusal, isApi));
       return;
     }
-    const page = adminPage(options, allowed, request);
+    if (isApi) {
+      api.handle(request, response, path, query);
+      return;
+    }
+    const page = adminPage(options, request);
     if (!(page instanceof Promise)) {
       sendPage(request, response, page);
       return;
@@ -70,13 +71,13 @@ export function createAdminHandler(options: AdminOptions): RequestHandler {
   });
 }
 
+function refusalPage(refusal: ApiError, isApi: boolean): Page {
+  const headers: Record<string, string> = refusal.status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {};
+  return isApi ? errorJson(refusal, headers) : errorPage(refusal.status, refusal.message, headers);
+}
+
 /** A promise never rejects. */
-function adminPage(
-  options: AdminOptions,
-  allowed: ReadonlySet<string>,
-  request: IncomingMessage,
-): Page | Promise<Page> {
-  if (!isAllowedHost(allowed, request.headers.host)) return WRONG_HOST;
+function adminPage(options: AdminOptions, request: IncomingMessage): Page | Promise<Page> {
   if (request.method !== 'GET' && request.method !== 'HEAD') return WRONG_METHOD;
   const { path, query } = splitTarget(request.url ?? '');
   const page = options.pages?.[path];
@@ -87,7 +88,7 @@ function adminPage(
     case '/healthz':
       return HEALTHY;
     case '/readyz':
-      return readiness(options.health);
+      return readiness(options.health, options.access.isTrusted(request));
     case '/metrics':
       return metricsPage(options.metrics);
     default:
@@ -118,15 +119,9 @@ async function partPage(page: AdminPage, query: URLSearchParams): Promise<Page> 
   }
 }
 
-function isAllowedHost(allowed: ReadonlySet<string>, header: string | undefined): boolean {
-  const host = hostOf(header);
-  if (host === null) return false;
-  const bare = host.startsWith('[') ? host.slice(1, -1) : host.toLowerCase();
-  return ipFamily(bare) !== 0 || allowed.has(bare);
-}
-
-function readiness(health: Health): Page {
+function readiness(health: Health, isTrusted: boolean): Page {
   if (health.ready) return textPage(200, 'ready\n');
+  if (!isTrusted) return NOT_READY;
   return textPage(
     503,
     health

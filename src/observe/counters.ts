@@ -47,6 +47,7 @@ const REFUSAL_REASONS = [
   'proxy_header',
   'untrusted_proxy',
   'listener_error',
+  'admin_access',
   'tls_timeout',
   'tls_error',
   'tls_closed',

@@ -45,6 +45,10 @@ export const REFUSAL_HELP: Readonly<Record<RefusalReason, RefusalHelp>> = {
     meaning: 'The system could not accept a connection.',
     advice: 'The log has the error of the system. Often the limit of open files is too low.',
   },
+  admin_access: {
+    meaning: 'A request to the admin listener had no token or a wrong one, or came under a name that is not allowed.',
+    advice: 'If it was you, show the token of admin.tokenFile. Otherwise close the admin address to that network.',
+  },
   tls_timeout: { meaning: 'The client did not finish the TLS handshake in time.', advice: NOTHING },
   tls_error: {
     meaning: 'The TLS handshake failed: the client offered nothing usable, or does not accept the certificate.',

@@ -1,7 +1,9 @@
 import type { Config } from '../config/schema.ts';
 import { frontListener } from '../relay/front-listener.ts';
 import type { Relay } from '../relay/relay.ts';
-import type { Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
+import { formatHostPort, isLoopback } from '../base/ip-address.ts';
+import { TowpathError } from '../base/errors.ts';
+import type { CertificatePair, Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';
 import { naming } from './listen-keys.ts';
 import { listenPlaces } from './listen-places.ts';
@@ -13,6 +15,8 @@ export interface RelayAddresses {
   readonly http: readonly Endpoint[];
   readonly stun: readonly Endpoint[];
   readonly admin: Endpoint | null;
+  /** The path of the Unix socket for the administration. */
+  readonly adminSocket: string | null;
 }
 
 /** The handler of each port. */
@@ -30,7 +34,8 @@ export class Listeners {
   readonly #inherited: InheritedSockets;
   readonly #doors: PortHandlers;
   readonly #http: Listener[] = [];
-  #admin: Listener | null = null;
+  readonly #admin: Listener[] = [];
+  #socket: string | null = null;
 
   constructor(transport: Transport, inherited: InheritedSockets, doors: PortHandlers) {
     this.#transport = transport;
@@ -43,7 +48,7 @@ export class Listeners {
    * open.
    */
   async open(config: Config, tls: Pick<ServerTls, 'certificate' | 'challenge'> | null): Promise<void> {
-    const { derp, http, stun, admin } = this.#inherited;
+    const { derp, http, stun } = this.#inherited;
     const { relay } = this.#doors;
     for (const place of listenPlaces(derp, config.listen)) {
       const listen = () => relay.listen(place, tls?.certificate ?? null, tls?.challenge);
@@ -57,10 +62,30 @@ export class Listeners {
     for (const { ip, port, fd } of listenPlaces(stun, config.stun.listen)) {
       await naming('stun', fd !== undefined, () => relay.stun.bind(this.#transport, ip, port, fd));
     }
-    const [place] = listenPlaces(admin, config.admin === null ? [] : [config.admin]);
-    if (place === undefined) return;
-    const listen = () => this.#transport.listen({ tls: null, ...place }, this.#doors.admin());
-    this.#admin = await naming('admin', place.fd !== undefined, listen);
+    await this.#openAdmin(config, tls);
+  }
+
+  async #openAdmin({ admin, limits }: Config, tls: Pick<ServerTls, 'certificate'> | null): Promise<void> {
+    const [place] = listenPlaces(this.#inherited.admin, admin.listen === null ? [] : [admin.listen]);
+    if (place === undefined && admin.socket === undefined) return;
+    const door = this.#doors.admin();
+    if (place !== undefined) {
+      const secure = admin.tls && tls !== null;
+      const own = secure ? { certificate: tls.certificate, handshakeTimeoutMs: limits.tlsHandshakeMs } : null;
+      const listen = () => this.#transport.listen({ ...place, tls: own }, door);
+      const listener = await naming('admin', place.fd !== undefined, listen);
+      this.#admin.push(listener);
+      const { ip, port } = listener.address;
+      const hasToken = admin.token !== undefined || admin.tokenFile !== undefined;
+      // The configuration is checked for this already; an inherited socket may be anywhere.
+      if (ip !== '' && !isLoopback(ip) && !(secure && hasToken)) throw exposed(formatHostPort(ip, port));
+    }
+    if (admin.socket !== undefined) {
+      const { socket } = admin;
+      const listen = () => this.#transport.listen({ ip: '', port: 0, path: socket, tls: null }, door);
+      this.#admin.push(await naming('admin', false, listen));
+      this.#socket = socket;
+    }
   }
 
   get addresses(): RelayAddresses {
@@ -69,7 +94,8 @@ export class Listeners {
       derp: relay.addresses,
       http: this.#http.map((listener) => listener.address),
       stun: relay.stun.addresses,
-      admin: this.#admin?.address ?? null,
+      admin: this.#admin.find(({ address }) => address.ip !== '')?.address ?? null,
+      adminSocket: this.#socket,
     };
   }
 
@@ -78,7 +104,18 @@ export class Listeners {
     await Promise.all([this.#doors.relay.closePorts(), ...this.#http.map((listener) => listener.close())]);
   }
 
-  async closeAdmin(): Promise<void> {
-    await this.#admin?.close();
+  /** Uses this certificate for new connections to the admin port, where it has TLS. */
+  replaceAdminCertificate(pair: CertificatePair): void {
+    for (const listener of this.#admin) listener.replaceCertificate(pair);
   }
+
+  async closeAdmin(): Promise<void> {
+    await Promise.all(this.#admin.map((listener) => listener.close()));
+  }
+}
+
+function exposed(where: string): TowpathError {
+  return new TowpathError('TOWPATH_ADMIN_EXPOSED', `The admin socket ${where} can be reached by other machines.`, {
+    hint: 'Change the socket unit to 127.0.0.1:9090, or set admin.tls: true and admin.tokenFile.',
+  });
 }

@@ -5,7 +5,7 @@
 import type { Server } from 'node:http';
 import type { Logger } from 'pino';
 import { Clock } from '../base/clock.ts';
-import { systemErrorCode } from '../base/errors.ts';
+import { errorMessage, systemErrorCode } from '../base/errors.ts';
 import { ResidentMemory } from '../base/resident-memory.ts';
 import { VERSION } from '../base/version.ts';
 import { proxyCertificate } from '../certificates/proxy-certificate.ts';
@@ -13,6 +13,7 @@ import { openCertificateSource } from '../certificates/open.ts';
 import type { CertificateSource } from '../certificates/source.ts';
 import { changedKeys } from '../config/changed-keys.ts';
 import type { Config } from '../config/schema.ts';
+import { AdminAccess } from '../http/admin-access.ts';
 import { createAdminHandler } from '../http/admin.ts';
 import { ApiRouter } from '../http/api/router.ts';
 import { BootstrapDns } from '../http/bootstrap-dns.ts';
@@ -31,6 +32,7 @@ import { Relay, type RelayEvents } from '../relay/relay.ts';
 import { openUdpDoor } from '../relay/udp/open-door.ts';
 import type { Transport } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
+import { AdminToken } from './admin-token.ts';
 import { AdmissionService } from './admission.ts';
 import { Clients } from './clients.ts';
 import { shutdownStep } from './shutdown-step.ts';
@@ -80,6 +82,7 @@ export class Service {
   readonly #relay: Relay;
   /** Null: no tailnet is configured. */
   readonly #peerRelay: PeerRelay | null;
+  readonly #adminToken: AdminToken;
   readonly #liveness: Liveness;
   readonly #bootstrapDns: BootstrapDns;
   readonly #relayHttp: RelayHttp;
@@ -121,6 +124,7 @@ export class Service {
     const hasPeerRelay = config.peerRelay.tailnets.length > 0;
     if (hasPeerRelay) refuseStunSockets(inherited);
     this.#peerRelay = hasPeerRelay ? this.#createPeerRelay() : null;
+    this.#adminToken = new AdminToken(config.admin, process.env);
     this.api = this.#createApi();
     this.#liveness = new Liveness({
       clock,
@@ -151,7 +155,10 @@ export class Service {
       http: this.#httpDoor(this.#port80Server(), httpConnections, this.#relay.guard),
       admin: () => this.#adminDoor(),
     });
-    this.certificate.onChange((pair) => this.#relay.replaceCertificate(pair));
+    this.certificate.onChange((pair) => {
+      this.#relay.replaceCertificate(pair);
+      this.#listeners.replaceAdminCertificate(pair);
+    });
   }
 
   get counters(): Counters {
@@ -203,6 +210,11 @@ export class Service {
   reloadFiles(): void {
     this.certificate.reload();
     this.#admission.reloadFiles();
+    try {
+      this.#adminToken.reload();
+    } catch (error) {
+      this.#log.error({ error: errorMessage(error) }, 'the old admin token stays in use');
+    }
   }
 
   /**
@@ -437,7 +449,15 @@ export class Service {
       ...(this.#peerRelay === null ? {} : peerRelayPages(this.#peerRelay)),
     };
     const server = createHttpServer(
-      createAdminHandler({ metrics, health: this.health, api: new ApiRouter(this.api, this.#clock), pages }),
+      createAdminHandler({
+        ...{ metrics, health: this.health, pages },
+        access: new AdminAccess(this.#config.admin.names, this.#adminToken),
+        refused: ({ socket }, why) => {
+          const { remoteAddress: ip = '', remotePort: port = 0 } = socket;
+          this.#relay.refused('admin_access', { ip, port }, null, why);
+        },
+        api: new ApiRouter(this.api, this.#clock),
+      }),
     );
     this.#servers.push(server);
     return this.#httpDoor(server, ADMIN_CONNECTIONS, null);

@@ -106,6 +106,8 @@ export interface ListenOptions {
   readonly backlog?: number;
   /** Several listeners may share the port. */
   readonly reusePort?: boolean;
+  /** A Unix socket at this path instead; `ip` and `port` are then empty and 0, as is the remote end of its streams. */
+  readonly path?: string;
   /** A listening descriptor inherited from a service manager; `ip` and `port` are then only informative. */
   readonly fd?: number;
   readonly proxy?: ProxyProtocol;

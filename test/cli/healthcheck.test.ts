@@ -20,7 +20,7 @@ test('towpath healthcheck says what /readyz says, and fails without an answer', 
   await relay.end('SIGTERM');
   const gone = healthcheck('--admin', admin);
   assert.deepEqual([gone.status, gone.stdout], [1, '']);
-  assert.match(gone.stderr, new RegExp(`^towpath: No answer from the relay at ${admin}: `));
+  assert.match(gone.stderr, new RegExp(`^towpath: No answer from the relay at http://${admin}: `));
 });
 
 test('towpath healthcheck says so when the relay has no admin address', () => {

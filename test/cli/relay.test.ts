@@ -55,7 +55,7 @@ describe('towpath relay', () => {
     assert.match(await run('relay', 'why', 'a b', '--json', '--config', file), /why\?node=a\+b&format=json\n/);
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
-    await assert.rejects(run('relay', 'status', '--config', file), { code: 'TOWPATH_RELAY_STATUS' });
+    await assert.rejects(run('relay', 'status', '--config', file), { code: 'TOWPATH_ADMIN_UNREACHABLE' });
     writeFileSync(file, stringify({ admin: 'off' }));
     await assert.rejects(run('relay', 'status', '--config', file), { code: 'TOWPATH_USAGE_ADMIN' });
   });

@@ -38,7 +38,7 @@ describe('defaults', () => {
     const { config, origins, file } = loadConfig({});
     assert.deepEqual(config.listen, [{ ip: '::', port: 443 }]);
     assert.deepEqual(config.http, [{ ip: '::', port: 80 }]);
-    assert.deepEqual(config.admin, { ip: '127.0.0.1', port: 9090 });
+    assert.deepEqual(config.admin.listen, { ip: '127.0.0.1', port: 9090 });
     assert.deepEqual(config.stun.listen, [{ ip: '::', port: 3478 }]);
     assert.equal(config.certificate.mode, 'self-signed');
     assert.deepEqual(config.certificate.names, []);
@@ -114,12 +114,12 @@ describe('files', () => {
         { ip: '127.0.0.1', port: 81 },
       ]);
     }
-    assert.deepEqual(loadConfig({ file: write('admin: 9191') }).config.admin, { ip: '::', port: 9191 });
+    assert.deepEqual(loadConfig({ file: write('admin: 9191') }).config.admin.listen, { ip: '127.0.0.1', port: 9191 });
   });
 
   it('turn listeners off with the word off', () => {
     const { config } = loadConfig({ file: write('http: off\nadmin: off\nstun: off\n') });
-    assert.deepEqual([config.http, config.admin, config.stun.listen], [[], null, []]);
+    assert.deepEqual([config.http, config.admin.listen, config.stun.listen], [[], null, []]);
   });
 
   it('resolve relative paths from their own directory; flags from the current one', () => {
@@ -236,8 +236,8 @@ describe('refusals', () => {
     ],
     [
       'an address used twice',
-      'listen: 8443\nadmin: "[::]:8443"',
-      'towpath.yaml:2: admin: found [::]:8443; allowed: an address that listen does not use',
+      'listen: 127.0.0.1:8443\nadmin: 127.0.0.1:8443',
+      'towpath.yaml:2: admin.listen: found 127.0.0.1:8443; allowed: an address that listen does not use',
     ],
     [
       'a source that answers when the node is gone',
@@ -256,8 +256,8 @@ describe('refusals', () => {
     ],
     [
       'a wildcard that includes an address before it',
-      'listen: 127.0.0.1:443\nadmin: 0.0.0.0:443',
-      'towpath.yaml:2: admin: found 0.0.0.0:443; allowed: an address that does not include 127.0.0.1:443 of listen',
+      'listen: 127.0.0.1:443\nhttp: 0.0.0.0:443',
+      'towpath.yaml:2: http: found 0.0.0.0:443; allowed: an address that does not include 127.0.0.1:443 of listen',
     ],
     [
       'IPv4 beside the IPv6 wildcard, which takes both',
@@ -266,8 +266,8 @@ describe('refusals', () => {
     ],
     [
       'an address of the default of another key',
-      'admin: 10.0.0.1:80',
-      'towpath.yaml:1: admin: found 10.0.0.1:80; allowed: an address that [::]:80 of http does not include',
+      'admin: 127.0.0.1:80',
+      'towpath.yaml:1: admin.listen: found 127.0.0.1:80; allowed: an address that [::]:80 of http does not include',
     ],
     [
       'STUN on an address that its wildcard includes',

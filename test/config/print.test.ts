@@ -9,7 +9,7 @@ import { printJson, printYaml, showValue } from '../../src/config/print.ts';
 
 const loaded = loadConfig({
   env: { TOWPATH_HTTP: 'off', TOWPATH_HOSTNAME: 'derp.example.com' },
-  flags: { listen: ['127.0.0.1:1', '[::1]:2'], admin: 'off', selfTest: false },
+  flags: { listen: ['127.0.0.1:1', '[::1]:2'], 'admin.listen': 'off', selfTest: false },
 });
 
 it('prints values as one writes them, with their origin', () => {
@@ -32,7 +32,7 @@ it('prints what can be loaded again', (t) => {
 it('prints JSON with value and origin of every key', () => {
   const printed = JSON.parse(printJson(loaded)) as Record<string, unknown>;
   assert.deepEqual(printed['listen'], { value: ['127.0.0.1:1', '[::1]:2'], origin: 'flag --listen' });
-  assert.deepEqual(printed['admin'], { value: 'off', origin: 'flag --admin' });
+  assert.deepEqual(printed['admin.listen'], { value: 'off', origin: 'flag --admin' });
   assert.deepEqual(printed['derpPort'], { value: null, origin: 'default' });
 });
 

@@ -59,12 +59,12 @@ describe('an address that cannot be had', () => {
   }
 
   it('an address of another machine is told in the same way', async () => {
-    const said = await failingStart('admin', '192.0.2.1:9090');
+    const said = await failingStart('http', '192.0.2.1:9090');
     assert.match(
       said,
-      /towpath: admin: Cannot listen on TCP 192\.0\.2\.1:9090: this machine does not have that address/,
+      /towpath: http: Cannot listen on TCP 192\.0\.2\.1:9090: this machine does not have that address/,
     );
-    assert.match(said, /"ip addr".*"admin: off"/);
+    assert.match(said, /"ip addr".*"http: off"/);
   });
 
   it('a port that needs a privilege too, but not a socket of the service manager', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { AdminAccess } from '../../src/http/admin-access.ts';
 import { createAdminHandler } from '../../src/http/admin.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import { Counters } from '../../src/observe/counters.ts';
@@ -7,12 +8,26 @@ import { Health } from '../../src/observe/health.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import { ask, exchange, listen } from './http-client.ts';
 
-async function admin(t: TestContext, metrics?: { contentType: string; metrics(): Promise<string> }) {
+const TOKEN = 'a-token-for-the-tests';
+
+async function admin(
+  t: TestContext,
+  metrics?: { contentType: string; metrics(): Promise<string> },
+  token: string | null = null,
+) {
+  const refused: string[] = [];
   const health = new Health();
   const counters = new Counters();
   const registry = metrics ?? createMetrics({ counters, version: '1', runtime: 'test' });
-  const handler = createAdminHandler({ metrics: registry, health, hostNames: ['Towpath'] });
-  return { health, port: await listen(t, createHttpServer(handler)) };
+  const isRight = (header: string | undefined): boolean => token === null || header === `Bearer ${token}`;
+  const access = new AdminAccess(['Towpath'], { isNeeded: token !== null, isRight });
+  const handler = createAdminHandler({
+    metrics: registry,
+    health,
+    access,
+    refused: (_request, why) => refused.push(why),
+  });
+  return { health, refused, port: await listen(t, createHttpServer(handler)) };
 }
 
 describe('admin listener', () => {
@@ -51,6 +66,23 @@ describe('admin listener', () => {
     }
     assert.match(await exchange(port, 'GET /metrics HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 403 /);
     assert.match(await exchange(port, 'GET /metrics HTTP/1.1\r\nHost:\r\n\r\n'), /^HTTP\/1\.1 403 /);
+  });
+
+  it('wants its token for all but the health, and then tells no reasons', async (t) => {
+    const { port, health, refused } = await admin(t, undefined, TOKEN);
+    for (const headers of [{}, { Authorization: 'Bearer no' }, { Authorization: TOKEN }]) {
+      const answer = await ask(port, '/metrics', { headers });
+      assert.deepEqual([answer.status, answer.headers['www-authenticate']], [401, 'Bearer']);
+    }
+    assert.equal(refused.length, 3);
+    const Authorization = `Bearer ${TOKEN}`;
+    assert.equal((await ask(port, '/metrics', { headers: { Authorization } })).status, 200);
+    assert.equal((await ask(port, '/healthz')).status, 200);
+    assert.equal((await ask(port, '/readyz')).status, 200);
+    health.set('stun', 'cannot send');
+    const open = await ask(port, '/readyz');
+    assert.deepEqual([open.status, open.body], [503, 'not ready\n']);
+    assert.match((await ask(port, '/readyz', { headers: { Authorization } })).body, /cannot send/);
   });
 
   it('answers 500 when the metrics fail', async (t) => {

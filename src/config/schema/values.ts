@@ -94,15 +94,16 @@ export function texts(pattern: RegExp, allowed: string): Value<string[]> {
   return list((entry) => (pattern.test(entry) ? entry : null), allowed);
 }
 
-/** One listening address, or null for `off`. */
-export function addressOrOff(): Value<ListenAddress | null> {
+/** One listening address, or null for `off`; a port alone is one of the loopback. */
+export function localAddressOrOff(): Value<ListenAddress | null> {
   const schema = z.union([z.string(), z.int().min(0).max(65_535)]).transform((input, context) => {
     if (input === 'off') return null;
-    const address = parseListenAddress(String(input));
+    const text = String(input).trim();
+    const address = parseListenAddress(/^\d{1,5}$/.test(text) ? `127.0.0.1:${text}` : text);
     if (address === null) context.addIssue({ code: 'custom' });
     return address;
   });
-  return { schema, kind: 'text', allowed: `${ADDRESS}, or off` };
+  return { schema, kind: 'text', allowed: 'an address such as 127.0.0.1:9090 or [::1]:9090, or off' };
 }
 
 /** At least one listening address. */

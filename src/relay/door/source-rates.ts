@@ -23,6 +23,7 @@ const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'handshake_limit',
   'memory_limit',
   'listener_error',
+  'admin_access',
   'proxy_header',
   'untrusted_proxy',
   'write_timeout',

@@ -5,7 +5,6 @@ export type DoctorCheckName =
   | 'version'
   | 'config'
   | 'open'
-  | 'admin-exposed'
   | 'advertised'
   | 'key-file'
   | 'named-file'

@@ -7,7 +7,6 @@ const DOCTOR_LABELS: Readonly<Record<DoctorCheckName, string>> = {
   version: 'Version',
   config: 'Configuration',
   open: 'Open to everyone',
-  'admin-exposed': 'Admin listener',
   advertised: 'Address of the relay',
   'key-file': 'Key file',
   'named-file': 'File',

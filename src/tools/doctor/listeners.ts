@@ -4,11 +4,11 @@ import { tcpStep } from '../probe/network.ts';
 import { stunStep } from '../probe/stun.ts';
 import type { ListenAddress } from '../../config/schema.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
-import { requestHttp, type HttpAnswer } from '../../transport/http/request.ts';
 import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
 import { formatNodeKey } from '../../wire/keys.ts';
 import { formatPin } from '../../wire/pin.ts';
 import { VERSION } from '../../base/version.ts';
+import { openAdmin } from './admin.ts';
 import { check, type Check } from './check.ts';
 import type { ExaminedRelay, Findings } from './examined-relay.ts';
 import { ownerText, portOwner } from '../../base/port-owner.ts';
@@ -17,8 +17,6 @@ import { mayConnect, proxyChecks } from './proxy.ts';
 import { validity } from './setup.ts';
 import { checkStunAnswer, ownAddresses } from './stun-answer.ts';
 
-/** The metrics of a relay with every counter. */
-const ADMIN_BYTES = 4 * 1024 * 1024;
 /** With port 0 the system chooses a free port; only the running relay knows it. */
 const ANY_PORT = "port 0 means a different port at each start; see the relay's log";
 
@@ -39,7 +37,7 @@ export async function listenerChecks(examined: ExaminedRelay, findings: Findings
           }),
         ]
       : []),
-    ...(admin === null ? [check('admin-port', 'skipped', 'off')] : []),
+    ...(admin.listen === null && admin.socket === undefined ? [check('admin-port', 'skipped', 'off')] : []),
   ];
   return [...found.flat(), ...off];
 }
@@ -234,27 +232,19 @@ function runningVersion(metrics: string): Check[] {
   ];
 }
 
-/** Connects directly, without the proxy that the environment may name. */
-export function askAdmin(url: string, timeoutMs: number): Promise<HttpAnswer> {
-  return requestHttp({ url, method: 'GET', headers: {}, timeoutMs, limitBytes: ADMIN_BYTES, environment: null });
-}
-
-async function readMetrics(where: string, timeoutMs: number): Promise<string> {
-  return (await askAdmin(`http://${where}/metrics`, timeoutMs)).body.toString('utf8');
-}
-
 /** Asks the relay whether it is ready. */
-export async function readinessChecks({ config, timeoutMs }: ExaminedRelay): Promise<Check[]> {
-  const { admin } = config;
-  if (admin === null) return [];
-  if (admin.port === 0) return [check('admin-port', 'skipped', ANY_PORT)];
-  const where = formatHostPort(localIp(admin), admin.port);
+export async function readinessChecks(examined: ExaminedRelay): Promise<Check[]> {
+  const { config } = examined;
+  const { listen, socket } = config.admin;
+  if (listen === null && socket === undefined) return [];
+  if (socket === undefined && listen?.port === 0) return [check('admin-port', 'skipped', ANY_PORT)];
   try {
-    const response = await askAdmin(`http://${where}/readyz`, timeoutMs);
+    const admin = openAdmin(examined)!;
+    const response = await admin.get('/readyz');
     const text = response.body.toString('utf8').trim();
     if (response.status === 200) {
-      const ready = check('ready', 'ok', `the relay says that it is ready (http://${where}/readyz)`);
-      const metrics = await readMetrics(where, timeoutMs);
+      const ready = check('ready', 'ok', `the relay says that it is ready (${admin.place}/readyz)`);
+      const metrics = (await admin.get('/metrics')).body.toString('utf8');
       return [ready, ...runningVersion(metrics), ...proxyChecks(config, metrics)];
     }
     if (response.status === 503) {
@@ -266,22 +256,30 @@ export async function readinessChecks({ config, timeoutMs }: ExaminedRelay): Pro
     }
     throw new Error(`/readyz answers ${response.status}`);
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    const refused = systemErrorCode(cause) === 'ECONNREFUSED';
-    const { owner } = portOwner('tcp', admin.port);
-    return [
-      refused
-        ? check('admin-port', 'failed', `nothing listens on ${where}`, {
-            fix: 'Start the relay. If it runs, its log says why it could not open this port.',
-          })
-        : check(
-            'admin-port',
-            'failed',
-            `${where} is used by another program${ownerText(owner)}: ${errorMessage(cause)}`,
-            {
-              fix: `Find it with "ss -lntp 'sport = :${admin.port}'" and stop it, or choose another address with admin (or off).`,
-            },
-          ),
-    ];
+    return [adminFailure(error, config.admin)];
   }
+}
+
+function adminFailure(error: unknown, { listen, socket }: ExaminedRelay['config']['admin']): Check {
+  if (error instanceof TowpathError && error.code === 'TOWPATH_ADMIN_TOKEN') {
+    return check('admin-port', 'failed', error.message, { fix: error.hint });
+  }
+  const where = socket ?? formatHostPort(localIp(listen!), listen!.port);
+  let cause: unknown = error;
+  while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause;
+  if (socket !== undefined || systemErrorCode(cause) === 'ECONNREFUSED') {
+    return check('admin-port', 'failed', `nothing listens on ${where}`, {
+      fix: 'Start the relay. If it runs, its log says why it could not open this port.',
+    });
+  }
+  const { port } = listen!;
+  const { owner } = portOwner('tcp', port);
+  return check(
+    'admin-port',
+    'failed',
+    `${where} is used by another program${ownerText(owner)}: ${errorMessage(cause)}`,
+    {
+      fix: `Find it with "ss -lntp 'sport = :${port}'" and stop it, or choose another address with admin (or off).`,
+    },
+  );
 }

@@ -1,9 +1,10 @@
 import { formatHostPort } from '../../base/ip-address.ts';
 import type { PeerRelayStatus } from '../../service/peer-relay/page.ts';
 import type { UseReport } from '../../service/peer-relay/why.ts';
+import { openAdmin } from './admin.ts';
 import { check, type Check } from './check.ts';
 import type { ExaminedRelay } from './examined-relay.ts';
-import { askAdmin, localIp } from './listeners.ts';
+import { localIp } from './listeners.ts';
 
 const STATUS = { met: 'ok', unmet: 'failed', unknown: 'skipped' } as const;
 
@@ -12,19 +13,16 @@ const STATUS = { met: 'ok', unmet: 'failed', unknown: 'skipped' } as const;
  * conditions for its use are met.
  */
 export async function peerRelayChecks(examined: ExaminedRelay): Promise<Check[]> {
-  const { admin } = examined.config;
-  if (admin === null || admin.port === 0) {
+  const { listen, socket } = examined.config.admin;
+  if (socket === undefined && (listen === null || listen.port === 0)) {
     const text = 'the running relay cannot be asked: admin is off or has port 0';
     return [check('peer-relay', 'skipped', text, { fix: 'Set admin to an address such as 127.0.0.1:9090.' })];
   }
-  const where = formatHostPort(localIp(admin), admin.port);
+  const where = socket ?? formatHostPort(localIp(listen!), listen!.port);
   try {
-    const { tailnets } = (await ask(`http://${where}/peer-relay?format=json`, examined)) as PeerRelayStatus;
+    const { tailnets } = (await ask('/peer-relay?format=json', examined)) as PeerRelayStatus;
     const [node, other] = examined.relayNodes;
-    return [
-      ...tailnets.flatMap(tailnetChecks),
-      ...(node === undefined ? [] : await useChecks(where, node, other, examined)),
-    ];
+    return [...tailnets.flatMap(tailnetChecks), ...(node === undefined ? [] : await useChecks(node, other, examined))];
   } catch {
     return [
       check('peer-relay', 'skipped', `the relay at ${where} does not tell about its peer relay`, {
@@ -34,9 +32,9 @@ export async function peerRelayChecks(examined: ExaminedRelay): Promise<Check[]>
   }
 }
 
-async function ask(url: string, { timeoutMs }: ExaminedRelay): Promise<unknown> {
-  const { status, body } = await askAdmin(url, timeoutMs);
-  if (status !== 200) throw new Error(`${url} answers ${status}`);
+async function ask(path: string, examined: ExaminedRelay): Promise<unknown> {
+  const { status, body } = await openAdmin(examined)!.get(path);
+  if (status !== 200) throw new Error(`${path} answers ${status}`);
   return JSON.parse(body.toString('utf8'));
 }
 
@@ -51,14 +49,9 @@ function tailnetChecks({ name, isReady, problems, warning }: PeerRelayStatus['ta
     : [check('peer-relay', 'warning', `tailnet ${name}: there is no network map yet`)];
 }
 
-async function useChecks(
-  where: string,
-  node: string,
-  other: string | undefined,
-  examined: ExaminedRelay,
-): Promise<Check[]> {
+async function useChecks(node: string, other: string | undefined, examined: ExaminedRelay): Promise<Check[]> {
   const query = new URLSearchParams({ node, ...(other === undefined ? {} : { other }), format: 'json' });
-  const reports = (await ask(`http://${where}/peer-relay/why?${query.toString()}`, examined)) as UseReport[];
+  const reports = (await ask(`/peer-relay/why?${query.toString()}`, examined)) as UseReport[];
   return reports.flatMap(({ tailnet, conditions }) =>
     conditions
       .filter(({ about }) => about !== 'relay')

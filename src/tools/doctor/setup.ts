@@ -17,7 +17,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import type { Config } from '../../config/schema.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
 import type { DerpNode } from '../../derp-map/derp-map.ts';
-import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
+import { ipFamily } from '../../base/ip-address.ts';
 import { formatNodeKey } from '../../wire/keys.ts';
 import { formatPin } from '../../wire/pin.ts';
 import { check, type Check } from './check.ts';
@@ -42,24 +42,12 @@ export function configCheck(load: () => LoadedConfig): { loaded: LoadedConfig | 
 /** Settings that are allowed, but are often a mistake. */
 export function configWarnings(config: Config): Check[] {
   const found: Check[] = [];
-  const { admission, admin } = config;
+  const { admission } = config;
   if (admission.sources.length === 0 && !admission.open) {
     found.push(
       check('open', 'warning', 'everyone who knows the address can use this relay', {
         fix: 'Add a source to admission.sources (docs/admission.md), or set admission.open to true if this is intended.',
       }),
-    );
-  }
-  if (admin !== null && !LOOPBACK.test(admin.ip)) {
-    found.push(
-      check(
-        'admin-exposed',
-        'warning',
-        `${formatHostPort(admin.ip, admin.port)} can be reached by other machines and has no password`,
-        {
-          fix: 'Set admin to 127.0.0.1:9090, unless a firewall or a container protects it.',
-        },
-      ),
     );
   }
   return found;

@@ -17,16 +17,18 @@ export class BunAcceptor extends Acceptor<BunSocket> implements SocketOwner {
   readonly #handshakeMs: number | null;
   readonly #start: TlsStart | null;
   readonly #turn = new AcceptTurn();
+  readonly #isUnix: boolean;
 
   /** `start` begins TLS where the listener itself does not; null otherwise. */
-  constructor({ tls, proxy }: ListenOptions, handler: ListenerHandler, start: TlsStart | null) {
+  constructor({ tls, proxy, path }: ListenOptions, handler: ListenerHandler, start: TlsStart | null) {
     super(handler, proxy);
     this.#handshakeMs = tls?.handshakeTimeoutMs ?? null;
     this.#start = start;
+    this.#isUnix = path !== undefined;
   }
 
   connected(socket: BunSocket): void {
-    const peer = remoteEndpoint(socket);
+    const peer = this.#isUnix ? { ip: '', port: 0 } : remoteEndpoint(socket);
     if (peer === null) {
       socket.terminate();
     } else if (this.#turn.isTooLong()) {

@@ -75,6 +75,8 @@ export interface BunListenOptions {
   readonly hostname?: string;
   readonly port?: number;
   readonly fd?: number;
+  /** The path of a Unix socket, instead. */
+  readonly unix?: string;
   readonly reusePort?: boolean;
   readonly tls?: BunTls;
   readonly data: SocketOwner;
@@ -89,8 +91,10 @@ export interface BunListener {
 }
 
 interface BunConnectOptions {
-  readonly hostname: string;
-  readonly port: number;
+  readonly hostname?: string;
+  readonly port?: number;
+  /** The path of a Unix socket, instead. */
+  readonly unix?: string;
   readonly tls?: BunTls;
   readonly data: SocketOwner;
   readonly socket: SocketHandlers;

@@ -2,7 +2,7 @@ import { TowpathError } from '../../base/errors.ts';
 import type { CertificatePair, Listener, ListenerHandler, ListenOptions, Transport } from '../port.ts';
 import { connect } from './connect.ts';
 import { bindDatagram } from './datagram.ts';
-import { listen, readsBeforeTls } from './listener.ts';
+import { listen, listenUnix, readsBeforeTls } from './listener.ts';
 import { checkCertificatePair } from './tls-options.ts';
 import { probeTls, type TlsFindings } from './probe.ts';
 
@@ -38,6 +38,7 @@ class BunTransport implements Transport {
   }
 
   async listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener> {
+    if (options.path !== undefined) return listenUnix(options, options.path, handler);
     if (options.tls === null) return listen(options, handler, false);
     const { replacesContext, upgrades } = await this.#probe(options.tls.certificate);
     if (readsBeforeTls(options) && !upgrades) {

@@ -1,9 +1,11 @@
+import { rmSync } from 'node:fs';
 import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
 import { canonicalIp } from '../../base/ip-address.ts';
 import { isIpv6Off, listenError } from '../shared/listen-errors.ts';
+import { bindUnixSocket } from '../shared/unix-socket.ts';
 import type { CertificatePair, Endpoint, Listener, ListenerHandler, ListenOptions } from '../port.ts';
 import { BunAcceptor } from './acceptor.ts';
-import { bun, type BunListener, type BunListenOptions } from './api.ts';
+import { bun, type BunListener, type BunListenOptions, type SocketHandlers } from './api.ts';
 import { SOCKET_HANDLERS } from './handlers.ts';
 import { checkCertificatePair, serverTls } from './tls-options.ts';
 import { TlsStart } from './tls-start.ts';
@@ -34,6 +36,41 @@ export function listen(options: ListenOptions, handler: ListenerHandler, replace
         ? replaceContext
         : null;
   return new BunPortListener(options, listener, reopen, replace);
+}
+
+/** For a connection that is closed at once. */
+const NO_HANDLERS: SocketHandlers = {
+  binaryType: 'buffer',
+  open: ignore,
+  handshake: ignore,
+  data: ignore,
+  drain: ignore,
+  end: ignore,
+  close: ignore,
+  error: ignore,
+};
+
+function ignore(): void {}
+
+/** Listens without TLS on a Unix socket. Rejects with a TowpathError that says why the path cannot be used. */
+export async function listenUnix(options: ListenOptions, path: string, handler: ListenerHandler): Promise<Listener> {
+  const acceptor = new BunAcceptor(options, handler, null);
+  const tryConnect = async (unix: string): Promise<void> => {
+    (await bun.connect({ unix, data: acceptor, socket: NO_HANDLERS })).terminate();
+  };
+  const listener = await bindUnixSocket(path, tryConnect, (unix) =>
+    bun.listen({ unix, data: acceptor, socket: SOCKET_HANDLERS }),
+  );
+  return {
+    address: { ip: '', port: 0 },
+    replaceCertificate: () => undefined,
+    close: () => {
+      listener.stop(false);
+      // Bun leaves the file.
+      rmSync(path, { force: true });
+      return Promise.resolve();
+    },
+  };
 }
 
 /** Changes the certificate of a listener in place; null where only a new listener can have another one. */

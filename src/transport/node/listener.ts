@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type ListenOptions as NetListenOptions, type Server, type Socket } from 'node:net';
+import { connect, createServer, type ListenOptions as NetListenOptions, type Server, type Socket } from 'node:net';
 import { canonicalIp } from '../../base/ip-address.ts';
 import { isIpv6Off, listenError } from '../shared/listen-errors.ts';
 import type {
@@ -13,6 +13,7 @@ import type {
 } from '../port.ts';
 import { Acceptor, TCP_KEEPALIVE_MS } from '../shared/acceptor.ts';
 import type { PrefaceHandler } from '../shared/proxy-preface.ts';
+import { bindUnixSocket } from '../shared/unix-socket.ts';
 import type { FastRead } from './fast-read.ts';
 import { NodeProxyPreface } from './proxy-preface.ts';
 import { NodeStream } from './stream.ts';
@@ -37,17 +38,25 @@ export async function listen(
 class NodeAcceptor extends Acceptor<Socket> {
   readonly #tls: TlsAcceptor | null;
   readonly #fastRead: FastRead | null;
+  readonly #isUnix: boolean;
 
-  constructor(handler: ListenerHandler, { proxy }: ListenOptions, tls: TlsAcceptor | null, fastRead: FastRead | null) {
+  constructor(
+    handler: ListenerHandler,
+    { proxy, path }: ListenOptions,
+    tls: TlsAcceptor | null,
+    fastRead: FastRead | null,
+  ) {
     super(handler, proxy);
     this.#tls = tls;
     this.#fastRead = fastRead;
+    this.#isUnix = path !== undefined;
   }
 
   connected(socket: Socket): void {
     const { remoteAddress, remotePort } = socket;
     socket.on('error', ignore);
-    if (remoteAddress === undefined || remotePort === undefined) socket.destroy();
+    if (this.#isUnix) this.accept(socket, UNIX_PEER);
+    else if (remoteAddress === undefined || remotePort === undefined) socket.destroy();
     else this.accept(socket, { ip: canonicalIp(remoteAddress), port: remotePort });
   }
 
@@ -76,6 +85,9 @@ class NodeAcceptor extends Acceptor<Socket> {
   }
 }
 
+/** The other end of a Unix socket has no address. */
+const UNIX_PEER: Endpoint = { ip: '', port: 0 };
+
 /** Every socket needs an 'error' listener; what matters of it also arrives as 'close'. */
 export function ignore(): void {}
 
@@ -85,6 +97,10 @@ export function localEndpoint(socket: Socket): Endpoint {
 }
 
 async function bind(server: Server, options: ListenOptions): Promise<void> {
+  if (options.path !== undefined) {
+    await bindUnixSocket(options.path, tryConnect, (path) => startListening(server, { path }));
+    return;
+  }
   const where: NetListenOptions & { fd?: number } =
     options.fd === undefined
       ? { host: options.ip, port: options.port, reusePort: options.reusePort ?? false }
@@ -97,6 +113,16 @@ async function bind(server: Server, options: ListenOptions): Promise<void> {
       throw listenError('TCP', options.ip, options.port, error);
     }
     await bind(server, { ...options, ip: '0.0.0.0' });
+  }
+}
+
+/** Connects to a Unix socket and closes the connection again; rejects when nobody answers there. */
+async function tryConnect(path: string): Promise<void> {
+  const socket = connect({ path });
+  try {
+    await once(socket, 'connect');
+  } finally {
+    socket.destroy();
   }
 }
 
