@@ -297,6 +297,7 @@ export class Service {
       counters: this.counters,
       region: region.id,
       stun: { places: stun.listen, ...relaySettings(this.#config, this.keyPair).stun },
+      transport,
       openDoor: (settings) => openUdpDoor(settings, { transport, clock, log }),
       environment: process.env,
     });

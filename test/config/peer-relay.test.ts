@@ -44,6 +44,7 @@ suite('peerRelay', () => {
     assert.deepEqual(config.advertise, {
       addresses: ['203.0.113.7', 'relay.example.com'],
       only: false,
+      portMapping: 'auto',
       stunServers: [],
     });
     assert.equal(config.tailnets[1]!.controlUrl, 'https://controlplane.tailscale.com');

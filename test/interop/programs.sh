@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs what needs further real programs: Headscale and tailscaled for admission and the peer relay, pebble for ACME, HAProxy, nginx and Caddy
+# Runs what needs further real programs: Headscale and tailscaled for admission and the peer relay, miniupnpd for port mapping, pebble for ACME, HAProxy, nginx and Caddy
 # in front, and the floods. Each part installs what it needs; together they take some five minutes once that is there.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,6 +11,7 @@ part() {
 }
 part "$here/admission/run.sh"
 part "$here/peer-relay/run.sh"
+part "$here/port-mapping/run.sh"
 part "$here/acme/run.sh"
 part "$here/proxies/run.sh"
 part "$node" "$here/../chaos/silence.ts"

@@ -40,6 +40,7 @@ export interface PeerRelayConfig {
     readonly only: boolean;
     /** `HOST` or `HOST:PORT`. Empty: those of the tailnets' DERP maps. */
     readonly stunServers: readonly string[];
+    readonly portMapping: 'auto' | 'on' | 'off';
   };
   readonly stateDirectory: string;
   readonly tailnets: readonly TailnetConfig[];
@@ -169,6 +170,11 @@ export const peerRelay: z.ZodType<PeerRelayConfig> = section(
           'IP addresses or DNS names at which clients reach the peer relay, before those that it finds itself.',
         ),
         only: key(toggle(), false, 'Tell clients of `peerRelay.advertise.addresses` alone.'),
+        portMapping: key(
+          choice('auto', 'on', 'off'),
+          'auto',
+          'Whether to ask the router to forward the UDP ports (PCP, NAT-PMP, UPnP). auto: when the machine has no public IPv4 address and `peerRelay.advertise.addresses` is empty.',
+        ),
         stunServers: key(
           texts(STUN_SERVER, 'STUN servers as HOST or HOST:PORT'),
           [],

@@ -1,8 +1,12 @@
+import { defaultGateway } from '../../base/default-gateway.ts';
 import { errorMessage } from '../../base/errors.ts';
 import type { Clock } from '../../base/clock.ts';
-import { formatHostPort } from '../../base/ip-address.ts';
+import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
+import { isPublicIp } from '../../base/public-ip.ts';
 import type { PeerRelayConfig } from '../../config/schema/peer-relay.ts';
 import type { StunServerName } from '../../tailnet/netmap.ts';
+import type { Transport } from '../../transport/port.ts';
+import { mapPorts } from './port-mapping.ts';
 import { AdvertisedAddresses, REFRESH_MS, resolveName } from './advertised-addresses.ts';
 import type { ReachedAddress } from './reached-address.ts';
 import { StunRounds, type StunRoundsParts } from './stun-rounds.ts';
@@ -12,6 +16,10 @@ const STUN_BEHIND_NAT_MS = 25_000;
 /** Where the machine has its public address itself. */
 const STUN_MS = 300_000;
 const STUN_FAILED_MS = 15_000;
+/** A router that was restarted has forgotten its mappings: they are asked for again long before they end. */
+const MAPPING_MS = 600_000;
+/** In the place of a problem. */
+const GOOD = 'good';
 const DEFAULT_STUN_PORT = 3478;
 
 /** The parts of a logger that the search writes to. */
@@ -26,6 +34,9 @@ export interface AddressSearchParts extends Pick<StunRoundsParts, 'door'> {
   readonly ports: () => readonly number[];
   /** STUN servers that the tailnets name, for a configuration that names none. */
   readonly tailnetServers: () => readonly StunServerName[];
+  readonly transport: Transport;
+  /** The 12 bytes that tie the port mapping of a port to this relay: the same after a restart. */
+  readonly nonceOf: (port: number) => Buffer;
   readonly clock: Clock;
   readonly log: SearchLog;
 }
@@ -39,8 +50,10 @@ export class AddressSearch {
   #leave: () => void = () => undefined;
   #nextRefreshAt = 0;
   #nextStunAt = 0;
+  #nextMappingAt = 0;
   #isStunBusy = false;
-  #stunProblem: string | null = null;
+  #isMapping = false;
+  readonly #problems: Record<'STUN' | 'port mapping', string> = { STUN: '', 'port mapping': '' };
   #told = '';
 
   constructor(parts: AddressSearchParts) {
@@ -79,6 +92,10 @@ export class AddressSearch {
       this.#nextRefreshAt = now + REFRESH_MS;
       void this.addresses.refresh().then(() => this.#tellChanges());
     }
+    if (now >= this.#nextMappingAt && !this.#isMapping && this.#wantsMapping()) {
+      this.#nextMappingAt = now + MAPPING_MS;
+      void this.#askRouter();
+    }
     if (this.#parts.advertise.only || now < this.#nextStunAt || this.#isStunBusy) return;
     // The tailnets name servers only once there is a network map.
     this.#nextStunAt = now + 1000;
@@ -86,24 +103,61 @@ export class AddressSearch {
   }
 
   async #askStun(): Promise<void> {
-    const { clock, log } = this.#parts;
+    const { clock } = this.#parts;
     this.#isStunBusy = true;
     try {
       const found = await this.#stun.run();
       this.addresses.setFound('STUN', found);
       this.#nextStunAt = clock.now + (this.#isBehindNat(found) ? STUN_BEHIND_NAT_MS : STUN_MS);
-      this.#stunProblem = null;
-      this.#tellChanges();
+      this.#worked('STUN');
     } catch (error) {
-      const problem = error instanceof Error ? error : new Error(String(error));
-      this.addresses.setFound('STUN', problem);
       this.#nextStunAt = clock.now + STUN_FAILED_MS;
-      if (this.#stunProblem !== problem.message)
-        log.warn({ problem: errorMessage(problem) }, 'STUN found no address of the peer relay; the last ones stay');
-      this.#stunProblem = problem.message;
+      this.#failed('STUN', error);
     } finally {
       this.#isStunBusy = false;
     }
+  }
+
+  #wantsMapping(): boolean {
+    const { only, addresses, portMapping } = this.#parts.advertise;
+    if (only || portMapping === 'off') return false;
+    if (portMapping === 'on') return true;
+    return addresses.length === 0 && !this.addresses.machineIps.some((ip) => ipFamily(ip) === 4 && isPublicIp(ip));
+  }
+
+  async #askRouter(): Promise<void> {
+    const { clock, log, nonceOf, ports, transport } = this.#parts;
+    this.#isMapping = true;
+    try {
+      const gateway = defaultGateway();
+      if (gateway === null) throw new Error('this machine has no default gateway of IPv4 that the system tells');
+      const { how, addresses } = await mapPorts({ transport, clock, gateway, ports: ports(), nonceOf });
+      this.addresses.setFound('port mapping', addresses, how);
+      if (this.#worked('port mapping')) log.info({ how, gateway: gateway.ip }, 'the router forwards the UDP ports');
+    } catch (error) {
+      this.#failed('port mapping', error);
+    } finally {
+      this.#isMapping = false;
+    }
+  }
+
+  /** True when that is news. */
+  #worked(name: 'STUN' | 'port mapping'): boolean {
+    const isNews = this.#problems[name] !== GOOD;
+    this.#problems[name] = GOOD;
+    this.#tellChanges();
+    return isNews;
+  }
+
+  #failed(name: 'STUN' | 'port mapping', error: unknown): void {
+    const problem = error instanceof Error ? error : new Error(String(error));
+    this.addresses.setFound(name, problem);
+    if (this.#problems[name] !== problem.message)
+      this.#parts.log.warn(
+        { problem: errorMessage(problem) },
+        `no address of the peer relay by ${name}; the last ones stay`,
+      );
+    this.#problems[name] = problem.message;
   }
 
   #isBehindNat(found: readonly ReachedAddress[]): boolean {

@@ -28,6 +28,8 @@ export type AddressSourceName = (typeof SOURCES)[number];
 export interface AddressSource {
   readonly name: AddressSourceName;
   readonly addresses: readonly SocketAddress[];
+  /** By which protocol a port mapping was made; null: none, or another source. */
+  readonly how: string | null;
   /** Milliseconds since 1970 of its latest whole round; null: none yet. */
   readonly foundAt: number | null;
   /** Why its latest round failed, or null. The addresses are those of an earlier round then. */
@@ -50,6 +52,7 @@ export interface AdvertisedParts {
 }
 
 interface Found {
+  how: string | null;
   /** What is reached at one IP address stands together, in the order of the ports. */
   groups: readonly (readonly ReachedAddress[])[];
   foundAt: number | null;
@@ -72,7 +75,7 @@ export class AdvertisedAddresses {
 
   constructor(parts: AdvertisedParts) {
     this.#parts = parts;
-    const nothing = (): Found => ({ groups: [], foundAt: null, problem: null });
+    const nothing = (): Found => ({ groups: [], how: null, foundAt: null, problem: null });
     this.#found = { configured: nothing(), 'port mapping': nothing(), STUN: nothing(), interfaces: nothing() };
   }
 
@@ -102,6 +105,7 @@ export class AdvertisedAddresses {
       addresses: this.#groupsOf(name)
         .flat()
         .map(({ ip, port }) => ({ ip, port })),
+      how: this.#found[name].how,
       foundAt: this.#found[name].foundAt,
       problem: this.#found[name].problem,
     }));
@@ -131,8 +135,13 @@ export class AdvertisedAddresses {
     this.#found.interfaces.foundAt = now;
   }
 
-  /** A round of STUN or of the port mapping is over: what it found, or why it failed. */
-  setFound(name: 'port mapping' | 'STUN', found: readonly ReachedAddress[] | Error, now: number = Date.now()): void {
+  /** A round of STUN or of the port mapping is over: what it found, and by which protocol, or why it failed. */
+  setFound(
+    name: 'port mapping' | 'STUN',
+    found: readonly ReachedAddress[] | Error,
+    how: string | null = null,
+    now: number = Date.now(),
+  ): void {
     const source = this.#found[name];
     if (found instanceof Error) {
       source.problem = errorMessage(found);
@@ -144,6 +153,7 @@ export class AdvertisedAddresses {
     source.groups = ips.map((ip) =>
       ports.flatMap((port) => usable.filter((address) => address.ip === ip && address.localPort === port)),
     );
+    source.how = how;
     source.foundAt = now;
     source.problem = null;
   }

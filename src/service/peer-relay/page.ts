@@ -79,8 +79,9 @@ function hasNews({ addresses, problem }: AddressSource): boolean {
   return addresses.length > 0 || problem !== null;
 }
 
-function sourceText({ name, addresses, foundAt, problem }: AddressSource): string {
+function sourceText({ name, addresses, how, foundAt, problem }: AddressSource): string {
   const age = foundAt === null ? '' : `, ${Math.max(0, Math.round((Date.now() - foundAt) / 1000))} s ago`;
   const trouble = problem === null ? '' : `; the latest round failed: ${problem}`;
-  return `  by ${name.padEnd(12)} ${list(addresses)}${age}${trouble}`;
+  const by = how === null ? '' : ` by ${how}`;
+  return `  ${name.padEnd(15)}${list(addresses)}${by}${age}${trouble}`;
 }

@@ -18,6 +18,8 @@ import type { UdpRelaySettings } from '../../relay/udp/rules.ts';
 import { forwardedOf, type SnapshotChoice, type UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
 import { RemoteEndpointTable, type EndpointTable } from '../../tailnet/endpoint-table.ts';
 import type { ReadinessFacts } from '../../tailnet/node-readiness.ts';
+import type { Transport } from '../../transport/port.ts';
+import { mappingNonce } from './mapping-nonce.ts';
 import { AddressSearch } from './address-search.ts';
 import type { AdvertisedAddresses } from './advertised-addresses.ts';
 import { offloadOf } from './offload-attributes.ts';
@@ -41,6 +43,7 @@ export interface PeerRelayParts {
   readonly region: number;
   /** Where STUN listens, and what it gives to whom. */
   readonly stun: { readonly places: readonly DoorPlace[] } & UdpDoorSettings['stun'];
+  readonly transport: Transport;
   readonly openDoor: (settings: UdpDoorSettings) => Promise<UdpDoor>;
   /** What names proxies. */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -94,6 +97,8 @@ export class PeerRelay {
       advertise: config.advertise,
       ports: () => this.#ports(),
       door: () => this.#door,
+      transport: parts.transport,
+      nonceOf: (port) => mappingNonce(this.#tailnets[0]!.node.state.machine, port),
       tailnetServers: () => this.#tailnets.flatMap(({ node }) => node.netmap.stunServers(parts.region)),
       clock,
       log,

@@ -85,12 +85,12 @@ suite('addresses that clients are told (peer relay §8)', () => {
     const { found } = advertised();
     const addresses = [{ ip: '203.0.113.7', port: 3478 }];
     const stun = (): unknown => found.sources.find(({ name }) => name === 'STUN');
-    found.setFound('STUN', [{ localPort: 3478, ...addresses[0]! }], 5);
-    found.setFound('STUN', new Error('no answer'), 9);
+    found.setFound('STUN', [{ localPort: 3478, ...addresses[0]! }], null, 5);
+    found.setFound('STUN', new Error('no answer'), null, 9);
     assert.deepEqual(listOf(found), ['203.0.113.7:3478']);
-    assert.deepEqual(stun(), { name: 'STUN', addresses, foundAt: 5, problem: 'no answer' });
-    found.setFound('STUN', [], 12);
-    assert.deepEqual(stun(), { name: 'STUN', addresses: [], foundAt: 12, problem: null });
+    assert.deepEqual(stun(), { name: 'STUN', addresses, how: null, foundAt: 5, problem: 'no answer' });
+    found.setFound('STUN', [], null, 12);
+    assert.deepEqual(stun(), { name: 'STUN', addresses: [], how: null, foundAt: 12, problem: null });
   });
 
   test('name every port before another address when there are more than eight', async () => {

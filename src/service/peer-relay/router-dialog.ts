@@ -1,0 +1,54 @@
+import type { Clock } from '../../base/clock.ts';
+import type { Gateway } from '../../base/default-gateway.ts';
+import type { DatagramSocket, Transport } from '../../transport/port.ts';
+
+/** A request is sent again after this time without an answer, then after twice as long, and so on (RFC 6886 §3.1). */
+const FIRST_WAIT_MS = 250;
+const TRIES = 4;
+
+/** What a dialog is made with. */
+export interface RouterDialogParts {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly gateway: Gateway;
+  /** The first of the waits for an answer, each twice as long as the last, in milliseconds; 250 by default. */
+  readonly firstWaitMs?: number;
+}
+
+/**
+ * Sends requests to UDP ports of the router and hands on what it answers, until `isOver` says that all is there or the
+ * last try is over. Datagrams of others are ignored. Rejects when the socket cannot be opened.
+ */
+export async function askRouter(
+  { transport, clock, gateway, firstWaitMs = FIRST_WAIT_MS }: RouterDialogParts,
+  requests: () => readonly { readonly bytes: Buffer; readonly ip: string; readonly port: number }[],
+  answered: (bytes: Buffer, from: number, to: number) => void,
+  isOver: () => boolean,
+): Promise<void> {
+  const socket: DatagramSocket = await transport.bindDatagram(gateway.localIp, 0, {
+    datagram: (_socket, buffer, from, to, ip) => {
+      if (ip === gateway.ip) answered(buffer, from, to);
+    },
+    // A port that is closed answers by ICMP: that is no answer.
+    error: () => undefined,
+  });
+  try {
+    for (let i = 0, waitMs = firstWaitMs; i < TRIES && !isOver(); i++, waitMs *= 2) {
+      for (const { bytes, ip, port } of requests()) socket.send(bytes, 0, bytes.length, ip, port);
+      await until(clock, waitMs, isOver);
+    }
+  } finally {
+    await socket.close();
+  }
+}
+
+function until(clock: Clock, waitMs: number, isOver: () => boolean): Promise<void> {
+  const end = clock.now + waitMs;
+  return new Promise((resolve) => {
+    const leave = clock.onTick((now) => {
+      if (now < end && !isOver()) return;
+      leave();
+      resolve();
+    });
+  });
+}

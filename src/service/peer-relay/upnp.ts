@@ -1,0 +1,136 @@
+import { ipFamily } from '../../base/ip-address.ts';
+import { requestHttp } from '../../transport/http/request.ts';
+import type { ReachedAddress } from './reached-address.ts';
+import { askRouter, type RouterDialogParts } from './router-dialog.ts';
+
+const SSDP_IP = '239.255.255.250';
+const SSDP_PORT = 1900;
+const TIMEOUT_MS = 5000;
+const DESCRIPTION_BYTES = 256 * 1024;
+const ANSWER_BYTES = 32 * 1024;
+/** Services that forward ports, the usual one first. */
+const SERVICE = /^urn:schemas-upnp-org:service:(?:WANIPConnection:[12]|WANPPPConnection:1)$/;
+/** The router gives mappings only for ever. */
+const ONLY_PERMANENT = 725;
+const CONFLICT = 718;
+
+interface Service {
+  readonly type: string;
+  readonly url: URL;
+}
+
+/**
+ * Asks the router by UPnP (Internet Gateway Device) to forward UDP ports to this machine. Only the default gateway is
+ * asked, and what it names elsewhere is not followed. Null: no such router answers. Rejects with an Error that says why
+ * a router that answers does not forward.
+ */
+export async function mapByUpnp(
+  parts: RouterDialogParts,
+  ports: readonly number[],
+  lifetimeSeconds: number,
+): Promise<ReachedAddress[] | null> {
+  const location = await discover(parts);
+  if (location === null) return null;
+  const service = await readDescription(location);
+  if (service === null) return null;
+  const { localIp } = parts.gateway;
+  for (const port of ports) await addMapping(service, port, localIp, lifetimeSeconds);
+  const answer = await call(service, 'GetExternalIPAddress', '');
+  const ip = elementIn(answer.text, 'NewExternalIPAddress') ?? '';
+  if (answer.status !== 200 || ipFamily(ip) !== 4)
+    throw new Error('the router does not tell its public address by UPnP');
+  return ports.map((port) => ({ localPort: port, ip, port }));
+}
+
+/** The URL of the router's description; null when there is no answer, or one that leads elsewhere. */
+async function discover(parts: RouterDialogParts): Promise<URL | null> {
+  const { gateway } = parts;
+  let location: URL | null = null;
+  const search = Buffer.from(
+    [
+      'M-SEARCH * HTTP/1.1',
+      `HOST: ${SSDP_IP}:${SSDP_PORT}`,
+      'ST: urn:schemas-upnp-org:device:InternetGatewayDevice:1',
+      'MAN: "ssdp:discover"',
+      'MX: 1',
+      '',
+      '',
+    ].join('\r\n'),
+  );
+  await askRouter(
+    parts,
+    () => [SSDP_IP, gateway.ip].map((ip) => ({ bytes: search, ip, port: SSDP_PORT })),
+    (bytes, from, to) => {
+      const text = bytes.toString('latin1', from, to);
+      const url = URL.parse(/^location:[ \t]*(\S+)/im.exec(text)?.[1] ?? '');
+      if (/^HTTP\/1\.[01] 200 /.test(text) && url?.protocol === 'http:' && url.hostname === gateway.ip) location = url;
+    },
+    () => location !== null,
+  );
+  return location;
+}
+
+/** The service of the router that forwards ports; null when it has none. */
+async function readDescription(location: URL): Promise<Service | null> {
+  const { status, text } = await request(location, 'GET', {}, null, DESCRIPTION_BYTES);
+  if (status !== 200) return null;
+  for (const [service] of text.matchAll(/<service>[^]*?<\/service>/g)) {
+    const type = elementIn(service, 'serviceType') ?? '';
+    const url = URL.parse(elementIn(service, 'controlURL') ?? '', location.href);
+    if (SERVICE.test(type) && url !== null && url.host === location.host) return { type, url };
+  }
+  return null;
+}
+
+async function addMapping(service: Service, port: number, localIp: string, lifetimeSeconds: number): Promise<void> {
+  const mapping = (seconds: number): string =>
+    `<NewRemoteHost></NewRemoteHost><NewExternalPort>${port}</NewExternalPort><NewProtocol>UDP</NewProtocol>` +
+    `<NewInternalPort>${port}</NewInternalPort><NewInternalClient>${localIp}</NewInternalClient><NewEnabled>1</NewEnabled>` +
+    `<NewPortMappingDescription>towpath</NewPortMappingDescription><NewLeaseDuration>${seconds}</NewLeaseDuration>`;
+  let answer = await call(service, 'AddPortMapping', mapping(lifetimeSeconds));
+  if (answer.error === ONLY_PERMANENT) answer = await call(service, 'AddPortMapping', mapping(0));
+  if (answer.status === 200) return;
+  const why = answer.error === CONFLICT ? 'another machine has it' : `error ${answer.error ?? answer.status}`;
+  throw new Error(`the router does not forward port ${port} by UPnP: ${why}`);
+}
+
+async function call(
+  { type, url }: Service,
+  action: string,
+  body: string,
+): Promise<{ status: number; text: string; error: number | null }> {
+  const envelope =
+    `<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" ` +
+    `s:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"><s:Body><u:${action} xmlns:u="${type}">${body}` +
+    `</u:${action}></s:Body></s:Envelope>`;
+  const headers = { 'Content-Type': 'text/xml; charset="utf-8"', SOAPAction: `"${type}#${action}"` };
+  const { status, text } = await request(url, 'POST', headers, envelope, ANSWER_BYTES);
+  const code = elementIn(text, 'errorCode');
+  return { status, text, error: code === null ? null : Number(code) };
+}
+
+async function request(
+  url: URL,
+  method: string,
+  headers: Readonly<Record<string, string>>,
+  body: string | null,
+  limitBytes: number,
+): Promise<{ status: number; text: string }> {
+  const answer = await requestHttp({
+    url: url.href,
+    method,
+    headers,
+    body,
+    timeoutMs: TIMEOUT_MS,
+    limitBytes,
+    environment: null,
+  });
+  return { status: answer.status, text: answer.body.toString('utf8') };
+}
+
+/** The text of the first element of this name, without its blanks; null when there is none. */
+function elementIn(xml: string, name: string): string | null {
+  const start = xml.indexOf(`<${name}>`);
+  const end = start < 0 ? -1 : xml.indexOf(`</${name}>`, start);
+  return end < 0 ? null : xml.slice(start + name.length + 2, end).trim();
+}
