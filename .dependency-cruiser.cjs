@@ -163,6 +163,11 @@ const folders = {
     first: 'convert.ts',
     imports: ['base', 'wire', 'config', 'certificates'],
   },
+  'tools/setup': {
+    what: 'the questions of `towpath setup`; the configuration and the service made of the answers',
+    first: 'plan.ts',
+    imports: ['base', 'wire', 'transport', 'config', 'tools/migrate', 'tools/doctor'],
+  },
   'start-relay': {
     what: 'a relay inside another program',
     imports: ['base', 'wire', 'transport', 'observe', 'config', 'derp-map', 'service'],

@@ -26,6 +26,7 @@ const config: KnipConfig = {
   ignoreExportsUsedInFile: process.argv.includes('--production'),
   ignoreBinaries: [
     'caddy',
+    'dpkg-query',
     'dpkg',
     'dpkg-deb',
     'fish',
@@ -40,6 +41,7 @@ const config: KnipConfig = {
     'pebble-challtestsrv',
     'perl',
     'prlimit',
+    'script',
     'systemd-notify',
     'taskset',
     'tc',

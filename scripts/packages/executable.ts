@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { findRuntime } from '../../src/cli/runtime.ts';
+import { UNIT_NAMES } from '../../src/tools/setup/units.ts';
 
 /** The folder of the repository. */
 export const ROOT: string = path.resolve(import.meta.dirname, '../..');
@@ -37,8 +38,11 @@ const MODULES = [
 export function buildExecutable(output: string, architecture?: Architecture): void {
   const target = architecture === undefined ? [] : [`--target=${TARGETS[architecture]}`];
   const commit = spawnSync('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).stdout.trim();
-  const defines = { TOWPATH_VERSION: VERSION, TOWPATH_COMMIT: commit };
-  const define = Object.entries(defines).flatMap(([name, text]) => ['--define', `${name}=${JSON.stringify(text)}`]);
+  const units = Object.fromEntries(
+    UNIT_NAMES.map((name) => [name, readFileSync(path.join(ROOT, 'deploy/systemd', name), 'utf8')]),
+  );
+  const defines = { TOWPATH_VERSION: VERSION, TOWPATH_COMMIT: commit, TOWPATH_UNITS: units };
+  const define = Object.entries(defines).flatMap(([name, value]) => ['--define', `${name}=${JSON.stringify(value)}`]);
   execFileSync(findRuntime('bun'), ['build', '--compile', ...target, ...define, ...MODULES, '--outfile', output], {
     cwd: ROOT,
     stdio: ['ignore', 'ignore', 'inherit'],

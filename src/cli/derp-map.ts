@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { advertisedMap, validityNote, type MapOverrides } from '../derp-map/advertised-map.ts';
+import { advertisedMap, validityNote, type AdvertisedMap, type MapOverrides } from '../derp-map/advertised-map.ts';
 import { proxyCertificate } from '../certificates/proxy-certificate.ts';
 import { inspectCertificate, isCertificateStored, type CertificateSettings } from '../certificates/open.ts';
 import type { CertificateInfo, CertificateLog } from '../certificates/source.ts';
@@ -47,13 +47,19 @@ export function registerDerpMap(program: Command): void {
     const { writeErr, writeOut } = outputOf(command);
     const note: Note = (text) => writeErr(`towpath: ${printable(text)}\n`);
     const sources = { ...readConfigFlags(command), env: process.env };
-    const { config } = loadConfig(sources);
-    const certificate = findCertificate(config, sources, note);
-    const { map, comments, notes } = advertisedMap(config, certificate, overridesOf(options));
-    const validity = certificate.provisional === true ? null : validityNote(certificate, Date.now());
-    for (const text of validity === null ? notes : [...notes, validity]) note(text);
+    const { map, comments } = relayMap(sources, overridesOf(options), note);
     writeOut(formatDerpMap(map, options.format, comments));
   });
+}
+
+/** The DERP map of the relay that `sources` configure. Tells `note` what is wrong with it. */
+export function relayMap(sources: ConfigSources, overrides: MapOverrides, note: Note): AdvertisedMap {
+  const { config } = loadConfig(sources);
+  const certificate = findCertificate(config, sources, note);
+  const found = advertisedMap(config, certificate, overrides);
+  const validity = certificate.provisional === true ? null : validityNote(certificate, Date.now());
+  for (const text of validity === null ? found.notes : [...found.notes, validity]) note(text);
+  return found;
 }
 
 /**

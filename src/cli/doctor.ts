@@ -3,6 +3,7 @@ import { Clock } from '../base/clock.ts';
 import { loadConfig } from '../config/load.ts';
 import { isSound, type Section } from '../tools/doctor/check.ts';
 import { examine } from '../tools/doctor/doctor.ts';
+import type { DoctorOptions } from '../tools/doctor/examined-relay.ts';
 import { parseRelayUrl } from '../client/relay-url.ts';
 import { printable } from '../base/printable.ts';
 import { cutToWidth } from '../base/terminal-text.ts';
@@ -80,22 +81,34 @@ export function registerDoctor(program: Command): void {
 
 async function run(command: Command, flags: DoctorFlags, write: (text: string) => void): Promise<Section[]> {
   const timeoutMs = flags.timeout * 1000;
-  const progress = new Progress(flags.json !== true);
+  const options = {
+    timeoutMs,
+    totalMs: flags.totalTimeout * 1000,
+    load: () => loadConfig({ ...readConfigFlags(command), env: process.env }),
+    map: flags.derpMap === undefined ? null : await readDerpMap(flags.derpMap, timeoutMs),
+    outside: flags.outside ?? [],
+    stunServer: flags.stunServer ?? null,
+    nodeKey: flags.key ?? null,
+    relayNodes: flags.node ?? [],
+  };
+  return examineAloud(options, flags.json !== true, write);
+}
+
+/** Examines a relay, and writes each section as soon as it is there; on a terminal, also what is being looked at. */
+export async function examineAloud(
+  options: Omit<DoctorOptions, 'transport' | 'clock' | 'onStart' | 'onSection'>,
+  isForPerson: boolean,
+  write: (text: string) => void,
+): Promise<Section[]> {
+  const progress = new Progress(isForPerson);
   const clock = new Clock();
   clock.start();
   let isFirst = true;
   try {
     return await examine({
+      ...options,
       transport,
       clock,
-      timeoutMs,
-      totalMs: flags.totalTimeout * 1000,
-      load: () => loadConfig({ ...readConfigFlags(command), env: process.env }),
-      map: flags.derpMap === undefined ? null : await readDerpMap(flags.derpMap, timeoutMs),
-      outside: flags.outside ?? [],
-      stunServer: flags.stunServer ?? null,
-      nodeKey: flags.key ?? null,
-      relayNodes: flags.node ?? [],
       onStart: (title) => progress.show(title),
       onSection: (section) => {
         progress.clear();

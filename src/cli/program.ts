@@ -14,6 +14,7 @@ type Register = (program: Command, argv: readonly string[]) => void;
 /** The modules of the commands. Only the one that is asked for is loaded; help loads them all. */
 const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   serve: async () => (await import('./serve.ts')).registerServe,
+  setup: async () => (await import('./setup.ts')).registerSetup,
   keygen: async () => (await import('./keygen.ts')).registerKeygen,
   'derp-map': async () => (await import('./derp-map.ts')).registerDerpMap,
   probe: async () => (await import('./probe.ts')).registerProbe,
