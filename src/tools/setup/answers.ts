@@ -1,4 +1,4 @@
-import type { Prompt } from './prompt.ts';
+import type { Choice, Prompt, TextCheck } from './prompt.ts';
 
 /** Who may use the relay. */
 export type Admission =
@@ -36,15 +36,6 @@ export interface SetupAnswers {
   readonly certificate: Certificate;
   readonly secrets: readonly TypedSecret[];
 }
-
-/** One of several answers. */
-export interface Choice {
-  readonly name: string;
-  readonly text: string;
-}
-
-/** What a text has to be: null when it is right, else what is allowed. */
-export type TextCheck = (text: string) => string | null;
 
 /** Answers from flags; what is missing is asked for on a terminal, or collected. */
 export class AnswerSource {

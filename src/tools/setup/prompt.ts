@@ -1,7 +1,15 @@
 import { createInterface, type Interface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { TowpathError } from '../../base/errors.ts';
-import type { Choice, TextCheck } from './answers.ts';
+
+/** One of several answers. */
+export interface Choice {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What a text has to be: null when it is right, else what is allowed. */
+export type TextCheck = (text: string) => string | null;
 
 /** Asks a person. Every question is asked again until the answer is allowed. */
 export interface Prompt {

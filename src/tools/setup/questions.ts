@@ -3,7 +3,8 @@ import { networkInterfaces } from 'node:os';
 import { ipFamily } from '../../base/ip-address.ts';
 import { isPublicIp } from '../../base/public-ip.ts';
 import { hostName, ips, webAddress, type Value } from '../../config/schema/values.ts';
-import type { Admission, AnswerSource, Certificate, Choice, Network, SetupAnswers, TextCheck } from './answers.ts';
+import type { Admission, AnswerSource, Certificate, Network, SetupAnswers } from './answers.ts';
+import type { Choice, TextCheck } from './prompt.ts';
 
 const TERMS = 'https://letsencrypt.org/repository/';
 const FILE: TextCheck = (text) => (path.isAbsolute(text) ? null : 'an absolute path');
