@@ -7,6 +7,7 @@ const config: KnipConfig = {
     'src/tools/load/worker.ts!',
     'src/relay/udp/thread.ts!',
     'src/accounting/store-thread.ts!',
+    'src/service/threads/thread.ts!',
     'test/**/*.test.ts',
     'examples/*.test.ts',
     'test/chaos/*.ts',

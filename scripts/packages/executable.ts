@@ -23,12 +23,13 @@ const TARGETS: Readonly<Record<Architecture, string>> = {
   arm64: 'bun-linux-arm64',
 };
 
-/** A thread starts with a module of its own, which no import names: `towpath load`, the UDP door, and the accounting. */
+/** A thread starts with a module of its own, which no import names: `towpath load`, the UDP door, the accounting, and the relay threads. */
 const MODULES = [
   'src/main.ts',
   'src/tools/load/worker.ts',
   'src/relay/udp/thread.ts',
   'src/accounting/store-thread.ts',
+  'src/service/threads/thread.ts',
 ];
 
 /**

@@ -41,7 +41,15 @@ export interface ChallengeAnswers {
   readonly httpResponse: (token: string) => string | null;
   /** The certificate for a client with server name `serverName` and ALPN `acme-tls/1`, or null. Absent where it is not needed. */
   readonly alpnCertificate?: ((serverName: string) => CertificatePair | null) | undefined;
+  /**
+   * Calls `listener` with each certificate that {@link alpnCertificate} gives from now on, and with null when it does not any
+   * more; returns a function that unsubscribes.
+   */
+  readonly onAlpnChange?: (listener: AlpnListener) => () => void;
 }
+
+/** Told of the certificate that answers a challenge for a server name. */
+export type AlpnListener = (serverName: string, pair: CertificatePair | null) => void;
 
 /** Where the server's certificate comes from, and how it hears of a new one. */
 export interface CertificateSource {

@@ -23,6 +23,7 @@ import { region, type RegionConfig } from './schema/region.ts';
 import { sources, type SourcesConfig } from './schema/sources.ts';
 import { hasQuota } from './schema/tiers.ts';
 import { stun, type StunConfig } from './schema/stun.ts';
+import { threads, type ThreadsConfig } from './schema/threads.ts';
 import {
   addresses,
   addressesOrOff,
@@ -64,6 +65,7 @@ export interface Config {
   readonly mesh: MeshConfig;
   readonly bootstrapDns: BootstrapDnsConfig;
   readonly peerRelay: PeerRelayConfig;
+  readonly threads: ThreadsConfig;
   readonly selfTest: boolean;
   readonly admission: AdmissionConfig;
   readonly accounting: AccountingConfig;
@@ -104,6 +106,11 @@ export const configSchema: z.ZodType<Config> = section(
       choice('last-writer', 'disable-fighters'),
       'last-writer',
       'Which connection gets the packets when several have the same node key. last-writer: the one that sent last. disable-fighters: none, while they send in turns.',
+    ),
+    threads: key(
+      threads(),
+      'auto',
+      'Relay threads that share the TCP ports of `listen`. auto: 1 on a machine with less than 4 cores, else one for two cores, 8 at most.',
     ),
     selfTest: key(toggle(), true, 'Send a packet through the relay after the start, and log whether it arrived.'),
     proxy,

@@ -149,9 +149,14 @@ export class Relay {
     certificate: CertificatePair | null,
     challenge?: ServerTls['challenge'],
   ): Promise<void> {
-    const { front } = this.#settings;
+    const { front, threads } = this.#settings;
     const tls = certificate === null ? null : { certificate, handshakeTimeoutMs: front.tlsHandshakeMs, challenge };
-    this.#listeners.push(await this.#ports.transport.listen({ ...place, ...frontListener(front, tls) }, this.#door));
+    this.#listeners.push(
+      await this.#ports.transport.listen(
+        { ...place, ...frontListener(front, tls), reusePort: threads > 1 },
+        this.#door,
+      ),
+    );
   }
 
   /** Connects to the other relays of the region, once this one can be connected to. */

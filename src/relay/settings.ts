@@ -13,6 +13,8 @@ import type { SessionLimits } from './session/context.ts';
 import type { SketchRule } from './udp/source-sketch.ts';
 
 export interface RelaySettings {
+  /** Relay threads that share the ports and all that is limited for the process; 1: this is the only one. */
+  readonly threads: number;
   /** The private key of the relay: 32 bytes. */
   readonly privateKey: Uint8Array;
   readonly limits: SessionLimits & FrontDoorLimits & RouterLimits;

@@ -11,16 +11,30 @@ export interface RelaySnapshot {
   readonly links: readonly LinkSnapshot[];
 }
 
+/** What each thread sees for all of them: it knows the keys of the others. */
+const SEEN_BY_EACH = [
+  'localKeys',
+  'remoteKeys',
+  'duplicateKeys',
+  'duplicateConnections',
+  'totalDuplicateConnections',
+] as const;
+/** What is there now, and not when its thread has ended. */
+const GAUGES = ['connections', 'homeConnections', 'notIdealConnections', 'openStreams'] as const;
+
 /**
- * What several relays of one process hold together. A key that is connected to two of them counts twice.
- * @public for relay threads, which do not exist yet
+ * What the relays of one process have counted together. `ended` is what those of threads have counted that have ended. A key
+ * that is connected to several threads counts once.
  */
-export function addSnapshots(snapshots: readonly RelaySnapshot[]): RelaySnapshot {
-  return {
-    counters: addCounters(snapshots.map(({ counters }) => counters)),
-    sessions: snapshots.flatMap(({ sessions }) => sessions),
-    links: snapshots.flatMap(({ links }) => links),
-  };
+export function mergeThreads(
+  first: CounterValues,
+  others: readonly CounterValues[],
+  ended: readonly CounterValues[],
+): CounterValues {
+  const sum = addCounters([first, ...others, ...ended]) as Writable<CounterValues>;
+  for (const name of SEEN_BY_EACH) sum[name] = first[name];
+  for (const name of GAUGES) sum[name] -= ended.reduce((total, counters) => total + counters[name], 0);
+  return sum;
 }
 
 /** Adds counts and gauges. The average counts by how many writes went into it. */
@@ -30,6 +44,18 @@ export function addCounters(list: readonly CounterValues[]): CounterValues {
   const delays = list.reduce((seconds, one) => seconds + one.queueDelaySeconds * one.flushes, 0);
   sum.queueDelaySeconds = flushes === 0 ? 0 : delays / flushes;
   return sum;
+}
+
+/** Makes `target` equal to `values`. The tables of `target` stay the same objects, for those who hold them. */
+export function assignCounters(target: CounterValues, values: CounterValues): void {
+  copyInto(target, values);
+}
+
+function copyInto(target: Record<string, unknown>, values: Record<string, unknown>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (typeof value === 'number') target[name] = value;
+    else copyInto(target[name] as Record<string, unknown>, value as Record<string, unknown>);
+  }
 }
 
 type Writable<T> = { -readonly [Name in keyof T]: T[Name] };

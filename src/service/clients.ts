@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.ts';
 import type { MetricDefinition } from '../observe/metrics.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Admission, AdmissionRequest, AdmissionVerdict } from '../relay/session/admission.ts';
+import type { KeyEnding } from '../relay/session/sessions.ts';
 import type { AdmissionService } from './admission.ts';
 import { shortKey } from '../wire/keys.ts';
 
@@ -16,7 +17,9 @@ const START_MS = 3000;
 /** How often the bytes of the keys are counted: a key may go beyond its quota by what it sends in this time. */
 const COUNT_MS = 2000;
 
-type ClientRelay = Pick<Relay, 'setKeyLimits' | 'endKeys' | 'takeTraffic' | 'snapshot'>;
+interface ClientRelay extends Pick<Relay, 'setKeyLimits' | 'takeTraffic' | 'snapshot'> {
+  endKeys(endings: readonly KeyEnding[]): unknown;
+}
 
 export interface ClientsParts {
   readonly admission: AdmissionService;

@@ -44,14 +44,19 @@ export class Listeners {
   }
 
   /**
-   * Opens all ports, those for DERP with `tls` or without. Throws a TowpathError when one cannot be opened; others stay
-   * open.
+   * Opens all ports, those for DERP with `tls` or without. With `sharesPorts`, others may listen on those for DERP, too.
+   * Throws a TowpathError when one cannot be opened; others stay open.
    */
-  async open(config: Config, tls: Pick<ServerTls, 'certificate' | 'challenge'> | null): Promise<void> {
+  async open(
+    config: Config,
+    tls: Pick<ServerTls, 'certificate' | 'challenge'> | null,
+    sharesPorts: boolean,
+  ): Promise<void> {
     const { derp, http, stun } = this.#inherited;
     const { relay } = this.#doors;
     for (const place of listenPlaces(derp, config.listen)) {
       const listen = () => relay.listen(place, tls?.certificate ?? null, tls?.challenge);
+      if (sharesPorts && place.fd === undefined) await naming('listen', false, () => this.#checkFree(place));
       await naming('listen', place.fd !== undefined, listen);
     }
     const plain = frontListener(frontSettings(config), null);
@@ -86,6 +91,13 @@ export class Listeners {
       this.#admin.push(await naming('admin', false, listen));
       this.#socket = socket;
     }
+  }
+
+  /** A port that is to be shared opens beside that of any process of this user that shares its own. */
+  async #checkFree({ ip, port }: { readonly ip: string; readonly port: number }): Promise<void> {
+    if (port === 0) return;
+    const nobody = { accepted: () => null, refused: () => undefined, error: () => undefined };
+    await (await this.#transport.listen({ ip, port, tls: null }, nobody)).close();
   }
 
   get addresses(): RelayAddresses {

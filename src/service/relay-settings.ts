@@ -15,11 +15,12 @@ const MISBEHAVIOUR_WINDOW_SECONDS = 60;
 const PROXY_KEEP_ALIVE_SECONDS = 25;
 
 /** What a relay is told of the configuration, as plain data. */
-export function relaySettings(config: Config, keyPair: NodeKeyPair): RelaySettings {
+export function relaySettings(config: Config, keyPair: NodeKeyPair, threads = 1): RelaySettings {
   const { limits } = config;
   const { derpHandshakeMs, writeDeadlineMs, queueBytes, discoQueueBytes, queueMs, readBudgetBytes } = limits;
   const { requestHeadMs, requestHeadBytes, connectionsPerKey, contactsPerClient } = limits;
   return {
+    threads,
     privateKey: privateKeyBytes(keyPair),
     limits: {
       ...{ derpHandshakeMs, writeDeadlineMs, queueBytes, discoQueueBytes, queueMs, readBudgetBytes },

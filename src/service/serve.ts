@@ -77,7 +77,7 @@ async function start({ config, service, log, lifetime, systemd }: StartParts): P
 
 /** From now on a bug costs at most the connection that it is about: thousands of others depend on this process. */
 function surviveBugs(service: Service, log: Log): void {
-  const errors = new InternalErrors(service.counters, log.log);
+  const errors = new InternalErrors(service.ownCounters, log.log);
   onInternalError((where, error) => errors.caught(where, error));
   process.on('uncaughtException', (error) => internalError('uncaught', error));
   process.on('unhandledRejection', (error) => internalError('unhandled rejection', error));

@@ -5,7 +5,7 @@
 import type { Server } from 'node:http';
 import type { Logger } from 'pino';
 import { Clock } from '../base/clock.ts';
-import { errorMessage, systemErrorCode } from '../base/errors.ts';
+import { errorMessage } from '../base/errors.ts';
 import { ResidentMemory } from '../base/resident-memory.ts';
 import { VERSION } from '../base/version.ts';
 import { proxyCertificate } from '../certificates/proxy-certificate.ts';
@@ -21,14 +21,14 @@ import { loadHomePage } from '../http/home-page.ts';
 import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { Counters } from '../observe/counters.ts';
-import { EventSummary } from '../observe/event-summary.ts';
 import { Health } from '../observe/health.ts';
 import { LoopDelay } from '../observe/loop-delay.ts';
 import { derperMetricsPage } from '../http/derper-metrics-page.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import type { SourceGuard } from '../relay/door/source-guard.ts';
 import type { DoorHandlers } from '../relay/door/front-door.ts';
-import { Relay, type RelayEvents } from '../relay/relay.ts';
+import { Relay } from '../relay/relay.ts';
+import { SharedOrder } from '../relay/threads/shared-order.ts';
 import { openUdpDoor } from '../relay/udp/open-door.ts';
 import type { Transport } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
@@ -36,7 +36,6 @@ import { AdminToken } from './admin-token.ts';
 import { AdmissionService } from './admission.ts';
 import { Clients } from './clients.ts';
 import { shutdownStep } from './shutdown-step.ts';
-import { ConnectionLog } from './connection-log.ts';
 import { Descriptors, ProcessDescriptors } from './descriptors.ts';
 import { frontHttp, isRequestAllowed } from './front-http.ts';
 import { HttpDoor } from './http-door.ts';
@@ -45,14 +44,17 @@ import { type InheritedSockets, NO_SOCKETS, refuseStunSockets } from './inherite
 import { loadOrCreateKeyFile, type KeyFile } from './key-file.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
-import { LinkLog } from './mesh/link-log.ts';
 import { meshMetrics } from './mesh/metrics.ts';
 import { peerRelayPages } from './peer-relay/page.ts';
 import { PeerRelay } from './peer-relay/peer-relay.ts';
+import { RelayLog } from './relay-log.ts';
 import { liveSettings, relaySettings } from './relay-settings.ts';
 import { withLimit } from './status/limit-table.ts';
 import { ReloadState } from './reload-state.ts';
+import { restartKeys, type ReloadedKeys } from './restart-keys.ts';
 import { ServiceApi } from './status/service-api.ts';
+import { openThreads, threadCount } from './threads/open.ts';
+import type { RelayThreads } from './threads/relay-threads.ts';
 
 /** The administration serves a handful of scrapers. */
 const ADMIN_CONNECTIONS = 64;
@@ -73,13 +75,13 @@ export class Service {
   readonly #transport: Transport;
   readonly #log: Logger;
   readonly #memory = new ResidentMemory();
-  readonly #connectionLog: ConnectionLog;
-  readonly #stunErrors: EventSummary;
-  readonly #links: LinkLog;
+  readonly #relayLog: RelayLog;
   readonly #admission: AdmissionService;
   /** What is known of the clients by their keys. */
   readonly clients: Clients;
   readonly #relay: Relay;
+  /** All relay threads, that of {@link #relay} included; null when it is the only one. */
+  readonly threads: RelayThreads | null;
   /** Null: no tailnet is configured. */
   readonly #peerRelay: PeerRelay | null;
   readonly #adminToken: AdminToken;
@@ -104,23 +106,30 @@ export class Service {
     this.keyPair = keyPair;
     this.isKeyNew = created;
     this.certificate = this.#openCertificate();
-    this.#connectionLog = new ConnectionLog(log, clock);
-    this.#links = new LinkLog(log, clock);
-    this.#stunErrors = new EventSummary({ log, clock, verb: 'could not answer', noun: 'STUN datagram', level: 'warn' });
+    this.#relayLog = new RelayLog({
+      ...{ log, clock, health: this.health },
+      clients: () => this.clients,
+      api: () => this.api,
+      liveness: () => this.#liveness,
+    });
     this.#admission = new AdmissionService(config.admission, {
       clock,
       log,
       health: this.health,
     });
-    this.clients = new Clients(config, { admission: this.#admission, relay: () => this.#relay, clock, log });
-    this.#relay = new Relay(relaySettings(config, this.keyPair), {
+    this.clients = new Clients(config, { admission: this.#admission, relay: () => this.#all, clock, log });
+    const threads = threadCount(config, inherited.derp.length > 0, log);
+    const order = threads > 1 ? SharedOrder.createMemory() : null;
+    this.#relay = new Relay(relaySettings(config, this.keyPair, threads), {
       transport,
       clock,
       admission: this.clients,
       http: (...connection) => toHttp(...connection),
-      events: this.#relayEvents(),
+      events: this.#relayLog,
       residentBytes: () => this.#memory.bytes,
+      sharedOrder: order === null ? null : new SharedOrder(order),
     });
+    this.threads = order === null ? null : this.#createThreads(threads, order);
     const hasPeerRelay = config.peerRelay.tailnets.length > 0;
     if (hasPeerRelay) refuseStunSockets(inherited);
     this.#peerRelay = hasPeerRelay ? this.#createPeerRelay() : null;
@@ -136,7 +145,7 @@ export class Service {
         else log.error({ reason }, 'STUN does not answer, so that clients do not choose this relay now');
       },
     });
-    this.#bootstrapDns = new BootstrapDns({ ...config.bootstrapDns, counters: this.counters, clock });
+    this.#bootstrapDns = new BootstrapDns({ ...config.bootstrapDns, counters: this.ownCounters, clock });
     this.#relayHttp = createRelayHttpHandler({
       home: loadHomePage(config.home),
       bootstrapDns: this.#bootstrapDns,
@@ -156,18 +165,28 @@ export class Service {
       admin: () => this.#adminDoor(),
     });
     this.certificate.onChange((pair) => {
-      this.#relay.replaceCertificate(pair);
+      this.#all.replaceCertificate(pair);
       this.#listeners.replaceAdminCertificate(pair);
     });
   }
 
+  /** What was counted so far, to be read. The object stays the same. */
   get counters(): Counters {
+    return this.#all.counters;
+  }
+
+  /** Those of the main thread, for what counts here. */
+  get ownCounters(): Counters {
     return this.#relay.counters;
+  }
+
+  get #all(): Relay | RelayThreads {
+    return this.threads ?? this.#relay;
   }
 
   /** Sessions of all states. */
   get sessionCount(): number {
-    return this.#relay.sessionCount;
+    return this.#all.sessionCount;
   }
 
   /** How long the drain takes at most, in milliseconds. */
@@ -188,9 +207,11 @@ export class Service {
       // Bound pairs wait for nothing else after a restart. Where there is a peer relay, its ports are those of STUN too.
       await this.#peerRelay?.start();
       const stun = this.#peerRelay === null ? config.stun : { ...config.stun, listen: [] };
-      await this.#admission.start(this.#relay);
+      await this.#admission.start(this.#all);
       await this.clients.start();
-      await this.#listeners.open({ ...config, stun }, config.transport === 'tls' ? this.#serverTls() : null);
+      const tls = config.transport === 'tls' ? this.#serverTls() : null;
+      await this.#listeners.open({ ...config, stun }, tls, this.threads !== null);
+      await this.threads?.start(this.#relay.addresses);
       this.#relay.joinRegion();
       this.#descriptors = this.#watchDescriptors();
       this.#liveness.check();
@@ -229,33 +250,36 @@ export class Service {
     if (JSON.stringify(config.admission) !== JSON.stringify(before.admission))
       this.#admission.replace(config.admission);
     this.#relayHttp.setHome(homePage);
-    this.#relay.apply(live);
+    this.#all.apply(live);
+    this.threads?.setHome(config.home);
     const { home, duplicates, fairness, admission, mesh } = config;
     const limits = this.#peerRelay?.reload(config.peerRelay.limits) ?? config.peerRelay.limits;
     const peerRelay = { ...before.peerRelay, limits };
     this.#config = { ...before, home, duplicates, fairness, admission, mesh, peerRelay };
     this.#readConfig = config;
     this.clients.reload(this.#config);
+    // What the other threads have is known a moment later.
+    void this.threads?.refreshSessions().then(() => this.clients.reload(this.#config));
     this.api.reloaded();
     return { changed, restart: restartKeys(this.#config, config) };
   }
 
   /** Ends the open connections of a key of 32 bytes; resolves with how many there were. The client may connect again. */
   disconnect(key: Buffer): Promise<number> {
-    return Promise.resolve(this.#relay.endKeys([{ key, refusal: 'disconnected', detail: 'by an operator' }]));
+    return Promise.resolve(this.#all.endKeys([{ key, refusal: 'disconnected', detail: 'by an operator' }]));
   }
 
   /** Stops accepting, tells the clients, and closes their connections within the drain time. */
   async drain(): Promise<void> {
     const { drain } = this.#config;
-    await this.#closing('ports of the relay', () => this.#listeners.closeFront());
+    await this.#closing('ports of the relay', () => this.#closeFront());
     this.#silenceStun('the relay ends');
-    await shutdownStep('drain', () => this.#relay.drain(drain), this.#log, this.drainMs);
+    await shutdownStep('drain', () => this.#all.drain(drain), this.#log, this.drainMs);
   }
 
   /** Closes everything that is still open. Each step has a time limit, and none keeps another from being done. */
   async close(): Promise<void> {
-    await this.#closing('ports of the relay', () => this.#listeners.closeFront());
+    await this.#closing('ports of the relay', () => this.#closeFront());
     await this.#closing('connections', () => this.#closeConnections());
     await this.#closing('administration', () => this.#listeners.closeAdmin());
     await this.#closing('bootstrap DNS', () => this.#bootstrapDns.stop());
@@ -264,17 +288,12 @@ export class Service {
     await this.#closing('certificate', () => this.certificate.stop());
     // Last, so that pairs wait no longer than the next process needs for its start.
     await this.#closing('peer relay', () => this.#peerRelay?.stop());
-    for (const part of [
-      this.api,
-      this.#connectionLog,
-      this.#stunErrors,
-      this.#links,
-      this.#liveness,
-      this.#descriptors,
-      this.#memory,
-    ])
-      part?.close();
+    for (const part of [this.api, this.#relayLog, this.#liveness, this.#descriptors, this.#memory]) part?.close();
     this.#clock.stop();
+  }
+
+  async #closeFront(): Promise<void> {
+    await Promise.all([this.#listeners.closeFront(), this.threads?.closePorts()]);
   }
 
   async #closing(what: string, step: () => unknown): Promise<void> {
@@ -294,7 +313,7 @@ export class Service {
       clock,
       log,
       health: this.health,
-      counters: this.counters,
+      counters: this.ownCounters,
       region: region.id,
       stun: { places: stun.listen, ...relaySettings(this.#config, this.keyPair).stun },
       transport,
@@ -312,7 +331,7 @@ export class Service {
       runtime: this.#runtime,
       config: () => this.#config,
       counters: () => this.counters,
-      sessions: () => this.#relay.snapshot().sessions,
+      sessions: () => this.#all.snapshot().sessions,
       addresses: () => this.addresses,
       certificate: () => this.certificate.info(),
       admission: this.#admission,
@@ -322,7 +341,7 @@ export class Service {
       disconnect: (key) => this.disconnect(key),
       setLimit: (name, value) => {
         this.#config = withLimit(this.#config, name, value);
-        this.#relay.apply(liveSettings(this.#config));
+        this.#all.apply(liveSettings(this.#config));
         this.clients.reload(this.#config);
       },
     });
@@ -332,8 +351,9 @@ export class Service {
     return `${this.#transport.runtime} ${process.versions[this.#transport.runtime] ?? ''}`;
   }
 
-  #closeConnections(): void {
+  async #closeConnections(): Promise<void> {
     this.#relay.close();
+    await this.threads?.close();
     for (const server of this.#servers) server.closeAllConnections();
   }
 
@@ -352,35 +372,25 @@ export class Service {
     );
   }
 
-  #relayEvents(): RelayEvents {
-    const log = this.#connectionLog;
-    return {
-      refused: (reason, remote, key, detail) => {
-        log.refused(reason, remote, key, detail);
-        this.api.refused(reason, remote.ip, key, detail);
-      },
-      opened: (remote, key, app) => {
-        this.clients.opened(key);
-        log.opened(remote, key, app);
-      },
-      closed: (remote, key, reason) => {
-        this.clients.closed(key);
-        log.closed(remote, key, reason);
-      },
-      listenerError: (error) => this.#liveness.listenerError(error),
-      stunError: (error) => this.#stunErrors.add(systemErrorCode(error) || 'error', error.message),
-      stunMissing: (addresses, reason) =>
-        this.#log.warn({ addresses, reason }, 'on these addresses, STUN answers may come from another address'),
-      link: (event) => this.#links.happened(event),
-      memory: (problem) => this.health.set('memory', problem),
-    };
+  #createThreads(count: number, order: SharedArrayBuffer): RelayThreads {
+    return openThreads(count, {
+      relay: this.#relay,
+      order,
+      settings: () => relaySettings(this.#config, this.keyPair, count),
+      config: () => this.#config,
+      admission: this.clients,
+      certificate: this.certificate,
+      events: this.#relayLog,
+      clock: this.#clock,
+      log: this.#log,
+    });
   }
 
   #watchDescriptors(): Descriptors {
     return new Descriptors({
       table: new ProcessDescriptors(),
       connections: this.#config.limits.connections,
-      bounded: this.#relay.guard,
+      bounded: this.threads ?? this.#relay.guard,
       clock: this.#clock,
       log: this.#log,
       health: this.health,
@@ -408,7 +418,7 @@ export class Service {
     return {
       headMs: requestHeadMs,
       headBytes: requestHeadBytes,
-      counters: this.counters,
+      counters: this.ownCounters,
       neutral: () => this.#config.home.mode !== 'full',
     };
   }
@@ -418,7 +428,7 @@ export class Service {
       this.#relay.refused(reason, remote, null, detail);
     return new HttpDoor({
       httpConnections: new HttpConnections({ server, limit: connections, clock: this.#clock, refused }),
-      counters: this.counters,
+      counters: this.ownCounters,
       refused,
       guard,
       onListenerError: (error) => this.#liveness.listenerError(error),
@@ -441,6 +451,7 @@ export class Service {
         ...this.#admission.metrics(),
         ...this.clients.metrics(),
         ...meshMetrics(() => this.#relay.links()),
+        ...(this.threads?.metrics() ?? []),
         ...(this.#peerRelay?.metrics() ?? []),
       ],
     });
@@ -470,20 +481,4 @@ function loadKey({ keyFile }: Config, log: Logger): KeyFile {
   for (const warning of key.warnings) log.warn({ file: keyFile }, warning);
   if (key.created) log.info({ file: keyFile }, 'made a new private key');
   return key;
-}
-
-/** What a reload found, as dotted paths of configuration keys. */
-interface ReloadedKeys {
-  /** Different from what was read before. */
-  readonly changed: readonly string[];
-  /** Different from what is in use, until a restart. */
-  readonly restart: readonly string[];
-}
-
-/** Keys that {@link Service.reload} takes over without a restart. */
-const LIVE_KEYS: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'log', 'admission', 'mesh']);
-
-function restartKeys(before: Config, after: Config): string[] {
-  const keys = Object.keys(after) as (keyof Config)[];
-  return keys.filter((key) => !LIVE_KEYS.has(key) && JSON.stringify(before[key]) !== JSON.stringify(after[key]));
 }

@@ -3,7 +3,7 @@ import { octetString } from '../x509/der.ts';
 import { parseIp } from '../../base/ip-address.ts';
 import { extension } from '../x509/x509.ts';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make-certificate.ts';
-import type { CertificatePair, ChallengeAnswers } from '../source.ts';
+import type { AlpnListener, CertificatePair, ChallengeAnswers } from '../source.ts';
 
 const ACME_IDENTIFIER = '1.3.6.1.5.5.7.1.31';
 const DAY_MS = 86_400_000;
@@ -12,11 +12,17 @@ const DAY_MS = 86_400_000;
 export class AcmeChallengeAnswers implements ChallengeAnswers {
   readonly #http = new Map<string, string>();
   readonly #alpn = new Map<string, CertificatePair>();
+  readonly #listeners = new Set<AlpnListener>();
 
   readonly httpResponse = (token: string): string | null => this.#http.get(token) ?? null;
 
   readonly alpnCertificate = (serverName: string): CertificatePair | null =>
     this.#alpn.get(serverName.toLowerCase()) ?? null;
+
+  readonly onAlpnChange = (listener: AlpnListener): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
 
   /** Answers `/.well-known/acme-challenge/TOKEN`; returns a function that removes the answer. */
   showHttp(token: string, answer: string): () => void {
@@ -27,8 +33,16 @@ export class AcmeChallengeAnswers implements ChallengeAnswers {
   /** Serves the certificate of RFC 8737 to clients with server name `name` and ALPN `acme-tls/1`; returns a function that removes it. */
   showAlpn(name: string, answer: string): () => void {
     const serverName = alpnServerName(name);
-    this.#alpn.set(serverName, makeAlpnCertificate(name, answer));
-    return () => this.#alpn.delete(serverName);
+    const pair = makeAlpnCertificate(name, answer);
+    this.#alpn.set(serverName, pair);
+    this.#tell(serverName, pair);
+    return () => {
+      if (this.#alpn.delete(serverName)) this.#tell(serverName, null);
+    };
+  }
+
+  #tell(serverName: string, pair: CertificatePair | null): void {
+    for (const listener of this.#listeners) listener(serverName, pair);
   }
 }
 

@@ -100,9 +100,10 @@ export class Router {
     return peer;
   }
 
-  /** Enters a connection of another thread under its key, which joined there as event `joined`. */
-  registerElsewhere(key: Buffer, connection: Recipient, joined: number): Peer {
+  /** The same for a connection of another thread, which joined there as event `joined`. */
+  registerElsewhere(key: Buffer, connection: Recipient, joined: number, connectionsPerKey: number | null): Peer {
     const peer = this.#enter(key, connection, joined);
+    peer.mostConnections = connectionsPerKey;
     this.#entered(peer, connection);
     return peer;
   }

@@ -11,7 +11,7 @@ import { createRing, RingReader, RingWriter, type ControlRecord, type RecordRead
 export const RecordKind = {
   /** A packet for the connection; `detail` is its `PacketKind`, and {@link UNPROVED}; the key is that of its source. */
   Packet: 0,
-  /** A connection has entered under the key; the payload is its `Presence` as JSON. */
+  /** A connection has entered under the key; `detail` is how many the key may have, the payload its `Presence` as JSON. */
   Joined: 1,
   Left: 2,
   /** A connection has sent a frame; `detail` is the `Speech`. */

@@ -21,6 +21,9 @@ import { type LinkReceiver, RecordKind, type ThreadChannel, ThreadLink, UNPROVED
 /** As long as keys leave, the rings are read again so often at most; a key that left last may then count as gone for a moment. */
 const SETTLING_ROUNDS = 4;
 
+/** In the place of a number of connections: that of all keys. */
+const COMMON_LIMIT = -1;
+
 /** A connection of this thread, as the others know it. */
 interface LocalConnection {
   readonly number: number;
@@ -176,7 +179,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
   ): void {
     try {
       if (kind === RecordKind.Packet) this.#packet(number, detail, buffer, keyAt, from, to);
-      else if (kind === RecordKind.Joined) this.#joined(link, number, event, buffer, keyAt, from, to);
+      else if (kind === RecordKind.Joined) this.#joined(link, number, detail, event, buffer, keyAt, from, to);
       else if (kind === RecordKind.ClosePeer) this.#local.get(number)?.recipient.closePeer();
       else if (kind === RecordKind.Left) this.#left(link.connections.get(number));
       else if (kind === RecordKind.Spoke) this.#spoke(link.connections.get(number), detail as Speech, event);
@@ -207,6 +210,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
   #joined(
     link: ThreadLink,
     number: number,
+    connectionsPerKey: number,
     joined: number,
     buffer: Buffer,
     keyAt: number,
@@ -220,12 +224,18 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     const known = router.table.find(buffer, keyAt);
     const leaving = known === null ? undefined : this.#leaving.get(known);
     if (known === null || leaving === undefined) {
-      connection.peer = router.registerElsewhere(known?.key ?? keyOf(buffer, keyAt), connection, joined);
+      connection.peer = router.registerElsewhere(
+        known?.key ?? keyOf(buffer, keyAt),
+        connection,
+        joined,
+        mostOf(connectionsPerKey),
+      );
       return;
     }
     // The key has gone from one thread to another, without a time when it was in none.
     this.#leaving.delete(known);
     router.replaceElsewhere(known, leaving, connection, joined);
+    known.mostConnections = mostOf(connectionsPerKey);
     connection.peer = known;
   }
 
@@ -307,7 +317,18 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
 
 function tellJoined(link: ThreadLink, { number, joined, peer, recipient }: LocalConnection): void {
   const payload = Buffer.from(JSON.stringify(recipient.presence()));
-  link.tell({ kind: RecordKind.Joined, connection: number, detail: 0, event: joined, key: peer.words, payload });
+  link.tell({
+    kind: RecordKind.Joined,
+    connection: number,
+    detail: peer.mostConnections ?? COMMON_LIMIT,
+    event: joined,
+    key: peer.words,
+    payload,
+  });
+}
+
+function mostOf(connectionsPerKey: number): number | null {
+  return connectionsPerKey === COMMON_LIMIT ? null : connectionsPerKey;
 }
 
 function keyOf(buffer: Buffer, at: number): Buffer {

@@ -1,0 +1,80 @@
+import type { Logger } from 'pino';
+import type { Clock } from '../base/clock.ts';
+import { systemErrorCode } from '../base/errors.ts';
+import type { RefusalReason } from '../observe/counters.ts';
+import { EventSummary } from '../observe/event-summary.ts';
+import type { Health } from '../observe/health.ts';
+import type { LinkEvent } from '../relay/mesh/snapshot.ts';
+import type { RelayEvents } from '../relay/relay.ts';
+import type { Endpoint } from '../transport/port.ts';
+import type { Clients } from './clients.ts';
+import { ConnectionLog } from './connection-log.ts';
+import type { Liveness } from './liveness.ts';
+import { LinkLog } from './mesh/link-log.ts';
+import type { ServiceApi } from './status/service-api.ts';
+
+interface RelayLogParts {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly health: Health;
+  /** These are made after this. */
+  readonly clients: () => Pick<Clients, 'opened' | 'closed'>;
+  readonly api: () => Pick<ServiceApi, 'refused'>;
+  readonly liveness: () => Pick<Liveness, 'listenerError'>;
+}
+
+/** What happens in the relay: logs it, and tells the parts of the service that it is for. */
+export class RelayLog implements RelayEvents {
+  readonly #parts: RelayLogParts;
+  readonly #connections: ConnectionLog;
+  readonly #links: LinkLog;
+  readonly #stunErrors: EventSummary;
+
+  constructor(parts: RelayLogParts) {
+    const { log, clock } = parts;
+    this.#parts = parts;
+    this.#connections = new ConnectionLog(log, clock);
+    this.#links = new LinkLog(log, clock);
+    this.#stunErrors = new EventSummary({ log, clock, verb: 'could not answer', noun: 'STUN datagram', level: 'warn' });
+  }
+
+  refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void {
+    this.#connections.refused(reason, remote, key, detail);
+    this.#parts.api().refused(reason, remote.ip, key, detail);
+  }
+
+  opened(remote: Endpoint, key: Buffer, app: string): void {
+    this.#parts.clients().opened(key);
+    this.#connections.opened(remote, key, app);
+  }
+
+  closed(remote: Endpoint, key: Buffer, reason: string): void {
+    this.#parts.clients().closed(key);
+    this.#connections.closed(remote, key, reason);
+  }
+
+  listenerError(error: Error): void {
+    this.#parts.liveness().listenerError(error);
+  }
+
+  stunError(error: Error): void {
+    this.#stunErrors.add(systemErrorCode(error) || 'error', error.message);
+  }
+
+  stunMissing(addresses: readonly string[], reason: string): void {
+    this.#parts.log.warn({ addresses, reason }, 'on these addresses, STUN answers may come from another address');
+  }
+
+  link(event: LinkEvent): void {
+    this.#links.happened(event);
+  }
+
+  memory(problem: string | null): void {
+    this.#parts.health.set('memory', problem);
+  }
+
+  /** Writes what is not written yet, and leaves the clock. */
+  close(): void {
+    for (const part of [this.#connections, this.#links, this.#stunErrors]) part.close();
+  }
+}

@@ -1,0 +1,66 @@
+import { availableParallelism } from 'node:os';
+import type { Logger } from 'pino';
+import type { CertificateSource } from '../../certificates/source.ts';
+import type { Config } from '../../config/schema.ts';
+import type { RelayEvents } from '../../relay/relay.ts';
+import type { ThreadHttpSettings } from './messages.ts';
+import { ConnectedKeys } from './connected-keys.ts';
+import { RelayThreads, type RelayThreadsParts } from './relay-threads.ts';
+
+/** With fewer cores, more threads cost more than they bring. */
+const LEAST_CORES = 4;
+const MOST_BY_ITSELF = 8;
+
+/**
+ * How many relay threads there are. One, whatever is configured, with sockets from a service manager (`isInherited`), which
+ * cannot be shared, and with a mesh key, because links to other relays end in the main thread.
+ */
+export function threadCount(
+  { threads, mesh }: Pick<Config, 'threads' | 'mesh'>,
+  isInherited: boolean,
+  log: Logger,
+  cores: number = availableParallelism(),
+): number {
+  const auto = cores < LEAST_CORES ? 1 : Math.min(Math.floor(cores / 2), MOST_BY_ITSELF);
+  const count = threads === 'auto' ? auto : threads;
+  const hasMesh = mesh.key !== undefined || mesh.keyFile !== undefined;
+  if (count === 1 || (!isInherited && !hasMesh)) return count;
+  const why = hasMesh ? 'a relay with a mesh key has one' : 'the sockets from the service manager cannot be shared';
+  if (threads !== 'auto') log.warn({ threads: count }, `the relay uses one thread: ${why}`);
+  return 1;
+}
+
+interface OpenThreadsParts extends Pick<
+  RelayThreadsParts,
+  'relay' | 'order' | 'settings' | 'admission' | 'clock' | 'log'
+> {
+  readonly config: () => Config;
+  readonly certificate: CertificateSource;
+  readonly events: RelayEvents;
+}
+
+/** The relay threads of a service beside the main one, `count` with it. None is started yet. */
+export function openThreads(count: number, parts: OpenThreadsParts): RelayThreads {
+  const { config, certificate, events } = parts;
+  const connected = new ConnectedKeys(events);
+  return new RelayThreads(count - 1, {
+    ...parts,
+    http: () => httpSettings(config()),
+    certificate: () => (config().transport === 'tls' ? certificate.current() : null),
+    challenges: certificate.challenges,
+    noted: (index, note) => connected.noted(index, note),
+    ended: (index) => connected.threadEnded(index),
+  });
+}
+
+function httpSettings({ home, bootstrapDns, derpPort, listen, limits }: Config): ThreadHttpSettings {
+  const { requestHeadMs, requestHeadBytes, httpConnections } = limits;
+  return {
+    home,
+    bootstrapDns,
+    httpsPort: derpPort ?? listen[0]!.port,
+    requestHeadMs,
+    requestHeadBytes,
+    connections: httpConnections,
+  };
+}

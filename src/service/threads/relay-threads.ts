@@ -1,0 +1,395 @@
+/**
+ * The relay threads of the process, for the service as if they were one relay. The main thread is a relay thread itself,
+ * with index 0, and the service runs in it: so one thread is a relay without any of this. A thread that ends is started again.
+ */
+import type { Logger } from 'pino';
+import type { ChallengeAnswers } from '../../certificates/source.ts';
+import type { HomeConfig } from '../../config/schema/home.ts';
+import type { Clock } from '../../base/clock.ts';
+import { errorMessage, internalError } from '../../base/errors.ts';
+import { Counters, type CounterValues } from '../../observe/counters.ts';
+import type { MetricDefinition, Sample } from '../../observe/metrics.ts';
+import type { Relay } from '../../relay/relay.ts';
+import type { Admission } from '../../relay/session/admission.ts';
+import type { DrainPlan } from '../../relay/session/drain.ts';
+import type { KeyTraffic } from '../../relay/session/key-traffic.ts';
+import type { KeyEnding, KeyLimitsChange, Reviewer } from '../../relay/session/sessions.ts';
+import type { SessionSnapshot } from '../../relay/session/traffic.ts';
+import type { LiveSettings, RelaySettings } from '../../relay/settings.ts';
+import { assignCounters, mergeThreads, type RelaySnapshot } from '../../relay/snapshot.ts';
+import { createChannels } from '../../relay/threads/thread-link.ts';
+import type { CertificatePair, Endpoint } from '../../transport/port.ts';
+import type { ServiceNote, ThreadHttpSettings, ThreadNote } from './messages.ts';
+import { RelayThreadProcess, type ThreadListener } from './relay-thread.ts';
+
+/** A thread that ended is started again after this. */
+const RESTART_MS = 1000;
+/** A thread is asked so often whether its event loop turns, and is ended when it has not answered for so long. */
+const PING_MS = 2000;
+const HUNG_MS = 20_000;
+/** What threads have of their sessions is asked for at most so often. */
+const SESSIONS_MS = 1000;
+
+export interface RelayThreadsParts {
+  /** The relay of the main thread. */
+  readonly relay: Relay;
+  /** Memory of the order of events that all threads share; the relay of the main thread has it too. */
+  readonly order: SharedArrayBuffer;
+  readonly settings: () => RelaySettings;
+  readonly http: () => ThreadHttpSettings;
+  readonly admission: Admission;
+  /** Null where there is no TLS. */
+  readonly certificate: () => CertificatePair | null;
+  readonly challenges: ChallengeAnswers | undefined;
+  /** Told what happens to connections of the threads. */
+  readonly noted: (index: number, note: ConnectionNote) => void;
+  /** A thread has ended, and all its connections with it. */
+  readonly ended: (index: number) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What a thread tells of its connections and its listener. */
+export type ConnectionNote = Exclude<
+  ServiceNote,
+  { readonly kind: 'started' | 'counted' | 'over' | 'internalError' | 'memory' | 'traffic' }
+>;
+
+export class RelayThreads {
+  /** What all threads have counted together. The object stays the same, and is at most a tick of the clock behind. */
+  readonly counters: Counters = new Counters();
+  readonly #count: number;
+  readonly #parts: RelayThreadsParts;
+  readonly #threads = new Map<number, RelayThreadProcess>();
+  /** What threads had counted that have ended, by their index. */
+  readonly #ended = new Map<number, CounterValues>();
+  readonly #reviewers = new Map<number, Reviewer>();
+  #lastRound = 0;
+  /** Clients that do not wait for their admission any more: the index of the thread and the number of the question. */
+  readonly #over = new Set<string>();
+  readonly #challenges = new Map<string, CertificatePair>();
+  readonly #restarting = new Map<number, NodeJS.Timeout>();
+  readonly #unsubscribes: (() => void)[] = [];
+  readonly #answeredMs = new Map<RelayThreadProcess, number>();
+  #places: readonly Endpoint[] = [];
+  #connections: ThreadNote | null = null;
+  #restarts = 0;
+  /** What the keys have done in the other threads. */
+  readonly #traffic: KeyTraffic[] = [];
+  #pingAt = 0;
+  #sessions: readonly SessionSnapshot[] = [];
+  #sessionsAt = -Infinity;
+  #isClosed = false;
+
+  /** `count` threads beside the main one, none of which is started yet. */
+  constructor(count: number, parts: RelayThreadsParts) {
+    this.#count = count;
+    this.#parts = parts;
+  }
+
+  /** Starts all threads, each of which listens at all places. Rejects when one cannot. */
+  async start(places: readonly Endpoint[]): Promise<void> {
+    const { clock, challenges } = this.#parts;
+    this.#places = places;
+    this.#unsubscribes.push(clock.onTick((now) => this.#tick(now)));
+    const unsubscribe = challenges?.onAlpnChange?.((serverName, pair) => {
+      if (pair === null) this.#challenges.delete(serverName);
+      else this.#challenges.set(serverName, pair);
+      this.#tellAll({ kind: 'challenge', serverName, pair });
+    });
+    if (unsubscribe !== undefined) this.#unsubscribes.push(unsubscribe);
+    await Promise.all(Array.from({ length: this.#count }, (_, i) => this.#start(i + 1)));
+  }
+
+  /** Sessions of all states. */
+  get sessionCount(): number {
+    return this.#parts.relay.sessionCount + this.#sum((thread) => thread.sessions);
+  }
+
+  /** Connections that are open. */
+  get open(): number {
+    return this.#parts.relay.guard.open + this.#sum((thread) => thread.open);
+  }
+
+  metrics(): MetricDefinition[] {
+    return [
+      {
+        name: 'towpath_relay_threads',
+        help: 'Relay threads that run, the main thread included.',
+        type: 'gauge',
+        labels: [],
+        read: () => [[{}, this.#threads.size + 1]],
+      },
+      {
+        name: 'towpath_relay_thread_restarts_total',
+        help: 'Relay threads that ended by a fault and were started again.',
+        type: 'counter',
+        labels: [],
+        read: () => [[{}, this.#restarts]],
+      },
+      {
+        name: 'towpath_relay_thread_connections',
+        help: 'DERP connections by relay thread; 0 is the main thread.',
+        type: 'gauge',
+        labels: ['thread'],
+        read: () => [
+          [{ thread: '0' }, this.#parts.relay.counters.connections],
+          ...[...this.#threads.values()].map(({ index, counters }): Sample => [
+            { thread: String(index) },
+            counters?.connections ?? 0,
+          ]),
+        ],
+      },
+    ];
+  }
+
+  /** The sessions of the other threads are as they were about a second ago; the first call finds none of them. */
+  snapshot(): RelaySnapshot {
+    const now = this.#parts.clock.readNow();
+    if (now - this.#sessionsAt >= SESSIONS_MS) {
+      this.#sessionsAt = now;
+      void this.refreshSessions();
+    }
+    const { sessions, links } = this.#parts.relay.snapshot();
+    return { counters: structuredClone(this.counters), sessions: [...sessions, ...this.#sessions], links };
+  }
+
+  /** Resolves when the next {@link snapshot} knows the sessions of the other threads as they are now. */
+  async refreshSessions(): Promise<void> {
+    const lists: SessionSnapshot[][] = [];
+    await this.#askAll(async ({ port }) => void lists.push([...(await port.ask('sessions', null))]));
+    this.#sessions = lists.flat();
+  }
+
+  /** See `Relay.apply`. A mesh key needs a restart, which makes it one thread. */
+  apply(live: LiveSettings): void {
+    if (live.mesh.keys.length > 0)
+      this.#parts.log.warn('a relay with a mesh key has one thread: restart it for the mesh');
+    const withoutMesh: LiveSettings = { ...live, mesh: { ...live.mesh, keys: [], with: [] } };
+    this.#parts.relay.apply(withoutMesh);
+    this.#tellAll({ kind: 'apply', live: withoutMesh });
+  }
+
+  /** The page of the other threads; that of the main thread is not the relay's. */
+  setHome(home: HomeConfig): void {
+    this.#tellAll({ kind: 'home', home });
+  }
+
+  /** See `Relay.replaceCertificate`. */
+  replaceCertificate(pair: CertificatePair): void {
+    this.#parts.relay.replaceCertificate(pair);
+    this.#tellAll({ kind: 'certificate', pair });
+  }
+
+  /** See `Relay.setKeyLimits`. */
+  setKeyLimits(changes: readonly KeyLimitsChange[]): void {
+    this.#parts.relay.setKeyLimits(changes);
+    if (changes.length > 0) this.#tellAll({ kind: 'keyLimits', changes });
+  }
+
+  /** See `Relay.endKeys`. */
+  async endKeys(endings: readonly KeyEnding[]): Promise<number> {
+    let ended = this.#parts.relay.endKeys(endings);
+    await this.#askAll(async ({ port }) => (ended += await port.ask('endKeys', endings)));
+    return ended;
+  }
+
+  /** What each key has sent and received since the last call; a key may be in it several times. */
+  takeTraffic(): KeyTraffic[] {
+    return [...this.#parts.relay.takeTraffic(), ...this.#traffic.splice(0)];
+  }
+
+  /** Sets the number of connections that may be open in all threads, and whether descriptors are the reason. */
+  setConnectionLimit(limit: number, isForDescriptors: boolean): void {
+    this.#parts.relay.guard.setConnectionLimit(limit, isForDescriptors);
+    this.#connections = { kind: 'connections', limit, isForDescriptors };
+    this.#tellAll(this.#connections);
+  }
+
+  /** See `Relay.review`. */
+  async review(reviewer: Reviewer, failed: (error: unknown) => void): Promise<void> {
+    const round = ++this.#lastRound;
+    this.#reviewers.set(round, reviewer);
+    const others = this.#askAll(async ({ port }) => {
+      for (const problem of (await port.ask('review', { round })).failed) failed(new Error(problem));
+    });
+    await Promise.all([this.#parts.relay.review(reviewer, failed), others]);
+    this.#reviewers.delete(round);
+  }
+
+  /** See `Relay.drain`. */
+  async drain(plan: DrainPlan): Promise<void> {
+    await Promise.all([this.#parts.relay.drain(plan), this.#askAll(({ port }) => port.ask('drain', plan))]);
+  }
+
+  /** The other threads stop listening; connections live on, and no thread is started again. */
+  async closePorts(): Promise<void> {
+    this.#stopRestarts();
+    await this.#askAll(({ port }) => port.ask('closePorts', null));
+  }
+
+  /** Ends the connections of the other threads, and these threads. */
+  async close(): Promise<void> {
+    this.#stopRestarts();
+    for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
+    await this.#askAll(({ port }) => port.ask('close', null));
+    this.#merge();
+    const threads = [...this.#threads.values()];
+    this.#threads.clear();
+    await Promise.all(threads.map((thread) => thread.end()));
+  }
+
+  /** Ends a thread as a fault of its own would. */
+  async kill(index: number): Promise<void> {
+    await this.#threads.get(index)?.kill();
+  }
+
+  // ---- one thread
+
+  async #start(index: number): Promise<void> {
+    const { settings, http, order, certificate } = this.#parts;
+    const data = { settings: settings(), http: http(), order };
+    const thread = new RelayThreadProcess(index, data, this.#listenerOf(index));
+    await thread.started;
+    if (this.#isClosed) return thread.end();
+    if (this.#connections !== null) thread.port.tell(this.#connections);
+    for (const [serverName, pair] of this.#challenges) thread.port.tell({ kind: 'challenge', serverName, pair });
+    this.#join(thread);
+    this.#threads.set(index, thread);
+    this.#answeredMs.set(thread, this.#parts.clock.now);
+    for (const place of this.#places) await thread.port.ask('listen', { place, certificate: certificate() });
+  }
+
+  /** Connects a new thread to all that run. */
+  #join(thread: RelayThreadProcess): void {
+    const { threads } = this.#parts.relay;
+    const [main, its] = createChannels();
+    threads?.attach(thread.index, main);
+    thread.port.tell({ kind: 'attach', index: 0, channel: its }, [its.port]);
+    for (const other of this.#threads.values()) {
+      const [one, two] = createChannels();
+      other.port.tell({ kind: 'attach', index: thread.index, channel: one }, [one.port]);
+      thread.port.tell({ kind: 'attach', index: other.index, channel: two }, [two.port]);
+    }
+  }
+
+  #listenerOf(index: number): ThreadListener {
+    const { admission, noted } = this.#parts;
+    return {
+      answers: {
+        admit: async ({ key, ip, id }) => {
+          const question = `${index} ${id}`;
+          const isOver = (): boolean => this.#over.has(question);
+          try {
+            return await admission.admit({ key: Buffer.from(key), ip, isOver });
+          } finally {
+            this.#over.delete(question);
+          }
+        },
+        review: ({ round, key, ip }) => this.#reviewers.get(round)?.(Buffer.from(key), ip) ?? { admitted: true },
+      },
+      noted: (note) => {
+        if (note.kind === 'over') for (const id of note.ids) this.#over.add(`${index} ${id}`);
+        else if (note.kind === 'internalError') internalError(note.where, new Error(note.details));
+        else if (note.kind === 'traffic') this.#traffic.push(...note.traffic);
+        // The main thread looks at the memory of the process, too.
+        else if (note.kind !== 'memory') noted(index, note);
+      },
+      ended: (thread, error) => this.#threadEnded(thread, error),
+    };
+  }
+
+  #threadEnded(thread: RelayThreadProcess, error: Error): void {
+    const { index, counters } = thread;
+    this.#answeredMs.delete(thread);
+    if (this.#threads.get(index) === thread) {
+      this.#threads.delete(index);
+      this.#parts.relay.threads?.detach(index);
+      this.#tellAll({ kind: 'detach', index });
+    }
+    if (counters !== null) {
+      const before = this.#ended.get(index);
+      this.#ended.set(index, before === undefined ? counters : mergeThreads(before, [counters], []));
+    }
+    for (const question of this.#over) if (question.startsWith(`${index} `)) this.#over.delete(question);
+    this.#parts.ended(index);
+    if (this.#isClosed) return;
+    this.#parts.log.error(
+      { thread: index, connections: thread.sessions, error: errorMessage(error) },
+      'a relay thread has ended, and its connections with it; it is started again',
+    );
+    this.#startLater(index);
+  }
+
+  #startLater(index: number): void {
+    const timer = setTimeout(() => {
+      this.#restarting.delete(index);
+      this.#start(index).then(
+        () => {
+          this.#restarts++;
+          this.#parts.log.warn({ thread: index }, 'the relay thread runs again');
+        },
+        // One that has ended is started again by `#threadEnded`; one that cannot listen is ended for that.
+        () => void this.#threads.get(index)?.kill(),
+      );
+    }, RESTART_MS);
+    this.#restarting.set(index, timer.unref());
+  }
+
+  #stopRestarts(): void {
+    this.#isClosed = true;
+    for (const timer of this.#restarting.values()) clearTimeout(timer);
+    this.#restarting.clear();
+  }
+
+  // ---- all threads
+
+  #tick(now: number): void {
+    this.#merge();
+    if (now < this.#pingAt) return;
+    this.#pingAt = now + PING_MS;
+    for (const thread of this.#threads.values()) this.#ping(thread, now);
+  }
+
+  /** A thread whose event loop stands still holds back who sends to its clients: it is ended. */
+  #ping(thread: RelayThreadProcess, now: number): void {
+    const answeredMs = this.#answeredMs.get(thread) ?? now;
+    if (now - answeredMs > HUNG_MS) {
+      this.#parts.log.error({ thread: thread.index }, 'a relay thread does not answer any more');
+      void thread.kill();
+      return;
+    }
+    thread.port.ask('ping', null).then(
+      () => {
+        if (this.#answeredMs.has(thread)) this.#answeredMs.set(thread, this.#parts.clock.now);
+      },
+      () => undefined,
+    );
+  }
+
+  #merge(): void {
+    const counted = [...this.#threads.values()].flatMap(({ counters }) => (counters === null ? [] : [counters]));
+    assignCounters(this.counters, mergeThreads(this.#parts.relay.counters, counted, [...this.#ended.values()]));
+  }
+
+  #tellAll(note: ThreadNote): void {
+    for (const { port } of this.#threads.values()) port.tell(note);
+  }
+
+  /** Resolves when all have done it; a thread that ends meanwhile has nothing left to do. */
+  async #askAll(ask: (thread: RelayThreadProcess) => Promise<unknown>): Promise<void> {
+    await Promise.all(
+      [...this.#threads.values()].map(async (thread) => {
+        try {
+          await ask(thread);
+        } catch (error) {
+          if (this.#threads.get(thread.index) === thread) internalError('relay thread', error);
+        }
+      }),
+    );
+  }
+
+  #sum(read: (thread: RelayThreadProcess) => number): number {
+    return [...this.#threads.values()].reduce((sum, thread) => sum + read(thread), 0);
+  }
+}

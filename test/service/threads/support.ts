@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import type { DerpClient } from '../../../src/client/derp-client.ts';
+import type { DerpClientOptions } from '../../../src/client/options.ts';
+import { TestRelay } from '../support.ts';
+
+/** Waits that long for what takes milliseconds on an idle machine. */
+export const PATIENCE_MS = 20_000;
+const MOST_TRIES = 200;
+
+/** A relay of two threads: the main one, with index 0, and one more. */
+export class TwoThreads {
+  readonly test: TestRelay;
+
+  private constructor(test: TestRelay) {
+    this.test = test;
+  }
+
+  static async start(env: Record<string, string> = {}): Promise<TwoThreads> {
+    return new TwoThreads(await TestRelay.start({ TOWPATH_THREADS: '2', ...env }));
+  }
+
+  /** A client that is connected to the thread of this index: the kernel decides, so that it may take several tries. */
+  async client(thread: number, options: Partial<DerpClientOptions> = {}): Promise<DerpClient> {
+    const { relay } = this.test;
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const before = relay.ownCounters.accepts;
+      const client = await this.test.client({ timeoutMs: PATIENCE_MS, ...options });
+      const isMain = relay.ownCounters.accepts > before;
+      if (isMain === (thread === 0)) return client;
+      const closed = new Promise<void>((resolve) => (client.handler = { closed: () => resolve() }));
+      client.close();
+      await closed;
+    }
+    return assert.fail('no connection came to that thread');
+  }
+
+  async until(condition: () => boolean, what: string): Promise<void> {
+    await this.test.until(condition, what, PATIENCE_MS);
+  }
+
+  stop(): Promise<void> {
+    return this.test.stop();
+  }
+}
