@@ -45,6 +45,22 @@ const cited = globSync(CITING, { cwd: REPOSITORY }).flatMap((file) =>
     })),
 );
 
+suite('the conformance checklist of the peer relay', () => {
+  test('each statement has a test that names it', () => {
+    const statements = [...sectionsOf(PAGES[1])].filter((section) => section.startsWith('19.'));
+    assert.equal(statements.length, 27);
+    const tested = new Set(
+      cited
+        .filter(({ file, page }) => file.startsWith('test/') && page === 'peer-relay.md')
+        .map(({ section }) => section),
+    );
+    assert.deepEqual(
+      statements.filter((section) => !tested.has(section)),
+      [],
+    );
+  });
+});
+
 for (const page of PAGES) {
   suite(`citations of docs/reference/${page.file}`, () => {
     const sections = sectionsOf(page);

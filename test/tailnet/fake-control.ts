@@ -1,5 +1,10 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
-import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Stream } from 'node:http2';
+import {
+  createServer as createHttp2Server,
+  type Http2Server,
+  type Http2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { zstdCompressSync } from 'node:zlib';
@@ -58,6 +63,7 @@ export class FakeControl {
   readonly #http: Server;
   readonly #http2: Http2Server = createHttp2Server({ settings: { maxConcurrentStreams: 100 } });
   readonly #open = new Set<Duplex>();
+  readonly #sessions = new Set<Http2Session>();
   #streams: MapStream[] = [];
 
   private constructor() {
@@ -80,6 +86,10 @@ export class FakeControl {
       // The client may be gone before it is answered.
       this.#serve(stream, String(headers[':path']), String(headers[':method'])).catch(() => {});
     });
+    this.#http2.on('session', (session) => {
+      this.#sessions.add(session);
+      session.on('close', () => this.#sessions.delete(session));
+    });
     this.#http2.on('sessionError', () => {});
   }
 
@@ -96,6 +106,11 @@ export class FakeControl {
   /** Sends a frame on every open map stream. */
   broadcast(frame: object): void {
     for (const stream of this.#streams) stream.send(frame);
+  }
+
+  /** Sends an HTTP/2 ping on all connections. */
+  ping(): void {
+    for (const session of this.#sessions) if (!session.closed) session.ping(() => {});
   }
 
   /** Cuts all connections; new ones are taken. */

@@ -34,7 +34,7 @@ function judged(map: Netmap, digit = '2'): string | undefined {
   return peer === null ? undefined : map.judge(peer);
 }
 
-describe('the network map', () => {
+describe('the network map (§19.11)', () => {
   it('takes a full list, then changes, removals and patches, in that order', () => {
     const map = netmap({ Node: SELF, Peers: [PEER, { ...PEER, ID: 3, Key: key('3') }], Domain: 'example.com' });
     assert.equal(map.peerCount, 2);
@@ -116,7 +116,7 @@ describe('the network map', () => {
   });
 });
 
-describe('the packet filter', () => {
+describe('the packet filter (§19.11)', () => {
   const base = { Node: SELF, Peers: [PEER] };
 
   it('grants by capability map and by the older list', () => {

@@ -134,7 +134,7 @@ describe('a node of a tailnet', () => {
     assert.deepEqual(state.node.publicKey, known);
   });
 
-  it('renews its node key a day before it expires, and goes on with the old one when that is refused', async (t) => {
+  it('renews its node key a day before it expires (§19.26), and goes on with the old one when that is refused', async (t) => {
     const bench = await Bench.open(t);
     const { control } = bench;
     const node = bench.node();
@@ -209,7 +209,7 @@ describe('a node and a control server in trouble', () => {
     assert.equal(control.registrations.length, 1);
   });
 
-  it('waits as long as a 503 with Retry-After says, and registers again after a 404', async (t) => {
+  it('waits as long as a 503 with Retry-After says (§19.18), and registers again after a 404', async (t) => {
     const bench = await Bench.open(t);
     const { control } = bench;
     const node = bench.node();
@@ -228,7 +228,7 @@ describe('a node and a control server in trouble', () => {
     assert.deepEqual(control.registrations[1]?.['Auth'], { AuthKey: 'auth-secret' });
   });
 
-  it('ends a session that brings no frame for two minutes', async (t) => {
+  it('ends a session that brings no frame for two minutes, whatever HTTP/2 pings there are (§19.12)', async (t) => {
     const bench = await Bench.open(t);
     const node = bench.node();
     let streams = 0;
@@ -238,6 +238,8 @@ describe('a node and a control server in trouble', () => {
     };
     node.start();
     await until(node, () => node.phase === NodePhase.Online);
+    const pinging = setInterval(() => bench.control.ping(), 20);
+    t.after(() => clearInterval(pinging));
     bench.skip(121_000);
     await until(node, () => /no frame for 120 s/.test(node.error ?? ''));
     await until(node, () => streams === 2);

@@ -18,7 +18,7 @@ const RESPONSE = hex(`0200307dceadcdc2b260e53d20fb7477b1b6f778e31e7f066612d236f2
   11df9dc19588e76d33`);
 
 describe('Noise with a control server', () => {
-  it('gives the messages and keys of the reference on both sides', () => {
+  it('gives the messages and keys of the reference on both sides (§19.1)', () => {
     const initiation = initiate(131, machine, control.publicKey, clientEphemeral);
     assert.deepEqual(initiation.message, INITIATION);
     const accepted = respond(INITIATION, control, serverEphemeral);

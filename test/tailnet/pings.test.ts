@@ -33,7 +33,7 @@ async function open(t: TestContext): Promise<Stage> {
 }
 
 describe('pings of a control server (addendum §6)', () => {
-  it('are answered once, in keep-alives and elsewhere', async (t) => {
+  it('are answered once, in keep-alives and elsewhere (§19.17)', async (t) => {
     const { control, ping } = await open(t);
     await ping({ URL: `${control.url}/first` }, 1);
     await ping({ URL: `${control.url}/first` }, 1);

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { Counters } from '../../src/observe/counters.ts';
+import { Counters, PacketKind } from '../../src/observe/counters.ts';
 import { Delivery, type Presence, type Recipient } from '../../src/relay/routing/recipient.ts';
 import { DuplicatePolicy } from '../../src/relay/routing/duplicates.ts';
+import { ForwardedSource } from '../../src/relay/routing/forwarded-source.ts';
 import { Router } from '../../src/relay/routing/router.ts';
 import type { AllocationOutcome } from '../../src/tailnet/allocation-outcome.ts';
 import type { EndpointRequest, EndpointTable } from '../../src/tailnet/endpoint-table.ts';
@@ -131,6 +132,18 @@ class Stage {
     return this.sendRaw(sealDisco(from.disco, shared, encodeDiscoMessage(message)), from, to);
   }
 
+  /** A request of the asker, sealed with a disco key, as the link to another relay of the region hands it on. */
+  async forward(disco: NodeKeyPair): Promise<void> {
+    const shared = sharedDiscoKey(disco.privateKey, this.node.state.disco.publicKey)!;
+    const clientKeys = [disco.publicKey, this.other.disco.publicKey] as const;
+    const packet = sealDisco(disco, shared, encodeDiscoMessage(this.request(clientKeys)));
+    const source = new ForwardedSource();
+    source.read(Buffer.concat([this.asker.nodeKeys.publicKey, this.node.state.node.publicKey]), 0);
+    const destination = this.router.table.named(this.node.state.node.publicKey)!;
+    this.relay.deliver(source, destination, packet, 0, packet.length, PacketKind.Disco);
+    await new Promise(setImmediate);
+  }
+
   request(keys?: readonly [Buffer, Buffer]): DiscoMessage {
     const clientKeys = keys ?? ([this.asker.disco.publicKey, this.other.disco.publicKey] as const);
     return { type: DiscoType.AllocateRequest, clientKeys, generation: 9 };
@@ -166,7 +179,7 @@ describe('allocations of a tailnet node', () => {
     assert.equal(stage.relay.lastRequest(2)?.outcome, 'granted');
   });
 
-  it('are answered to the key that sealed the request, also when the map does not know it yet', async (t) => {
+  it('are answered to the key that sealed the request, also when the map does not know it yet (§19.15)', async (t) => {
     const stage = await Stage.open(t);
     stage.asker.disco = generateNodeKeyPair();
     await stage.send(stage.request());
@@ -174,7 +187,7 @@ describe('allocations of a tailnet node', () => {
     assert.deepEqual(stage.table.requests[0]?.askingKey, stage.asker.disco.publicKey);
   });
 
-  it('are refused in silence to nodes without the grant, or with one that clients do not look at', async (t) => {
+  it('are refused in silence to nodes without the grant, or with one that clients do not look at (§19.9, §19.16)', async (t) => {
     const stage = await Stage.open(t);
     await stage.send(stage.request(), stage.other);
     assert.deepEqual(stage.other.received, []);
@@ -204,7 +217,16 @@ describe('allocations of a tailnet node', () => {
     assert.equal(stage.relay.counts.unknown_node, 2);
   });
 
-  it('of packets that are wrong end in silence and a count', async (t) => {
+  it('that another relay of the region forwards are answered only when the map has their disco key (§19.9)', async (t) => {
+    const stage = await Stage.open(t);
+    await stage.forward(stage.asker.disco);
+    assert.equal(stage.answer()?.type, DiscoType.AllocateResponse);
+    await stage.forward(generateNodeKeyPair());
+    stage.assertSilence('unproved_key');
+    assert.deepEqual(stage.refused, ['unproved_key']);
+  });
+
+  it('of packets that are wrong end in silence and a count (§19.10)', async (t) => {
     const stage = await Stage.open(t);
     await stage.sendRaw(Buffer.from([4, 0, 0, 0]));
     stage.assertSilence('not_disco');
@@ -225,7 +247,7 @@ describe('allocations of a tailnet node', () => {
     assert.ok(stage.table.requests.length >= 100);
   });
 
-  it('end with the grant, and with the node', async (t) => {
+  it('end with the grant, and with the node (§19.25)', async (t) => {
     const stage = await Stage.open(t);
     await stage.send(stage.request());
     stage.map({ PacketFilter: [GRANT] });

@@ -87,7 +87,7 @@ const anyMessage: fc.Arbitrary<DiscoMessage> = fc.oneof(
   record({ type: fc.constant(DiscoType.AllocateResponse), generation: uint32, endpoint }),
 );
 
-suite('disco messages (peer relay §17.1)', () => {
+suite('disco messages (peer relay §17.1, peer relay §19.1)', () => {
   test('the keys are those of the vectors', () => {
     assert.deepEqual(clientA.publicKey, vector.PUBLIC_KEYS.clientA);
     assert.deepEqual(clientB.publicKey, vector.PUBLIC_KEYS.clientB);

@@ -152,7 +152,7 @@ function inWorld(test: (world: World) => void): () => void {
 
 describe('UDP door when the kernel refuses', { timeout: 60_000, skip: real.unavailable ?? false }, () => {
   it(
-    'EIO: no segments any more on this socket, and nothing is lost',
+    'EIO: no segments any more on this socket, and nothing is lost (peer relay §19.22)',
     inWorld((world) => {
       assert.equal(world.row(500), 1);
       world.failing.fail('sendmmsg', Errno.EIO);
@@ -253,7 +253,7 @@ describe('UDP door when the kernel refuses', { timeout: 60_000, skip: real.unava
   );
 
   it(
-    'a socket that fails is opened again on its port, and its sessions live on',
+    'a socket that fails is opened again on its port, and its sessions live on (peer relay §19.24)',
     inWorld((world) => {
       const { port } = world;
       world.failing.fail('recvmmsg', Errno.EBADF);

@@ -103,7 +103,7 @@ describe('UDP door as a thread', { timeout: 60_000, skip: calls.unavailable ?? f
       assert.ok(count('sentBytes') > 140_000);
     }));
 
-  it('answers from the address that was asked, a bind as STUN, and forwards from it', () =>
+  it('answers from the address that was asked, a bind as STUN, and forwards from it (peer relay §19.23)', () =>
     withDoor({}, ({ door, f }) => {
       const { port } = door.places[0]!;
       const [a, b] = [f.open('127.0.0.1'), f.open('127.0.0.1')];
@@ -141,7 +141,7 @@ describe('UDP door as a thread', { timeout: 60_000, skip: calls.unavailable ?? f
       assert.deepEqual([count('stunIpv4'), count('stunIpv6')], [1, 1]);
     }));
 
-  it('a row of datagrams of one sender goes out as it came in, and what goes another way apart from it', () =>
+  it('a row of datagrams of one sender goes out as it came in, and what goes another way apart from it (peer relay §19.20)', () =>
     withDoor({}, async ({ door, f, count }) => {
       const place = at('127.0.0.1', door.places[0]!);
       const [a, b] = [f.open('127.0.0.1'), f.open('127.0.0.1', true)];

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { BAD_NETWORK, BYTES, GRANT, overDerp, RelayWorld, TRIES } from './relay-world.ts';
+import { BAD_NETWORK, GRANT, MANY_BLOCK_BYTES, MANY_BYTES, overDerp, RelayWorld, TRIES } from './relay-world.ts';
 import { transfer } from './transfer.ts';
 
-suite('a peer relay', { timeout: 100_000 + BYTES / 40 }, () => {
+suite('a peer relay', { timeout: 115_000 }, () => {
   test('carries bytes over moves and restarts, on a network that loses, doubles and reorders', async (t) => {
     const world = await RelayWorld.open(t);
     const { a, b } = world;
@@ -11,6 +11,7 @@ suite('a peer relay', { timeout: 100_000 + BYTES / 40 }, () => {
     world.setFaults(BAD_NETWORK);
     const vni = await world.meet();
     await world.exchange();
+    await world.exchange(MANY_BYTES, MANY_BLOCK_BYTES);
 
     await a.move();
     assert.equal(await a.ping(), false, 'the new address is not bound');

@@ -9,10 +9,12 @@ import { freePort } from '../../free-port.ts';
 import { FakeControl } from '../../tailnet/fake-control.ts';
 import { TestRelay } from '../support.ts';
 import { NO_FAULTS, RelayNodeClient, type Faults } from './relay-node-client.ts';
-import { transfer, type TransferEnd } from './transfer.ts';
+import { transfer, USUAL_BLOCK_BYTES, type TransferEnd } from './transfer.ts';
 
-/** What goes each way each time, in bytes; 100 MB with TOWPATH_PEER_RELAY_MEGABYTES=100. */
-export const BYTES: number = Number(process.env['TOWPATH_PEER_RELAY_MEGABYTES'] ?? 0.5) * 1_000_000;
+/** What goes each way after each change, and how much in large datagrams, so that it takes seconds. */
+const BYTES = 500_000;
+export const MANY_BYTES = 100_000_000;
+export const MANY_BLOCK_BYTES = 16_000;
 export const BAD_NETWORK: Faults = { lost: 0.05, doubled: 0.05, late: 0.1 };
 export const TRIES = 40;
 export const GRANT: object = {
@@ -114,11 +116,11 @@ export class RelayWorld {
   }
 
   /** Bytes each way through the relay, on a bad network. */
-  async exchange(): Promise<void> {
+  async exchange(bytes: number = BYTES, blockBytes: number = USUAL_BLOCK_BYTES): Promise<void> {
     this.setFaults(BAD_NETWORK);
     const [a, b] = [overRelay(this.a), overRelay(this.b)];
-    await transfer(a, b, BYTES);
-    await transfer(b, a, BYTES);
+    await transfer(a, b, bytes, blockBytes);
+    await transfer(b, a, bytes, blockBytes);
     this.setFaults(NO_FAULTS);
   }
 

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** One end of a transfer: sends bytes on a way that may lose them, and is told of what comes. */
@@ -7,43 +7,64 @@ export interface TransferEnd {
   onData: (data: Buffer) => void;
 }
 
-const BLOCK_BYTES = 1200;
-const WINDOW = 128;
+/** A block as a WireGuard message has it, and how much may be on its way: less than sockets hold by default. */
+export const USUAL_BLOCK_BYTES = 1200;
+const IN_FLIGHT_BYTES = 100_000;
 const HEAD_BYTES = 5;
 const Kind = { Block: 0, Got: 1 } as const;
-const DEADLINE_MS = 30_000;
-const DEADLINE_MS_PER_MEGABYTE = 3000;
+const LOST_AFTER_MS = 30;
+const LOOK_MS = 5;
+const DEADLINE_MS = 60_000;
 
-/** Sends `size` random bytes from one end to the other, again and again what is not confirmed; throws unless all arrive. */
-export async function transfer(from: TransferEnd, to: TransferEnd, size: number): Promise<void> {
-  const sent = randomBytes(size);
-  const blocks = Math.ceil(size / BLOCK_BYTES);
-  const got = Buffer.alloc(size);
-  const missing = new Set(Array.from({ length: blocks }, (_, i) => i));
-  const wanted = new Set(missing);
+/** What all blocks are cut from, each from another place. */
+const SOURCE = randomBytes(256 * 1024);
+
+/** Sends `size` bytes from one end to the other, again and again what is not confirmed; throws unless all arrive as sent. */
+export async function transfer(
+  from: TransferEnd,
+  to: TransferEnd,
+  size: number,
+  blockBytes: number = USUAL_BLOCK_BYTES,
+): Promise<void> {
+  const blocks = Math.ceil(size / blockBytes);
+  const window = Math.max(1, Math.floor(IN_FLIGHT_BYTES / blockBytes));
+  const wanted = new Set(Array.from({ length: blocks }, (_, i) => i));
+  const inFlight = new Map<number, number>();
+  let next = 0;
+  let wrong = 0;
+  let confirmed = 0;
   to.onData = (data) => {
     if (data[0] !== Kind.Block || data.length < HEAD_BYTES) return;
     const number = data.readUInt32BE(1);
-    data.copy(got, number * BLOCK_BYTES, HEAD_BYTES);
+    if (!data.equals(block(number, blockBytes))) wrong++;
     wanted.delete(number);
     to.send(head(Kind.Got, number));
   };
-  from.onData = (data) => {
-    if (data[0] === Kind.Got) missing.delete(data.readUInt32BE(1));
+  const sendBlock = (number: number): void => {
+    inFlight.set(number, performance.now());
+    from.send(block(number, blockBytes));
   };
-  const startedAt = performance.now();
-  const deadlineMs = DEADLINE_MS + (size / 1e6) * DEADLINE_MS_PER_MEGABYTE;
-  while (missing.size > 0) {
-    if (performance.now() - startedAt > deadlineMs) throw new Error(`${missing.size} of ${blocks} blocks are missing`);
-    let left = WINDOW;
-    for (const number of missing) {
-      if (left-- === 0) break;
-      const at = number * BLOCK_BYTES;
-      from.send(Buffer.concat([head(Kind.Block, number), sent.subarray(at, at + BLOCK_BYTES)]));
-    }
-    await pause(3);
+  const fill = (): void => {
+    while (inFlight.size < window && next < blocks) sendBlock(next++);
+  };
+  from.onData = (data) => {
+    if (data[0] !== Kind.Got || !inFlight.delete(data.readUInt32BE(1))) return;
+    confirmed++;
+    fill();
+  };
+  const end = performance.now() + DEADLINE_MS;
+  fill();
+  while (inFlight.size > 0) {
+    await pause(LOOK_MS);
+    if (performance.now() > end) throw new Error(`${blocks - confirmed} of ${blocks} blocks are missing`);
+    for (const [number, sentAt] of inFlight) if (performance.now() - sentAt > LOST_AFTER_MS) sendBlock(number);
   }
-  if (wanted.size > 0 || digest(got) !== digest(sent)) throw new Error('the bytes are other ones');
+  if (wanted.size > 0 || wrong > 0) throw new Error(`${wanted.size} blocks never came, ${wrong} were other ones`);
+}
+
+function block(number: number, bytes: number): Buffer {
+  const at = (number * 97) % (SOURCE.length - bytes);
+  return Buffer.concat([head(Kind.Block, number), SOURCE.subarray(at, at + bytes)]);
 }
 
 function head(kind: number, number: number): Buffer {
@@ -51,8 +72,4 @@ function head(kind: number, number: number): Buffer {
   bytes[0] = kind;
   bytes.writeUInt32BE(number, 1);
   return bytes;
-}
-
-function digest(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
