@@ -61,6 +61,11 @@ export class AddressSockets {
     return this.#all.send(buffer, from, to, ip, port);
   }
 
+  /** The socket that answers leave from when `ip`, canonical text, was asked. */
+  socketOf(ip: string): DatagramSocket {
+    return this.#single.get(ip) ?? this.#all;
+  }
+
   /** Opens sockets on addresses that are new and closes those of addresses that are gone. Never rejects. */
   async look(): Promise<void> {
     this.#lookedAt = this.#parts.clock.now;

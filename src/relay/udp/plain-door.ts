@@ -18,14 +18,14 @@ import {
   type MakeDatagramRules,
 } from './port.ts';
 import type { UdpRelaySettings } from './rules.ts';
-import { ipBytesOf, portOf, sameAddress, writeAddress } from './side-address.ts';
+import { ipBytesOf, isIpv6, portOf, sameAddress, writeAddress } from './side-address.ts';
 import { StunQueries, type StunQuery } from './stun-queries.ts';
 import { looksLikeStun, StunAnswers } from './stun-answers.ts';
 
 const TICK_MS = 1000;
 /** Addresses that sides are told apart by; those of a machine are far fewer, but they may change for years. */
 const MAX_NUMBERS = 4096;
-/** A side that any socket serves. */
+/** A side that has not found its socket yet. */
 const NO_SOCKET = -1;
 
 /** What the door needs of its surroundings. */
@@ -218,7 +218,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     const at = side * SIDE_WORDS;
     const { sides } = this.#rules;
     const { ip, port } = this.#textOf(side, at);
-    const socket = this.#sockets[sides[at + SideWord.Socket]!] ?? this.#socket!;
+    const socket = this.#sockets[sides[at + SideWord.Socket]!] ?? this.#socketOf(sides, at);
     this.#send(socket, this.bytes, this.from, this.#rules.end, ip, port);
   }
 
@@ -245,6 +245,17 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     return text;
   }
 
+  /** The socket of a side of an earlier process, by the address that it sends to: another one may be of the other family. */
+  #socketOf(sides: Int32Array, at: number): DatagramSocket {
+    const words = isIpv6(sides, at) ? 4 : 1;
+    const local = Buffer.alloc(words * 4);
+    for (let i = 0; i < words; i++) local.writeInt32LE(sides[at + SideWord.LocalIp + i]!, i * 4);
+    const sockets = this.#bound.find(({ address }) => address.port === sides[at + SideWord.LocalPort]);
+    const socket = sockets?.socketOf(formatIp(local)) ?? this.#socket!;
+    sides[at + SideWord.Socket] = this.#number(socket);
+    return socket;
+  }
+
   /** An address keeps its number also when its socket is opened again. */
   #number(socket: DatagramSocket): number {
     const { ip, port } = socket.address;
@@ -259,7 +270,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     return number;
   }
 
-  /** No socket has received yet when sides of an earlier process are taken over: the one of any datagram will do. */
+  /** Sides of an earlier process are taken over before the sockets are bound: each finds its own when it is sent to. */
   #locate(sides: Int32Array, side: number): boolean {
     const port = sides[side + SideWord.LocalPort];
     const isBound = this.#bound.some(({ address }) => address.port === port);
