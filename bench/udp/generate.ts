@@ -63,7 +63,8 @@ await clients.close();
 process.exit(0);
 
 async function run({ name, load, endpoints: count, flood }: LoadCase): Promise<LoadResult> {
-  const generator = new UdpGenerator(calls, load, job.ip, job.port, endpoints.slice(0, count));
+  const { ip, port } = job;
+  const generator = new UdpGenerator(calls, load, { ip, relay: ip, port }, endpoints.slice(0, count));
   const attack = flood === null ? null : startFlood(datagramsOf(flood, endpoints[0]!));
   generator.run(WARM_UP_MS);
   const [received, lost, cpu] = [generator.received, generator.lost, processCpuNs(job.relayPid)];

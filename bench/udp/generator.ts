@@ -25,6 +25,13 @@ export interface UdpLoad {
   readonly datagramBytes: number;
 }
 
+/** Where the sockets of the generator are, and the relay. */
+export interface Ends {
+  readonly ip: string;
+  readonly relay: string;
+  readonly port: number;
+}
+
 /** An endpoint of the relay under test, with both of its clients. */
 export interface TestEndpoint {
   readonly vni: number;
@@ -60,18 +67,18 @@ export class UdpGenerator {
   readonly #ip: string;
   #generation = 0;
 
-  /** The relay is at `ip`:`port`; the sockets have the same address. The first endpoints have a flow each. */
-  constructor(calls: SystemCalls, load: UdpLoad, ip: string, port: number, endpoints: readonly TestEndpoint[]) {
+  /** The first endpoints have a flow each. */
+  constructor(calls: SystemCalls, load: UdpLoad, ends: Ends, endpoints: readonly TestEndpoint[]) {
     this.#calls = calls;
     this.#load = load;
-    this.#ip = ip;
+    this.#ip = ends.ip;
     this.#arena = new Arena(calls, ARENA_BYTES);
     this.#out = new SendBatch(calls, this.#arena, load.window);
     this.#into = new ReceiveBatch(calls, this.#arena, SLOTS, 65_535);
     this.#poll = new PollSet(calls, this.#arena, load.flows);
     this.#relay = this.#arena.reserve(32);
     this.#control = this.#arena.reserve(256);
-    writeSocketAddress(this.#arena.bytes, this.#relay, ip, port);
+    writeSocketAddress(this.#arena.bytes, this.#relay, ends.relay, ends.port);
     this.#opener = new UdpOpener(calls, this.#arena);
     this.#idle = [this.#open(), this.#open()];
     this.#flows = endpoints.slice(0, load.flows).map((endpoint) => this.#flow(endpoint));

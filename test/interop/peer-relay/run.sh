@@ -26,4 +26,7 @@ fi
 "$interop/run.sh" build
 tailscale=$(cd "$interop" && go list -m -f '{{.Version}}' tailscale.com)
 export TAILSCALE_PROGRAMS=$TOWPATH_INTEROP_CACHE/$tailscale
+if [[ -z ${PEER_RELAY_COMMAND:-} ]]; then
+  TOWPATH_NODE_26=$("$interop/../../scripts/node-26.sh") "$node" "$here/paths.ts"
+fi
 exec "$node" "${PEER_RELAY_COMMAND:-$here/run.ts}" "$@"

@@ -1,6 +1,6 @@
 /**
- * A stock Headscale, two stock tailscaled without a direct path, and towpath as their DERP relay and peer relay. Prints
- * what they said, and `passed` or what failed.
+ * A stock Headscale, two stock tailscaled without a direct path, and towpath as their DERP relay and peer relay (peer relay
+ * §19.13). Prints what they said, and `passed` or what failed.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
