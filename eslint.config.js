@@ -24,6 +24,7 @@ export default tseslint.config(
       'bench/results/**',
       'coverage/**',
       '*.config.js',
+      'bin/**',
       '.dependency-cruiser.cjs',
     ],
   },

@@ -28,6 +28,7 @@ const config: KnipConfig = {
   ignoreBinaries: [
     'caddy',
     'dpkg-query',
+    'crun',
     'dpkg',
     'dpkg-deb',
     'fish',
@@ -35,6 +36,7 @@ const config: KnipConfig = {
     'haproxy',
     'ip',
     'mkfifo',
+    'mmdebstrap',
     'mount',
     'nginx',
     'openssl',

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
 import { generatePrivateKeyText, parsePrivateKey, type NodeKeyPair } from '../wire/keys.ts';
 import { readSmallFile } from '../base/file-stamp.ts';
-import { isOpenToOthers, writePrivateFile } from '../base/private-file.ts';
+import { isOpenToEveryone, isOpenToOthers, writePrivateFile } from '../base/private-file.ts';
 
 /** What reading a key file gave. */
 export interface KeyFile {
@@ -59,8 +59,18 @@ export function loadKeyFile(path: string): KeyFile {
     throw unreadable(path, error);
   }
   const keyPair = parseKeyFile(text, path);
-  const warnings = isOpenToOthers(path) ? [`key file ${path} can be read by other users; run "chmod 600 ${path}"`] : [];
+  const isOpen = isCredential(path) ? isOpenToEveryone(path) : isOpenToOthers(path);
+  const warnings = isOpen ? [`key file ${path} can be read by other users; run "chmod 600 ${path}"`] : [];
   return { keyPair, created: false, warnings };
+}
+
+/**
+ * Whether systemd made the file for this service (`LoadCredential=`). It gives the user access by an access control list, which shows
+ * as rights of the group.
+ */
+function isCredential(path: string): boolean {
+  const directory = process.env['CREDENTIALS_DIRECTORY'] ?? '';
+  return directory !== '' && dirname(path) === resolve(directory);
 }
 
 function unreadable(path: string, cause: unknown): TowpathError {

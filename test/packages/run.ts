@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { ROOT, VERSION } from '../../scripts/packages/executable.ts';
-import { run } from './command.ts';
+import { has, run } from './command.ts';
 
 const DEBIAN_PACKAGES = ['mmdebstrap', 'systemd', 'iproute2', 'skopeo', 'umoci', 'crun', 'binutils', 'procps'];
+const HELM_VERSION = 'v3.18.6';
 const BASE = path.join(ROOT, 'build', 'base.tar');
 const work = mkdtempSync(path.join(tmpdir(), 'towpath-packages-'));
 
@@ -20,6 +21,15 @@ const STEPS: Readonly<Record<string, () => void>> = {
   deb: testDeb,
   'build:image': () => npm('build:image'),
   image: testImage,
+  'build:chart': () => npm('build:chart'),
+  chart: testChart,
+  install: () => isolated('install.ts', freshRoot('install'), debFile()),
+  npm: () => testNpm('archive'),
+};
+
+/** Steps that run only when they are named, because they take minutes. */
+const MORE_STEPS: Readonly<Record<string, () => void>> = {
+  'npm from git': () => testNpm('git'),
 };
 
 function npm(script: string): void {
@@ -35,9 +45,9 @@ function installDebianPackages(): void {
   run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], environment);
 }
 
-/** A small Debian as a user has it, with procps, whose kill the unit uses. It is kept for the next run. */
+/** A small Debian as a user has it: procps has the kill of the unit, the others are for install.sh. It is kept for the next run. */
 function makeBase(): void {
-  if (!existsSync(BASE)) run('mmdebstrap', ['--variant=minbase', '--include=procps', 'bookworm', BASE]);
+  if (!existsSync(BASE)) run('mmdebstrap', ['--variant=minbase', '--include=procps,minisign,curl', 'bookworm', BASE]);
 }
 
 /** A root directory from {@link makeBase}. */
@@ -58,14 +68,47 @@ function isolated(file: string, ...args: string[]): void {
 }
 
 function testDeb(): void {
-  isolated('deb.ts', freshRoot('deb'), path.join(ROOT, 'build', `towpath_${VERSION}_${debArchitecture()}.deb`));
+  isolated('deb.ts', freshRoot('deb'), debFile());
+}
+
+function debFile(): string {
+  return path.join(ROOT, 'build', `towpath_${VERSION}_${debArchitecture()}.deb`);
 }
 
 function testImage(): void {
   const archive = path.join(ROOT, 'build', `towpath-${VERSION}-oci.tar`);
-  const folder = path.join(work, 'image');
-  run('mkdir', [folder]);
-  isolated('image.ts', archive, folder, debArchitecture());
+  isolated('image.ts', archive, folder('image'), debArchitecture());
+}
+
+function testChart(): void {
+  const helm = goProgram('helm', `helm.sh/helm/v3/cmd/helm@${HELM_VERSION}`);
+  console.log('  not tested: kubeconform, whose schemas are on GitHub only');
+  if (helm !== null) script('chart.ts', path.join(ROOT, 'build', `towpath-${VERSION}.tgz`), folder('chart'), helm);
+}
+
+/** A program in Go, from the PATH or built with Go, whose cache makes the next time quick; null without both. */
+function goProgram(name: string, module: string): string | null {
+  if (spawnSync('sh', ['-c', `command -v ${name}`]).status === 0) return name;
+  if (!has('go', `${name} on the chart`)) return null;
+  const program = path.join(ROOT, 'build', 'tools', name);
+  if (!existsSync(program)) run('go', ['install', module], { GOBIN: path.dirname(program) });
+  return program;
+}
+
+function testNpm(source: 'archive' | 'git'): void {
+  script('npm.ts', folder(`npm-${source}`), source);
+}
+
+function folder(name: string): string {
+  const made = path.join(work, name);
+  run('mkdir', [made]);
+  return made;
+}
+
+/** Runs one file of this folder. */
+function script(file: string, ...args: string[]): void {
+  const { status } = spawnSync(process.execPath, [path.join(import.meta.dirname, file), ...args], { stdio: 'inherit' });
+  if (status !== 0) throw new Error(`${file} failed`);
 }
 
 function debArchitecture(): string {
@@ -73,9 +116,10 @@ function debArchitecture(): string {
 }
 
 const wanted = process.argv.slice(2);
+const steps = wanted.length > 0 ? { ...STEPS, ...MORE_STEPS } : STEPS;
 const seconds: string[] = [];
 try {
-  for (const [name, step] of Object.entries(STEPS)) {
+  for (const [name, step] of Object.entries(steps)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     console.log(`== ${name}`);
     const startedAt = performance.now();
