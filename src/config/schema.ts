@@ -9,6 +9,7 @@ import { admin, type AdminConfig } from './schema/admin.ts';
 import { admission, type AdmissionConfig } from './schema/admission.ts';
 import { bootstrapDns, type BootstrapDnsConfig } from './schema/bootstrap-dns.ts';
 import { acmeConflict, certificate, type CertificateConfig } from './schema/certificate.ts';
+import { derpMap, type DerpMapConfig } from './schema/derp-map.ts';
 import { drain, type DrainConfig } from './schema/drain.ts';
 import { fairness, type FairnessConfig } from './schema/fairness.ts';
 import { key, optionalKey, section } from './schema/fields.ts';
@@ -62,6 +63,7 @@ export interface Config {
   readonly limits: LimitsConfig;
   readonly drain: DrainConfig;
   readonly region: RegionConfig;
+  readonly derpMap: DerpMapConfig;
   readonly mesh: MeshConfig;
   readonly bootstrapDns: BootstrapDnsConfig;
   readonly peerRelay: PeerRelayConfig;
@@ -125,6 +127,7 @@ export const configSchema: z.ZodType<Config> = section(
     limits,
     drain,
     region,
+    derpMap,
     mesh,
     bootstrapDns,
     peerRelay,

@@ -18,6 +18,7 @@ import {
   textPage,
 } from './pages.ts';
 import type { BootstrapDns } from './bootstrap-dns.ts';
+import { derpMapPage, type PublishedDerpMap } from './derp-map-page.ts';
 import type { HomePage } from './home-page.ts';
 import { httpsTarget } from './https-target.ts';
 
@@ -25,6 +26,8 @@ export interface RelayHttpOptions {
   readonly home: HomePage;
   /** Null: no names are configured. */
   readonly bootstrapDns?: BootstrapDns | null;
+  /** Null: the relay does not hand out its DERP map. */
+  readonly derpMap?: PublishedDerpMap | null;
   /** Port that browsers are sent to from port 80. */
   readonly httpsPort?: number;
   /** The answer to an ACME HTTP-01 challenge, or null when the token is not one of ours. */
@@ -89,6 +92,12 @@ class RelayRoutes {
     return { status: 200, headers, body: names?.answer(q, this.#remoteIp(request)) ?? Buffer.alloc(0) };
   }
 
+  /** The DERP map, where `path` is the secret one. */
+  derpMap(path: string, isPlain: boolean): Page | null {
+    const map = this.#options.derpMap ?? null;
+    return isPlain && map?.plainHttp !== true ? null : derpMapPage(map, path);
+  }
+
   /** Null when no certificate is being proven this way, so that another ACME client behind HTTPS may answer. */
   acmeChallenge(path: string): Page | null {
     const { challengeResponse } = this.#options;
@@ -124,7 +133,7 @@ function mainPage(routes: RelayRoutes, request: IncomingMessage, path: string, q
     case '/robots.txt':
       return home.neutral ? home.page : ROBOTS;
     default:
-      return home.page;
+      return (isRead(request) ? routes.derpMap(path, false) : null) ?? home.page;
   }
 }
 
@@ -138,6 +147,8 @@ function port80Page(routes: RelayRoutes, request: IncomingMessage, path: string,
   const challenge = routes.acmeChallenge(path);
   if (challenge !== null) return challenge;
   if (!isRead(request)) return USE_HTTPS;
+  const map = routes.derpMap(path, true);
+  if (map !== null) return map;
   const target = httpsTarget(request.headers.host, routes.httpsPort, path, query);
   return target === null ? BAD_REQUEST : emptyPage(302, { Location: target });
 }

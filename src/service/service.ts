@@ -19,6 +19,7 @@ import { ApiRouter } from '../http/api/router.ts';
 import { BootstrapDns } from '../http/bootstrap-dns.ts';
 import { loadHomePage } from '../http/home-page.ts';
 import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
+import { publishedMap } from './published-map.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { Counters } from '../observe/counters.ts';
 import { Health } from '../observe/health.ts';
@@ -149,6 +150,7 @@ export class Service {
     this.#relayHttp = createRelayHttpHandler({
       home: loadHomePage(config.home),
       bootstrapDns: this.#bootstrapDns,
+      derpMap: publishedMap(config, this.certificate),
       httpsPort: config.derpPort ?? config.listen[0]!.port,
       challengeResponse: this.certificate.challenges?.httpResponse,
     });

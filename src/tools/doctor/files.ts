@@ -31,6 +31,7 @@ export async function fileChecks(config: Config): Promise<Check[]> {
     ...config.admission.sources.flatMap(listChecks),
     ...secrets.flat(),
     ...readable('home.file', home.file, PAGE_BYTES),
+    ...readable('derpMap.publish.pathFile', config.derpMap.publish.pathFile, PEM_BYTES),
     ...readable('certificate.acme.caFile', certificate.acme.caFile, PEM_BYTES),
     ...readable('certificate.acme.eab.hmacKeyFile', certificate.acme.eab.hmacKeyFile, PEM_BYTES),
     ...peerRelay.tailnets.flatMap(({ authKeyFile, caFile }) => [

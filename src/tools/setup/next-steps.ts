@@ -46,8 +46,7 @@ export function nextSteps({ answers, file, map, start }: NextSteps): string {
 function forTailscale(file: string): string[] {
   return [
     'Tell the tailnet: put this between the outermost braces of its policy file',
-    '(https://login.tailscale.com/admin/acls/file), or let towpath do it:',
-    `towpath derp-map --config ${file} --apply tailscale`,
+    `(https://login.tailscale.com/admin/acls/file). The map again: towpath derp-map --config ${file}`,
   ];
 }
 
