@@ -238,6 +238,32 @@ interface UdpSide {
   readonly bytes: number;
 }
 
+/** `GET mesh`: links to the other relays of the region. */
+export interface MeshAnswer {
+  readonly links: readonly MeshLink[];
+}
+
+export interface MeshLink {
+  /** The entry of `mesh.with`. */
+  readonly name: string;
+  /** Empty while the name has none. */
+  readonly address: string;
+  readonly state: 'connecting' | 'open' | 'waiting' | 'self' | 'duplicate' | 'closed';
+  /** Time in this state. */
+  readonly ageSeconds: number;
+  /** Null before the other relay was ever reached. */
+  readonly serverKey: string | null;
+  readonly roundTripSeconds: number | null;
+  /** Keys that it leads to. */
+  readonly keys: number;
+  readonly queuedBytes: number;
+  readonly sentPackets: number;
+  readonly sentBytes: number;
+  readonly droppedPackets: number;
+  /** What went wrong last; null while it is open. */
+  readonly problem: string | null;
+}
+
 /** `GET certificate`. */
 export interface CertificateAnswer {
   /** `plain`: a proxy does TLS, and the rest describes nothing that is served. */

@@ -6,6 +6,7 @@ import { errorPage, guarded, type Page, type RequestHandler, sendPage, splitTarg
 import type { AdminAccess } from './admin-access.ts';
 import { type ApiError, errorJson } from './api/api-error.ts';
 import type { ApiRouter } from './api/router.ts';
+import { STATUS_PAGE } from './page/status-page.ts';
 
 export interface AdminOptions {
   /** The metrics registry. */
@@ -82,6 +83,9 @@ function adminPage(options: AdminOptions, request: IncomingMessage): Page | Prom
   const { path, query } = splitTarget(request.url ?? '');
   const page = options.pages?.[path];
   if (page !== undefined) return partPage(page, new URLSearchParams(query));
+  const own = STATUS_PAGE.get(path);
+  // A program in a terminal gets the list of paths in place of the page.
+  if (own !== undefined && (path !== '/' || wantsHtml(request))) return own;
   switch (path) {
     case '/':
       return indexPage(options.pages ?? {});
@@ -94,6 +98,10 @@ function adminPage(options: AdminOptions, request: IncomingMessage): Page | Prom
     default:
       return UNKNOWN;
   }
+}
+
+function wantsHtml({ headers }: IncomingMessage): boolean {
+  return (headers.accept ?? '').includes('text/html');
 }
 
 function indexPage(pages: Readonly<Record<string, AdminPage>>): Page {

@@ -16,6 +16,7 @@ import type { Config } from '../config/schema.ts';
 import { AdminAccess } from '../http/admin-access.ts';
 import { createAdminHandler } from '../http/admin.ts';
 import { ApiRouter } from '../http/api/router.ts';
+import { STATUS_PAGE } from '../http/page/status-page.ts';
 import { BootstrapDns } from '../http/bootstrap-dns.ts';
 import { loadHomePage } from '../http/home-page.ts';
 import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
@@ -334,6 +335,7 @@ export class Service {
       config: () => this.#config,
       counters: () => this.counters,
       sessions: () => this.#all.snapshot().sessions,
+      links: () => this.#relay.links(),
       addresses: () => this.addresses,
       certificate: () => this.certificate.info(),
       admission: this.#admission,
@@ -465,7 +467,7 @@ export class Service {
     const server = createHttpServer(
       createAdminHandler({
         ...{ metrics, health: this.health, pages },
-        access: new AdminAccess(this.#config.admin.names, this.#adminToken),
+        access: new AdminAccess(this.#config.admin.names, this.#adminToken, [...STATUS_PAGE.keys()]),
         refused: ({ socket }, why) => {
           const { remoteAddress: ip = '', remotePort: port = 0 } = socket;
           this.#relay.refused('admin_access', { ip, port }, null, why);

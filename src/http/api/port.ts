@@ -8,6 +8,7 @@ import type {
   ConnectionsAnswer,
   HistoryAnswer,
   LimitsAnswer,
+  MeshAnswer,
   RefusalsAnswer,
   StatusAnswer,
   UdpSessionsAnswer,
@@ -22,6 +23,7 @@ export interface AdminApi {
   /** Null: there is no such connection any more. */
   connection(id: string): ConnectionRow | null;
   udpSessions(parameters: URLSearchParams): Promise<UdpSessionsAnswer>;
+  mesh(): MeshAnswer;
   certificate(): CertificateAnswer;
   admission(): AdmissionAnswer;
   limits(): LimitsAnswer;

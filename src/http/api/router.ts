@@ -25,6 +25,7 @@ const READS: Readonly<Record<string, Read>> = {
   status: (api) => api.status(),
   connections: (api, parameters) => api.connections(api.connectionQuery(parameters)),
   'udp-sessions': (api, parameters) => api.udpSessions(parameters),
+  mesh: (api) => api.mesh(),
   certificate: (api) => api.certificate(),
   admission: (api) => api.admission(),
   limits: (api) => api.limits(),

@@ -5,8 +5,10 @@ import { ConnectionRows, type Describe } from './connection-rows.ts';
 
 /** A snapshot serves all viewers for this long. */
 const FRESH_MS = 900;
-/** And longer when making one is expensive: the work of viewers is at most this share of a core. */
+/** And longer when making one is expensive, so that the pass over the sessions takes at most this share of a core. */
 const MOST_SHARE = 0.02;
+/** But not longer than this: the first passes are slow, and viewers must not wait for it. */
+const OLDEST_MS = 4000;
 /** Nobody looked for this long: the rows are forgotten. */
 const IDLE_MS = 60_000;
 
@@ -66,7 +68,7 @@ export class ConnectionView {
   #refresh(): void {
     const now = this.#parts.now();
     this.#lookedMs = now;
-    if (now - this.#takenMs < Math.max(FRESH_MS, this.#tookMs / MOST_SHARE)) return;
+    if (now - this.#takenMs < Math.min(Math.max(FRESH_MS, this.#tookMs / MOST_SHARE), OLDEST_MS)) return;
     this.#wallMs = Date.now();
     this.#rows = this.#maker.take(this.#parts.sessions(), now, this.#wallMs);
     this.#pages.clear();

@@ -9,6 +9,7 @@ import type {
   ConnectionsAnswer,
   HistoryAnswer,
   LimitsAnswer,
+  MeshAnswer,
   RefusalsAnswer,
   StatusAnswer,
   UdpSessionsAnswer,
@@ -21,6 +22,7 @@ import { ApiError } from '../../http/api/api-error.ts';
 import type { AdminApi } from '../../http/api/port.ts';
 import type { CounterValues, RefusalReason } from '../../observe/counters.ts';
 import type { Health } from '../../observe/health.ts';
+import type { LinkSnapshot } from '../../relay/mesh/snapshot.ts';
 import type { SessionSnapshot } from '../../relay/session/traffic.ts';
 import { formatNodeKey } from '../../wire/keys.ts';
 import type { AdmissionService } from '../admission.ts';
@@ -31,6 +33,7 @@ import { Actions, type ProcessControl } from './actions.ts';
 import { readConnectionQuery } from './connection-list.ts';
 import { ConnectionView } from './connection-view.ts';
 import { limitTable } from './limit-table.ts';
+import { meshLinkOf } from './mesh-links.ts';
 import { RefusalHistory } from './refusal-history.ts';
 import { Sampler } from './sampler.ts';
 import { certificateOf, listenersOf, readinessOf, totalsOf, warningsOf } from './status-report.ts';
@@ -47,6 +50,7 @@ export interface ServiceApiParts {
   readonly config: () => Config;
   readonly counters: () => CounterValues;
   readonly sessions: () => readonly SessionSnapshot[];
+  readonly links: () => readonly LinkSnapshot[];
   readonly addresses: () => RelayAddresses;
   readonly certificate: () => CertificateInfo;
   readonly admission: AdmissionService;
@@ -167,6 +171,10 @@ export class ServiceApi implements AdminApi {
   async udpSessions(parameters: URLSearchParams): Promise<UdpSessionsAnswer> {
     const { peerRelay } = this.#parts;
     return peerRelay === null ? noUdpSessions() : udpSessions(peerRelay, parameters);
+  }
+
+  mesh(): MeshAnswer {
+    return { links: this.#parts.links().map(meshLinkOf) };
   }
 
   certificate(): CertificateAnswer {

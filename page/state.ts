@@ -1,0 +1,94 @@
+import type { Problem, RefusalsAnswer, StatusAnswer } from '../src/api/shapes.ts';
+import { byId, h, show } from './dom.ts';
+import { bytes, count, duration, milliseconds, percent, rate } from './format.ts';
+
+/** What the first line of the page says. */
+interface Verdict {
+  readonly look: 'good' | 'warn' | 'bad';
+  readonly sign: string;
+  readonly title: string;
+  readonly text: string;
+}
+
+/** Whether the relay is well, for people. `lostSeconds` is how long the page has had no answer; null: it has one. */
+function verdictOf(status: StatusAnswer, lostSeconds: number | null): Verdict {
+  if (lostSeconds !== null) {
+    const text = `The page has had no answer for ${duration(lostSeconds)}. What it shows is old.`;
+    return { look: 'bad', sign: '✕', title: 'No answer from the relay', text };
+  }
+  if (status.isDraining) {
+    const text = 'Clients were told when to come back; the process ends when all connections are closed.';
+    return { look: 'warn', sign: '↻', title: 'The relay is stopping', text };
+  }
+  if (!status.isReady) {
+    const text = 'Clients may not be served, or choose another relay. This is why:';
+    return { look: 'bad', sign: '✕', title: 'The relay is not ready', text };
+  }
+  const { connections, keys } = status.totals;
+  const who =
+    keys === 0 ? 'Nobody is connected.' : `It serves ${count(keys)} nodes with ${count(connections)} connections.`;
+  if (status.warnings.length > 0) {
+    return { look: 'warn', sign: '!', title: 'The relay works, and something needs attention', text: who };
+  }
+  return { look: 'good', sign: '✓', title: 'The relay is well', text: who };
+}
+
+/** Shows the state, the numbers and the line of facts. */
+export function showState(status: StatusAnswer, lostSeconds: number | null, refusals: RefusalsAnswer | null): void {
+  const { look, sign, title, text } = verdictOf(status, lostSeconds);
+  const listed = lostSeconds === null ? [...status.problems, ...status.warnings] : [];
+  show(
+    byId('state'),
+    h(
+      'div',
+      { class: `card state ${look}` },
+      h('span', { class: 'sign', 'aria-hidden': 'true' }, sign),
+      h(
+        'div',
+        {},
+        h('strong', {}, title),
+        h('p', {}, text),
+        listed.length === 0 ? null : h('ul', {}, ...listed.map(problemItem)),
+      ),
+    ),
+  );
+  byId('host').textContent = status.hostname ?? 'towpath';
+  document.title = `${sign} ${status.hostname ?? 'towpath'}`;
+  byId('facts').textContent = `towpath ${status.version} on ${status.runtime}, up ${duration(status.uptimeSeconds)}`;
+  showNumbers(status, refusals);
+}
+
+function problemItem({ name, problem, advice }: Problem): HTMLElement {
+  return h('li', {}, h('span', { class: 'name' }, `${name}: `), problem, h('div', { class: 'advice' }, advice));
+}
+
+function showNumbers({ totals, rates, process }: StatusAnswer, refusals: RefusalsAnswer | null): void {
+  const drops = rates?.droppedPackets ?? 0;
+  const duplicates = totals.duplicateKeys === 0 ? '' : `, ${count(totals.duplicateKeys)} duplicate`;
+  const top = refusals?.reasons[0];
+  show(
+    byId('numbers'),
+    number('Connections', count(totals.connections), `${count(totals.keys)} nodes${duplicates}`),
+    number('At home here', count(totals.homeConnections), 'clients that prefer this relay'),
+    number('From clients', rate(rates?.receivedBytes ?? null), `${bytes(totals.receivedBytes)} since the start`),
+    number('To clients', rate(rates?.sentBytes ?? null), `${bytes(totals.sentBytes)} since the start`),
+    number('Dropped', `${count(drops)}/s`, `${count(totals.droppedPackets)} packets since the start`, drops > 0),
+    number('Refused, last hour', count(refusals?.total ?? null), top === undefined ? 'nothing' : `most: ${top.reason}`),
+    number(
+      'Processor',
+      percent(process.cpuShare),
+      `of one core; pauses up to ${milliseconds(process.loopDelaySeconds)}`,
+    ),
+    number('Memory', bytes(process.residentBytes), `${count(totals.stunAnswers)} STUN answers`),
+  );
+}
+
+function number(title: string, value: string, under: string, isBad = false): HTMLElement {
+  return h(
+    'div',
+    { class: 'card' },
+    h('h2', {}, title),
+    h('div', { class: isBad ? 'number bad' : 'number' }, value),
+    h('div', { class: 'under' }, under),
+  );
+}
