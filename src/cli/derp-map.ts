@@ -6,11 +6,12 @@ import type { CertificateInfo, CertificateLog } from '../certificates/source.ts'
 import { loadConfig, type ConfigSources } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { DERP_MAP_FORMATS, formatDerpMap, type DerpMapFormat } from '../derp-map/derp-map-text.ts';
-import { printable } from '../base/printable.ts';
+import { printable, printableLines } from '../base/printable.ts';
 import { ipFamily } from '../base/ip-address.ts';
+import { addApplyFlags, applyToTailscale, type ApplyFlags } from './apply-policy.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 
-interface DerpMapOptions {
+interface DerpMapOptions extends ApplyFlags {
   readonly format: DerpMapFormat;
   readonly ipv4?: string;
   readonly ipv6?: string;
@@ -25,7 +26,9 @@ type Note = (text: string) => void;
 
 /** Adds `towpath derp-map` to the program. Standard output is the map alone, so that it can be redirected. */
 export function registerDerpMap(program: Command): void {
-  const command = program.command('derp-map').description("Print the relay's entry for the DERP map");
+  const command = program
+    .command('derp-map')
+    .description("Print the relay's entry for the DERP map, or write it into the policy file of a tailnet");
   command
     .addOption(
       new Option(
@@ -43,11 +46,16 @@ export function registerDerpMap(program: Command): void {
       stunPort,
     )
     .option('--omit-default-regions', 'tell clients to use only this relay, not the default regions of Tailscale');
-  addConfigFlags(command).action((options: DerpMapOptions) => {
+  addApplyFlags(command);
+  addConfigFlags(command).action(async (options: DerpMapOptions) => {
     const { writeErr, writeOut } = outputOf(command);
     const note: Note = (text) => writeErr(`towpath: ${printable(text)}\n`);
     const sources = { ...readConfigFlags(command), env: process.env };
     const { map, comments } = relayMap(sources, overridesOf(options), note);
+    if (options.apply === 'tailscale') {
+      await applyToTailscale(map, options, (text) => writeOut(printableLines(text)));
+      return;
+    }
     writeOut(formatDerpMap(map, options.format, comments));
   });
 }

@@ -46,7 +46,8 @@ export function nextSteps({ answers, file, map, start }: NextSteps): string {
 function forTailscale(file: string): string[] {
   return [
     'Tell the tailnet: put this between the outermost braces of its policy file',
-    `(https://login.tailscale.com/admin/acls/file). The map again: towpath derp-map --config ${file}`,
+    '(https://login.tailscale.com/admin/acls/file), or let towpath do it, with an API key in a file:',
+    `towpath derp-map --config ${file} --apply tailscale --api-key-file FILE`,
   ];
 }
 
