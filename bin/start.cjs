@@ -1,9 +1,9 @@
 // A file of its own: old versions of Node cannot read `import()`.
 'use strict';
 
-import('../dist/main.js').catch(function (error) {
-  var isMissing = error && error.code === 'ERR_MODULE_NOT_FOUND' && /dist.main\.js/.test(error.message);
-  if (!isMissing) throw error;
-  process.stderr.write('towpath: dist/ is missing; in a checkout, run: npm run build\n');
-  process.exit(1);
-});
+var fs = require('node:fs');
+var path = require('node:path');
+
+// A checkout that nobody has built has the sources, which Node 24 and Bun run as they are.
+var built = path.join(__dirname, '..', 'dist', 'main.js');
+import(fs.existsSync(built) ? '../dist/main.js' : '../src/main.ts');

@@ -33,10 +33,13 @@ interface PodSpec {
 
 const CLOSED = { config: { hostname: 'derp.example.com', admission: { sources: [{ kind: 'tailscaled' }] } } };
 
+/** A Helm that Go has built does not know for which Kubernetes it is. */
+const TEMPLATE = ['template', 'towpath', archive, '--kube-version', '1.34.0'];
+
 function template(values: object): Map<string, Resource> {
   const file = path.join(work, 'values.yaml');
   writeFileSync(file, JSON.stringify(values));
-  const text = run(helm, ['template', 'towpath', archive, '--values', file]);
+  const text = run(helm, [...TEMPLATE, '--values', file]);
   const resources = parseAllDocuments(text)
     .map((document) => document.toJS() as Resource | null)
     .filter((resource) => resource !== null);
@@ -99,6 +102,6 @@ for (const [wrong, why] of [
   [{ ...CLOSED, serviceMonitor: { enabled: true } }, 'tokenSecretName is empty'],
 ] as const) {
   writeFileSync(values, JSON.stringify(wrong));
-  assert.match(runAnyway(helm, ['template', 'towpath', archive, '--values', values]), new RegExp(why));
+  assert.match(runAnyway(helm, [...TEMPLATE, '--values', values]), new RegExp(why));
 }
 console.log(`  ${plain.size}, ${host.size}, ${watched.size} resources`);
