@@ -11,7 +11,7 @@ import (
 func (r *Relay) derperCommand() (argv, env []string, err error) {
 	program := Binary("derper")
 	if r.Target == NewerDerper {
-		program = binary("derper", NewerVersion)
+		program = NewerBinary("derper")
 	}
 	argv = []string{
 		program, "-a", net.JoinHostPort(r.listenHost(), strconv.Itoa(r.Port)), "-certmode", "manual", "-hostname", "127.0.0.1",

@@ -96,6 +96,15 @@ func (p *Process) killGroup() {
 	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
 }
 
+// Kill ends the process and its group at once and waits for its end. Safe after Stop.
+func (p *Process) Kill() {
+	p.once.Do(func() {
+		p.killGroup()
+		<-p.done
+		p.log.Close()
+	})
+}
+
 // LogTail returns the last lines that the process printed.
 func (p *Process) LogTail(lines int) string {
 	text, err := os.ReadFile(p.logPath)

@@ -60,6 +60,9 @@ func TargetFromEnvironment() (Target, error) {
 // Binary returns the path of a cached upstream program of Version.
 func Binary(name string) string { return binary(name, Version) }
 
+// NewerBinary returns the path of a cached upstream program of NewerVersion.
+func NewerBinary(name string) string { return binary(name, NewerVersion) }
+
 func binary(name, version string) string {
 	root := os.Getenv("TOWPATH_INTEROP_CACHE")
 	if root == "" {

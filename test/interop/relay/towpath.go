@@ -16,12 +16,16 @@ func TowpathCommand() []string {
 	if command := strings.Fields(os.Getenv("TOWPATH_COMMAND")); len(command) > 0 {
 		return command
 	}
+	if name := os.Getenv("TOWPATH_INTEROP_RUNTIME"); name != "" {
+		return TowpathCommandOn(name)
+	}
+	return TowpathCommandOn("node")
+}
+
+// TowpathCommandOn is the argument vector that runs the sources on a runtime, node or bun.
+func TowpathCommandOn(program string) []string {
 	_, file, _, _ := runtime.Caller(0)
 	repository := filepath.Join(filepath.Dir(file), "..", "..", "..")
-	program := "node"
-	if name := os.Getenv("TOWPATH_INTEROP_RUNTIME"); name != "" {
-		program = name
-	}
 	return []string{filepath.Join(repository, "node_modules", ".bin", program), filepath.Join(repository, "src", "main.ts")}
 }
 
