@@ -154,6 +154,7 @@ const folders = {
       'admission',
       'client',
       'relay/session',
+      'relay/mesh',
       'service',
       'tools/probe',
     ],

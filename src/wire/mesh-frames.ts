@@ -1,4 +1,4 @@
-import { MAX_IP_BYTES, writeIp } from '../base/ip-address.ts';
+import { formatIp, MAX_IP_BYTES, writeIp } from '../base/ip-address.ts';
 import { encodeFrame, FRAME_HEADER_BYTES, FrameType, KEY_BYTES, MAX_PACKET_BYTES } from './frames.ts';
 
 /** Frames between the relays of one region (protocol reference §2.2, §4.10, §12). */
@@ -41,4 +41,18 @@ export function encodePeerPresent(
   payload[PRESENT_BYTES] = app.length;
   payload.write(app, PRESENT_BYTES + 1, 'latin1');
   return encodeFrame(FrameType.PeerPresent, payload);
+}
+
+/** What the payload of a PeerPresent frame says beside the key. What is missing is empty or 0. */
+export function decodePeerPresent(payload: Buffer): { ip: string; port: number; flags: number; app: string } {
+  const hasAddress = payload.length >= PRESENT_BYTES - 1;
+  const address = payload.subarray(KEY_BYTES, KEY_BYTES + MAX_IP_BYTES);
+  const isKnown = hasAddress && address.some((byte) => byte !== 0);
+  const isIpv4 = isKnown && address.subarray(0, IPV4_MAPPED_PREFIX.length).equals(IPV4_MAPPED_PREFIX);
+  return {
+    ip: isKnown ? formatIp(isIpv4 ? address.subarray(IPV4_MAPPED_PREFIX.length) : address) : '',
+    port: hasAddress ? payload.readUInt16BE(KEY_BYTES + MAX_IP_BYTES) : 0,
+    flags: payload[PRESENT_BYTES - 1] ?? 0,
+    app: payload.toString('latin1', PRESENT_BYTES + 1, PRESENT_BYTES + 1 + (payload[PRESENT_BYTES] ?? 0)),
+  };
 }

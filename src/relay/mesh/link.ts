@@ -42,6 +42,8 @@ export interface LinkParts {
   readonly keyPair: NodeKeyPair;
   /** Bytes of packets that wait for one link at most. */
   readonly queueBytes: number;
+  /** What this relay calls itself. */
+  readonly app: string;
   /** How long a packet may wait. */
   readonly queueMs: number;
   /** Our mesh keys, of which the first is shown; the next one when that is refused. */
@@ -193,7 +195,7 @@ export class Link implements Forwarder, Flushable {
     connectDerp({
       ...{ transport, clock, url, ipOverride: ip, serverName, verify },
       keys: keyPair,
-      info: { meshKey },
+      info: { meshKey, appName: this.#parts.app },
       // So that a refused key can be told from a connection that failed.
       fastStart: false,
       timeoutMs: CONNECT_MS,

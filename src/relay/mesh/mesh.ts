@@ -32,6 +32,8 @@ export interface MeshSettings {
   readonly caPem: string | null;
   /** Bytes of packets that wait for one other relay at most. */
   readonly queueBytes: number;
+  /** What this relay calls itself towards the others: at most 32 bytes of ASCII. */
+  readonly app: string;
 }
 
 export interface MeshParts {
@@ -187,10 +189,11 @@ export class Mesh implements PresenceWatcher {
   }
 
   #linkParts(): LinkParts {
-    const { queueBytes } = this.#settings;
+    const { queueBytes, app } = this.#settings;
     return {
       ...this.#parts,
       queueBytes,
+      app,
       meshKeys: () => this.#keys,
       happened: (event) => this.#happened(event),
       isLinked: (serverKey, link) => this.#isLinked(serverKey, link),

@@ -1,9 +1,13 @@
 import { join } from 'node:path';
 import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
+import { VERSION } from '../../base/version.ts';
 import { readSmallFile } from '../../base/file-stamp.ts';
 import { MESH_ENTRY, type MeshConfig } from '../../config/schema/mesh.ts';
 import type { RelaySettings } from '../../relay/settings.ts';
 import { isZeroKey, parseHexKey } from '../../wire/keys.ts';
+
+/** What a relay calls itself towards the others, at most 32 bytes (protocol reference §12). */
+export const MESH_APP: string = `towpath/${VERSION}`.slice(0, 32);
 
 const KEY_BYTES = 4096;
 const AUTHORITY_BYTES = 1024 * 1024;
@@ -24,6 +28,7 @@ export function meshSettings(config: MeshConfig, environment: Environment): Mesh
     with: [...new Set(config.with)].map(readEntry),
     caPem: config.caFile === undefined ? null : readFile(config.caFile, AUTHORITY_BYTES),
     queueBytes: config.queueBytes,
+    app: MESH_APP,
   };
 }
 

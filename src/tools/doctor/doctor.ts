@@ -17,6 +17,7 @@ import {
   timeServiceCheck,
   versionCheck,
 } from './machine.ts';
+import { meshChecks } from './mesh.ts';
 import { outsideChecks, outsideTargets } from './outside.ts';
 import { peerRelayChecks } from './peer-relay.ts';
 import type { DoctorOptions, ExaminedRelay, Findings } from './examined-relay.ts';
@@ -69,6 +70,9 @@ class Examination {
       await this.#section(`As clients reach it: ${target.relay?.url ?? target.host}`, () =>
         outsideChecks(examined, target),
       );
+    }
+    if (config.mesh.with.length > 0) {
+      await this.#section('Other relays of the region', () => meshChecks(examined));
     }
     if (config.peerRelay.tailnets.length > 0) {
       await this.#section('Peer relay', () => peerRelayChecks(examined));

@@ -54,11 +54,9 @@ export const DERPER_FLAGS: Readonly<Record<string, GoFlagKind>> = {
 /** Why a flag has no equivalent. */
 export const NO_EQUIVALENT: Readonly<Record<string, string>> = {
   version: 'it only prints the version; "towpath --version" does too',
-  'mesh-psk-file': 'towpath has no mesh: give each relay its own region',
-  'mesh-with': 'towpath has no mesh: give each relay its own region',
-  'secrets-url': 'it fetches the mesh key, and towpath has no mesh',
-  'secrets-path-prefix': 'it fetches the mesh key, and towpath has no mesh',
-  'secrets-cache-dir': 'it fetches the mesh key, and towpath has no mesh',
+  'secrets-url': 'it fetches the mesh key: put the key into a file and set mesh.keyFile',
+  'secrets-path-prefix': 'it belongs to -secrets-url',
+  'secrets-cache-dir': 'it belongs to -secrets-url',
   'accept-connection-limit':
     'towpath limits each source and all handshakes together (limits, sources); the defaults are right for nearly all relays',
   'accept-connection-burst': 'it belongs to -accept-connection-limit',
@@ -88,6 +86,7 @@ export function convertDerper(argv: readonly string[]): Draft {
   convertAdmission(flags, draft);
   convertNames(flags, draft);
   convertLimits(flags, draft);
+  convertMesh(flags, draft);
   if (!bool(flags, 'derp', true)) {
     draft.remark(
       '-derp=false: towpath always relays. For STUN alone, keep derper, or set STUNOnly for the node in the DERP map.',
@@ -265,6 +264,29 @@ function convertLimits(flags: GoFlags, draft: Draft): void {
     draft.remark(
       `-rate-config ${name}: ${errorMessage(error)}. Set fairness.perClient.bytesPerSecond and burstBytes by hand.`,
     );
+  }
+}
+
+function convertMesh(flags: GoFlags, draft: Draft): void {
+  const keyFile = flags.get('mesh-psk-file') ?? '';
+  if (keyFile !== '') draft.set({ 'mesh.keyFile': fromCurrentDirectory(keyFile) }, "derper's mesh key, unchanged.");
+  const good: string[] = [];
+  for (const tuple of splitList(flags.get('mesh-with') ?? '')) {
+    const [host = '', dialed] = tuple.split('/', 2);
+    if (keyFile === '' || !draft.set({ 'mesh.with': [...good, host] })) {
+      draft.remark(
+        keyFile === ''
+          ? `-mesh-with: ${tuple} is left out, because there is no -mesh-psk-file. Set mesh.keyFile and mesh.with.`
+          : `-mesh-with: "${tuple}" is not a host and is left out.`,
+      );
+      continue;
+    }
+    good.push(host);
+    if (dialed !== undefined && dialed !== host) {
+      draft.remark(
+        `-mesh-with: derper connects to ${dialed} for ${host}. towpath looks ${host} up: let that name lead there, for example in /etc/hosts.`,
+      );
+    }
   }
 }
 

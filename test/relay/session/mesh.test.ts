@@ -4,9 +4,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { KeyLimits } from '../../../src/relay/fairness/key-limits.ts';
 import { SessionState } from '../../../src/relay/session/session-state.ts';
 import { encodeFrame, FrameType } from '../../../src/wire/frames.ts';
-import { encodePeerPresent, WATCH_CONNS_FRAME } from '../../../src/wire/mesh-frames.ts';
+import { decodePeerPresent, encodePeerPresent, WATCH_CONNS_FRAME } from '../../../src/wire/mesh-frames.ts';
 import { generateNodeKeyPair } from '../../../src/wire/keys.ts';
-import { decodePeerPresent } from '../peer-present.ts';
 import { type MemoryStream, SessionWorld } from './support.ts';
 
 const MESH_KEY = Buffer.alloc(32, 0x3e);

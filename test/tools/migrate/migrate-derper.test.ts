@@ -192,6 +192,18 @@ describe('towpath migrate derper', () => {
     assert.match(migrate('-rate-config', rates).text, /the key "PerClientRateBurstBytes" is there twice.*by hand/);
   });
 
+  it("takes over derper's mesh", () => {
+    const { config, text } = migrate(
+      '-mesh-psk-file',
+      '/etc/derp/mesh.key',
+      '-mesh-with',
+      'b.example/10.0.0.2,c.example:8443',
+    );
+    assert.equal(config.mesh.keyFile, '/etc/derp/mesh.key');
+    assert.deepEqual(config.mesh.with, ['b.example', 'c.example:8443']);
+    assert.match(text, /^# -mesh-with: derper connects to 10\.0\.0\.2 for b\.example\./m);
+  });
+
   it('gives the reason for each flag without an equivalent', () => {
     const { text } = migrate(
       '-mesh-with',
@@ -238,7 +250,8 @@ describe('towpath migrate derper', () => {
       'acme-eab-kid': text,
       'acme-eab-key': text,
       home: fc.oneof(fc.constantFrom('', 'blank'), fc.webUrl()),
-      'mesh-with': text,
+      'mesh-with': fc.oneof(text, fc.domain()),
+      'mesh-psk-file': text,
       'bootstrap-dns-names': fc.oneof(text, fc.domain()),
       'unpublished-bootstrap-dns-names': fc.oneof(text, fc.domain()),
       'verify-client-url': fc.webUrl(),
