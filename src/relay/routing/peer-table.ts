@@ -46,7 +46,8 @@ export class PeerTable {
     const slot = this.#slotOf(peer.key);
     if (this.#peers[slot] === null) this.#size++;
     this.#peers[slot] = peer;
-    this.#words.set(peer.words, slot * KEY_WORDS);
+    const base = slot * KEY_WORDS;
+    for (let i = 0; i < KEY_WORDS; i++) this.#words[base + i] = this.#keyView.getInt32(i * 4, true);
   }
 
   /** Removes the peer; later entries of its probe run move up, so there are no tombstones. */
@@ -118,10 +119,18 @@ export class PeerTable {
 
   #grow(): void {
     const peers = this.#peers;
+    const words = this.#words;
     this.#slots *= 2;
     this.#words = new Int32Array(this.#slots * KEY_WORDS);
     this.#peers = new Array<Peer | null>(this.#slots).fill(null);
-    this.#size = 0;
-    for (const peer of peers) if (peer !== null) this.add(peer);
+    const mask = this.#slots - 1;
+    for (const [slot, peer] of peers.entries()) {
+      if (peer === null) continue;
+      const base = slot * KEY_WORDS;
+      let at = this.#hash(words[base]!, words[base + 1]!);
+      while (this.#peers[at] !== null) at = (at + 1) & mask;
+      this.#peers[at] = peer;
+      this.#words.set(words.subarray(base, base + KEY_WORDS), at * KEY_WORDS);
+    }
   }
 }

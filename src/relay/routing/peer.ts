@@ -11,8 +11,6 @@ export const KEY_WORDS: number = KEY_BYTES / 4;
  */
 export class Peer implements Source {
   readonly key: Buffer;
-  /** The key as eight little-endian words, for comparing and writing it fast. */
-  readonly words: Int32Array;
   /** Recipients that have been given packets of it; kept by `Contacts`, null until there is one. */
   reached: Set<Recipient> | null = null;
   /** The connection that is given packets; null when there is none or all are disabled. */
@@ -22,12 +20,18 @@ export class Peer implements Source {
   /** When the only connection joined. */
   #joined = 0;
   #duplicates: Duplicates | null = null;
+  /** Made when they are needed: most keys of a region never send a packet through this relay. */
+  #words: Int32Array | null = null;
   /** The oldest first. One alone, which is the usual case, has no list. */
   #forwarders: Forwarder | Forwarder[] | null = null;
 
   constructor(key: Buffer) {
     this.key = key;
-    this.words = Int32Array.from({ length: KEY_WORDS }, (_, i) => key.readInt32LE(i * 4));
+  }
+
+  /** The key as eight little-endian words, for writing it fast. */
+  get words(): Int32Array {
+    return (this.#words ??= Int32Array.from({ length: KEY_WORDS }, (_, i) => this.key.readInt32LE(i * 4)));
   }
 
   /** A packet with this source comes from one of its connections here. */
