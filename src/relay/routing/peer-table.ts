@@ -66,6 +66,16 @@ export class PeerTable {
     this.#peers[hole] = null;
   }
 
+  /** Every peer that is there now. */
+  all(): Peer[] {
+    const all: Peer[] = [];
+    for (let slot = 0; slot < this.#slots; slot++) {
+      const peer = this.#peers[slot] ?? null;
+      if (peer !== null) all.push(peer);
+    }
+    return all;
+  }
+
   /** Every peer; the table must not change meanwhile. */
   *[Symbol.iterator](): IterableIterator<Peer> {
     for (const peer of this.#peers) if (peer !== null) yield peer;
@@ -124,13 +134,14 @@ export class PeerTable {
     this.#words = new Int32Array(this.#slots * KEY_WORDS);
     this.#peers = new Array<Peer | null>(this.#slots).fill(null);
     const mask = this.#slots - 1;
-    for (const [slot, peer] of peers.entries()) {
+    for (let slot = 0; slot < peers.length; slot++) {
+      const peer = peers[slot] ?? null;
       if (peer === null) continue;
       const base = slot * KEY_WORDS;
       let at = this.#hash(words[base]!, words[base + 1]!);
       while (this.#peers[at] !== null) at = (at + 1) & mask;
       this.#peers[at] = peer;
-      this.#words.set(words.subarray(base, base + KEY_WORDS), at * KEY_WORDS);
+      for (let i = 0; i < KEY_WORDS; i++) this.#words[at * KEY_WORDS + i] = words[base + i]!;
     }
   }
 }

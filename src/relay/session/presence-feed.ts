@@ -43,7 +43,7 @@ export class PresenceFeed implements PresenceWatcher {
 
   /** Tells once more of everyone who is here. */
   tellAll(): void {
-    this.#initial = [...this.#router.table].filter(({ size }) => size > 0);
+    this.#initial = this.#router.table.all();
     this.#next = 0;
     this.#reader.hasMore();
   }
