@@ -39,11 +39,10 @@ export class NodeClients {
 
   /** So many endpoints of the relay, none of them bound. */
   async allocate(count: number): Promise<TestEndpoint[]> {
-    const endpoints: TestEndpoint[] = [];
-    for (let i = 0; endpoints.length < count; i++) {
-      endpoints.push(...(await this.#ofNode(i, Math.min(ENDPOINTS_OF_NODE, count - endpoints.length))));
-    }
-    return endpoints;
+    const nodes = Math.ceil(count / ENDPOINTS_OF_NODE);
+    const shares = Array.from({ length: nodes }, (_, i) => Math.min(ENDPOINTS_OF_NODE, count - i * ENDPOINTS_OF_NODE));
+    const endpoints = await Promise.all(shares.map((share, i) => this.#ofNode(i, share)));
+    return endpoints.flat();
   }
 
   async close(): Promise<void> {
