@@ -177,5 +177,6 @@ export function connectionFacts(row: ConnectionRow): HTMLElement {
       drops.length === 0 ? 'nothing' : drops.map(([reason, packets]) => `${reason}: ${count(packets)}`).join(', '),
     ],
     ['queue', bytes(row.queuedBytes)],
+    ['thread', row.thread === 0 ? 'the main one' : String(row.thread)],
   ]);
 }

@@ -20,7 +20,7 @@ export function refusalsPanel({ total, reasons }: RefusalsAnswer): HTMLElement {
   return h(
     'div',
     { class: 'card' },
-    h('p', { class: 'soft' }, `${count(total)} connections were refused or ended by the relay in the last hour.`),
+    h('p', { class: 'soft' }, `Refused or ended by the relay in the last hour: ${count(total)}.`),
     table<Reason>(
       [
         { title: 'Reason', look: 'mono', cell: ({ reason }) => reason },

@@ -155,6 +155,8 @@ export type ConnectionsAnswer = Paged<ConnectionRow> & {
 export interface ConnectionRow {
   /** Valid as long as the connection. */
   readonly id: string;
+  /** The relay thread that it is in; 0 is the main one. */
+  readonly thread: number;
   /** Null before the client has proved it. */
   readonly key: string | null;
   /** As in the log. */

@@ -59,9 +59,10 @@ async function look(browser: Browser, count: number): Promise<void> {
     );
     const rowsMs = await browser.evaluate<number>('performance.now()');
     const during = await cpuShare(MEASURED_MS);
+    const later = await cpuShare(MEASURED_MS);
     console.log(
       `${count} clients: first paint ${Math.round(paintMs)} ms, rows within ${Math.round(rowsMs)} ms, ` +
-        `the relay uses ${(100 * before).toFixed(1)} % of a core without a viewer, ${(100 * during).toFixed(1)} % with one`,
+        `the relay uses ${(100 * before).toFixed(1)} % of a core without a viewer, ${(100 * during).toFixed(1)} % with one at first, ${(100 * later).toFixed(1)} % later`,
     );
     await browser.until(`document.querySelector('canvas') !== null`);
     await check(browser, count);

@@ -21,6 +21,8 @@ interface TrafficCounts extends TrafficTotals {
 export interface SessionSnapshot extends TrafficCounts {
   /** Of this connection alone in its relay, from 1. */
   readonly number: number;
+  /** The relay thread that it is in; absent for the main one. */
+  readonly thread?: number;
   /** The proved node key in hex; null before that. */
   readonly key: string | null;
   /** The handshake is done and the connection is not ending. */

@@ -24,7 +24,7 @@ interface Before {
  */
 export class ConnectionRows {
   readonly #describe: Describe;
-  #before = new Map<number, Before>();
+  #before = new Map<string, Before>();
   #atMs = -Infinity;
 
   constructor(describe: Describe) {
@@ -34,10 +34,11 @@ export class ConnectionRows {
   /** The rows of all sessions at `nowMs`, a clock that never goes back; `wallMs` is the same moment since 1970. */
   take(sessions: readonly SessionSnapshot[], nowMs: number, wallMs: number): ConnectionRow[] {
     const seconds = (nowMs - this.#atMs) / 1000;
-    const after = new Map<number, Before>();
+    const after = new Map<string, Before>();
     const rows = sessions.map((session) => {
-      after.set(session.number, session);
-      return this.#row(session, this.#before.get(session.number), seconds, wallMs);
+      const id = idOf(session);
+      after.set(id, session);
+      return this.#row(session, this.#before.get(id), seconds, wallMs);
     });
     this.#before = after;
     this.#atMs = nowMs;
@@ -59,7 +60,8 @@ export class ConnectionRows {
       return ageMs > 0 && ageMs < seconds * 1000 && seconds !== Infinity ? (now * 1000) / ageMs : null;
     };
     return {
-      id: String(session.number),
+      id: idOf(session),
+      thread: session.thread ?? 0,
       key: key === null ? null : `nodekey:${key}`,
       shortKey: key === null ? '' : shortKey(Buffer.from(key, 'hex')),
       name: facts?.name || null,
@@ -91,6 +93,11 @@ export class ConnectionRows {
       queuedBytes: session.queuedBytes,
     };
   }
+}
+
+/** Numbers are of one thread. */
+function idOf({ number, thread }: SessionSnapshot): string {
+  return thread === undefined ? String(number) : `${thread}-${number}`;
 }
 
 function sumOf(counts: Readonly<Record<string, number>>): number {

@@ -157,7 +157,9 @@ export class RelayThreads {
   /** Resolves when the next {@link snapshot} knows the sessions of the other threads as they are now. */
   async refreshSessions(): Promise<void> {
     const lists: SessionSnapshot[][] = [];
-    await this.#askAll(async ({ port }) => void lists.push([...(await port.ask('sessions', null))]));
+    await this.#askAll(async ({ port, index }) => {
+      lists.push((await port.ask('sessions', null)).map((session) => ({ ...session, thread: index })));
+    });
     this.#sessions = lists.flat();
   }
 

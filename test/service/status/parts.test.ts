@@ -15,7 +15,7 @@ import { HISTORY_COLUMNS } from '../../../src/api/shapes.ts';
 function row(number: number, fields: Partial<ConnectionRow> = {}): ConnectionRow {
   const traffic = { bytes: number % 7, packets: 1, bytesPerSecond: number % 5 };
   return {
-    ...{ id: String(number), key: `nodekey:${String(number).padStart(64, '0')}`, shortKey: `[${number}]` },
+    ...{ id: String(number), thread: 0, key: `nodekey:${String(number).padStart(64, '0')}`, shortKey: `[${number}]` },
     ...{ name: null, owner: null, tier: null, state: 'open', ip: `192.0.2.${number % 250}`, port: number },
     ...{ isBehindProxy: false, isWebSocket: false, since: '', ageSeconds: number, isHome: false, isDuplicate: false },
     ...{ app: '', admittedBy: '', received: traffic, sent: traffic, drops: {}, droppedPackets: 0, queuedBytes: 0 },
