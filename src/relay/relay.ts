@@ -21,6 +21,7 @@ import type {
 import { upgradeResponseHead } from '../wire/handshake.ts';
 import { nodeKeyPair, type NodeKeyPair } from '../wire/keys.ts';
 import { DoorConnection } from './door/door-connection.ts';
+import type { SharedPlaces } from './door/shared-places.ts';
 import { SourceGuard } from './door/source-guard.ts';
 import { FrontDoor, type DoorHandlers } from './door/front-door.ts';
 import { CountedMemory } from './door/memory-limit.ts';
@@ -74,6 +75,8 @@ export interface RelayPorts {
   readonly residentBytes: () => number;
   /** The order of events that it shares with the relays of other threads; null when it is the only one. */
   readonly sharedOrder?: EventOrder | null;
+  /** The connections of all threads by their sources; null when it is the only one. */
+  readonly sharedPlaces?: SharedPlaces | null;
 }
 
 export class Relay {
@@ -103,7 +106,7 @@ export class Relay {
     this.#ports = ports;
     const { clock, events } = ports;
     const { counters } = this;
-    const space = new QueueSpace(settings.totalQueueBytes);
+    const space = new QueueSpace(settings.totalQueueBytes / settings.threads);
     this.guard = this.#buildGuard(space);
     const order = ports.sharedOrder ?? null;
     this.router = new Router(counters, settings.live.duplicates, settings.limits, order ?? new LocalOrder());
@@ -180,7 +183,7 @@ export class Relay {
     this.#sessions.setDeniedApps(new Set(deniedApps));
     // The buckets of clients that are at their limit must not be filled by a reload that changes nothing.
     if (JSON.stringify(fairness) === JSON.stringify(before)) return;
-    this.#sessions.setLimits(sharedLimits(fairness, this.#wakes));
+    this.#sessions.setLimits(sharedLimits(fairness, this.#wakes, this.#settings.threads));
   }
 
   /** Starts a DERP connection on a stream whose upgrade has come; returns who handles it from now on. */
@@ -257,16 +260,17 @@ export class Relay {
   }
 
   #buildGuard(space: QueueSpace): SourceGuard {
-    const { guard, memoryBytes, totalQueueBytes } = this.#settings;
-    const { transport, residentBytes, events, clock } = this.#ports;
+    const { guard, memoryBytes, totalQueueBytes, threads } = this.#settings;
+    const { transport, residentBytes, events, clock, sharedPlaces } = this.#ports;
     const memory = new CountedMemory({
       limitBytes: memoryBytes,
       connectionBytes: transport.connectionBytes,
-      queuedBytes: () => totalQueueBytes - space.freeBytes,
+      // The other threads have about as much: connections are spread evenly.
+      queuedBytes: () => totalQueueBytes - threads * space.freeBytes,
       residentBytes,
       judged: (problem) => events.memory(problem),
     });
-    return new SourceGuard({ ...guard, exempt: new PrefixSet(guard.exempt) }, clock, memory);
+    return new SourceGuard({ ...guard, exempt: new PrefixSet(guard.exempt) }, clock, memory, sharedPlaces);
   }
 
   #sessionParts(keyPair: NodeKeyPair, space: QueueSpace): SessionParts {
@@ -291,7 +295,7 @@ export class Relay {
       mayOpen: ({ connection }, isMesh) =>
         connection instanceof DoorConnection ? connection.established(isMesh) : null,
       meshKeys: meshKeys(live),
-      ...sharedLimits(live.fairness, this.#wakes),
+      ...sharedLimits(live.fairness, this.#wakes, this.#settings.threads),
     };
   }
 

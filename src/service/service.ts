@@ -30,7 +30,6 @@ import { createMetrics } from '../observe/metrics.ts';
 import type { SourceGuard } from '../relay/door/source-guard.ts';
 import type { DoorHandlers } from '../relay/door/front-door.ts';
 import { Relay } from '../relay/relay.ts';
-import { SharedOrder } from '../relay/threads/shared-order.ts';
 import { openUdpDoor } from '../relay/udp/open-door.ts';
 import type { Transport } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
@@ -57,6 +56,7 @@ import { restartKeys, type ReloadedKeys } from './restart-keys.ts';
 import { ServiceApi } from './status/service-api.ts';
 import { openThreads, threadCount } from './threads/open.ts';
 import type { RelayThreads } from './threads/relay-threads.ts';
+import { createThreadMemory, sharedPorts, type ThreadMemory } from './threads/shared-memory.ts';
 
 /** The administration serves a handful of scrapers. */
 const ADMIN_CONNECTIONS = 64;
@@ -121,7 +121,7 @@ export class Service {
     });
     this.clients = new Clients(config, { admission: this.#admission, relay: () => this.#all, clock, log });
     const threads = threadCount(config, inherited.derp.length > 0, log);
-    const order = threads > 1 ? SharedOrder.createMemory() : null;
+    const memory = createThreadMemory(threads);
     this.#relay = new Relay(relaySettings(config, this.keyPair, threads), {
       transport,
       clock,
@@ -129,9 +129,9 @@ export class Service {
       http: (...connection) => toHttp(...connection),
       events: this.#relayLog,
       residentBytes: () => this.#memory.bytes,
-      sharedOrder: order === null ? null : new SharedOrder(order),
+      ...sharedPorts(memory, 0),
     });
-    this.threads = order === null ? null : this.#createThreads(threads, order);
+    this.threads = memory === null ? null : this.#createThreads(threads, memory);
     const hasPeerRelay = config.peerRelay.tailnets.length > 0;
     if (hasPeerRelay) refuseStunSockets(inherited);
     this.#peerRelay = hasPeerRelay ? this.#createPeerRelay() : null;
@@ -376,10 +376,10 @@ export class Service {
     );
   }
 
-  #createThreads(count: number, order: SharedArrayBuffer): RelayThreads {
+  #createThreads(count: number, memory: ThreadMemory): RelayThreads {
     return openThreads(count, {
       relay: this.#relay,
-      order,
+      memory,
       settings: () => relaySettings(this.#config, this.keyPair, count),
       config: () => this.#config,
       admission: this.clients,

@@ -2,6 +2,7 @@ import { CLOCK_TICK_MS, type Clock } from '../../base/clock.ts';
 import { sourcePath, type PrefixSet } from '../../base/ip-prefix.ts';
 import type { RefusalReason } from '../../observe/counters.ts';
 import type { Admitted, DoorGuard, GuardedConnection, GuardRefusal, MemoryLimit } from './door-guard.ts';
+import { PlaceKind, type SharedPlaces } from './shared-places.ts';
 import { bySource, type RateLimits, SourceRates } from './source-rates.ts';
 import { type Place, SourceTable } from './source-table.ts';
 
@@ -45,19 +46,22 @@ export class SourceGuard implements DoorGuard {
   readonly #rates: SourceRates;
   readonly #siteHandshakes: number;
   /** Handshakes under way, and HTTP: what can be ended without harm. */
-  readonly #handshakes = new SourceTable<Entry>();
-  readonly #sessions = new SourceTable<Entry>();
+  readonly #handshakes: SourceTable<Entry>;
+  readonly #sessions: SourceTable<Entry>;
   readonly #leaveClock: () => void;
   #connections: number;
   #isForDescriptors = false;
   #checkedMs = 0;
 
-  constructor(limits: GuardLimits, clock: Clock, memory: MemoryLimit) {
+  /** `places` is what the threads of this process hold together; null: there is one. */
+  constructor(limits: GuardLimits, clock: Clock, memory: MemoryLimit, places: SharedPlaces | null = null) {
     this.#limits = limits;
     this.#clock = clock;
     this.#memory = memory;
     this.#connections = orUnlimited(limits.connections);
     this.#rates = new SourceRates(limits);
+    this.#handshakes = new SourceTable(places?.table(PlaceKind.Handshake));
+    this.#sessions = new SourceTable(places?.table(PlaceKind.Session));
     const { handshakes, handshakesPerSource, siteFactor } = limits;
     this.#siteHandshakes =
       handshakesPerSource === 0
@@ -89,11 +93,15 @@ export class SourceGuard implements DoorGuard {
     return this.#handshakes.size + this.#sessions.size;
   }
 
+  get #openInAll(): number {
+    return this.#handshakes.sizeOfAll + this.#sessions.sizeOfAll;
+  }
+
   /** Sets the number of connections that may be open, and whether descriptors are the reason. */
   setConnectionLimit(connections: number, isForDescriptors: boolean): void {
     this.#connections = connections;
     this.#isForDescriptors = isForDescriptors;
-    while (this.open > connections) {
+    while (this.#openInAll > connections) {
       const oldest = this.#handshakes.oldest;
       if (oldest === null) return;
       this.#evict(oldest, this.#full());
@@ -133,15 +141,15 @@ export class SourceGuard implements DoorGuard {
   #sessionRefusal(entry: Entry, path: readonly string[]): GuardRefusal | null {
     const { connectionsPerSource, siteFactor, exempt } = this.#limits;
     if (!exempt.has(entry.ip)) {
-      if (isReached(connectionsPerSource, this.#sessions.held(path.at(-1)!)))
+      if (isReached(connectionsPerSource, this.#sessions.heldByAll(path.at(-1)!)))
         return bySource('open connections from this source');
       const site = path[0]!;
-      if (path.length > 1 && isReached(connectionsPerSource * siteFactor, this.#sessions.held(site))) {
+      if (path.length > 1 && isReached(connectionsPerSource * siteFactor, this.#sessions.heldByAll(site))) {
         const refusal = this.#replaceSession(path, bySource(`open connections from ${site}`), site);
         if (refusal !== null) return refusal;
       }
     }
-    const isFull = this.#sessions.size >= this.#connections - this.#newcomers();
+    const isFull = this.#sessions.sizeOfAll >= this.#connections - this.#newcomers();
     if (isFull || this.#memory.isFull) {
       return this.#replaceSession(path, this.#full());
     }
@@ -161,14 +169,14 @@ export class SourceGuard implements DoorGuard {
   }
 
   #makeRoom(path: readonly string[]): GuardRefusal | null {
-    if (this.open >= this.#connections || this.#memory.isFull) {
-      const { size } = this.#handshakes;
-      if (size > 0 && size >= this.#newcomers()) return this.#replaceHandshake(path, this.#full());
+    if (this.#openInAll >= this.#connections || this.#memory.isFull) {
+      const { size, sizeOfAll } = this.#handshakes;
+      if (size > 0 && sizeOfAll >= this.#newcomers()) return this.#replaceHandshake(path, this.#full());
       // Room is made when it is admitted, if it can be made.
       if (this.#sessions.candidate(path, 'youngest', 1)?.isOwn !== false) return this.#full();
     }
     const { handshakes } = this.#limits;
-    if (!isReached(handshakes, this.#handshakes.size)) return null;
+    if (!isReached(handshakes, this.#handshakes.sizeOfAll)) return null;
     return this.#replaceHandshake(path, {
       reason: 'handshake_limit',
       detail: `${handshakes} connections wait to be admitted`,
@@ -206,7 +214,7 @@ export class SourceGuard implements DoorGuard {
     if (isReached(connectionsPerSource, this.#heldBy(source))) {
       return this.#replaceHandshake(path, bySource('open connections from this source'), source);
     }
-    if (this.#handshakes.held(source) >= most) {
+    if (this.#handshakes.heldByAll(source) >= most) {
       return this.#replaceHandshake(path, bySource('unfinished handshakes from this source'), source);
     }
     return path.length === 1 ? null : this.#siteRefusal(path, path[0]!);
@@ -216,10 +224,10 @@ export class SourceGuard implements DoorGuard {
     const { connectionsPerSource, siteFactor } = this.#limits;
     const refusal = this.#rates.refusalOfSite(path, this.now);
     if (refusal !== null) return refusal;
-    const handshakes = this.#handshakes.held(site);
+    const handshakes = this.#handshakes.heldByAll(site);
     if (isReached(connectionsPerSource * siteFactor, this.#heldBy(site))) {
       const why = bySource(`open connections from ${site}`);
-      if (handshakes > 0) return this.#replaceHandshake(path, why, site);
+      if (this.#handshakes.held(site) > 0) return this.#replaceHandshake(path, why, site);
       // Room is made when it is admitted, if it can be made.
       return this.#sessions.candidate(path, 'youngest', 1, site)?.isOwn === false ? null : why;
     }
@@ -229,21 +237,21 @@ export class SourceGuard implements DoorGuard {
 
   /** Connections of all kinds that are held under a name. */
   #heldBy(name: string): number {
-    return this.#handshakes.held(name) + this.#sessions.held(name);
+    return this.#handshakes.heldByAll(name) + this.#sessions.heldByAll(name);
   }
 
   #check(now: number): void {
     this.#expire(now);
     if (now - this.#checkedMs < CHECK_MS - CLOCK_TICK_MS / 2) return;
     this.#checkedMs = now;
-    this.#memory.check(this.#handshakes.size, this.#sessions.size);
+    this.#memory.check(this.#handshakes.sizeOfAll, this.#sessions.sizeOfAll);
     this.#rates.sweep(now);
   }
 
   /** Closes handshakes that take longer than allowed at the present number of handshakes. */
   #expire(now: number): void {
     const most = Math.min(orUnlimited(this.#limits.handshakes), this.#connections);
-    const crowd = this.#handshakes.size / most;
+    const crowd = this.#handshakes.sizeOfAll / most;
     if (crowd <= CROWDED_SHARE) return;
     const { handshakeMs } = this.#limits;
     const least = Math.min(LEAST_HANDSHAKE_MS, handshakeMs);

@@ -31,6 +31,14 @@ export interface Candidate<T> {
 /** Of the source that holds most, which one: what waits longest, or what came last. */
 export type Order = 'oldest' | 'youngest';
 
+/** What the tables of other threads hold, for limits that hold for all together. */
+export interface OtherTables {
+  /** This table holds one more, or one less, under a name; null: in all. */
+  changed(name: string | null, by: 1 | -1): void;
+  held(name: string): number;
+  size(): number;
+}
+
 /**
  * Keeps items by source and in the order of their age. A source is a path of names, from the largest network to the
  * smallest, as `sourcePath` gives it. It is judged at each level first by what its network holds: somebody who has many
@@ -42,9 +50,25 @@ export class SourceTable<T> {
   #size = 0;
   #oldest: Place<T> | null = null;
   #youngest: Place<T> | null = null;
+  readonly #others: OtherTables | null;
+
+  /** `others` is null where there is one thread. */
+  constructor(others: OtherTables | null = null) {
+    this.#others = others;
+  }
 
   get size(): number {
     return this.#size;
+  }
+
+  /** The size of the tables of all threads. */
+  get sizeOfAll(): number {
+    return this.#size + (this.#others?.size() ?? 0);
+  }
+
+  /** What the tables of all threads hold under a name of a path. */
+  heldByAll(name: string): number {
+    return this.held(name) + (this.#others?.held(name) ?? 0);
   }
 
   /** What is in the table for longest, or null. */
@@ -63,16 +87,20 @@ export class SourceTable<T> {
     this.#append(place);
     for (let source: Source<T> | null = place.source; source !== null; source = source.parent) {
       source.siblings.raise(source);
+      this.#others?.changed(source.name, 1);
     }
+    this.#others?.changed(null, 1);
     return place;
   }
 
   /** Takes a place out; it must be in the table. */
   remove(place: Place<T>): void {
     this.#size--;
+    this.#others?.changed(null, -1);
     this.#detach(place);
     for (let source: Source<T> | null = place.source; source !== null; source = source.parent) {
       source.siblings.lower(source);
+      this.#others?.changed(source.name, -1);
       if (source.count === 0) this.#sources.delete(source.name);
     }
   }

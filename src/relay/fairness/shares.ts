@@ -22,8 +22,12 @@ interface SharedLimits {
   readonly keyLimits: KeyLimits;
 }
 
-/** What the connections are told to share, and how. */
-export function sharedLimits({ perClient, totalBytesPerSecond }: FairnessSettings, wakes: WakeList): SharedLimits {
-  const share = totalBytesPerSecond > 0 ? new FairShare(wakes, totalBytesPerSecond, performance.now()) : null;
+/** What the connections are told to share, and how. Each of several `threads` has an equal part of the total. */
+export function sharedLimits(
+  { perClient, totalBytesPerSecond }: FairnessSettings,
+  wakes: WakeList,
+  threads: number,
+): SharedLimits {
+  const share = totalBytesPerSecond > 0 ? new FairShare(wakes, totalBytesPerSecond / threads, performance.now()) : null;
   return { rate: perClient, keyLimits: new KeyLimits(perClient, share) };
 }

@@ -10,6 +10,7 @@ import type { SessionSnapshot } from '../../relay/session/traffic.ts';
 import type { LiveSettings, RelaySettings } from '../../relay/settings.ts';
 import type { ThreadChannel } from '../../relay/threads/thread-link.ts';
 import type { CertificatePair, Endpoint } from '../../transport/port.ts';
+import type { ThreadMemory } from './shared-memory.ts';
 
 /** What a relay thread needs for the requests on its ports that do not become a DERP connection. */
 export interface ThreadHttpSettings {
@@ -27,8 +28,9 @@ export interface ThreadHttpSettings {
 export interface RelayThreadData {
   readonly settings: RelaySettings;
   readonly http: ThreadHttpSettings;
-  /** Memory of the order of events that all threads share. */
-  readonly order: SharedArrayBuffer;
+  /** 0 is the main thread. */
+  readonly index: number;
+  readonly memory: ThreadMemory;
   /** To the service. */
   readonly port: MessagePort;
 }

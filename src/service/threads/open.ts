@@ -32,7 +32,7 @@ export function threadCount(
 
 interface OpenThreadsParts extends Pick<
   RelayThreadsParts,
-  'relay' | 'order' | 'settings' | 'admission' | 'clock' | 'log'
+  'relay' | 'memory' | 'settings' | 'admission' | 'clock' | 'log'
 > {
   readonly config: () => Config;
   readonly certificate: CertificateSource;

@@ -29,10 +29,15 @@ export class RelayThreadProcess {
   #isEnding = false;
 
   /** `data` is what it is told, but for the port; `module` is what it runs. */
-  constructor(index: number, data: Omit<RelayThreadData, 'port'>, listener: ThreadListener, module: URL = threadUrl()) {
+  constructor(
+    index: number,
+    data: Omit<RelayThreadData, 'port' | 'index'>,
+    listener: ThreadListener,
+    module: URL = threadUrl(),
+  ) {
     this.index = index;
     const { port1, port2 } = new MessageChannel();
-    const workerData: RelayThreadData = { ...data, port: port2 };
+    const workerData: RelayThreadData = { ...data, index, port: port2 };
     this.#worker = new Worker(module, { workerData, transferList: [port2], name: `relay ${index}` });
     let failure: Error | null = null;
     this.#worker.on('error', (error: Error) => (failure ??= error));

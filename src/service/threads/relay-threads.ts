@@ -9,6 +9,7 @@ import type { Clock } from '../../base/clock.ts';
 import { errorMessage, internalError } from '../../base/errors.ts';
 import { Counters, type CounterValues } from '../../observe/counters.ts';
 import type { MetricDefinition, Sample } from '../../observe/metrics.ts';
+import { SharedPlaces } from '../../relay/door/shared-places.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { Admission } from '../../relay/session/admission.ts';
 import type { DrainPlan } from '../../relay/session/drain.ts';
@@ -20,6 +21,7 @@ import { assignCounters, mergeThreads, type RelaySnapshot } from '../../relay/sn
 import { createChannels } from '../../relay/threads/thread-link.ts';
 import type { CertificatePair, Endpoint } from '../../transport/port.ts';
 import type { ServiceNote, ThreadHttpSettings, ThreadNote } from './messages.ts';
+import type { ThreadMemory } from './shared-memory.ts';
 import { RelayThreadProcess, type ThreadListener } from './relay-thread.ts';
 
 /** A thread that ended is started again after this. */
@@ -33,8 +35,8 @@ const SESSIONS_MS = 1000;
 export interface RelayThreadsParts {
   /** The relay of the main thread. */
   readonly relay: Relay;
-  /** Memory of the order of events that all threads share; the relay of the main thread has it too. */
-  readonly order: SharedArrayBuffer;
+  /** The relay of the main thread has it too. */
+  readonly memory: ThreadMemory;
   readonly settings: () => RelaySettings;
   readonly http: () => ThreadHttpSettings;
   readonly admission: Admission;
@@ -249,8 +251,8 @@ export class RelayThreads {
   // ---- one thread
 
   async #start(index: number): Promise<void> {
-    const { settings, http, order, certificate } = this.#parts;
-    const data = { settings: settings(), http: http(), order };
+    const { settings, http, memory, certificate } = this.#parts;
+    const data = { settings: settings(), http: http(), memory };
     const thread = new RelayThreadProcess(index, data, this.#listenerOf(index));
     await thread.started;
     if (this.#isClosed) return thread.end();
@@ -314,6 +316,8 @@ export class RelayThreads {
       this.#ended.set(index, before === undefined ? counters : mergeThreads(before, [counters], []));
     }
     for (const question of this.#over) if (question.startsWith(`${index} `)) this.#over.delete(question);
+    // Its connections hold no places any more.
+    new SharedPlaces(this.#parts.memory.places, index).clear();
     this.#parts.ended(index);
     if (this.#isClosed) return;
     this.#parts.log.error(

@@ -2,7 +2,6 @@ import { Clock } from '../../base/clock.ts';
 import { errorMessage, internalError, onInternalError } from '../../base/errors.ts';
 import { ResidentMemory } from '../../base/resident-memory.ts';
 import { Relay, type RelayEvents } from '../../relay/relay.ts';
-import { SharedOrder } from '../../relay/threads/shared-order.ts';
 import { transport } from '../../transport/runtime.ts';
 import type { CertificatePair } from '../../transport/port.ts';
 import { AskedAdmission } from './asked-admission.ts';
@@ -15,6 +14,7 @@ import type {
   ThreadRequests,
 } from './messages.ts';
 import { RequestPort } from './request-port.ts';
+import { sharedPorts } from './shared-memory.ts';
 import { ThreadHttp } from './thread-http.ts';
 
 /** Refusals that are told in one tick of the clock; more are counted only, for a log could not hold them. */
@@ -36,7 +36,7 @@ export class RelayThread {
   #trafficAt = 0;
   #lastCounted = '';
 
-  constructor({ settings, http, order, port }: RelayThreadData) {
+  constructor({ settings, http, index, memory, port }: RelayThreadData) {
     this.#port = new RequestPort<ServiceRequests, ThreadRequests, ServiceNote, ThreadNote>(
       port,
       {
@@ -71,7 +71,7 @@ export class RelayThread {
       http: (...connection) => this.#http.enter(...connection),
       events: this.#relayEvents(),
       residentBytes: () => this.#memory.bytes,
-      sharedOrder: new SharedOrder(order),
+      ...sharedPorts(memory, index),
     });
     this.#http = new ThreadHttp(http, this.#relay, this.#clock);
     this.#clock.onTick((now) => this.#tick(now));

@@ -209,6 +209,31 @@ suite('a relay of two threads and its ends', { timeout: 120_000 }, () => {
     assert.ok(a.isOpen);
   });
 
+  test('limits by source and in all hold for the threads together', async () => {
+    const two = await TwoThreads.start({
+      TOWPATH_SOURCES_EXEMPT: 'none',
+      TOWPATH_PROXY_TRUSTED: '192.0.2.0/24',
+      TOWPATH_LIMITS_CONNECTIONS_PER_SOURCE: '3',
+      TOWPATH_SOURCES_FAILURES_PER_MINUTE: '0',
+      TOWPATH_SOURCES_CONNECTIONS_PER10_SECONDS: '0',
+    });
+    try {
+      const { test: relayTest } = two;
+      const { relay, lines } = relayTest;
+      // Whichever threads they come to, there are three of them in all.
+      for (let i = 0; i < 3; i++) await relayTest.client({ timeoutMs: PATIENCE_MS });
+      for (let i = 0; i < 6; i++) await assert.rejects(relayTest.client());
+      await two.until(() => relay.counters.refusals.source_limit >= 6, 'they are counted');
+      await relay.threads!.kill(1);
+      await two.until(() => lines.some((line) => line.includes('runs again')), 'it runs again');
+      // What the thread had does not count any more.
+      for (let i = relay.ownCounters.connections; i < 3; i++) await relayTest.client({ timeoutMs: PATIENCE_MS });
+      for (let i = 0; i < 3; i++) await assert.rejects(relayTest.client());
+    } finally {
+      await two.stop();
+    }
+  });
+
   test('drains the clients of all threads', async () => {
     const two = await TwoThreads.start({ TOWPATH_DRAIN_SECONDS: '1' });
     try {

@@ -1,0 +1,25 @@
+import { SharedPlaces } from '../../relay/door/shared-places.ts';
+import type { RelayPorts } from '../../relay/relay.ts';
+import { SharedOrder } from '../../relay/threads/shared-order.ts';
+
+/** Memory that all relay threads of the process have. */
+export interface ThreadMemory {
+  /** Of a `SharedOrder`. */
+  readonly order: SharedArrayBuffer;
+  /** Of `SharedPlaces`. */
+  readonly places: SharedArrayBuffer;
+}
+
+/** Memory for this number of threads; null for one, which shares nothing. */
+export function createThreadMemory(threads: number): ThreadMemory | null {
+  return threads === 1 ? null : { order: SharedOrder.createMemory(), places: SharedPlaces.createMemory(threads) };
+}
+
+/** The part of the ports of a relay that is in this memory; `index` is that of its thread. */
+export function sharedPorts(
+  memory: ThreadMemory | null,
+  index: number,
+): Pick<RelayPorts, 'sharedOrder' | 'sharedPlaces'> {
+  if (memory === null) return {};
+  return { sharedOrder: new SharedOrder(memory.order), sharedPlaces: new SharedPlaces(memory.places, index) };
+}
