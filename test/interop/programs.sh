@@ -10,6 +10,7 @@ part() {
   "$@" || failed=1
 }
 part "$here/admission/run.sh"
+part "$here/derp-map/run.sh"
 part "$here/peer-relay/run.sh"
 part "$here/port-mapping/run.sh"
 part "$here/acme/run.sh"
