@@ -18,7 +18,11 @@ console.log('  npm pack, and npm install --global of the archive');
 run('npm', ['pack', '--silent', '--pack-destination', work]);
 const archive = run('sh', ['-c', `ls ${work}/towpath-*.tgz`]).trim();
 const said = run('npm', ['install', '--global', '--no-fund', '--prefix', prefix, archive], { PATH });
-assert.doesNotMatch(said, /warn|error|deprecated/i, said);
+// npm 11 lists a script `prepare` that it does not run and that the built package does not need; a git URL needs it.
+const noise = said
+  .split('\n')
+  .filter((line) => /warn|error|deprecated/i.test(line) && !line.startsWith('npm warn install-scripts'));
+assert.deepEqual(noise, []);
 console.log(`  ${installed('bin/towpath')}`);
 
 if (source === 'git') {
