@@ -47,6 +47,7 @@ export class AddressSearch {
   readonly #parts: AddressSearchParts;
   readonly #stun: StunRounds;
   readonly #configuredServers: readonly StunServerName[];
+  readonly #ended = new AbortController();
   #leave: () => void = () => undefined;
   #nextRefreshAt = 0;
   #nextStunAt = 0;
@@ -81,6 +82,7 @@ export class AddressSearch {
 
   stop(): void {
     this.#leave();
+    this.#ended.abort();
   }
 
   #servers(): readonly StunServerName[] {
@@ -131,7 +133,8 @@ export class AddressSearch {
     try {
       const gateway = defaultGateway();
       if (gateway === null) throw new Error('this machine has no default gateway of IPv4 that the system tells');
-      const { how, addresses } = await mapPorts({ transport, clock, gateway, ports: ports(), nonceOf });
+      const { signal } = this.#ended;
+      const { how, addresses } = await mapPorts({ transport, clock, gateway, signal, ports: ports(), nonceOf });
       this.addresses.setFound('port mapping', addresses, how);
       if (this.#worked('port mapping')) log.info({ how, gateway: gateway.ip }, 'the router forwards the UDP ports');
     } catch (error) {
@@ -150,6 +153,7 @@ export class AddressSearch {
   }
 
   #failed(name: 'STUN' | 'port mapping', error: unknown): void {
+    if (this.#ended.signal.aborted) return;
     const problem = error instanceof Error ? error : new Error(String(error));
     this.addresses.setFound(name, problem);
     if (this.#problems[name] !== problem.message)

@@ -11,6 +11,8 @@ export interface RouterDialogParts {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly gateway: Gateway;
+  /** Ends the dialog at once, as if no answer came. */
+  readonly signal: AbortSignal;
   /** The first of the waits for an answer, each twice as long as the last, in milliseconds; 250 by default. */
   readonly firstWaitMs?: number;
 }
@@ -20,7 +22,7 @@ export interface RouterDialogParts {
  * last try is over. Datagrams of others are ignored. Rejects when the socket cannot be opened.
  */
 export async function askRouter(
-  { transport, clock, gateway, firstWaitMs = FIRST_WAIT_MS }: RouterDialogParts,
+  { transport, clock, gateway, signal, firstWaitMs = FIRST_WAIT_MS }: RouterDialogParts,
   requests: () => readonly { readonly bytes: Buffer; readonly ip: string; readonly port: number }[],
   answered: (bytes: Buffer, from: number, to: number) => void,
   isOver: () => boolean,
@@ -33,22 +35,28 @@ export async function askRouter(
     error: () => undefined,
   });
   try {
-    for (let i = 0, waitMs = firstWaitMs; i < TRIES && !isOver(); i++, waitMs *= 2) {
+    for (let i = 0, waitMs = firstWaitMs; i < TRIES && !isOver() && !signal.aborted; i++, waitMs *= 2) {
       for (const { bytes, ip, port } of requests()) socket.send(bytes, 0, bytes.length, ip, port);
-      await until(clock, waitMs, isOver);
+      await until(clock, waitMs, isOver, signal);
     }
   } finally {
     await socket.close();
   }
 }
 
-function until(clock: Clock, waitMs: number, isOver: () => boolean): Promise<void> {
+function until(clock: Clock, waitMs: number, isOver: () => boolean, signal: AbortSignal): Promise<void> {
   const end = clock.now + waitMs;
   return new Promise((resolve) => {
-    const leave = clock.onTick((now) => {
-      if (now < end && !isOver()) return;
+    const done = (): void => {
       leave();
+      signal.removeEventListener('abort', done);
       resolve();
+    };
+    const leave = clock.onTick((now) => {
+      if (now >= end || isOver()) done();
     });
+    // The clock may stand still from then on.
+    signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
   });
 }

@@ -49,9 +49,10 @@ async function map(t: TestContext, router: Router): Promise<PortMapping> {
   clock.start();
   t.after(() => clock.stop());
   const machine = generateNodeKeyPair();
+  const { signal } = new AbortController();
   const gateway = { ip: '127.0.0.1', localIp: '127.0.0.1' };
   const nonceOf = (port: number): Buffer => mappingNonce(machine, port);
-  return mapPorts({ transport: toRouter(router), clock, gateway, ports: PORTS, nonceOf, firstWaitMs: 20 });
+  return mapPorts({ transport: toRouter(router), clock, gateway, signal, ports: PORTS, nonceOf, firstWaitMs: 20 });
 }
 
 /** A router that speaks PCP: the answer is the request with a result and the mapping. */
@@ -154,6 +155,17 @@ suite('a router is asked to forward the ports', { timeout: 60_000 }, () => {
       port === 1900 ? Buffer.from('HTTP/1.1 200 OK\r\nLOCATION: http://192.0.2.1:80/desc.xml\r\n\r\n') : null;
     await assert.rejects(map(t, elsewhere), /answers neither/);
   });
+});
+
+test('a router that is silent is not waited for when the relay ends, though its clock stands still', async () => {
+  const clock = new Clock();
+  const ended = new AbortController();
+  const gateway = { ip: '127.0.0.1', localIp: '127.0.0.1' };
+  const nonceOf = (): Buffer => Buffer.alloc(12);
+  const { signal } = ended;
+  const mapping = mapPorts({ transport: toRouter(() => null), clock, gateway, signal, ports: PORTS, nonceOf });
+  setImmediate(() => ended.abort());
+  await assert.rejects(mapping, /answers neither/);
 });
 
 test('the nonce of a mapping is the same after a restart, and another for each port and relay', () => {
