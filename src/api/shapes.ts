@@ -266,6 +266,31 @@ export interface MeshLink {
   readonly problem: string | null;
 }
 
+/** `GET udp-use?node=NODE&other=OTHER`: why a node, or a pair of nodes, does not use the UDP relay. */
+export interface UdpUseAnswer {
+  /** False: no tailnet is configured for it, and the rest is empty. */
+  readonly isOn: boolean;
+  /** One for each tailnet that has the node. */
+  readonly reports: readonly {
+    readonly tailnet: string;
+    /** Null: the tailnet has no such node, or several. */
+    readonly node: string | null;
+    readonly other: string | null;
+    readonly isUsed: boolean;
+    readonly conditions: readonly UdpUseCondition[];
+  }[];
+}
+
+interface UdpUseCondition {
+  readonly code: string;
+  /** `relay`, or the name of a node. */
+  readonly about: string;
+  readonly status: 'met' | 'unmet' | 'unknown';
+  readonly text: string;
+  /** Null: there is nothing to do. */
+  readonly advice: string | null;
+}
+
 /** `GET certificate`. */
 export interface CertificateAnswer {
   /** `plain`: a proxy does TLS, and the rest describes nothing that is served. */

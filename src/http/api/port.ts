@@ -12,6 +12,7 @@ import type {
   RefusalsAnswer,
   StatusAnswer,
   UdpSessionsAnswer,
+  UdpUseAnswer,
 } from '../../api/shapes.ts';
 
 /** What the API shows and does. The service implements it; the HTTP side knows only this. */
@@ -24,6 +25,7 @@ export interface AdminApi {
   connection(id: string): ConnectionRow | null;
   udpSessions(parameters: URLSearchParams): Promise<UdpSessionsAnswer>;
   mesh(): MeshAnswer;
+  udpUse(parameters: URLSearchParams): Promise<UdpUseAnswer>;
   certificate(): CertificateAnswer;
   admission(): AdmissionAnswer;
   limits(): LimitsAnswer;

@@ -13,6 +13,7 @@ import type {
   RefusalsAnswer,
   StatusAnswer,
   UdpSessionsAnswer,
+  UdpUseAnswer,
 } from '../../api/shapes.ts';
 import type { Clock } from '../../base/clock.ts';
 import { VERSION } from '../../base/version.ts';
@@ -38,6 +39,7 @@ import { RefusalHistory } from './refusal-history.ts';
 import { Sampler } from './sampler.ts';
 import { certificateOf, listenersOf, readinessOf, totalsOf, warningsOf } from './status-report.ts';
 import { noUdpSessions, udpSessions } from './udp-sessions.ts';
+import { udpUse } from './udp-use.ts';
 
 /** Where the API gets its facts. Everything is asked for when it is needed. */
 export interface ServiceApiParts {
@@ -175,6 +177,11 @@ export class ServiceApi implements AdminApi {
 
   mesh(): MeshAnswer {
     return { links: this.#parts.links().map(meshLinkOf) };
+  }
+
+  async udpUse(parameters: URLSearchParams): Promise<UdpUseAnswer> {
+    const { peerRelay } = this.#parts;
+    return peerRelay === null ? { isOn: false, reports: [] } : udpUse(peerRelay, parameters);
   }
 
   certificate(): CertificateAnswer {

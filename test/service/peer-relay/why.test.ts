@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import type { UdpUseAnswer } from '../../../src/api/shapes.ts';
 import type { UseCondition } from '../../../src/service/peer-relay/use-conditions.ts';
 import { useReportText, type UseReport } from '../../../src/service/peer-relay/why.ts';
 import { formatNodeKey } from '../../../src/wire/keys.ts';
@@ -87,6 +88,9 @@ suite('why a node does not use the peer relay', { timeout: 60_000 }, () => {
     const [unknown] = await why(world, 'node9');
     assert.deepEqual([unknown?.node, statusOf(unknown, 'in_network_map', 'node9')], [null, 'unmet']);
     const { port } = relay.relay.addresses.admin!;
+    const api = JSON.parse((await ask(port, '/api/v1/udp-use?node=node9')).body) as UdpUseAnswer;
+    assert.deepEqual([api.isOn, api.reports[0]?.conditions.at(-1)?.code], [true, 'in_network_map']);
+    assert.equal((await ask(port, '/api/v1/udp-use')).status, 400);
     const { status, body } = await ask(port, '/peer-relay/why');
     assert.deepEqual([status, /parameter node is missing/.test(body)], [400, true], body);
   });
