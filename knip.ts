@@ -21,6 +21,7 @@ const config: KnipConfig = {
     'test/packages/*.ts',
     'bench/*.ts',
     'bench/udp/{flood,generate,traffic}.ts',
+    'bench/upgrade/socket-holder.ts',
     'bench/preload/*.ts',
     'scripts/**/*.ts',
   ],

@@ -1,4 +1,4 @@
-# Sourced by run.sh and flame.sh: builds what is compared and what measures, and says where it is.
+# Sourced by run.sh, flame.sh and upgrade.sh: builds what is compared and what measures, and says where it is.
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 interop=$repository/test/interop
 version=$(cd "$interop" && go list -m -f '{{.Version}}' tailscale.com)

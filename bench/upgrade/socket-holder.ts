@@ -1,0 +1,46 @@
+/**
+ * `socket-holder.ts IP TCP-PORT UDP-PORT COMMAND…`: opens the sockets of a relay, as systemd does for socket units, and
+ * starts the command with them for each line `start` on standard input; `stop` ends those
+ * that were started before the last. The sockets stay open, so the next process takes connections while the one before ends.
+ */
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+
+/** Has the sockets as descriptors 3 and 4. */
+const HOLDER = `
+old=
+while read -r command; do
+  case $command in
+    start)
+      old="$old $last"
+      sh -c 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=derp:stun exec "$@"' sh "$@" < /dev/null &
+      last=$! ;;
+    stop)
+      kill $old; wait $old; echo "ended$old"; old= ;;
+  esac
+done
+kill $old $last`;
+
+const [ip = '', tcpPort = '', udpPort = '', ...command] = process.argv.slice(2);
+const server = createServer().listen(Number(tcpPort), ip);
+await once(server, 'listening');
+const datagrams = createSocket('udp4').bind(Number(udpPort), ip);
+await once(datagrams, 'listening');
+
+/** The descriptor below an object of Node, which has no public name. */
+function descriptor(holder: object): number {
+  const handle: unknown = Reflect.get(holder, '_handle') ?? Reflect.get(holder, 'handle');
+  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
+  if (typeof fd !== 'number') throw new Error('this version of Node hides its descriptors elsewhere');
+  return fd;
+}
+
+const state = Object.getOwnPropertySymbols(datagrams).find(({ description }) => description === 'state symbol');
+const sockets = [descriptor(server), descriptor(Reflect.get(datagrams, state!) as object)];
+const holder = spawn('sh', ['-c', HOLDER, 'sh', ...command], { stdio: ['inherit', 'inherit', 'inherit', ...sockets] });
+// This process must not take what comes in.
+server.close();
+datagrams.close();
+await once(holder, 'exit');
