@@ -20,7 +20,7 @@ const PORT = '7777';
 /** So long the stream has to be whole again. */
 const SETTLED_MS = 5000;
 /** {@link Arrival} is told from this gap on. */
-const SHORTEST_GAP_MS = 100;
+const SHORTEST_GAP_MS = 50;
 
 const { HEADSCALE: headscale, TAILSCALE_PROGRAMS: programs } = process.env;
 if (headscale === undefined || programs === undefined) {

@@ -11,7 +11,7 @@ import { connect } from 'node:net';
 
 const PERIOD_MS = 10;
 /** A gap is told when it is this long. */
-const GAP_MS = 100;
+const GAP_MS = 50;
 const MESSAGE_BYTES = 100;
 
 export interface Fetched {

@@ -64,7 +64,7 @@ class RestartedRelay implements UpgradedRelay {
   }
 }
 
-/** The next process starts with the same sockets, and when it is ready the old one is told to end. */
+/** The way of `systemctl restart` with socket units: clients that connect between the two processes wait in the sockets. */
 class HeldRelay implements UpgradedRelay {
   readonly #network: Network;
   readonly #command: readonly string[];
@@ -86,9 +86,9 @@ class HeldRelay implements UpgradedRelay {
   }
 
   async upgrade(): Promise<void> {
-    await this.#next();
     this.#holder?.stdin?.write('stop\n');
     await until('the old relay has ended', () => this.#output.includes('ended '));
+    await this.#next();
   }
 
   stop(): Promise<void> {
@@ -129,8 +129,7 @@ function towpathCommand({ folder }: Parts, isHeld: boolean): string[] {
     config,
     stringify({
       ...{ ...ports, http: 'off', keyFile: 'relay.key', region: { id: REGION }, admission: { open: true } },
-      // Two processes run side by side for a moment.
-      ...{ admin: isHeld ? 'off' : ADMIN, certificate: { directory: 'certs', names: [HUB_IP] } },
+      ...{ admin: ADMIN, certificate: { directory: 'certs', names: [HUB_IP] } },
     }),
   );
   return [findRuntime('bun'), MAIN, 'serve', '--config', config];

@@ -1,7 +1,7 @@
 /**
- * `socket-holder.ts IP TCP-PORT UDP-PORT COMMAND…`: opens the sockets of a relay, as systemd does for socket units, and
- * starts the command with them for each line `start` on standard input; `stop` ends those
- * that were started before the last. The sockets stay open, so the next process takes connections while the one before ends.
+ * `socket-holder.ts IP TCP-PORT UDP-PORT COMMAND…`: opens the sockets of a relay, as systemd does for socket units. For each
+ * line `start` on standard input it starts the command with them, and for `stop` it ends that. The sockets stay open, so
+ * clients that connect meanwhile wait for the next process.
  */
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
@@ -10,18 +10,16 @@ import { createServer } from 'node:net';
 
 /** Has the sockets as descriptors 3 and 4. */
 const HOLDER = `
-old=
 while read -r command; do
   case $command in
     start)
-      old="$old $last"
       sh -c 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=derp:stun exec "$@"' sh "$@" < /dev/null &
-      last=$! ;;
+      pid=$! ;;
     stop)
-      kill $old; wait $old; echo "ended$old"; old= ;;
+      kill $pid; wait $pid; echo "ended $pid" ;;
   esac
 done
-kill $old $last`;
+kill $pid`;
 
 const [ip = '', tcpPort = '', udpPort = '', ...command] = process.argv.slice(2);
 const server = createServer().listen(Number(tcpPort), ip);

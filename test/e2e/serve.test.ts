@@ -69,23 +69,26 @@ suite('towpath serve', () => {
   });
 
   test('a second signal ends at once', async () => {
-    await withRelay([...FREE_PORTS, '--no-self-test', '--drain-seconds', '60'], async (relay) => {
-      const port = await relay.port('DERP');
-      const clock = new Clock();
-      const client = await connectDerp({
-        transport,
-        clock,
-        url: `https://127.0.0.1:${port}/derp`,
-        verify: { kind: 'none' },
-      });
-      relay.child.kill('SIGTERM');
-      await relay.says(/draining/);
-      const ready = await fetch(`http://127.0.0.1:${await relay.port('admin')}/readyz`);
-      assert.equal(ready.status, 503);
-      assert.match(await ready.text(), /the relay is stopping/);
-      assert.deepEqual(await relay.end('SIGINT'), [130, null]);
-      client.abort();
-    });
+    await withRelay(
+      [...FREE_PORTS, '--no-self-test', '--drain-seconds', '60', '--drain-closes-per-second', '0'],
+      async (relay) => {
+        const port = await relay.port('DERP');
+        const clock = new Clock();
+        const client = await connectDerp({
+          transport,
+          clock,
+          url: `https://127.0.0.1:${port}/derp`,
+          verify: { kind: 'none' },
+        });
+        relay.child.kill('SIGTERM');
+        await relay.says(/draining/);
+        const ready = await fetch(`http://127.0.0.1:${await relay.port('admin')}/readyz`);
+        assert.equal(ready.status, 503);
+        assert.match(await ready.text(), /the relay is stopping/);
+        assert.deepEqual(await relay.end('SIGINT'), [130, null]);
+        client.abort();
+      },
+    );
   });
 
   test('a port in use: one clear line and what to do, exit code 1', async () => {

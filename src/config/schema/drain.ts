@@ -5,6 +5,7 @@ import { integer } from './values.ts';
 /** How the relay ends. */
 export interface DrainConfig {
   readonly seconds: number;
+  readonly closesPerSecond: number;
   readonly reconnectMinMs: number;
   readonly reconnectMaxMs: number;
 }
@@ -15,7 +16,12 @@ export const drain: z.ZodType<DrainConfig> = section(
     seconds: key(
       integer(0, 3600, 'seconds'),
       3,
-      'Seconds to wait for the clients before the relay closes their connections; 0 closes them at once.',
+      'Longest time in seconds over which the relay closes the connections; 0 closes them at once.',
+    ),
+    closesPerSecond: key(
+      integer(0, 1_000_000, 'connections'),
+      2000,
+      'How many connections the relay closes per second, so that few are closed in less than drain.seconds: a client that has left does not reach one that is still here. 0 spreads them over drain.seconds, however few they are.',
     ),
     reconnectMinMs: key(
       integer(0, 3_600_000, 'milliseconds'),

@@ -7,8 +7,13 @@ const TRY_FOR_MS = 60_000;
 
 /** How connections are ended before a restart. */
 export interface DrainPlan {
-  /** The time over which they are spread. */
+  /** The longest time over which they are spread; few connections are closed in less. */
   readonly seconds: number;
+  /**
+   * How many are closed per second, which is what the next process can take; 0: all the time there is, however few. The
+   * time must be short: a client that has left does not reach one that is still here.
+   */
+  readonly closesPerSecond: number;
   /** Each client is told to come back after a time between these. */
   readonly reconnectMinMs: number;
   readonly reconnectMaxMs: number;
@@ -28,7 +33,8 @@ export async function drainSessions(sessions: readonly Session[], plan: DrainPla
   const total = waiting.length;
   if (total === 0) return;
   const startedAt = clock.readNow();
-  const drainMs = plan.seconds * 1000;
+  const needed = plan.closesPerSecond === 0 ? Infinity : total / plan.closesPerSecond;
+  const drainMs = 1000 * Math.min(plan.seconds, needed);
   await new Promise<void>((resolve) => {
     const stop = clock.onTick((now) => {
       const share = drainMs === 0 ? 1 : (now - startedAt) / drainMs;

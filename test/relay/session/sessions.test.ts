@@ -142,7 +142,7 @@ suite('all sessions', () => {
   test('a drain tells all of them and ends them within its time', async () => {
     const world = new SessionWorld();
     const streams = Array.from({ length: 10 }, () => world.open().stream);
-    const drained = world.sessions.drain({ seconds: 0, reconnectMinMs: 100, reconnectMaxMs: 200 });
+    const drained = world.sessions.drain({ ...PLAN, seconds: 0 });
     await nextTurn();
     for (const stream of streams) {
       const restarting = stream.frames().find(({ type }) => type === FrameType.Restarting);
@@ -153,4 +153,18 @@ suite('all sessions', () => {
     await drained;
     assert.ok(streams.every(({ end }) => end === 'finish'));
   });
+
+  test('a drain takes no longer than its connections need', async () => {
+    const world = new SessionWorld();
+    const streams = Array.from({ length: 10 }, () => world.open().stream);
+    const ended = (): number => streams.filter(({ end }) => end === 'finish').length;
+    const drained = world.sessions.drain({ ...PLAN, seconds: 60, closesPerSecond: 5 });
+    await pass(world, 1000);
+    assert.ok(ended() > 0 && ended() < 10, `${ended()} after one of two seconds`);
+    await pass(world, 1200);
+    await drained;
+    assert.equal(ended(), 10);
+  });
 });
+
+const PLAN = { closesPerSecond: 0, reconnectMinMs: 100, reconnectMaxMs: 200 };
