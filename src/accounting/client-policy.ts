@@ -25,7 +25,10 @@ export interface KeyStatus extends KeyUsage, NodeFacts {
 }
 
 export interface ClientPolicyParts {
-  readonly admission: Admission & { facts(source: string, key: string): NodeFacts | null };
+  readonly admission: Admission & {
+    facts(source: string, key: string): NodeFacts | null;
+    sourceOf(key: string): string | null;
+  };
   readonly usage: Usage;
   /** The relay, which is told of changes. */
   readonly relay: {
@@ -120,9 +123,11 @@ export class ClientPolicy implements Admission {
     if (endings.length > 0) this.#parts.relay.endKeys(endings);
   }
 
-  /** Whether a key has used up its bytes: then it gets no endpoint of the peer relay. */
+  /** Whether a key has used up its bytes, also one that is not connected now: then it gets no endpoint of the peer relay. */
   isOverQuota(key: string): boolean {
-    return this.#clients.get(key)?.isOver === true;
+    const source = this.#clients.get(key)?.source ?? this.#parts.admission.sourceOf(key);
+    const tier = this.#tiers.isEmpty || source === null ? null : this.#tierOf(key, source);
+    return tier !== null && this.#usedUp(key, tier) !== null;
   }
 
   /** Keys that have used up their bytes. */

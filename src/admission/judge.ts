@@ -13,6 +13,8 @@ export interface Sources {
   readonly open: boolean;
 }
 
+/** Stands for a source where everyone is admitted. */
+export const OPEN = 'open';
 /** Name used for several sources that all refuse. */
 const ALL = 'all';
 
@@ -62,7 +64,7 @@ function judgeByLists({ lists, open }: Sources, question: Question): [Judgement 
   const objections: Objection[] = [];
   const denied = judgeByDenyLists(lists, question);
   if (denied !== null) return [denied, objections];
-  if (open) return [admitted('open'), objections];
+  if (open) return [admitted(OPEN), objections];
   for (const list of lists) {
     const answer = list.look(question.key);
     if (answer === 'yes') return [admitted(list.name), objections];

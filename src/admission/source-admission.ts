@@ -2,7 +2,7 @@ import type { MetricDefinition } from '../observe/metrics.ts';
 import { ADMITTED, type Admission, type AdmissionRequest, type AdmissionVerdict } from '../relay/session/admission.ts';
 import { AdmissionCounts } from './admission-counts.ts';
 import { KeyDenials, type KeyDenial } from './key-denials.ts';
-import { judge, judgeAgain, judgeByDenyLists, type Judgement, type Sources } from './judge.ts';
+import { judge, OPEN, judgeAgain, judgeByDenyLists, type Judgement, type Sources } from './judge.ts';
 import type { NodeFacts } from './node-facts.ts';
 import { RefusalJournal, type RefusalEntry } from './refusal-journal.ts';
 import {
@@ -122,6 +122,12 @@ export class SourceAdmission implements Admission {
   /** What the source of that name knows of a key, as 64 hex digits; null when it knows nothing of it. */
   facts(source: string, key: string): NodeFacts | null {
     return this.#all.find(({ name }) => name === source)?.facts(key) ?? null;
+  }
+
+  /** The name of the first source that knows a key, as 64 hex digits; null when none does. */
+  sourceOf(key: string): string | null {
+    if (this.#sources.open) return OPEN;
+    return this.#all.find((source) => source.facts(key) !== null)?.name ?? null;
   }
 
   /** The sources that are asked about each key. */

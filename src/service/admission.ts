@@ -63,6 +63,11 @@ export class AdmissionService implements Admission {
     return this.#current.facts(source, key);
   }
 
+  /** The name of the first source that knows a key, as 64 hex digits; null when none does. */
+  sourceOf(key: string): string | null {
+    return this.#current.sourceOf(key);
+  }
+
   /** Admits `key` whatever the sources say, for the self-test; returns a function that takes it back. */
   exempt(key: Buffer): () => void {
     this.#exempt.set(key, this.#current.exempt(key));

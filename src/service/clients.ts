@@ -9,7 +9,10 @@ import type { MetricDefinition } from '../observe/metrics.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Admission, AdmissionRequest, AdmissionVerdict } from '../relay/session/admission.ts';
 import type { KeyEnding } from '../relay/session/sessions.ts';
+import type { TrafficRow } from '../accounting/traffic-store.ts';
+import type { KeyTraffic } from '../relay/session/key-traffic.ts';
 import type { AdmissionService } from './admission.ts';
+import type { PeerRelay } from './peer-relay/peer-relay.ts';
 import { shortKey } from '../wire/keys.ts';
 
 /** The relay starts at the latest after this time, and learns later what was used before. */
@@ -23,6 +26,8 @@ interface ClientRelay extends Pick<Relay, 'setKeyLimits' | 'takeTraffic' | 'snap
 
 export interface ClientsParts {
   readonly admission: AdmissionService;
+  /** The peer relay, which is made after this; null: there is none. */
+  readonly peerRelay: () => Pick<PeerRelay, 'takeTraffic' | 'revoke'> | null;
   /** The relay, which is made after this. */
   readonly relay: () => ClientRelay;
   readonly clock: Clock;
@@ -73,7 +78,10 @@ export class Clients implements Admission {
 
   /** Counts what is left and writes it. */
   async stop(): Promise<void> {
-    if (this.#leaves.length > 0) this.#count();
+    if (this.#leaves.length > 0) {
+      this.#count();
+      await this.#countUdp();
+    }
     for (const leave of this.#leaves.splice(0)) leave();
     await this.#accounting?.close(this.#hasUsed);
   }
@@ -128,24 +136,36 @@ export class Clients implements Admission {
     if (now < this.#countAt) return;
     this.#countAt = now + COUNT_MS;
     this.#count();
+    void this.#countUdp();
     if (this.#accounting?.isDue(now) === true) void this.#keep(this.#accounting);
   }
 
   /** What the relay has received of a client, the client has sent. */
   #count(): void {
     const traffic = this.#parts.relay().takeTraffic();
-    const day = dayOf(Date.now());
-    const isNewDay = this.#usage.begin(day);
+    const isNewDay = this.#usage.begin(dayOf(Date.now()));
     for (const { key, receivedBytes, receivedPackets, sentBytes, sentPackets } of traffic) {
-      this.#usage.add(key, receivedBytes);
-      const [sent, received] = [
-        { sentBytes: receivedBytes, sentPackets: receivedPackets },
-        { receivedBytes: sentBytes, receivedPackets: sentPackets },
-      ];
-      this.#accounting?.add({ day, key, path: 'derp', ...sent, ...received });
+      const sent = { sentBytes: receivedBytes, sentPackets: receivedPackets };
+      this.#add({ key, ...sent, receivedBytes: sentBytes, receivedPackets: sentPackets }, 'derp');
     }
     if (isNewDay) this.#policy.review();
     else this.#policy.check(traffic.map(({ key }) => key));
+  }
+
+  /** The same for the peer relay, which says it from the side of the client. A key over its quota loses its endpoints. */
+  async #countUdp(): Promise<void> {
+    const peerRelay = this.#parts.peerRelay();
+    if (peerRelay === null) return;
+    const traffic = await peerRelay.takeTraffic();
+    for (const entry of traffic) this.#add(entry, 'udp');
+    const keys = traffic.map(({ key }) => key);
+    this.#policy.check(keys);
+    for (const key of keys) if (this.#policy.isOverQuota(key)) peerRelay.revoke(Buffer.from(key, 'hex'));
+  }
+
+  #add(traffic: KeyTraffic, path: TrafficRow['path']): void {
+    this.#usage.add(traffic.key, traffic.sentBytes);
+    this.#accounting?.add({ day: this.#usage.day, path, ...traffic });
   }
 
   /** Writes what was counted, but first reads what was there before: it must not be counted twice. */

@@ -119,7 +119,13 @@ export class Service {
       log,
       health: this.health,
     });
-    this.clients = new Clients(config, { admission: this.#admission, relay: () => this.#all, clock, log });
+    this.clients = new Clients(config, {
+      admission: this.#admission,
+      relay: () => this.#all,
+      peerRelay: () => this.#peerRelay,
+      clock,
+      log,
+    });
     const threads = threadCount(config, inherited.derp.length > 0, log);
     const memory = createThreadMemory(threads);
     this.#relay = new Relay(relaySettings(config, this.keyPair, threads), {
@@ -320,6 +326,7 @@ export class Service {
       region: region.id,
       stun: { places: stun.listen, ...relaySettings(this.#config, this.keyPair).stun },
       transport,
+      isOverQuota: (key) => this.clients.isOverQuota(key.toString('hex')),
       openDoor: (settings) => openUdpDoor(settings, { transport, clock, log }),
       environment: process.env,
     });

@@ -19,6 +19,8 @@ export type AllocationOutcome =
   | 'other_family_grant'
   /** The control server has switched the relay off by the attribute `disable-relay-server`. */
   | 'disabled'
+  /** The node has used up the bytes of its tier: its traffic goes by DERP, within its limits. */
+  | 'over_quota'
   | 'no_address'
   | 'busy'
   | 'failed'
@@ -36,6 +38,7 @@ const ALL: Readonly<Record<AllocationOutcome, true>> = {
   no_grant: true,
   other_family_grant: true,
   disabled: true,
+  over_quota: true,
   no_address: true,
   busy: true,
   failed: true,

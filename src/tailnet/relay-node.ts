@@ -41,6 +41,8 @@ export interface RelayNodeParts {
   readonly router: Router;
   readonly table: EndpointTable;
   readonly clock: Clock;
+  /** Whether a node key has used up its bytes. */
+  readonly isOverQuota: (key: Buffer) => boolean;
   /** Told of each request that got no answer, with the reason and who it was of. */
   readonly refused: (reason: AllocationOutcome, who: string) => void;
 }
@@ -130,6 +132,18 @@ export class RelayNode implements Recipient {
     if (revoked.size > 0) table.revoke([...revoked].map((id) => this.tableName(id)));
     this.#rate.keep((id) => netmap.peer(id) !== null);
     for (const id of this.#last.keys()) if (netmap.peer(id) === null) this.#last.delete(id);
+  }
+
+  /** Ends the endpoints of a node; it may ask for others. */
+  revoke(nodeKey: Buffer): void {
+    const peer = this.#parts.node.netmap.peerOf(nodeKey);
+    if (peer !== null) this.#parts.table.revoke([this.tableName(peer.id)]);
+  }
+
+  /** The node key that a name in the table of endpoints stands for, or null. */
+  keyOf(name: string): Buffer | null {
+    const id = this.idOf(name);
+    return id === null ? null : (this.#parts.node.netmap.peer(id)?.nodeKey ?? null);
   }
 
   /** What came last of a node, or null. */
@@ -267,6 +281,7 @@ export class RelayNode implements Recipient {
     if (netmap.self?.attributes.has(DISABLING_ATTRIBUTE) === true) return 'disabled';
     const grant = netmap.judge(peer);
     if (grant !== 'granted') return grant === 'none' ? 'no_grant' : 'other_family_grant';
+    if (peer.nodeKey !== null && this.#parts.isOverQuota(peer.nodeKey)) return 'over_quota';
     if (table.addresses().length === 0) return 'no_address';
     return this.#pending >= PENDING ? 'busy' : null;
   }

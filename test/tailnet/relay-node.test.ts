@@ -81,6 +81,8 @@ class Stage {
   readonly node: TailnetNode;
   readonly relay: RelayNode;
   readonly refused: string[] = [];
+  /** Node keys in hex that have used up their bytes. */
+  readonly overQuota = new Set<string>();
   readonly #bench: Bench;
 
   private constructor(bench: Bench) {
@@ -91,6 +93,7 @@ class Stage {
       router: this.router,
       table: this.table,
       clock: bench.clock,
+      isOverQuota: (key) => this.overQuota.has(key.toString('hex')),
       refused: (reason) => this.refused.push(reason),
     });
     for (const client of [this.asker, this.other]) this.router.register(client.nodeKeys.publicKey, client);
@@ -185,6 +188,20 @@ describe('allocations of a tailnet node', () => {
     await stage.send(stage.request());
     assert.equal(stage.answer()?.type, DiscoType.AllocateResponse);
     assert.deepEqual(stage.table.requests[0]?.askingKey, stage.asker.disco.publicKey);
+  });
+
+  it('are refused in silence to a node that has used up its bytes', async (t) => {
+    const stage = await Stage.open(t);
+    stage.overQuota.add(stage.asker.nodeKeys.publicKey.toString('hex'));
+    await stage.send(stage.request());
+    stage.assertSilence('over_quota');
+    stage.overQuota.clear();
+    await stage.send(stage.request());
+    assert.equal(stage.answer()?.type, DiscoType.AllocateResponse);
+    stage.relay.revoke(stage.asker.nodeKeys.publicKey);
+    const [name] = stage.table.revoked;
+    assert.deepEqual(stage.relay.keyOf(name!), stage.asker.nodeKeys.publicKey);
+    assert.equal(stage.relay.keyOf('another/2'), null);
   });
 
   it('are refused in silence to nodes without the grant, or with one that clients do not look at (§19.9, §19.16)', async (t) => {

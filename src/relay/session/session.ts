@@ -122,7 +122,8 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
 
   /** Adds what has come and gone since the last call to the traffic of its key. */
   takeTraffic(table: KeyTrafficTable): void {
-    if (this.#peer === null) return;
+    // The test of the relay itself has no source, and what other relays forward is counted where it was sent.
+    if (this.#peer === null || this.#admittedBy === '' || this.#meshKey !== null) return;
     const news = this.#traffic.take();
     if (news !== null) table.add(this.#peer.key.toString('hex'), news);
   }

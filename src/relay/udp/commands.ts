@@ -1,4 +1,5 @@
 import type { AllocationRefusal } from './endpoints.ts';
+import type { NodeTraffic } from './node-traffic.ts';
 import type { UdpRelayLimits } from './limits.ts';
 import type { SnapshotChoice, UdpRelaySnapshot } from './snapshot.ts';
 import type { UdpRelayState } from './state.ts';
@@ -21,6 +22,8 @@ export type UdpRelayCommand =
   /** Other limits from now on. No answer. */
   | { readonly kind: 'limits'; readonly limits: UdpRelayLimits }
   | ({ readonly kind: 'snapshot'; readonly id: number } & SnapshotChoice)
+  /** What each node has sent and received since the last such command. */
+  | { readonly kind: 'traffic'; readonly id: number }
   | { readonly kind: 'export'; readonly id: number };
 
 /** What a client is told of its endpoint. */
@@ -38,4 +41,5 @@ export type UdpRelayAnswer =
   | { readonly kind: 'granted'; readonly id: number; readonly endpoint: GrantedEndpoint }
   | { readonly kind: 'refused'; readonly id: number; readonly reason: AllocationRefusal }
   | { readonly kind: 'snapshot'; readonly id: number; readonly snapshot: UdpRelaySnapshot }
+  | { readonly kind: 'traffic'; readonly id: number; readonly nodes: readonly NodeTraffic[] }
   | { readonly kind: 'exported'; readonly id: number; readonly state: UdpRelayState };

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { sharedDiscoKey } from '../../wire/disco.ts';
 import { isZeroKey } from '../../wire/keys.ts';
 import { IDLE_MS, UNBOUND_LIFE_MS, type UdpRelayLimits } from './limits.ts';
+import { NodeTrafficTable, type NodeTraffic } from './node-traffic.ts';
 import { NO_NODE, type Nodes } from './nodes.ts';
 import { SIDE_WORDS, SideWord } from './port.ts';
 import type { VniPool } from './vni-pool.ts';
@@ -60,6 +61,10 @@ export class Endpoints {
   readonly boundAt: Float64Array;
   readonly packets: Float64Array;
   readonly bytes: Float64Array;
+  /** By side: what of them {@link traffic} has. */
+  readonly settledPackets: Float64Array;
+  readonly settledBytes: Float64Array;
+  readonly traffic: NodeTrafficTable;
   /** By side: whose bytes they are. */
   readonly sideNodes: Int32Array;
   /** By side: the address before the latest bind, in {@link SIDE_WORDS} words, and until when it is good as a source. */
@@ -81,6 +86,8 @@ export class Endpoints {
     this.generations = new Uint32Array(2 * slots);
     [this.lastSeen, this.bindAt, this.boundAt] = [perSide(), perSide(), perSide()];
     [this.packets, this.bytes, this.previousUntil] = [perSide(), perSide(), perSide()];
+    [this.settledPackets, this.settledBytes] = [perSide(), perSide()];
+    this.traffic = new NodeTrafficTable(parts.nodes);
     this.sideNodes = new Int32Array(2 * slots).fill(NO_NODE);
     this.previous = new Int32Array(2 * slots * SIDE_WORDS);
   }
@@ -173,6 +180,7 @@ export class Endpoints {
   }
 
   end(slot: number): void {
+    this.#settle(slot);
     const { sides, nodes, pool } = this.#parts;
     this.#slots.delete(pairName([this.keys[2 * slot]!, this.keys[2 * slot + 1]!]));
     nodes.release(this.askers[slot]!);
@@ -187,6 +195,25 @@ export class Endpoints {
       sides.fill(0, side * SIDE_WORDS, (side + 1) * SIDE_WORDS);
     }
     pool.release(slot);
+  }
+
+  /** What each node has sent and received since the last call. */
+  takeTraffic(): NodeTraffic[] {
+    for (const slot of this.#slots.values()) this.#settle(slot);
+    return this.traffic.take();
+  }
+
+  /** A side whose node is not known yet sends for the one that asked, as with the limits. */
+  #settle(slot: number): void {
+    const { packets, bytes, settledPackets, settledBytes, sideNodes, askers } = this;
+    for (const side of [2 * slot, 2 * slot + 1]) {
+      if (packets[side] === settledPackets[side]) continue;
+      const sender = sideNodes[side] === NO_NODE ? askers[slot]! : sideNodes[side]!;
+      const newBytes = bytes[side]! - settledBytes[side]!;
+      this.traffic.add(sender, sideNodes[side ^ 1]!, newBytes, packets[side]! - settledPackets[side]!);
+      settledPackets[side] = packets[side]!;
+      settledBytes[side] = bytes[side]!;
+    }
   }
 
   /** When anything last came from either client. */
@@ -215,8 +242,8 @@ export class Endpoints {
       this.lastSeen[side] = now;
       this.bindAt[side] = -1;
       this.boundAt[side] = -1;
-      this.packets[side] = 0;
-      this.bytes[side] = 0;
+      this.packets[side] = this.settledPackets[side] = 0;
+      this.bytes[side] = this.settledBytes[side] = 0;
     }
     const isFirst = this.keys[2 * slot]!.equals(request.askingKey);
     this.setNodes(slot, asker, isFirst ? [asker, other] : [other, asker]);

@@ -112,6 +112,8 @@ export class UdpRelayRules implements DatagramRules {
         return null;
       case 'snapshot':
         return { kind: 'snapshot', id: command.id, snapshot: snapshotOf(this.#parts, now, command) };
+      case 'traffic':
+        return { kind: 'traffic', id: command.id, nodes: this.#endpoints.takeTraffic() };
       case 'export':
         return { kind: 'exported', id: command.id, state: exportState(this.#parts, this.#serverPrivateKey, now) };
     }

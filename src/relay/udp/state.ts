@@ -120,8 +120,9 @@ function importSide(parts: StateParts, side: number, state: SideState, places: D
   endpoints.lastSeen[side] = then - state.seenAgoMs;
   endpoints.bindAt[side] = state.bindAgoMs < 0 ? -1 : then - state.bindAgoMs;
   endpoints.boundAt[side] = state.boundAgoMs < 0 ? -1 : then - state.boundAgoMs;
-  endpoints.packets[side] = state.packets;
-  endpoints.bytes[side] = state.bytes;
+  // The process before has told of them.
+  endpoints.packets[side] = endpoints.settledPackets[side] = state.packets;
+  endpoints.bytes[side] = endpoints.settledBytes[side] = state.bytes;
   if (state.words === null) return true;
   sides.set(state.words.slice(0, SIDE_WORDS), side * SIDE_WORDS);
   return places.locate(sides, side * SIDE_WORDS);

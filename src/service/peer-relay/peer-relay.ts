@@ -7,6 +7,7 @@ import type { Counters } from '../../observe/counters.ts';
 import { EventSummary } from '../../observe/event-summary.ts';
 import type { Health } from '../../observe/health.ts';
 import type { MetricDefinition } from '../../observe/metrics.ts';
+import type { KeyTraffic } from '../../relay/session/key-traffic.ts';
 import type { Router } from '../../relay/routing/router.ts';
 import type { Offload } from '../../relay/udp/offload.ts';
 import type { UdpRelayAnswer } from '../../relay/udp/commands.ts';
@@ -44,6 +45,8 @@ export interface PeerRelayParts {
   /** Where STUN listens, and what it gives to whom. */
   readonly stun: { readonly places: readonly DoorPlace[] } & UdpDoorSettings['stun'];
   readonly transport: Transport;
+  /** Whether a node key has used up its bytes: then it gets no endpoint. */
+  readonly isOverQuota: (key: Buffer) => boolean;
   readonly openDoor: (settings: UdpDoorSettings) => Promise<UdpDoor>;
   /** What names proxies. */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -223,6 +226,23 @@ export class PeerRelay {
       this.#parts.log.warn(fields, 'peerRelay.limits.endpoints grows with a restart alone');
     }
     return limits;
+  }
+
+  /** What each node key has sent and received through endpoints since the last call; nodes that are gone are left out. */
+  async takeTraffic(): Promise<KeyTraffic[]> {
+    const answer = await this.#command({ kind: 'traffic', id: 0 }).catch(() => null);
+    if (answer?.kind !== 'traffic') return [];
+    return answer.nodes.flatMap(({ node, sentBytes, sentPackets, receivedBytes, receivedPackets }): KeyTraffic[] => {
+      const key = this.#tailnets.map(({ relay }) => relay.keyOf(node)).find((found) => found !== null);
+      return key === undefined
+        ? []
+        : [{ key: key.toString('hex'), sentBytes, sentPackets, receivedBytes, receivedPackets }];
+    });
+  }
+
+  /** Ends the endpoints of a node key. */
+  revoke(key: Buffer): void {
+    for (const { relay } of this.#tailnets) relay.revoke(key);
   }
 
   /** Stops answering STUN, with a reason that others log, or answers again with null. */

@@ -27,6 +27,7 @@ export interface RelayTailnetParts {
   readonly limits: PeerRelayLimitsConfig;
   readonly stateDirectory: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly isOverQuota: (key: Buffer) => boolean;
   /** Told of each request that got no endpoint: why, and whose it was. */
   readonly refused: (reason: string, who: string) => void;
   readonly facts: () => ReadinessFacts;
@@ -42,7 +43,7 @@ export function openRelayTailnet(config: TailnetConfig, parts: RelayTailnetParts
   if (state.warning !== null) log.warn({ file: state.path }, state.warning);
   const node = new TailnetNode(nodeSettings(config, region, limits), state, { clock, log, environment });
   const refused: RelayTailnetParts['refused'] = (reason, who) => parts.refused(reason, `${name}: ${who}`);
-  const relay = new RelayNode({ node, router, table, clock, refused });
+  const relay = new RelayNode({ node, router, table, clock, isOverQuota: parts.isOverQuota, refused });
   node.listener = {
     changed: () => {
       relay.netmapChanged();

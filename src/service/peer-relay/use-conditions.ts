@@ -51,6 +51,8 @@ const REQUEST_HINTS: Readonly<Partial<Record<AllocationOutcome, string>>> = {
   no_grant: 'Grant the node tailscale.com/cap/relay towards the relay in the policy.',
   other_family_grant: 'Write the grant with names, tags or IPv4 addresses.',
   no_address: 'Configure peerRelay.advertise.addresses.',
+  over_quota:
+    'The node has used up the bytes of its tier: raise them in fairness.tiers, or wait for the next day or month.',
   disabled: 'Remove the attribute disable-relay-server from the policy.',
   bad_box: 'The node has an old disco key of the relay: wait a minute, or restart Tailscale on it.',
   request_rate: 'The node asks more often than clients do; look at its log.',

@@ -97,6 +97,7 @@ class Stage {
       node: this.node,
       router: this.#router,
       table: TABLE,
+      isOverQuota: () => false,
       clock: this.#clock,
       refused() {},
     });

@@ -35,7 +35,7 @@ suite('limits that a key has of its own', () => {
   });
 
   test('bound what the key sends, and other ones apply at once', async () => {
-    const world = worldOf({ admitted: true, limits: LIMITS });
+    const world = worldOf({ admitted: true, source: 'list', limits: LIMITS });
     const { key: receiver } = world.open();
     const { stream, key } = world.open();
     const packet = sendPacket(receiver, Buffer.alloc(60_000));
@@ -52,7 +52,7 @@ suite('limits that a key has of its own', () => {
   });
 
   test('bound its connections: the oldest makes room', () => {
-    const world = worldOf({ admitted: true, limits: LIMITS });
+    const world = worldOf({ admitted: true, source: 'list', limits: LIMITS });
     const keys = generateNodeKeyPair();
     const { stream: first } = world.open(keys);
     const { stream: second } = world.open(keys);
@@ -86,7 +86,7 @@ suite('all connections of some keys', () => {
   });
 
   test('what a session did counts once, and is not lost when it ends', async () => {
-    const world = new SessionWorld();
+    const world = worldOf({ admitted: true, source: 'list' });
     const { key: receiver } = world.open();
     const { stream, key } = world.open();
     const byKey = (): Record<string, readonly [number, number]> =>

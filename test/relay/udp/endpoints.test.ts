@@ -250,3 +250,30 @@ suite('the state of endpoints', () => {
     );
   });
 });
+
+test('what each node has sent and received counts once, also when its endpoint has ended', () => {
+  const world = new RulesWorld();
+  const taken = (): Record<string, readonly number[]> => {
+    const answer = world.traffic();
+    return Object.fromEntries(
+      answer.map((node) => [
+        node.node,
+        [node.sentBytes, node.sentPackets, node.receivedBytes, node.receivedPackets] as const,
+      ]),
+    );
+  };
+  const [a, b] = [new RelayPeer(), new RelayPeer()];
+  const endpoint = world.allocate(a, b, 'a', 'b');
+  world.bind(a, b, endpoint, ...A);
+  world.bind(b, a, endpoint, ...B);
+  assert.deepEqual(taken(), {});
+  const payload = data(endpoint.vni);
+  const bytes = payload.length;
+  for (let i = 0; i < 3; i++) world.send(...A, payload);
+  world.send(...B, payload);
+  assert.deepEqual(taken(), { a: [3 * bytes, 3, bytes, 1], b: [bytes, 1, 3 * bytes, 3] });
+  assert.deepEqual(taken(), {});
+  world.send(...A, payload);
+  world.command({ kind: 'revoke', nodes: ['b'] });
+  assert.deepEqual(taken(), { a: [bytes, 1, 0, 0], b: [0, 0, bytes, 1] });
+});

@@ -5,6 +5,7 @@ import type { UdpRelayLimits } from '../../../src/relay/udp/limits.ts';
 import { ADDRESS_WORDS, SIDE_WORDS, SideWord, Verdict, type Arrival } from '../../../src/relay/udp/port.ts';
 import { UdpRelayRules } from '../../../src/relay/udp/rules.ts';
 import { formatAddress, writeAddress } from '../../../src/relay/udp/side-address.ts';
+import type { NodeTraffic } from '../../../src/relay/udp/node-traffic.ts';
 import type { UdpRelaySnapshot } from '../../../src/relay/udp/snapshot.ts';
 import type { UdpRelayState } from '../../../src/relay/udp/state.ts';
 import { RelayPeer } from './relay-peer.ts';
@@ -79,6 +80,12 @@ export class RulesWorld {
 
   command(command: Parameters<UdpRelayRules['command']>[0]): void {
     this.#command(command);
+  }
+
+  traffic(): readonly NodeTraffic[] {
+    const answer = this.#command({ kind: 'traffic', id: 2 });
+    if (answer?.kind !== 'traffic') throw new Error('there is no traffic');
+    return answer.nodes;
   }
 
   snapshot(): UdpRelaySnapshot {
