@@ -127,7 +127,7 @@ suite('admission reloads without a restart', () => {
         env: environment([], JSON.stringify([{ kind: 'keys', name: 'owners', allowFile: onlyAlice }])),
       }).config;
       const restart = relay.relay.reload({ ...relay.config, admission: next.admission });
-      assert.deepEqual(restart, []);
+      assert.deepEqual(restart.restart, []);
       await end;
       await assert.rejects(relay.client({ keys: bob }));
       const again = await relay.client({ keys: alice });
