@@ -54,6 +54,11 @@ const folders = {
     first: 'client-policy.ts',
     imports: ['base', 'wire', 'system', 'observe', 'config', 'admission', 'relay/session', 'relay/fairness'],
   },
+  cluster: {
+    what: 'what the relays of a region count together, through a Valkey or Redis server',
+    first: 'region.ts',
+    imports: ['base', 'observe', 'config', 'accounting'],
+  },
   http: {
     what: 'pages, probes, bootstrap DNS, administration',
     first: 'relay-handler.ts',
@@ -124,6 +129,7 @@ const folders = {
       'derp-map',
       'admission',
       'accounting',
+      'cluster',
       'http',
       'client',
       'relay',

@@ -12,6 +12,7 @@ const config: KnipConfig = {
     'examples/*.test.ts',
     'test/chaos/*.ts',
     'test/accounting/*.ts',
+    'test/cluster/*.ts',
     'test/fuzz/decoders.ts',
     'test/system/*.ts',
     'test/relay/udp/*-thread.ts',

@@ -149,6 +149,11 @@ export class ClientPolicy implements Admission {
     };
   }
 
+  /** Connections that a connected key may have; null: as many as every key. */
+  connectionLimit(key: string): number | null {
+    return this.#clients.get(key)?.limits?.connections ?? null;
+  }
+
   /** Connected keys that have a quota, for those who count across relays. */
   *keysWithQuota(): IterableIterator<string> {
     for (const [key, client] of this.#clients) {

@@ -7,11 +7,18 @@ export interface KeyUsage {
 interface Entry {
   dayBytes: number;
   monthBytes: number;
+  /** What of it was counted before this process started. */
+  earlierDayBytes: number;
+  earlierMonthBytes: number;
   /** What other relays of the region have counted. */
   otherDayBytes: number;
   otherMonthBytes: number;
 }
 
+const NOTHING: Entry = {
+  ...{ dayBytes: 0, monthBytes: 0, earlierDayBytes: 0, earlierMonthBytes: 0 },
+  ...{ otherDayBytes: 0, otherMonthBytes: 0 },
+};
 /** Keys that are remembered. When there are more, the one that was added first is forgotten. */
 const MOST_KEYS = 200_000;
 
@@ -45,15 +52,27 @@ export class Usage {
     const isNewMonth = monthOf(day) !== monthOf(this.#day);
     this.#day = day;
     if (isNewMonth) this.#entries.clear();
-    for (const entry of this.#entries.values()) entry.dayBytes = entry.otherDayBytes = 0;
+    for (const entry of this.#entries.values()) entry.dayBytes = entry.earlierDayBytes = entry.otherDayBytes = 0;
     return true;
   }
 
-  /** Adds bytes that `key` has sent, in this day or, with `dayBytes` 0, earlier in this month. */
-  add(key: string, dayBytes: number, monthBytes: number = dayBytes): void {
+  /** Adds bytes that `key` has sent. */
+  add(key: string, bytes: number): void {
     const entry = this.#entry(key);
-    entry.dayBytes += dayBytes;
-    entry.monthBytes += monthBytes;
+    entry.dayBytes += bytes;
+    entry.monthBytes += bytes;
+  }
+
+  /** What this relay had counted of `key` before this process started, as one of several places tells it: the most counts. */
+  adopt(key: string, { dayBytes, monthBytes }: KeyUsage): void {
+    if (monthBytes === 0) return;
+    const entry = this.#entry(key);
+    const moreOfDay = Math.max(0, dayBytes - entry.earlierDayBytes);
+    const moreOfMonth = Math.max(0, monthBytes - entry.earlierMonthBytes);
+    entry.dayBytes += moreOfDay;
+    entry.earlierDayBytes += moreOfDay;
+    entry.monthBytes += moreOfMonth;
+    entry.earlierMonthBytes += moreOfMonth;
   }
 
   /** What the other relays of the region have counted of `key` by now. */
@@ -82,7 +101,7 @@ export class Usage {
   #entry(key: string): Entry {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      entry = { dayBytes: 0, monthBytes: 0, otherDayBytes: 0, otherMonthBytes: 0 };
+      entry = { ...NOTHING };
       this.#entries.set(key, entry);
       if (this.#entries.size > MOST_KEYS) this.#entries.delete(this.#entries.keys().next().value!);
     }

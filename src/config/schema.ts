@@ -10,6 +10,7 @@ import { admission, type AdmissionConfig } from './schema/admission.ts';
 import { bootstrapDns, type BootstrapDnsConfig } from './schema/bootstrap-dns.ts';
 import { acmeConflict, certificate, type CertificateConfig } from './schema/certificate.ts';
 import { derpMap, type DerpMapConfig } from './schema/derp-map.ts';
+import { cluster, type ClusterConfig } from './schema/cluster.ts';
 import { drain, type DrainConfig } from './schema/drain.ts';
 import { fairness, type FairnessConfig } from './schema/fairness.ts';
 import { key, optionalKey, section } from './schema/fields.ts';
@@ -71,6 +72,7 @@ export interface Config {
   readonly selfTest: boolean;
   readonly admission: AdmissionConfig;
   readonly accounting: AccountingConfig;
+  readonly cluster: ClusterConfig;
 }
 
 /** The one source of the configuration: types, defaults, checks, help texts. */
@@ -120,6 +122,7 @@ export const configSchema: z.ZodType<Config> = section(
     sources,
     admission,
     accounting,
+    cluster,
     certificate,
     home,
     log,

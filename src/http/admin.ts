@@ -128,7 +128,8 @@ async function partPage(page: AdminPage, query: URLSearchParams): Promise<Page> 
 }
 
 function readiness(health: Health, isTrusted: boolean): Page {
-  if (health.ready) return textPage(200, 'ready\n');
+  const notes = isTrusted ? health.notes().map(({ name, problem }) => `note: ${name}: ${problem}\n`) : [];
+  if (health.ready) return textPage(200, ['ready\n', ...notes].join(''));
   if (!isTrusted) return NOT_READY;
   return textPage(
     503,

@@ -7,6 +7,7 @@ export interface HealthProblem {
 /** The problems because of which the process is not ready. Each part reports under its own name. */
 export class Health {
   readonly #problems = new Map<string, string>();
+  readonly #notes = new Map<string, string>();
   readonly #listeners = new Set<() => void>();
 
   /** Reports a problem of `name`, or null when it is solved. Returns whether this is a change. */
@@ -21,6 +22,17 @@ export class Health {
   /** All problems, by name; empty when there are none. */
   problems(): readonly HealthProblem[] {
     return [...this.#problems].map(([name, problem]) => ({ name, problem })).sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Tells the operator something because of which the process is still ready; null: it is over. */
+  note(name: string, text: string | null): void {
+    if (text === null) this.#notes.delete(name);
+    else this.#notes.set(name, text);
+  }
+
+  /** What the operator is told besides, by name. */
+  notes(): readonly HealthProblem[] {
+    return [...this.#notes].map(([name, problem]) => ({ name, problem }));
   }
 
   /** True when there is no problem. */

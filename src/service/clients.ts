@@ -4,7 +4,9 @@ import { Accounting } from '../accounting/accounting.ts';
 import { Tiers } from '../accounting/tiers.ts';
 import { dayOf, Usage } from '../accounting/usage.ts';
 import type { Clock } from '../base/clock.ts';
+import type { RegionEvent } from '../cluster/region.ts';
 import type { Config } from '../config/schema.ts';
+import type { Health } from '../observe/health.ts';
 import type { MetricDefinition } from '../observe/metrics.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Admission, AdmissionRequest, AdmissionVerdict } from '../relay/session/admission.ts';
@@ -12,6 +14,8 @@ import type { KeyEnding } from '../relay/session/sessions.ts';
 import type { TrafficRow } from '../accounting/traffic-store.ts';
 import type { KeyTraffic } from '../relay/session/key-traffic.ts';
 import type { AdmissionService } from './admission.ts';
+import { ServiceRegionMember } from './region-member.ts';
+import type { Endpoint } from '../transport/port.ts';
 import type { PeerRelay } from './peer-relay/peer-relay.ts';
 import { shortKey } from '../wire/keys.ts';
 
@@ -32,6 +36,8 @@ export interface ClientsParts {
   readonly relay: () => ClientRelay;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly health: Health;
+  readonly publicKey: Buffer;
 }
 
 /**
@@ -44,6 +50,8 @@ export class Clients implements Admission {
   readonly #policy: ClientPolicy;
   /** Null: it is off. */
   readonly #accounting: Accounting | null;
+  /** Null: this relay counts for itself. */
+  readonly #member: ServiceRegionMember | null;
   #leaves: (() => void)[] = [];
   #countAt = 0;
   /** What the keys used before the start is known, or on its way. */
@@ -63,6 +71,14 @@ export class Clients implements Admission {
       },
       quotaChanged: (key, tier, isOver) => this.#quotaChanged(key, tier, isOver),
     });
+    const { admission, relay, log, publicKey, health } = parts;
+    const noted = (note: string | null): void => health.note('cluster', note);
+    this.#member =
+      config.cluster.valkey === undefined
+        ? null
+        : new ServiceRegionMember(config, {
+            ...{ usage: this.#usage, policy: this.#policy, admission, relay, log, publicKey, noted },
+          });
   }
 
   /** Counts from now on. Resolves when it is known what the keys have used before, or when it takes too long. */
@@ -74,6 +90,7 @@ export class Clients implements Admission {
       admission.onReviewed(() => this.#policy.review()),
     ];
     if (this.#accounting !== null) await withinTime(this.#keep(this.#accounting));
+    this.#member?.region.start();
   }
 
   /** Counts what is left and writes it. */
@@ -83,7 +100,7 @@ export class Clients implements Admission {
       await this.#countUdp();
     }
     for (const leave of this.#leaves.splice(0)) leave();
-    await this.#accounting?.close(this.#hasUsed);
+    await Promise.all([this.#accounting?.close(this.#hasUsed), this.#member?.region.stop()]);
   }
 
   /** Takes tiers and common limits over, for open connections too. */
@@ -100,13 +117,22 @@ export class Clients implements Admission {
   }
 
   /** A connection of `key` is open. */
-  opened(key: Buffer): void {
-    this.#policy.opened(key.toString('hex'));
+  opened(key: Buffer, remote: Endpoint): void {
+    const hex = key.toString('hex');
+    this.#policy.opened(hex);
+    this.#member?.opened(hex, remote);
   }
 
   /** A connection of `key` has ended. */
-  closed(key: Buffer): void {
-    this.#policy.closed(key.toString('hex'));
+  closed(key: Buffer, remote: Endpoint): void {
+    const hex = key.toString('hex');
+    this.#policy.closed(hex);
+    this.#member?.closed(hex, remote);
+  }
+
+  /** Tells the other relays of the region what an operator has done here. */
+  announce(event: RegionEvent): void {
+    this.#member?.region.announce(event);
   }
 
   /** Name, owner, tier and usage of a key; `source` is its admission source. */
@@ -129,10 +155,12 @@ export class Clients implements Admission {
         read: () => [[{}, this.#policy.overQuota]],
       },
       ...(this.#accounting?.metrics() ?? []),
+      ...(this.#member?.region.metrics() ?? []),
     ];
   }
 
   #tick(now: number): void {
+    this.#member?.region.tick(now);
     if (now < this.#countAt) return;
     this.#countAt = now + COUNT_MS;
     this.#count();
@@ -185,7 +213,7 @@ export class Clients implements Admission {
     const isSameDay = this.#usage.day === day;
     const isSameMonth = this.#usage.day.slice(0, 7) === day.slice(0, 7);
     for (const { key, dayBytes, monthBytes } of used) {
-      if (isSameMonth) this.#usage.add(key, isSameDay ? dayBytes : 0, monthBytes);
+      if (isSameMonth) this.#usage.adopt(key, { dayBytes: isSameDay ? dayBytes : 0, monthBytes });
     }
     this.#policy.review();
   }

@@ -44,12 +44,12 @@ export class RelayLog implements RelayEvents {
   }
 
   opened(remote: Endpoint, key: Buffer, app: string): void {
-    this.#parts.clients().opened(key);
+    this.#parts.clients().opened(key, remote);
     this.#connections.opened(remote, key, app);
   }
 
   closed(remote: Endpoint, key: Buffer, reason: string): void {
-    this.#parts.clients().closed(key);
+    this.#parts.clients().closed(key, remote);
     this.#connections.closed(remote, key, reason);
   }
 

@@ -125,6 +125,8 @@ export class Service {
       peerRelay: () => this.#peerRelay,
       clock,
       log,
+      health: this.health,
+      publicKey: this.keyPair.publicKey,
     });
     const threads = threadCount(config, inherited.derp.length > 0, log);
     const memory = createThreadMemory(threads);
@@ -275,6 +277,7 @@ export class Service {
 
   /** Ends the open connections of a key of 32 bytes; resolves with how many there were. The client may connect again. */
   disconnect(key: Buffer): Promise<number> {
+    this.clients.announce({ kind: 'disconnect', key: key.toString('hex') });
     return Promise.resolve(this.#all.endKeys([{ key, refusal: 'disconnected', detail: 'by an operator' }]));
   }
 

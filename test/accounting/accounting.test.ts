@@ -150,7 +150,8 @@ suite('usage in memory', () => {
   test('begins anew with each day and month', () => {
     const usage = new Usage('2026-11-29');
     usage.add('a', 5);
-    usage.add('a', 0, 100);
+    usage.adopt('a', { dayBytes: 0, monthBytes: 100 });
+    usage.adopt('a', { dayBytes: 0, monthBytes: 90 });
     usage.setOthers('a', 1, 2);
     assert.deepEqual(
       [usage.own('a'), usage.total('a')],

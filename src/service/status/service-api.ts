@@ -99,8 +99,15 @@ export class ServiceApi implements AdminApi {
       log,
       now: Date.now,
       disconnect: parts.disconnect,
-      deny: (denial) => admission.deny(denial),
-      allow: (key) => admission.allow(key),
+      deny: (denial) => {
+        const isDenied = admission.deny(denial);
+        if (isDenied) parts.clients.announce({ kind: 'deny', ...denial });
+        return isDenied;
+      },
+      allow: (key) => {
+        parts.clients.announce({ kind: 'allow', key });
+        return admission.allow(key);
+      },
       setLimit: (name, value) => {
         parts.setLimit(name, value);
         this.#changedLimits.add(name);

@@ -1,0 +1,18 @@
+/**
+ * A relay as a process of its own for `run.ts`: `relay.ts FOLDER`, whose `towpath.yaml` says everything. It prints one line
+ * of JSON with the URL and the pin when it is there, and ends with its standard input.
+ */
+import path from 'node:path';
+import { pino } from 'pino';
+import { loadConfig } from '../../src/config/load.ts';
+import { Service } from '../../src/service/service.ts';
+import { transport } from '../../src/transport/runtime.ts';
+
+const folder = process.argv[2] ?? '';
+const { config } = loadConfig({ file: path.join(folder, 'towpath.yaml') });
+const service = new Service(config, transport, pino({ level: 'info' }, process.stderr));
+await service.start();
+const { derp, admin } = service.addresses;
+const pin = service.certificate.info().pinSha256;
+process.stdout.write(`${JSON.stringify({ port: derp[0]!.port, admin: admin?.port ?? 0, pin })}\n`);
+process.stdin.resume().on('end', () => void service.close().then(() => process.exit(0)));
