@@ -60,6 +60,8 @@ function allParts(folder: string, allowFile: string): RelayOptions {
   return {
     admin: '127.0.0.1:0',
     admission: { sources: [{ kind: 'keys', name: 'team', allowFile }] },
+    accounting: { enabled: true, directory: join(folder, 'accounting') },
+    cluster: { valkey: `unix://${join(folder, 'none.sock')}` },
     peerRelay: {
       ports: [0],
       stateDirectory: join(folder, 'peer-relay'),

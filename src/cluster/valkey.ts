@@ -61,7 +61,7 @@ export class Valkey {
   }
 
   close(): void {
-    this.#client.destroy();
+    if (this.#client.isOpen) this.#client.destroy();
   }
 
   get isReady(): boolean {
