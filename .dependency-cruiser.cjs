@@ -175,6 +175,11 @@ const folders = {
     first: 'plan.ts',
     imports: ['base', 'wire', 'transport', 'config', 'tools/migrate', 'tools/doctor'],
   },
+  'tools/watch': {
+    what: 'what `towpath status` and `towpath top` print',
+    first: 'status-text.ts',
+    imports: ['api', 'base', 'tools/load'],
+  },
   'start-relay': {
     what: 'a relay inside another program',
     imports: ['base', 'wire', 'transport', 'observe', 'config', 'derp-map', 'service'],
@@ -184,6 +189,7 @@ const folders = {
     first: 'program.ts',
     imports: [
       'accounting',
+      'api',
       'base',
       'wire',
       'transport',
