@@ -153,7 +153,7 @@ describe('refusals', () => {
     [
       'a name like nothing',
       'drain: { colour: 1 }',
-      'towpath.yaml:1: drain.colour: unknown key; allowed: seconds, reconnectMinMs, reconnectMaxMs',
+      'towpath.yaml:1: drain.colour: unknown key; allowed: seconds, closesPerSecond, reconnectMinMs, reconnectMaxMs',
     ],
     [
       'a wrong type',
@@ -200,7 +200,7 @@ describe('refusals', () => {
     [
       'a value for a section',
       'drain: 3',
-      'towpath.yaml:1: drain: found 3; allowed: a mapping with the keys seconds, reconnectMinMs, reconnectMaxMs',
+      'towpath.yaml:1: drain: found 3; allowed: a mapping with the keys seconds, closesPerSecond, reconnectMinMs, reconnectMaxMs',
     ],
     ['redirect without url', 'home:\n  mode: redirect', 'towpath.yaml:2: home.url: is missing: mode redirect needs it'],
     [

@@ -1,4 +1,7 @@
-/** What `towpath status` and `towpath top` print: the answers of the admin API as lines for a terminal. */
+/**
+ * What `towpath status` and `towpath top` print: the answers of the admin API as lines for a terminal. This file has the
+ * state of one relay and the formats of numbers, `top-text.ts` the list of connections.
+ */
 import type { Problem, StatusAnswer } from '../../api/shapes.ts';
 import { printable } from '../../base/printable.ts';
 import { cutToWidth, wrapWords } from '../../base/terminal-text.ts';
