@@ -5,6 +5,7 @@ import { configKeys, configTree, type ConfigKey, type ConfigSection } from './ke
 import { nearest } from './nearest.ts';
 import type { Origin } from './origin.ts';
 import { describeFound, type Problem } from './problems.ts';
+import { nameWithoutSecrets } from './secret-text.ts';
 import type { Setting } from './setting.ts';
 import { syntaxProblems } from './yaml-syntax.ts';
 import { nameOf, YamlValueError, YamlValues } from './yaml-value.ts';
@@ -90,7 +91,8 @@ class FileReader {
     for (const pair of node.items) {
       this.#noting(() => {
         const name = nameOf(pair.key);
-        if (names.has(name)) throw new YamlValueError(pair.key, `the key ${JSON.stringify(name)} is there twice`);
+        if (names.has(name))
+          throw new YamlValueError(pair.key, `the key ${JSON.stringify(nameWithoutSecrets(name))} is there twice`);
         names.add(name);
         this.#readEntry(section, name, this.#values.target(pair.value), this.#origin(pair.key));
       });
@@ -130,7 +132,8 @@ class FileReader {
   }
 
   #refuseName(section: ConfigSection, name: string, origin: Origin): void {
-    const path = section.path === '' ? name : `${section.path}.${name}`;
+    const shown = nameWithoutSecrets(name);
+    const path = section.path === '' ? shown : `${section.path}.${shown}`;
     this.#problems.push({ origin, path, text: `unknown key${suggestKey(section, name)}` });
   }
 

@@ -3,9 +3,11 @@ import { formatHostPort } from '../base/ip-address.ts';
 import { configKeys, configTree, type ConfigKey, type ConfigSection } from './keys.ts';
 import type { LoadedConfig } from './load.ts';
 import { formatOrigin } from './origin.ts';
-import { withoutSecrets } from './problems.ts';
+import { withoutUrlSecrets } from './secret-text.ts';
 
 const MASK = '********';
+/** Says where a secret is, and is none. */
+const REFERENCE = /^(?:env|credential):/;
 
 /** The effective configuration as YAML that can be loaded again, with the origin of every value in a comment. */
 export function printYaml(loaded: LoadedConfig): string {
@@ -50,7 +52,7 @@ function shownValue(key: ConfigKey, { config }: LoadedConfig): unknown {
 /** A value as one would write it, masked when it is a secret; undefined when there is none. */
 export function showValue(key: ConfigKey, value: unknown): unknown {
   if (value === undefined) return undefined;
-  if (key.secret) return MASK;
+  if (key.secret) return typeof value === 'string' && REFERENCE.test(value) ? value : MASK;
   if (value === null || (isEmptyList(value) && key.allowed.endsWith('or off'))) return 'off';
   return Array.isArray(value) ? value.map(written) : written(value);
 }
@@ -60,7 +62,7 @@ function isEmptyList(value: unknown): boolean {
 }
 
 function written(value: unknown): unknown {
-  if (typeof value === 'string') return withoutSecrets(value);
+  if (typeof value === 'string') return withoutUrlSecrets(value);
   if (typeof value === 'object' && value !== null && 'kind' in value) {
     // A source of admission: the URL of a web service may have a token in it.
     return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, written(entry)]));

@@ -1,6 +1,7 @@
 import { TowpathError } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { formatOrigin, type Origin } from './origin.ts';
+import { withoutSecrets } from './secret-text.ts';
 
 /** One thing that is wrong with a configuration. */
 export interface Problem {
@@ -34,26 +35,9 @@ export function configError(problems: readonly Problem[]): TowpathError {
   });
 }
 
-/** A value as a message repeats it: JSON, shortened, and URLs without user, password and what stands behind `?`. */
+/** A value as a message repeats it: JSON, shortened, without what may be a secret. */
 export function describeFound(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   const text = withoutSecrets(typeof value === 'bigint' ? String(value) : JSON.stringify(value));
   return text.length <= FOUND_CHARACTERS ? text : `${text.slice(0, FOUND_CHARACTERS)}…`;
-}
-
-/** Text with the URLs in it shortened to what is no secret. */
-export function withoutSecrets(text: string): string {
-  return text
-    .split(/(?<=[\s"'])/)
-    .map((part) => {
-      const at = part.indexOf('//');
-      if (at < 0) return part;
-      const end = part.search(/[?#]/);
-      const tail = /["'\s]$/.exec(part)?.[0] ?? '';
-      const plain = end < 0 ? part : `${part.slice(0, end)}${part[end]!}…${tail}`;
-      const host = at + 2;
-      const user = plain.lastIndexOf('@');
-      return user < host ? plain : `${plain.slice(0, host)}…${plain.slice(user)}`;
-    })
-    .join('');
 }

@@ -1,13 +1,16 @@
 import type { LineCounter, YAMLError } from 'yaml';
 import { configKeys } from './keys.ts';
-import { withoutSecrets, type Problem } from './problems.ts';
+import type { Problem } from './problems.ts';
+import { withoutSecrets } from './secret-text.ts';
 
 /** One mistake makes the parser stumble many times; the first places are those to look at. */
 const SHOWN_ERRORS = 3;
 const EXCERPT_CHARACTERS = 76;
 /** Columns before the mark that stay in the excerpt of a long line. */
 const EXCERPT_BEFORE = 40;
-const KEY_AND_VALUE = /^(\s*(?:- +)*["']?([\w.-]+)["']?\s*:)(.*)$/;
+const KEY = /^(\s*(?:- +)*["']?([\w.-]+)["']?\s*:)/;
+/** Two keys on one line: the name of the second may be mistyped. */
+const SECOND_KEY = /:\s+\S{8}/;
 const INDENT = /^\s*/;
 
 /** What an error of the parser means for the person who wrote the file. */
@@ -82,11 +85,12 @@ function excerptOf(line: string, at: number): string[] {
  * others, with their words shortened to `…`.
  */
 function shown(line: string, part: string): string {
-  const [, head, name, value] = KEY_AND_VALUE.exec(line) ?? [];
+  const [, head, name] = KEY.exec(line) ?? [];
   const visible = part.replaceAll('\t', '→');
   if (head === undefined || name === undefined || !KNOWN_NAMES.has(name))
     return masked(visible, INDENT.exec(visible)?.[0].length ?? 0);
-  if (PLAIN_KEYS.has(name) && withoutSecrets(value ?? '') === value) return visible;
+  if (PLAIN_KEYS.has(name) && !SECOND_KEY.test(line.slice(head.length)) && withoutSecrets(line) === line)
+    return visible;
   return masked(visible, head.length);
 }
 

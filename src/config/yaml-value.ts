@@ -1,4 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, type Document, type ParsedNode } from 'yaml';
+import { nameWithoutSecrets } from './secret-text.ts';
 
 /** More are of no use; each costs a walk over the whole document, and they multiply where one is within another. */
 const MAX_ALIASES = 100;
@@ -35,7 +36,8 @@ export class YamlValues {
     const entries = new Map<string, unknown>();
     for (const { key, value } of node.items) {
       const name = nameOf(key);
-      if (entries.has(name)) throw new YamlValueError(key, `the key ${JSON.stringify(name)} is there twice`);
+      if (entries.has(name))
+        throw new YamlValueError(key, `the key ${JSON.stringify(nameWithoutSecrets(name))} is there twice`);
       entries.set(name, this.value(value));
     }
     return Object.fromEntries(entries);

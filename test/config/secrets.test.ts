@@ -6,6 +6,7 @@ import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { admissionSourceKinds } from '../../src/config/schema/admission-sources.ts';
 import { keyMeta, sectionMeta } from '../../src/config/schema/fields.ts';
+import { configKeys } from '../../src/config/keys.ts';
 import { loadConfig, type ConfigSources } from '../../src/config/load.ts';
 import { printJson, printYaml } from '../../src/config/print.ts';
 
@@ -35,6 +36,8 @@ describe('no secret is ever shown', () => {
   const file = join(directory, 'towpath.yaml');
 
   it('knows the secrets of the schema', () => {
+    const own = [...configKeys.values()].filter((key) => key.secret).map((key) => key.path);
+    assert.deepEqual(own.sort(), ['admin.token', 'mesh.key']);
     assert.deepEqual(secretKeys.map((key) => key.join('.')).sort(), [
       'headscale.apiKey',
       'tailscale-api.apiKey',
@@ -111,5 +114,55 @@ describe('no secret is ever shown', () => {
         assert.ok(!shown({ file }).includes(text), shown({ file }));
       }),
     );
+  });
+
+  it('when it stands in place of the name of a variable', () => {
+    for (const name of ['TOWPATH_ADMIN_TOKEN', 'TOWPATH_MESH_KEY']) {
+      const text = shown({ env: { [name]: 'S3cr3tS3cr3tS3cr3t' } });
+      assert.match(text, /found a value that does not fit; allowed: env:NAME/);
+      assert.ok(!text.includes('S3cr3t'), text);
+    }
+  });
+
+  it('when a colon, a space or a quotation mark is missing, or one is too many', () => {
+    const whole = (text: string): string =>
+      [
+        'admin:',
+        '  listen: 127.0.0.1:9090',
+        `  token: ${text}`,
+        'mesh:',
+        `  key: "${text}"`,
+        'peerRelay:',
+        `  tailnets: [{ name: a, authKey: ${text} }]`,
+        'admission:',
+        '  sources:',
+        '    - kind: webhook',
+        `      url: https://user:${text}@x.example/?token=${text}`,
+        `      token: ${text}`,
+        `    - { kind: tailscale-api, clientId: abc, clientSecret: '${text}' }`,
+        '',
+      ].join('\n');
+    const characters = fc.constantFrom('', ...Array.from(':\n\t "\'[]{}*&!%@`-#,|>?\\'));
+    const changes = fc.array(fc.tuple(fc.nat(), fc.constantFrom(0, 1), characters), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(changes, (list) => {
+        const text = 'S3cr3tAbcdefghijk';
+        let content = whole(text);
+        for (const [place, removed, added] of list) {
+          const at = place % content.length;
+          content = `${content.slice(0, at)}${added}${content.slice(at + removed)}`;
+        }
+        writeFileSync(file, content);
+        // A piece of the secret that a change has cut off may be anywhere; half of it must not be shown.
+        assert.doesNotMatch(shown({ file }), /S3cr3tAbc|defghijk/);
+      }),
+      // Always the same changes: enough of them at once can make a secret look like anything.
+      { numRuns: 400, seed: 20 },
+    );
+  });
+
+  it('but the rest of a line that has no secret is shown', () => {
+    writeFileSync(file, "admin:\n  tokenFile: '/run/secrets/token\n");
+    assert.match(shown({ file }), /tokenFile: '\/run/);
   });
 });

@@ -37,7 +37,7 @@ export const admin: z.ZodType<AdminConfig> = section(
     token: optionalKey(
       text(/^env:[A-Za-z_][A-Za-z0-9_]*$/, 'env:NAME, the name of an environment variable'),
       'Token that clients must show (Authorization: Bearer), as env:NAME. `/healthz` and `/readyz` need none.',
-      { flag: false },
+      { flag: false, secret: true },
     ),
     tokenFile: optionalKey(filePath(), 'File with the token that clients must show, at least 16 characters.'),
     names: key(

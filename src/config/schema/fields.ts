@@ -22,7 +22,7 @@ export interface KeyMeta {
   readonly isPath: boolean;
   /** Of a list of objects: the fields of them that are paths. */
   readonly pathFields: readonly string[];
-  /** Never shown. */
+  /** Refers to a secret, as env:NAME. Anything else that is written here is never shown. */
   readonly secret: boolean;
 }
 

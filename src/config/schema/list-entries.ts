@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { nearest } from '../nearest.ts';
 import { describeFound } from '../problems.ts';
+import { nameWithoutSecrets } from '../secret-text.ts';
 import { keyMeta, sectionMeta } from './fields.ts';
 
 /** Reads one entry of a list by the section that describes it; null when something is wrong, which `refuse` is told. */
@@ -16,7 +17,7 @@ function describeIssue(issue: z.core.$ZodIssue, section: z.ZodType, entry: objec
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((name) => {
       const meant = nearest(name, Object.keys(shape));
-      return `${name}: unknown key${meant === undefined ? `; allowed: ${Object.keys(shape).join(', ')}` : `; did you mean ${meant}?`}`;
+      return `${nameWithoutSecrets(name)}: unknown key${meant === undefined ? `; allowed: ${Object.keys(shape).join(', ')}` : `; did you mean ${meant}?`}`;
     });
   }
   const name = String(issue.path[0]);

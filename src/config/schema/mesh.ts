@@ -29,7 +29,7 @@ export const mesh: z.ZodType<MeshConfig> = section(
     key: optionalKey(
       text(SECRET_REFERENCE, 'env:NAME for an environment variable, or credential:NAME for a credential of systemd'),
       'Where the mesh key is, when it is not in a file: env:NAME or credential:NAME.',
-      { flag: false },
+      { flag: false, secret: true },
     ),
     keyFile: optionalKey(
       filePath(),
