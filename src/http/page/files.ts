@@ -1,5 +1,5 @@
 // Made by "npm run build:page" from page/. Do not edit.
-// Sources: 4449d1f72227f5ccbb114a0b874ee3d5715c598c38378709f4c658799bc7dbb7
+// Sources: b73a419be5061ef42a2dd33981cfd30076878b72f0f711460959231fee1885fd
 // With uPlot (MIT License, Copyright (c) 2022 Leon Sorokin).
 /** The files of the status page as text. */
 export const PAGE_FILES: Readonly<Record<'html' | 'script' | 'style' | 'icon', string>> = {

@@ -72,31 +72,25 @@ async function withDoor<T>(
   }
 }
 
-function runClient<T>(what: 'addresses' | 'rate', order: ClientOrder): T {
+function runClient(what: 'addresses' | 'rate', order: ClientOrder): unknown {
   const script = path.join(import.meta.dirname, 'path-client.ts');
   const argv = ['netns', 'exec', client, node26!, script, what, JSON.stringify(order)];
   const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit'];
-  return JSON.parse(execFileSync('ip', argv, { encoding: 'utf8', timeout: 60_000, stdio })) as T;
+  return JSON.parse(execFileSync('ip', argv, { encoding: 'utf8', timeout: 60_000, stdio }));
 }
 
 async function rateOf(runtime: string, hasSegments: boolean): Promise<PathRate> {
-  return withDoor(runtime, hasSegments, (order) =>
-    runClient<PathRate>('rate', {
-      ...order,
-      ips: HUB_IPS.slice(0, 1),
-      ownIp: CLIENT_IPS[0]!,
-      datagramBytes: DATAGRAM_BYTES,
-    }),
-  );
+  const path = { ips: HUB_IPS.slice(0, 1), ownIp: CLIENT_IPS[0]!, datagramBytes: DATAGRAM_BYTES };
+  return withDoor(runtime, hasSegments, (order) => runClient('rate', { ...order, ...path }) as PathRate);
 }
 
 async function run(): Promise<void> {
   for (const [name, runtime] of Object.entries(runtimes)) {
     const [how, came] = await withDoor(runtime, true, (order, adapter) => [
       adapter,
-      runClient<string[]>('addresses', { ...order, ips: HUB_IPS, ownIp: '', datagramBytes: 0 }),
+      runClient('addresses', { ...order, ips: HUB_IPS, ownIp: '', datagramBytes: 0 }) as string[],
     ]);
-    console.log(`${name} (${String(how)}): challenges came from the addresses that were asked: ${came.toString()}`);
+    console.log(`${name} (${how}): challenges came from the addresses that were asked: ${came.join(', ')}`);
   }
   const route = ['-n', hub, 'route', 'replace', `${CLIENT_IPS[0]!}/32`, 'dev', 'eth0', 'src', HUB_IPS[0]!];
   for (const [name, runtime] of Object.entries(runtimes).slice(1)) {

@@ -82,7 +82,8 @@ suite('a peer relay', { timeout: 115_000 }, () => {
       endpointsPerNode: 0,
       endpoints: config.peerRelay.limits.endpoints + 1,
     };
-    assert.deepEqual(relay.relay.reload({ ...config, peerRelay: { ...config.peerRelay, limits } }), ['peerRelay']);
+    const { restart } = relay.relay.reload({ ...config, peerRelay: { ...config.peerRelay, limits } });
+    assert.deepEqual(restart, ['peerRelay']);
     assert.ok(has('peerRelay.limits.endpoints grows with a restart alone')(), 'it says what needs a restart');
     await world.connect();
     assert.equal(await world.a.allocate(world.b, world.keys, 1), undefined, 'the other limits hold');

@@ -22,7 +22,7 @@ describe('towpath probe of a towpath', () => {
       flags: {
         listen: '127.0.0.1:0',
         http: '127.0.0.1:0',
-        admin: 'off',
+        'admin.listen': 'off',
         'stun.listen': '127.0.0.1:0',
         hostname: '127.0.0.1',
         keyFile: join(directory, 'key'),
