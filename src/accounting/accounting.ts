@@ -139,6 +139,12 @@ export class Accounting {
     if (problem === this.#problem) return;
     this.#problem = problem;
     const { directory } = this.#config;
-    this.#log.warn({ directory, error: problem }, 'the accounting cannot be kept on disk; it goes on in memory');
+    const advice = problem.includes('not a database')
+      ? `move ${STORE_FILE} away, and the relay makes a new one`
+      : 'check that the relay may write in this directory and that the disk has room';
+    this.#log.warn(
+      { directory, error: problem, advice },
+      'the accounting cannot be kept on disk; it goes on in memory',
+    );
   }
 }

@@ -8,7 +8,8 @@ import { addConfigFlags, readConfigFlags } from './flags.ts';
 
 /** Of a token, or of a chain of certificates. */
 const MOST_BYTES = 65_536;
-const TOKEN_VARIABLE = 'TOWPATH_ADMIN_TOKEN';
+/** Not TOWPATH_ADMIN_TOKEN: that is the key admin.token of a relay, which names a variable. */
+const TOKEN_VARIABLE = 'TOWPATH_TOKEN';
 
 /** Adds the flags that say which running relay a command asks: that of the configuration, or one elsewhere. */
 export function addAdminFlags(command: Command): Command {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite, test } from 'node:test';
 import { Accounting } from '../../src/accounting/accounting.ts';
@@ -104,6 +104,21 @@ suite('accounting', () => {
       (await rowsOf(path.join(directory, STORE_FILE))).map(({ sentBytes }) => sentBytes),
       [30],
     );
+  });
+
+  test('says what to do about a file that is no database, and goes on when it is gone', async () => {
+    const directory = path.join(folder, String(files++));
+    mkdirSync(directory);
+    writeFileSync(path.join(directory, STORE_FILE), 'no database'.repeat(1000));
+    const log = new Log();
+    const accounting = new Accounting({ enabled: true, directory, keepDays: 400, flushSeconds: 10 }, log);
+    accounting.add(row(dayOf(Date.now()), 1, 10));
+    await accounting.flush();
+    assert.match(log.lines[0]!, /not a database/);
+    rmSync(path.join(directory, STORE_FILE));
+    await accounting.flush();
+    await accounting.close(true);
+    assert.equal((await rowsOf(path.join(directory, STORE_FILE))).length, 1);
   });
 
   test('forgets what is older than it keeps', async () => {

@@ -86,6 +86,10 @@ describe('precedence', () => {
     assert.deepEqual(origins.get('duplicates'), { kind: 'default' });
   });
 
+  it('leaves the token of the command line alone', () => {
+    assert.doesNotThrow(() => loadConfig({ env: { TOWPATH_TOKEN: 'abcdefghijklmnopqrstuvwxyz' } }));
+  });
+
   it('takes the file from TOWPATH_CONFIG when no flag names one', () => {
     const file = write('hostname: a.example\n');
     assert.equal(loadConfig({ env: { TOWPATH_CONFIG: file } }).config.hostname, 'a.example');

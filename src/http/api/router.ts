@@ -62,6 +62,7 @@ export class ApiRouter {
     if (read === undefined && !isOne && name !== 'events') {
       throw new ApiError(404, 'unknown_path', `there is no ${API_PREFIX}${name}`, 'See docs/openapi.yaml.');
     }
+    if (name === 'events') return METHOD_EVENTS;
     if (request.method !== 'GET' && request.method !== 'HEAD') return METHOD_READ;
     if (read !== undefined) return jsonPage(200, await read(this.#api, parameters));
     const row = this.#api.connection(name.slice(CONNECTIONS.length));
@@ -90,6 +91,7 @@ export class ApiRouter {
 }
 
 const METHOD_READ = errorJson(new ApiError(405, 'method', 'GET or HEAD only'), { Allow: 'GET, HEAD' });
+const METHOD_EVENTS = errorJson(new ApiError(405, 'method', 'GET only'), { Allow: 'GET' });
 const METHOD_ACTION = errorJson(new ApiError(405, 'method', 'POST only'), { Allow: 'POST' });
 const FAILED = errorJson(new ApiError(500, 'internal', 'the answer cannot be made; the log may say why'));
 

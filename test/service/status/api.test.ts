@@ -91,6 +91,8 @@ suite('the JSON API', () => {
     }
     assert.equal((await ask(admin(), '/api/v1/nothing')).status, 404);
     assert.equal((await ask(admin(), '/api/v1/status', { method: 'POST' })).status, 405);
+    const head = await ask(admin(), '/api/v1/events', { method: 'HEAD' });
+    assert.deepEqual([head.status, head.headers.allow], [405, 'GET']);
     assert.equal((await ask(admin(), '/api/v1/toString')).status, 404);
   });
 
