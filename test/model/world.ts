@@ -131,8 +131,8 @@ export class World {
         TOWPATH_FAIRNESS_TOTAL_BYTES_PER_SECOND: String(totalBytesPerSecond),
       },
     });
-    const { duplicates } = this.#relay.config;
-    this.#relay.relay.reload({ ...loaded.config, duplicates });
+    // All else stays as it is, the source of the keys among it.
+    this.#relay.relay.reload({ ...this.#relay.config, fairness: loaded.config.fairness });
   }
 
   /** Waits until everyone has what the model says, and compares. */

@@ -85,6 +85,19 @@ export class Duplicates {
     this.#choose();
   }
 
+  /** A member counts as a speaker since it joined, whatever is known of it here: so its own thread has decided. */
+  spokeFirst(connection: Recipient): void {
+    const times = this.#members.get(connection);
+    if (times === undefined || times.spoke > 0) return;
+    times.spoke = times.joined;
+    this.#findSpeaker();
+  }
+
+  /** Whether a member is one of the speakers, as all but the second one are when they join. */
+  isSpeaker(connection: Recipient): boolean {
+    return (this.#members.get(connection)?.spoke ?? 0) > 0;
+  }
+
   /** One that is a member has left. */
   remove(connection: Recipient): void {
     this.#members.delete(connection);

@@ -77,6 +77,16 @@ export class Peer implements Source {
     this.active = only;
   }
 
+  /** Whether one of several connections counts as a speaker, so that its next frame may be a fight. */
+  isSpeaker(connection: Recipient): boolean {
+    return this.#duplicates?.isSpeaker(connection) ?? false;
+  }
+
+  /** Its own thread says that this connection is one of several and a speaker. */
+  spokeFirst(connection: Recipient): void {
+    this.#duplicates?.spokeFirst(connection);
+  }
+
   /** What it changes when one of several connections sends a frame of whatever type now. */
   speech(connection: Recipient, policy: DuplicatePolicy): Speech {
     return this.#duplicates?.speech(connection, policy) ?? Speech.Nothing;

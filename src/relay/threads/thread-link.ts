@@ -18,6 +18,8 @@ export const RecordKind = {
   Spoke: 3,
   /** To the thread of a connection: another relay of the region wants it to end. */
   ClosePeer: 4,
+  /** As {@link RecordKind.Joined}, for one of several connections that counts as a speaker from the start. */
+  JoinedSpeaking: 5,
 } as const;
 /** In the detail of a packet: another relay of the region has forwarded it, so that the key of its source is not proved here. */
 export const UNPROVED = 2;
@@ -124,7 +126,12 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
 
   /** Lets those go on who wait for room, if there is room. */
   resume(): void {
-    if (!this.#isFull || !this.#writer.hasSpace()) return;
+    if (!this.#isFull) return;
+    if (!this.#writer.hasSpace()) {
+      // It was woken when there was some room, and has to be once more.
+      if (!this.#writer.awaitSpace()) this.#receiver.resumeLater();
+      return;
+    }
     if (!this.#sendUnsent()) return;
     this.#isFull = false;
     const senders = this.#waiting;

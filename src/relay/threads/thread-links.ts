@@ -180,7 +180,11 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     try {
       if (kind === RecordKind.Packet) this.#packet(number, detail, buffer, keyAt, from, to);
       else if (kind === RecordKind.Joined) this.#joined(link, number, detail, event, buffer, keyAt, from, to);
-      else if (kind === RecordKind.ClosePeer) this.#local.get(number)?.recipient.closePeer();
+      else if (kind === RecordKind.JoinedSpeaking) {
+        this.#joined(link, number, detail, event, buffer, keyAt, from, to);
+        const connection = link.connections.get(number);
+        if (connection !== undefined) connection.peer?.spokeFirst(connection);
+      } else if (kind === RecordKind.ClosePeer) this.#local.get(number)?.recipient.closePeer();
       else if (kind === RecordKind.Left) this.#left(link.connections.get(number));
       else if (kind === RecordKind.Spoke) this.#spoke(link.connections.get(number), detail as Speech, event);
     } catch (error) {
@@ -318,7 +322,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
 function tellJoined(link: ThreadLink, { number, joined, peer, recipient }: LocalConnection): void {
   const payload = Buffer.from(JSON.stringify(recipient.presence()));
   link.tell({
-    kind: RecordKind.Joined,
+    kind: peer.isSpeaker(recipient) ? RecordKind.JoinedSpeaking : RecordKind.Joined,
     connection: number,
     detail: peer.mostConnections ?? COMMON_LIMIT,
     event: joined,

@@ -8,7 +8,8 @@ import type { Peer } from '../../../src/relay/routing/peer.ts';
 import { Router, RouteResult } from '../../../src/relay/routing/router.ts';
 import { LoopTurn } from '../../../src/relay/session/loop-turn.ts';
 import { SharedOrder } from '../../../src/relay/threads/shared-order.ts';
-import { createChannels } from '../../../src/relay/threads/thread-link.ts';
+import { RingReader, RingWriter } from '../../../src/relay/threads/ring.ts';
+import { createChannels, RecordKind } from '../../../src/relay/threads/thread-link.ts';
 import { ThreadLinks } from '../../../src/relay/threads/thread-links.ts';
 import { PeerGoneReason } from '../../../src/wire/frames.ts';
 import { RecordingRecipient } from '../routing/support.ts';
@@ -191,6 +192,26 @@ suite('connections in several threads', () => {
       DuplicatePolicy.DisableFighters,
     ));
 
+  test('duplicates fight although one thread heard late of a third connection that has left', () =>
+    inWorld(
+      async (world) => {
+        const one = world.connect(0, A);
+        const third = world.connect(0, A);
+        await world.settle();
+        third.close();
+        // The other thread does not know yet that it has left.
+        const two = world.connect(1, A);
+        await world.settle();
+        for (const speaker of [two, one, two]) {
+          speaker.send(B, '');
+          await world.settle();
+        }
+        assert.deepEqual([one.send(A, 'x'), two.send(A, 'x')], [RouteResult.AllDisabled, RouteResult.AllDisabled]);
+      },
+      2,
+      DuplicatePolicy.DisableFighters,
+    ));
+
   test('a key has so many connections and no more in all threads: the oldest is ended, wherever it is', () =>
     inWorld(async (world) => {
       const four = [0, 1, 2, 1].map((thread) => world.connect(thread, A));
@@ -235,6 +256,42 @@ suite('connections in several threads', () => {
       assert.deepEqual(texts(b), sent);
       assert.deepEqual(texts(c), ['hello']);
     }));
+
+  test('a sender that is woken before there is enough room waits on, and is woken again', async () => {
+    const memory = SharedOrder.createMemory();
+    const thread = new Thread(memory, DuplicatePolicy.LastWriter);
+    const [mine, its] = createChannels();
+    thread.links.attach(1, mine);
+    const [reader, writer] = [new RingReader(its.incoming), new RingWriter(its.outgoing)];
+    let wakes = 0;
+    its.port.on('message', () => undefined);
+    const read = (bytes: number): void => {
+      reader.read({ record: () => undefined }, bytes);
+      if (!reader.takeWaiting()) return;
+      wakes++;
+      thread.links.woken();
+    };
+    try {
+      const words = Int32Array.from({ length: 8 }, (_, i) => B.readInt32LE(i * 4));
+      const payload = Buffer.from(JSON.stringify({ ip: '', port: 0, flags: 0, app: '' }));
+      writer.control({ kind: RecordKind.Joined, connection: 1, detail: -1, event: 1, key: words, payload });
+      writer.publish();
+      thread.links.woken();
+      const a = new Connection(thread, A, 'a');
+      while (a.send(B, 'x'.repeat(4000)) !== RouteResult.Full);
+      let resumed = 0;
+      thread.router.whenTaking({ sendMore: () => resumed++ }, B, 0);
+      for (let i = 0; i < 100 && resumed === 0; i++) {
+        read(50_000);
+        await nextTurn();
+      }
+      assert.equal(resumed, 1);
+      assert.ok(wakes > 1, 'the first wake came too early');
+    } finally {
+      thread.links.close();
+      its.port.close();
+    }
+  });
 
   test('a connection that leaves while a packet is on its way: the packet is counted as dropped', () =>
     inWorld(async (world) => {
