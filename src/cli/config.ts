@@ -3,6 +3,7 @@ import { configJsonSchema } from '../config/json-schema.ts';
 import { loadConfig } from '../config/load.ts';
 import { printJson, printYaml } from '../config/print.ts';
 import { printable, printableJson } from '../base/printable.ts';
+import { shellWord } from '../base/shell-word.ts';
 import { fileChecks } from '../tools/doctor/files.ts';
 import type { Check } from '../tools/doctor/check.ts';
 import { checkLine } from '../tools/doctor/doctor-report.ts';
@@ -52,6 +53,8 @@ function checkLines(file: string, found: readonly Check[], isSyntaxOnly: boolean
   if (found.some(({ status }) => status === 'failed')) {
     return `${name}: the configuration is right, but files that it names are not\n${lines}`;
   }
-  const next = isSyntaxOnly ? '' : `Whether the relay works, and how clients see it: towpath doctor --config ${name}\n`;
+  const next = isSyntaxOnly
+    ? ''
+    : `Whether the relay works, and how clients see it: towpath doctor --config ${shellWord(name)}\n`;
   return `${name}: ok\n${lines}${next}`;
 }

@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import { Clock } from '../base/clock.ts';
 import { TowpathError } from '../base/errors.ts';
 import { printable, printableLines } from '../base/printable.ts';
+import { shellWord } from '../base/shell-word.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatDerpMap } from '../derp-map/derp-map-text.ts';
 import { isSound } from '../tools/doctor/check.ts';
@@ -179,7 +180,7 @@ function conclusion(answers: SetupAnswers, file: string, plan: SetupPlan, { prog
   const notes: string[] = [];
   const { map, comments } = relayMap({ file }, {}, (note) => notes.push(note));
   const text = formatDerpMap(map, answers.network === 'headscale' ? 'headscale' : 'policy', comments);
-  const start = plan.start === null ? [...program, 'serve', '--config', file].join(' ') : null;
+  const start = plan.start === null ? [...program, 'serve', '--config', file].map(shellWord).join(' ') : null;
   return nextSteps({ answers, file, map: text, start }) + notes.map((note) => `note: ${printable(note)}\n`).join('');
 }
 

@@ -143,6 +143,28 @@ suite('towpath setup without a terminal', () => {
     assert.match(readFileSync(machine.file, 'utf8'), /# EVERYONE/);
     const without = await new TestMachine(false).setUp(...BASE);
     assert.equal(without.error?.message, 'these answers are missing: --admit');
+    const both = await new TestMachine(false).setUp(...BASE, '--open', '--admit', 'keys');
+    assert.match(both.error?.message ?? '', /--open: cannot be used together with --admit/);
+  });
+
+  test('names of files cannot add lines to a unit or commands to a shell', async () => {
+    const line = await new TestMachine(false).setUp(
+      ...BASE,
+      '--admit',
+      'headscale-api',
+      '--headscale-url',
+      'https://x.example',
+      '--api-key-file',
+      '/a\nExecStart=x',
+    );
+    assert.match(line.error?.message ?? '', /--api-key-file: found a control character/);
+    const machine = new TestMachine(false);
+    const file = path.join(machine.folder, "it's $(id).yaml");
+    const { out, error } = await machine.setUp(...BASE, '--open', '--out', file);
+    assert.equal(error, null);
+    const word = `'${file.replaceAll("'", String.raw`'\''`)}'`;
+    assert.ok(out.includes(`towpath serve --config ${word}\n`), out);
+    assert.ok(out.includes(`towpath doctor --config ${word}\n`), out);
   });
 
   test('every kind of certificate', async () => {

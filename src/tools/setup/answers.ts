@@ -1,3 +1,4 @@
+import { describeFound } from '../../config/problems.ts';
 import type { Choice, Prompt, TextCheck } from './prompt.ts';
 
 /** Who may use the relay. */
@@ -62,7 +63,7 @@ export class AnswerSource {
     const given = this.#flags[flag];
     if (given !== undefined) {
       const allowed = check(given);
-      if (allowed !== null) this.wrong.push(`--${flag}: found "${given}"; allowed: ${allowed}`);
+      if (allowed !== null) this.wrong.push(`--${flag}: found ${describeFound(given)}; allowed: ${allowed}`);
       return given;
     }
     if (this.#prompt === null) {
@@ -90,7 +91,11 @@ export class AnswerSource {
   /** The path of a file with a secret: that of `--FLAG`, or `file`, into which the typed secret is to be written. */
   async secretFile(flag: string, question: string, file: string): Promise<string> {
     const given = this.#flags[flag];
-    if (given !== undefined) return given;
+    if (given !== undefined) {
+      // It becomes part of a line of a unit file.
+      if (/\p{Cc}/u.test(given)) this.wrong.push(`--${flag}: found a control character; allowed: a path`);
+      return given;
+    }
     if (this.#prompt === null) {
       this.missing.push(`--${flag}`);
       return '';

@@ -1,3 +1,4 @@
+import { shellWord } from '../../base/shell-word.ts';
 import type { SetupAnswers } from './answers.ts';
 
 /** What is left to do after a set-up, for a person. */
@@ -38,7 +39,7 @@ export function nextSteps({ answers, file, map, start }: NextSteps): string {
           '',
         ]
       : []),
-    `Check it at any time: towpath doctor --config ${file}`,
+    `Check it at any time: towpath doctor --config ${shellWord(file)}`,
     '',
   ].join('\n');
 }
@@ -47,7 +48,7 @@ function forTailscale(file: string): string[] {
   return [
     'Tell the tailnet: put this between the outermost braces of its policy file',
     '(https://login.tailscale.com/admin/acls/file), or let towpath do it, with an API key in a file:',
-    `towpath derp-map --config ${file} --apply tailscale --api-key-file FILE`,
+    `towpath derp-map --config ${shellWord(file)} --apply tailscale --api-key-file FILE`,
   ];
 }
 
@@ -55,6 +56,6 @@ function forHeadscale(file: string): string[] {
   return [
     'Tell Headscale: write this to /etc/headscale/derp-towpath.yaml on its machine, add that path to derp.paths',
     "in Headscale's configuration, and restart Headscale. For a map that follows the certificate by itself, see",
-    `derpMap.publish in docs/quickstart.md. The map again: towpath derp-map --config ${file} --format headscale`,
+    `derpMap.publish in docs/quickstart.md. The map again: towpath derp-map --config ${shellWord(file)} --format headscale`,
   ];
 }

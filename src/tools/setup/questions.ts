@@ -58,7 +58,10 @@ export async function askAll(source: AnswerSource, folder: string): Promise<Setu
 }
 
 async function askAdmission(source: AnswerSource, network: Network, folder: string): Promise<Admission> {
-  if (source.given('open') !== undefined) return { kind: 'open' };
+  if (source.given('open') !== undefined) {
+    if (source.given('admit') !== undefined) source.wrong.push('--open: cannot be used together with --admit');
+    return { kind: 'open' };
+  }
   const way = await source.choice('admit', 'Who may use the relay?', WAYS[network]);
   switch (way) {
     case 'headscale':

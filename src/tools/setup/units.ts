@@ -26,7 +26,7 @@ export function unitText(name: string, program: Program): string {
  * the configuration. Empty when it needs nothing.
  */
 export function dropInText(credentials: ReadonlyMap<string, string>, start: readonly string[] | null): string {
-  const lines = [...credentials].map(([name, file]) => `LoadCredential=${name}:${file}`);
+  const lines = [...credentials].map(([name, file]) => `LoadCredential=${name}:${file.replaceAll('%', '%%')}`);
   // The first line takes the command of the unit away.
   if (start !== null) lines.push('ExecStart=', `ExecStart=${start.map(quoted).join(' ')}`);
   return lines.length === 0 ? '' : `# Made by "towpath setup".\n[Service]\n${lines.join('\n')}\n`;
