@@ -18,6 +18,7 @@ const FORGOTTEN_PER_TICK = 2000;
 export class LinkKeys {
   readonly #link: Forwarder;
   readonly #router: Router;
+  readonly #mostKeys: number;
   /** Told of on this connection. */
   #confirmed = new Set<Peer>();
   /** From before. */
@@ -27,9 +28,10 @@ export class LinkKeys {
   /** Keys that were not entered because there are too many. */
   refused = 0;
 
-  constructor(link: Forwarder, router: Router) {
+  constructor(link: Forwarder, router: Router, mostKeys: number = MOST_KEYS) {
     this.#link = link;
     this.#router = router;
+    this.#mostKeys = mostKeys;
   }
 
   get size(): number {
@@ -38,7 +40,7 @@ export class LinkKeys {
 
   /** `key`, 32 bytes, is connected there. True when other forwarders lead to it, too. */
   present(key: Buffer, now: number): boolean {
-    if (this.size >= MOST_KEYS) {
+    if (this.size >= this.#mostKeys && !this.#isKnown(key)) {
       this.refused++;
       return false;
     }
@@ -72,6 +74,11 @@ export class LinkKeys {
   disconnected(now: number): void {
     this.#age();
     this.#lostAt = now;
+  }
+
+  #isKnown(key: Buffer): boolean {
+    const peer = this.#router.table.named(key);
+    return peer !== null && (this.#old.has(peer) || this.#confirmed.has(peer));
   }
 
   /** Forgets keys that are too old. */
