@@ -29,11 +29,16 @@ test('docs/quickstart.md can be followed literally on a fresh machine', { skip: 
   const [serve] = blocks('the service');
   assert.ok(setUp !== undefined && check !== undefined && serve !== undefined);
   const towpath = path.join(folder, 'towpath');
-  writeFileSync(towpath, `#!/bin/sh\nexec '${process.execPath}' '${path.join(ROOT, 'src/main.ts')}' "$@"\n`);
+  // Both may be in /root, which is another one there.
+  const [runtime, checkout] = [path.join(folder, 'runtime'), path.join(folder, 'checkout')];
+  writeFileSync(towpath, `#!/bin/sh\nexec '${runtime}' '${checkout}/src/main.ts' "$@"\n`);
   chmodSync(towpath, 0o755);
   const script = `
 set -eu
-mkdir ${folder}/etc
+mkdir ${folder}/etc ${checkout}
+touch ${runtime}
+mount --bind '${process.execPath}' ${runtime}
+mount --bind '${ROOT}' ${checkout}
 cp /etc/passwd /etc/group /etc/nsswitch.conf ${folder}/etc
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib
