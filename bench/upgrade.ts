@@ -4,22 +4,19 @@
  * 10 ms. Needs root, and what `test/interop/peer-relay/run.sh` builds.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Headscale } from '../test/interop/peer-relay/headscale.ts';
 import { Network } from '../test/interop/peer-relay/network.ts';
-import { Program, until } from '../test/interop/peer-relay/program.ts';
+import { until } from '../test/interop/peer-relay/program.ts';
 import { TailscaleNode } from '../test/interop/peer-relay/tailscale-node.ts';
 import { derper } from './relay/programs.ts';
 import { formatSummary, summarize } from './relay/statistics.ts';
-import type { Arrival } from './udp/traffic.ts';
+import { MessageStream } from './udp/message-stream.ts';
 import { makeRelay, UPGRADES, type UpgradeName } from './upgrade/relays.ts';
 
-const TRAFFIC = path.join(import.meta.dirname, 'udp', 'traffic.ts');
-const PORT = '7777';
 /** So long the stream has to be whole again. */
 const SETTLED_MS = 5000;
-/** {@link Arrival} is told from this gap on. */
+/** `Arrival` of `udp/traffic.ts` is told from this gap on. */
 const SHORTEST_GAP_MS = 50;
 
 const { HEADSCALE: headscale, TAILSCALE_PROGRAMS: programs } = process.env;
@@ -70,29 +67,20 @@ async function measure(name: UpgradeName, headscale: string, programs: string): 
       }),
     );
     await until('a pong over DERP', () => a!.ping(b!.ip).includes('via DERP('));
-    const listener = new Program(network.inside('b', [process.execPath, TRAFFIC, 'listen', PORT]));
-    ends.push(() => listener.stop());
-    const sender = new Program(network.inside('a', [process.execPath, TRAFFIC, 'send', b!.ip, PORT]));
-    ends.push(() => sender.stop());
-    await until('the messages arrive', () => arrivals(listener).length > 0);
-    const before = arrivals(listener).length;
+    const stream = await MessageStream.start(network, a!, b!);
+    ends.push(() => stream.stop());
+    await until('the messages arrive', () => stream.arrivals().length > 0);
+    const before = stream.arrivals().length;
     await relay.upgrade();
     await until('messages arrive again', () => a!.ping(b!.ip).includes('pong'));
     await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
-    return arrivals(listener)
+    return stream
+      .arrivals()
       .slice(before)
       .map(({ gapMs }) => gapMs);
   } finally {
     for (const end of ends.reverse()) await end();
   }
-}
-
-function arrivals({ output }: Program): Arrival[] {
-  return output
-    .slice(0, output.lastIndexOf('\n') + 1)
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as Arrival);
 }
 
 function ms(value: number): string {

@@ -8,8 +8,9 @@ import { Program, until } from '../../test/interop/peer-relay/program.ts';
 import { TailscaleNode } from '../../test/interop/peer-relay/tailscale-node.ts';
 import { makeContender, pin, type Contender, type ContenderName } from './contender.ts';
 import type { Job, LoadCase, LoadResult } from './generate.ts';
+import { jsonLines, MessageStream } from './message-stream.ts';
 import { processCpuNs } from './process-cpu.ts';
-import type { Arrival, Fetched } from './traffic.ts';
+import type { Fetched } from './traffic.ts';
 
 const run = promisify(execFile);
 const TRAFFIC = path.join(import.meta.dirname, 'traffic.ts');
@@ -113,7 +114,7 @@ export class World {
       const argv = ['taskset', '-c', GENERATOR_CPU, process.execPath, script, JSON.stringify(job)];
       const [program, ...rest] = this.#network.inside('hub', argv) as [string, ...string[]];
       const { stdout } = await run(program, rest, { timeout: ALL_AT_ONCE_MS });
-      return lines<LoadResult>(stdout);
+      return jsonLines<LoadResult>(stdout);
     } finally {
       pin(this.#relay.pid, ALL_CPUS);
     }
@@ -124,7 +125,7 @@ export class World {
    * milliseconds, from the stop until the nodes use the relay again.
    */
   async restartHoles(): Promise<{ longestMs: number; allMs: number }> {
-    const stream = await this.#stream();
+    const stream = await MessageStream.start(this.#network, this.#a, this.#b);
     try {
       await until('the messages arrive', () => stream.arrivals().length > 0);
       const before = stream.arrivals().length;
@@ -147,7 +148,7 @@ export class World {
   async idleHole(seconds: number): Promise<{ holeMs: number; isRelayed: boolean }> {
     await this.#untilRelayed();
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-    const stream = await this.#stream();
+    const stream = await MessageStream.start(this.#network, this.#a, this.#b);
     try {
       await until('the messages arrive', () => stream.arrivals().length > 0);
       const path = this.#a.pathTo(this.#b.ip);
@@ -177,20 +178,6 @@ export class World {
     );
   }
 
-  /** Small messages from `a` to `b`, until it is stopped. */
-  async #stream(): Promise<{ arrivals(): Arrival[]; stop(): Promise<void> }> {
-    const listener = this.#program(this.#b, [TRAFFIC, 'listen', String(PORT)]);
-    await until('the listener is ready', () => listener.output.includes('ready'));
-    const sender = this.#program(this.#a, [TRAFFIC, 'send', this.#b.ip, String(PORT)]);
-    return {
-      arrivals: () => lines<Arrival>(listener.output.replace('ready\n', '')),
-      stop: async () => {
-        await sender.stop();
-        await listener.stop();
-      },
-    };
-  }
-
   #program(node: TailscaleNode, argv: readonly string[]): Program {
     return new Program(this.#network.inside(node.place, [process.execPath, ...argv]));
   }
@@ -200,12 +187,4 @@ export class World {
     const { stdout } = await run(program, rest, { timeout: ALL_AT_ONCE_MS });
     return JSON.parse(stdout) as T;
   }
-}
-
-function lines<T>(text: string): T[] {
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  return whole
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as T);
 }

@@ -1,0 +1,46 @@
+import path from 'node:path';
+import type { Network } from '../../test/interop/peer-relay/network.ts';
+import { Program, until } from '../../test/interop/peer-relay/program.ts';
+import type { TailscaleNode } from '../../test/interop/peer-relay/tailscale-node.ts';
+import type { Arrival } from './traffic.ts';
+
+const TRAFFIC = path.join(import.meta.dirname, 'traffic.ts');
+const PORT = 7777;
+
+/** Small messages from one node to another through their tunnel, until it is stopped. */
+export class MessageStream {
+  readonly #listener: Program;
+  readonly #sender: Program;
+
+  private constructor(listener: Program, sender: Program) {
+    this.#listener = listener;
+    this.#sender = sender;
+  }
+
+  static async start(network: Network, from: TailscaleNode, to: TailscaleNode): Promise<MessageStream> {
+    const run = (node: TailscaleNode, ...argv: string[]): Program =>
+      new Program(network.inside(node.place, [process.execPath, TRAFFIC, ...argv]));
+    const listener = run(to, 'listen', String(PORT));
+    await until('the listener is ready', () => listener.output.includes('ready'));
+    return new MessageStream(listener, run(from, 'send', to.ip, String(PORT)));
+  }
+
+  /** The first message, and each that came after a gap. */
+  arrivals(): Arrival[] {
+    return jsonLines<Arrival>(this.#listener.output);
+  }
+
+  async stop(): Promise<void> {
+    await this.#sender.stop();
+    await this.#listener.stop();
+  }
+}
+
+/** The whole lines of a program's output that are JSON objects. */
+export function jsonLines<T>(text: string): T[] {
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  return whole
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as T);
+}
