@@ -1,4 +1,5 @@
 /** Numbers as people read them. Every function takes plain values and gives text; null gives a dash. */
+import { formatDuration } from '../src/base/duration.ts';
 
 const DASH = '–';
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
@@ -31,21 +32,7 @@ export function count(value: number | null): string {
 
 /** The two largest units of a time: `3 d 4 h`, `12 s`. */
 export function duration(seconds: number | null): string {
-  if (seconds === null) return DASH;
-  const whole = Math.max(0, Math.floor(seconds));
-  const parts: readonly (readonly [number, string])[] = [
-    [Math.floor(whole / 86_400), 'd'],
-    [Math.floor(whole / 3600) % 24, 'h'],
-    [Math.floor(whole / 60) % 60, 'min'],
-    [whole % 60, 's'],
-  ];
-  const first = parts.findIndex(([size]) => size > 0);
-  if (first < 0) return '0 s';
-  return parts
-    .slice(first, first + 2)
-    .filter(([size]) => size > 0)
-    .map(([size, unit]) => `${size} ${unit}`)
-    .join(' ');
+  return seconds === null ? DASH : formatDuration(seconds);
 }
 
 /** A short time: `350 µs`, `12 ms`, `1.5 s`. */

@@ -3,6 +3,7 @@
  * state of one relay and the formats of numbers, `top-text.ts` the list of connections.
  */
 import type { Problem, StatusAnswer } from '../../api/shapes.ts';
+import { formatDuration } from '../../base/duration.ts';
 import { printable } from '../../base/printable.ts';
 import { cutToWidth, wrapWords } from '../../base/terminal-text.ts';
 import { formatBits, formatBytes, formatCount, formatMs, formatShare } from '../load/format.ts';
@@ -17,7 +18,7 @@ export function statusText(status: StatusAnswer, columns?: number): string {
   const { totals, rates, process, listeners } = status;
   const rows: [label: string, text: string][] = [
     ['relay', `${status.hostname ?? listeners.derp.join(' ')}, towpath ${status.version} on ${status.runtime}`],
-    ['up', formatAge(status.uptimeSeconds)],
+    ['up', formatDuration(status.uptimeSeconds)],
     ['clients', `${formatCount(totals.connections)} connections, ${formatCount(totals.keys)} node keys`],
     ['traffic', trafficText(status)],
     ['dropped', droppedText(status)],
@@ -41,24 +42,6 @@ export function headline(status: StatusAnswer, columns: number | undefined): str
   const { totals } = status;
   const parts = [stateOf(status), `${formatCount(totals.connections)} connections`, trafficText(status)];
   return cutToWidth(printable(parts.join(' · ')), columns);
-}
-
-/** A length of time in its two largest units. */
-export function formatAge(seconds: number): string {
-  const units: [number, string][] = [
-    [86_400, 'd'],
-    [3600, 'h'],
-    [60, 'min'],
-    [1, 's'],
-  ];
-  const first = units.findIndex(([size]) => seconds >= size);
-  if (first < 0) return '0 s';
-  const [size, unit] = units[first]!;
-  const next = units[first + 1];
-  const whole = `${Math.floor(seconds / size)} ${unit}`;
-  if (next === undefined) return whole;
-  const rest = Math.floor((seconds % size) / next[0]);
-  return rest === 0 ? whole : `${whole} ${rest} ${next[1]}`;
 }
 
 /** Bytes per second as bits, or a dash while they are not known. */

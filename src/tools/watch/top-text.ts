@@ -1,8 +1,9 @@
 import type { ConnectionRow, ConnectionsAnswer, StatusAnswer } from '../../api/shapes.ts';
+import { formatDuration } from '../../base/duration.ts';
 import { printable } from '../../base/printable.ts';
 import { cutToWidth } from '../../base/terminal-text.ts';
 import { formatBytes, formatCount } from '../load/format.ts';
-import { formatAge, formatRate, headline } from './status-text.ts';
+import { formatRate, headline } from './status-text.ts';
 
 interface Column {
   readonly title: string;
@@ -18,7 +19,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'to it', width: 13, isNumber: true, text: ({ sent }) => formatRate(sent.bytesPerSecond) },
   { title: 'dropped', width: 9, isNumber: true, text: ({ droppedPackets }) => formatCount(droppedPackets) },
   { title: 'queue', width: 10, isNumber: true, text: ({ queuedBytes }) => formatBytes(queuedBytes) },
-  { title: 'since', width: 12, isNumber: true, text: ({ ageSeconds }) => formatAge(ageSeconds) },
+  { title: 'since', width: 12, isNumber: true, text: ({ ageSeconds }) => formatDuration(ageSeconds) },
   { title: 'address', width: 40, isNumber: false, text: ({ ip }) => ip },
 ];
 const GAP = '  ';

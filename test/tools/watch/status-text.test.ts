@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatAge, formatRate } from '../../../src/tools/watch/status-text.ts';
-
-test('an age has its two largest units', () => {
-  const ages = [0, 0.4, 59, 60, 61, 3600, 3660, 90_061].map(formatAge);
-  assert.deepEqual(ages, ['0 s', '0 s', '59 s', '1 min', '1 min 1 s', '1 h', '1 h 1 min', '1 d 1 h']);
-});
+import { formatRate } from '../../../src/tools/watch/status-text.ts';
 
 test('a rate is in bits, or a dash while it is not known', () => {
   assert.deepEqual([null, 0, 125_000].map(formatRate), ['–', '0.0 kbit/s', '1.0 Mbit/s']);
