@@ -3,7 +3,7 @@ import { errorMessage, TowpathError } from '../base/errors.ts';
 import { readSmallFile } from '../base/file-stamp.ts';
 import { AdminClient } from '../client/admin-client.ts';
 import { loadConfig } from '../config/load.ts';
-import { adminTarget } from '../service/admin-target.ts';
+import { openAdmin } from '../service/admin-target.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 
 /** Of a token, or of a chain of certificates. */
@@ -38,8 +38,8 @@ export function readAdminFlags(command: Command): AdminClient {
     });
   }
   const { config } = loadConfig({ ...readConfigFlags(command), env: process.env });
-  const target = adminTarget(config.admin);
-  if (target !== null) return new AdminClient(target);
+  const admin = openAdmin(config.admin);
+  if (admin !== null) return admin;
   throw new TowpathError('TOWPATH_USAGE_ADMIN', 'the relay of this configuration has no admin listener (admin: off)', {
     hint: 'Set admin to an address such as 127.0.0.1:9090, or name a relay elsewhere with --url.',
   });

@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
-import { AdminClient } from '../client/admin-client.ts';
 import { TowpathError } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
-import { adminTarget } from '../service/admin-target.ts';
+import { openAdmin } from '../service/admin-target.ts';
 import { ExitCode } from './failure.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 import { helpNote } from './help-text.ts';
@@ -17,8 +16,8 @@ export function registerHealthcheck(program: Command): void {
     .addHelpText('after', helpNote('Exit code 0: ready. 1: not ready, or no answer from the admin address.'))
     .action(async (_options: unknown, command: Command) => {
       const { config } = loadConfig({ ...readConfigFlags(command), env: process.env });
-      const target = adminTarget(config.admin);
-      if (target === null) {
+      const admin = openAdmin(config.admin, TIMEOUT_MS);
+      if (admin === null) {
         throw new TowpathError(
           'TOWPATH_HEALTHCHECK',
           'The relay has no admin address (admin: off), so nobody can ask it.',
@@ -27,7 +26,7 @@ export function registerHealthcheck(program: Command): void {
           },
         );
       }
-      const { status, body } = await new AdminClient(target, TIMEOUT_MS).get('/readyz');
+      const { status, body } = await admin.get('/readyz');
       const text = body.toString().trim();
       const isReady = status === 200;
       process.stdout.write(`${printable(text)}\n`);

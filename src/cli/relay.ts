@@ -6,8 +6,7 @@ import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { TailnetConfig } from '../config/schema/peer-relay.ts';
-import { AdminClient } from '../client/admin-client.ts';
-import { adminTarget } from '../service/admin-target.ts';
+import { openAdmin } from '../service/admin-target.ts';
 import { nodeSettings } from '../service/peer-relay/tailnet-settings.ts';
 import { TailnetNode } from '../tailnet/node.ts';
 import { NodeState } from '../tailnet/node-state.ts';
@@ -126,13 +125,12 @@ async function why(
 /** Asks the administration of the running relay for a page; throws a TowpathError when it does not answer with it. */
 async function askRelay(command: Command, path: string, query: Readonly<Record<string, string>>): Promise<string> {
   const { config } = loadConfig({ ...readConfigFlags(command), env: process.env });
-  const target = adminTarget(config.admin);
-  if (target === null) {
+  const admin = openAdmin(config.admin);
+  if (admin === null) {
     throw new TowpathError('TOWPATH_USAGE_ADMIN', 'the relay is asked by its administration, which is off', {
       hint: 'Set admin to an address such as 127.0.0.1:9090.',
     });
   }
-  const admin = new AdminClient(target);
   const parameters = new URLSearchParams(query).toString();
   const answer = await admin.get(parameters === '' ? path : `${path}?${parameters}`);
   const text = answer.body.toString('utf8');

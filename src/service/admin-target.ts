@@ -1,5 +1,5 @@
 import { formatHostPort } from '../base/ip-address.ts';
-import type { AdminTarget } from '../client/admin-client.ts';
+import { AdminClient, type AdminTarget } from '../client/admin-client.ts';
 import type { AdminConfig } from '../config/schema/admin.ts';
 import { readAdminToken } from './admin-token.ts';
 
@@ -17,4 +17,10 @@ export function adminTarget(
   const { ip, port } = admin.listen;
   const local = ip === '::' || ip === '0.0.0.0' ? '127.0.0.1' : ip;
   return { url: `${admin.tls ? 'https' : 'http'}://${formatHostPort(local, port)}`, token };
+}
+
+/** The client for that listener, with the time limit of a request in milliseconds; null when the listener is off. */
+export function openAdmin(admin: AdminConfig, timeoutMs?: number): AdminClient | null {
+  const target = adminTarget(admin);
+  return target === null ? null : new AdminClient(target, timeoutMs);
 }

@@ -6,6 +6,7 @@ import { formatReport } from '../admission/report-text.ts';
 import type { AdmissionReport, DueSources, SourceAdmission } from '../admission/source-admission.ts';
 import type { AskingSource, SourceParts } from '../admission/source.ts';
 import type { Clock } from '../base/clock.ts';
+import { withinTime } from '../base/within-time.ts';
 import type { AdmissionConfig } from '../config/schema/admission.ts';
 import type { AdminPage } from '../http/admin.ts';
 import type { Health } from '../observe/health.ts';
@@ -112,7 +113,7 @@ export class AdmissionService implements Admission {
     this.#relay = relay;
     this.#leaveClock = clock.onTick((now) => this.#reportHealth(now));
     this.#unsubscribe = this.#current.onReview((due) => this.#review(relay, due));
-    await startInTime(this.#current);
+    await withinTime(this.#current.start(), START_MS);
     this.#reportHealth(clock.now);
   }
 
@@ -129,7 +130,7 @@ export class AdmissionService implements Admission {
     const next = openSourceAdmission(config, this.#sourceParts, this.#current.shared);
     this.#next?.stop();
     this.#next = next;
-    startInTime(next).then(
+    withinTime(next.start(), START_MS).then(
       () => this.#takeOver(next),
       (error: unknown) => internalError('admission', error),
     );
@@ -226,12 +227,4 @@ export class AdmissionService implements Admission {
     this.#healthAt = now + HEALTH_EVERY_MS;
     this.#parts.health.set('admission', this.#current.problem());
   }
-}
-
-/** Starts the sources and resolves when they know their keys, or after {@link START_MS}. */
-async function startInTime(admission: SourceAdmission): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLong = new Promise<void>((resolve) => (timer = setTimeout(resolve, START_MS)));
-  await Promise.race([admission.start(), tooLong]);
-  clearTimeout(timer);
 }

@@ -4,6 +4,7 @@ import { Accounting } from '../accounting/accounting.ts';
 import { Tiers } from '../accounting/tiers.ts';
 import { dayOf, Usage } from '../accounting/usage.ts';
 import type { Clock } from '../base/clock.ts';
+import { withinTime } from '../base/within-time.ts';
 import type { RegionEvent } from '../cluster/region.ts';
 import type { Config } from '../config/schema.ts';
 import type { Health } from '../observe/health.ts';
@@ -89,7 +90,7 @@ export class Clients implements Admission {
       // A source may know other things of a node now.
       admission.onReviewed(() => this.#policy.review()),
     ];
-    if (this.#accounting !== null) await withinTime(this.#keep(this.#accounting));
+    if (this.#accounting !== null) await withinTime(this.#keep(this.#accounting), START_MS);
     this.#member?.region.start();
   }
 
@@ -222,13 +223,6 @@ export class Clients implements Admission {
     const message = isOver ? 'a key has used up the bytes of its tier' : 'a key has bytes of its tier again';
     this.#parts.log.info({ key: shortHex(key), tier }, message);
   }
-}
-
-async function withinTime(step: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLong = new Promise<void>((resolve) => (timer = setTimeout(resolve, START_MS)));
-  await Promise.race([step, tooLong]);
-  clearTimeout(timer);
 }
 
 function tiersOf({ fairness, limits }: Config): Tiers {

@@ -2,11 +2,12 @@
  * Being a node of a tailnet, so that the UDP relay can be used: the control protocol (`control-connection.ts`), registration,
  * the network map and the grants in its packet filter. This file keeps all of them up.
  */
+import { pause } from '../base/pause.ts';
 import { errorMessage } from '../base/errors.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Environment } from '../transport/http/proxy-choice.ts';
 import { VERSION } from '../base/version.ts';
-import { BackOff, pause } from './back-off.ts';
+import { BackOff } from './back-off.ts';
 import { asControlError, ControlConnection } from './control-connection.ts';
 import { ControlError } from './control-error.ts';
 import type { MapResponse } from './map-response.ts';

@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Gateway } from '../../base/default-gateway.ts';
+import { pause } from '../../base/pause.ts';
 import type { DatagramSocket, Transport } from '../../transport/port.ts';
 
 /** A request is sent again after this time without an answer, then after twice as long, and so on (RFC 6886 §3.1). */
@@ -37,26 +38,9 @@ export async function askRouter(
   try {
     for (let i = 0, waitMs = firstWaitMs; i < TRIES && !isOver() && !signal.aborted; i++, waitMs *= 2) {
       for (const { bytes, ip, port } of requests()) socket.send(bytes, 0, bytes.length, ip, port);
-      await until(clock, waitMs, isOver, signal);
+      await pause(clock, waitMs, signal, isOver);
     }
   } finally {
     await socket.close();
   }
-}
-
-function until(clock: Clock, waitMs: number, isOver: () => boolean, signal: AbortSignal): Promise<void> {
-  const end = clock.now + waitMs;
-  return new Promise((resolve) => {
-    const done = (): void => {
-      leave();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const leave = clock.onTick((now) => {
-      if (now >= end || isOver()) done();
-    });
-    // The clock may stand still from then on.
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
 }

@@ -1,3 +1,4 @@
+import { openAdmin } from '../../service/admin-target.ts';
 import { isWildcard } from '../../certificates/names.ts';
 import { generate204Step } from '../probe/captive-portal.ts';
 import { tcpStep } from '../probe/network.ts';
@@ -8,7 +9,6 @@ import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
 import { formatNodeKey } from '../../wire/keys.ts';
 import { formatPin } from '../../wire/pin.ts';
 import { VERSION } from '../../base/version.ts';
-import { openAdmin } from './admin.ts';
 import { check, type Check } from './check.ts';
 import type { ExaminedRelay, Findings } from './examined-relay.ts';
 import { ownerText, portOwner } from '../../base/port-owner.ts';
@@ -239,7 +239,7 @@ export async function readinessChecks(examined: ExaminedRelay): Promise<Check[]>
   if (listen === null && socket === undefined) return [];
   if (socket === undefined && listen?.port === 0) return [check('admin-port', 'skipped', ANY_PORT)];
   try {
-    const admin = openAdmin(examined)!;
+    const admin = openAdmin(examined.config.admin, examined.timeoutMs)!;
     const response = await admin.get('/readyz');
     const text = response.body.toString('utf8').trim();
     if (response.status === 200) {

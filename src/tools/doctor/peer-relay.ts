@@ -1,7 +1,7 @@
+import { openAdmin } from '../../service/admin-target.ts';
 import { formatHostPort } from '../../base/ip-address.ts';
 import type { PeerRelayStatus } from '../../service/peer-relay/page.ts';
 import type { UseReport } from '../../service/peer-relay/why.ts';
-import { openAdmin } from './admin.ts';
 import { check, type Check } from './check.ts';
 import type { ExaminedRelay } from './examined-relay.ts';
 import { localIp } from './listeners.ts';
@@ -33,7 +33,7 @@ export async function peerRelayChecks(examined: ExaminedRelay): Promise<Check[]>
 }
 
 async function ask(path: string, examined: ExaminedRelay): Promise<unknown> {
-  const { status, body } = await openAdmin(examined)!.get(path);
+  const { status, body } = await openAdmin(examined.config.admin, examined.timeoutMs)!.get(path);
   if (status !== 200) throw new Error(`${path} answers ${status}`);
   return JSON.parse(body.toString('utf8'));
 }
