@@ -156,7 +156,8 @@ suite('a receiver that stops reading', () => {
   });
 });
 
-suite('a receiver that reads slowly', () => {
+// Each test is mostly a wait, so both run at once.
+suite('a receiver that reads slowly', { concurrency: 2 }, () => {
   // Of what it reads at a time, some 64 KiB on Node and 512 KiB on Bun, it takes a packet each time.
   const skip = process.platform !== 'linux';
   for (const websocket of [false, true]) {

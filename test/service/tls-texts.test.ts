@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect, type ConnectionOptions } from 'node:tls';
-import { after, before, suite, test } from 'node:test';
+import { afterEach, beforeEach, suite, test } from 'node:test';
 import { connectDerp } from '../../src/client/connect.ts';
 import { Clock } from '../../src/base/clock.ts';
 import { TowpathError } from '../../src/base/errors.ts';
@@ -16,10 +16,11 @@ const INTERNAL = /error:[0-9A-F]{8}|routines|OPENSSL|BoringSSL|EPROTO|\.c:\d/i;
 
 suite('what a TLS library says reaches nobody', () => {
   let relay: TestRelay;
-  before(async () => {
+  // A relay for each test: one relay logs a kind of error once in ten seconds.
+  beforeEach(async () => {
     relay = await TestRelay.start();
   });
-  after(() => relay.stop());
+  afterEach(() => relay.stop());
 
   async function logged(text: string): Promise<void> {
     await relay.until(() => relay.lines.some((line) => line.includes(text)), text, 20_000);
