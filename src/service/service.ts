@@ -2,52 +2,34 @@
  * The service: what there is once per process. It owns key, certificate, admission and the pages, opens the ports, and
  * gives the relay (`relay/`) what it needs as plain data. It starts, reloads, drains and closes.
  */
-import type { Server } from 'node:http';
 import type { Logger } from 'pino';
 import { Clock } from '../base/clock.ts';
 import { errorMessage } from '../base/errors.ts';
 import { ResidentMemory } from '../base/resident-memory.ts';
-import { VERSION } from '../base/version.ts';
 import { proxyCertificate } from '../certificates/proxy-certificate.ts';
 import { openCertificateSource } from '../certificates/open.ts';
 import type { CertificateSource } from '../certificates/source.ts';
 import { changedKeys } from '../config/changed-keys.ts';
 import type { Config } from '../config/schema.ts';
-import { AdminAccess } from '../http/admin-access.ts';
-import { createAdminHandler } from '../http/admin.ts';
-import { ApiRouter } from '../http/api/router.ts';
-import { STATUS_PAGE } from '../http/page/status-page.ts';
-import { BootstrapDns } from '../http/bootstrap-dns.ts';
 import { loadHomePage } from '../http/home-page.ts';
-import { createRelayHttpHandler, type RelayHttp } from '../http/relay-handler.ts';
-import { publishedMap } from './published-map.ts';
-import { createHttpServer } from '../http/server.ts';
 import type { Counters } from '../observe/counters.ts';
 import { Health } from '../observe/health.ts';
-import { LoopDelay } from '../observe/loop-delay.ts';
-import { derperMetricsPage } from '../http/derper-metrics-page.ts';
-import { createMetrics } from '../observe/metrics.ts';
-import type { SourceGuard } from '../relay/door/source-guard.ts';
-import type { DoorHandlers } from '../relay/door/front-door.ts';
 import { Relay } from '../relay/relay.ts';
 import { openUdpDoor } from '../relay/udp/open-door.ts';
 import type { Transport } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
+import { AdminDoor } from './admin-door.ts';
 import { AdminToken } from './admin-token.ts';
 import { AdmissionService } from './admission.ts';
 import { Clients } from './clients.ts';
 import { shutdownStep } from './shutdown-step.ts';
 import { Descriptors, ProcessDescriptors } from './descriptors.ts';
-import { frontHttp, isRequestAllowed } from './front-http.ts';
-import { HttpDoor } from './http-door.ts';
-import { HttpConnections } from './http-connections.ts';
 import { type InheritedSockets, NO_SOCKETS, refuseStunSockets } from './inherited-sockets.ts';
 import { loadOrCreateKeyFile, type KeyFile } from './key-file.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
-import { meshMetrics } from './mesh/metrics.ts';
-import { peerRelayPages } from './peer-relay/page.ts';
 import { PeerRelay } from './peer-relay/peer-relay.ts';
+import { PublicHttp } from './public-http.ts';
 import { RelayLog } from './relay-log.ts';
 import { liveSettings, relaySettings } from './relay-settings.ts';
 import { withLimit } from './status/limit-table.ts';
@@ -58,8 +40,6 @@ import { openThreads, threadCount } from './threads/open.ts';
 import type { RelayThreads } from './threads/relay-threads.ts';
 import { createThreadMemory, sharedPorts, type ThreadMemory } from './threads/shared-memory.ts';
 
-/** The administration serves a handful of scrapers. */
-const ADMIN_CONNECTIONS = 64;
 /** The drain may take this much longer than its time, for a loop that is behind. */
 const DRAIN_GRACE_MS = 1000;
 
@@ -88,9 +68,8 @@ export class Service {
   readonly #peerRelay: PeerRelay | null;
   readonly #adminToken: AdminToken;
   readonly #liveness: Liveness;
-  readonly #bootstrapDns: BootstrapDns;
-  readonly #relayHttp: RelayHttp;
-  readonly #servers: Server[] = [];
+  readonly #publicHttp: PublicHttp;
+  #adminDoor: AdminDoor | null = null;
   readonly #listeners: Listeners;
   #descriptors: Descriptors | null = null;
   #config: Config;
@@ -134,7 +113,7 @@ export class Service {
       transport,
       clock,
       admission: this.clients,
-      http: (...connection) => toHttp(...connection),
+      http: (...connection) => this.#publicHttp.front(...connection),
       events: this.#relayLog,
       residentBytes: () => this.#memory.bytes,
       ...sharedPorts(memory, 0),
@@ -155,25 +134,15 @@ export class Service {
         else log.error({ reason }, 'STUN does not answer, so that clients do not choose this relay now');
       },
     });
-    this.#bootstrapDns = new BootstrapDns({ ...config.bootstrapDns, counters: this.ownCounters, clock });
-    this.#relayHttp = createRelayHttpHandler({
-      home: loadHomePage(config.home),
-      bootstrapDns: this.#bootstrapDns,
-      derpMap: publishedMap(config, this.certificate),
-      httpsPort: config.derpPort ?? config.listen[0]!.port,
-      challengeResponse: this.certificate.challenges?.httpResponse,
-    });
-    const { httpConnections } = config.limits;
-    const toHttp = frontHttp({
-      relay: this.#relay,
-      clock,
-      server: this.#frontServer(),
-      connectionLimit: httpConnections,
+    this.#publicHttp = new PublicHttp(config, {
+      ...{ clock, relay: this.#relay, certificate: this.certificate, counters: this.ownCounters },
+      config: () => this.#config,
+      onListenerError: (error) => this.#liveness.listenerError(error),
     });
     this.#listeners = new Listeners(transport, inherited, {
       relay: this.#relay,
-      http: this.#httpDoor(this.#port80Server(), httpConnections, this.#relay.guard),
-      admin: () => this.#adminDoor(),
+      http: this.#publicHttp.port80,
+      admin: () => (this.#adminDoor = this.#openAdminDoor()).door,
     });
     this.certificate.onChange((pair) => {
       this.#all.replaceCertificate(pair);
@@ -226,7 +195,7 @@ export class Service {
       this.#relay.joinRegion();
       this.#descriptors = this.#watchDescriptors();
       this.#liveness.check();
-      void this.#bootstrapDns.start();
+      this.#publicHttp.start();
     } catch (error) {
       await this.close();
       throw error;
@@ -260,7 +229,7 @@ export class Service {
     const live = liveSettings(config);
     if (JSON.stringify(config.admission) !== JSON.stringify(before.admission))
       this.#admission.replace(config.admission);
-    this.#relayHttp.setHome(homePage);
+    this.#publicHttp.setHome(homePage);
     this.#all.apply(live);
     this.threads?.setHome(config.home);
     const { home, duplicates, fairness, admission, mesh } = config;
@@ -294,7 +263,7 @@ export class Service {
     await this.#closing('ports of the relay', () => this.#closeFront());
     await this.#closing('connections', () => this.#closeConnections());
     await this.#closing('administration', () => this.#listeners.closeAdmin());
-    await this.#closing('bootstrap DNS', () => this.#bootstrapDns.stop());
+    await this.#closing('bootstrap DNS', () => this.#publicHttp.stop());
     await this.#closing('clients', () => this.clients.stop());
     await this.#closing('admission', () => this.#admission.stop());
     await this.#closing('certificate', () => this.certificate.stop());
@@ -368,7 +337,8 @@ export class Service {
   async #closeConnections(): Promise<void> {
     this.#relay.close();
     await this.threads?.close();
-    for (const server of this.#servers) server.closeAllConnections();
+    this.#publicHttp.closeConnections();
+    this.#adminDoor?.closeConnections();
   }
 
   #openCertificate(): CertificateSource {
@@ -415,78 +385,22 @@ export class Service {
     return { certificate: this.certificate.current(), challenge: this.certificate.challenges?.alpnCertificate };
   }
 
-  #frontServer(): Server {
-    const server = createHttpServer(this.#relayHttp.main, { ...this.#httpOptions(), isAllowed: isRequestAllowed });
-    this.#servers.push(server);
-    return server;
-  }
-
-  #port80Server(): Server {
-    const server = createHttpServer(this.#relayHttp.port80, this.#httpOptions());
-    this.#servers.push(server);
-    return server;
-  }
-
-  #httpOptions(): Parameters<typeof createHttpServer>[1] {
-    const { requestHeadMs, requestHeadBytes } = this.#config.limits;
-    return {
-      headMs: requestHeadMs,
-      headBytes: requestHeadBytes,
-      counters: this.ownCounters,
-      neutral: () => this.#config.home.mode !== 'full',
-    };
-  }
-
-  #httpDoor(server: Server, connections: number, guard: SourceGuard | null): HttpDoor {
-    const refused: DoorHandlers['refused'] = (reason, remote, detail) =>
-      this.#relay.refused(reason, remote, null, detail);
-    return new HttpDoor({
-      httpConnections: new HttpConnections({ server, limit: connections, clock: this.#clock, refused }),
-      counters: this.ownCounters,
-      refused,
-      guard,
+  #openAdminDoor(): AdminDoor {
+    return new AdminDoor(this.#config.admin, {
+      clock: this.#clock,
+      health: this.health,
+      runtime: this.#runtime,
+      token: this.#adminToken,
+      api: this.api,
+      relay: this.#relay,
+      counters: this.counters,
+      certificate: this.certificate,
+      admission: this.#admission,
+      peerRelay: this.#peerRelay,
+      bootstrapDnsQueriedNames: () => this.#publicHttp.queriedNames,
+      metrics: () => [...this.reloads.metrics(), ...this.clients.metrics(), ...(this.threads?.metrics() ?? [])],
       onListenerError: (error) => this.#liveness.listenerError(error),
     });
-  }
-
-  #adminDoor(): HttpDoor {
-    const loopDelay = new LoopDelay();
-    this.#clock.onTick((now) => loopDelay.tick(now));
-    const metrics = createMetrics({
-      counters: this.counters,
-      version: VERSION,
-      runtime: this.#runtime,
-      health: this.health,
-      certificateExpiry: () => this.certificate.info().notAfter.getTime(),
-      bootstrapDnsQueriedNames: () => this.#bootstrapDns.queriedNames,
-      more: [
-        ...this.reloads.metrics(),
-        ...loopDelay.metrics(),
-        ...this.#admission.metrics(),
-        ...this.clients.metrics(),
-        ...meshMetrics(() => this.#relay.links()),
-        ...(this.threads?.metrics() ?? []),
-        ...(this.#peerRelay?.metrics() ?? []),
-      ],
-    });
-    const pages = {
-      '/admission': this.#admission.page,
-      '/debug/varz': derperMetricsPage(this.counters),
-      ...(this.#peerRelay === null ? {} : peerRelayPages(this.#peerRelay)),
-    };
-    const server = createHttpServer(
-      createAdminHandler({
-        ...{ metrics, health: this.health, pages },
-        access: new AdminAccess(this.#config.admin.names, this.#adminToken, [...STATUS_PAGE.keys()]),
-        refused: ({ socket }, why) => {
-          const { remoteAddress: ip = '', remotePort: port = 0 } = socket;
-          this.#relay.refused('admin_access', { ip, port }, null, why);
-        },
-        api: new ApiRouter(this.api, this.#clock),
-      }),
-    );
-    this.#servers.push(server);
-    return this.#httpDoor(server, ADMIN_CONNECTIONS, null);
   }
 }
 
