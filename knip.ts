@@ -19,6 +19,7 @@ const config: KnipConfig = {
     'test/interop/**/*.ts',
     'test/page/*.ts',
     'page/main.ts',
+    'page/load-report/main.ts',
     'test/packages/*.ts',
     'bench/*.ts',
     'bench/udp/{flood,generate,traffic}.ts',

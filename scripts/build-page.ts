@@ -1,6 +1,7 @@
 /**
- * Puts the status page (page/) into one module of the server: `npm run build:page`. The page is bundled by Bun; a test
- * fails when the module is older than its sources.
+ * Puts the browser's files into modules of the program, as text: `npm run build:page`. They are the status page (page/) and
+ * the plots of a load report (page/load-report/). Bun bundles their scripts. A test fails when a module is older than its
+ * sources.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -10,13 +11,59 @@ import path from 'node:path';
 import { findRuntime } from '../src/cli/runtime.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
-const TARGET = path.join(ROOT, 'src/http/page/files.ts');
-const SOURCES = ['page/*', 'node_modules/uplot/package.json', 'src/api/shapes.ts'];
+const UPLOT_STYLE = 'node_modules/uplot/dist/uPlot.min.css';
 
-/** A hash of everything that the page is made of. */
-export function sourceHash(): string {
+/** A module that holds files as text. */
+interface TextModule {
+  /** Path of the module. */
+  readonly target: string;
+  /** Everything that the module is made of, as patterns. */
+  readonly sources: readonly string[];
+  /** The line above the constant. */
+  readonly comment: string;
+  /** Name of the constant. */
+  readonly constant: string;
+  /** Returns the text of each file. */
+  readonly files: () => Readonly<Record<string, string>>;
+}
+
+/** The modules that `npm run build:page` makes. */
+export const MODULES: readonly TextModule[] = [
+  {
+    target: 'src/http/page/files.ts',
+    sources: ['page/*.*', 'node_modules/uplot/package.json', 'src/api/shapes.ts'],
+    comment: 'The files of the status page as text.',
+    constant: 'PAGE_FILES',
+    files: () => ({
+      html: read('page/index.html'),
+      script: bundle('page/main.ts'),
+      style: `${read(UPLOT_STYLE)}\n${read('page/style.css')}`,
+      icon: read('page/icon.svg'),
+    }),
+  },
+  {
+    target: 'src/tools/load/plot-files.ts',
+    sources: [
+      'page/load-report/*.*',
+      'node_modules/uplot/package.json',
+      ...['plots', 'scale', 'format'].map((name) => `src/tools/load/${name}.ts`),
+    ],
+    comment:
+      'What draws the plots of a load report: a script, its style sheet and the hash of the script for the page policy.',
+    constant: 'PLOT_FILES',
+    files: () => {
+      const script = bundle('page/load-report/main.ts');
+      if (/<\/script|<!--/i.test(script)) throw new Error('the script cannot stand inside HTML');
+      const hash = createHash('sha256').update(script).digest('base64');
+      return { script, style: read(UPLOT_STYLE), scriptHash: `sha256-${hash}` };
+    },
+  },
+];
+
+/** Returns a hash of everything that a module is made of. */
+export function sourceHash(sources: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const file of globSync(SOURCES, { cwd: ROOT }).sort()) hash.update(`${file}\n`).update(read(file));
+  for (const file of globSync(sources, { cwd: ROOT }).sort()) hash.update(`${file}\n`).update(read(file));
   return hash.digest('hex');
 }
 
@@ -24,11 +71,11 @@ function read(file: string): string {
   return readFileSync(path.join(ROOT, file), 'utf8');
 }
 
-function bundle(): string {
+function bundle(main: string): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'towpath-page-'));
   try {
     const file = path.join(folder, 'page.js');
-    const flags = ['build', 'page/main.ts', '--minify', '--target=browser', '--format=iife', `--outfile=${file}`];
+    const flags = ['build', main, '--minify', '--target=browser', '--format=iife', `--outfile=${file}`];
     execFileSync(findRuntime('bun'), flags, { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
     return readFileSync(file, 'utf8');
   } finally {
@@ -36,27 +83,22 @@ function bundle(): string {
   }
 }
 
-function build(): void {
-  const files = {
-    html: read('page/index.html'),
-    script: bundle(),
-    style: `${read('node_modules/uplot/dist/uPlot.min.css')}\n${read('page/style.css')}`,
-    icon: read('page/icon.svg'),
-  };
-  const lines = Object.entries(files).map(([name, text]) => `  ${name}: ${JSON.stringify(text)},`);
+function build({ target, sources, comment, constant, files }: TextModule): void {
+  const entries = Object.entries(files());
+  const names = entries.map(([name]) => `'${name}'`).join(' | ');
   writeFileSync(
-    TARGET,
+    path.join(ROOT, target),
     [
       '// Made by "npm run build:page" from page/. Do not edit.',
-      `// Sources: ${sourceHash()}`,
+      `// Sources: ${sourceHash(sources)}`,
       '// With uPlot (MIT License, Copyright (c) 2022 Leon Sorokin).',
-      '/** The files of the status page as text. */',
-      "export const PAGE_FILES: Readonly<Record<'html' | 'script' | 'style' | 'icon', string>> = {",
-      ...lines,
+      `/** ${comment} */`,
+      `export const ${constant}: Readonly<Record<${names}, string>> = {`,
+      ...entries.map(([name, text]) => `  ${name}: ${JSON.stringify(text)},`),
       '};',
       '',
     ].join('\n'),
   );
 }
 
-if (process.argv[1] === import.meta.filename) build();
+if (process.argv[1] === import.meta.filename) MODULES.forEach(build);

@@ -124,8 +124,8 @@ suite('towpath load', () => {
     const { code } = await load(...shortly('connections', '--connections', '5', '--report', file));
     assert.equal(code, 0);
     const page = readFileSync(file, 'utf8');
-    assert.match(page, /<svg [^>]*aria-label="CPU, 100 % being one core"/);
-    assert.doesNotMatch(page, /<(?:img|link|iframe)|<script src|url\(|@import/);
+    assert.match(page, /<figure aria-label="CPU, 100 % being one core"/);
+    assert.doesNotMatch(page, /<(?:img|link|iframe)|<script src|url\(|@import|fetch\(|XMLHttp/);
     const json = /<script type="application\/json" id="result">([\s\S]*?)<\/script>/.exec(page)?.[1] ?? '';
     const { connections } = JSON.parse(json) as { connections: { opened: number } };
     assert.equal(connections.opened, 5);

@@ -1,7 +1,7 @@
 /**
- * The status page in a real browser: `npm run test:page`, or with numbers of clients. It looks at the page with 3, 300 and
- * 10,000 clients, light, dark and 360 pixels wide, checks what a browser alone can check, and writes pictures to
- * build/screenshots. Needs the Debian package chromium.
+ * The status page and a load report in a real browser: `npm run test:page`, or with numbers of clients. It opens the page
+ * with 3, 300 and 10,000 clients, light, dark and 360 pixels wide, checks what only a browser can check, and writes
+ * pictures to build/screenshots. Needs the Debian package chromium.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -9,6 +9,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { TestRelay } from '../service/support.ts';
 import { Browser } from './browser.ts';
+import { checkLoadReport } from './load-report.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const PICTURES = path.join(ROOT, 'build', 'screenshots');
@@ -123,6 +124,12 @@ async function otherTables(browser: Browser): Promise<void> {
 }
 
 mkdirSync(PICTURES, { recursive: true });
+const reader = await Browser.start();
+try {
+  await checkLoadReport(reader, PICTURES);
+} finally {
+  await reader.close();
+}
 const counts = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [3, 300, 10_000];
 for (const count of counts) {
   const browser = await Browser.start();

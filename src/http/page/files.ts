@@ -1,5 +1,5 @@
 // Made by "npm run build:page" from page/. Do not edit.
-// Sources: 6693914f313cf9e4e8ed60813530983b0e540d897d1cdf265c237e5b83e62f53
+// Sources: 6123f77872d6fdda202ed3e991d8f3d55c3619a2deb7984dc7613c7298430aa1
 // With uPlot (MIT License, Copyright (c) 2022 Leon Sorokin).
 /** The files of the status page as text. */
 export const PAGE_FILES: Readonly<Record<'html' | 'script' | 'style' | 'icon', string>> = {

@@ -1,18 +1,19 @@
+import { escapeHtml } from './escape-html.ts';
 import type { Verdict } from './fail-if.ts';
 import { formatMetric } from './format.ts';
 import { STYLE } from './html-style.ts';
 import { jsonReport } from './json-report.ts';
 import { metricsOf } from './metrics.ts';
 import type { Scenario } from './plan.ts';
-import { escapeHtml } from './plot.ts';
-import { plotsOf } from './plots.ts';
+import { isSteady, plotsOf, type PlotData } from './plots.ts';
+import { PLOT_FILES } from './plot-files.ts';
 import type { LoadResult } from './result.ts';
 import { settingsOf } from './settings.ts';
 import { notes, rowsOf, type Row } from './summary.ts';
 
 type Headline = readonly [metric: string, label: string];
 
-/** What a scenario is run for; the first things that a reader sees. */
+/** The numbers that matter most in each scenario. They stand at the top of the page. */
 export const HEADLINES: Readonly<Record<Scenario, readonly Headline[]>> = {
   throughput: [
     ['delivered-bits', 'delivered'],
@@ -50,7 +51,10 @@ const OF_SERVER: readonly Headline[] = [
   ['server-rss', 'memory of the relay'],
 ];
 
-/** One page with the verdict, the settings, plots over time and, as JSON in it, the whole result. It loads nothing from elsewhere. */
+/**
+ * Returns one HTML page: the verdict, the settings, plots over time, all numbers, and the whole result as JSON. The page
+ * loads nothing. Its script (page/load-report) draws the plots from the JSON with uPlot.
+ */
 export function htmlReport(result: LoadResult, verdicts: readonly Verdict[]): string {
   const { scenario, target } = result.plan;
   const title = `towpath load ${scenario}`;
@@ -61,9 +65,9 @@ export function htmlReport(result: LoadResult, verdicts: readonly Verdict[]): st
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src '${PLOT_FILES.scriptHash}'">
 <title>${escapeHtml(`${title} ${target.url}`)}</title>
-<style>${STYLE}</style>
+<style>${PLOT_FILES.style}${STYLE}</style>
 </head>
 <body>
 <h1>${escapeHtml(title)}</h1>
@@ -78,11 +82,13 @@ ${settingsOf(result.plan).map(item).join('\n')}
 </ul>
 <h2>Over time</h2>
 ${result.plan.warmUpMs > 0 ? '<p class="quiet">The grey part is the warm-up: what happens in it is checked, and not timed.</p>' : ''}
-${plotsOf(result)}
+<noscript><p class="quiet">The plots need JavaScript. The numbers below do not.</p></noscript>
+${plotsOf(result).map(figure).join('\n')}
 <h2>Numbers</h2>
 ${table(result)}
 <script type="application/json" id="result">
 ${json}</script>
+<script>${PLOT_FILES.script}</script>
 </body>
 </html>
 `;
@@ -113,6 +119,14 @@ function noteBox(texts: readonly string[]): string {
   return `<div class="box note">\n<b>To know before you compare</b>\n<ul>\n${texts.map(item).join('\n')}\n</ul>\n</div>`;
 }
 
+/** Returns the place of a plot, which the script fills, or a sentence when there is nothing to draw. */
+function figure(plot: PlotData): string {
+  const title = escapeHtml(plot.title);
+  if (!isSteady(plot)) return `<figure aria-label="${title}"><figcaption><b>${title}</b></figcaption></figure>`;
+  const texts = plot.series.map(({ name, values }) => `${name} ${plot.scale.format(values[0] ?? 0)}`);
+  return `<p class="steady"><b>${title}</b> ${escapeHtml(texts.join(', '))}, all the time</p>`;
+}
+
 function item(text: string): string {
   return `<li>${escapeHtml(text)}</li>`;
 }
@@ -141,7 +155,7 @@ function table(result: LoadResult): string {
 }
 
 function tableRow([label, ...texts]: Row, tag: 'th' | 'td', columns: number): string {
-  // What is said of all classes together, and not of one.
+  // A row about all classes together has one cell.
   const span = texts.length < columns ? ` colspan="${columns}"` : '';
   const cells = texts.map((text) => `<${tag}${span}>${escapeHtml(text)}</${tag}>`);
   return `<tr><th scope="row">${escapeHtml(label)}</th>${cells.join('')}</tr>`;

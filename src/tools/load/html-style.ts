@@ -1,4 +1,4 @@
-/** Colours that are told apart by most colour-blind people: darker ones for white paper, lighter ones for a dark page. */
+/** Colours of lines. Most colour-blind people can tell them apart. The dark ones are for a dark page. */
 const COLOURS: readonly (readonly [light: string, dark: string])[] = [
   ['#0072b2', '#56b4e9'],
   ['#d55e00', '#f0884a'],
@@ -10,7 +10,7 @@ function variables(theme: 0 | 1): string {
   return COLOURS.map((colour, index) => `--c${index}: ${colour[theme]};`).join(' ');
 }
 
-/** The style sheet of the page. */
+/** The style sheet of the page. The class `printed` forces the light colours. */
 export const STYLE: string = `
 :root {
   color-scheme: light dark;
@@ -19,7 +19,7 @@ export const STYLE: string = `
   ${variables(0)}
 }
 @media (prefers-color-scheme: dark) {
-  :root {
+  :root:not(.printed) {
     --page: #15171a; --text: #e6e8eb; --quiet: #9aa2ad; --rule: #34383e; --card: #1f2226;
     --good: #7fd8a0; --good-card: #16301f; --bad: #ff9d94; --bad-card: #3d1d1b; --warn: #f1c26b; --warn-card: #352911;
     ${variables(1)}
@@ -52,22 +52,17 @@ th, td { text-align: left; vertical-align: top; padding: 0.2rem 1rem 0.2rem 0; b
 th { font-weight: normal; color: var(--quiet); width: 13rem; }
 thead th { color: var(--text); font-weight: 600; width: auto; }
 figure { margin: 1.5rem 0; break-inside: avoid; }
-figcaption { display: flex; flex-wrap: wrap; gap: 0 1rem; margin-bottom: 0.7rem; }
-figcaption span::before { content: ''; display: inline-block; width: 1.1em; margin-right: 0.4em; vertical-align: middle; border-top: 3px solid; }
-figcaption span.under::before { border-top-width: 8px; opacity: 0.35; }
+figcaption { margin-bottom: 0.3rem; }
+figure .u-legend { text-align: left; font-size: 0.8rem; color: var(--quiet); margin: 0; }
+figure .u-legend th, figure .u-legend td { border: 0; padding: 0 0.4rem 0 0; width: auto; }
 .steady { margin: 1.2rem 0; }
-svg { display: block; overflow: visible; }
-figure > svg { margin-left: 4.4rem; width: calc(100% - 5.6rem); }
-svg text { font: 12px system-ui, sans-serif; fill: var(--quiet); font-variant-numeric: tabular-nums; }
-path { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; vector-effect: non-scaling-stroke; }
-path.under { stroke-width: 7; stroke-opacity: 0.35; }
-.grid { stroke: var(--rule); }
-.warm { fill: var(--card); }
 @media (max-width: 620px) {
   body { font-size: 14px; }
   th { width: auto; }
   .tiles, .tiles.four { grid-template-columns: repeat(2, 1fr); }
   .tiles dd { font-size: 1.1rem; }
 }
-${COLOURS.map((_, index) => `.s${index} { stroke: var(--c${index}); } .l${index}::before { color: var(--c${index}); }`).join('\n')}
+@media print {
+  body { padding: 0; }
+}
 `;

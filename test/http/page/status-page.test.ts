@@ -3,17 +3,19 @@ import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { EventParser } from '../../../page/event-parser.ts';
 import { bytes, count, duration, milliseconds, percent, rate } from '../../../page/format.ts';
-import { sourceHash } from '../../../scripts/build-page.ts';
+import { MODULES, sourceHash } from '../../../scripts/build-page.ts';
 import { PAGE_FILES } from '../../../src/http/page/files.ts';
 import { STATUS_PAGE } from '../../../src/http/page/status-page.ts';
 import { TestRelay } from '../../service/support.ts';
 import { ask } from '../http-client.ts';
 
 suite('the status page', () => {
-  test('is made of its current sources', () => {
-    const module = readFileSync(new URL('../../../src/http/page/files.ts', import.meta.url), 'utf8');
-    const built = /^\/\/ Sources: (\w+)$/m.exec(module)?.[1];
-    assert.equal(built, sourceHash(), 'run "npm run build:page"');
+  test('is built from its current sources, as is the script of load reports', () => {
+    for (const { target, sources } of MODULES) {
+      const module = readFileSync(new URL(`../../../${target}`, import.meta.url), 'utf8');
+      const built = /^\/\/ Sources: (\w+)$/m.exec(module)?.[1];
+      assert.equal(built, sourceHash(sources), `${target}: run "npm run build:page"`);
+    }
   });
 
   test('has nothing inline and asks nobody else', () => {

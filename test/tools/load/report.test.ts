@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
@@ -7,9 +8,11 @@ import { connectionsOf, refuseTooMany } from '../../../src/tools/load/descriptor
 import { HEADLINES, htmlReport } from '../../../src/tools/load/html-report.ts';
 import { METRICS, metricsOf } from '../../../src/tools/load/metrics.ts';
 import { divide } from '../../../src/tools/load/plan.ts';
-import { plot } from '../../../src/tools/load/plot.ts';
+import { PLOT_FILES } from '../../../src/tools/load/plot-files.ts';
+import { isSteady, plotsOf } from '../../../src/tools/load/plots.ts';
 import { ProgressLine } from '../../../src/tools/load/progress.ts';
-import { BYTES, COUNTS, MILLISECONDS, SHARES, ticksUpTo } from '../../../src/tools/load/scale.ts';
+import { BYTES, COUNTS } from '../../../src/tools/load/scale.ts';
+import type { LoadResult } from '../../../src/tools/load/result.ts';
 import { settingsOf } from '../../../src/tools/load/settings.ts';
 import { summaryText } from '../../../src/tools/load/summary.ts';
 import { isLoopback } from '../../../src/base/ip-address.ts';
@@ -26,14 +29,20 @@ suite('reports', () => {
     assert.match(page, /<li class="failed">✗ loss&gt;0: loss is 0\.1 %<\/li>/);
     assert.match(page, /2 × &lt;\/script&gt;&lt;i&gt;&amp;&quot;/);
     assert.doesNotMatch(page, /<i>/);
-    // The values of the timeline, the largest one below the top of the axis.
-    assert.match(page, /aria-label="Packets per second".*<path class="s0" d="M[\d.]+ [\d.]+h0L/);
-    assert.doesNotMatch(page, /Memory of the relay/);
+    assert.match(page, /<figure aria-label="Packets per second"><figcaption>/);
+    assert.match(page, /<b>Connections<\/b> open 4, lost 0, all the time/);
+    assert.doesNotMatch(page, /Memory of the relay</);
     assert.match(page, /Failed: 1 of 1 --fail-if conditions true/);
     assert.match(page, /<dt>delivered<\/dt><dd>799\.2 kbit\/s<\/dd>/);
     assert.match(page, /2 pairs, packets of 200 B/);
     assert.match(page, /2026-11-24 12:00:00 UTC, by towpath on an example/);
-    assert.equal(page.match(/<script/g)?.length, 1);
+    // The policy allows the one script that draws the plots; the other holds JSON.
+    assert.equal(page.match(/<script/g)?.length, 2);
+    const hash = createHash('sha256')
+      .update(/<script>([\s\S]*)<\/script>/.exec(page)![1]!)
+      .digest('base64');
+    assert.ok(page.includes(`script-src 'sha256-${hash}'`));
+    assert.equal(PLOT_FILES.scriptHash, `sha256-${hash}`);
   });
 
   test('the page of two classes has a plot and a column for each, and shares the rows about both', () => {
@@ -73,39 +82,28 @@ suite('reports', () => {
     assert.doesNotMatch(summaryText(exampleResult(), []), /^!/m);
   });
 
-  test('the axis of a plot ends just above its largest value, and its labels differ', () => {
-    const scale = fc.constantFrom(COUNTS, SHARES, MILLISECONDS, BYTES);
-    fc.assert(
-      fc.property(fc.double({ min: 1e-6, max: 1e12, noNaN: true }), scale, (value, of) => {
-        const ticks = ticksUpTo(value, of);
-        const top = ticks.at(-1)!.value;
-        const steps = ticks.length - 1;
-        assert.ok(top >= value * (1 - 1e-6), `${top} for ${value}`);
-        assert.ok(steps <= 5 && (of === COUNTS || steps >= 2), `${steps} steps`);
-        assert.equal(new Set(ticks.map(({ text }) => text)).size, ticks.length);
-      }),
-    );
-    const texts = (value: number, of: typeof COUNTS): string[] => ticksUpTo(value, of).map(({ text }) => text);
-    assert.deepEqual(texts(108_400, COUNTS), ['0 k', '50 k', '100 k', '150 k']);
-    assert.deepEqual(texts(2, COUNTS), ['0', '1', '2']);
-    assert.deepEqual(texts(0.6, MILLISECONDS), ['0.0 ms', '0.2 ms', '0.4 ms', '0.6 ms']);
-    assert.deepEqual(texts(150 * 2 ** 20, BYTES), ['0 MiB', '50 MiB', '100 MiB', '150 MiB']);
+  test('the axis of a plot has whole numbers of things, and binary units of memory', () => {
+    assert.deepEqual(COUNTS.steps!.slice(0, 4), [1, 2, 5, 10]);
+    assert.deepEqual([BYTES.steps![0], BYTES.steps!.at(-1)], [2 ** 10, 2 ** 44]);
   });
 
-  test('a plot leaves out what was not measured, and says in words what does not change', () => {
-    const shared = { title: 'T', scale: COUNTS, seconds: [1, 2, 3], warmUpSeconds: 1 };
-    assert.equal(plot({ ...shared, series: [{ name: 'a', values: [null, null, null] }] }), '');
-    const drawn = plot({ ...shared, series: [{ name: 'a', values: [1, null, 2] }] });
-    assert.equal(/d="(.*?)"/.exec(drawn)?.[1]?.match(/M/g)?.length, 2);
-    const steady = plot({
-      ...shared,
-      series: [
-        { name: 'open', values: [4, 4, 4] },
-        { name: 'lost', values: [0, 0, 0] },
-      ],
-    });
-    assert.match(steady, /<b>T<\/b> open 4, lost 0, all the time/);
-    assert.doesNotMatch(steady, /<svg/);
+  test('the JSON in the page is enough for the plots; what was not measured has none', () => {
+    const page = htmlReport(exampleResult(), []);
+    const json = /<script type="application\/json" id="result">([\s\S]*?)<\/script>/.exec(page)![1]!;
+    const plots = plotsOf(JSON.parse(json) as LoadResult);
+    assert.deepEqual(plots, plotsOf(exampleResult()));
+    const drawn = plots.filter((plot) => !isSteady(plot));
+    assert.deepEqual(
+      drawn.map(({ title }) => title),
+      [...page.matchAll(/<figure aria-label="(.+?)"/g)].map((match) => match[1]),
+    );
+    const [packets] = plots;
+    assert.deepEqual(packets!.seconds, [0.5, 1, 1.5, 2]);
+    assert.deepEqual(packets!.series[0], { name: 'delivered', values: [400, 500, 510, 490] });
+    const titles = plots.map(({ title }) => title);
+    assert.ok(titles.includes('CPU, 100 % being one core'));
+    assert.ok(!titles.includes('Round trip of a Ping') && !titles.includes('Memory of the relay'));
+    assert.deepEqual(plotsOf({ ...exampleResult(), timeline: exampleResult().timeline.slice(0, 1) }), []);
   });
 
   test('the settings of a run are told without its command line', () => {
