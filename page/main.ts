@@ -8,13 +8,22 @@ import type {
   MeshAnswer,
   RefusalsAnswer,
   StatusAnswer,
+  ThreadsAnswer,
   UdpSessionsAnswer,
 } from '../src/api/shapes.ts';
 import { act, Live, read, setToken, TokenNeeded } from './api.ts';
 import { connectionFacts, ConnectionTable } from './connections.ts';
 import { openDialog } from './dialog.ts';
 import { byId, h, show } from './dom.ts';
-import { admissionPanel, certificatePanel, limitsPanel, meshPanel, refusalsPanel, udpPanel } from './panels.ts';
+import {
+  admissionPanel,
+  certificatePanel,
+  limitsPanel,
+  meshPanel,
+  refusalsPanel,
+  threadsPanel,
+  udpPanel,
+} from './panels.ts';
 import { Plots } from './plots.ts';
 import { showState } from './state.ts';
 
@@ -35,6 +44,7 @@ const tabs: readonly Tab[] = [
   { title: 'Refusals', load: async () => refusalsPanel(await read<RefusalsAnswer>('refusals')) },
   { title: 'UDP relay', load: async () => udpPanel(await read<UdpSessionsAnswer>('udp-sessions')) },
   { title: 'Mesh', load: async () => meshPanel(await read<MeshAnswer>('mesh')) },
+  { title: 'Threads', load: async () => threadsPanel(await read<ThreadsAnswer>('threads')) },
   { title: 'Admission', load: async () => admissionPanel(await read<AdmissionAnswer>('admission'), allowKey) },
   { title: 'Certificate', load: async () => certificatePanel(await read<CertificateAnswer>('certificate')) },
   { title: 'Limits', load: async () => limitsPanel(await read<LimitsAnswer>('limits'), changeLimit) },

@@ -4,6 +4,8 @@ import type {
   LimitsAnswer,
   MeshAnswer,
   RefusalsAnswer,
+  ThreadRow,
+  ThreadsAnswer,
   UdpSessionRow,
   UdpSessionsAnswer,
 } from '../src/api/shapes.ts';
@@ -131,6 +133,40 @@ export function meshPanel({ links }: MeshAnswer): HTMLElement {
 
 function linkState({ state }: MeshLink): HTMLElement {
   return tag(state, state === 'open' ? 'good' : state === 'waiting' || state === 'closed' ? 'bad' : 'warn');
+}
+
+/** The relay threads. */
+export function threadsPanel({ threads }: ThreadsAnswer): HTMLElement {
+  return h(
+    'div',
+    { class: 'card' },
+    h(
+      'p',
+      { class: 'soft' },
+      threads.length === 1
+        ? 'The relay uses one processor core (threads).'
+        : 'Clients are spread over these threads. Counts are since the start of each.',
+    ),
+    table<ThreadRow>(
+      [
+        { title: 'Thread', cell: ({ index }) => (index === 0 ? 'main' : String(index)) },
+        { title: 'State', cell: ({ isRunning }) => tag(isRunning ? 'runs' : 'starts', isRunning ? 'good' : 'bad') },
+        { title: 'Connections', look: 'right', cell: ({ connections }) => count(connections) },
+        { title: 'Packets from clients', look: 'right', cell: ({ receivedPackets }) => count(receivedPackets) },
+        { title: 'Packets to clients', look: 'right', cell: ({ sentPackets }) => count(sentPackets) },
+        { title: 'Dropped', look: 'right', cell: ({ droppedPackets }) => count(droppedPackets) },
+        { title: 'Queue', look: 'right', cell: ({ queuedBytes }) => bytes(queuedBytes) },
+        { title: 'Restarts', look: 'right', cell: ({ restarts }) => count(restarts) },
+        { title: 'Last fault', look: 'wide wrap', cell: (row) => lastFault(row) },
+      ],
+      threads,
+      { empty: 'There are no threads.' },
+    ),
+  );
+}
+
+function lastFault({ endedAt, problem }: ThreadRow): string {
+  return endedAt === null ? '' : `${localTime(endedAt)}: ${problem ?? ''}`;
 }
 
 /** Who may come in. `allow` takes a denial back. */

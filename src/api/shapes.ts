@@ -266,6 +266,36 @@ export interface MeshLink {
   readonly problem: string | null;
 }
 
+/** `GET threads`: the relay threads of the process. */
+export interface ThreadsAnswer {
+  /** By their index; 0 is the main thread, which never ends before the process. */
+  readonly threads: readonly ThreadRow[];
+}
+
+/** Counts are since the thread was last started. */
+export interface ThreadRow {
+  readonly index: number;
+  /** False: it starts, or has ended and is started again in a moment. */
+  readonly isRunning: boolean;
+  /** DERP connections that are open. */
+  readonly connections: number;
+  /** Payload that clients sent. */
+  readonly receivedPackets: number;
+  readonly receivedBytes: number;
+  /** Payload that was written to clients. */
+  readonly sentPackets: number;
+  readonly sentBytes: number;
+  readonly droppedPackets: number;
+  /** Memory of what waits to be written. */
+  readonly queuedBytes: number;
+  /** How often it was started again after it had ended by a fault. */
+  readonly restarts: number;
+  /** When it last ended by a fault; null: never. */
+  readonly endedAt: string | null;
+  /** Why it ended; null: it never did. */
+  readonly problem: string | null;
+}
+
 /** `GET udp-use?node=NODE&other=OTHER`: why a node, or a pair of nodes, does not use the UDP relay. */
 export interface UdpUseAnswer {
   /** False: no tailnet is configured for it, and the rest is empty. */

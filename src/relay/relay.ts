@@ -94,6 +94,7 @@ export class Relay {
   readonly #wakes = new WakeList();
   readonly #mesh: Mesh;
   readonly #sessions: Sessions;
+  readonly #space: QueueSpace;
   readonly #upgradeHead: string;
   readonly #door: FrontDoor;
   readonly #listeners: Listener[] = [];
@@ -107,6 +108,7 @@ export class Relay {
     const { clock, events } = ports;
     const { counters } = this;
     const space = new QueueSpace(settings.totalQueueBytes / settings.threads);
+    this.#space = space;
     this.guard = this.#buildGuard(space);
     const order = ports.sharedOrder ?? null;
     this.router = new Router(counters, settings.live.duplicates, settings.limits, order ?? new LocalOrder());
@@ -136,6 +138,11 @@ export class Relay {
   /** Sessions of all states. */
   get sessionCount(): number {
     return this.#sessions.count;
+  }
+
+  /** Memory of what waits to be written to clients and other relays, in bytes. */
+  get queuedBytes(): number {
+    return this.#settings.totalQueueBytes / this.#settings.threads - this.#space.freeBytes;
   }
 
   /** Where it listens for DERP. */

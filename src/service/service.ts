@@ -38,6 +38,7 @@ import { restartKeys, type ReloadedKeys } from './restart-keys.ts';
 import { ServiceApi } from './status/service-api.ts';
 import { openThreads, threadCount } from './threads/open.ts';
 import type { RelayThreads } from './threads/relay-threads.ts';
+import { mainThreadState } from './threads/thread-state.ts';
 import { createThreadMemory, sharedPorts, type ThreadMemory } from './threads/shared-memory.ts';
 
 /** The drain may take this much longer than its time, for a loop that is behind. */
@@ -315,6 +316,7 @@ export class Service {
       counters: () => this.counters,
       sessions: () => this.#all.snapshot().sessions,
       links: () => this.#relay.links(),
+      threads: () => this.threads?.states() ?? [mainThreadState(this.#relay)],
       addresses: () => this.addresses,
       certificate: () => this.certificate.info(),
       admission: this.#admission,

@@ -116,7 +116,15 @@ async function check(browser: Browser, count: number): Promise<void> {
 
 async function otherTables(browser: Browser): Promise<void> {
   await browser.look(1280, 900, 'light');
-  for (const [i, name] of ['refusals', 'udp-relay', 'mesh', 'admission', 'certificate', 'limits'].entries()) {
+  for (const [i, name] of [
+    'refusals',
+    'udp-relay',
+    'mesh',
+    'threads',
+    'admission',
+    'certificate',
+    'limits',
+  ].entries()) {
     await browser.key(String(i + 2));
     await browser.until(`location.hash === '#${name}' && document.querySelector('#panel .card') !== null`);
     await browser.picture(path.join(PICTURES, `table-${name}.png`), true);

@@ -11,6 +11,7 @@ import type {
   MeshAnswer,
   RefusalsAnswer,
   StatusAnswer,
+  ThreadsAnswer,
   UdpSessionsAnswer,
   UdpUseAnswer,
 } from '../../api/shapes.ts';
@@ -25,6 +26,7 @@ export interface AdminApi {
   connection(id: string): ConnectionRow | null;
   udpSessions(parameters: URLSearchParams): Promise<UdpSessionsAnswer>;
   mesh(): MeshAnswer;
+  threads(): ThreadsAnswer;
   udpUse(parameters: URLSearchParams): Promise<UdpUseAnswer>;
   certificate(): CertificateAnswer;
   admission(): AdmissionAnswer;

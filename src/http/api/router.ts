@@ -26,6 +26,7 @@ const READS: Readonly<Record<string, Read>> = {
   connections: (api, parameters) => api.connections(api.connectionQuery(parameters)),
   'udp-sessions': (api, parameters) => api.udpSessions(parameters),
   mesh: (api) => api.mesh(),
+  threads: (api) => api.threads(),
   'udp-use': (api, parameters) => api.udpUse(parameters),
   certificate: (api) => api.certificate(),
   admission: (api) => api.admission(),

@@ -12,6 +12,7 @@ import type {
   MeshAnswer,
   RefusalsAnswer,
   StatusAnswer,
+  ThreadsAnswer,
   UdpSessionsAnswer,
   UdpUseAnswer,
 } from '../../api/shapes.ts';
@@ -30,6 +31,7 @@ import type { AdmissionService } from '../admission.ts';
 import type { Clients } from '../clients.ts';
 import type { RelayAddresses } from '../listeners.ts';
 import type { PeerRelay } from '../peer-relay/peer-relay.ts';
+import type { ThreadState } from '../threads/thread-state.ts';
 import { Actions, type ProcessControl } from './actions.ts';
 import { readConnectionQuery } from './connection-list.ts';
 import { ConnectionView } from './connection-view.ts';
@@ -38,6 +40,7 @@ import { meshLinkOf } from './mesh-links.ts';
 import { RefusalHistory } from './refusal-history.ts';
 import { Sampler } from './sampler.ts';
 import { certificateOf, listenersOf, readinessOf, totalsOf, warningsOf } from './status-report.ts';
+import { threadRowOf } from './thread-row.ts';
 import { noUdpSessions, udpSessions } from './udp-sessions.ts';
 import { udpUse } from './udp-use.ts';
 
@@ -53,6 +56,7 @@ export interface ServiceApiParts {
   readonly counters: () => CounterValues;
   readonly sessions: () => readonly SessionSnapshot[];
   readonly links: () => readonly LinkSnapshot[];
+  readonly threads: () => readonly ThreadState[];
   readonly addresses: () => RelayAddresses;
   readonly certificate: () => CertificateInfo;
   readonly admission: AdmissionService;
@@ -184,6 +188,10 @@ export class ServiceApi implements AdminApi {
 
   mesh(): MeshAnswer {
     return { links: this.#parts.links().map(meshLinkOf) };
+  }
+
+  threads(): ThreadsAnswer {
+    return { threads: this.#parts.threads().map(threadRowOf) };
   }
 
   async udpUse(parameters: URLSearchParams): Promise<UdpUseAnswer> {

@@ -99,7 +99,13 @@ export type ThreadEvent =
 export type ServiceNote =
   | { readonly kind: 'started' }
   /** Ten times a second, unless nothing has changed. */
-  | { readonly kind: 'counted'; readonly counters: CounterValues; readonly sessions: number; readonly open: number }
+  | {
+      readonly kind: 'counted';
+      readonly counters: CounterValues;
+      readonly sessions: number;
+      readonly open: number;
+      readonly queuedBytes: number;
+    }
   /** What the keys have done since the last time; every second, unless there was nothing. */
   | { readonly kind: 'traffic'; readonly traffic: readonly KeyTraffic[] }
   | { readonly kind: 'events'; readonly events: readonly ThreadEvent[] }

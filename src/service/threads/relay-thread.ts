@@ -25,6 +25,8 @@ export class RelayThreadProcess {
   sessions = 0;
   /** Connections that are open. */
   open = 0;
+  /** Memory of what waits to be written. */
+  queuedBytes = 0;
   readonly #worker: Worker;
   #isEnding = false;
 
@@ -53,6 +55,7 @@ export class RelayThreadProcess {
           this.counters = note.counters;
           this.sessions = note.sessions;
           this.open = note.open;
+          this.queuedBytes = note.queuedBytes;
         } else {
           listener.noted(note);
         }

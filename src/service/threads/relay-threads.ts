@@ -23,6 +23,7 @@ import type { CertificatePair, Endpoint } from '../../transport/port.ts';
 import type { ServiceNote, ThreadHttpSettings, ThreadNote } from './messages.ts';
 import type { ThreadMemory } from './shared-memory.ts';
 import { RelayThreadProcess, type ThreadListener } from './relay-thread.ts';
+import { mainThreadState, ThreadFaults, threadState, type ThreadState } from './thread-state.ts';
 
 /** A thread that ended is started again after this. */
 const RESTART_MS = 1000;
@@ -75,7 +76,7 @@ export class RelayThreads {
   readonly #answeredMs = new Map<RelayThreadProcess, number>();
   #places: readonly Endpoint[] = [];
   #connections: ThreadNote | null = null;
-  #restarts = 0;
+  readonly #faults = new ThreadFaults();
   /** What the keys have done in the other threads. */
   readonly #traffic: KeyTraffic[] = [];
   #pingAt = 0;
@@ -127,7 +128,7 @@ export class RelayThreads {
         help: 'Relay threads that ended by a fault and were started again.',
         type: 'counter',
         labels: [],
-        read: () => [[{}, this.#restarts]],
+        read: () => [[{}, this.#faults.restarts]],
       },
       {
         name: 'towpath_relay_thread_connections',
@@ -143,6 +144,15 @@ export class RelayThreads {
         ],
       },
     ];
+  }
+
+  /** All threads, the main one first. */
+  states(): ThreadState[] {
+    const others = Array.from({ length: this.#count }, (_, i) => {
+      const thread = this.#threads.get(i + 1);
+      return threadState(i + 1, thread ?? null, this.#faults.of(i + 1));
+    });
+    return [mainThreadState(this.#parts.relay), ...others];
   }
 
   /** The sessions of the other threads are as they were about a second ago; the first call finds none of them. */
@@ -306,6 +316,7 @@ export class RelayThreads {
   #threadEnded(thread: RelayThreadProcess, error: Error): void {
     const { index, counters } = thread;
     this.#answeredMs.delete(thread);
+    this.#faults.ended(index, errorMessage(error));
     if (this.#threads.get(index) === thread) {
       this.#threads.delete(index);
       this.#parts.relay.threads?.detach(index);
@@ -332,7 +343,7 @@ export class RelayThreads {
       this.#restarting.delete(index);
       this.#start(index).then(
         () => {
-          this.#restarts++;
+          this.#faults.restarted(index);
           this.#parts.log.warn({ thread: index }, 'the relay thread runs again');
         },
         // One that has ended is started again by `#threadEnded`; one that cannot listen is ended for that.

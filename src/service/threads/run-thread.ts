@@ -119,11 +119,12 @@ export class RelayThread {
       const traffic = this.#relay.takeTraffic();
       if (traffic.length > 0) this.#port.tell({ kind: 'traffic', traffic });
     }
-    const { counters, sessionCount, guard } = this.#relay;
-    const text = JSON.stringify(counters);
+    const { counters, sessionCount, guard, queuedBytes } = this.#relay;
+    const text = `${JSON.stringify(counters)} ${queuedBytes}`;
     if (text === this.#lastCounted) return;
     this.#lastCounted = text;
-    this.#port.tell({ kind: 'counted', counters: structuredClone(counters), sessions: sessionCount, open: guard.open });
+    const copy = structuredClone(counters);
+    this.#port.tell({ kind: 'counted', counters: copy, sessions: sessionCount, open: guard.open, queuedBytes });
   }
 
   #relayEvents(): RelayEvents {

@@ -181,6 +181,19 @@ suite('a relay of two threads', { timeout: 120_000 }, () => {
     await passes(d, c, 'from the new thread');
     const restarts = relay.threads!.metrics().find(({ name }) => name === 'towpath_relay_thread_restarts_total')!;
     assert.deepEqual([...restarts.read()], [[{}, 1]]);
+    const { threads } = relay.api.threads();
+    assert.deepEqual(
+      threads.map(({ index, isRunning, restarts: times }) => [index, isRunning, times]),
+      [
+        [0, true, 0],
+        [1, true, 1],
+      ],
+    );
+    assert.deepEqual([threads[0]?.endedAt, threads[0]?.problem], [null, null]);
+    assert.match(threads[1]?.problem ?? '', /ended/);
+    assert.ok(Date.parse(threads[1]?.endedAt ?? '') <= Date.now());
+    await two.until(() => relay.api.threads().threads[1]!.connections === 1, 'the new thread has its client');
+    await two.until(() => relay.api.threads().threads[1]!.sentPackets >= 1, 'and counts its packets');
     await two.until(() => relay.counters.packetsSent >= counted + 3, 'what was counted stays counted');
     await two.until(() => relay.counters.connections === 3, 'who was in the thread that died does not count any more');
     for (const client of [a, c, d]) client.close();
