@@ -274,7 +274,7 @@ export class DerpClient {
         handler.peerGone?.(buffer.subarray(from, afterKey), afterKey < to ? buffer[afterKey]! : 0);
         break;
       case FrameType.PeerPresent:
-        handler.peerPresent?.(buffer.subarray(from, afterKey), buffer.subarray(from, to));
+        handler.peerPresent?.(buffer, from, to);
         break;
       case FrameType.Health:
         handler.health?.(buffer.toString('utf8', from, to));

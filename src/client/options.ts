@@ -12,8 +12,8 @@ export interface DerpClientHandler {
   packet?(source: Buffer, buffer: Buffer, from: number, to: number): void;
   /** A peer left, or is not here (`PeerGoneReason`). */
   peerGone?(key: Buffer, reason: number): void;
-  /** A peer is here: for mesh connections that watch. `payload` is the whole PeerPresent payload (§2.2). */
-  peerPresent?(key: Buffer, payload: Buffer): void;
+  /** A peer is here: for mesh connections that watch. `[from, to)` is the whole PeerPresent payload (§2.2), the key first. */
+  peerPresent?(buffer: Buffer, from: number, to: number): void;
   /** The relay has a problem; empty when it is well again. */
   health?(problem: string): void;
   /** The relay is about to restart. */

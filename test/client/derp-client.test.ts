@@ -44,7 +44,7 @@ describe('DerpClient', () => {
         health: (problem) => seen.push(problem),
         restarting: (reconnectInMs, tryForMs) => seen.push([reconnectInMs, tryForMs]),
         peerGone: (key, reason) => seen.push([key.toString('hex'), reason]),
-        peerPresent: (key, payload) => seen.push([key.toString('hex'), payload.length]),
+        peerPresent: (buffer, from, to) => seen.push([buffer.toString('hex', from, from + 32), to - from]),
         packet: (source, buffer, from, to) => seen.push([source.toString('hex'), buffer.toString('utf8', from, to)]),
       },
     });

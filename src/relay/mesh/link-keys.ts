@@ -1,5 +1,6 @@
-import type { Peer } from '../routing/peer.ts';
+import { KEY_BYTES } from '../../wire/frames.ts';
 import type { Forwarder } from '../routing/recipient.ts';
+import { Added, type Way } from '../routing/remote-keys.ts';
 import type { Router } from '../routing/router.ts';
 
 /** Keys that one link may lead to; more are not entered. */
@@ -16,99 +17,74 @@ const FORGOTTEN_PER_TICK = 2000;
  * clients again, so that nobody who is there counts as gone meanwhile. The protocol does not say where that list ends.
  */
 export class LinkKeys {
-  readonly #link: Forwarder;
   readonly #router: Router;
+  readonly #way: Way;
   readonly #mostKeys: number;
-  /** Told of on this connection. */
-  #confirmed = new Set<Peer>();
-  /** From before. */
-  #old = new Set<Peer>();
+  readonly #key: Buffer = Buffer.alloc(KEY_BYTES);
   #confirmedAt = 0;
   #lostAt = 0;
   /** Keys that were not entered because there are too many. */
   refused = 0;
 
   constructor(link: Forwarder, router: Router, mostKeys: number = MOST_KEYS) {
-    this.#link = link;
     this.#router = router;
+    this.#way = router.remote.open(link);
     this.#mostKeys = mostKeys;
   }
 
   get size(): number {
-    return this.#confirmed.size + this.#old.size;
+    return this.#way.keys;
   }
 
-  /** `key`, 32 bytes, is connected there. True when other forwarders lead to it, too. */
-  present(key: Buffer, now: number): boolean {
-    if (this.size >= this.#mostKeys && !this.#isKnown(key)) {
+  /** The key that is the 32 bytes at `at` is connected there. */
+  present(buffer: Buffer, at: number, now: number): void {
+    const { remote } = this.#router;
+    if (this.size >= this.#mostKeys && !remote.leads(buffer, at, this.#way)) {
       this.refused++;
-      return false;
+      return;
     }
-    const peer = this.#router.addForwarder(key, this.#link);
-    if (this.#old.delete(peer)) this.#confirmedAt = now;
-    this.#confirmed.add(peer);
-    return peer.hasSeveralForwarders;
+    if (this.#router.addForwarder(buffer, at, this.#way) === Added.Renewed) this.#confirmedAt = now;
   }
 
-  /** `key`, 32 bytes, has left there. */
-  gone(key: Buffer): void {
-    const peer = this.#router.table.named(key);
-    if (peer === null) return;
-    const isKnown = this.#confirmed.delete(peer) || this.#old.delete(peer);
-    if (isKnown) this.#router.removeForwarder(peer, this.#link);
-  }
-
-  /** Another link leads to `key` now: if this one has not been told of it since its connection is new, it does not any more. */
-  dropOld(key: Buffer): void {
-    const peer = this.#router.table.named(key);
-    if (peer !== null && this.#old.delete(peer)) this.#router.removeForwarder(peer, this.#link);
+  /** The key that is the 32 bytes at `at` has left there. */
+  gone(buffer: Buffer, at: number): void {
+    this.#router.removeForwarder(buffer, at, this.#way);
   }
 
   /** There is a new connection, on which everything is told again. */
   connected(now: number): void {
-    this.#age();
+    this.#router.remote.age(this.#way);
     this.#confirmedAt = now;
   }
 
   /** The connection is gone. */
   disconnected(now: number): void {
-    this.#age();
+    this.#router.remote.age(this.#way);
     this.#lostAt = now;
-  }
-
-  #isKnown(key: Buffer): boolean {
-    const peer = this.#router.table.named(key);
-    return peer !== null && (this.#old.has(peer) || this.#confirmed.has(peer));
   }
 
   /** Forgets keys that are too old. */
   tick(now: number, isUp: boolean): void {
-    if (this.#old.size === 0) return;
+    if (this.#way.oldKeys === 0) return;
     const keptMs = isUp ? CONFIRM_MS : GRACE_MS;
     if (now - (isUp ? this.#confirmedAt : this.#lostAt) >= keptMs) this.#forget(FORGOTTEN_PER_TICK);
   }
 
-  /** Forgets all at once. */
-  removeAll(): void {
-    this.#age();
+  /** Forgets all at once, for good: the link is closed. */
+  close(): void {
+    const { remote } = this.#router;
+    remote.age(this.#way);
     this.#forget(Infinity);
-  }
-
-  #age(): void {
-    if (this.#old.size === 0) {
-      [this.#old, this.#confirmed] = [this.#confirmed, this.#old];
-      return;
-    }
-    for (const peer of this.#confirmed) this.#old.add(peer);
-    this.#confirmed.clear();
+    remote.close(this.#way);
   }
 
   #forget(most: number): void {
-    let left = most;
-    for (const peer of this.#old) {
-      if (left-- <= 0) return;
-      this.#old.delete(peer);
-      this.#router.removeForwarder(peer, this.#link);
+    const { remote } = this.#router;
+    let slot = 0;
+    for (let left = most; left > 0 && this.#way.oldKeys > 0; left--) {
+      slot = remote.nextOld(this.#way, slot, this.#key);
+      if (slot < 0) return;
+      this.#router.removeForwarder(this.#key, 0, this.#way);
     }
   }
 }

@@ -5,6 +5,7 @@ import type { DerpClient } from '../../client/derp-client.ts';
 import type { DerpClientHandler } from '../../client/options.ts';
 import type { Counters } from '../../observe/counters.ts';
 import type { Transport } from '../../transport/port.ts';
+import { KEY_BYTES } from '../../wire/frames.ts';
 import type { NodeKeyPair } from '../../wire/keys.ts';
 import { WATCH_CONNS_FRAME } from '../../wire/mesh-frames.ts';
 import { Delivery, type Forwarder, type NodeKey, type Source, type WaitingSender } from '../routing/recipient.ts';
@@ -51,8 +52,6 @@ export interface LinkParts {
   readonly happened: (event: LinkEvent) => void;
   /** Another link is open to the relay with this key. */
   readonly isLinked: (serverKey: Buffer, link: Link) => boolean;
-  /** A link leads to a key that others lead to as well. */
-  readonly shared: (link: Link, key: Buffer) => void;
 }
 
 /**
@@ -94,8 +93,8 @@ export class Link implements Forwarder, Flushable {
     this.#queue = new LinkQueue(parts.queueBytes, parts.space, parts.counters);
     this.keys = new LinkKeys(this, parts.router);
     this.#handler = {
-      peerPresent: (key) => this.#present(key),
-      peerGone: (key) => this.keys.gone(key),
+      peerPresent: (buffer, keyAt) => this.#present(buffer, keyAt),
+      peerGone: (key) => this.keys.gone(key, 0),
     };
   }
 
@@ -171,7 +170,7 @@ export class Link implements Forwarder, Flushable {
     this.#to(LinkState.Closed);
     this.#disconnect();
     this.#queue.close();
-    this.keys.removeAll();
+    this.keys.close();
   }
 
   tick(now: number): void {
@@ -247,10 +246,11 @@ export class Link implements Forwarder, Flushable {
     this.#failed(isRefused ? 'refused_key' : 'unreachable', errorMessage(error));
   }
 
-  #present(key: Buffer): void {
+  #present(buffer: Buffer, keyAt: number): void {
+    const { keyPair, clock } = this.#parts;
     if (!this.#isTrusted) this.#trusted();
-    if (key.equals(this.#parts.keyPair.publicKey)) return;
-    if (this.keys.present(key, this.#parts.clock.now)) this.#parts.shared(this, key);
+    if (buffer.compare(keyPair.publicKey, 0, KEY_BYTES, keyAt, keyAt + KEY_BYTES) === 0) return;
+    this.keys.present(buffer, keyAt, clock.now);
   }
 
   /** The other relay accepts our mesh key. */

@@ -197,9 +197,6 @@ export class Mesh implements PresenceWatcher {
       meshKeys: () => this.#keys,
       happened: (event) => this.#happened(event),
       isLinked: (serverKey, link) => this.#isLinked(serverKey, link),
-      shared: (link, key) => {
-        for (const other of this.#links()) if (other !== link) other.keys.dropOld(key);
-      },
     };
   }
 

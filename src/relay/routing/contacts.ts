@@ -1,4 +1,4 @@
-import { PeerGoneReason } from '../../wire/frames.ts';
+import { KEY_BYTES, PeerGoneReason } from '../../wire/frames.ts';
 import type { Peer } from './peer.ts';
 import type { Recipient } from './recipient.ts';
 
@@ -44,12 +44,12 @@ export class Contacts {
   }
 
   /**
-   * A key is back: gives its former peer when not everyone has been told yet that it left. The rest need not be told, and
+   * The key that is the 32 bytes at `at` is back: gives its former peer when not everyone has been told yet that it left. The rest need not be told, and
    * hears of it when the key leaves again.
    */
-  takeBack(key: Buffer): Peer | null {
+  takeBack(buffer: Buffer, at: number): Peer | null {
     if (this.#leaving.size === 0) return null;
-    const name = key.toString('hex');
+    const name = buffer.toString('hex', at, at + KEY_BYTES);
     const peer = this.#leaving.get(name) ?? null;
     this.#leaving.delete(name);
     return peer;

@@ -1,5 +1,5 @@
 import { KEY_BYTES } from '../../wire/frames.ts';
-import { KEY_WORDS } from './peer.ts';
+import { KEY_WORDS } from './key-words.ts';
 import type { Source } from './recipient.ts';
 
 /** The source of a packet that another relay of the region forwards. One object is filled anew for each packet. */

@@ -1,13 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { KEY_BYTES } from '../../wire/frames.ts';
-import { KEY_WORDS, type Peer } from './peer.ts';
+import { hashOfKey, KEY_WORDS, KeyViews } from './key-words.ts';
+import type { Peer } from './peer.ts';
 
 const INITIAL_SLOTS = 256;
 
 /**
  * Node key → peer, looked up by the key as it lies in a frame. Open addressing over flat key words, because a table of
- * objects misses the cache. The hash mixes 8 key bytes with a secret seed: keys are chosen by
- * strangers.
+ * objects misses the cache.
  */
 export class PeerTable {
   #slots = INITIAL_SLOTS;
@@ -15,11 +14,7 @@ export class PeerTable {
   #peers: (Peer | null)[] = new Array<Peer | null>(INITIAL_SLOTS).fill(null);
   #size = 0;
   readonly #seed: number;
-  /** The buffer that was looked at last, which mostly is the one read window of the transport, and a view of it. */
-  #viewed: Buffer | null = null;
-  #view: DataView = new DataView(new ArrayBuffer(0));
-  readonly #key: Buffer = Buffer.alloc(KEY_BYTES);
-  readonly #keyView: DataView = new DataView(this.#key.buffer, this.#key.byteOffset, KEY_BYTES);
+  readonly #views = new KeyViews();
 
   /** `seed` is random unless a test wants collisions. */
   constructor(seed: number = randomBytes(4).readInt32LE(0)) {
@@ -32,27 +27,28 @@ export class PeerTable {
 
   /** The peer whose key is the 32 bytes at `offset`, or null. */
   find(buffer: Buffer, offset: number): Peer | null {
-    return this.#peers[this.#locate(this.#viewOf(buffer), offset)] ?? null;
+    return this.#peers[this.#locate(this.#views.of(buffer), offset)] ?? null;
   }
 
   /** The peer of this key, or null. */
   named(key: Buffer): Peer | null {
-    return this.#peers[this.#slotOf(key)] ?? null;
+    return this.#peers[this.#locate(this.#views.ofKey(key), 0)] ?? null;
   }
 
   /** Adds a peer whose key is not in the table yet. */
   add(peer: Peer): void {
     if (this.#size * 2 >= this.#slots) this.#grow();
-    const slot = this.#slotOf(peer.key);
+    const view = this.#views.ofKey(peer.key);
+    const slot = this.#locate(view, 0);
     if (this.#peers[slot] === null) this.#size++;
     this.#peers[slot] = peer;
     const base = slot * KEY_WORDS;
-    for (let i = 0; i < KEY_WORDS; i++) this.#words[base + i] = this.#keyView.getInt32(i * 4, true);
+    for (let i = 0; i < KEY_WORDS; i++) this.#words[base + i] = view.getInt32(i * 4, true);
   }
 
   /** Removes the peer; later entries of its probe run move up, so there are no tombstones. */
   remove(peer: Peer): void {
-    let hole = this.#slotOf(peer.key);
+    let hole = this.#locate(this.#views.ofKey(peer.key), 0);
     if (this.#peers[hole] !== peer) return;
     const mask = this.#slots - 1;
     this.#size--;
@@ -81,25 +77,8 @@ export class PeerTable {
     for (const peer of this.#peers) if (peer !== null) yield peer;
   }
 
-  /** A view of `buffer`: reading words through it costs a fraction of Buffer's own methods. */
-  #viewOf(buffer: Buffer): DataView {
-    if (buffer !== this.#viewed) {
-      this.#viewed = buffer;
-      this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
-    }
-    return this.#view;
-  }
-
   #hash(first: number, second: number): number {
-    let mixed = Math.imul(first ^ this.#seed, 0x9e3779b1);
-    mixed = Math.imul((mixed ^ (mixed >>> 15)) + second, 0x85ebca6b) ^ this.#seed;
-    return (mixed ^ (mixed >>> 13)) & (this.#slots - 1);
-  }
-
-  /** A view of a small buffer makes it three times as heavy for as long as it lives, so a lone key is copied. */
-  #slotOf(key: Buffer): number {
-    key.copy(this.#key);
-    return this.#locate(this.#keyView, 0);
+    return hashOfKey(first, second, this.#seed) & (this.#slots - 1);
   }
 
   /** The slot that holds the key at `offset`, or the empty one where it would go. */

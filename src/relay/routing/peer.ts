@@ -1,14 +1,8 @@
-import { KEY_BYTES } from '../../wire/frames.ts';
 import { Duplicates, type DuplicatePolicy, Speech } from './duplicates.ts';
-import type { Forwarder, Recipient, Source } from './recipient.ts';
+import { KEY_WORDS } from './key-words.ts';
+import type { Recipient, Source } from './recipient.ts';
 
-/** Words of a node key. */
-export const KEY_WORDS: number = KEY_BYTES / 4;
-
-/**
- * One node key: its connections here, normally one, and which of them is given packets (protocol reference §4.4); and the
- * forwarders that lead to it when it is not connected here (§4.10).
- */
+/** One node key: its connections here, normally one, and which of them is given packets (protocol reference §4.4). */
 export class Peer implements Source {
   readonly key: Buffer;
   /** Recipients that have been given packets of it; kept by `Contacts`, null until there is one. */
@@ -20,10 +14,8 @@ export class Peer implements Source {
   /** When the only connection joined. */
   #joined = 0;
   #duplicates: Duplicates | null = null;
-  /** Made when they are needed: most keys of a region never send a packet through this relay. */
+  /** Made when they are needed. */
   #words: Int32Array | null = null;
-  /** The oldest first. One alone, which is the usual case, has no list. */
-  #forwarders: Forwarder | Forwarder[] | null = null;
 
   constructor(key: Buffer) {
     this.key = key;
@@ -97,50 +89,5 @@ export class Peer implements Source {
     if (this.#duplicates === null) return;
     this.#duplicates.spoke(connection, speech, at);
     this.active = this.#duplicates.active;
-  }
-
-  /** The key is connected elsewhere. */
-  get isForwarded(): boolean {
-    return this.#forwarders !== null;
-  }
-
-  /** The key is connected to several others. */
-  get hasSeveralForwarders(): boolean {
-    return Array.isArray(this.#forwarders);
-  }
-
-  /** The forwarder that packets go to when the key has no connection here: the oldest that is up, else the oldest. */
-  get forwarder(): Forwarder | null {
-    const forwarders = this.#forwarders;
-    if (!Array.isArray(forwarders)) return forwarders;
-    for (const forwarder of forwarders) if (forwarder.isUp) return forwarder;
-    return forwarders[0]!;
-  }
-
-  /** One more way to the key; false when it is known already. */
-  addForwarder(forwarder: Forwarder): boolean {
-    const forwarders = this.#forwarders;
-    if (forwarders === null) {
-      this.#forwarders = forwarder;
-      return true;
-    }
-    const list = Array.isArray(forwarders) ? forwarders : [forwarders];
-    if (list.includes(forwarder)) return false;
-    list.push(forwarder);
-    this.#forwarders = list;
-    return true;
-  }
-
-  /** A way less; false when it was not known. */
-  removeForwarder(forwarder: Forwarder): boolean {
-    const forwarders = this.#forwarders;
-    if (!Array.isArray(forwarders)) {
-      if (forwarders !== forwarder) return false;
-      this.#forwarders = null;
-      return true;
-    }
-    const left = forwarders.filter((other) => other !== forwarder);
-    this.#forwarders = left.length === 1 ? left[0]! : left;
-    return left.length < forwarders.length;
   }
 }

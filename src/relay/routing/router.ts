@@ -1,7 +1,7 @@
 /**
  * Where the destination of a packet is looked up. The router finds the peer of a key in `peer-table.ts` and gives the packet
- * to its connection, or, when the key is connected elsewhere, to a forwarder (`recipient.ts`, the one interface that carries
- * every packet). A key with several connections is in `duplicates.ts`; `contacts.ts` remembers who must hear that a key has
+ * to its connection, or, when the key is connected elsewhere, to a forwarder of `remote-keys.ts` (`recipient.ts` is the one
+ * interface that carries every packet). A key with several connections is in `duplicates.ts`; `contacts.ts` remembers who must hear that a key has
  * left, and `presence.ts` is what those are told who watch all keys.
  */
 import { KEY_BYTES, looksLikeDisco } from '../../wire/frames.ts';
@@ -15,12 +15,13 @@ import { PeerTable } from './peer-table.ts';
 import type { PresenceWatcher } from './presence.ts';
 import {
   Delivery,
-  type Forwarder,
+  type NodeKey,
   type PacketReceiver,
   type Recipient,
   type Source,
   type WaitingSender,
 } from './recipient.ts';
+import { Added, RemoteKeys, Removed, type Way } from './remote-keys.ts';
 
 /** What became of a packet: a {@link Delivery}, or why there was nobody to deliver it to. */
 export const RouteResult = {
@@ -61,7 +62,10 @@ export interface ConnectionListener {
 
 /** Who is where: registers connections and forwarders by key and routes packets between them (protocol reference §4.1–§4.4, §4.10). */
 export class Router {
+  /** The keys that are connected to this relay, and those of others whose packets have reached one of these. */
   readonly table: PeerTable = new PeerTable();
+  /** The keys that are connected elsewhere; change them with {@link addForwarder} and {@link removeForwarder}. */
+  readonly remote: RemoteKeys = new RemoteKeys();
   duplicatePolicy: DuplicatePolicy;
   /** Null when this thread is the only one. */
   listener: ConnectionListener | null = null;
@@ -71,6 +75,7 @@ export class Router {
   readonly #counters: Counters;
   readonly #watchers = new Set<PresenceWatcher>();
   readonly #forwardedSource = new ForwardedSource();
+  readonly #remoteDestination = new ForwardedSource();
 
   constructor(
     counters: Counters,
@@ -134,28 +139,39 @@ export class Router {
       return;
     }
     counters.localKeys--;
-    if (peer.isForwarded) counters.remoteKeys++;
+    if (this.remote.has(peer.key)) counters.remoteKeys++;
     else this.#forget(peer);
     for (const watcher of this.#watchers) watcher.gone(peer);
   }
 
   /**
-   * `forwarder` leads to `key`, 32 bytes, which are copied. Doing so twice changes nothing.
-   * Packets go there while the key has no connection to this relay and no older forwarder that is up. Returns the peer that
-   * stands for the key.
+   * The forwarder of `way` leads to the key that is the 32 bytes at `at`, which are copied; see {@link RemoteKeys.add}.
+   * Packets go there while the key has no connection to this relay and no older forwarder that is up.
    */
-  addForwarder(key: Buffer, forwarder: Forwarder): Peer {
-    const peer = this.table.named(key) ?? this.#peerOf(Buffer.from(key));
-    if (peer.size === 0 && !peer.isForwarded) this.#counters.remoteKeys++;
-    peer.addForwarder(forwarder);
-    return peer;
+  addForwarder(buffer: Buffer, at: number, way: Way): Added {
+    const added = this.remote.add(buffer, at, way);
+    if (added !== Added.First) return added;
+    const former = this.#contacts.takeBack(buffer, at);
+    if (former !== null) this.table.add(former);
+    if ((this.table.find(buffer, at)?.size ?? 0) === 0) this.#counters.remoteKeys++;
+    return added;
   }
 
-  /** `forwarder` does not lead to `peer` any more. When the key is nowhere now, everyone whom it reached hears PeerGone. */
-  removeForwarder(peer: Peer, forwarder: Forwarder): void {
-    if (!peer.removeForwarder(forwarder) || peer.isForwarded || peer.size > 0) return;
+  /**
+   * The forwarder of `way` does not lead to the key at `at` any more. When the key is nowhere now, everyone whom it reached
+   * hears PeerGone.
+   */
+  removeForwarder(buffer: Buffer, at: number, way: Way): void {
+    if (this.remote.remove(buffer, at, way) !== Removed.Last) return;
+    const peer = this.table.find(buffer, at);
+    if (peer !== null && peer.size > 0) return;
     this.#counters.remoteKeys--;
-    this.#forget(peer);
+    if (peer !== null) this.#forget(peer);
+  }
+
+  /** Whether `key`, 32 bytes, is connected to this relay or elsewhere. */
+  knows(key: Buffer): boolean {
+    return this.table.named(key) !== null || this.remote.has(key);
   }
 
   /** Tells `watcher` from now on which keys come and go; returns a function that unsubscribes. */
@@ -194,22 +210,23 @@ export class Router {
     const kind = looksLikeDisco(buffer, from, to) ? PacketKind.Disco : PacketKind.Other;
     let destination = this.table.find(buffer, keyAt);
     if (destination === null && this.listener?.missed() === true) destination = this.table.find(buffer, keyAt);
+    const active = destination === null ? null : destination.active;
     let result: RouteResult;
-    if (destination === null) {
-      counters.drop(DropReason.UnknownDestination, kind, to - from);
-      result = kind === PacketKind.Disco ? RouteResult.NotHere : RouteResult.Unknown;
+    if (destination !== null && active !== null) {
+      if (source.reached?.has(active) !== true && active.isElsewhere !== true) this.#contacts.note(source, active);
+      result = active.deliver(source, destination, buffer, from, to, kind);
+      if (result === Delivery.Full) return result;
     } else {
-      const { active } = destination;
-      const receiver = active ?? elsewhere(destination);
-      if (receiver === null) {
+      const forwarder = this.#elsewhere(destination, buffer, keyAt);
+      if (forwarder !== null) {
+        result = forwarder.deliver(source, this.#remoteKey(destination, buffer, keyAt), buffer, from, to, kind);
+        if (result === Delivery.Full) return result;
+      } else if (destination === null) {
+        counters.drop(DropReason.UnknownDestination, kind, to - from);
+        result = kind === PacketKind.Disco ? RouteResult.NotHere : RouteResult.Unknown;
+      } else {
         counters.drop(DropReason.DuplicateClient, kind, to - from);
         result = RouteResult.AllDisabled;
-      } else {
-        if (active !== null && source.reached?.has(active) !== true && active.isElsewhere !== true) {
-          this.#contacts.note(source, active);
-        }
-        result = receiver.deliver(source, destination, buffer, from, to, kind);
-        if (result === Delivery.Full) return result;
       }
     }
     counters.packetsReceived++;
@@ -229,7 +246,7 @@ export class Router {
     const active = destination?.active ?? null;
     let result: RouteResult;
     if (destination !== null && active !== null) {
-      const source = this.table.find(buffer, keysAt);
+      const source = this.table.find(buffer, keysAt) ?? this.#remotePeer(buffer, keysAt);
       if (source !== null && source.reached?.has(active) !== true && active.isElsewhere !== true) {
         this.#contacts.note(source, active);
       }
@@ -251,14 +268,37 @@ export class Router {
   /** After `Full`: `sender.sendMore()` is called when the destination whose key is at `keyAt` of `buffer` takes packets again. */
   whenTaking(sender: WaitingSender, buffer: Buffer, keyAt: number): void {
     const destination = this.table.find(buffer, keyAt);
-    (destination?.active ?? elsewhere(destination))?.whenTaking(sender);
+    (destination?.active ?? this.#elsewhere(destination, buffer, keyAt))?.whenTaking(sender);
   }
 
   /** The peer that stands for `key`, which is new when the key is nowhere. */
   #peerOf(key: Buffer): Peer {
     const known = this.table.named(key);
     if (known !== null) return known;
-    const peer = this.#contacts.takeBack(key) ?? new Peer(key);
+    const peer = this.#contacts.takeBack(key, 0) ?? new Peer(key);
+    this.table.add(peer);
+    return peer;
+  }
+
+  /**
+   * The way to the key at `at` that has no active connection here, or null. One whose connections are all disabled gets nothing
+   * by another way (§4.1).
+   */
+  #elsewhere(destination: Peer | null, buffer: Buffer, at: number): PacketReceiver | null {
+    return destination !== null && destination.size > 0 ? null : this.remote.find(buffer, at);
+  }
+
+  /** The key at `at`, which has no connection here; valid until the next call. */
+  #remoteKey(peer: Peer | null, buffer: Buffer, at: number): NodeKey {
+    if (peer !== null) return peer;
+    this.#remoteDestination.read(buffer, at);
+    return this.#remoteDestination;
+  }
+
+  /** A peer for the key at `at`, which is connected elsewhere and has a packet for somebody here; null when it is nowhere. */
+  #remotePeer(buffer: Buffer, at: number): Peer | null {
+    if (this.remote.find(buffer, at) === null) return null;
+    const peer = new Peer(Buffer.from(buffer.subarray(at, at + KEY_BYTES)));
     this.table.add(peer);
     return peer;
   }
@@ -282,7 +322,7 @@ export class Router {
     to: number,
     kind: PacketKind,
   ): Delivery {
-    const peer = source instanceof Peer ? source : this.table.named(source.key);
+    const peer = source instanceof Peer ? source : (this.table.named(source.key) ?? this.#remotePeer(source.key, 0));
     if (peer !== null && peer.reached?.has(recipient) !== true) this.#contacts.note(peer, recipient);
     return recipient.deliver(source, destination, buffer, from, to, kind);
   }
@@ -292,7 +332,7 @@ export class Router {
     const peer = this.#peerOf(key);
     if (peer.size === 0) {
       counters.localKeys++;
-      if (peer.isForwarded) counters.remoteKeys--;
+      if (this.remote.has(key)) counters.remoteKeys--;
     }
     const before = peer.oldest;
     peer.add(connection, joined);
@@ -312,9 +352,4 @@ export class Router {
     if (peer.size > (peer.mostConnections ?? this.#connectionsPerKey)) peer.oldest?.crowdedOut();
     for (const watcher of this.#watchers) watcher.present(peer, connection);
   }
-}
-
-/** The way to a key that has no connection here, or null. One whose connections are all disabled gets nothing by another way (§4.1). */
-function elsewhere(destination: Peer | null): PacketReceiver | null {
-  return destination === null || destination.size > 0 ? null : destination.forwarder;
 }

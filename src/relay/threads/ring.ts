@@ -2,7 +2,7 @@
  * Bytes between two threads: a ring in shared memory that one thread writes and one thread reads, without a lock. A record
  * has a fixed header and a payload, and lies in one piece. Both ends are pure: they wake nobody.
  */
-import { KEY_WORDS } from '../routing/peer.ts';
+import { KEY_WORDS } from '../routing/key-words.ts';
 
 /** Memory of a ring behind its header; a power of two. A quarter of it costs 1.3 times as much per packet: it is full too often. */
 export const RING_BYTES = 1_048_576;

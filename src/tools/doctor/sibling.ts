@@ -4,6 +4,7 @@ import type { DerpClient } from '../../client/derp-client.ts';
 import { parseRelayUrl } from '../../client/relay-url.ts';
 import type { Target } from '../../relay/mesh/addresses.ts';
 import type { Transport } from '../../transport/port.ts';
+import { KEY_BYTES } from '../../wire/frames.ts';
 import { decodePeerPresent, PresentFlag, WATCH_CONNS_FRAME } from '../../wire/mesh-frames.ts';
 import { generateNodeKeyPair } from '../../wire/keys.ts';
 
@@ -46,8 +47,9 @@ export async function viewSibling(target: Target, meshKey: Buffer, parts: Siblin
       info: { meshKey, isProber: true },
       fastStart: false,
       handler: {
-        peerPresent: (key, payload) => {
-          const { flags, app } = decodePeerPresent(payload);
+        peerPresent: (buffer, from, to) => {
+          const key = buffer.subarray(from, from + KEY_BYTES);
+          const { flags, app } = decodePeerPresent(buffer.subarray(from, to));
           const isOther = !key.equals(keys.publicKey) && (flags & PresentFlag.Mesh) !== 0;
           if (isOther) linked.set(key.toString('hex'), app);
           clearTimeout(quiet);

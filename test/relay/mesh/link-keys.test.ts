@@ -18,20 +18,20 @@ suite('the keys of a link', () => {
     const counters = new Counters();
     const router = new Router(counters, DuplicatePolicy.LastWriter, { contactsPerClient: 16, connectionsPerKey: 4 });
     const keys = new LinkKeys(FORWARDER, router, MOST);
-    for (let n = 1; n <= 5; n++) keys.present(key(n), 0);
+    for (let n = 1; n <= 5; n++) keys.present(key(n), 0, 0);
     assert.deepEqual([keys.size, keys.refused, counters.remoteKeys], [MOST, 2, MOST]);
 
     keys.disconnected(1000);
     keys.connected(2000);
-    for (let n = 1; n <= MOST; n++) keys.present(key(n), 2000);
-    keys.present(key(4), 2000);
+    for (let n = 1; n <= MOST; n++) keys.present(key(n), 0, 2000);
+    keys.present(key(4), 0, 2000);
     keys.tick(60_000, true);
     assert.deepEqual([keys.size, keys.refused, counters.remoteKeys], [MOST, 3, MOST]);
 
-    keys.gone(key(1));
-    keys.present(key(4), 60_000);
-    assert.deepEqual([keys.size, keys.refused, router.table.named(key(1))], [MOST, 3, null]);
-    keys.removeAll();
+    keys.gone(key(1), 0);
+    keys.present(key(4), 0, 60_000);
+    assert.deepEqual([keys.size, keys.refused, router.knows(key(1))], [MOST, 3, false]);
+    keys.close();
     assert.deepEqual([keys.size, counters.remoteKeys], [0, 0]);
   });
 });

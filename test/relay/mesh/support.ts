@@ -88,7 +88,7 @@ export class RegionRelay {
   }
 
   knows(key: Buffer): boolean {
-    return this.relay.router.table.named(key) !== null;
+    return this.relay.router.knows(key);
   }
 }
 
