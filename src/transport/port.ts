@@ -7,7 +7,7 @@
 export interface Endpoint {
   readonly ip: string;
   readonly port: number;
-  /** True for a client that a proxy in front of this connection has named. */
+  /** True when a proxy in front has named this client. */
   readonly isBehindProxy?: boolean;
 }
 
@@ -45,9 +45,9 @@ export interface Stream {
   readonly local: Endpoint;
   /** Null on a plain stream. */
   readonly tls: TlsFacts | null;
-  /** What the listener's side keeps of the connection; null on the client side. */
+  /** The listener's record of the connection; null on the client side. */
   readonly connection: ConnectionHandler | null;
-  /** Who is told; may be replaced at any time, also during a callback. */
+  /** Receives the events; may be replaced at any time, also during a callback. */
   handler: StreamHandler;
   /**
    * Offers bytes `[from, to)`. Returns how many were taken: 0 means wait for `writable`, −1 means the stream is closed.
@@ -55,8 +55,8 @@ export interface Stream {
    */
   write(buffer: Buffer, from: number, to: number): number;
   /**
-   * No `bytes` call after this one returns (also when called inside `bytes`), until `resume`. TCP pushes back on the peer.
-   * With `soft`, bytes that were read already may still come: for those who only want no more, since holding them costs a copy.
+   * Stops `bytes` calls until `resume`, also when called inside `bytes`. TCP slows the peer down. With `soft`, bytes
+   * that were read already may still come, which saves a copy of them.
    */
   pause(how?: 'soft'): void;
   resume(): void;
@@ -81,8 +81,8 @@ export interface ServerTls {
   /** From TCP accept to the end of the handshake. */
   readonly handshakeTimeoutMs: number;
   /**
-   * Who offers the ALPN protocol `acme-tls/1` gets this certificate for the server name it sends (RFC 8737); on null,
-   * that protocol is not agreed on.
+   * Returns the certificate for a client that offers the ALPN protocol `acme-tls/1`, by the server name it sends (RFC
+   * 8737). Null refuses that protocol.
    */
   readonly challenge?: ((serverName: string) => CertificatePair | null) | undefined;
 }
@@ -92,7 +92,7 @@ export interface ProxyProtocol {
   readonly isTrusted: (ip: string) => boolean;
   /** From TCP accept to the end of the header. */
   readonly timeoutMs: number;
-  /** Whether others than trusted proxies may connect, then without a header. */
+  /** Whether clients may connect directly, without a header. */
   readonly allowsDirect: boolean;
 }
 
@@ -102,7 +102,7 @@ export interface ListenOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly tls: ServerTls | null;
-  /** Connections that wait in the kernel. */
+  /** Largest number of connections that wait in the kernel. */
   readonly backlog?: number;
   /** Several listeners may share the port. */
   readonly reusePort?: boolean;
@@ -116,7 +116,7 @@ export interface ListenOptions {
 /** Why a connection never became a stream. */
 export type HandshakeFailure = 'tls_timeout' | 'tls_error' | 'tls_closed';
 
-/** Why a connection was ended before anybody could know whose it is: `remote` is the proxy. */
+/** Why a connection was ended before its client was known: `remote` is the proxy. */
 type ProxyFailure = 'proxy_header' | 'untrusted_proxy';
 
 /** Why a connection was dropped as soon as it was accepted. */
@@ -127,7 +127,7 @@ export interface Abortable {
   abort(): void;
 }
 
-/** Keeps account of one accepted connection. */
+/** Receives the events of one accepted connection. */
 export interface ConnectionHandler {
   /** TLS begins; not called on plain listeners. `abort` gives the handshake up, after which only `released` follows. */
   handshaking(handshake: Abortable): void;
@@ -140,20 +140,23 @@ export interface ConnectionHandler {
 }
 
 export interface ListenerHandler {
-  /** A connection was accepted by the kernel and nothing was spent on it yet. Null drops it with a reset. */
+  /** The kernel accepted a connection. Null drops it with a reset, before any work is spent on it. */
   accepted(remote: Endpoint): ConnectionHandler | null;
   /** A connection was dropped before its client was known, or because it took too long; `accepted` was not called. */
   refused(reason: DropReason, remote: Endpoint, detail: string): void;
-  /** The listener itself is in trouble (for example out of descriptors). It goes on. */
+  /** The listener itself has a problem (for example no descriptors are left). It goes on. */
   error(error: Error): void;
 }
 
 export interface Listener {
   /** Where it listens, with the real port. */
   readonly address: Endpoint;
-  /** Uses this certificate for new handshakes; connections live on. Throws when the pair does not fit. */
+  /**
+   * Uses this certificate for new handshakes; open connections stay. Throws when key and certificate do not belong
+   * together.
+   */
   replaceCertificate(certificate: CertificatePair): void;
-  /** Stops accepting; streams live on. Resolves when the port is free. */
+  /** Stops accepting; open streams stay. Resolves when the port is free. */
   close(): Promise<void>;
 }
 
@@ -172,7 +175,7 @@ export interface ConnectOptions {
   readonly port: number;
   /** Null: plain TCP. `serverName` is the SNI; empty or an IP sends none. */
   readonly tls: { readonly serverName: string; readonly verify: ServerVerification } | null;
-  /** For DNS, TCP and TLS together. */
+  /** Time limit for DNS, TCP and TLS together. */
   readonly timeoutMs: number;
   /** Sent before anything else, TLS included: a PROXY header. */
   readonly preamble?: Buffer;
@@ -201,8 +204,8 @@ export interface BindOptions {
   /** An inherited descriptor instead of an address. */
   readonly fd?: number | undefined;
   /**
-   * Several sockets of this user may have the port, where each has it on another address and one on all of them: a
-   * datagram goes to the socket of its address (SO_REUSEPORT).
+   * Several sockets of this user may share the port: one for each address, and one for all addresses. A datagram goes
+   * to the socket of its address (SO_REUSEPORT).
    */
   readonly isShared?: boolean;
 }
@@ -222,7 +225,7 @@ export interface Transport {
   readonly features: readonly string[];
   /** Memory that one idle TLS connection takes at most, in bytes. */
   readonly connectionBytes: number;
-  /** Sets the runtime up for holding many idle connections; for servers, at their start. */
+  /** Prepares the runtime for many idle connections. Servers call it at their start. */
   readonly prepareServer?: () => void;
   listen(options: ListenOptions, handler: ListenerHandler): Promise<Listener>;
   /** Rejects with a TowpathError that says what failed (`TOWPATH_CONNECT_DNS`, `_TCP`, `_TLS`, `_PIN`, `_TIMEOUT`). */

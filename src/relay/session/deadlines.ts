@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { Timed, type TimingWheel } from '../../base/timing-wheel.ts';
 import type { Endpoint, Stream } from '../../transport/port.ts';
-import { LookResult, sendWatch, type Watched } from '../../transport/shared/send-watch.ts';
+import { CheckResult, sendWatch, type Watched } from '../../transport/shared/send-watch.ts';
 import type { Outbox } from './outbox.ts';
 
 /** KeepAlive periods are spread by up to this much, chosen once for each connection (protocol reference §4.5). */
@@ -143,9 +143,9 @@ export class SessionDeadlines extends Timed implements Watched {
   }
 
   /** The kernel was asked: the peer has taken bytes, or has not, or it cannot be told. */
-  looked(result: LookResult): void {
-    this.#isUnseen = result === LookResult.Unknown;
-    if (result === LookResult.Moved && this.#blockedSince > 0) this.#blockedSince = this.#clock.now;
+  checked(result: CheckResult): void {
+    this.#isUnseen = result === CheckResult.Unknown;
+    if (result === CheckResult.Moved && this.#blockedSince > 0) this.#blockedSince = this.#clock.now;
   }
 
   #scheduleNext(now: number): void {

@@ -1,7 +1,7 @@
 import type { ConnectionHandler, Endpoint, ListenerHandler, ListenOptions } from '../port.ts';
 import { Acceptor, TCP_KEEPALIVE_MS } from '../shared/acceptor.ts';
 import type { PrefaceHandler } from '../shared/proxy-preface.ts';
-import { AcceptTurn } from './accept-turn.ts';
+import { AcceptLimit } from './accept-limit.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 import { Handshake } from './handshake.ts';
 import { BunProxyPreface } from './proxy-preface.ts';
@@ -9,14 +9,14 @@ import { BunStream, remoteEndpoint } from './stream.ts';
 import type { TlsStart } from './tls-start.ts';
 
 /**
- * Decides about accepted sockets. It is their `data` before they belong to a preface, a handshake or a stream, and for
- * good when they are refused.
+ * Accepts or refuses new sockets. It is their `data` until they belong to a PROXY preface, a handshake or a stream. A
+ * refused socket stays with it.
  */
 export class BunAcceptor extends Acceptor<BunSocket> implements SocketOwner {
-  /** Null where there is no TLS. */
+  /** Null on a listener without TLS. */
   readonly #handshakeMs: number | null;
   readonly #start: TlsStart | null;
-  readonly #turn = new AcceptTurn();
+  readonly #limit = new AcceptLimit();
   readonly #isUnix: boolean;
 
   /** `start` begins TLS where the listener itself does not; null otherwise. */
@@ -31,7 +31,7 @@ export class BunAcceptor extends Acceptor<BunSocket> implements SocketOwner {
     const peer = this.#isUnix ? { ip: '', port: 0 } : remoteEndpoint(socket);
     if (peer === null) {
       socket.terminate();
-    } else if (this.#turn.isTooLong()) {
+    } else if (this.#limit.isReached()) {
       socket.terminate();
       this.handler.refused('handshake_limit', peer, 'connections come faster than they can be accepted');
     } else {

@@ -1,4 +1,7 @@
-/** What the adapter uses of Bun's documented socket API. `bun-types` is not a dependency: it would replace Node's types. */
+/**
+ * The part of Bun's documented socket API that the adapter uses. `bun-types` is not a dependency: it would replace
+ * Node's types.
+ */
 
 /** The owner of a socket: its `data`. One set of handlers serves all sockets and calls the owner. */
 export interface SocketOwner {
@@ -9,9 +12,9 @@ export interface SocketOwner {
   received(chunk: Buffer): void;
   drained(): void;
   peerEnded(): void;
-  /** TLS or the kernel gave up on the connection, whose descriptor may still be open. */
+  /** TLS or the kernel reported an error. The descriptor may still be open. */
   failed(error: Error): void;
-  /** The descriptor is gone; `error` tells of a reset. */
+  /** The descriptor is closed; `error` is set after a reset. */
   socketClosed(error: Error | null): void;
 }
 

@@ -65,7 +65,7 @@ class Dial implements SocketOwner {
     this.#tcpMs = performance.now() - this.#startedAt;
     const { tls, preamble } = this.#options;
     if (preamble !== undefined && socket.write(preamble, 0, preamble.length) < preamble.length) {
-      this.#fail(new Error('the connection does not take what has to come first'), false);
+      this.#fail(new Error('the preamble cannot be written'), false);
       return;
     }
     if (tls === null) {
@@ -158,7 +158,7 @@ function clientTls(tls: TlsPart): BunTls {
   const { verify } = tls;
   const serverName = serverNameOf(tls);
   return {
-    // Bun only reports what it found; whether that is good enough is judged after the handshake.
+    // Bun only reports what it found. `judge` decides after the handshake.
     rejectUnauthorized: false,
     minVersion: TLS_1_2,
     ...(serverName === '' ? {} : { serverName }),
@@ -168,13 +168,13 @@ function clientTls(tls: TlsPart): BunTls {
 
 let authorities: string[] | null = null;
 
-/** Bun's own list and that of the machine, where a company's authority may have been installed. */
+/** Returns Bun's own list and the one of the machine, which may have the authority of a company. */
 function systemAuthorities(): string[] {
   authorities ??= [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
   return authorities;
 }
 
-/** What is wrong with the server's certificate, or null. `error` is what Bun found. */
+/** Returns what is wrong with the server's certificate, or null. `error` is what Bun found. */
 function judge(
   chain: readonly X509Certificate[],
   verify: ServerVerification,
@@ -188,7 +188,7 @@ function judge(
       return checkPin(chain, verify.sha256, serverName);
     case 'ca': {
       const leaf = chain[0];
-      // Bun compares with the name that was asked for, and only after it has found the chain good.
+      // Bun compares the requested name, and only after the chain is valid.
       if (error !== null && systemErrorCode(error) !== WRONG_NAME) {
         const own = chain.filter((certificate) => !isMetaCertificate(certificate));
         const selfSigned = own.length === 1 && leaf?.issuer === leaf?.subject;
@@ -199,7 +199,7 @@ function judge(
   }
 }
 
-/** An error with the code that Node gives to the same thing. */
+/** Returns an error with the code that Node uses for the same problem. */
 function verdict(code: string, message: string, cause: Error | null): Error {
   return Object.assign(new Error(message, { cause }), { code });
 }

@@ -5,15 +5,18 @@ import type { BindOptions, DatagramHandler, DatagramSocket, Endpoint } from '../
 import type { BunUdpOptions, BunUdpSocket } from './api.ts';
 import { openInheritedUdp, openUdp } from './undocumented.ts';
 
-/** Room for the datagrams of one loop turn; more than that waiting means that the interface does not keep up. */
+/**
+ * Room for the datagrams of one turn of the event loop. When it is full, the interface does not keep up, and datagrams
+ * are dropped.
+ */
 const SLAB_BYTES = 262_144;
 /**
- * Bun 1.4 reads a socket until it is empty, so that a loop turn never ends under a flood (oven-sh/bun#37103). After so
- * many datagrams the socket is replaced, and what waits in it is lost. Linux' default receive buffer holds 277 small
- * ones, so that a burst is read in full.
+ * Bun 1.4 reads a socket until it is empty, so that a loop turn never ends under a flood (oven-sh/bun#37103). After
+ * this many datagrams the socket is replaced, and the datagrams in its kernel buffer are lost. Linux' default receive
+ * buffer holds 277 small ones, so a burst is read in full.
  */
 const MAX_PER_TURN = 288;
-/** When a socket could not be replaced, the next try is made after this. */
+/** Time until the next attempt when a socket could not be replaced. */
 const RETRY_MS = 1000;
 /** Datagram, port and address of each packet in a batch. */
 const FIELDS = 3;
@@ -38,7 +41,7 @@ export async function bindDatagram(
   return socket;
 }
 
-/** Datagrams of one loop turn leave together: `sendMany` makes one system call of them. */
+/** Sends the datagrams of one loop turn together, with one system call (`sendMany`). */
 class BunDatagramSocket implements DatagramSocket {
   readonly #handler: DatagramHandler;
   readonly #options: Pick<BunUdpOptions, 'binaryType' | 'socket'>;
@@ -80,7 +83,7 @@ class BunDatagramSocket implements DatagramSocket {
           }
         },
         drain: this.#flush,
-        // Without this handler an ICMP answer to one datagram would end the process. It says nothing of the socket.
+        // Without this handler an ICMP answer to one datagram would end the process. The socket still works.
         error: (error) => {
           if (!isAboutPeer(error)) handler.error(error);
         },
@@ -144,7 +147,7 @@ class BunDatagramSocket implements DatagramSocket {
     setImmediate(this.#endTurn);
   }
 
-  /** Sends what waits. What the kernel does not take now waits for `drain`. */
+  /** Sends the waiting datagrams. Those that the kernel does not take now wait for `drain`. */
   #send(): void {
     const socket = this.#socket;
     const batch = this.#batch;
@@ -158,7 +161,7 @@ class BunDatagramSocket implements DatagramSocket {
         at += taken * FIELDS;
         failed = false;
       } else {
-        // The error may be an ICMP answer to an earlier datagram, so that this one deserves a second try.
+        // The error may be an ICMP answer to an earlier datagram: this one is tried again.
         if (failed) at += FIELDS;
         failed = !failed;
       }
@@ -183,7 +186,7 @@ class BunDatagramSocket implements DatagramSocket {
   }
 }
 
-/** How many datagrams were taken; −1: there was an error, and the first was not. */
+/** Returns how many datagrams were taken, or −1 after an error, when not even the first was taken. */
 function sendSome(socket: BunUdpSocket, batch: readonly (Buffer | number | string)[]): number {
   try {
     return socket.sendMany(batch);
@@ -192,7 +195,7 @@ function sendSome(socket: BunUdpSocket, batch: readonly (Buffer | number | strin
   }
 }
 
-/** Errors that ICMP reports of one destination. */
+/** Whether the error is an ICMP report about one destination. */
 function isAboutPeer(error: Error): boolean {
   return ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EMSGSIZE', 'EACCES'].includes(systemErrorCode(error));
 }

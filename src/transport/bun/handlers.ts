@@ -3,7 +3,7 @@ import type { BunSocket, SocketHandlers } from './api.ts';
 
 const BORINGSSL = /^error:[0-9a-f]{8}:/;
 
-/** The handlers of all TCP sockets: a socket's `data` is told. */
+/** The handlers of all TCP sockets. Each passes the event to the owner of the socket, its `data`. */
 export const SOCKET_HANDLERS: SocketHandlers = {
   binaryType: 'buffer',
   open: (socket) => socket.data.connected(socket),
@@ -14,12 +14,15 @@ export const SOCKET_HANDLERS: SocketHandlers = {
   close: (socket, error) => socket.data.socketClosed(error ?? null),
   error: (socket, error) => {
     if (isSocketError(error)) socket.data.failed(error);
-    // What a handler has thrown comes here too. It is a bug of ours.
+    // Exceptions of our own handlers come here too. They are bugs.
     else failed(socket, error);
   },
 };
 
-/** Errors of the operating system name a system call; those of TLS are BoringSSL's words, at times nothing else. */
+/**
+ * Errors of the operating system name a system call. Those of TLS have BoringSSL's text, sometimes without anything
+ * else.
+ */
 function isSocketError(error: Error): boolean {
   return 'syscall' in error || 'library' in error || BORINGSSL.test(error.message);
 }

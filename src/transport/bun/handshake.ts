@@ -7,10 +7,10 @@ import { BunStream } from './stream.ts';
 import type { TlsStart } from './tls-start.ts';
 
 const NO_CHAIN: readonly Uint8Array[] = [];
-/** Most connections agree on the same things: their facts are one object. */
+/** Most connections agree on the same values, so they share one object. */
 let latest: TlsFacts = { version: '', alpn: '', serverName: '', chain: NO_CHAIN };
 
-/** What TLS agreed on, seen from the server. */
+/** Returns the TLS parameters of a connection, as the server sees them. */
 function serverFacts(socket: BunSocket): TlsFacts {
   const version = socket.getTLSVersion() ?? '';
   const { alpnProtocol } = socket;
@@ -22,24 +22,24 @@ function serverFacts(socket: BunSocket): TlsFacts {
   return latest;
 }
 
-/** What a {@link Handshake} is made of. */
+/** Parameters of a {@link Handshake}. */
 export interface HandshakeParts {
   readonly socket: BunSocket;
   readonly remote: Endpoint;
   readonly connection: ConnectionHandler;
   readonly timeoutMs: number;
-  /** Begins TLS on a plain socket; null where the listener does TLS. */
+  /** Begins TLS on a plain socket; null when the listener itself does TLS. */
   readonly start: TlsStart | null;
 }
 
-/** An accepted socket on which TLS is under way: either opened or failed, exactly once. */
+/** The TLS handshake of an accepted socket. It succeeds or fails, and reports that exactly once. */
 export class Handshake implements SocketOwner, Abortable {
   #socket: BunSocket;
   readonly #remote: Endpoint;
   readonly #connection: ConnectionHandler;
   /** Null once TLS has begun. */
   #start: TlsStart | null;
-  /** What the client has sent before that. */
+  /** Bytes that the client sent before TLS began. */
   #received: GatheredBytes | null = null;
   #settled = false;
 

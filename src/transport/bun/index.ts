@@ -6,12 +6,12 @@ import { listen, listenUnix, readsBeforeTls } from './listener.ts';
 import { checkCertificatePair } from './tls-options.ts';
 import { probeTls, type TlsFindings } from './probe.ts';
 
-/** As docs/performance.md has it for connections that are held, and somewhat more; behind PROXY headers it is most. */
+/** The figure of docs/performance.md for idle connections, rounded up. Connections with PROXY headers need most. */
 const CONNECTION_BYTES = 16 * 1024;
 
 /** Options of {@link createBunTransport}. */
 export interface BunTransportOptions {
-  /** Replaces what the probes find, for tests of the other ways. */
+  /** Replaces the findings of the probes, so that tests can run the alternatives. */
   readonly findings?: TlsFindings;
 }
 
@@ -32,7 +32,7 @@ class BunTransport implements Transport {
     this.#findings = findings;
   }
 
-  /** Known as soon as something listens with TLS: the probes need a certificate. */
+  /** Known once a listener has TLS: the probes need a certificate. */
   get features(): readonly string[] {
     return this.#features;
   }

@@ -11,7 +11,7 @@ import { checkCertificatePair, serverTls } from './tls-options.ts';
 import { TlsStart } from './tls-start.ts';
 import { boundAddress, replaceContext } from './undocumented.ts';
 
-/** Whether something has to be read from a connection before TLS can begin on it. */
+/** Returns whether a connection must be read before TLS can begin on it. */
 export function readsBeforeTls({ tls, proxy }: ListenOptions): boolean {
   return tls !== null && (proxy !== undefined || tls.challenge !== undefined);
 }

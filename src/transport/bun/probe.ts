@@ -14,11 +14,11 @@ import {
   startServerTls,
 } from './undocumented.ts';
 
-/** How long one handshake of a probe may take. */
+/** Time limit of one handshake of a probe. */
 const PROBE_MS = 2000;
 const KEY_BYTES = 32;
 
-/** What the probes found. */
+/** The result of the probes. */
 export interface TlsFindings {
   /** New connections get another certificate while ALPN goes on working: {@link replaceContext}. */
   readonly replacesContext: boolean;
@@ -33,7 +33,9 @@ export interface TlsFindings {
 const OFFER: BunTls = { ALPNProtocols: alpnWire('h2', SERVER_ALPN) };
 const OLD: BunTls = { minVersion: TLS_1_1, maxVersion: TLS_1_1 };
 
-/** Tries everything on listeners of its own on the loopback interface: what matters is what a client sees. */
+/**
+ * Tests each call with its own listener and client on the loopback interface, because only the client's view counts.
+ */
 export async function probeTls(pair: CertificatePair): Promise<TlsFindings> {
   const listeners: BunListener[] = [];
   try {
@@ -60,7 +62,7 @@ export async function probeTls(pair: CertificatePair): Promise<TlsFindings> {
       upgrades: upgraded?.certificates === before && upgraded.alpn === SERVER_ALPN && oldUpgraded === null,
     };
   } catch {
-    // Without a loopback interface nothing can be found out: documented ways are taken, and others where there are none.
+    // Without a loopback interface nothing can be tested. Then the documented calls are used where there are any.
     return { replacesContext: false, agreesOnAlpn: true, refusesOldTls: true, upgrades: true };
   } finally {
     for (const listener of listeners) listener.stop(true);
@@ -100,7 +102,7 @@ interface Seen {
   readonly alpn: string;
 }
 
-/** One handshake: what the server presented, or null when it refused. */
+/** Makes one handshake. Returns what the server presented, or null when it refused. */
 class ProbeClient implements SocketOwner {
   #socket: BunSocket | null = null;
   #answer: (seen: Seen | null) => void = () => undefined;

@@ -1,7 +1,7 @@
 import { ProxyPreface, type PrefaceHandler } from '../shared/proxy-preface.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 
-/** Reads the PROXY header of a Bun socket, which it owns until then. */
+/** Reads the PROXY header of a Bun socket, and owns the socket until the header is read. */
 export class BunProxyPreface extends ProxyPreface implements SocketOwner {
   readonly #socket: BunSocket;
 
@@ -28,7 +28,7 @@ export class BunProxyPreface extends ProxyPreface implements SocketOwner {
   }
 
   connected(): void {
-    // It was before.
+    // It is connected already.
   }
 
   secured(): void {

@@ -2,22 +2,23 @@ import { canonicalIp } from '../../base/ip-address.ts';
 import type { Endpoint } from '../port.ts';
 import {
   deliverHeld,
-  EndingStream,
+  BaseStream,
   LARGEST_READ_BYTES,
   Phase,
   reportClosed,
   type StreamFacts,
-} from '../shared/ending-stream.ts';
+} from '../shared/base-stream.ts';
 import type { BunSocket, SocketOwner } from './api.ts';
 
 /**
- * Small reads are handed over in one buffer for all streams. Bun makes a new one for each read, and reading words
- * from it through a view makes it three times as dear to collect: at 20,000 reads a second that was the p99 of a packet.
+ * Small reads are handed over in one buffer for all streams. Bun makes a new buffer for each read. Reading words from
+ * it through a view makes its garbage collection three times as expensive: at 20,000 reads a second that set the p99
+ * latency of packets.
  */
 const WINDOW_BYTES = 16_384;
 const readWindow = Buffer.allocUnsafeSlow(WINDOW_BYTES);
 
-/** What a {@link BunStream} is made of. */
+/** Parameters of a {@link BunStream}. */
 export interface StreamParts extends StreamFacts {
   readonly socket: BunSocket;
 }
@@ -25,15 +26,15 @@ export interface StreamParts extends StreamFacts {
 /**
  * A Bun socket as a port stream.
  *
- * While a stream is paused, Bun does not report the peer's FIN (a reset it does): the stream then learns of it when it
- * is resumed, or by the reset that answers the next write. Sessions write keep-alives, HTTP has deadlines of its own.
+ * While a stream is paused, Bun reports a reset but not the peer's FIN. The stream learns of the FIN when it is
+ * resumed, or by the reset that answers the next write. Sessions write keep-alives, and HTTP has its own deadlines.
  */
-export class BunStream extends EndingStream implements SocketOwner {
+export class BunStream extends BaseStream implements SocketOwner {
   readonly #socket: BunSocket;
   #local: Endpoint | null = null;
-  /** The socket itself was paused, at the end of a turn. */
+  /** True when the socket itself is paused, which happens at the end of a turn. */
   #socketPaused = false;
-  /** A write was not taken whole. */
+  /** True when the last write was not taken in full. */
   #blocked = false;
 
   /** Takes the socket over. */
@@ -44,12 +45,14 @@ export class BunStream extends EndingStream implements SocketOwner {
   }
 
   get local(): Endpoint {
-    // Asked for rarely, so that it is not made for every connection; afterwards it is kept, as on Node.
+    // Made on the first call, because most connections never need it. Afterwards it is kept, as on Node.
     this.#local ??= localEndpoint(this.#socket);
     return this.#local;
   }
 
-  /** Keeps `early` and what else arrives until the next turn of the loop: the caller does not have the stream yet. */
+  /**
+   * Keeps `early` and further bytes until the next turn of the loop, because the caller does not have the stream yet.
+   */
   hold(early?: Buffer): void {
     if (this.phase !== Phase.Open) return;
     this.held ??= [];
@@ -59,11 +62,11 @@ export class BunStream extends EndingStream implements SocketOwner {
 
   write(buffer: Buffer, from: number, to: number): number {
     if (this.phase !== Phase.Open || this.isSocketClosed) return -1;
-    // Bun might take a byte or two before it says that there is room.
+    // Bun could take a few bytes before it reports that there is room.
     if (this.#blocked || from >= to) return 0;
     const wanted = to - from;
     const taken = this.#socket.write(buffer, from, wanted);
-    // The write has taken the reset from the kernel: a paused reader would hear of nothing but a FIN, when it resumes.
+    // The write has consumed the reset: a paused reader would only see a FIN, when it resumes.
     if (taken < 0) this.terminate('reset');
     if (taken < wanted) this.#blocked = true;
     return taken;
@@ -72,11 +75,11 @@ export class BunStream extends EndingStream implements SocketOwner {
   pause(): void {
     if (this.isPaused || this.phase !== Phase.Open) return;
     this.isPaused = true;
-    // A reader that has used up its budget resumes at the end of the turn: then the socket need not hear of it.
+    // A reader that has used up its budget resumes at the end of the turn. The socket then need not be paused.
     if (!this.#socketPaused) pauseSocketLater(this);
   }
 
-  /** Nobody takes bytes at the end of the turn: stops the socket, so that TCP pushes back on the peer. */
+  /** Pauses the socket when the stream is still paused at the end of the turn, so that TCP slows the peer down. */
   settlePause(): void {
     if (this.isPaused || this.held !== null) this.#pauseSocket();
   }
@@ -128,7 +131,7 @@ export class BunStream extends EndingStream implements SocketOwner {
     else this.#deliverInParts(chunk);
   }
 
-  /** Bun reads up to 512 KiB at once. In parts, so that a reader's budget means something. */
+  /** Delivers in parts, so that a reader can stop after its budget: Bun reads up to 512 KiB at once. */
   #deliverInParts(chunk: Buffer): void {
     let from = 0;
     while (from < chunk.length && !this.isPaused && this.phase === Phase.Open) {
@@ -142,7 +145,7 @@ export class BunStream extends EndingStream implements SocketOwner {
   #hold(chunk: Buffer): void {
     if (this.held === null) this.held = [chunk];
     else this.held.push(chunk);
-    // At once: Bun goes on reading half a megabyte at a time from a socket that has more, all within one turn.
+    // Not at the end of the turn: Bun would go on reading half a megabyte at a time within this turn.
     this.#pauseSocket();
   }
 
@@ -165,7 +168,7 @@ export class BunStream extends EndingStream implements SocketOwner {
     this.isSocketClosed = true;
     if (this.phase === Phase.Open && error !== null) {
       this.reason ??= 'reset';
-      // Bun still hands over what came before a reset. A paused reader may never ask for it, and has to be told.
+      // Bun still delivers the bytes before a reset. A paused reader may never take them, and must learn of the reset.
       if (this.isPaused) this.held = null;
     }
     // Later, because this may be called inside one of our own calls to the socket.
@@ -177,7 +180,7 @@ export class BunStream extends EndingStream implements SocketOwner {
   }
 }
 
-/** The other end of a connected socket, or null when it is gone already. */
+/** Returns the other end of a connected socket, or null when the connection has ended already. */
 export function remoteEndpoint(socket: BunSocket): Endpoint | null {
   const { remoteAddress, remotePort } = socket;
   return remoteAddress === undefined || remotePort === undefined
@@ -191,7 +194,7 @@ function localEndpoint(socket: BunSocket): Endpoint {
 
 let pausing: BunStream[] = [];
 
-/** Immediates run before the loop looks for new bytes, and those that resume readers run before this one. */
+/** Immediates run before the loop looks for new bytes. The ones that resume readers run before this one. */
 function pauseSocketLater(stream: BunStream): void {
   if (pausing.length === 0) setImmediate(settlePauses);
   pausing.push(stream);

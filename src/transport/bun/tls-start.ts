@@ -9,8 +9,9 @@ const ORDINARY = alpnWire(SERVER_ALPN);
 const CHALLENGE = alpnWire(CHALLENGE_ALPN);
 
 /**
- * Begins TLS on accepted plain sockets, for listeners where something has to be read before: a PROXY header, or which
- * protocol the client offers, on which the certificate depends. Other listeners leave all of it to Bun, which is cheaper.
+ * Begins TLS on accepted plain sockets. Listeners need it when they must read before TLS: a PROXY header, or the
+ * protocols that the client offers, on which the certificate depends. Other listeners leave TLS to Bun, which is
+ * cheaper.
  */
 export class TlsStart {
   readonly #challenge: ServerTls['challenge'];
@@ -27,15 +28,15 @@ export class TlsStart {
   }
 
   /**
-   * Begins TLS with what the client has sent so far, or waits for more when that does not show which certificate it
-   * needs. What is no ClientHello goes to TLS as well, which knows best how to refuse it. Throws when Bun cannot.
+   * Begins TLS with the bytes that the client has sent, or waits for more when they do not show which certificate it
+   * needs. Bytes that are not a ClientHello go to TLS as well, which refuses them. Throws when Bun cannot begin TLS.
    */
   begin(socket: BunSocket, received: Buffer, owner: SocketOwner): void {
     const hello = this.#challenge === undefined ? null : parseClientHello(received);
     if (hello?.kind === 'more') return;
     const isChallenge = hello?.kind === 'hello' && hello.protocols.includes(CHALLENGE_ALPN);
     const proof = isChallenge ? (this.#challenge?.(hello.serverName) ?? null) : null;
-    // Without a proof, TLS finds no protocol in common with who looks for one, and refuses.
+    // Without a challenge certificate, TLS has no protocol in common with the authority, and refuses.
     if (proof === null) startServerTls(socket, received, this.#context, ORDINARY, owner);
     else startServerTls(socket, received, serverContext(proof), CHALLENGE, owner);
   }

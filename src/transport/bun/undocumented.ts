@@ -1,7 +1,6 @@
 /**
- * The calls that Bun does not document. All of them are here; `probe.ts` tries at the start whether they do on this Bun
- * what they do on the pinned one. When one does not, the relay says so among its features and goes another way, or
- * refuses to listen.
+ * All calls that Bun does not document. At the start, `probe.ts` tests whether they work as on the pinned version. When
+ * one does not, the relay lists that among its features and uses an alternative, or refuses to listen.
  */
 import { createSecureContext, createServer } from 'node:tls';
 import { systemErrorCode } from '../../base/errors.ts';
@@ -28,7 +27,7 @@ function nothing(): void {
   return undefined;
 }
 
-/** Owns what needs no owner: the plain view of a TLS socket, and the server side of a probe, which the client ends. */
+/** The owner of sockets whose events do not matter: the plain view of a TLS socket, and the server side of a probe. */
 export const NOBODY: SocketOwner = {
   connected: nothing,
   secured: nothing,
@@ -50,22 +49,25 @@ interface UpgradableSocket extends BunSocket {
     readonly tls: BunTls & { readonly secureContext?: ServerContext };
     /** Absent on the client side. */
     readonly isServer?: true;
-    /** What the socket has read already and TLS has to see. */
+    /** Bytes that the socket has read already and that TLS needs. */
     readonly initialData?: Buffer;
   }): unknown;
 }
 
-/** The context of a certificate, for {@link startServerTls}. Throws when the pair does not fit. */
+/**
+ * Returns the TLS context of a certificate, for {@link startServerTls}. Throws when key and certificate do not belong
+ * together.
+ */
 export function serverContext(certificate: CertificatePair): ServerContext {
   return createSecureContext(serverContextOptions(certificate)).context as ServerContext;
 }
 
 /**
  * Begins TLS on an accepted plain socket, from inside its `data` callback: `received` is what the client has sent so
- * far, `alpn` the protocol that may be agreed on. From now on `owner` is told, first by `connected` with the socket to
- * write to. The plain socket lives on as a view of the same connection that reads ciphertext: nobody hears it.
- * That costs 1.6 KiB of RSS per connection and a fifth of a handshake's CPU time more than a listener with TLS (Bun
- * 1.4.5, 3000 connections held: 7.8 instead of 6.2 KiB; 0.35 instead of 0.28 ms); packets cost up to a tenth more.
+ * far, `alpn` the protocol that may be agreed on. From now on `owner` gets the events, first `connected` with the
+ * socket to write to. The plain socket stays as a view of the same connection that reads ciphertext. Its events are
+ * ignored. That costs 1.6 KiB of RSS per connection and a fifth of a handshake's CPU time more than a listener with TLS
+ * (Bun 1.4.5, 3000 connections held: 7.8 instead of 6.2 KiB; 0.35 instead of 0.28 ms); packets cost up to a tenth more.
  */
 export function startServerTls(
   socket: BunSocket,
@@ -90,8 +92,8 @@ export function startClientTls(socket: BunSocket, tls: BunTls, owner: SocketOwne
 const REUSE_PORT = 4;
 
 /**
- * A UDP socket. A Bun that does not look at `flags` binds it all the same, and refuses the port to the next that would
- * share it.
+ * Opens a UDP socket. A Bun that ignores `flags` binds it all the same, and refuses the port to the next socket that
+ * would share it.
  */
 export async function openUdp(options: BunUdpOptions, isShared: boolean): Promise<BunUdpSocket> {
   const flagged = { ...options, flags: REUSE_PORT };
@@ -101,7 +103,7 @@ export async function openUdp(options: BunUdpOptions, isShared: boolean): Promis
 /** More descriptors than any process has. */
 const NO_DESCRIPTOR = 2_147_483_647;
 
-/** A UDP socket of an inherited descriptor; null on a Bun that does not look at `fd`. Rejects as `bind` does. */
+/** Opens a UDP socket of an inherited descriptor; null on a Bun that ignores `fd`. Rejects as `bind` does. */
 export async function openInheritedUdp(
   fd: number,
   options: Pick<BunUdpOptions, 'binaryType' | 'socket'>,
@@ -111,7 +113,8 @@ export async function openInheritedUdp(
 
 async function looksAtDescriptor(): Promise<boolean> {
   try {
-    // Where `fd` is not known, this binds any free port. The relay does not start then, and it goes with the process.
+    // A Bun that does not know `fd` binds any free port here. The relay then does not start, and the port is freed with
+    // the process.
     await bun.udpSocket({
       fd: NO_DESCRIPTOR,
       binaryType: 'buffer',
@@ -124,9 +127,9 @@ async function looksAtDescriptor(): Promise<boolean> {
 }
 
 /**
- * Gives a listener another certificate for new connections. `node:tls` of Bun does this for its own listeners; its
- * server takes ours for one. `setKeyCert` on each accepted socket, the other way, costs memory per connection and
- * silences ALPN.
+ * Gives a listener another certificate for new connections. `node:tls` of Bun does this for its own listeners, and its
+ * server accepts ours. The alternative, `setKeyCert` on each accepted socket, costs memory per connection and turns
+ * ALPN off.
  */
 export function replaceContext(listener: BunListener, certificate: CertificatePair): void {
   const server = createServer();
@@ -138,7 +141,7 @@ export function replaceContext(listener: BunListener, certificate: CertificatePa
   }
 }
 
-/** Where a listener on an inherited descriptor listens: its `port` and `hostname` are not set. */
+/** Returns the address of a listener on an inherited descriptor: its `port` and `hostname` are not set. */
 export function boundAddress(listener: BunListener): Endpoint | null {
   const getsockname: unknown = Reflect.get(listener, 'getsockname');
   if (typeof getsockname !== 'function') return null;
@@ -150,15 +153,18 @@ export function boundAddress(listener: BunListener): Endpoint | null {
 }
 
 /**
- * Whether the TLS handshake of a client succeeded. Bun also says that it is not `ok` when the certificate is for another name than
- * the one that was asked for, whatever `rejectUnauthorized` is; the error tells the one from the other.
+ * Whether the TLS handshake of a client succeeded. Bun also says that it is not `ok` when the certificate is for
+ * another name than the requested one, whatever `rejectUnauthorized` is. The error shows which of the two it is.
  */
 export function isHandshakeDone(ok: boolean, error: Error | null): boolean {
   const code = systemErrorCode(error);
   return ok || code === WRONG_NAME || VERIFY_CODES.test(code);
 }
 
-/** DER of all certificates that the server presented, leaf first: Bun gives them as Node's legacy objects only. */
+/**
+ * Returns the DER of all certificates that the server presented, leaf first. Bun gives them only as Node's legacy
+ * objects.
+ */
 export function presentedCertificates(socket: BunSocket): Buffer[] {
   const chain: Buffer[] = [];
   let last: LegacyCertificate | undefined;

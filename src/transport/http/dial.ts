@@ -11,15 +11,15 @@ export interface Route {
   /** The server; its path does not matter. */
   readonly target: URL;
   readonly proxy: ProxyChoice | null;
-  /** A Unix socket, in the place of host and port. */
+  /** A Unix socket instead of host and port. */
   readonly socketPath: string | null;
-  /** An authority that is trusted besides the usual ones, PEM. */
+  /** An authority to trust in addition to the usual ones, PEM. */
   readonly caPem: string | null;
-  /** For DNS, TCP, proxy and TLS together. */
+  /** Time limit for DNS, TCP, proxy and TLS together. */
   readonly timeoutMs: number;
 }
 
-/** How long one of several addresses is tried before the next, as in the client of the relay. */
+/** Time for one of several addresses before the next is tried, as in the DERP client. */
 const ADDRESS_ATTEMPT_MS = 1000;
 /** The head of a proxy's answer to CONNECT. */
 const PROXY_HEAD_BYTES = 16 * 1024;
@@ -120,7 +120,7 @@ async function tunnel(socket: Duplex, target: URL, { url, variable }: ProxyChoic
       const end = head.indexOf('\r\n\r\n');
       if (end < 0 && head.length <= PROXY_HEAD_BYTES) return;
       socket.pause().off('data', onData).off('close', onClose);
-      // The server behind the proxy says nothing before we do.
+      // Bytes after the head cannot come from the server: it waits for us to send first.
       if (end !== head.length - 4) reject(new HttpFailure('answer', `${who} does not speak HTTP`));
       else resolve(head.toString('latin1', 0, Math.min(head.indexOf('\r\n'), 64)));
     };
@@ -158,7 +158,10 @@ function settled<T extends Duplex>(socket: T, event: string, failure: (error: un
 
 const contexts = new Map<string, SecureContext>();
 
-/** One context for each authority, of which there is one in the configuration: making one costs as much as a handshake. */
+/**
+ * Returns a shared context for each authority, because making one costs as much as a handshake. The configuration has
+ * one authority.
+ */
 function contextTrusting(caPem: string): SecureContext {
   let context = contexts.get(caPem);
   if (context === undefined) {

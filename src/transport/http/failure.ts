@@ -1,12 +1,12 @@
 import { errorMessage, systemErrorCode } from '../../base/errors.ts';
 
 /**
- * Why there is no answer that can be used. `unreachable`: not one byte of an answer came. `answer`: something came, and
- * it is no proper answer. `local`: this machine or its configuration keeps the request from being made.
+ * Why there is no usable answer. `unreachable`: not one byte of an answer came. `answer`: an answer came and is
+ * invalid. `local`: this machine or its configuration prevents the request.
  */
 export type HttpFailureKind = 'unreachable' | 'answer' | 'local';
 
-/** A request that got no usable answer. The message holds neither credentials nor the URL. */
+/** A request that got no usable answer. The message contains neither credentials nor the URL. */
 export class HttpFailure extends Error {
   readonly kind: HttpFailureKind;
 
@@ -17,11 +17,11 @@ export class HttpFailure extends Error {
   }
 }
 
-/** What the system says when nobody is there, or has gone. Everything else is no proof that nobody answers. */
+/** System errors that mean that the server does not answer. Other errors do not prove that. */
 const NOBODY = /^(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|ENET(?:UNREACH|DOWN)|EHOST(?:UNREACH|DOWN)|ENOENT)$/;
 const NO_NAME = /^(?:ENOTFOUND|ENODATA|ESERVFAIL|EREFUSED|ECANCELLED|EAI_(?:AGAIN|FAIL|NONAME|NODATA))$/;
 
-/** What kept a connection from coming about. */
+/** Returns why a connection could not be opened. */
 export function connectionFailure(error: unknown, where: string): HttpFailure {
   if (error instanceof HttpFailure) return error;
   const code = systemErrorCode(error);
@@ -29,21 +29,21 @@ export function connectionFailure(error: unknown, where: string): HttpFailure {
   return new HttpFailure(kind, `no connection${where}: ${describe(error)}`, error);
 }
 
-/** What kept TLS from coming about: nobody there is one thing, a certificate that is not trusted another. */
+/** Returns why TLS failed. A server that does not answer and a certificate that is not trusted are different kinds. */
 export function tlsFailure(error: unknown, where: string): HttpFailure {
   if (error instanceof HttpFailure) return error;
   const kind = NOBODY.test(systemErrorCode(error)) ? 'unreachable' : 'answer';
   return new HttpFailure(kind, `no TLS connection${where}: ${describe(error)}`, error);
 }
 
-/** What ended a request; `hasHeard` says whether a byte of the answer had come. */
+/** Returns why a request ended; `hasHeard` says whether a byte of the answer had come. */
 export function requestFailure(error: unknown, hasHeard: boolean): HttpFailure {
   if (error instanceof HttpFailure) return error;
   if (hasHeard) return new HttpFailure('answer', `the answer is no proper HTTP: ${describe(error)}`, error);
   return connectionFailure(error, '');
 }
 
-/** An error for several addresses has no words of its own. */
+/** An error for several addresses has no message of its own. */
 function describe(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(errorMessage).join('; ');
   const message = errorMessage(error);

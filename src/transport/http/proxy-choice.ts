@@ -11,7 +11,7 @@ export interface ProxyChoice {
   readonly variable: string;
 }
 
-/** A variable names something that is no proxy, or one of a kind that is not supported. */
+/** The value of a proxy variable is not a proxy, or a proxy of a kind that is not supported. */
 export class ProxyVariableError extends Error {}
 
 /**
@@ -35,7 +35,7 @@ export function chooseProxy(target: URL, environment: Environment): ProxyChoice 
   return { url, variable };
 }
 
-/** The variable of this name that is set; lower case comes first, as with curl. */
+/** Returns the name of the variable that is set. Lower case comes first, as with curl. */
 function nameIn(environment: Environment, lower: string): string | null {
   const names = [lower, lower.toUpperCase(), ...Object.keys(environment)];
   return names.find((name) => name.toLowerCase() === lower && (environment[name] ?? '').trim() !== '') ?? null;
@@ -51,7 +51,7 @@ function isExempt(target: URL, environment: Environment): boolean {
     .some((entry) => entry !== '' && matches(entry, host, port));
 }
 
-/** `*`, an IP, a network, a name with what lies below it; all but the network may have a port. */
+/** An entry is `*`, an IP, a network, or a name with all its subdomains. All but the network may have a port. */
 function matches(entry: string, host: string, port: string): boolean {
   if (entry === '*') return true;
   const network = canonicalPrefix(entry);
@@ -64,7 +64,7 @@ function matches(entry: string, host: string, port: string): boolean {
   return domain !== '' && (host === domain || host.endsWith(`.${domain}`));
 }
 
-/** A host without brackets and without the dot at its end. */
+/** Returns a host without brackets and without its final dot. */
 function bare(host: string): string {
   return host.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
 }

@@ -14,41 +14,41 @@ export interface HttpRequest {
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array | null;
-  /** From the start to the last byte of the answer. */
+  /** Time limit from the start to the last byte of the answer. */
   readonly timeoutMs: number;
-  /** A longer body is cut there, and `isWhole` says so. */
+  /** A longer body is cut at this length, and `isWhole` is false. */
   readonly limitBytes: number;
-  /** A Unix socket, in the place of the host of the URL. */
+  /** A Unix socket instead of the host of the URL. */
   readonly socketPath?: string;
-  /** An authority that is trusted besides the usual ones, PEM. */
+  /** An authority to trust in addition to the usual ones, PEM. */
   readonly caPem?: string | undefined;
-  /** Where the proxy variables are; null asks the server itself whatever they say. The process's by default. */
+  /** Has the proxy variables; null never uses a proxy. The environment of the process by default. */
   readonly environment?: Environment | null;
 }
 
-/** An answer with a proper head. */
+/** An answer with a valid head. */
 export interface HttpAnswer {
   readonly status: number;
   /** Names in lower case. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: Buffer;
-  /** False when the body is longer than asked for. */
+  /** False when the body is longer than the limit. */
   readonly isWhole: boolean;
 }
 
-/** Bodies of the usual answers are sent by servers that were not asked to compress, too; nothing else is undone. */
+/** Some servers send gzip although the request did not ask for it. Other codings are refused. */
 const unzip = promisify(gunzip);
-/** Interim answers before the real one; a server that sends more of them never answers. */
+/** Largest number of interim (1xx) answers before the real one. */
 const INTERIM_ANSWERS = 16;
 const IDLE_MS = 4000;
 const IDLE_CONNECTIONS = 32;
-/** Ways to servers that are kept; the configuration names a handful. */
+/** Largest number of servers whose connections are kept; a configuration names a few. */
 const AGENTS = 64;
 
 /**
  * Makes one request, over a connection that is kept for the next one, through the proxy that the environment names.
- * Redirects are not followed. Rejects with an {@link HttpFailure}, which tells whether there was any answer: the
- * `fetch` of the two runtimes has no words for that.
+ * Redirects are not followed. Rejects with an {@link HttpFailure}, which says whether there was any answer. The `fetch`
+ * of the two runtimes cannot say that.
  */
 export async function requestHttp(request: HttpRequest): Promise<HttpAnswer> {
   const target = new URL(request.url);
@@ -61,7 +61,7 @@ export async function requestHttp(request: HttpRequest): Promise<HttpAnswer> {
   };
   const exchange = new Exchange(request, route);
   const answer = await exchange.run(agentFor(route));
-  // The server ended a kept connection just when it was used again.
+  // The server closed a kept connection at the moment it was used again.
   return answer ?? (await new Exchange(request, route).run(newAgent(route, false)))!;
 }
 
@@ -92,7 +92,7 @@ class Exchange {
     let timer: NodeJS.Timeout | undefined;
     const { timeoutMs } = this.#request;
     const late = new Promise<never>((_, reject) => {
-      // What has arrived by now is read first: a busy process must not take its own delay for that of the server.
+      // Bytes that have arrived are read first: a busy process must not blame its own delay on the server.
       timer = setTimeout(() => setImmediate(() => reject(this.#late(timeoutMs))), timeoutMs);
     });
     try {
@@ -116,7 +116,7 @@ class Exchange {
     return {
       agent,
       method,
-      // The agent knows the way; this is for its messages only.
+      // The agent knows the route; this is only for its messages.
       host: target.hostname,
       path: isForwarded ? url.split('#')[0] : `${target.pathname}${target.search}`,
       headers: {
@@ -135,7 +135,7 @@ class Exchange {
           reject(new HttpFailure('answer', `more than ${INTERIM_ANSWERS} interim answers and no real one`));
         }
       });
-      // Nobody asked for another protocol.
+      // The request did not ask for another protocol.
       outgoing.on('upgrade', () => reject(new HttpFailure('answer', 'it changes to another protocol')));
       outgoing.on('response', resolve).on('error', reject);
       outgoing.on('close', () => reject(new HttpFailure(this.#hasHeard ? 'answer' : 'unreachable', 'no answer')));

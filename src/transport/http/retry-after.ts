@@ -1,6 +1,7 @@
 /**
- * How long the `Retry-After` of an answer asks to wait, in milliseconds from `now` and not below 0: it is a number of
- * seconds or a date (RFC 9110 §10.2.3). Null when there is none or it cannot be read. `now` is milliseconds since 1970.
+ * Reads the `Retry-After` header of an answer, which is a number of seconds or a date (RFC 9110 §10.2.3). Returns the
+ * time to wait in milliseconds from `now`, at least 0; null when there is no header or it cannot be read. `now` is
+ * milliseconds since 1970.
  */
 export function retryAfterMs(header: string | undefined, now: number): number | null {
   const text = header?.trim() ?? '';

@@ -17,7 +17,7 @@ import { TCP_KEEPALIVE_MS } from '../shared/acceptor.ts';
 import { ignore, localEndpoint } from './listener.ts';
 import { NodeStream } from './stream.ts';
 
-/** How long one of several addresses is tried before the next; Node's 250 ms is too short for links via satellite. */
+/** Time for one of several addresses before the next is tried. Node's 250 ms is too short for satellite links. */
 const ADDRESS_ATTEMPT_MS = 1000;
 const MAX_CACHED_CONTEXTS = 32;
 
@@ -95,7 +95,7 @@ async function secure(raw: Socket, part: TlsPart): Promise<{ socket: TLSSocket; 
     ...(serverName === '' ? {} : { servername: serverName }),
   });
   await settled(socket, 'secureConnect');
-  // Asked for once only: a second call finds nothing.
+  // Called once: a second call finds nothing.
   const chain = presentedChain(socket.getPeerX509Certificate());
   const problem = verify.kind === 'pin' ? checkPin(chain, verify.sha256, serverName) : null;
   if (problem !== null) throw problem;
@@ -126,7 +126,7 @@ function contextFor(verify: ServerVerification): SecureContext {
   return context;
 }
 
-/** Node's own list and that of the machine, where a company's authority may have been installed. */
+/** Returns Node's own list and the one of the machine, which may have the authority of a company. */
 function systemAuthorities(): string[] {
   return [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
 }

@@ -6,7 +6,7 @@ import type { BindOptions, DatagramHandler, DatagramSocket, Endpoint } from '../
 
 /** Bursts wait in the kernel while the loop is busy elsewhere. The kernel caps it at net.core.rmem_max. */
 const RECEIVE_BUFFER_BYTES = 1_048_576;
-/** More than this waiting in the process means that the interface does not keep up: datagrams are dropped. */
+/** When more bytes than this wait in the process, the interface does not keep up, and datagrams are dropped. */
 const MAX_QUEUED_BYTES = 262_144;
 const MAPPED_PREFIX = '::ffff:';
 

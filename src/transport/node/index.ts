@@ -5,12 +5,14 @@ import { bindDatagram } from './datagram.ts';
 import { detectFastRead } from './fast-read.ts';
 import { listen } from './listener.ts';
 
-/** As docs/performance.md has it for connections that are held, and somewhat more. */
+/** The figure of docs/performance.md for idle connections, rounded up. */
 const CONNECTION_BYTES = 48 * 1024;
 
 /** Options of {@link createNodeTransport}. */
 export interface NodeTransportOptions {
-  /** False reads by 'data' events, also where the faster way exists. Default: unless `TOWPATH_FAST_READ=off`. */
+  /**
+   * False reads by 'data' events, even where the faster way exists. True by default, unless `TOWPATH_FAST_READ=off`.
+   */
   readonly fastRead?: boolean;
 }
 
@@ -31,8 +33,8 @@ export function createNodeTransport(options: NodeTransportOptions = {}): Transpo
 }
 
 /**
- * Keeps the space for young objects at its first size. Left alone it grows to 48 MiB while connections come, of which
- * the relay has no use: its packets are no objects. Saves 4 KiB for each of 9,000 idle connections, at no cost in
+ * Keeps the space for young objects at its first size. Otherwise it grows to 48 MiB while connections come, which does
+ * not help the relay: its packets are not objects. Saves 4 KiB for each of 9,000 idle connections, at no cost in
  * throughput (docs/performance.md).
  */
 function prepareServer(): void {

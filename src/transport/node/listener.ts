@@ -116,7 +116,7 @@ async function bind(server: Server, options: ListenOptions): Promise<void> {
   }
 }
 
-/** Connects to a Unix socket and closes the connection again; rejects when nobody answers there. */
+/** Connects to a Unix socket and closes the connection again. Rejects when no process listens there. */
 async function tryConnect(path: string): Promise<void> {
   const socket = connect({ path });
   try {

@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
 import { canonicalIp } from '../../base/ip-address.ts';
 import type { Endpoint, StreamHandler } from '../port.ts';
-import { deliverHeld, EndingStream, Phase, type StreamFacts } from '../shared/ending-stream.ts';
+import { deliverHeld, BaseStream, Phase, type StreamFacts } from '../shared/base-stream.ts';
 import type { FastRead } from './fast-read.ts';
 
 const OWNER = Symbol('stream');
 type OwnedSocket = Socket & { [OWNER]: NodeStream };
 
-/** What a {@link NodeStream} is made of. `raw` is the TCP socket below TLS, or `socket` itself. */
+/** Parameters of a {@link NodeStream}. `raw` is the TCP socket below TLS, or `socket` itself. */
 export interface StreamParts extends StreamFacts {
   readonly socket: Socket;
   readonly raw: Socket;
@@ -15,7 +15,7 @@ export interface StreamParts extends StreamFacts {
 }
 
 /** A Node socket as a port stream. */
-export class NodeStream extends EndingStream {
+export class NodeStream extends BaseStream {
   readonly local: Endpoint;
   readonly #socket: OwnedSocket;
   readonly #raw: Socket;

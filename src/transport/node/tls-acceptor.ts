@@ -15,12 +15,12 @@ import type { FastRead } from './fast-read.ts';
 import { NodeStream } from './stream.ts';
 import { challengeOptions, checkCertificatePair, serverTlsOptions } from './tls-options.ts';
 
-/** Node's own handshake timer is only a second fence: it starts anew with activity, ours does not. */
+/** Node's own handshake timer is only a second limit: it restarts with activity, ours does not. */
 const SECOND_FENCE_FACTOR = 2;
 
 /**
- * Handshakes that begin in one turn of the event loop; each costs a millisecond or so. When thousands connect at once
- * the others wait, so that packets of those who are connected do not.
+ * Handshakes that begin in one turn of the event loop. Each costs about a millisecond. When thousands of clients
+ * connect at once, the other handshakes wait, so that packets of connected clients do not.
  */
 const BEGUN_PER_TURN = 8;
 
@@ -29,18 +29,18 @@ type PendingSocket = Socket & { [HANDSHAKE]: Handshake | null };
 
 const NO_CHAIN: readonly Uint8Array[] = [];
 
-/** Turns accepted TCP sockets into TLS streams and accounts for those that do not get there. */
+/** Turns accepted TCP sockets into TLS streams, and reports the ones that fail. */
 export class TlsAcceptor {
   readonly #server: Server;
   readonly #fastRead: FastRead | null;
   readonly #timeoutMs: number;
   readonly #ticketKeys: Buffer;
-  /** Accepted in a turn in which enough handshakes had begun; those before `#nextWaiting` have begun since. */
+  /** Accepted sockets whose handshake waits for a later turn; those before `#nextWaiting` have begun. */
   #waiting: Handshake[] = [];
   #nextWaiting = 0;
   #begunInTurn = 0;
   #endsTurn = false;
-  /** By both ends: the TLS server does not say which TCP socket a TLS socket was made of. */
+  /** By both ends of the connection: the TLS server does not say which TCP socket a TLS socket belongs to. */
   readonly #pending = new Map<string, Handshake>();
 
   constructor(tls: ServerTls, fastRead: FastRead | null, ticketKeys: Buffer) {
@@ -57,7 +57,10 @@ export class TlsAcceptor {
     this.#server.on('tlsClientError', (error, socket) => this.#refused(error, socket));
   }
 
-  /** Uses another certificate for handshakes from now on; throws and keeps the old one when the pair does not fit. */
+  /**
+   * Uses another certificate for new handshakes. Throws and keeps the old one when key and certificate do not belong
+   * together.
+   */
   replaceCertificate(certificate: CertificatePair): void {
     checkCertificatePair(certificate);
     this.#server.setSecureContext(serverTlsOptions(certificate, this.#ticketKeys));
@@ -111,7 +114,7 @@ export class TlsAcceptor {
   #secured(socket: TLSSocket): void {
     const handshake = this.#pending.get(connectionKey(socket));
     if (handshake?.open() !== true) {
-      // The peer reset the connection just now, or the deadline was faster.
+      // The peer has just reset the connection, or the deadline came first.
       socket.destroy();
       return;
     }
@@ -136,7 +139,7 @@ function connectionKey(socket: Socket): string {
 }
 
 function serverFacts(socket: TLSSocket): TlsFacts {
-  // The type definitions know the name of the client side only.
+  // The type definitions have only the client's name for it.
   const serverName: unknown = Reflect.get(socket, 'servername');
   return {
     version: socket.getProtocol() ?? '',
@@ -146,7 +149,7 @@ function serverFacts(socket: TLSSocket): TlsFacts {
   };
 }
 
-/** One TLS handshake under way: either opened or failed, exactly once. */
+/** One TLS handshake. It succeeds or fails, and reports that exactly once. */
 class Handshake implements Abortable {
   readonly raw: Socket;
   readonly remote: Endpoint;
@@ -163,12 +166,12 @@ class Handshake implements Abortable {
     this.connection = connection;
   }
 
-  /** Neither opened nor failed nor given up. */
+  /** True until it has succeeded, failed or been aborted. */
   get isUnderWay(): boolean {
     return !this.#settled;
   }
 
-  /** TLS is agreed. False when the handshake had been given up. */
+  /** The handshake succeeded. Returns false when it had been aborted before. */
   open(): boolean {
     if (this.#settled) return false;
     this.#settled = true;

@@ -15,7 +15,8 @@ export function serverTlsOptions(certificate: CertificatePair, ticketKeys: Buffe
     maxVersion: 'TLSv1.3',
     ciphers: SERVER_CIPHERS,
     honorCipherOrder: true,
-    // Nobody needs a second handshake on a TLS 1.2 connection, and each is as dear as the first. Bun has none.
+    // Clients do not need a second handshake on a TLS 1.2 connection, and each costs as much as the first. Bun has
+    // none.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ALPNProtocols: [SERVER_ALPN],
     ticketKeys,

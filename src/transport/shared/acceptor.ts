@@ -4,7 +4,7 @@ import type { PrefaceHandler } from './proxy-preface.ts';
 /** As derper: notice vanished peers without waking sleeping phones often. */
 export const TCP_KEEPALIVE_MS = 600_000;
 
-/** Decides about accepted connections, in the same way on each runtime. `Socket` is that of the runtime. */
+/** Accepts or refuses new connections, in the same way on each runtime. `Socket` is the socket type of the runtime. */
 export abstract class Acceptor<Socket> {
   protected readonly handler: ListenerHandler;
   readonly #proxy: ProxyProtocol | null;
@@ -14,7 +14,7 @@ export abstract class Acceptor<Socket> {
     this.#proxy = proxy ?? null;
   }
 
-  /** Takes a connection of which nothing was read. `peer` is the other end of it, which may be a proxy. */
+  /** Takes a connection before anything was read. `peer` is its other end, which may be a proxy. */
   protected accept(socket: Socket, peer: Endpoint): void {
     const proxy = this.#proxy;
     if (proxy?.isTrusted(peer.ip) === true) {
@@ -38,7 +38,10 @@ export abstract class Acceptor<Socket> {
 
   protected abstract awaitProxyHeader(socket: Socket, timeoutMs: number, handler: PrefaceHandler): void;
 
-  /** The connection is let in: a handshake or a stream begins. `early` is what was read behind a PROXY header, or null. */
+  /**
+   * The connection was accepted: a handshake or a stream begins. `early` has the bytes after a PROXY header, or is
+   * null.
+   */
   protected abstract admitted(
     socket: Socket,
     remote: Endpoint,

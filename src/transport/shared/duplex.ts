@@ -5,7 +5,7 @@ import type { CloseReason, Stream, StreamHandler } from '../port.ts';
 /** How long a peer may take to read the rest and close, after `end()`. */
 const FINISH_DEADLINE_MS = 5000;
 
-/** What a `Duplex` for HTTP shows of the connection below, as `net.Socket` does. */
+/** A `Duplex` for HTTP with the facts of its connection, as `net.Socket` has them. */
 export interface SocketLike extends Duplex {
   readonly remoteAddress: string;
   readonly remotePort: number;
@@ -13,8 +13,9 @@ export interface SocketLike extends Duplex {
   readonly localPort: number;
   readonly encrypted: boolean;
   /**
-   * Gives the stream back when all that was written has been taken: then `released` is called, with `early` and what
-   * else was read and nobody took. The duplex closes. When it takes too long or the peer is gone, the stream is aborted.
+   * Gives the stream back once it has taken all written bytes: `released` is called with `early` and the other bytes
+   * that were read and not used. The duplex closes. When this takes too long or the peer has left, the stream is
+   * aborted.
    */
   release(early: Buffer, released: (stream: Stream, received: Buffer) => void): void;
 }
@@ -34,14 +35,14 @@ type WriteCallback = (error?: Error | null) => void;
 class StreamDuplex extends Duplex implements SocketLike {
   readonly #stream: Stream;
   #ended = false;
-  /** Something was written, and all that was written is in the stream. */
+  /** True when the stream has taken all that was written. */
   #answered = false;
   #timeoutMs = 0;
-  /** A write that the stream has not taken whole. */
+  /** A write that the stream has not taken in full. */
   #chunk: Buffer | null = null;
   #chunkAt = 0;
   #written: WriteCallback = noCallback;
-  /** The stream is somebody else's, or gone. */
+  /** True when the stream was given back or has ended. */
   #isDetached = false;
 
   constructor(stream: Stream) {
@@ -105,7 +106,7 @@ class StreamDuplex extends Duplex implements SocketLike {
     else this.connectionLost();
   }
 
-  /** Destroys without an 'error' event: nobody needs to hear more than 'close', and nobody may crash over it. */
+  /** Destroys without an 'error' event: 'close' is enough, and an unhandled 'error' would end the process. */
   connectionLost(): void {
     this.destroy();
     const written = this.#written;
@@ -172,7 +173,10 @@ class StreamDuplex extends Duplex implements SocketLike {
     return this.read() as Buffer | null;
   }
 
-  /** As of `net.Socket`: 'timeout' after so long without bytes either way, 0 for never. HTTP keep-alive needs it. */
+  /**
+   * As `net.Socket`: emits 'timeout' after this time without bytes in either direction, 0 means never. HTTP keep-alive
+   * needs it.
+   */
   setTimeout(timeoutMs: number, listener?: () => void): this {
     this.#timeoutMs = timeoutMs;
     if (listener !== undefined) this.once('timeout', listener);

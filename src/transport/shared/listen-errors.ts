@@ -4,7 +4,7 @@ import { formatHostPort } from '../../base/ip-address.ts';
 /** Ports below this one need a privilege. */
 const FIRST_FREE_PORT = 1024;
 
-/** Says in one sentence why `ip:port` cannot be listened on and what to do about it. */
+/** Returns an error that says why `ip:port` cannot be used for listening, and what to do. */
 export function listenError(protocol: 'TCP' | 'UDP', ip: string, port: number, cause: unknown): TowpathError {
   const what = `${protocol} ${formatHostPort(ip, port)}`;
   switch (systemErrorCode(cause)) {
@@ -49,7 +49,7 @@ export function listenError(protocol: 'TCP' | 'UDP', ip: string, port: number, c
   }
 }
 
-/** Whether binding `::` failed because IPv6 is off on this machine, so that `0.0.0.0` is the way. */
+/** Returns whether binding `::` failed because IPv6 is off on this machine. `0.0.0.0` then works. */
 export function isIpv6Off(ip: string, error: unknown): boolean {
   return ip === '::' && ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'].includes(systemErrorCode(error));
 }

@@ -3,11 +3,16 @@ import { parseProxyHeader } from '../../wire/proxy-header.ts';
 import { deadlines, type Expiring } from '../../base/deadlines.ts';
 import type { Endpoint } from '../port.ts';
 
-/** Told how the header ends. */
+/** Receives the result of reading a PROXY header. */
 export interface PrefaceHandler {
-  /** The header is read; `rest` came after it, or null. A null source: the proxy speaks for itself. */
+  /**
+   * The header is read; `rest` has the bytes after it, or is null. A null source: the connection is the proxy's own.
+   */
   announced(source: Endpoint | null, rest: Buffer | null): void;
-  /** There is no valid header; the socket is gone. Not called for a peer that closes without a word, as probes do. */
+  /**
+   * There is no valid header, and the socket is closed. Not called for a peer that closes without sending, as probes
+   * do.
+   */
   failed(detail: string): void;
 }
 
@@ -22,7 +27,7 @@ export abstract class ProxyPreface implements Expiring {
     deadlines.add(this, timeoutMs);
   }
 
-  /** Takes what the socket has read; nobody else writes to it. */
+  /** Takes bytes that the socket has read. The buffer must not be written to afterwards. */
   received(chunk: Buffer): void {
     if (this.#isOver) return;
     this.#received.addOwned(chunk);
@@ -51,7 +56,7 @@ export abstract class ProxyPreface implements Expiring {
   /** Ends the connection with a reset. */
   protected abstract reset(): void;
 
-  /** The preface wants no more bytes of the socket. */
+  /** The preface needs no more bytes of the socket. */
   protected abstract leave(): void;
 
   #fail(detail: string): void {

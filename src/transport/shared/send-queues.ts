@@ -8,9 +8,9 @@ const TABLES: readonly { readonly file: string; readonly addressChars: number }[
   { file: '/proc/net/tcp', addressChars: 8 },
   { file: '/proc/net/tcp6', addressChars: 32 },
 ];
-/** Read and looked through in one go; some 450 connections. */
+/** Read and parsed at once: about 450 connections. */
 const PART_BYTES = 65_536;
-/** How an IPv4 address begins in the table of IPv6, on machines of either byte order. */
+/** The first digits of an IPv4 address in the IPv6 table, on machines of either byte order. */
 const MAPPED_PREFIXES: readonly string[] = ['0000000000000000FFFF0000', '00000000000000000000FFFF'];
 const IPV4_CHARS = 8;
 const PORT_CHARS = 4;
@@ -26,8 +26,9 @@ export function connectionName(local: Endpoint, remote: Endpoint): string {
 }
 
 /**
- * Bytes of each TCP connection that its peer has not acknowledged yet, by {@link connectionName}; what is not in the map
- * has none. Null where the system does not tell. Adds the milliseconds that this thread worked on it to `work`.
+ * Returns the bytes of each TCP connection that its peer has not acknowledged yet, by {@link connectionName}. A
+ * connection that is not in the map has none. Null when the system has no such table. Adds the milliseconds of work on
+ * this thread to `work`.
  */
 export async function readSendQueues(work: { ms: number } = { ms: 0 }): Promise<ReadonlyMap<string, number> | null> {
   const queues = new Map<string, number>();
@@ -37,7 +38,7 @@ export async function readSendQueues(work: { ms: number } = { ms: 0 }): Promise<
       await readTable(file, addressChars, queues, work);
       isReadable = true;
     } catch {
-      // No Linux, no IPv6, no /proc, or no descriptor left: then this table tells nothing.
+      // Not Linux, no IPv6, no /proc, or no descriptor left: this table cannot be read.
     }
   }
   return isReadable ? queues : null;

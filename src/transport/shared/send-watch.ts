@@ -4,8 +4,8 @@ import { connectionName, readSendQueues } from './send-queues.ts';
 /** How often the kernel is asked while something is watched. */
 const LOOK_EVERY_MS = 500;
 /**
- * A look at very many connections takes a while: the pause after it is at least this many times as long. What counts is the work
- * on this thread; the rest of a look is waiting, for seconds on a busy event loop.
+ * A check of many connections takes time: the pause after it is at least this many times as long. Only the work on this
+ * thread counts. The rest of a check is waiting, for seconds on a busy event loop.
  */
 const PAUSE_FACTOR = 20;
 
@@ -14,28 +14,28 @@ export interface Watched {
   readonly local: Endpoint;
   /** The other end of the TCP connection itself. */
   readonly peer: Endpoint;
-  /** Called at each look, at the first only when the system does not tell; until it is forgotten. */
-  looked(result: LookResult): void;
+  /** Called at each check until it is forgotten; at the first check only when the system has no figure. */
+  checked(result: CheckResult): void;
 }
 
-/** What a look has shown of a connection. */
-export const LookResult = {
+/** The result of a check of one connection. */
+export const CheckResult = {
   /** The peer has taken bytes since the last look. */
   Moved: 0,
   /** It has taken none. */
   Still: 1,
-  /** The system does not tell, or knows of no bytes that wait. */
+  /** The system has no figure, or no bytes wait. */
   Unknown: 2,
 } as const;
-export type LookResult = (typeof LookResult)[keyof typeof LookResult];
+export type CheckResult = (typeof CheckResult)[keyof typeof CheckResult];
 
 const NOT_LOOKED_AT = -1;
 const UNKNOWN = -2;
 
 /**
- * Tells slow peers from dead ones: looks whether the peers of connections that seem to be stuck acknowledge bytes. A write that
- * does not end says little: the kernel holds up to 4 MiB, and wakes the writer when a third of that is free, which takes
- * a slow reader minutes. Works only while there is something to watch.
+ * Tells slow peers from dead ones: checks whether the peers of connections that seem to be stuck acknowledge bytes. A
+ * write that does not end proves little: the kernel holds up to 4 MiB, and wakes the writer when a third of that is
+ * free, which takes a slow reader minutes. The timer runs only while there is something to watch.
  */
 export class SendWatch {
   readonly #read: typeof readSendQueues;
@@ -49,14 +49,14 @@ export class SendWatch {
     this.#read = read;
   }
 
-  /** Looks at `connection` from now on. */
+  /** Checks `connection` from now on. */
   watch(connection: Watched): void {
     if (this.#watched.has(connection)) return;
     this.#watched.set(connection, NOT_LOOKED_AT);
     if (this.#timer === undefined && !this.#isLooking) this.#lookAfter(0);
   }
 
-  /** Looks at it no more; harmless when it is not watched. */
+  /** Stops checking it; does nothing when it is not watched. */
   forget(connection: Watched): void {
     if (!this.#watched.delete(connection) || this.#watched.size > 0) return;
     clearTimeout(this.#timer);
@@ -82,8 +82,8 @@ export class SendWatch {
     for (const [connection, before] of this.#watched) {
       const bytes = queues?.get(connectionName(connection.local, connection.peer)) ?? UNKNOWN;
       this.#watched.set(connection, bytes);
-      if (bytes === UNKNOWN) connection.looked(LookResult.Unknown);
-      else if (before >= 0) connection.looked(before === bytes ? LookResult.Still : LookResult.Moved);
+      if (bytes === UNKNOWN) connection.checked(CheckResult.Unknown);
+      else if (before >= 0) connection.checked(before === bytes ? CheckResult.Still : CheckResult.Moved);
     }
   }
 }

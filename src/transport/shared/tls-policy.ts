@@ -19,7 +19,7 @@ export const SERVER_CIPHERS: string = [
 /** The only protocol that a server offers by ALPN. */
 export const SERVER_ALPN = 'http/1.1';
 
-/** The protocol by which a certificate authority looks for its proof (RFC 8737). */
+/** The protocol by which a certificate authority checks a challenge (RFC 8737). */
 export const CHALLENGE_ALPN = 'acme-tls/1';
 
 /** Says that key and certificate are unreadable or do not belong together. */

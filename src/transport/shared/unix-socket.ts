@@ -6,8 +6,8 @@ const NO_ACCESS_FOR_OTHERS = 0o117;
 
 /**
  * Listens on a Unix socket that its owner and group may use. The socket file of a process that has ended is replaced:
- * `connect` tries to connect to it. `bind` has to create the file before it returns. Throws a TowpathError that says
- * why the path cannot be used.
+ * `connect` tries to connect to it. `bind` must create the file before it returns. Throws a TowpathError that says why
+ * the path cannot be used.
  */
 export async function bindUnixSocket<T>(
   path: string,
@@ -31,7 +31,7 @@ export async function bindUnixSocket<T>(
   }
 }
 
-/** Removes a socket on which nobody answers. A file of another kind stays, and the kernel refuses the path. */
+/** Removes a socket on which no process listens. A file of another kind stays, and the kernel refuses the path. */
 async function removeStale(path: string, connect: (path: string) => Promise<unknown>): Promise<void> {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
   try {

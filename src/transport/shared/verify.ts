@@ -3,7 +3,7 @@ import { TowpathError } from '../../base/errors.ts';
 import { nameProblem } from '../../wire/certificate-name.ts';
 import { isMetaCertificate } from '../../certificates/x509/meta-certificate.ts';
 
-/** Nobody sends more; a bound in case issuer links form a circle. */
+/** Longest chain that is read. It also ends chains whose issuer links form a circle. */
 export const MAX_CHAIN = 16;
 
 /** All certificates that the server presented, leaf first. */
@@ -38,7 +38,10 @@ export function checkPin(chain: readonly X509Certificate[], sha256: string, serv
 /** Node's code for a certificate that is for another name; the adapter for Bun gives it too. */
 export const WRONG_NAME = 'ERR_TLS_CERT_ALTNAME_INVALID';
 
-/** Checks that a certificate whose chain is good is for `name`; an empty name asks for none. Returns what is wrong, or null. */
+/**
+ * Checks that a certificate with a valid chain is for `name`; an empty name accepts any. Returns what is wrong, or
+ * null.
+ */
 export function checkName(leaf: X509Certificate, name: string): Error | null {
   const problem = name === '' ? null : nameProblem(leaf, name);
   return problem === null ? null : Object.assign(new Error(`the certificate ${problem}`), { code: WRONG_NAME });

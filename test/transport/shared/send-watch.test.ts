@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { suite, test } from 'node:test';
 import { connectionName, readSendQueues } from '../../../src/transport/shared/send-queues.ts';
-import { LookResult, SendWatch, type Watched } from '../../../src/transport/shared/send-watch.ts';
+import { CheckResult, SendWatch, type Watched } from '../../../src/transport/shared/send-watch.ts';
 import { eventually } from '../support.ts';
 
 const LOCAL = { ip: '127.0.0.1', port: 443 };
@@ -11,13 +11,13 @@ const LOCAL = { ip: '127.0.0.1', port: 443 };
 class Connection implements Watched {
   readonly local = LOCAL;
   readonly peer: Watched['peer'];
-  readonly results: LookResult[] = [];
+  readonly results: CheckResult[] = [];
 
   constructor(port: number, ip = '192.0.2.1') {
     this.peer = { ip, port };
   }
 
-  looked(result: LookResult): void {
+  checked(result: CheckResult): void {
     this.results.push(result);
   }
 }
@@ -44,10 +44,10 @@ suite('the watch of connections that seem to be stuck', () => {
     for (const connection of [slow, dead, unknown, fed]) watch.watch(connection);
     await eventually(() => slow.results.length >= 2, 'two looks can be compared');
     for (const connection of [slow, dead, unknown, fed]) watch.forget(connection);
-    assert.deepEqual(new Set(slow.results), new Set([LookResult.Moved]));
-    assert.deepEqual(new Set(fed.results), new Set([LookResult.Moved]));
-    assert.deepEqual(new Set(dead.results), new Set([LookResult.Still]));
-    assert.deepEqual(new Set(unknown.results), new Set([LookResult.Unknown]));
+    assert.deepEqual(new Set(slow.results), new Set([CheckResult.Moved]));
+    assert.deepEqual(new Set(fed.results), new Set([CheckResult.Moved]));
+    assert.deepEqual(new Set(dead.results), new Set([CheckResult.Still]));
+    assert.deepEqual(new Set(unknown.results), new Set([CheckResult.Unknown]));
   });
 
   for (const [how, read] of [
@@ -60,7 +60,7 @@ suite('the watch of connections that seem to be stuck', () => {
       watch.watch(connection);
       await eventually(() => connection.results.length >= 2, 'two looks');
       watch.forget(connection);
-      assert.deepEqual(new Set(connection.results), new Set([LookResult.Unknown]));
+      assert.deepEqual(new Set(connection.results), new Set([CheckResult.Unknown]));
     });
   }
 

@@ -1,14 +1,14 @@
-/** Twice what waits in the kernel's queue (Bun: 512): who came before the turn began is always accepted. */
+/** Connections that are always accepted in a turn: twice the length of the kernel's queue (Bun: 512). */
 const ALWAYS_ACCEPTED = 1024;
-/** For so long the others wait for a turn that only accepts. */
+/** Longest time in milliseconds that a turn may only accept. Packets of other connections wait meanwhile. */
 const LONGEST_MS = 100;
 
 /**
  * Notices a turn of the event loop that does nothing but accept. Bun accepts until the kernel's queue is empty: when
- * connections come faster than that, nothing is ever read or written. To refuse a connection takes a fraction of the
- * time, so that the turn ends.
+ * connections come faster than that, nothing is ever read or written. Refusing a connection takes a fraction of the
+ * time, so the turn ends.
  */
-export class AcceptTurn {
+export class AcceptLimit {
   readonly #now: () => number;
   #accepted = 0;
   #beganMs = 0;
@@ -18,8 +18,8 @@ export class AcceptTurn {
     this.#now = now;
   }
 
-  /** To be asked for each accepted connection: whether it has to be refused. */
-  isTooLong(): boolean {
+  /** Returns whether an accepted connection must be refused. Called once for each. */
+  isReached(): boolean {
     if (this.#accepted++ === 0) {
       this.#beganMs = this.#now();
       setImmediate(this.#end);

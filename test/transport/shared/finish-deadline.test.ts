@@ -1,25 +1,25 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
 import fc from 'fast-check';
-import { LookResult } from '../../../src/transport/shared/send-watch.ts';
-import { SlowFinish } from '../../../src/transport/shared/slow-finish.ts';
+import { CheckResult } from '../../../src/transport/shared/send-watch.ts';
+import { FinishDeadline } from '../../../src/transport/shared/finish-deadline.ts';
 
-const { Moved, Still, Unknown } = LookResult;
+const { Moved, Still, Unknown } = CheckResult;
 /** The timers of the runtime never come to it: the test is the clock. */
 const NEVER_MS = 2 ** 40;
 const ENDS = { local: { ip: '192.0.2.1', port: 443 }, peer: { ip: '192.0.2.2', port: 1 } };
 
 /** After how many of these looks the stream is given up; null when it is not. The deadline is behind look `dueAfter`. */
-function givenUpAfter(results: readonly LookResult[], dueAfter: number): number | null {
+function givenUpAfter(results: readonly CheckResult[], dueAfter: number): number | null {
   const giveUp = mock.fn();
   const isGivenUp = (): boolean => giveUp.mock.callCount() > 0;
-  const finish = new SlowFinish(ENDS, NEVER_MS, giveUp);
+  const finish = new FinishDeadline(ENDS, NEVER_MS, giveUp);
   try {
     finish.expired();
     for (const [at, result] of results.entries()) {
       if (at === dueAfter) finish.expired();
       if (isGivenUp()) return at;
-      finish.looked(result);
+      finish.checked(result);
       if (isGivenUp()) return at + 1;
     }
     if (dueAfter === results.length) finish.expired();
@@ -30,7 +30,7 @@ function givenUpAfter(results: readonly LookResult[], dueAfter: number): number 
   }
 }
 
-const times = (count: number, result: LookResult): LookResult[] => Array.from({ length: count }, () => result);
+const times = (count: number, result: CheckResult): CheckResult[] => Array.from({ length: count }, () => result);
 
 describe('the deadline of a stream that is being finished', () => {
   it('ends one whose peer takes nothing, exactly then', () => {
@@ -62,7 +62,7 @@ describe('the deadline of a stream that is being finished', () => {
 
   it('ends every one after 240 looks', () => {
     assert.equal(givenUpAfter(times(300, Moved), 4), 240);
-    const result = fc.constantFrom(...Object.values(LookResult));
+    const result = fc.constantFrom(...Object.values(CheckResult));
     fc.assert(
       fc.property(fc.array(result, { minLength: 240, maxLength: 300 }), fc.nat(240), (results, dueAfter) => {
         const after = givenUpAfter(results, dueAfter);

@@ -1,6 +1,6 @@
 import { internalError } from '../../base/errors.ts';
 import type { CloseReason, ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../port.ts';
-import { SlowFinish } from './slow-finish.ts';
+import { FinishDeadline } from './finish-deadline.ts';
 
 /** The life of a stream, in this order. */
 export const Phase = { Open: 0, Finishing: 1, Aborted: 2, Closed: 3 } as const;
@@ -8,37 +8,37 @@ export type Phase = (typeof Phase)[keyof typeof Phase];
 
 const NOBODY: StreamHandler = { bytes: () => undefined, writable: () => undefined, closed: () => undefined };
 
-/** What a reader gets in one call at most; as much as Node gives. */
+/** Most bytes that a reader gets in one call, as with Node. */
 export const LARGEST_READ_BYTES = 65_536;
 
-/** What every stream is made of, besides its socket. */
+/** Facts of a stream besides its socket. */
 export interface StreamFacts {
   readonly remote: Endpoint;
   readonly tls: TlsFacts | null;
-  /** Told when the stream is gone; null on the client side. */
+  /** Is called when the stream has ended; null on the client side. */
   readonly connection: ConnectionHandler | null;
 }
 
 /**
- * What the streams of both runtimes have in common: how they end, and what becomes of bytes that the runtime had already
- * decrypted when the reader paused. Reading and writing are the adapter's.
+ * The common part of the streams of both runtimes: how they end, and how they keep bytes that the runtime had already
+ * decrypted when the reader paused. The adapters add reading and writing.
  */
-export abstract class EndingStream implements Stream {
+export abstract class BaseStream implements Stream {
   remote: Endpoint;
   readonly tls: TlsFacts | null;
   readonly connection: ConnectionHandler | null;
   handler: StreamHandler = NOBODY;
   protected phase: Phase = Phase.Open;
-  /** Why it ends, as far as that is known. */
+  /** Why it ends; null until that is known. */
   protected reason: CloseReason | null = null;
   protected isPaused = false;
-  /** What came while the reader was paused. */
+  /** Bytes that came while the reader was paused. */
   protected held: Buffer[] | null = null;
   protected isDelivering = false;
   /** The descriptor is gone. */
   protected isSocketClosed = false;
   /** Of {@link finish}. */
-  #deadline: SlowFinish | null = null;
+  #deadline: FinishDeadline | null = null;
 
   constructor({ remote, tls, connection }: StreamFacts) {
     this.remote = remote;
@@ -60,7 +60,7 @@ export abstract class EndingStream implements Stream {
       process.nextTick(reportClosed, this);
       return;
     }
-    this.#deadline = new SlowFinish(this, deadlineMs, () => this.terminate('deadline'));
+    this.#deadline = new FinishDeadline(this, deadlineMs, () => this.terminate('deadline'));
     this.endSocket();
   }
 
@@ -78,7 +78,7 @@ export abstract class EndingStream implements Stream {
     else this.resetSocket();
   }
 
-  /** Hands bytes to the reader. What it throws is a bug, which costs this connection and no other. */
+  /** Gives bytes to the reader. An exception is a bug, which ends this connection and no other. */
   protected deliver(buffer: Buffer, from: number, to: number): void {
     try {
       this.handler.bytes(this, buffer, from, to);
@@ -88,7 +88,7 @@ export abstract class EndingStream implements Stream {
     }
   }
 
-  /** Hands over what was held while paused, then lets the socket go on. */
+  /** Delivers the held bytes, then lets the socket go on. */
   deliverHeld(): void {
     if (this.isDelivering) return;
     this.isDelivering = true;
@@ -108,7 +108,7 @@ export abstract class EndingStream implements Stream {
     else this.goOn();
   }
 
-  /** Tells everybody that the stream is gone, once. */
+  /** Reports once that the stream has ended. */
   reportClosed(): void {
     if (this.phase === Phase.Closed) return;
     const reason = this.reason ?? (this.phase === Phase.Open ? 'reset' : 'local');
@@ -121,7 +121,9 @@ export abstract class EndingStream implements Stream {
   /** All that was held is delivered: the socket may be read again. */
   protected abstract goOn(): void;
 
-  /** Sends what was taken, then FIN. What the peer still sends is read and dropped: its FIN could not be seen otherwise. */
+  /**
+   * Sends what was taken, then FIN. Bytes of the peer are still read, and dropped: otherwise its FIN could not be seen.
+   */
   protected abstract endSocket(): void;
 
   /** Ends the connection with a reset. */
@@ -129,11 +131,11 @@ export abstract class EndingStream implements Stream {
 }
 
 /** For `setImmediate`: one function for all streams instead of a closure for each. */
-export function deliverHeld(stream: EndingStream): void {
+export function deliverHeld(stream: BaseStream): void {
   stream.deliverHeld();
 }
 
 /** For `process.nextTick`. */
-export function reportClosed(stream: EndingStream): void {
+export function reportClosed(stream: BaseStream): void {
   stream.reportClosed();
 }

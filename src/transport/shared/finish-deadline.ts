@@ -1,28 +1,31 @@
 import { deadlines, type Expiring } from '../../base/deadlines.ts';
 import type { Endpoint } from '../port.ts';
-import { LookResult, sendWatch, type Watched } from './send-watch.ts';
+import { CheckResult, sendWatch, type Watched } from './send-watch.ts';
 
-/** Most streams are closed within this part of their deadline. The others are watched, so that at the deadline something is known. */
+/**
+ * Most streams are closed within this part of their deadline. The others are watched, so that their progress is known
+ * at the deadline.
+ */
 const UNWATCHED_PART = 0.25;
 /** A peer that read some of the rest and then nothing for this many checks (about ten seconds) is given up. */
 const STILL_LOOKS = 20;
 /** One move says nothing: the kernels of both sides may just have filled their buffers. */
 const SETTLING_MOVES = 1;
-/** However slowly it takes the rest, it has no more time than this many looks: some two minutes. */
+/** The longest extension, in checks: about two minutes. It also ends peers that always take a little. */
 const MOST_LOOKS = 240;
 
 /**
- * The deadline of a stream that is being finished, which has more time as long as its peer is seen to take the rest. There is
- * no more time for a peer that has taken nothing since it was watched, or for which nothing waits.
+ * The deadline of a stream that is being finished. It is extended while the peer is seen to take the rest. It is not
+ * extended when the peer has taken nothing since it was watched, or when no bytes wait for it.
  */
-export class SlowFinish implements Watched, Expiring {
+export class FinishDeadline implements Watched, Expiring {
   readonly local: Endpoint;
   readonly peer: Endpoint;
   readonly #giveUp: () => void;
   readonly #deadlineMs: number;
   #isWatched = false;
   #isDue = false;
-  #last: LookResult | null = null;
+  #last: CheckResult | null = null;
   #moves = 0;
   #looks = 0;
   #still = 0;
@@ -51,10 +54,10 @@ export class SlowFinish implements Watched, Expiring {
     sendWatch.watch(this);
   }
 
-  looked(result: LookResult): void {
+  checked(result: CheckResult): void {
     this.#last = result;
     this.#looks++;
-    if (result === LookResult.Moved) {
+    if (result === CheckResult.Moved) {
       this.#moves++;
       this.#still = 0;
     } else {
@@ -71,14 +74,14 @@ export class SlowFinish implements Watched, Expiring {
 
   #mayGoOn(): boolean {
     return (
-      this.#moves > (this.#last === LookResult.Moved ? 0 : SETTLING_MOVES) &&
-      this.#last !== LookResult.Unknown &&
+      this.#moves > (this.#last === CheckResult.Moved ? 0 : SETTLING_MOVES) &&
+      this.#last !== CheckResult.Unknown &&
       this.#still < STILL_LOOKS &&
       this.#looks < MOST_LOOKS
     );
   }
 
-  /** The stream is gone. */
+  /** The stream has ended. */
   stop(): void {
     deadlines.delete(this);
     sendWatch.forget(this);
