@@ -1,3 +1,4 @@
+import { SLOW_TICK_MS } from '../base/clock.ts';
 import type { KeysSourceConfig } from '../config/schema/admission-sources.ts';
 import { NO_FACTS, type NodeFacts } from './node-facts.ts';
 import type { Answer, ListSource, SourceParts, SourceState } from './source.ts';
@@ -37,7 +38,7 @@ export class KeysSource implements ListSource {
   }
 
   start(): Promise<void> {
-    this.#leaveClock = this.#parts.clock.onTick((now) => this.#tick(now));
+    this.#leaveClock = this.#parts.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
     return Promise.resolve();
   }
 

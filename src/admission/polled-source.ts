@@ -1,3 +1,4 @@
+import { SLOW_TICK_MS } from '../base/clock.ts';
 import { errorMessage } from '../base/errors.ts';
 import { SourceFailure } from './failure.ts';
 import type { ListCache } from './list-cache.ts';
@@ -72,7 +73,7 @@ export class PolledSource implements ListSource {
 
   async start(): Promise<void> {
     this.#loadCache();
-    this.#leaveClock = this.#parts.clock.onTick((now) => this.#tick(now));
+    this.#leaveClock = this.#parts.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
     await this.#refresh();
   }
 

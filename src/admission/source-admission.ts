@@ -1,3 +1,4 @@
+import { SLOW_TICK_MS } from '../base/clock.ts';
 import type { MetricDefinition } from '../observe/metrics.ts';
 import { ADMITTED, type Admission, type AdmissionRequest, type AdmissionVerdict } from '../relay/session/admission.ts';
 import { AdmissionCounts } from './admission-counts.ts';
@@ -66,7 +67,7 @@ export class SourceAdmission implements Admission {
   /** Starts all sources; resolves when each has tried to get its keys once. */
   async start(): Promise<void> {
     for (const source of this.#sources.asked) this.#nextReview.set(source, this.#parts.clock.now + source.refreshMs);
-    this.#leaveClock = this.#parts.clock.onTick((now) => this.#tick(now));
+    this.#leaveClock = this.#parts.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
     await Promise.all(this.#all.map((source) => source.start()));
   }
 

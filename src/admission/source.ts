@@ -90,7 +90,7 @@ export interface AdmissionLog {
 /** The part of the process clock that is used here. */
 export interface TickingClock {
   readonly now: number;
-  onTick(listener: (now: number) => void): () => void;
+  onTick(listener: (now: number) => void, everyMs?: number): () => void;
 }
 
 /** What every source needs. */

@@ -42,7 +42,7 @@ export class TimingWheel {
   #tick: number;
   #size = 0;
 
-  /** `tickMs`: how often `advance` will be called; `now`: the time at the start. Milliseconds. */
+  /** `tickMs`: the width of a slot; `now`: the time at the start. Milliseconds. */
   constructor(tickMs: number, now: number) {
     this.#tickMs = tickMs;
     this.#tick = Math.floor(now / tickMs);
@@ -80,6 +80,18 @@ export class TimingWheel {
     const from = Math.max(this.#tick, target - SLOTS + 1);
     this.#tick = target;
     for (let tick = from; tick <= target; tick++) this.#callDue(this.#slots[tick % SLOTS]!, now);
+  }
+
+  /** The earliest time before `limit` for which something is scheduled, Infinity if there is none. Looks at each slot up to then. */
+  nextDue(limit: number): number {
+    const last = Math.min(Math.floor(limit / this.#tickMs), this.#tick + SLOTS - 1);
+    for (let tick = this.#tick; tick <= last; tick++) {
+      const slot = this.#slots[tick % SLOTS]!;
+      let next = Infinity;
+      for (let timed = slot.after; timed !== slot; timed = timed.after!) next = Math.min(next, timed.dueAt);
+      if (next < limit) return next;
+    }
+    return Infinity;
   }
 
   #callDue(slot: Slot, now: number): void {

@@ -1,3 +1,4 @@
+import { SLOW_TICK_MS } from '../base/clock.ts';
 import { fileStamp, NEVER_READ } from '../base/file-stamp.ts';
 import { isOpenToEveryone } from '../base/private-file.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
@@ -61,7 +62,7 @@ export class FileCertificateSource implements CertificateSource {
     this.#warnAboutChain();
     this.#warnAboutKey();
     this.#judge();
-    this.#endTicks = options.clock.onTick((now) => this.#tick(now));
+    this.#endTicks = options.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
   }
 
   current(): CertificatePair {

@@ -1,3 +1,4 @@
+import { SLOW_TICK_MS } from '../base/clock.ts';
 import { errorMessage } from '../base/errors.ts';
 import { makeMetaCertificate, META_CERTIFICATE_REFRESH_MS } from './x509/meta-certificate.ts';
 import type {
@@ -36,7 +37,7 @@ export class MetaCertificateSource implements CertificateSource {
     this.#options = options;
     this.#makeMeta();
     this.#pair = this.#append();
-    this.#ends = [inner.onChange(() => this.#publish()), options.clock.onTick(() => this.#refresh())];
+    this.#ends = [inner.onChange(() => this.#publish()), options.clock.onTick(() => this.#refresh(), SLOW_TICK_MS)];
   }
 
   current(): CertificatePair {

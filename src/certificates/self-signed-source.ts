@@ -1,3 +1,4 @@
+import { SLOW_TICK_MS } from '../base/clock.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
 import { fileStamp, NEVER_READ } from '../base/file-stamp.ts';
 import { LastingProblem } from './lasting-problem.ts';
@@ -76,7 +77,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
     this.#stamp = this.#readStamp();
     this.#polledAt = clock.now;
     this.#checkedAt = clock.now;
-    this.#endTicks = clock.onTick((tick) => this.#tick(tick));
+    this.#endTicks = clock.onTick((tick) => this.#tick(tick), SLOW_TICK_MS);
   }
 
   current(): CertificatePair {

@@ -75,7 +75,7 @@ export interface CertificateLog {
 /** The part of the process clock that is used here. */
 export interface TickingClock {
   readonly now: number;
-  onTick(listener: (now: number) => void): () => void;
+  onTick(listener: (now: number) => void, everyMs?: number): () => void;
 }
 
 /** Where problems are reported that keep the relay from being ready; null: all is well. */

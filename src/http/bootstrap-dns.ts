@@ -1,5 +1,5 @@
 import { Resolver } from 'node:dns/promises';
-import type { Clock } from '../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 import { shuffled } from '../base/shuffled.ts';
 import type { Counters } from '../observe/counters.ts';
 import { DIGITS } from '../wire/character-set.ts';
@@ -73,7 +73,7 @@ export class BootstrapDns {
   /** Resolves all names now and from then on at every interval. Resolves when the first refresh is done. */
   async start(): Promise<void> {
     if (!this.configured) return;
-    this.#stopTicking ??= this.#options.clock.onTick((now) => this.#tick(now));
+    this.#stopTicking ??= this.#options.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
     await this.refresh();
   }
 

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Clock } from '../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 
 /** Time between two lines about the same reason. */
 const EVERY_MS = 10_000;
@@ -47,7 +47,7 @@ export class EventSummary {
     this.#noun = options.noun;
     this.#level = options.level ?? 'info';
     this.#everyMs = options.everyMs ?? EVERY_MS;
-    this.#leaveClock = this.#clock.onTick((now) => this.#tick(now));
+    this.#leaveClock = this.#clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
   }
 
   /** Counts one event. `detail` starts with the peer, and is repeated in the line if this is the last one. */

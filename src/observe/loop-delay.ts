@@ -1,5 +1,4 @@
 import { createHistogram } from 'node:perf_hooks';
-import { CLOCK_TICK_MS } from '../base/clock.ts';
 import type { MetricDefinition } from './metrics.ts';
 
 const NS_PER_MS = 1_000_000;
@@ -11,12 +10,9 @@ const NS_PER_SECOND = 1_000_000_000;
  */
 export class LoopDelay {
   readonly #histogram = createHistogram();
-  #tickedMs: number | null = null;
 
-  /** To be called at each tick with the time of the clock in milliseconds. */
-  tick(now: number): void {
-    const lateMs = this.#tickedMs === null ? 0 : now - this.#tickedMs - CLOCK_TICK_MS;
-    this.#tickedMs = now;
+  /** To be called at each tick with how late it came, in milliseconds. */
+  tick(lateMs: number): void {
     this.#histogram.record(Math.max(1, Math.round(lateMs * NS_PER_MS)));
   }
 

@@ -4,7 +4,7 @@
  * configuration and serves no page: that is the service's (`service/`). What it uses of its surroundings are its ports,
  * so that it runs in the main thread, in another one, and in a test.
  */
-import type { Clock } from '../base/clock.ts';
+import { CLOCK_TICK_MS, SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 import { PrefixSet } from '../base/ip-prefix.ts';
 import { WakeList } from '../base/wake-list.ts';
 import { Counters, type RefusalReason } from '../observe/counters.ts';
@@ -98,7 +98,10 @@ export class Relay {
   readonly #upgradeHead: string;
   readonly #door: FrontDoor;
   readonly #listeners: Listener[] = [];
+  readonly #stopTicking: () => void;
   #live: LiveSettings;
+  /** Packets and connections that had come at the last tick. */
+  #seen = 0;
 
   /** Opens no port yet. */
   constructor(settings: RelaySettings, ports: RelayPorts) {
@@ -133,6 +136,7 @@ export class Relay {
       onMissing: (addresses, reason) => events.stunMissing(addresses, reason),
     });
     this.#door = this.#buildDoor();
+    this.#stopTicking = clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
   }
 
   /** Sessions of all states. */
@@ -259,11 +263,20 @@ export class Relay {
 
   /** Ends all connections. */
   close(): void {
+    this.#stopTicking();
     this.#sessions.close();
     this.threads?.close();
     this.#mesh.close();
     this.#door.close();
     this.guard.close();
+  }
+
+  /** While packets or connections come, the clock ticks fast: what they may use up is looked at soon. */
+  #tick(now: number): void {
+    const { packetsReceived, tcpAccepts } = this.counters;
+    const seen = packetsReceived + tcpAccepts;
+    if (seen !== this.#seen) this.#ports.clock.tickBy(now + CLOCK_TICK_MS);
+    this.#seen = seen;
   }
 
   #buildGuard(space: QueueSpace): SourceGuard {

@@ -1,5 +1,5 @@
 import type { Server } from 'node:http';
-import type { Clock } from '../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 import { VERSION } from '../base/version.ts';
 import type { CertificateSource } from '../certificates/source.ts';
 import type { Config } from '../config/schema.ts';
@@ -85,7 +85,7 @@ export class AdminDoor {
 function metricsOf(parts: AdminDoorParts): ReturnType<typeof createMetrics> {
   const { clock, counters, runtime, health, certificate, admission, relay, peerRelay } = parts;
   const loopDelay = new LoopDelay();
-  clock.onTick((now) => loopDelay.tick(now));
+  clock.onTick(() => loopDelay.tick(clock.lateMs), SLOW_TICK_MS);
   return createMetrics({
     ...{ counters, version: VERSION, runtime, health },
     certificateExpiry: () => certificate.info().notAfter.getTime(),

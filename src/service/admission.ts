@@ -5,7 +5,7 @@ import { openSourceAdmission } from '../admission/open.ts';
 import { formatReport } from '../admission/report-text.ts';
 import type { AdmissionReport, DueSources, SourceAdmission } from '../admission/source-admission.ts';
 import type { AskingSource, SourceParts } from '../admission/source.ts';
-import type { Clock } from '../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 import { withinTime } from '../base/within-time.ts';
 import type { AdmissionConfig } from '../config/schema/admission.ts';
 import type { AdminPage } from '../http/admin.ts';
@@ -111,7 +111,7 @@ export class AdmissionService implements Admission {
   async start(relay: ReviewedRelay): Promise<void> {
     const { clock } = this.#parts;
     this.#relay = relay;
-    this.#leaveClock = clock.onTick((now) => this.#reportHealth(now));
+    this.#leaveClock = clock.onTick((now) => this.#reportHealth(now), SLOW_TICK_MS);
     this.#unsubscribe = this.#current.onReview((due) => this.#review(relay, due));
     await withinTime(this.#current.start(), START_MS);
     this.#reportHealth(clock.now);

@@ -3,7 +3,7 @@ import { ClientPolicy, type ConnectedKey, type KeyStatus } from '../accounting/c
 import { Accounting } from '../accounting/accounting.ts';
 import { Tiers } from '../accounting/tiers.ts';
 import { dayOf, Usage } from '../accounting/usage.ts';
-import type { Clock } from '../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 import { withinTime } from '../base/within-time.ts';
 import type { RegionEvent } from '../cluster/region.ts';
 import type { Config } from '../config/schema.ts';
@@ -86,7 +86,7 @@ export class Clients implements Admission {
   async start(): Promise<void> {
     const { admission, clock } = this.#parts;
     this.#leaves = [
-      clock.onTick((now) => this.#tick(now)),
+      clock.onTick((now) => this.#tick(now), SLOW_TICK_MS),
       // A source may know other things of a node now.
       admission.onReviewed(() => this.#policy.review()),
     ];

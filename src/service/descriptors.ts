@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readdirSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { CLOCK_TICK_MS, type Clock } from '../base/clock.ts';
+import { CLOCK_TICK_MS, SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 import type { Health } from '../observe/health.ts';
 import { parseOpenFileLimit } from '../base/open-files.ts';
 import { ProcFile } from '../base/proc-file.ts';
@@ -71,7 +71,7 @@ export class Descriptors {
     this.#parts = parts;
     this.#takeSpares();
     this.#check();
-    this.#leaveClock = parts.clock.onTick((now) => this.#tick(now));
+    this.#leaveClock = parts.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
   }
 
   close(): void {
@@ -83,7 +83,10 @@ export class Descriptors {
   #tick(now: number): void {
     const wasUsedUp = this.#areUsedUp;
     this.#areUsedUp = !this.#takeSpares();
-    if (this.#areUsedUp) this.#giveSpare();
+    if (this.#areUsedUp) {
+      this.#giveSpare();
+      this.#parts.clock.tickBy(now);
+    }
     if (this.#areUsedUp === wasUsedUp && now - this.#checkedMs < CHECK_MS - CLOCK_TICK_MS / 2) return;
     this.#checkedMs = now;
     this.#check();

@@ -1,4 +1,4 @@
-import { CLOCK_TICK_MS, type Clock } from '../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 import type { Health } from '../observe/health.ts';
 
 interface LivenessParts {
@@ -46,7 +46,7 @@ export class Liveness {
     this.#wallClock = parts.now ?? Date.now;
     this.#tickedMs = parts.clock.now;
     this.#checkedMs = parts.clock.now;
-    this.#leaveClock = parts.clock.onTick((now) => this.#tick(now));
+    this.#leaveClock = parts.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
   }
 
   /** A listener could not accept. */
@@ -69,7 +69,7 @@ export class Liveness {
   #tick(now: number): void {
     const elapsed = now - this.#tickedMs;
     this.#tickedMs = now;
-    const lag = Math.min(Math.max(elapsed - CLOCK_TICK_MS, 0), LAG_SAMPLE_MAX_MS);
+    const lag = Math.min(this.#parts.clock.lateMs, LAG_SAMPLE_MAX_MS);
     // Weighted by time, because a loop that is behind ticks seldom.
     const weight = 1 - Math.exp(-Math.min(elapsed, LAG_SAMPLE_MAX_MS) / LAG_WINDOW_MS);
     this.#lagMs += (lag - this.#lagMs) * weight;

@@ -54,6 +54,9 @@ suite('timing wheel', () => {
               model.delete(alarm);
             }
           }
+          const limit = now + 1000;
+          const next = Math.min(...model.values());
+          assert.equal(wheel.nextDue(limit), next < limit ? next : Infinity);
           assert.equal(wheel.size, model.size);
           for (const alarm of alarms) assert.equal(alarm.dueAt, model.get(alarm) ?? Infinity);
         }

@@ -1,3 +1,4 @@
+import { SLOW_TICK_MS } from '../../base/clock.ts';
 import { errorMessage, TowpathError } from '../../base/errors.ts';
 import { BUILD_DATE_MS } from '../build-date.ts';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make-certificate.ts';
@@ -87,7 +88,7 @@ export class AcmeCertificateSource implements CertificateSource {
       this.#lookedAt = now;
       this.#isBusy = true;
       void this.#look().finally(() => (this.#isBusy = false));
-    });
+    }, SLOW_TICK_MS);
   }
 
   /** True when there is a certificate from the authority, valid or not. */

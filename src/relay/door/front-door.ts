@@ -3,7 +3,7 @@
  * Before that, `source-guard.ts` decides whether a connection is accepted at all: limits in total, by source and by memory.
  * `websocket-stream.ts` makes a stream of WebSocket messages.
  */
-import type { Clock } from '../../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../../base/clock.ts';
 import type { Counters, RefusalReason } from '../../observe/counters.ts';
 import type { Endpoint, ListenerHandler, Stream, StreamHandler } from '../../transport/port.ts';
 import { forwardedClient, type ForwardedHeader } from '../../wire/forwarded.ts';
@@ -85,7 +85,7 @@ export class FrontDoor implements ListenerHandler, Door, HeadListener {
     this.#guard = guard;
     this.#proxies = proxies;
     this.#onListenerError = onListenerError;
-    this.#stopTicking = clock.onTick((now) => this.#expire(now));
+    this.#stopTicking = clock.onTick((now) => this.#expire(now), SLOW_TICK_MS);
   }
 
   accepted(remote: Endpoint): DoorConnection | null {
@@ -104,6 +104,7 @@ export class FrontDoor implements ListenerHandler, Door, HeadListener {
     const { requestHeadBytes, requestHeadMs } = this.#limits;
     const reader = new HeadReader(this, requestHeadBytes, this.#clock.now + requestHeadMs, stream, connection);
     this.#waiting.add(reader);
+    this.#clock.tickBy(reader.deadline);
     return reader;
   }
 
@@ -213,7 +214,10 @@ export class FrontDoor implements ListenerHandler, Door, HeadListener {
   #expire(now: number): void {
     for (const reader of this.#waiting) {
       // Readers wait in the order of their deadlines, so the first one that has time left ends the search.
-      if (reader.deadline > now) return;
+      if (reader.deadline > now) {
+        this.#clock.tickBy(reader.deadline);
+        return;
+      }
       this.#settle(reader);
       this.#handlers.refused('head_timeout', reader.stream.remote, '');
       reader.stream.abort();

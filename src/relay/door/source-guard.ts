@@ -1,4 +1,4 @@
-import { CLOCK_TICK_MS, type Clock } from '../../base/clock.ts';
+import { CLOCK_TICK_MS, SLOW_TICK_MS, type Clock } from '../../base/clock.ts';
 import { sourcePath, type PrefixSet } from '../../base/ip-prefix.ts';
 import type { RefusalReason } from '../../observe/counters.ts';
 import type { Admitted, DoorGuard, GuardedConnection, GuardRefusal, MemoryLimit } from './door-guard.ts';
@@ -67,7 +67,7 @@ export class SourceGuard implements DoorGuard {
       handshakesPerSource === 0
         ? Infinity
         : Math.max(Math.min(handshakesPerSource * siteFactor, Math.floor(orUnlimited(handshakes) / SITE_SHARE)), 1);
-    this.#leaveClock = clock.onTick((now) => this.#check(now));
+    this.#leaveClock = clock.onTick((now) => this.#check(now), SLOW_TICK_MS);
   }
 
   admit(ip: string, connection: GuardedConnection): Admitted | GuardRefusal {

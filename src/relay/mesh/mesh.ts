@@ -3,7 +3,7 @@
  * (`addresses.ts`); `link-keys.ts` is which keys it leads to, `link-queue.ts` what waits for it. What connections with the mesh
  * key may ask of this relay is in `session/mesh-frames.ts`.
  */
-import type { Clock } from '../../base/clock.ts';
+import { CLOCK_TICK_MS, SLOW_TICK_MS, type Clock } from '../../base/clock.ts';
 import { errorMessage, internalError } from '../../base/errors.ts';
 import type { Counters } from '../../observe/counters.ts';
 import type { Transport } from '../../transport/port.ts';
@@ -82,7 +82,7 @@ export class Mesh implements PresenceWatcher {
   /** Connects to the other relays. */
   start(): void {
     const { clock, router } = this.#parts;
-    this.#unsubscribes = [clock.onTick((now) => this.#tick(now)), router.watch(this)];
+    this.#unsubscribes = [clock.onTick((now) => this.#tick(now), SLOW_TICK_MS), router.watch(this)];
     this.#open();
   }
 
@@ -151,6 +151,7 @@ export class Mesh implements PresenceWatcher {
   }
 
   #tick(now: number): void {
+    if (this.#entries.length > 0) this.#parts.clock.tickBy(now + CLOCK_TICK_MS);
     for (const entry of this.#entries) {
       if (now >= entry.lookUpAt && !entry.isLookingUp) void this.#lookUp(entry);
       for (const [address, link] of entry.links) {

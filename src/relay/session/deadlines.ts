@@ -6,6 +6,8 @@ import type { Outbox } from './outbox.ts';
 
 /** KeepAlive periods are spread by up to this much, chosen once for each connection (protocol reference §4.5). */
 const KEEP_ALIVE_JITTER_MS = 5000;
+/** KeepAlives that are due within so long are sent together: each wake-up of an idle relay costs processor time. */
+const KEEP_ALIVE_STEP_MS = 250;
 /** A stream that has taken nothing for so long has a slow reader. */
 const SLOW_AFTER_MS = 200;
 /** And after so long the kernel is asked about it. */
@@ -75,7 +77,7 @@ export class SessionDeadlines extends Timed implements Watched {
     this.#limits = time.limits;
     this.#writeDeadlineMs = time.limits.writeDeadlineMs;
     this.#handshakeAt = time.clock.now + time.limits.derpHandshakeMs;
-    this.#wheel.schedule(this, this.#handshakeAt);
+    this.#schedule(this.#handshakeAt);
   }
 
   get local(): Endpoint {
@@ -150,7 +152,13 @@ export class SessionDeadlines extends Timed implements Watched {
 
   #scheduleNext(now: number): void {
     const needsTicks = this.#blockedSince > 0 || this.#outbox.offersLittle;
-    this.#wheel.schedule(this, needsTicks ? now + NEXT_TICK_MS : Math.min(this.#handshakeAt, this.#keepAliveAt));
+    const keepAliveAt = Math.ceil(this.#keepAliveAt / KEEP_ALIVE_STEP_MS) * KEEP_ALIVE_STEP_MS;
+    this.#schedule(needsTicks ? now + NEXT_TICK_MS : Math.min(this.#handshakeAt, keepAliveAt));
+  }
+
+  #schedule(at: number): void {
+    this.#wheel.schedule(this, at);
+    this.#clock.tickBy(at);
   }
 
   /** Whether the peer must be taken for dead. A slow one is not: it is watched once it has kept us waiting for a while. */

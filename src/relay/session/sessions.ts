@@ -1,5 +1,5 @@
 import type { AdmissionVerdict } from './admission.ts';
-import { CLOCK_TICK_MS } from '../../base/clock.ts';
+import { CLOCK_TICK_MS, SLOW_TICK_MS } from '../../base/clock.ts';
 import { TimingWheel } from '../../base/timing-wheel.ts';
 import type { Stream } from '../../transport/port.ts';
 import type { Recipient } from '../routing/recipient.ts';
@@ -58,7 +58,10 @@ export class Sessions {
     const wheel = new TimingWheel(CLOCK_TICK_MS, clock.now);
     const traffic = this.#traffic;
     this.#context = { ...parts, wheel, traffic, ended: (session) => this.#all.delete(session) };
-    this.#stopTicking = clock.onTick((now) => wheel.advance(now));
+    this.#stopTicking = clock.onTick((now) => {
+      wheel.advance(now);
+      clock.tickBy(wheel.nextDue(now + SLOW_TICK_MS));
+    }, SLOW_TICK_MS);
   }
 
   /** Sessions of all states. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../../base/clock.ts';
 import { errorMessage } from '../../base/errors.ts';
 import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../../transport/port.ts';
 import { machineAddresses } from './machine-addresses.ts';
@@ -41,7 +41,7 @@ export class AddressSockets {
     this.#all = all;
     this.#stopTicking = parts.clock.onTick((now) => {
       if (now - this.#lookedAt >= LOOK_MS) void this.look();
-    });
+    }, SLOW_TICK_MS);
   }
 
   /** Binds `ip`, which is `::` or `0.0.0.0`, and the addresses of the machine. Rejects when the port cannot be opened. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../../base/clock.ts';
 import type { Counters } from '../../observe/counters.ts';
 import type { DatagramHandler, DatagramSocket, Endpoint, Transport } from '../../transport/port.ts';
 import { isBindingRequest, isTailnodeRequest, MAX_STUN_RESPONSE_BYTES, writeBindingResponse } from '../../wire/stun.ts';
@@ -48,7 +48,7 @@ export class StunServer implements DatagramHandler {
     this.#stopTicking = options.clock.onTick((now) => {
       limit?.drain(now);
       generic?.drain(now);
-    });
+    }, SLOW_TICK_MS);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { CLOCK_TICK_MS, type Clock } from '../../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../../base/clock.ts';
 import type { Rates } from '../../api/shapes.ts';
 import type { CounterValues } from '../../observe/counters.ts';
 import { History, HISTORY_STEP_MS } from './history.ts';
@@ -22,7 +22,6 @@ export class Sampler {
   readonly #parts: SamplerParts;
   readonly #meter = new RateMeter<Counted>();
   readonly #leaveClock: () => void;
-  #tickedMs: number;
   #sampledMs = -Infinity;
   #storedMs: number;
   #longestDelayMs = 0;
@@ -30,9 +29,8 @@ export class Sampler {
 
   constructor(parts: SamplerParts) {
     this.#parts = parts;
-    this.#tickedMs = parts.clock.now;
     this.#storedMs = parts.clock.now;
-    this.#leaveClock = parts.clock.onTick((now) => this.#tick(now));
+    this.#leaveClock = parts.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
   }
 
   /** Null until two samples were taken. */
@@ -59,8 +57,7 @@ export class Sampler {
   }
 
   #tick(now: number): void {
-    this.#longestDelayMs = Math.max(this.#longestDelayMs, now - this.#tickedMs - CLOCK_TICK_MS);
-    this.#tickedMs = now;
+    this.#longestDelayMs = Math.max(this.#longestDelayMs, this.#parts.clock.lateMs);
     if (now - this.#sampledMs < SAMPLE_MS) return;
     this.#sampledMs = now;
     this.#sample(now);

@@ -16,7 +16,7 @@ import type {
   UdpSessionsAnswer,
   UdpUseAnswer,
 } from '../../api/shapes.ts';
-import type { Clock } from '../../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../../base/clock.ts';
 import { VERSION } from '../../base/version.ts';
 import type { CertificateInfo } from '../../certificates/source.ts';
 import type { Config } from '../../config/schema.ts';
@@ -98,7 +98,7 @@ export class ServiceApi implements AdminApi {
       residentBytes,
       udpBytes: () => peerRelay?.forwarded.bytes ?? 0,
     });
-    this.#leaveClock = clock.onTick(() => this.#view.tidy());
+    this.#leaveClock = clock.onTick(() => this.#view.tidy(), SLOW_TICK_MS);
     this.#actions = new Actions({
       log,
       now: Date.now,

@@ -119,7 +119,7 @@ class Stage {
   async send(client: Client, packet: Buffer): Promise<void> {
     const source = this.#router.table.named(client.keys.publicKey)!;
     const to = this.node.state.node.publicKey;
-    this.#clock.now += STEP_MS;
+    this.#clock.tick(this.#clock.now + STEP_MS);
     this.#router.route(source, Buffer.concat([to, packet]), 0, to.length, to.length + packet.length);
     await new Promise(setImmediate);
   }
