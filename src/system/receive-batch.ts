@@ -100,15 +100,15 @@ export class ReceiveBatch {
     return slots * (MESSAGE_BYTES + NAME_BYTES + CONTROL_BYTES + VECTOR_BYTES + slotBytes + 64) + 256;
   }
 
-  /** Receives what waits at the socket; returns how many messages, or −1 with errno. */
-  receive(fd: number, flags: number): number {
+  /** Receives what waits at the socket, at most `slots` messages; returns how many, or −1 with errno. */
+  receive(fd: number, flags: number, slots: number = this.slots): number {
     const words = this.#words;
     for (let i = 0; i < this.#used; i++) {
       const message = (this.#messages + i * MESSAGE_BYTES) >> 2;
       words[message + (NAME_LENGTH_AT >> 2)] = SOCKET_ADDRESS_BYTES;
       words[message + (CONTROL_LENGTH_AT >> 2)] = this.#controlBytes;
     }
-    const received = this.#calls.recvmmsg(fd, this.#pointer, this.slots, flags, null);
+    const received = this.#calls.recvmmsg(fd, this.#pointer, slots, flags, null);
     this.#used = received < 0 ? 0 : received;
     return received;
   }

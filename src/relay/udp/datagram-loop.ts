@@ -13,6 +13,10 @@ import { looksLikeStun, type StunAnswers } from './stun-answers.ts';
 
 /** Messages that one system call receives at most. */
 const RECEIVE_SLOTS = 32;
+/** The same while messages are long: more of them would leave the cache of the processor before they are sent on. */
+const LONG_RECEIVE_SLOTS = 8;
+/** From this mean length on, in bytes, the messages of a batch are long. */
+const LONG_MESSAGE_BYTES = 8192;
 /** System calls on one socket before the others and the wake are looked at. */
 const RECEIVES_IN_TURN = 32;
 /** Replies that wait in memory, at most, and the room for each: a challenge has 160 bytes, an answer of STUN 44. */
@@ -57,6 +61,7 @@ export class DatagramLoop implements Arrival {
   readonly #anyLocal = new Int32Array(4);
   readonly #replies: readonly Buffer[];
   #repliesUsed = 0;
+  #slots: number = RECEIVE_SLOTS;
   #socket: DoorSocket | null = null;
   #version = -1;
   #tickedAt: number;
@@ -159,7 +164,8 @@ export class DatagramLoop implements Arrival {
     receive.overflows = 0;
     counts[DoorCount.turns]! += 1;
     for (let round = 0; round < RECEIVES_IN_TURN; round++) {
-      const received = receive.receive(socket.fd, MSG_DONTWAIT);
+      const slots = this.#slots;
+      const received = receive.receive(socket.fd, MSG_DONTWAIT, slots);
       if (received < 0) {
         const errno = calls.errno();
         if (errno === Errno.EINTR) continue;
@@ -167,10 +173,12 @@ export class DatagramLoop implements Arrival {
         break;
       }
       counts[DoorCount.receivedBatches]! += received;
-      for (let i = 0; i < received; i++) this.#handle(i);
+      let bytes = 0;
+      for (let i = 0; i < received; i++) bytes += this.#handle(i);
+      this.#slots = bytes >= received * LONG_MESSAGE_BYTES ? LONG_RECEIVE_SLOTS : RECEIVE_SLOTS;
       this.#countDropped(socket);
       this.#flush();
-      if (received < RECEIVE_SLOTS) break;
+      if (received < slots) break;
     }
   }
 
@@ -189,14 +197,15 @@ export class DatagramLoop implements Arrival {
     socket.overflows = overflows;
   }
 
-  #handle(i: number): void {
+  /** Does what is to be done with message `i`, and returns its length. */
+  #handle(i: number): number {
     const { counts, rules } = this.#parts;
     const receive = this.#receive;
     const length = receive.length(i);
     counts[DoorCount.receivedBytes]! += length;
     if (!receive.read(i)) {
       counts[DoorCount.truncated]! += 1;
-      return;
+      return length;
     }
     const end = receive.dataOffset(i) + length;
     this.segment = receive.segmentBytes < length ? receive.segmentBytes : 0;
@@ -215,6 +224,7 @@ export class DatagramLoop implements Arrival {
       else if (verdict === Verdict.Reply) this.#reply(rules);
       this.from = rules.end > this.from ? rules.end : end;
     } while (this.from < end);
+    return length;
   }
 
   #forward(rules: DatagramRules): void {
