@@ -31,6 +31,11 @@ const (
 	NeverAnnouncesRate     = "never-announces-rate"
 	LongMessages           = "long-messages"
 	WaitOutlivesConnection = "wait-outlives-connection"
+	WrongMeshKeyRefused    = "wrong-mesh-key-refused"
+	ZeroMeshKeyRefused     = "zero-mesh-key-refused"
+	KeysOutliveLink        = "keys-outlive-link"
+	SelfLinkClosed         = "self-link-closed"
+	NoNameInPresence       = "no-name-in-presence"
 )
 
 var (
@@ -92,6 +97,26 @@ var Differences = []Difference{
 		Reason: "upstream enforces its limit by reading slowly and tells nobody",
 	},
 	{
+		Key: WrongMeshKeyRefused, Statement: 43, Targets: towpath,
+		Chosen: "when the relay has a mesh key, a client that shows another one is refused",
+		Reason: "the other relay and its operator see at once that the keys differ, where upstream lets it in without rights",
+	},
+	{
+		Key: ZeroMeshKeyRefused, Statement: 45, Targets: towpath,
+		Chosen: "a mesh key of zeros stops the start",
+		Reason: "it grants nothing, so that an operator who sets it believes in a mesh that does not exist",
+	},
+	{
+		Key: KeysOutliveLink, Statement: 55, Targets: towpath,
+		Chosen: "the keys of a lost link count as present for 10 s more; those that the new connection confirms never leave",
+		Reason: "a short interruption is no reason for clients to give up a path",
+	},
+	{
+		Key: SelfLinkClosed, Statement: 56, Targets: towpath,
+		Chosen: "the connection to itself is closed, which upstream leaves open and unread",
+		Reason: "it is of no use",
+	},
+	{
 		Key: WaitOutlivesConnection, Statement: 59, Targets: derpers,
 		Chosen: "the socket is closed at once, but the client stays registered until its wait would have ended",
 		Reason: "seen from outside, where only the client can close; the cause was not looked for",
@@ -110,6 +135,11 @@ var Differences = []Difference{
 		Key: AnyApplicationName, Statement: 107, Targets: olderDerper,
 		Chosen: "the name is not looked at",
 		Reason: "the field came with 1.104",
+	},
+	{
+		Key: NoNameInPresence, Statement: 109, Targets: olderDerper,
+		Chosen: "PeerPresent has 51 bytes",
+		Reason: "the name came with 1.104",
 	},
 	{
 		Key: AnswersFromAnyAddress, Statement: 108, Targets: olderDerper,

@@ -113,13 +113,14 @@ func TestS09_EmptyClientInfoIsAccepted(t *testing.T) {
 	})
 }
 
+// someMeshKey is the mesh key of no relay here.
 const someMeshKey = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 func TestS10_ClientInfoKeysIgnoreCase(t *testing.T) {
 	statement(t, 10, bothTransports, func(s *scene) {
 		for _, accepted := range []string{
-			`{"version":2,"meshKey":"` + someMeshKey + `"}`,
-			`{"Version":2,"MeshKey":"` + strings.ToUpper(someMeshKey) + `","IsProber":true,"AppName":"x","future":[1]}`,
+			`{"version":2,"meshKey":"` + regionKey + `"}`,
+			`{"Version":2,"MeshKey":"` + strings.ToUpper(regionKey) + `","IsProber":true,"AppName":"x","future":[1]}`,
 		} {
 			client := s.greeted()
 			client.introduce(accepted)

@@ -38,11 +38,12 @@ func regionClient(r *relay.Relay, private key.NodePrivate, pin string) *derphttp
 	return derphttp.NewRegionClient(private, logger.Discard, netmon.NewStatic(), func() *tailcfg.DERPRegion { return region })
 }
 
-// official connects an official client and takes its ServerInfo, which must come first.
-func (s *scene) official() *official {
+// official connects an official client and takes its ServerInfo, which must come first. Over TLS, adjust changes the client
+// before it connects.
+func (s *scene) official(adjust ...func(*derphttp.Client)) *official {
 	s.Helper()
 	o := &official{scene: s, private: key.NewNode(), inbox: make(chan derp.ReceivedMessage, 1000)}
-	receive := o.connectTLS
+	receive := func() func() (derp.ReceivedMessage, error) { return o.connectTLS(adjust) }
 	if s.over == overWebSocket {
 		receive = o.connectWebSocket
 	}
@@ -71,9 +72,12 @@ func (s *scene) official() *official {
 	return o
 }
 
-func (o *official) connectTLS() func() (derp.ReceivedMessage, error) {
+func (o *official) connectTLS(adjust []func(*derphttp.Client)) func() (derp.ReceivedMessage, error) {
 	o.Helper()
 	client := regionClient(o.relay, o.private, o.relay.Certificate.Pin())
+	for _, change := range adjust {
+		change(client)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := client.Connect(ctx); err != nil {

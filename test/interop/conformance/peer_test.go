@@ -24,6 +24,7 @@ const (
 	keepAlive     = byte(derp.FrameKeepAlive)
 	notePreferred = byte(derp.FrameNotePreferred)
 	peerGone      = byte(derp.FramePeerGone)
+	peerPresent   = byte(derp.FramePeerPresent)
 	forwardPacket = byte(derp.FrameForwardPacket)
 	watchConns    = byte(derp.FrameWatchConns)
 	closePeer     = byte(derp.FrameClosePeer)

@@ -159,13 +159,9 @@ func TestS49_MeshRequestsOfOrdinaryClientsClose(t *testing.T) {
 			"short ForwardPacket": encode(forwardPacket, []byte("short")),
 			"ClosePeer":           encode(closePeer, raw(victim.public())),
 		} {
-			for _, introduction := range []string{"{}", `{"meshKey":"` + someMeshKey + `"}`} {
-				client := s.greeted()
-				client.introduce(introduction)
-				client.expectServerInfo()
-				client.write(request)
-				client.expectClosed(name)
-			}
+			client := s.join()
+			client.write(request)
+			client.expectClosed(name)
 		}
 		victim.expectNothing()
 	})
@@ -179,9 +175,10 @@ func TestS96_BadLengthsClose(t *testing.T) {
 			"WatchConns of 1 byte":     encode(watchConns, []byte{0}),
 			"ClosePeer of 31 bytes":    encode(closePeer, raw(stranger())[:31]),
 		} {
-			client := s.join()
-			client.write(request)
-			client.expectClosed(name)
+			for _, client := range []*peer{s.join(), s.sibling()} {
+				client.write(request)
+				client.expectClosed(name)
+			}
 		}
 	})
 }

@@ -50,7 +50,7 @@ func run(m *testing.M) int {
 		return 2
 	}
 	recorded.Target = string(target)
-	if shared, err = relay.Start(target, relay.Options{}); err != nil {
+	if shared, err = relay.Start(target, relay.Options{Mesh: &relay.Mesh{Key: regionKey}}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -27,7 +27,8 @@ func (r *Relay) derperCommand() (argv, env []string, err error) {
 	if r.options.QueueDepthSet {
 		env = append(env, "TS_DEBUG_DERP_PER_CLIENT_SEND_QUEUE_DEPTH="+r.options.QueueDepth)
 	}
-	return argv, env, nil
+	meshArgv, meshEnv := r.derperMesh()
+	return append(argv, meshArgv...), append(env, meshEnv...), nil
 }
 
 // derperRate is derper's rate file as text.

@@ -101,6 +101,8 @@ type Options struct {
 	// QueueDepth is derper's environment knob, passed on as text when QueueDepthSet.
 	QueueDepth    string
 	QueueDepthSet bool
+	// Mesh, when set, makes the relay one of a region.
+	Mesh *Mesh
 }
 
 // Relay is a relay process.
@@ -116,7 +118,7 @@ type Relay struct {
 	dir       string
 	options   Options
 	process   *Process
-	publicKey key.NodePublic
+	private   key.NodePrivate
 }
 
 // Start runs a relay on free loopback ports and returns once it accepts TLS.
@@ -163,14 +165,18 @@ func prepare(target Target, options Options) (*Relay, error) {
 			return nil, err
 		}
 	}
+	if options.Mesh != nil {
+		if err := os.WriteFile(relay.meshKeyFile(), []byte(options.Mesh.Key), 0o600); err != nil {
+			return nil, err
+		}
+	}
 	return relay, nil
 }
 
 // writeKeyFile makes the key in advance, so that tests know it without asking the relay.
 func (r *Relay) writeKeyFile() error {
-	private := key.NewNode()
-	r.publicKey = private.Public()
-	text, err := json.Marshal(map[string]key.NodePrivate{"PrivateKey": private})
+	r.private = key.NewNode()
+	text, err := json.Marshal(map[string]key.NodePrivate{"PrivateKey": r.private})
 	if err != nil {
 		return err
 	}
@@ -183,7 +189,10 @@ func (r *Relay) keyFile() string { return filepath.Join(r.dir, "derper.json") }
 func (r *Relay) Dir() string { return r.dir }
 
 // PublicKey is the key of the relay's key file.
-func (r *Relay) PublicKey() key.NodePublic { return r.publicKey }
+func (r *Relay) PublicKey() key.NodePublic { return r.private.Public() }
+
+// PrivateKey is the key in the relay's key file.
+func (r *Relay) PrivateKey() key.NodePrivate { return r.private }
 
 // listenHost is where the relay listens.
 func (r *Relay) listenHost() string {

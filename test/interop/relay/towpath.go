@@ -34,6 +34,7 @@ func (r *Relay) towpathCommand() (argv, env []string, err error) {
 		"--listen", r.everywhere(r.Port), "--http", r.everywhere(r.HTTPPort), "--stun", r.everywhere(r.STUNPort),
 		"--certificate-file", r.Certificate.CertificateFile, "--certificate-key-file", r.Certificate.KeyFile,
 		"--key-file", r.keyFile(), "--admin", r.adminAddress(), "--log-level", "warn", "--no-self-test")
+	argv = append(argv, r.towpathMesh()...)
 	config, err := r.towpathConfig()
 	if err != nil {
 		return nil, nil, err
