@@ -23,8 +23,8 @@ import { peerRelayPages } from './peer-relay/page.ts';
 import type { PeerRelay } from './peer-relay/peer-relay.ts';
 import type { ServiceApi } from './status/service-api.ts';
 
-/** The administration serves a handful of scrapers. */
-const ADMIN_CONNECTIONS = 64;
+/** A handful of scrapers and viewers, and room for what a flood opens before the request of one of these was read. */
+const ADMIN_CONNECTIONS = 256;
 
 export interface AdminDoorParts {
   readonly clock: Clock;
@@ -72,7 +72,10 @@ export class AdminDoor {
       }),
     );
     this.door = new HttpDoor({
-      httpConnections: new HttpConnections({ server: this.#server, limit: ADMIN_CONNECTIONS, clock, refused }),
+      httpConnections: new HttpConnections({
+        ...{ server: this.#server, limit: ADMIN_CONNECTIONS, clock, refused },
+        idleGivesWay: true,
+      }),
       ...{ counters: relay.counters, refused, guard: null, onListenerError: parts.onListenerError },
     });
   }

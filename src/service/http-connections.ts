@@ -11,11 +11,20 @@ import { sourcePath } from '../base/ip-prefix.ts';
 const MAX_REQUESTS = 1000;
 /** A source that holds most makes room for itself only by what is older than this. */
 const PATIENCE_MS = 1000;
+/** Where idle ones give way: what may come beyond the limit in one turn of the event loop, as much as the system hands over at once. */
+const BURST = 512;
+/** After so many turns a connection has had the time to say what it wants. */
+const TURNS = 2;
 
 export interface HttpConnectionsParts {
   readonly server: Server;
   /** Connections at a time. */
   readonly limit: number;
+  /**
+   * True: when it is full, a connection without a request gives way to a newcomer, however young it is. Where one source is
+   * all there is, as on loopback, a flood of it would keep everybody out otherwise.
+   */
+  readonly idleGivesWay?: boolean;
   readonly clock: Clock;
   readonly refused: (reason: RefusalReason, remote: Endpoint, detail: string) => void;
 }
@@ -23,6 +32,10 @@ export interface HttpConnectionsParts {
 interface HttpConnection {
   readonly stream: Stream;
   place: Place<HttpConnection> | null;
+  /** Where idle ones give way: its place among them while it has no request. */
+  idlePlace: Place<HttpConnection> | null;
+  /** The {@link HttpConnections.#turn} in which it came. */
+  readonly turn: number;
   requests: number;
 }
 
@@ -36,6 +49,10 @@ const connections = new WeakMap<object, HttpConnection>();
 export class HttpConnections {
   readonly #parts: HttpConnectionsParts;
   readonly #table = new SourceTable<HttpConnection>();
+  readonly #idle = new SourceTable<HttpConnection>();
+  /** Counts on while there are more connections than the limit. */
+  #turn = 0;
+  #isTrimming = false;
 
   constructor(parts: HttpConnectionsParts) {
     this.#parts = parts;
@@ -55,8 +72,9 @@ export class HttpConnections {
       return;
     }
     const duplex = streamToDuplex(stream, received);
-    const connection: HttpConnection = { stream, place: null, requests: 0 };
+    const connection: HttpConnection = { stream, place: null, idlePlace: null, turn: this.#turn, requests: 0 };
     connection.place = this.#table.add(path, connection, clock.now);
+    this.#becameIdle(connection);
     connections.set(duplex, connection);
     duplex.on('error', () => undefined);
     duplex.once('close', () => this.leave(duplex));
@@ -66,27 +84,76 @@ export class HttpConnections {
   /** It is no HTTP connection any more. */
   leave(duplex: object): void {
     const connection = connections.get(duplex);
-    if (connection === undefined || connection.place === null) return;
-    this.#table.remove(connection.place);
-    connection.place = null;
+    if (connection !== undefined) this.#remove(connection);
   }
 
   #makeRoom(path: readonly string[]): boolean {
-    const { clock, refused } = this.#parts;
+    const { clock, limit } = this.#parts;
+    const idle = this.#idle.candidate(path, 'oldest')?.place.item;
+    if (idle !== undefined) {
+      if (this.#wasHeard(idle) || this.#table.size >= limit + BURST) this.#end(idle);
+      else this.#trimLater();
+      return true;
+    }
     const candidate = this.#table.candidate(path, 'oldest');
     if (candidate === null || (candidate.isOwn && clock.now - candidate.place.sinceMs < PATIENCE_MS)) return false;
-    const connection = candidate.place.item;
-    this.#table.remove(candidate.place);
-    connection.place = null;
-    refused('connection_limit', connection.stream.remote, 'makes room for other HTTP connections');
-    connection.stream.abort();
+    this.#end(candidate.place.item);
     return true;
+  }
+
+  #end(connection: HttpConnection): void {
+    this.#remove(connection);
+    this.#parts.refused('connection_limit', connection.stream.remote, 'makes room for other HTTP connections');
+    connection.stream.abort();
+  }
+
+  /** False while the request of a connection may wait to be read: all that come in one turn are accepted before any is read. */
+  #wasHeard({ turn }: HttpConnection): boolean {
+    return this.#turn - turn >= TURNS;
+  }
+
+  /** Ends what is idle beyond the limit, once it was heard. */
+  #trimLater(): void {
+    if (this.#isTrimming) return;
+    this.#isTrimming = true;
+    setImmediate(() => {
+      this.#isTrimming = false;
+      this.#turn++;
+      while (this.#table.size > this.#parts.limit) {
+        const idle = this.#idle.candidate([''], 'oldest')?.place.item;
+        if (idle === undefined) return;
+        if (!this.#wasHeard(idle)) {
+          this.#trimLater();
+          return;
+        }
+        this.#end(idle);
+      }
+    });
+  }
+
+  #remove(connection: HttpConnection): void {
+    this.#becameBusy(connection);
+    if (connection.place !== null) this.#table.remove(connection.place);
+    connection.place = null;
+  }
+
+  #becameIdle(connection: HttpConnection): void {
+    const { idleGivesWay, clock } = this.#parts;
+    if (idleGivesWay !== true || connection.place === null || connection.idlePlace !== null) return;
+    connection.idlePlace = this.#idle.add(sourcePath(connection.stream.remote.ip), connection, clock.now);
+  }
+
+  #becameBusy(connection: HttpConnection): void {
+    if (connection.idlePlace !== null) this.#idle.remove(connection.idlePlace);
+    connection.idlePlace = null;
   }
 
   #requested({ socket }: IncomingMessage, response: ServerResponse): void {
     const connection = connections.get(socket);
     if (connection === undefined || connection.place === null) return;
     this.#table.renew(connection.place, this.#parts.clock.now);
+    this.#becameBusy(connection);
+    response.once('finish', () => this.#becameIdle(connection));
     if (connection.stream.connection instanceof DoorConnection) connection.stream.connection.progressed();
     if (++connection.requests >= MAX_REQUESTS) response.setHeader('Connection', 'close');
   }
