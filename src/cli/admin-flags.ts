@@ -48,7 +48,7 @@ export function readAdminFlags(command: Command): AdminClient {
 function originOf(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed !== null && (parsed.protocol === 'https:' || parsed.protocol === 'http:')) return parsed.origin;
-  throw new TowpathError('TOWPATH_USAGE_ADMIN', `--url: ${url} is not a URL of http or https`, {
+  throw new TowpathError('TOWPATH_USAGE_ADMIN', 'the value of --url is not a URL of http or https', {
     hint: 'Write it like https://relay.example.com:9090.',
   });
 }

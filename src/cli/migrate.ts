@@ -74,9 +74,18 @@ function readText(file: string): string {
 function refuseFlags(words: readonly string[]): void {
   const flag = words.find((word) => word.startsWith('-'));
   if (flag === undefined) return;
-  throw new TowpathError('TOWPATH_USAGE', `"--" is missing before ${flag}: the flags of derper stand behind it`, {
-    hint: `Run: towpath migrate derper -- ${words.map(shellWord).join(' ')}`,
-  });
+  throw new TowpathError(
+    'TOWPATH_USAGE',
+    `"--" is missing before ${flag.split('=', 1)[0]!}: the flags of derper stand behind it`,
+    {
+      hint: `Run: towpath migrate derper -- ${words.map((word) => shellWord(withoutUser(word))).join(' ')}`,
+    },
+  );
+}
+
+/** What may be a password in a URL is not repeated. */
+function withoutUser(word: string): string {
+  return word.replace(/:\/\/[^/]*@/, '://…@');
 }
 
 function shellWord(word: string): string {

@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { printableLines } from '../base/printable.ts';
 import { ExitCode } from './failure.ts';
 import { formatHelpItem, helpNote, pointToOwnHelp } from './help-text.ts';
+import { withoutTypedValues } from './usage-error.ts';
 import { versionText } from './version-text.ts';
 
 /** Adds a command to the program. `argv` is the command line as it was typed. */
@@ -50,7 +51,7 @@ export async function createProgram(argv: readonly string[]): Promise<Command> {
     .configureOutput({
       writeOut: (text) => process.stdout.write(printableLines(text)),
       writeErr: (text) => process.stderr.write(printableLines(text)),
-      outputError: (text, write) => write(text.replace(/^error: /, 'towpath: ')),
+      outputError: (text, write) => write(withoutTypedValues(text).replace(/^error: /, 'towpath: ')),
     })
     .configureHelp({ formatItem: formatHelpItem })
     .exitOverride();

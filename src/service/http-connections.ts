@@ -13,7 +13,7 @@ const MAX_REQUESTS = 1000;
 const PATIENCE_MS = 1000;
 /** Where idle ones give way: what may come beyond the limit in one turn of the event loop, as much as the system hands over at once. */
 const BURST = 512;
-/** After so many turns a connection has had the time to say what it wants. */
+/** After this many turns a connection has had the time to say what it wants. */
 const TURNS = 2;
 
 export interface HttpConnectionsParts {
