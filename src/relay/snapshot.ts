@@ -20,7 +20,7 @@ const SEEN_BY_EACH = [
   'totalDuplicateConnections',
 ] as const;
 /** What is there now, and not when its thread has ended. */
-const GAUGES = ['connections', 'homeConnections', 'notIdealConnections', 'openStreams'] as const;
+const GAUGES = ['connections', 'homeConnections', 'notIdealConnections', 'openStreams', 'watchers'] as const;
 
 /**
  * What the relays of one process have counted together. `ended` is what those of threads have counted that have ended. A key

@@ -60,6 +60,8 @@ export interface PacketReceiver {
 
 /** A way to a node key that is connected elsewhere: a link to another relay of the region, or to another thread. */
 export interface Forwarder extends PacketReceiver {
+  /** True for another thread, which has links to other relays. */
+  readonly isElsewhere?: boolean;
   /** False while packets do not get through: another forwarder of the same key is used meanwhile, if there is one. */
   readonly isUp: boolean;
 }

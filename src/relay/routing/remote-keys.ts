@@ -175,8 +175,29 @@ export class RemoteKeys {
   nextOld(way: Way, from: number, key: Buffer): number {
     const slot = this.#owners.indexOf((way.number * 2) | OLD, from);
     if (slot < 0) return -1;
-    for (let i = 0; i < KEY_WORDS; i++) key.writeInt32LE(this.#words[slot * KEY_WORDS + i]!, i * 4);
+    this.#readKey(slot, key);
     return slot;
+  }
+
+  /**
+   * Calls `visit` once with each key that a link of this thread leads to. The key is valid during the call only, and the table
+   * must not change meanwhile.
+   */
+  forEachOwn(visit: (key: Buffer) => void): void {
+    const key = Buffer.alloc(KEY_BYTES);
+    for (let slot = 0; slot < this.#slots; slot++) {
+      const owner = this.#owners[slot]!;
+      if (owner === 0 || this.#ways[owner >> 1]!.forwarder.isElsewhere === true) continue;
+      this.#readKey(slot, key);
+      const view = this.#views.ofKey(key);
+      let first = this.#home(view.getInt32(0, true), view.getInt32(4, true));
+      while (!this.#holds(first, view, 0)) first = (first + 1) & (this.#slots - 1);
+      if (first === slot) visit(key);
+    }
+  }
+
+  #readKey(slot: number, key: Buffer): void {
+    for (let i = 0; i < KEY_WORDS; i++) key.writeInt32LE(this.#words[slot * KEY_WORDS + i]!, i * 4);
   }
 
   #find(view: DataView, at: number): Forwarder | null {

@@ -56,6 +56,10 @@ export interface ConnectionListener {
   left(peer: Peer, connection: Recipient): void;
   /** One of several connections of a key has sent a frame that changes something. */
   spoke(peer: Peer, connection: Recipient, speech: Speech, at: number): void;
+  /** A link of this thread leads to the key that is the 32 bytes at `at`, and none did before. */
+  forwarded(buffer: Buffer, at: number): void;
+  /** No link of this thread leads to the key at `at` any more. */
+  unforwarded(buffer: Buffer, at: number): void;
   /** A key was looked up that is not in the table. True when more keys have been entered, so that it may be there now. */
   missed(): boolean;
 }
@@ -154,6 +158,7 @@ export class Router {
     const former = this.#contacts.takeBack(buffer, at);
     if (former !== null) this.table.add(former);
     if ((this.table.find(buffer, at)?.size ?? 0) === 0) this.#counters.remoteKeys++;
+    if (way.forwarder.isElsewhere !== true) this.listener?.forwarded(buffer, at);
     return added;
   }
 
@@ -162,7 +167,11 @@ export class Router {
    * hears PeerGone.
    */
   removeForwarder(buffer: Buffer, at: number, way: Way): void {
+    const isOwn = way.forwarder.isElsewhere !== true;
+    // The key may be connected to another thread by now, and does not count as gone then.
+    if (isOwn) this.listener?.missed();
     if (this.remote.remove(buffer, at, way) !== Removed.Last) return;
+    if (isOwn) this.listener?.unforwarded(buffer, at);
     const peer = this.table.find(buffer, at);
     if (peer !== null && peer.size > 0) return;
     this.#counters.remoteKeys--;
@@ -209,7 +218,9 @@ export class Router {
     const counters = this.#counters;
     const kind = looksLikeDisco(buffer, from, to) ? PacketKind.Disco : PacketKind.Other;
     let destination = this.table.find(buffer, keyAt);
-    if (destination === null && this.listener?.missed() === true) destination = this.table.find(buffer, keyAt);
+    if (destination === null && this.listener !== null && this.remote.find(buffer, keyAt) === null) {
+      if (this.listener.missed()) destination = this.table.find(buffer, keyAt);
+    }
     const active = destination === null ? null : destination.active;
     let result: RouteResult;
     if (destination !== null && active !== null) {
@@ -325,6 +336,37 @@ export class Router {
     const peer = source instanceof Peer ? source : (this.table.named(source.key) ?? this.#remotePeer(source.key, 0));
     if (peer !== null && peer.reached?.has(recipient) !== true) this.#contacts.note(peer, recipient);
     return recipient.deliver(source, destination, buffer, from, to, kind);
+  }
+
+  /**
+   * Gives the packet `[from, to)` of `buffer` from a node of another thread to a link of this one that leads to the key at
+   * `keyAt`, or to the connection that the key has had here since the other thread wrote the packet. That thread has counted
+   * it as received. Where neither takes it, it is dropped: the sender does not wait for it any more.
+   */
+  forwardFromElsewhere(
+    source: Source,
+    buffer: Buffer,
+    keyAt: number,
+    from: number,
+    to: number,
+    kind: PacketKind,
+  ): void {
+    const destination = this.table.find(buffer, keyAt);
+    const active = destination === null ? null : destination.active;
+    let delivery: Delivery = Delivery.Full;
+    if (destination !== null && active !== null) {
+      if (active.isElsewhere !== true) {
+        this.deliverFromElsewhere(source, destination, active, buffer, from, to, kind);
+        return;
+      }
+      delivery = active.deliver(source, destination, buffer, from, to, kind);
+    } else {
+      const forwarder = this.#elsewhere(destination, buffer, keyAt);
+      if (forwarder !== null) {
+        delivery = forwarder.deliver(source, this.#remoteKey(destination, buffer, keyAt), buffer, from, to, kind);
+      }
+    }
+    if (delivery === Delivery.Full) this.#counters.drop(DropReason.GoneDisconnected, kind, to - from);
   }
 
   #enter(key: Buffer, connection: Recipient, joined: number): Peer {

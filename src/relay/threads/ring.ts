@@ -2,6 +2,7 @@
  * Bytes between two threads: a ring in shared memory that one thread writes and one thread reads, without a lock. A record
  * has a fixed header and a payload, and lies in one piece. Both ends are pure: they wake nobody.
  */
+import { KEY_BYTES } from '../../wire/frames.ts';
 import { KEY_WORDS } from '../routing/key-words.ts';
 
 /** Memory of a ring behind its header; a power of two. A quarter of it costs 1.3 times as much per packet: it is full too often. */
@@ -112,16 +113,27 @@ export class RingWriter {
     from: number,
     to: number,
   ): boolean {
-    const { words, bytes, size } = this.#memory;
-    const at = this.#reserve(to - from, size * CONTROL_SHARE);
+    const at = this.#packetHeader(kind, connection, detail, key, to - from);
     if (at < 0) return false;
-    const word = at >> 2;
-    words[word + Word.PayloadBytes] = to - from;
-    words[word + Word.Kind] = kind;
-    words[word + Word.Connection] = connection;
-    words[word + Word.Detail] = detail;
-    for (let i = 0; i < KEY_WORDS; i++) words[word + Word.Key + i] = key[i]!;
-    buffer.copy(bytes, at + RECORD_HEADER_BYTES, from, to);
+    buffer.copy(this.#memory.bytes, at, from, to);
+    return true;
+  }
+
+  /** The same for a packet to a key and not to a connection: `destination`, as eight words, is in front of the payload. */
+  forward(
+    kind: number,
+    detail: number,
+    key: Int32Array,
+    destination: Int32Array,
+    buffer: Buffer,
+    from: number,
+    to: number,
+  ): boolean {
+    const at = this.#packetHeader(kind, 0, detail, key, KEY_BYTES + to - from);
+    if (at < 0) return false;
+    const { words, bytes } = this.#memory;
+    for (let i = 0; i < KEY_WORDS; i++) words[(at >> 2) + i] = destination[i]!;
+    buffer.copy(bytes, at + KEY_BYTES, from, to);
     return true;
   }
 
@@ -174,6 +186,20 @@ export class RingWriter {
 
   get #free(): number {
     return this.#memory.size - ((this.#written - this.#read) | 0);
+  }
+
+  /** The header of a packet; returns where its payload goes, or −1 when there is no room. */
+  #packetHeader(kind: number, connection: number, detail: number, key: Int32Array, payloadBytes: number): number {
+    const { words, size } = this.#memory;
+    const at = this.#reserve(payloadBytes, size * CONTROL_SHARE);
+    if (at < 0) return -1;
+    const word = at >> 2;
+    words[word + Word.PayloadBytes] = payloadBytes;
+    words[word + Word.Kind] = kind;
+    words[word + Word.Connection] = connection;
+    words[word + Word.Detail] = detail;
+    for (let i = 0; i < KEY_WORDS; i++) words[word + Word.Key + i] = key[i]!;
+    return at + RECORD_HEADER_BYTES;
   }
 
   /** Makes room for a record, beyond which `spare` bytes stay free; returns where it goes, or −1. */

@@ -1,10 +1,13 @@
+import { KEY_BYTES } from '../../wire/frames.ts';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { internalError } from '../../base/errors.ts';
-import { Delivery, type Source, type WaitingSender } from '../routing/recipient.ts';
+import { KEY_WORDS } from '../routing/key-words.ts';
+import { Delivery, type NodeKey, type Source, type WaitingSender } from '../routing/recipient.ts';
 import type { PacketKind } from '../../observe/counters.ts';
 import type { Flushable, LoopTurn } from '../session/loop-turn.ts';
 import type { RemoteConnection } from './remote-connection.ts';
 import { type ConnectionLink } from './remote-connection.ts';
+import { ThreadForwarder } from './thread-forwarder.ts';
 import { createRing, RingReader, RingWriter, type ControlRecord, type RecordReader } from './ring.ts';
 
 /** What a record in a ring says. */
@@ -20,6 +23,12 @@ export const RecordKind = {
   ClosePeer: 4,
   /** As {@link RecordKind.Joined}, for one of several connections that counts as a speaker from the start. */
   JoinedSpeaking: 5,
+  /** A link of this thread leads to the key, which is connected to another relay of the region. */
+  Forwarded: 6,
+  /** None does any more. */
+  Unforwarded: 7,
+  /** As {@link RecordKind.Packet}, for a key that a link of the other thread leads to: the payload begins with this key. */
+  Forward: 8,
 } as const;
 /** In the detail of a packet: another relay of the region has forwarded it, so that the key of its source is not proved here. */
 export const UNPROVED = 2;
@@ -58,6 +67,8 @@ export interface LinkReceiver {
 export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
   /** The connections of the other thread by their numbers there. */
   readonly connections: Map<number, RemoteConnection> = new Map();
+  /** Leads to the keys that links of the other thread lead to. */
+  readonly forwarder: ThreadForwarder = new ThreadForwarder(this);
   readonly #receiver: LinkReceiver;
   readonly #turn: LoopTurn;
   readonly #writer: RingWriter;
@@ -70,6 +81,8 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
   /** What found no room: of joining and leaving all, of speaking the latest of each connection. */
   #unsent: ControlRecord[] = [];
   readonly #unsentSpeech = new Map<number, ControlRecord>();
+  /** By key in hex. */
+  readonly #unsentForwarding = new Map<string, ControlRecord>();
 
   constructor({ outgoing, incoming, port }: ThreadChannel, receiver: LinkReceiver, turn: LoopTurn) {
     this.#receiver = receiver;
@@ -85,10 +98,28 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
   deliver(number: number, source: Source, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery {
     const detail = source.isProved ? kind : kind | UNPROVED;
     if (this.#isFull || !this.#writer.packet(RecordKind.Packet, number, detail, source.words, buffer, from, to)) {
-      this.#isFull = true;
-      this.#show();
-      return Delivery.Full;
+      return this.#full();
     }
+    return this.#wrote();
+  }
+
+  /** Writes a packet for a key that a link of the other thread leads to. */
+  forward(source: Source, destination: NodeKey, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery {
+    const detail = source.isProved ? kind : kind | UNPROVED;
+    const [key, words] = [source.words, destination.words];
+    if (this.#isFull || !this.#writer.forward(RecordKind.Forward, detail, key, words, buffer, from, to)) {
+      return this.#full();
+    }
+    return this.#wrote();
+  }
+
+  #full(): Delivery {
+    this.#isFull = true;
+    this.#show();
+    return Delivery.Full;
+  }
+
+  #wrote(): Delivery {
     if (this.#writer.hiddenBytes >= SHOWN_EARLY_BYTES) {
       this.#show();
     } else if (!this.#isTouched) {
@@ -105,13 +136,38 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
 
   /** Tells the other thread of an event, at once, so that it knows of it before any client does. */
   tell(control: ControlRecord): void {
-    if (this.#unsent.length > 0 || this.#unsentSpeech.size > 0 || !this.#writer.control(control)) {
-      this.#isFull = true;
+    if (this.#hasUnsent || !this.#writer.control(control)) {
       if (control.kind === RecordKind.Spoke) this.#unsentSpeech.set(control.connection, control);
       else this.#unsent.push(control);
-      if (!this.#writer.awaitSpace()) this.#receiver.resumeLater();
+      this.#awaitRoom();
+    } else {
+      this.#show();
     }
+  }
+
+  get #hasUnsent(): boolean {
+    return this.#unsent.length > 0 || this.#unsentSpeech.size > 0 || this.#unsentForwarding.size > 0;
+  }
+
+  #awaitRoom(): void {
+    this.#isFull = true;
+    if (!this.#writer.awaitSpace()) this.#receiver.resumeLater();
     this.#show();
+  }
+
+  /** Tells the other thread whether a link of this one leads to the key at `at`, each time that it changes. */
+  tellForwarding(buffer: Buffer, at: number, isForwarded: boolean): void {
+    const kind = isForwarded ? RecordKind.Forwarded : RecordKind.Unforwarded;
+    const key = Int32Array.from({ length: KEY_WORDS }, (_, i) => buffer.readInt32LE(at + i * 4));
+    const control = { kind, connection: 0, detail: 0, event: 0, key, payload: null };
+    if (!this.#hasUnsent && this.#writer.control(control)) {
+      this.#show();
+      return;
+    }
+    const name = buffer.toString('hex', at, at + KEY_BYTES);
+    // The other thread has not heard of the last change, and need not: it is undone.
+    if (!this.#unsentForwarding.delete(name)) this.#unsentForwarding.set(name, control);
+    this.#awaitRoom();
   }
 
   closePeer(number: number): void {
@@ -181,6 +237,7 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
     this.#port.close();
     this.#unsent = [];
     this.#unsentSpeech.clear();
+    this.#unsentForwarding.clear();
     const senders = this.#waiting;
     this.#waiting = [];
     for (const sender of senders) resume(sender);
@@ -192,16 +249,24 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
 
   /** False when some of it has to wait still. */
   #sendUnsent(): boolean {
-    const waiting = [...this.#unsent, ...this.#unsentSpeech.values()];
-    if (waiting.length === 0) return true;
+    if (!this.#hasUnsent) return true;
     let sent = 0;
-    while (sent < waiting.length && this.#writer.control(waiting[sent]!)) sent++;
-    for (const { connection } of waiting.slice(this.#unsent.length, sent)) this.#unsentSpeech.delete(connection);
+    while (sent < this.#unsent.length && this.#writer.control(this.#unsent[sent]!)) sent++;
     this.#unsent = this.#unsent.slice(sent);
+    const isWhole =
+      this.#unsent.length === 0 && this.#sendEach(this.#unsentSpeech) && this.#sendEach(this.#unsentForwarding);
     this.#show();
-    if (sent === waiting.length) return true;
-    if (!this.#writer.awaitSpace()) this.#receiver.resumeLater();
-    return false;
+    if (!isWhole && !this.#writer.awaitSpace()) this.#receiver.resumeLater();
+    return isWhole;
+  }
+
+  /** False when there is no room for the rest. */
+  #sendEach<Key>(unsent: Map<Key, ControlRecord>): boolean {
+    for (const [key, control] of unsent) {
+      if (!this.#writer.control(control)) return false;
+      unsent.delete(key);
+    }
+    return true;
   }
 }
 

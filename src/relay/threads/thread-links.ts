@@ -15,6 +15,7 @@ import type { Presence, Recipient, Source } from '../routing/recipient.ts';
 import type { ConnectionListener, Router } from '../routing/router.ts';
 import type { LoopTurn, Reader } from '../session/loop-turn.ts';
 import { RemoteConnection } from './remote-connection.ts';
+import { KeysOfLinks } from './thread-forwarder.ts';
 import { RING_BYTES } from './ring.ts';
 import { type LinkReceiver, RecordKind, type ThreadChannel, ThreadLink, UNPROVED } from './thread-link.ts';
 
@@ -50,12 +51,14 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
   #lastNumber = 0;
   /** Peers whose last connection has left, each with that one, until it is known that no other thread has another. */
   readonly #leaving = new Map<Peer, RemoteConnection>();
+  readonly #remoteKeys: KeysOfLinks;
   readonly #unproved = new ForwardedSource();
   #isReading = false;
   #isScheduled = false;
 
   constructor(parts: ThreadLinksParts) {
     this.#parts = parts;
+    this.#remoteKeys = new KeysOfLinks(parts.router);
     parts.router.listener = this;
   }
 
@@ -66,6 +69,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     this.#links.set(index, link);
     for (const connection of this.#local.values()) tellJoined(link, connection);
     for (const connections of this.#ofPeer.values()) this.#tellSpeech(connections[0]!);
+    this.#parts.router.remote.forEachOwn((key) => link.tellForwarding(key, 0, true));
     this.woken();
   }
 
@@ -77,7 +81,8 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     this.#readAll();
     this.#links.delete(index);
     for (const connection of link.connections.values()) this.#left(connection);
-    this.#settle([...this.#leaving]);
+    this.#remoteKeys.close(link);
+    this.#settle();
     link.close();
   }
 
@@ -135,6 +140,14 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     for (const link of this.#links.values()) link.tell(control);
   }
 
+  forwarded(buffer: Buffer, at: number): void {
+    for (const link of this.#links.values()) link.tellForwarding(buffer, at, true);
+  }
+
+  unforwarded(buffer: Buffer, at: number): void {
+    for (const link of this.#links.values()) link.tellForwarding(buffer, at, false);
+  }
+
   missed(): boolean {
     if (this.#isReading) return false;
     let isEmpty = true;
@@ -179,6 +192,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
   ): void {
     try {
       if (kind === RecordKind.Packet) this.#packet(number, detail, buffer, keyAt, from, to);
+      else if (kind === RecordKind.Forward) this.#forward(detail, buffer, keyAt, from, to);
       else if (kind === RecordKind.Joined) this.#joined(link, number, detail, event, buffer, keyAt, from, to);
       else if (kind === RecordKind.JoinedSpeaking) {
         this.#joined(link, number, detail, event, buffer, keyAt, from, to);
@@ -187,6 +201,8 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
       } else if (kind === RecordKind.ClosePeer) this.#local.get(number)?.recipient.closePeer();
       else if (kind === RecordKind.Left) this.#left(link.connections.get(number));
       else if (kind === RecordKind.Spoke) this.#spoke(link.connections.get(number), detail as Speech, event);
+      else if (kind === RecordKind.Forwarded) this.#remoteKeys.forwarded(link, buffer, keyAt);
+      else if (kind === RecordKind.Unforwarded) this.#remoteKeys.unforwarded(link, buffer, keyAt);
     } catch (error) {
       // What one connection throws must not cost the others what waits behind it.
       internalError('thread link', error);
@@ -203,12 +219,24 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
       counters.drop(DropReason.GoneDisconnected, kind, to - from);
       return;
     }
-    let source: Source | null = (detail & UNPROVED) === 0 ? router.table.find(buffer, keyAt) : null;
-    if (source === null) {
-      this.#unproved.read(buffer, keyAt);
-      source = this.#unproved;
-    }
+    const source = this.#source(detail, buffer, keyAt);
     router.deliverFromElsewhere(source, connection.peer, connection.recipient, buffer, from, to, kind);
+  }
+
+  /** A packet to the key in front of it, which a link of this thread leads to. */
+  #forward(detail: number, buffer: Buffer, keyAt: number, destinationAt: number, to: number): void {
+    const { router } = this.#parts;
+    const kind = (detail & ~UNPROVED) as PacketKind;
+    const source = this.#source(detail, buffer, keyAt);
+    router.forwardFromElsewhere(source, buffer, destinationAt, destinationAt + KEY_BYTES, to, kind);
+  }
+
+  /** The source of a packet with this detail, whose key is at `keyAt`. */
+  #source(detail: number, buffer: Buffer, keyAt: number): Source {
+    const known = (detail & UNPROVED) === 0 ? this.#parts.router.table.find(buffer, keyAt) : null;
+    if (known !== null) return known;
+    this.#unproved.read(buffer, keyAt);
+    return this.#unproved;
   }
 
   #joined(
@@ -263,12 +291,12 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     let bytes = 0;
     try {
       for (const link of this.#links.values()) bytes += link.read(RING_BYTES);
-      for (let round = 0; this.#leaving.size > 0 && round < SETTLING_ROUNDS; round++) {
-        const left = [...this.#leaving];
+      for (let round = 0; this.#isSettling && round < SETTLING_ROUNDS; round++) {
+        const [left, unforwarded] = [[...this.#leaving], this.#remoteKeys.leaving];
         for (const link of this.#links.values()) bytes += link.read(RING_BYTES);
-        this.#settle(left);
+        this.#settle(left, unforwarded);
       }
-      this.#settle([...this.#leaving]);
+      this.#settle();
     } finally {
       this.#isReading = false;
     }
@@ -276,12 +304,20 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
   }
 
   /** No other thread has said that it has these keys: they are gone. */
-  #settle(left: readonly [Peer, RemoteConnection][]): void {
+  #settle(
+    left: readonly [Peer, RemoteConnection][] = [...this.#leaving],
+    unforwarded: readonly string[] = this.#remoteKeys.leaving,
+  ): void {
     for (const [peer, connection] of left) {
       if (this.#leaving.get(peer) !== connection) continue;
       this.#leaving.delete(peer);
       this.#parts.router.unregisterElsewhere(peer, connection);
     }
+    this.#remoteKeys.settle(unforwarded);
+  }
+
+  get #isSettling(): boolean {
+    return this.#leaving.size > 0 || this.#remoteKeys.isLeaving;
   }
 
   #resumeSenders(): void {

@@ -13,19 +13,18 @@ const MOST_BY_ITSELF = 8;
 
 /**
  * How many relay threads there are. One, whatever is configured, with sockets from a service manager (`isInherited`), which
- * cannot be shared, and with a mesh key, because links to other relays end in the main thread.
+ * cannot be shared.
  */
 export function threadCount(
-  { threads, mesh }: Pick<Config, 'threads' | 'mesh'>,
+  { threads }: Pick<Config, 'threads'>,
   isInherited: boolean,
   log: Logger,
   cores: number = availableParallelism(),
 ): number {
   const auto = cores < LEAST_CORES ? 1 : Math.min(Math.floor(cores / 2), MOST_BY_ITSELF);
   const count = threads === 'auto' ? auto : threads;
-  const hasMesh = mesh.key !== undefined || mesh.keyFile !== undefined;
-  if (count === 1 || (!isInherited && !hasMesh)) return count;
-  const why = hasMesh ? 'a relay with a mesh key has one' : 'the sockets from the service manager cannot be shared';
+  if (count === 1 || !isInherited) return count;
+  const why = 'the sockets from the service manager cannot be shared';
   if (threads !== 'auto') log.warn({ threads: count }, `the relay uses one thread: ${why}`);
   return 1;
 }

@@ -175,13 +175,10 @@ export class RelayThreads {
     this.#sessions = lists.flat();
   }
 
-  /** See `Relay.apply`. A mesh key needs a restart, which makes it one thread. */
+  /** See `Relay.apply`. */
   apply(live: LiveSettings): void {
-    if (live.mesh.keys.length > 0)
-      this.#parts.log.warn('a relay with a mesh key has one thread: restart it for the mesh');
-    const withoutMesh: LiveSettings = { ...live, mesh: { ...live.mesh, keys: [], with: [] } };
-    this.#parts.relay.apply(withoutMesh);
-    this.#tellAll({ kind: 'apply', live: withoutMesh });
+    this.#parts.relay.apply(live);
+    this.#tellAll({ kind: 'apply', live });
   }
 
   /** The page of the other threads; that of the main thread is not the relay's. */

@@ -140,7 +140,7 @@ export class RelayThread {
       // The main thread has the ports of STUN.
       stunError: () => undefined,
       stunMissing: () => undefined,
-      // So it has the links to other relays.
+      // So it has the links to other relays: this one never joins the region.
       link: () => undefined,
       memory: (problem) => this.#port.tell({ kind: 'memory', problem }),
     };
