@@ -7,10 +7,8 @@ const COMMAND_NAME = /^[a-z][a-z-]{0,19}$/i;
  */
 export function withoutTypedValues(text: string): string {
   return text
-    .replace(/unknown option '(--[^'=]*)=[^]*?'(?=\n|$)/, "unknown option '$1'")
-    .replace(/unknown option '(-[^'-])[^]*?'(?=\n|$)/, "unknown option '$1'")
-    .replace(/unknown command '([^]*?)'(?=\n|$)/, (whole, name: string) =>
-      COMMAND_NAME.test(name) ? whole : 'unknown command',
-    )
-    .replace(/(too many arguments.* but got \d+): [^]*\.(?=\n|$)/, '$1.');
+    .replace(/unknown option '(--[^'=]*)=[^]*'/, "unknown option '$1'")
+    .replace(/unknown option '(-[^'-])[^]*'/, "unknown option '$1'")
+    .replace(/unknown command '([^]*)'/, (whole, name: string) => (COMMAND_NAME.test(name) ? whole : 'unknown command'))
+    .replace(/(too many arguments.* but got \d+): [^]*\./, '$1.');
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { CommanderError } from 'commander';
 import { createProgram } from '../../src/cli/program.ts';
 
 /** What the command line writes about wrong usage. */
@@ -13,7 +14,8 @@ async function complaint(...argv: string[]): Promise<string> {
   }
   return program.parseAsync(argv, { from: 'user' }).then(
     () => '',
-    (error: unknown) => `${written}${String(error)}`,
+    // An error of commander has been written already.
+    (error: unknown) => (error instanceof CommanderError ? written : String(error)),
   );
 }
 
