@@ -1,0 +1,160 @@
+import fc from 'fast-check';
+import { KEY_PAIRS } from '../packets.ts';
+import { type Member, type RegionModel, RELAYS } from './model.ts';
+import type { RegionWorld } from './world.ts';
+
+const KEYS = KEY_PAIRS.length;
+/** Connections in all, so that a step stays short. */
+const MOST_CONNECTIONS = 9;
+
+type Command = fc.AsyncCommand<RegionModel, RegionWorld>;
+
+/** A command that is possible while `possible` and does `act`; the model and the relays are compared after it. */
+function command(
+  name: string,
+  possible: (model: RegionModel) => boolean,
+  act: (model: RegionModel, world: RegionWorld) => Promise<void>,
+): Command {
+  return {
+    check: possible,
+    run: async (model, world) => {
+      await act(model, world);
+      await world.agrees(model);
+    },
+    toString: () => name,
+  };
+}
+
+const pick = (model: RegionModel, n: number): Member => model.open[n % model.members.size]!;
+const isEmpty = (model: RegionModel): boolean => model.members.size === 0;
+const hasRoom = (model: RegionModel): boolean => model.members.size < MOST_CONNECTIONS;
+const index = fc.nat({ max: 30 });
+const key = fc.nat({ max: KEYS - 1 });
+const relay = fc.nat({ max: RELAYS - 1 });
+const how = fc.constantFrom<'goodbye' | 'reset'>('goodbye', 'reset');
+/** Two different relays. */
+const pair = fc.tuple(relay, fc.nat({ max: RELAYS - 2 })).map(([at, n]) => [at, (at + 1 + n) % RELAYS] as const);
+
+const connect = fc.tuple(key, relay).map(([who, where]) =>
+  command(`connect(key ${who} at ${where})`, hasRoom, async (model, world) => {
+    await world.connect(model, who, where);
+  }),
+);
+
+const leave = fc.tuple(index, how).map(([who, way]) =>
+  command(
+    `leave(#${who}, ${way})`,
+    (model) => !isEmpty(model),
+    async (model, world) => {
+      world.leave(model, pick(model, who), way);
+      return Promise.resolve();
+    },
+  ),
+);
+
+/** It connects elsewhere and leaves at once, before every relay knows of both. */
+const move = fc.tuple(index, relay, how).map(([who, where, way]) =>
+  command(
+    `move(#${who} to ${where}, ${way})`,
+    (model) => !isEmpty(model) && hasRoom(model),
+    async (model, world) => {
+      const member = pick(model, who);
+      await world.connect(model, member.key, where);
+      model.moved(member.key);
+      world.leave(model, member, way);
+    },
+  ),
+);
+
+const send = fc.tuple(index, fc.nat({ max: KEYS }), fc.integer({ min: 1, max: 30 })).map(([who, to, count]) =>
+  command(
+    `send(#${who} to key ${to}, ${count})`,
+    (model) => !isEmpty(model),
+    async (model, world) => world.send(model, pick(model, who), to, count),
+  ),
+);
+
+/** Everyone sends to everyone at the same time. */
+const everyone = fc.integer({ min: 1, max: 3 }).map((count) =>
+  command(
+    `everyone(${count})`,
+    (model) => !isEmpty(model),
+    async (model, world) => sendAll(model, world, count, false),
+  ),
+);
+
+const cut = pair.map(([from, to]) =>
+  command(
+    `cut(${from} to ${to})`,
+    () => true,
+    async (_model, world) => (await world.cut(from, to))(),
+  ),
+);
+
+/** Everyone sends while a link is cut: what is in it may be lost, nothing comes twice or out of order. */
+const cutBusy = pair.map(([from, to]) =>
+  command(
+    `cutBusy(${from} to ${to})`,
+    (model) => !isEmpty(model),
+    async (model, world) => {
+      const [again] = await Promise.all([world.cut(from, to), sendAll(model, world, 3, true)]);
+      await sendAll(model, world, 3, true);
+      await again();
+      await world.converged(model);
+      await sendAll(model, world, 1, false);
+    },
+  ),
+);
+
+/** Somebody comes or goes while a link is cut. */
+const cutMeanwhile = fc.tuple(pair, key, index, fc.boolean()).map(([[from, to], who, other, joins]) =>
+  command(
+    `cutMeanwhile(${from} to ${to}, ${joins ? `connect(key ${who} at ${to})` : `leave(#${other})`})`,
+    (model) => (joins ? hasRoom(model) : !isEmpty(model)),
+    async (model, world) => {
+      const again = await world.cut(from, to);
+      if (joins) await world.connect(model, who, to);
+      else world.leave(model, pick(model, other), 'reset');
+      await again();
+    },
+  ),
+);
+
+const kill = relay.map((where) =>
+  command(
+    `kill(second thread of ${where})`,
+    (model) => model.hasThreads,
+    async (model, world) => world.kill(model, where),
+  ),
+);
+
+/** Everyone sends while a thread dies. */
+const killBusy = relay.map((where) =>
+  command(
+    `killBusy(second thread of ${where})`,
+    (model) => model.hasThreads && !isEmpty(model),
+    async (model, world) => {
+      await sendAll(model, world, 3, true);
+      await world.kill(model, where);
+      await world.converged(model);
+      await sendAll(model, world, 1, false);
+    },
+  ),
+);
+
+async function sendAll(model: RegionModel, world: RegionWorld, count: number, mayBeLost: boolean): Promise<void> {
+  await Promise.all(
+    model.open.map(async (member) => {
+      for (let to = 0; to < KEYS; to++) await world.send(model, member, to, count, mayBeLost);
+    }),
+  );
+}
+
+/** Each kind of command with how often it is wanted, in the form of `fc.commands`. Those that take a second are rare. */
+export const COMMANDS: fc.Arbitrary<Command>[] = [
+  ...[connect, connect, connect, connect, connect, connect],
+  ...[leave, leave, leave, move, move],
+  ...[send, send, send, everyone, everyone, everyone],
+  ...[cut, cutBusy, cutMeanwhile],
+  ...[fc.oneof({ arbitrary: everyone, weight: 4 }, { arbitrary: kill, weight: 1 }, { arbitrary: killBusy, weight: 1 })],
+];

@@ -1,0 +1,305 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DerpClient } from '../../../src/client/derp-client.ts';
+import { encodeFrame, FrameType } from '../../../src/wire/frames.ts';
+import { TestRelay } from '../../service/support.ts';
+import { Inbox } from '../inbox.ts';
+import { KEY_PAIRS, LEAST_OTHER_BYTES, packetFrame } from '../packets.ts';
+import { RELAYS, type Member, type RegionModel, type Sent } from './model.ts';
+
+const MESH_KEY = 'c0ffee'.padEnd(64, '0');
+/** How long anything may take that must happen, on a machine that does other things, too. */
+const DEADLINE_MS = 30_000;
+/** Client keys that each relay has besides those of the members: an operator's, with the mesh key. */
+const OPERATORS = 1;
+/** More than the clock of a relay is late. */
+const LEAST_AGE_SECONDS = 0.3;
+
+interface Connection {
+  readonly client: DerpClient;
+  readonly inbox: Inbox;
+  /** Of the next packet that it sends. */
+  sequence: number;
+}
+
+/** Three relays in this process, of two threads each where the mesh allows it, and clients on real sockets. */
+export class RegionWorld {
+  readonly #relays: readonly TestRelay[];
+  readonly #folder: string;
+  readonly #operators: (DerpClient | null)[];
+  readonly #connections = new Map<number, Connection>();
+  #sent: Sent[] = [];
+
+  private constructor(relays: readonly TestRelay[], folder: string) {
+    this.#relays = relays;
+    this.#folder = folder;
+    this.#operators = relays.map(() => null);
+  }
+
+  static async start(): Promise<RegionWorld> {
+    const folder = mkdtempSync(path.join(tmpdir(), 'towpath-region-'));
+    const keyFile = path.join(folder, 'mesh.key');
+    writeFileSync(keyFile, MESH_KEY, { mode: 0o600 });
+    const start = (): Promise<TestRelay> =>
+      TestRelay.start({
+        TOWPATH_TRANSPORT: 'plain',
+        TOWPATH_THREADS: '2',
+        TOWPATH_DUPLICATES: 'last-writer',
+        TOWPATH_DRAIN_SECONDS: '0',
+        TOWPATH_MESH_KEY_FILE: keyFile,
+        // So that nothing is dropped for its age on a slow machine.
+        TOWPATH_LIMITS_QUEUE_MS: '60000',
+      });
+    const world = new RegionWorld(await Promise.all(Array.from({ length: RELAYS }, start)), folder);
+    for (const { relay, config, port } of world.#relays) {
+      const others = world.#relays.filter((other) => other.port !== port);
+      relay.reload({
+        ...config,
+        mesh: { ...config.mesh, with: others.map((other) => `http://127.0.0.1:${other.port}`) },
+      });
+    }
+    return world;
+  }
+
+  async stop(): Promise<void> {
+    for (const relay of this.#relays) await relay.stop();
+    rmSync(this.#folder, { recursive: true });
+  }
+
+  get hasThreads(): boolean {
+    return this.#relays.every(({ relay }) => relay.threads !== null);
+  }
+
+  /** Begins again: nobody is connected but the operators. */
+  reset(): void {
+    for (const { client } of this.#connections.values()) client.abort();
+    this.#connections.clear();
+    this.#sent = [];
+  }
+
+  async connect(model: RegionModel, key: number, relay: number): Promise<Member> {
+    const { relay: service } = this.#relays[relay]!;
+    const before = service.ownCounters.accepts;
+    const inbox = new Inbox();
+    const client = await this.#client(relay, { keys: KEY_PAIRS[key]!, handler: inbox });
+    const thread = service.threads === null || service.ownCounters.accepts > before ? 0 : 1;
+    const member = model.connect(key, relay, thread);
+    this.#connections.set(member.id, { client, inbox, sequence: 0 });
+    return member;
+  }
+
+  leave(model: RegionModel, member: Member, how: 'goodbye' | 'reset'): void {
+    const { client } = this.#connections.get(member.id)!;
+    if (how === 'goodbye') client.close();
+    else client.abort();
+    this.#connections.delete(member.id);
+    model.leave(member);
+  }
+
+  /** Sends `count` packets, each of which must arrive but for `mayBeLost`. */
+  async send(model: RegionModel, from: Member, key: number, count: number, mayBeLost = false): Promise<void> {
+    const connection = this.#connections.get(from.id)!;
+    for (let i = 0; i < count; i++) {
+      const packet = {
+        sender: from.id,
+        sequence: connection.sequence++,
+        kind: 'other',
+        bytes: LEAST_OTHER_BYTES,
+      } as const;
+      const name = `${packet.sender}/${packet.sequence}`;
+      this.#sent.push({ name, key: from.key, candidates: model.candidates(from, key), mayBeLost });
+      while (!connection.client.sendFrame(packetFrame(key, packet))) {
+        await new Promise<void>((resolve) => (connection.inbox.onDrained = resolve));
+      }
+    }
+  }
+
+  /** All that the connection sent before was handled by its relay. */
+  async ping(from: Member): Promise<void> {
+    await this.#connections.get(from.id)!.client.ping(DEADLINE_MS);
+  }
+
+  /**
+   * Ends the link of relay `from` to relay `to`, as an operator with the mesh key may. Returns a function that waits until it
+   * is open again.
+   */
+  async cut(from: number, to: number): Promise<() => Promise<void>> {
+    // The age of a link says that it is a new one.
+    await eventually(
+      () => this.#link(from, to).ageSeconds > LEAST_AGE_SECONDS,
+      () => 'the link is open for a while',
+    );
+    const before = this.#link(from, to).ageSeconds;
+    const operator = this.#operators[to]!;
+    operator.sendFrame(encodeFrame(FrameType.ClosePeer, this.#relays[from]!.relay.keyPair.publicKey));
+    await operator.ping(DEADLINE_MS);
+    let isCut = false;
+    const isBack = (): boolean => {
+      const { state, ageSeconds } = this.#link(from, to);
+      isCut ||= state !== 'open' || ageSeconds < before;
+      return isCut && state === 'open';
+    };
+    return () => eventually(isBack, () => `the link of relay ${from} to ${to} is open again`);
+  }
+
+  /** Ends the second thread of a relay as a fault would. Its connections are gone. */
+  async kill(model: RegionModel, relay: number): Promise<void> {
+    const threads = this.#relays[relay]!.relay.threads!;
+    const restarts = (): number => threads.states()[1]!.restarts;
+    const before = restarts();
+    await threads.kill(1);
+    const dead = model.open.filter((member) => member.relay === relay && member.thread === 1);
+    for (const member of dead) {
+      const { inbox } = this.#connections.get(member.id)!;
+      await eventually(
+        () => inbox.isClosed,
+        () => `the end of #${member.id}, whose thread has ended`,
+      );
+      this.#connections.delete(member.id);
+      model.leave(member);
+    }
+    await eventually(
+      () => restarts() > before,
+      () => `a second thread at relay ${relay}`,
+    );
+  }
+
+  /** Waits until every relay knows who the model says is where. */
+  async converged(model: RegionModel): Promise<void> {
+    await this.#operate();
+    await eventually(
+      () => this.#problem(model) === null,
+      () => this.#problem(model)!,
+    );
+  }
+
+  /** Waits for that, and until everyone has been given and told what is due; and nothing else. */
+  async agrees(model: RegionModel): Promise<void> {
+    await this.converged(model);
+    const waiting = new Map(this.#sent.map((sent) => [sent.name, sent]));
+    const isDone = (): boolean => {
+      for (const member of model.open) this.#take(model, member, waiting);
+      return (
+        ![...waiting.values()].some(({ candidates, mayBeLost }) => candidates.length > 0 && !mayBeLost) &&
+        model.open.every((member) => lacking(this.#connections.get(member.id)!.inbox, member).length === 0)
+      );
+    };
+    const missing = (): string =>
+      [
+        ...[...waiting.values()]
+          .filter(({ candidates, mayBeLost }) => candidates.length > 0 && !mayBeLost)
+          .slice(0, 5)
+          .map(({ name, candidates }) => `packet ${name} for ${candidates.map(({ id }) => `#${id}`).join(' or ')}`),
+        ...model.open.map(
+          (member) => `#${member.id}: ${lacking(this.#connections.get(member.id)!.inbox, member).join(', ')}`,
+        ),
+      ].join('; ');
+    await eventually(isDone, () => `missing: ${missing()}`);
+    for (const member of model.open) this.#compareNotices(model, member);
+    this.#sent = [...waiting.values()].filter((sent) => mayCome(sent));
+    for (const { key, candidates } of this.#sent) {
+      for (const { allowed } of candidates) if (!allowed.includes(`gone ${key}`)) allowed.push(`gone ${key}`);
+    }
+  }
+
+  /** Takes what `member` has been given, and looks whether it is allowed to have it. */
+  #take(model: RegionModel, member: Member, waiting: Map<string, Sent>): void {
+    const { inbox } = this.#connections.get(member.id)!;
+    for (const name of inbox.take()) {
+      const sent = waiting.get(name);
+      waiting.delete(name);
+      if (sent?.candidates.includes(member) === true) model.received(sent.key, member);
+      else
+        inbox.problems.push(
+          `#${member.id} has packet ${name}, which was ${sent === undefined ? 'not on its way' : 'not for it'}`,
+        );
+    }
+    assert.deepEqual(inbox.problems, []);
+    assert.ok(!inbox.isClosed, `#${member.id} was closed`);
+  }
+
+  #compareNotices(model: RegionModel, member: Member): void {
+    const { inbox } = this.#connections.get(member.id)!;
+    const told: string[] = [...inbox.notices];
+    for (const notice of member.notices) told.splice(told.indexOf(notice), 1);
+    for (const notice of told) {
+      const at = member.allowed.indexOf(notice);
+      assert.ok(
+        at >= 0,
+        `#${member.id} (key ${member.key} at relay ${member.relay}.${member.thread}) is told: ${notice}`,
+      );
+      member.allowed.splice(at, 1);
+      model.toldAllowed(notice, member);
+    }
+    inbox.notices.length = member.notices.length = 0;
+  }
+
+  /** What a relay does not know yet, or null. */
+  #problem(model: RegionModel): string | null {
+    for (const [index, { relay }] of this.#relays.entries()) {
+      for (const [other] of this.#relays.entries()) {
+        if (other === index) continue;
+        const link = this.#link(index, other);
+        // What it is told of: the clients and the operator there, and the link of the third relay.
+        const keys = model.keysAt(other).size + OPERATORS + RELAYS - 2;
+        if (link.state !== 'open' || link.keys !== keys)
+          return `link of relay ${index} to ${other}: ${link.state}, ${link.keys} keys of ${keys}`;
+      }
+      const { localKeys, remoteKeys } = relay.ownCounters;
+      const [local, remote] = [
+        model.keysAt(index).size + OPERATORS + RELAYS - 1,
+        model.keysElsewhere(index).size + OPERATORS * (RELAYS - 1),
+      ];
+      if (localKeys !== local || remoteKeys !== remote)
+        return `relay ${index} has ${localKeys} keys of ${local}, and ${remoteKeys} of ${remote} elsewhere`;
+    }
+    return null;
+  }
+
+  #link(from: number, to: number): ReturnType<TestRelay['relay']['api']['mesh']>['links'][number] {
+    const name = `http://127.0.0.1:${this.#relays[to]!.port}`;
+    return this.#relays[from]!.relay.api.mesh().links.find((link) => link.name === name)!;
+  }
+
+  /** Connects the operators that are not connected. */
+  async #operate(): Promise<void> {
+    for (const [index, operator] of this.#operators.entries()) {
+      if (operator?.isOpen === true) continue;
+      this.#operators[index] = await this.#client(index, { info: { meshKey: Buffer.from(MESH_KEY, 'hex') } });
+    }
+  }
+
+  async #client(relay: number, options: Parameters<TestRelay['client']>[0]): Promise<DerpClient> {
+    const test = this.#relays[relay]!;
+    return test.client({ url: `http://127.0.0.1:${test.port}/derp`, timeoutMs: DEADLINE_MS, ...options });
+  }
+}
+
+/**
+ * Whether a packet that may be lost may still come. Where there is one way to its destination, it would have come before the
+ * packets that were sent later.
+ */
+function mayCome({ candidates }: Sent): boolean {
+  return new Set(candidates.map(({ relay }) => relay)).size > 1;
+}
+
+/** What `member` has to be told and was not. */
+function lacking(inbox: Inbox, member: Member): string[] {
+  const told: string[] = [...inbox.notices];
+  return member.notices.filter((notice) => {
+    const at = told.indexOf(notice);
+    if (at >= 0) told.splice(at, 1);
+    return at < 0;
+  });
+}
+
+async function eventually(condition: () => boolean, what: () => string): Promise<void> {
+  const startedAt = performance.now();
+  while (!condition()) {
+    await delay(1);
+    if (performance.now() - startedAt > DEADLINE_MS) assert.fail(`not within ${DEADLINE_MS} ms: ${what()}`);
+  }
+}
