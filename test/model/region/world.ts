@@ -12,7 +12,7 @@ import { RELAYS, type Member, type RegionModel, type Sent } from './model.ts';
 
 const MESH_KEY = 'c0ffee'.padEnd(64, '0');
 /** How long anything may take that must happen, on a machine that does other things, too. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 20_000;
 /** Client keys that each relay has besides those of the members: an operator's, with the mesh key. */
 const OPERATORS = 1;
 /** More than the clock of a relay is late. */
