@@ -10,6 +10,7 @@ import { openAdmin } from '../service/admin-target.ts';
 import { nodeSettings } from '../service/peer-relay/tailnet-settings.ts';
 import { TailnetNode } from '../tailnet/node.ts';
 import { NodeState } from '../tailnet/node-state.ts';
+import { whyNotRegistered } from '../tailnet/registration.ts';
 import { formatNodeKey } from '../wire/keys.ts';
 import { ExitCode } from './failure.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
@@ -93,7 +94,7 @@ async function logIn({ node, write }: Member): Promise<void> {
     if (result.needsApproval) write(`tailnet ${name}: an administrator has to approve the node`);
     return;
   }
-  const why = result.kind === 'refused' ? result.reason : 'the node key counts as expired';
+  const why = whyNotRegistered(result, node.state.node.publicKey);
   throw new TowpathError('TOWPATH_TAILNET_REFUSED', `tailnet ${name}: the control server refuses the node: ${why}`, {
     hint: 'Make a new auth key, or remove authKey from the configuration to log in by a URL.',
   });

@@ -50,7 +50,7 @@ export function nodeProblems(node: TailnetNode, facts: ReadinessFacts): NodeProb
 }
 
 function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeProblem[] {
-  const { settings, netmap, phase, loginUrl, error } = node;
+  const { settings, netmap, phase, loginUrl, error, needsSignature } = node;
   const { self } = netmap;
   const problems: NodeProblem[] = [];
   const add = (code: NodeProblemCode, problem: string, hint: string): void =>
@@ -67,7 +67,7 @@ function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeP
       'the node is not let into the tailnet yet',
       `Open ${loginUrl ?? 'the URL in the log'}, or configure an auth key.`,
     );
-  else if (error !== null && self === null)
+  else if (error !== null && self === null && !needsSignature)
     add(
       'control_unreachable',
       error,
@@ -85,7 +85,7 @@ function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeP
       'the key of the node has expired',
       'Run "towpath relay login", or use an auth key with a tag: its nodes never expire.',
     );
-  if (netmap.hasTailnetLock && self !== null && !self.isSigned)
+  if (needsSignature || (netmap.hasTailnetLock && self !== null && !self.isSigned))
     add(
       'tailnet_lock',
       'tailnet lock is on, and the key of the node is not signed',

@@ -16,7 +16,7 @@ import { Netmap } from './netmap.ts';
 import { hostinfo, type NodeSettings } from './node-settings.ts';
 import type { NodeState } from './node-state.ts';
 import { PingAnswerer } from './ping-answer.ts';
-import { logOut, register, type Proof, type Registrant, type Registration } from './registration.ts';
+import { logOut, register, whyNotRegistered, type Proof, type Registrant, type Registration } from './registration.ts';
 
 /** For DNS, TCP and TLS together. */
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -78,6 +78,8 @@ export class TailnetNode {
   phase: NodePhase = NodePhase.Connecting;
   /** Where somebody must log in, or null. */
   loginUrl: string | null = null;
+  /** The control server has refused the registration until the node key is signed (tailnet lock). */
+  needsSignature = false;
   /** What went wrong last, or null when the control server has answered since. */
   error: string | null = null;
   /** Milliseconds since 1970 of the last frame of the map stream; null before the first. */
@@ -195,8 +197,9 @@ export class TailnetNode {
 
   async #enter(connection: ControlConnection): Promise<void> {
     const result = await this.#register(connection, (url) => this.#askForLogin(url));
+    this.needsSignature = result.kind === 'locked';
     if (result.kind !== 'registered') {
-      const why = result.kind === 'refused' ? result.reason : 'the new node key counts as expired';
+      const why = whyNotRegistered(result, this.state.node.publicKey);
       throw new ControlError('refused', `the control server refuses the registration: ${why}`, REFUSED_PAUSE_MS);
     }
     this.#needsRegistration = false;

@@ -3,13 +3,12 @@ import type { Environment } from '../transport/http/proxy-choice.ts';
 import { requestHttp } from '../transport/http/request.ts';
 import type { NoiseRequest } from './control-connection.ts';
 import type { PingRequest } from './map-response.ts';
+import { answerNodeRequest } from './node-request.ts';
 
 const TIMEOUT_MS = 10_000;
 const LIMIT_BYTES = 4096;
 /** Pings that wait while another one is answered. */
 const MOST_WAITING = 8;
-/** Requests of the control server to the node (c2n) are answered up to this length. */
-const PAYLOAD_BYTES = 64 * 1024;
 /** The types of pings that an administrator can ask for (addendum §6). */
 const TYPES: ReadonlySet<string> = new Set(['TSMP', 'disco', 'ICMP', 'peerapi']);
 const NO_TUNNEL = 'this node is a peer relay: it has no tunnel and pings nobody';
@@ -31,8 +30,8 @@ interface Answer {
 
 /**
  * Answers the pings of a control server (addendum §6, E2): `HEAD URL` for one without types. One with types gets a JSON
- * result for each that says that this node cannot ping. A request to the node itself (c2n) is answered over the control
- * connection alone: `/echo` works, anything else gets status 400. One with the URL of the last is a repetition.
+ * result for each that says that this node cannot ping. A request to the node itself (c2n, see `node-request.ts`) is
+ * answered over the control connection alone. One with the URL of the last is a repetition.
  */
 export class PingAnswerer {
   readonly #parts: PingParts;
@@ -88,7 +87,7 @@ export class PingAnswerer {
     const { ignored } = this.#parts;
     if (Types === null || Types === '') return [{ method: 'HEAD', body: null }];
     if (Types === C2N) {
-      if (URLIsNoise === true) return [{ method: 'POST', body: answerToNodeRequest(Payload) }];
+      if (URLIsNoise === true) return [{ method: 'POST', body: answerNodeRequest(Payload) }];
       ignored('a request to the node must come over the control connection');
       return [];
     }
@@ -116,15 +115,4 @@ export class PingAnswerer {
       environment,
     });
   }
-}
-
-/** The bytes of the HTTP answer to a request of the control server, which comes in base64. */
-function answerToNodeRequest(payload: string | null): Buffer {
-  const request = Buffer.from((payload ?? '').slice(0, 2 * PAYLOAD_BYTES), 'base64').subarray(0, PAYLOAD_BYTES);
-  const headEnd = request.indexOf('\r\n\r\n');
-  const isEcho = headEnd > 0 && /^[A-Z]+ \/echo(?:\?\S*)? HTTP\/1\.[01]\r\n/.test(request.toString('latin1', 0, 64));
-  const body = isEcho ? request.subarray(headEnd + 4) : Buffer.from('this node answers /echo alone\n');
-  const status = isEcho ? '200 OK' : '400 Bad Request';
-  const head = `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`;
-  return Buffer.concat([Buffer.from(head), body]);
 }

@@ -14,7 +14,7 @@ const TIMEOUT_MS = 30_000;
 /** A followup is answered when the login is done; then it is asked again. */
 const FOLLOWUP_TIMEOUT_MS = 600_000;
 const EXPLANATION_BYTES = 300;
-const DECISIVE = ['Error', 'AuthURL', 'NodeKeyExpired', 'MachineAuthorized'];
+const DECISIVE = ['Error', 'AuthURL', 'NodeKeyExpired', 'MachineAuthorized', 'NodeKeySignature'];
 /** The years around 1970 are far enough in the past for every server. */
 const LONG_AGO = '1971-01-01T00:00:00Z';
 const ZERO_KEY = formatNodeKey(Buffer.alloc(KEY_BYTES));
@@ -26,6 +26,8 @@ export type Registration =
   | { readonly kind: 'login'; readonly url: string }
   /** The node needs a new node key. */
   | { readonly kind: 'expired' }
+  /** Tailnet lock wants a signature of the node key, which only a signing node can make. */
+  | { readonly kind: 'locked' }
   | { readonly kind: 'refused'; readonly reason: string };
 
 /** Who registers. */
@@ -54,6 +56,20 @@ export async function register(connection: ControlConnection, who: Registrant, p
   const answer = await connection.request(PATH, body, { timeoutMs, limitBytes: LIMIT_BYTES });
   checkStatus(answer, PATH, authKey);
   return outcome(readRegisterResponse(parse(answer.body)), authKey);
+}
+
+/** What is to be told of a registration that did not succeed; `nodeKey` is the public one. */
+export function whyNotRegistered(result: Registration, nodeKey: Buffer): string {
+  switch (result.kind) {
+    case 'refused':
+      return result.reason;
+    case 'locked':
+      return `tailnet lock is on: run "tailscale lock sign ${formatNodeKey(nodeKey)}" on a signing node`;
+    case 'expired':
+      return 'the new node key counts as expired';
+    default:
+      return 'somebody must log in';
+  }
 }
 
 /** Logs the node out: its key expires at once (addendum §6). */
@@ -86,8 +102,9 @@ function requestOf({ state, version, hostinfo }: Registrant): object {
 }
 
 function outcome(response: RegisterResponse, secret: string | null): Registration {
-  const { Error: refusal, AuthURL, NodeKeyExpired, MachineAuthorized } = response;
+  const { Error: refusal, AuthURL, NodeKeyExpired, MachineAuthorized, NodeKeySignature } = response;
   if (refusal !== null && refusal !== '') return { kind: 'refused', reason: withoutSecret(refusal, secret) };
+  if (NodeKeySignature !== null && NodeKeySignature !== '') return { kind: 'locked' };
   if (NodeKeyExpired === true) return { kind: 'expired' };
   if (AuthURL !== null && AuthURL !== '') return { kind: 'login', url: errorMessage(AuthURL) };
   return { kind: 'registered', needsApproval: MachineAuthorized !== true };

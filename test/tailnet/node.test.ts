@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { nodeProblems } from '../../src/tailnet/node-readiness.ts';
 import { NodePhase } from '../../src/tailnet/node.ts';
 import { NodeState } from '../../src/tailnet/node-state.ts';
 import { formatNodeKey } from '../../src/wire/keys.ts';
@@ -121,6 +122,33 @@ describe('a node of a tailnet', () => {
     await until(node, () => bench.lines.some(({ message }) => message.includes('tailnet lock is on')));
     assert.equal(bench.control.registrations.length, 1);
     assert.equal(formatNodeKey(node.state.node.publicKey), old);
+  });
+
+  it('says what to sign when the answer to the registration wants a signature (addendum §6), and goes on after it', async (t) => {
+    const bench = await Bench.open(t);
+    const node = bench.node();
+    const key = formatNodeKey(node.state.node.publicKey);
+    let isSigned = false;
+    bench.control.behaviour.register = () =>
+      isSigned ? { MachineAuthorized: true } : { MachineAuthorized: true, NodeKeySignature: 'AAAA' };
+    bench.control.behaviour.streamed = (stream) =>
+      stream.send(bench.firstFrame(node, { TKAInfo: { Head: 'x' } }, { KeySignature: 'AAAA' }));
+    node.start();
+    await until(node, () => node.error !== null);
+    const facts = { addresses: 1, unreachedEndpoints: 0, now: Date.now() };
+    const [problem, ...more] = nodeProblems(node, facts);
+    assert.equal(problem?.code, 'tailnet_lock');
+    assert.match(problem.hint, new RegExp(`tailscale lock sign ${key}`));
+    assert.deepEqual(more, []);
+    assert.equal(node.state.isRegistered, false);
+    isSigned = true;
+    bench.skip(61_000);
+    await until(node, () => node.phase === NodePhase.Online);
+    assert.equal(formatNodeKey(node.state.node.publicKey), key, 'what was signed stays');
+    assert.deepEqual(
+      nodeProblems(node, facts).filter(({ code }) => code === 'tailnet_lock'),
+      [],
+    );
   });
 
   it('names the key that the server knows, however often it takes a new one', async (t) => {

@@ -72,4 +72,23 @@ describe('pings of a control server (addendum §6)', () => {
     assert.match(control.others[1]!, /^noise POST \/c2n\/2 HTTP\/1\.1 400 Bad Request\r\n/);
     assert.match(ignored()[0]!, /must come over the control connection/);
   });
+
+  it('that ask for what a peer relay has not are told so in the form of other nodes', async (t) => {
+    const { control, ping } = await open(t);
+    const answers: [string, RegExp][] = [
+      ['GET /update', /200 OK.*"Enabled":false,"Supported":false,"Started":false\}$/s],
+      ['POST /update', /200 OK.*"Err":"[^"]+"/s],
+      ['GET /posture/identity?hwaddrs=1', /200 OK.*\{"PostureDisabled":true\}$/s],
+      ['GET /vip-services', /200 OK.*\{"ServicesHash":""\}$/s],
+      ['GET /appconnector/routes', /200 OK.*\{"Domains":\{\}\}$/s],
+      ['DELETE /update', /405 Method Not Allowed/],
+      ['POST /netfilter-kind', /400 Bad Request.*unknown path/s],
+      ['GET http://other/echo', /400 Bad Request.*not a request/s],
+    ];
+    for (const [i, [line, expected]] of answers.entries()) {
+      const Payload = Buffer.from(`${line} HTTP/1.1\r\nHost: local\r\n\r\n`).toString('base64');
+      await ping({ URL: `https://unused/c2n/${i}`, URLIsNoise: true, Types: 'c2n', Payload }, i + 1);
+      assert.match(control.others[i]!, expected, line);
+    }
+  });
 });
