@@ -8,18 +8,20 @@ import { requestHttp, type HttpAnswer } from '../transport/http/request.ts';
 export interface AdminTarget {
   /** `http:` or `https:` with host and port, without a path. */
   readonly url: string;
-  /** A Unix socket in the place of host and port. */
+  /** A Unix socket instead of host and port. */
   readonly socketPath?: string;
-  /** Null: the listener needs none. */
+  /** Null when the listener needs no token. */
   readonly token: string | null;
-  /** An authority to trust besides the usual ones, PEM; the certificate itself when it is self-signed. */
+  /**
+   * An authority to trust in addition to the usual ones, PEM. For a self-signed certificate, the certificate itself.
+   */
   readonly caPem?: string;
 }
 
 const TIMEOUT_MS = 5000;
 const MOST_BYTES = 64 * 1024 * 1024;
 
-/** Asks the admin listener of a relay. Every method rejects with a TowpathError that says what is wrong. */
+/** A client of the admin listener of a relay. Every method rejects with a TowpathError that says what is wrong. */
 export class AdminClient {
   readonly #target: AdminTarget;
   readonly #timeoutMs: number;
@@ -29,29 +31,32 @@ export class AdminClient {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** For messages: the URL or the path of the socket. */
+  /** The URL or the path of the socket, for messages. */
   get place(): string {
     return this.#target.socketPath ?? this.#target.url;
   }
 
-  /** Whether the relay is well and what it does. */
+  /** Reads the state of the relay. */
   async status(): Promise<StatusAnswer> {
     return (await this.read('status')) as StatusAnswer;
   }
 
-  /** What is at a path below `/api/v1/`, with its query; see `api/shapes.ts` for its shape. */
+  /** Reads a path below `/api/v1/`, with its query. `api/shapes.ts` has the shapes of the answers. */
   async read(path: string): Promise<unknown> {
     return parsed(await this.get(`${API_PREFIX}${path}`), this.place);
   }
 
-  /** Does an action. */
+  /** Runs an action. */
   async act<Name extends ActionName>(name: Name, body: ActionBodies[Name]): Promise<ActionAnswer> {
     const headers = { 'Content-Type': 'application/json' };
     const answer = await this.#request('POST', `${API_PREFIX}actions/${name}`, headers, JSON.stringify(body));
     return parsed(answer, this.place) as ActionAnswer;
   }
 
-  /** The answer to a GET of any path. Rejects when there is none, whatever its status otherwise, but for a wrong token. */
+  /**
+   * Sends a GET for any path and returns the answer, whatever its status. Rejects when there is no answer and for a
+   * wrong token.
+   */
   get(path: string): Promise<HttpAnswer> {
     return this.#request('GET', path, {}, null);
   }

@@ -34,7 +34,7 @@ export function connectDerp(options: DerpClientOptions): Promise<DerpClient> {
   });
 }
 
-/** What the relay has to send next; `over` when the client took over or the login failed. */
+/** The frame that the relay must send next; `over` once the client is open or the login has failed. */
 type Expected = 'server-key' | 'server-info' | 'over';
 
 /** The handshake of one connection, from the dialed stream to the open client. */
@@ -88,7 +88,7 @@ class Login implements StreamHandler, FrameSink {
     );
   }
 
-  /** ClientInfo for this server key, or null when no key can be shared with it. */
+  /** Returns ClientInfo for this server key, or null when the key is invalid. */
   #clientInfo(serverKey: Buffer): Buffer | null {
     try {
       this.#sharedKey = sharedBoxKey(this.#keys.privateKey, serverKey);
@@ -219,14 +219,16 @@ class Login implements StreamHandler, FrameSink {
   }
 }
 
-/** What is wrong with the header of the first frame, or nothing (§2.4). */
+/** Returns what is wrong with the header of the first frame, or an empty text (§2.4). */
 function judgeServerKey(type: number, payloadBytes: number): string {
   if (type !== FrameType.ServerKey) return `its first frame has type ${type}, not 1 (ServerKey)`;
   if (payloadBytes < MAGIC.length + KEY_BYTES) return `its first frame has only ${payloadBytes} bytes`;
   return payloadBytes > MAX_GREETING_BYTES ? `its first frame has ${payloadBytes} bytes` : '';
 }
 
-/** What is wrong with the header of the frame after ServerKey, or nothing: no other may come first (§3.1). */
+/**
+ * Returns what is wrong with the header of the frame after ServerKey, or an empty text: it must be ServerInfo (§3.1).
+ */
 function judgeServerInfo(type: number, payloadBytes: number): string {
   if (type !== FrameType.ServerInfo) return `a frame of type ${type} came before ServerInfo`;
   if (payloadBytes < NONCE_BYTES) return `its ServerInfo has only ${payloadBytes} bytes`;

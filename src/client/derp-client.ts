@@ -40,7 +40,7 @@ const MIN_PAYLOAD_BYTES = new Map<number, number>([
 
 /** An open connection to a relay; {@link connectDerp} makes it. */
 export class DerpClient {
-  /** Who is told; may be replaced at any time. */
+  /** Receives the events; may be replaced at any time. */
   handler: DerpClientHandler;
   /** This client's public key. */
   readonly publicKey: Buffer;
@@ -48,7 +48,10 @@ export class DerpClient {
   readonly #stream: Stream;
   readonly #clock: Clock;
   readonly #outgoing: OutgoingFrames;
-  /** What the relay has announced in ServerInfo (§8.6): what does not fit is dropped, never delayed. Null is no limit. */
+  /**
+   * The limit that the relay announced in ServerInfo (§8.6). A packet over it is dropped, never delayed. Null means no
+   * limit.
+   */
   readonly #budget: TokenBucket | null;
   readonly #pings = new PendingPings();
   readonly #frames: FrameStream;
@@ -112,7 +115,7 @@ export class DerpClient {
 
   /**
    * Sends a packet to a node. False when the queue is full (`drained` follows) or the connection is gone. A packet over
-   * the limit that the relay announced is dropped silently, as the protocol wants it, and counted.
+   * the limit that the relay announced is dropped without an error, as the protocol requires, and counted.
    */
   send(destination: Uint8Array, packet: Uint8Array): boolean {
     if (packet.length > MAX_PACKET_BYTES) {
@@ -131,7 +134,7 @@ export class DerpClient {
     return true;
   }
 
-  /** Sends a whole frame as it is: for mesh frames, and for tests of what a relay does with bad ones. */
+  /** Sends a whole frame unchanged: for mesh frames, and for tests with invalid frames. */
   sendFrame(frame: Uint8Array): boolean {
     if (!this.#isOpen) return false;
     if (!this.#outgoing.add(frame)) return this.#refuse();
@@ -139,30 +142,32 @@ export class DerpClient {
     return true;
   }
 
-  /** Writes what was added to the {@link OutgoingFrames} that the caller has brought. */
+  /** Writes the frames that the caller has added to its own {@link OutgoingFrames}. */
   flush(): void {
     if (this.#isOpen) this.#outgoing.flush(this.#stream);
   }
 
-  /** Says whether this relay is the client's home. */
+  /** Tells the relay whether it is the client's home. */
   notePreferred(home: boolean): boolean {
     return this.sendFrame(encodeNotePreferred(home));
   }
 
-  /** Collects what is sent from now on, for one write in {@link uncork}. */
+  /** Collects the frames that are sent from now on, for one write in {@link uncork}. */
   cork(): void {
     this.#isCorked = true;
   }
 
-  /** Writes what was collected and goes on with a write for each frame. */
+  /** Writes the collected frames. Later frames are written one by one again. */
   uncork(): void {
     this.#isCorked = false;
     this.#outgoing.flush(this.#stream);
-    // A stream that took everything need not say that it takes more; not at once, because `drained` may send again.
+    // A stream that took everything does not call `writable`. Deferred, because `drained` may send again.
     if (this.#refusedSend) setImmediate(() => this.#writable());
   }
 
-  /** The round trip of one Ping to the relay, in milliseconds. Rejects after `timeoutMs` and when the connection ends. */
+  /**
+   * Sends a Ping and returns its round trip in milliseconds. Rejects after `timeoutMs` and when the connection ends.
+   */
   ping(timeoutMs = 5000): Promise<number> {
     if (!this.#isOpen) return Promise.reject(closedError('local'));
     const { data, answered } = this.#pings.start(timeoutMs);
@@ -170,18 +175,18 @@ export class DerpClient {
     return answered;
   }
 
-  /** Stops and resumes reading; the relay's bytes then wait in the kernels on the way. */
+  /** Stops reading. The relay's bytes then wait in the kernels on the path. */
   pause(): void {
     this.#stream.pause();
   }
 
   resume(): void {
-    // Silence while paused was ours, not the relay's.
+    // The relay was not silent: this client did not read.
     this.#heardAtMs = this.#clock.now;
     this.#stream.resume();
   }
 
-  /** Ends the connection: what waits is still written, `closed(null)` is called at once. */
+  /** Ends the connection. Waiting frames are still written; `closed(null)` is called at once. */
   close(): void {
     if (!this.#isOpen) return;
     this.#leaveByMs = this.#clock.now + CLOSE_DEADLINE_MS;
@@ -189,7 +194,7 @@ export class DerpClient {
     this.#leave();
   }
 
-  /** Ends the connection without a goodbye, as a crash would. */
+  /** Resets the connection, as a crash would. */
   abort(): void {
     if (!this.#isOpen) return;
     this.#stopTicks();
@@ -197,7 +202,7 @@ export class DerpClient {
     this.#closed(null);
   }
 
-  /** Says goodbye once all that waited is written. */
+  /** Closes the connection once all waiting frames are written. */
   #leave(): void {
     this.#outgoing.flush(this.#stream);
     if (this.#outgoing.pendingBytes > 0) return;

@@ -13,24 +13,24 @@ import { ResponseStart } from './response-head.ts';
 import { upgradeRequest, type UpgradeMode, type UpgradeRequest } from './upgrade-request.ts';
 import { WebSocketClientStream } from './websocket-stream.ts';
 
-/** What is needed to turn an address into a DERP byte stream. */
+/** Options for opening a DERP byte stream. */
 export interface DialOptions {
   readonly transport: Transport;
   readonly address: RelayAddress;
-  /** An IP to connect to in place of the address's host. */
+  /** An IP to connect to instead of the address's host. */
   readonly ipOverride: string | null;
   readonly serverName: string;
   readonly verify: ServerVerification;
   readonly websocket: boolean;
   readonly fastStart: boolean;
   readonly idealNode: string;
-  /** For everything up to the upgrade. */
+  /** Time limit up to the end of the upgrade. */
   readonly timeoutMs: number;
-  /** The ClientInfo frame that goes with a fast start; null when the key is no usable one. */
+  /** Returns the ClientInfo frame for a fast start; null when the server key is invalid. */
   readonly clientInfo: (serverKey: Buffer) => Buffer | null;
 }
 
-/** A DERP byte stream, before its first frame. Who takes it over sets its handler, reads `early` and resumes it. */
+/** A DERP byte stream before its first frame. Its new owner sets the handler, reads `early` and resumes the stream. */
 export interface Dialed {
   readonly stream: Stream;
   /** The start of the DERP stream, which came with the response. */
@@ -41,7 +41,7 @@ export interface Dialed {
   readonly times: ConnectTimes;
 }
 
-/** Who takes the stream over, synchronously, so that no byte and no close is missed in between; or learns why not. */
+/** Takes the stream over synchronously, so that no byte and no close is missed; or learns why there is none. */
 export interface DialHandler {
   dialed(dialed: Dialed): void;
   failed(error: unknown): void;
@@ -101,7 +101,7 @@ class Dial implements StreamHandler {
     this.writable(stream);
   }
 
-  /** The ClientInfo to send along, where the server's key is known from TLS 1.3 (§1.5). */
+  /** Returns the ClientInfo to send with the request when TLS 1.3 has shown the server's key (§1.5), or null. */
   #fastStart(stream: Stream): Buffer | null {
     const { websocket, fastStart, clientInfo } = this.#options;
     if (websocket || !fastStart || stream.tls?.version !== 'TLSv1.3') return null;
@@ -130,7 +130,9 @@ class Dial implements StreamHandler {
     if (early !== null) this.#handOver(stream, early);
   }
 
-  /** What came after the response head, or null when the answer is not complete. Throws when it is a refusal. */
+  /**
+   * Returns the bytes after the response head, or null when the head is not complete. Throws when the relay refuses.
+   */
   #upgraded(): Buffer | null {
     if (this.#mode === 'fast-start' && this.#start.isRaw === true) return this.#start.bytes;
     const taken = this.#start.take();

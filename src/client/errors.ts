@@ -4,9 +4,9 @@ import { printable } from '../base/printable.ts';
 /** Longest part of a reason phrase that is repeated in an error. */
 const MAX_REASON_CHARACTERS = 200;
 
-/** What can go wrong between a client and a relay, after the transport's own `TOWPATH_CONNECT_…` (port.ts). */
+/** Errors between a client and a relay, after the transport's own `TOWPATH_CONNECT_…` (port.ts). */
 
-/** The URL is not one of a relay. */
+/** The URL is not a relay URL. */
 export function urlError(reason: string): TowpathError {
   return new TowpathError('TOWPATH_CLIENT_URL', `the relay URL ${reason}`, {
     hint: 'Write the URL as https://HOST[:PORT]/derp, or with http:// for a relay without TLS.',
@@ -78,7 +78,7 @@ export function frameError(reason: string): TowpathError {
   return new TowpathError('TOWPATH_CLIENT_FRAME', `the relay sent a broken stream: ${reason}`);
 }
 
-/** Nothing came in time. */
+/** The expected bytes did not come in time. */
 export function timeoutError(what: string, afterMs: number): TowpathError {
   return new TowpathError('TOWPATH_CLIENT_TIMEOUT', `${what} did not come within ${afterMs / 1000} s`, {
     hint: 'Check that the relay runs, and that no proxy or firewall holds back its data.',

@@ -6,32 +6,32 @@ import type { TowpathError } from '../base/errors.ts';
 import type { OutgoingFrames } from './outgoing.ts';
 import type { UpgradeMode } from './upgrade-request.ts';
 
-/** Told what a relay sends. Called directly; keys and bytes are views that are valid during the call only. */
+/** Receives what a relay sends. Keys and bytes are views that are valid only during the call. */
 export interface DerpClientHandler {
-  /** A packet `[from, to)` of `buffer` from another node, which may also be this one. */
+  /** A packet, `[from, to)` of `buffer`. Its source may be this client itself. */
   packet?(source: Buffer, buffer: Buffer, from: number, to: number): void;
-  /** A peer left, or is not here (`PeerGoneReason`). */
+  /** A peer has left, or is not connected (`PeerGoneReason`). */
   peerGone?(key: Buffer, reason: number): void;
   /** A peer is here: for mesh connections that watch. `[from, to)` is the whole PeerPresent payload (§2.2), the key first. */
   peerPresent?(buffer: Buffer, from: number, to: number): void;
-  /** The relay has a problem; empty when it is well again. */
+  /** The relay has a problem; empty when the problem is solved. */
   health?(problem: string): void;
   /** The relay is about to restart. */
   restarting?(reconnectInMs: number, tryForMs: number): void;
-  /** After a send was refused for a full queue: there is room again. */
+  /** The queue has room again, after a send was refused because it was full. */
   drained?(): void;
-  /** The connection is gone, once and last; null when `close` was called. */
+  /** The connection has ended. Called once and last; null when `close` was called. */
   closed?(error: TowpathError | null): void;
 }
 
 /** How to connect to a relay. */
 export interface DerpClientOptions {
   readonly transport: Transport;
-  /** Serves read and ping deadlines; somebody else starts it. */
+  /** Serves read and ping deadlines. The caller starts it. */
   readonly clock: Clock;
   /** `https://host[:port]/derp`, or `http://` for no TLS. */
   readonly url: string;
-  /** A throw-away pair when not given. */
+  /** A new random pair when not given. */
   readonly keys?: NodeKeyPair;
   /** The system's authorities and the URL's host when not given. */
   readonly verify?: ServerVerification;
@@ -43,20 +43,20 @@ export interface DerpClientOptions {
   readonly websocket?: boolean;
   /** Use fast start when the relay shows its key in TLS 1.3 (§1.5); on when not given. */
   readonly fastStart?: boolean;
-  /** Name of the region's first node, when this is not the one (§1.1). */
+  /** Name of the region's first node, when this is another node (§1.1). */
   readonly idealNode?: string;
-  /** What to say in ClientInfo; `canAckPings` is on when not given. */
+  /** Fields of ClientInfo; `canAckPings` is true when not given. */
   readonly info?: Partial<ClientInfo>;
-  /** From DNS to ServerInfo. 10 s when not given. */
+  /** Time limit from DNS to ServerInfo. 10 s when not given. */
   readonly timeoutMs?: number;
   /** Bytes that may wait to be written. 256 KiB when not given. */
   readonly queueBytes?: number;
-  /** What waits to be written, in place of a queue of `queueBytes`; it may hold frames already. */
+  /** The caller's own queue, instead of one of `queueBytes`. It may already hold frames. */
   readonly outgoing?: OutgoingFrames;
   readonly handler?: DerpClientHandler;
 }
 
-/** What was learned while connecting. Times are milliseconds since the start of the connect. */
+/** Facts of the connect. Times are milliseconds since its start. */
 export interface DerpConnectFacts {
   readonly mode: UpgradeMode;
   readonly tls: TlsFacts | null;

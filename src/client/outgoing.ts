@@ -1,24 +1,24 @@
 import type { Stream } from '../transport/port.ts';
 import { SEND_PACKET_OVERHEAD_BYTES, writeSendPacket } from '../wire/client-frames.ts';
 
-/** A connection that sends little stays this small. */
+/** First size of the buffer. A connection that sends little keeps this size. */
 const FIRST_BYTES = 2048;
 
-/** What a client still has to write, in whole frames. */
+/** The frames that a client still has to write. */
 export interface OutgoingFrames {
   /** Bytes that the stream has not taken yet. */
   readonly pendingBytes: number;
   /** Whether `bytes` more fit in. */
   reserve(bytes: number): boolean;
-  /** Adds a SendPacket frame, for which there is room. */
+  /** Adds a SendPacket frame. The caller has checked that there is room. */
   addPacket(destination: Uint8Array, packet: Uint8Array): void;
   /** Adds a whole frame; false when it does not fit. */
   add(frame: Uint8Array): boolean;
-  /** Writes what the stream takes. */
+  /** Writes as much as the stream takes. */
   flush(stream: Stream): void;
 }
 
-/** One buffer that grows up to a bound, filled behind and written from the front. */
+/** A queue in one buffer that grows up to a limit. Frames are added at the end and written from the front. */
 export class Outgoing implements OutgoingFrames {
   readonly #limitBytes: number;
   #buffer: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
@@ -33,7 +33,7 @@ export class Outgoing implements OutgoingFrames {
     return this.#to - this.#from;
   }
 
-  /** Makes room for `bytes` more behind the end; false when that would go over the bound. */
+  /** Makes room for `bytes` more at the end; false when that would exceed the limit. */
   reserve(bytes: number): boolean {
     const pending = this.#to - this.#from;
     if (pending + bytes > this.#limitBytes) return false;

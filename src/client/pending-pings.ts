@@ -10,11 +10,11 @@ interface PendingPing {
   readonly reject: (error: TowpathError) => void;
 }
 
-/** Pings whose Pong has not come (§8.5). A Pong that nobody waits for is ignored. */
+/** Pings whose Pong has not come (§8.5). A Pong without a waiting Ping is ignored. */
 export class PendingPings {
   readonly #byData = new Map<string, PendingPing>();
 
-  /** Notes a new Ping, to be sent now. */
+  /** Records a new Ping, which the caller sends now. */
   start(timeoutMs: number): { data: Buffer; answered: Promise<number> } {
     const data = randomBytes(PING_BYTES);
     const answered = new Promise<number>((resolve, reject) => {
@@ -32,7 +32,7 @@ export class PendingPings {
     ping.resolve(performance.now() - ping.sentAtMs);
   }
 
-  /** Rejects those that waited too long. */
+  /** Rejects the Pings whose time is over. */
   expire(): void {
     if (this.#byData.size === 0) return;
     const now = performance.now();

@@ -4,7 +4,7 @@ import { urlError } from './errors.ts';
 const HTTPS_PORT = 443;
 const HTTP_PORT = 80;
 
-/** Where a relay is, as its URL says it. */
+/** The parts of a relay URL. */
 export interface RelayAddress {
   /** Host name or IP, without brackets. */
   readonly host: string;

@@ -20,12 +20,12 @@ export interface ResponseHead {
 }
 
 /**
- * Collects the start of what a relay answers: an HTTP response head, or in fast start DERP frames at once (§1.2).
- * Bytes after the head are kept, because they are the start of the DERP stream.
+ * Collects the start of a relay's answer: an HTTP response head, or with a fast start DERP frames at once (§1.2). Bytes
+ * after the head are kept, because they are the start of the DERP stream.
  */
 export class ResponseStart {
   readonly #bytes = new GatheredBytes();
-  /** In what comes before, the head does not end. */
+  /** The head does not end before this offset. */
   #searched = 0;
 
   /** Adds bytes `[from, to)`. */
@@ -38,7 +38,7 @@ export class ResponseStart {
     return this.#bytes.bytes;
   }
 
-  /** True when this is no HTTP, null while too few bytes are there to tell. */
+  /** True when the answer is not HTTP; null while there are too few bytes to tell. */
   get isRaw(): boolean | null {
     const { bytes } = this.#bytes;
     const known = Math.min(HTTP_START.length, bytes.length);
@@ -46,7 +46,10 @@ export class ResponseStart {
     return known < HTTP_START.length ? null : false;
   }
 
-  /** The head and what follows it, or null when it is not complete. Throws when it is no head or too long. */
+  /**
+   * Returns the head and the bytes after it, or null when the head is not complete. Throws when it is invalid or too
+   * long.
+   */
   take(): { head: ResponseHead; rest: Buffer } | null {
     if (this.isRaw === true) throw upgradeError('the answer is not HTTP');
     const { bytes } = this.#bytes;

@@ -15,7 +15,7 @@ export type UpgradeMode = 'upgrade' | 'fast-start' | 'websocket';
 export interface UpgradeRequest {
   /** The whole request head. */
   readonly head: string;
-  /** Throws when the 101 is not the one that was asked for. */
+  /** Throws when the 101 does not fit the request. */
   check(response: ResponseHead): void;
 }
 

@@ -14,8 +14,8 @@ const CloseCode = { Normal: 1000, Protocol: 1002, Unsupported: 1003 } as const;
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /**
- * The client's side of a DERP WebSocket (§1.6) as the byte stream it carries: the payload of binary messages, whose
- * bounds mean nothing. Built on the port alone, so that it is the same on both runtimes and back-pressure is exact.
+ * The client's side of a DERP WebSocket (§1.6) as a byte stream: the payload of its binary messages, whose boundaries
+ * have no meaning. It uses only the transport port, so it behaves the same on both runtimes and back-pressure is exact.
  */
 export class WebSocketClientStream implements Stream {
   readonly remote: Endpoint;
@@ -32,12 +32,12 @@ export class WebSocketClientStream implements Stream {
   #head: Buffer = EMPTY;
   /** Payload bytes of the current data frame still to come. */
   #payloadBytes = 0;
-  /** What came while paused. */
+  /** Bytes that came while paused. */
   #held: Buffer;
   #paused = true;
   #ending = false;
   #finishMs = 0;
-  /** Set by `finish`: a relay that takes nothing more must not keep us from leaving. */
+  /** Set by `finish`: a relay that takes no more bytes must not keep the client open. */
   #timer: NodeJS.Timeout | undefined;
   #sawClose = false;
 
@@ -186,7 +186,7 @@ export class WebSocketClientStream implements Stream {
     return end;
   }
 
-  /** How long the header is, as far as its bytes tell. */
+  /** Returns the length of the header, as far as its bytes show it. */
   #wantedHeadBytes(): number {
     const head = this.#head;
     if (head.length < 2) return 2;

@@ -29,7 +29,10 @@ export function sharedBoxKey(privateKey: KeyObject, peerPublicKey: Buffer): Buff
   return Buffer.from(out.buffer);
 }
 
-/** The 32 bytes that both sides compute from their own private and the other's raw public key. Throws for keys of low order. */
+/**
+ * Returns the 32 bytes that both sides compute from their own private and the other's raw public key. Throws for keys
+ * of low order.
+ */
 export function x25519(privateKey: KeyObject, peerPublicKey: Buffer): Buffer {
   return diffieHellman({ privateKey, publicKey: importPublicKey(peerPublicKey) });
 }
@@ -37,7 +40,7 @@ export function x25519(privateKey: KeyObject, peerPublicKey: Buffer): Buffer {
 function importPublicKey(raw: Buffer): KeyObject {
   const key = Buffer.concat([SPKI_X25519_PREFIX, raw.subarray(0, KEY_BYTES)]);
   const { stackTraceLimit } = Error;
-  // Node 24 makes an error in there that it throws away: its stack trace cost 4 % of a whole TLS and DERP handshake.
+  // Node 24 makes an error internally and discards it: its stack trace cost 4 % of a whole TLS and DERP handshake.
   Error.stackTraceLimit = 0;
   try {
     return createPublicKey({ key, format: 'der', type: 'spki' });
@@ -51,7 +54,7 @@ export function sealBox(sharedKey: Buffer, plain: Uint8Array, nonce: Buffer = ra
   return Buffer.concat([nonce, xsalsa20poly1305(sharedKey, nonce).encrypt(plain)]);
 }
 
-/** Opens what {@link sealBox} made; throws when it was made with another key or changed on the way. */
+/** Opens a box of {@link sealBox}. Throws when it was sealed with another key or changed on the path. */
 export function openBox(sharedKey: Buffer, sealed: Buffer): Buffer {
   const nonce = sealed.subarray(0, NONCE_BYTES);
   const plain = xsalsa20poly1305(sharedKey, nonce).decrypt(sealed.subarray(NONCE_BYTES));

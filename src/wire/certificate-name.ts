@@ -9,7 +9,7 @@ const SHOWN_NAMES = 5;
 
 type HasNames = Pick<X509Certificate, 'subjectAltName'>;
 
-/** What a certificate is for, as its subject alternative name says. Other kinds of names are of no use to clients. */
+/** The names and addresses of a certificate, from its subject alternative name. Clients ignore all other names. */
 export interface AlternativeNames {
   /** As they are written; a wildcard is among them as `*.example.com`. */
   readonly dns: readonly string[];
@@ -17,7 +17,7 @@ export interface AlternativeNames {
   readonly ips: readonly string[];
 }
 
-/** Reads the text that the runtimes make of the extension; names with signs that could fake another entry are quoted in it. */
+/** Reads the runtimes' text form of the extension. It quotes names with characters that could imitate another entry. */
 export function alternativeNames({ subjectAltName = '' }: HasNames): AlternativeNames {
   const dns: string[] = [];
   const ips: string[] = [];
@@ -37,7 +37,7 @@ export function alternativeNames({ subjectAltName = '' }: HasNames): Alternative
   return { dns, ips };
 }
 
-/** Where the JSON string ends that has begun before `from`. */
+/** Returns the end of the JSON string that begins before `from`. */
 function closingQuote(text: string, from: number): number {
   let at = from;
   while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
@@ -45,9 +45,9 @@ function closingQuote(text: string, from: number): number {
 }
 
 /**
- * Why clients do not take the certificate for `name`, a DNS name or an IP, as text that continues "the certificate"; null
- * when they do. This is `VerifyHostname` of Go's crypto/x509: the common name never counts, a wildcard is a whole first
- * label, and an IP must be among the IPs.
+ * Returns why clients do not accept the certificate for `name`, a DNS name or an IP, as text that continues "the
+ * certificate"; null when they accept it. This is `VerifyHostname` of Go's crypto/x509: the common name never counts, a
+ * wildcard is a whole first label, and an IP must be among the IPs.
  */
 export function nameProblem(leaf: HasNames, name: string): string | null {
   const { dns, ips } = alternativeNames(leaf);
@@ -63,7 +63,7 @@ export function nameProblem(leaf: HasNames, name: string): string | null {
   return `is for ${names.slice(0, SHOWN_NAMES).join(', ') || 'no name'}${more}, not for ${name}`;
 }
 
-/** `matchHostnames` of Go; names that are no host names have to be the same letter by letter. */
+/** `matchHostnames` of Go. Names that are not host names must be equal letter by letter. */
 function matches(pattern: string, name: string): boolean {
   const [wanted, host] = [pattern.toLowerCase(), name.toLowerCase()];
   if (!isHostName(pattern, true) || !isHostName(name, false)) {

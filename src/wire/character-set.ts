@@ -2,8 +2,8 @@ const LATIN1 = 256;
 const RANGE_LENGTH = 3;
 
 /**
- * A set of Latin-1 characters, for text that strangers write: one look into a table for each character. What a regular
- * expression costs on such text depends on the text.
+ * A set of Latin-1 characters, for untrusted text: it costs one table look-up per character. The cost of a regular
+ * expression depends on the text.
  */
 export class CharacterSet {
   readonly #has = new Uint8Array(LATIN1);
@@ -19,7 +19,7 @@ export class CharacterSet {
     }
   }
 
-  /** The first place in `[from, to)` whose character is not in the set, or `to`. */
+  /** Returns the first index in `[from, to)` whose character is not in the set, or `to`. */
   end(text: string, from: number, to: number): number {
     const has = this.#has;
     let at = from;
@@ -27,7 +27,7 @@ export class CharacterSet {
     return at;
   }
 
-  /** The place behind the last character in `[from, to)` that is not in the set, or `from`. */
+  /** Returns the index after the last character in `[from, to)` that is not in the set, or `from`. */
   start(text: string, from: number, to: number): number {
     const has = this.#has;
     let at = to;
@@ -43,9 +43,9 @@ export class CharacterSet {
 
 export const DIGITS: CharacterSet = new CharacterSet('0-9');
 export const HEX_DIGITS: CharacterSet = new CharacterSet('0-9', 'a-f', 'A-F');
-/** Letters, digits and the signs that names in HTTP may have (RFC 9110 §5.6.2). */
+/** Letters, digits and the other characters of names in HTTP (RFC 9110 §5.6.2). */
 export const TOKEN: CharacterSet = new CharacterSet('0-9', 'A-Z', 'a-z', "!#$%&'*+-.^_`|~");
-/** What may stand around a value in HTTP (RFC 9110 §5.6.3). */
+/** Characters that may surround a value in HTTP (RFC 9110 §5.6.3). */
 export const BLANKS: CharacterSet = new CharacterSet(' \t');
 
 /** The part `[from, to)` of a text without the blanks around it. */

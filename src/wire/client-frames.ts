@@ -19,7 +19,7 @@ export function encodeNotePreferred(home: boolean): Buffer {
   return encodeFrame(FrameType.NotePreferred, Buffer.of(home ? 1 : 0));
 }
 
-/** Ping; `data` is 8 bytes that the Pong brings back. */
+/** Ping; `data` is 8 bytes that the Pong returns. */
 export function encodePing(data: Uint8Array): Buffer {
   return encodeFrame(FrameType.Ping, data.subarray(0, PING_BYTES));
 }

@@ -1,16 +1,16 @@
-/** What a TLS client says first, as far as a server's certificate depends on it (RFC 8446 §4.1.2, RFC 6066 §3, RFC 7301). */
+/** The parts of a TLS ClientHello on which a server's certificate depends (RFC 8446 §4.1.2, RFC 6066 §3, RFC 7301). */
 
-/** What the first bytes of a connection are. */
+/** The result of parsing the first bytes of a connection. */
 export type ClientHello =
   /** Not enough bytes yet to tell. */
   | { readonly kind: 'more' }
-  /** Not a ClientHello, a broken one, or one too large to look at. */
+  /** Not a ClientHello, or an invalid or too large one. */
   | { readonly kind: 'other' }
   | {
       readonly kind: 'hello';
       /** As it was sent; empty when there is none. */
       readonly serverName: string;
-      /** The ALPN protocols that are offered, best first. */
+      /** The offered ALPN protocols, best first. */
       readonly protocols: readonly string[];
     };
 
@@ -18,9 +18,9 @@ const RECORD_HEADER_BYTES = 5;
 const MESSAGE_HEADER_BYTES = 4;
 const HANDSHAKE_RECORD = 22;
 const CLIENT_HELLO = 1;
-/** Real ones have up to 2000 bytes, and TLS libraries take no longer messages than this either. */
+/** Real ones have up to 2000 bytes. TLS libraries have the same limit. */
 const MAX_HELLO_BYTES = 16_384;
-/** A message may come in many small records; nobody needs more than a few. */
+/** A message may come in many small records; real clients use one or two. */
 const MAX_RECORDS = 16;
 const VERSION_AND_RANDOM_BYTES = 34;
 const EXTENSION = { ServerName: 0, Alpn: 16 } as const;
@@ -29,7 +29,7 @@ const HOST_NAME = 0;
 const MORE: ClientHello = { kind: 'more' };
 const OTHER: ClientHello = { kind: 'other' };
 
-/** Looks at the bytes that a connection starts with. Never throws. */
+/** Parses the first bytes of a connection. Never throws. */
 export function parseClientHello(bytes: Buffer): ClientHello {
   const message = firstMessage(bytes);
   if (!Buffer.isBuffer(message)) return message;
@@ -52,7 +52,7 @@ export function parseClientHello(bytes: Buffer): ClientHello {
   return hello.isBroken || extensions?.isBroken === true ? OTHER : { kind: 'hello', serverName, protocols };
 }
 
-/** The body of the ClientHello, out of its records. */
+/** Returns the body of the ClientHello, taken from its records. */
 function firstMessage(bytes: Buffer): Buffer | ClientHello {
   const parts: Buffer[] = [];
   let at = 0;
@@ -100,7 +100,7 @@ function readProtocols(body: Reader): string[] {
   return protocols;
 }
 
-/** Reads from front to back; beyond the end it gives zeros and is broken for good. */
+/** Reads from front to back. After the end it returns zeros and stays invalid. */
 class Reader {
   isBroken = false;
   readonly #bytes: Buffer;

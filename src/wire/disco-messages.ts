@@ -27,7 +27,7 @@ export type DiscoType = (typeof DiscoType)[keyof typeof DiscoType];
 const HEADER_BYTES = 2;
 const TRANSACTION_ID_BYTES = 12;
 const CHALLENGE_BYTES = 32;
-/** Bind, Challenge and Answer: one layout, one length, so that no answer is larger than what asked for it. */
+/** Bind, Challenge and Answer have one layout and one length, so that no answer is larger than its request. */
 const HANDSHAKE_MESSAGE_BYTES: number = HEADER_BYTES + 8 + KEY_BYTES + CHALLENGE_BYTES;
 
 /** A step of binding a client's address to an endpoint (peer relay §3.1). */
@@ -39,18 +39,18 @@ export interface HandshakeMessage {
   readonly generation: number;
   /** Disco key of the other client of the endpoint. */
   readonly remoteKey: Buffer;
-  /** 32 bytes; of no meaning in a Bind. */
+  /** 32 bytes; without meaning in a Bind. */
   readonly challenge: Buffer;
 }
 
 interface PingMessage {
   readonly type: typeof DiscoType.Ping;
   readonly transactionId: Buffer;
-  /** The sender's node key, when it says it. */
+  /** The sender's node key; null when it is not sent. */
   readonly nodeKey: Buffer | null;
 }
 
-/** Tells where the ping came from. */
+/** Has the address that the ping came from. */
 interface PongMessage extends SocketAddress {
   readonly type: typeof DiscoType.Pong;
   readonly transactionId: Buffer;
@@ -65,7 +65,7 @@ export interface AllocateRequest {
   readonly type: typeof DiscoType.AllocateRequest;
   /** Disco keys of the two clients, in any order. */
   readonly clientKeys: readonly [Buffer, Buffer];
-  /** To be sent back as it is. */
+  /** Sent back unchanged. */
   readonly generation: number;
 }
 
@@ -78,7 +78,7 @@ export interface AllocateResponse {
 export type DiscoMessage =
   PingMessage | PongMessage | HandshakeMessage | CallMeMaybeViaMessage | AllocateRequest | AllocateResponse;
 
-/** The bytes of a message, ready to be sealed. */
+/** Returns the bytes of a message, ready to be sealed. */
 export function encodeDiscoMessage(message: DiscoMessage): Buffer {
   switch (message.type) {
     case DiscoType.Ping:
@@ -123,7 +123,7 @@ export function decodeDiscoMessage(bytes: Buffer): DiscoMessage | null {
   }
 }
 
-/** Types whose version counts: a later one means another layout. */
+/** Reads the types whose version matters: another version means another layout. */
 function decodeVersioned(type: number, payload: Buffer): DiscoMessage | null {
   if (type === DiscoType.AllocateRequest) return decodeAllocateRequest(payload);
   if (type === DiscoType.AllocateResponse && payload.length >= 4) {

@@ -15,8 +15,8 @@ const TAG_BYTES = 16;
 export const DISCO_ENVELOPE_BYTES: number = BOX_OFFSET + NONCE_BYTES + TAG_BYTES;
 
 /**
- * The key that both ends of a disco conversation share, or null when `publicKey` is one that nobody can have: zero, or
- * another point of low order. Anybody can send such a key, so it must not end in an exception.
+ * Returns the key that both ends of a disco conversation share, or null when `publicKey` is invalid: zero, or another
+ * point of low order. Any sender can send such a key, so it must not cause an exception.
  */
 export function sharedDiscoKey(privateKey: KeyObject, publicKey: Buffer): Buffer | null {
   try {
@@ -26,13 +26,13 @@ export function sharedDiscoKey(privateKey: KeyObject, publicKey: Buffer): Buffer
   }
 }
 
-/** The sender's disco key of the packet `[from, to)`, as a view; null when that is not disco-shaped. */
+/** Returns the sender's disco key in the packet `[from, to)`, as a view; null when the packet is not a disco packet. */
 export function discoSender(packet: Buffer, from = 0, to: number = packet.length): Buffer | null {
   if (!looksLikeDisco(packet, from, to)) return null;
   return packet.subarray(from + KEY_OFFSET, from + BOX_OFFSET);
 }
 
-/** The message inside the packet `[from, to)`; null when it was sealed with another key, changed or cut. */
+/** Returns the message inside the packet `[from, to)`; null when it was sealed with another key, changed or cut. */
 export function openDisco(sharedKey: Buffer, packet: Buffer, from = 0, to: number = packet.length): Buffer | null {
   if (to - from < DISCO_ENVELOPE_BYTES) return null;
   try {

@@ -1,19 +1,19 @@
-/** Who sent a request that came through proxies: `Forwarded` (RFC 7239) and `X-Forwarded-For`. */
+/** The client of a request that came through proxies: `Forwarded` (RFC 7239) and `X-Forwarded-For`. */
 import { BLANKS, CharacterSet, DIGITS, TOKEN, withoutBlanks } from './character-set.ts';
 import { canonicalIp, ipFamily } from '../base/ip-address.ts';
 
 /** The headers in which a proxy may name its client. */
 export type ForwardedHeader = 'x-forwarded-for' | 'forwarded';
 
-/** More hops than this are nobody's real chain of proxies. */
+/** Real chains of proxies are shorter than this. */
 const MAX_HOPS = 32;
 const MAX_PORT_DIGITS = 5;
-/** Proxies write addresses that RFC 7239 wants in quotes without them. */
+/** Characters of a value without quotes. Proxies write addresses without them, although RFC 7239 requires them. */
 const UNQUOTED = new CharacterSet('!', '#-+', '--:', '<-~');
 
 /**
- * The address of the nearest hop that is not one of ours, or of the client itself: the list is read from its end,
- * because anybody may have written what stands before. Null when the header names nobody.
+ * Returns the address of the nearest hop that is not a trusted proxy. The list is read from its end, because the client
+ * may have written the entries before. Null when the header has no address.
  */
 export function forwardedClient(
   header: ForwardedHeader,
@@ -25,22 +25,22 @@ export function forwardedClient(
   for (let hops = 0; hops < MAX_HOPS && end >= 0; hops++) {
     const start = header === 'forwarded' ? elementStart(value, end) : hopStart(value, end);
     const ip = ipOf(header === 'forwarded' ? forOf(value.slice(start, end)) : withoutBlanks(value, start, end));
-    // What stands left of something unreadable cannot be relied on.
+    // The entries before an unreadable one cannot be trusted.
     if (ip === null) return client;
     client = ip;
     if (!isTrusted(ip)) return client;
-    // The comma before this hop; −1 behind the first one.
+    // The comma before this hop; −1 for the first hop.
     end = start - 1;
   }
   return client;
 }
 
-/** Where the part of a list starts that ends at `end`. */
+/** Returns the start of the list entry that ends at `end`. */
 function hopStart(value: string, end: number): number {
   return end === 0 ? 0 : value.lastIndexOf(',', end - 1) + 1;
 }
 
-/** The same for `Forwarded`, where commas may stand in quotes: a proxy may repeat there what the client has written. */
+/** The same for `Forwarded`, where quoted text may contain commas: a proxy may repeat text of the client there. */
 function elementStart(value: string, end: number): number {
   let isQuoted = false;
   for (let at = end - 1; at >= 0; at--) {
@@ -51,14 +51,14 @@ function elementStart(value: string, end: number): number {
   return 0;
 }
 
-/** Whether an odd number of backslashes stands before `at`. */
+/** Whether there is an odd number of backslashes before `at`. */
 function isEscaped(value: string, at: number): boolean {
   let first = at;
   while (first > 0 && value[first - 1] === '\\') first--;
   return (at - first) % 2 === 1;
 }
 
-/** The `for` parameter of one element of a Forwarded header; empty when there is none, or when it cannot be read. */
+/** Returns the `for` parameter of one element of a Forwarded header; empty when it is missing or cannot be read. */
 function forOf(element: string): string {
   let found = '';
   let at = 0;
@@ -84,7 +84,7 @@ function forOf(element: string): string {
   return found;
 }
 
-/** Behind the quote that ends what the quote at `from` begins; beyond the end when there is none. */
+/** Returns the index after the quote that closes the one at `from`; after the end of the text when there is none. */
 function quoteEnd(element: string, from: number): number {
   for (let at = from + 1; at < element.length; at++) {
     if (element[at] === '\\') at++;

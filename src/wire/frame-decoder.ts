@@ -1,14 +1,14 @@
 import { FRAME_HEADER_BYTES, MAX_PACKET_FRAME_BYTES } from './frames.ts';
 
-/** What a {@link FrameSink} wants done with a frame whose header it has seen. */
+/** A {@link FrameSink}'s decision about a frame, made from its header. */
 export const HeaderVerdict = {
-  /** Collect the whole frame and hand it over. */
+  /** Collect the whole frame and deliver it. */
   Take: 0,
-  /** Pass over the payload without buffering it. */
+  /** Skip the payload without buffering it. */
   Skip: 1,
   /** Stop decoding before this payload; `resume` asks again about the same header. */
   Wait: 2,
-  /** The stream is in error or closed: decode nothing more. */
+  /** The stream is invalid or closed: decode nothing more. */
   Stop: 3,
 } as const;
 export type HeaderVerdict = (typeof HeaderVerdict)[keyof typeof HeaderVerdict];
@@ -18,8 +18,8 @@ export interface FrameSink {
   /** Judges a frame by type and payload length before anything is allocated for it. May be asked again after `Wait`. */
   header(type: number, payloadBytes: number): HeaderVerdict;
   /**
-   * A whole frame: header at `from`, payload at `from + 5` up to `to`. Read-only, and gone after the call. A sink that
-   * cannot take it yet calls {@link FrameDecoder.keepFrame} meanwhile.
+   * A whole frame: header at `from`, payload at `from + 5` up to `to`. Read-only, and valid only during the call. A
+   * sink that cannot take it yet calls {@link FrameDecoder.keepFrame} meanwhile.
    */
   frame(type: number, buffer: Buffer, from: number, to: number): void;
 }
@@ -27,7 +27,7 @@ export interface FrameSink {
 const EMPTY = Buffer.alloc(0);
 /** Frames of this size and less are collected in a buffer of Node's own pool. */
 const SMALL_FRAME_BYTES = 4096;
-/** How many buffers for larger ones are kept for reuse: every packet beyond 16 KiB is cut by TLS records. */
+/** Number of larger buffers that are kept for reuse: TLS records split every packet over 16 KiB. */
 const MAX_FREE_BUFFERS = 128;
 const freeBuffers: Buffer[] = [];
 
@@ -42,9 +42,9 @@ function giveFrameBuffer(buffer: Buffer): void {
 }
 
 /**
- * Cuts a byte stream into frames (protocol reference §2.1). Frames that lie whole in a read are handed over where they
- * lie; of an unfinished one exactly its own size is allocated, after the sink has accepted its header. Holds at most
- * one unfinished frame, and after `Wait` a copy of the rest of that read.
+ * Cuts a byte stream into frames (protocol reference §2.1). A frame that is complete in one read is delivered in place.
+ * For an unfinished frame, exactly its size is allocated, after the sink has accepted its header. Holds at most one
+ * unfinished frame, and after `Wait` a copy of the rest of that read.
  */
 export class FrameDecoder {
   readonly #sink: FrameSink;
@@ -57,14 +57,14 @@ export class FrameDecoder {
   #taken = false;
   /** Payload bytes still to pass over. */
   #skipBytes = 0;
-  /** What came after a `Wait`: the bytes of this buffer from `#heldFrom` up to `#heldTo`. */
+  /** Bytes that came after a `Wait`: this buffer from `#heldFrom` up to `#heldTo`. */
   #held: Buffer = EMPTY;
   #heldFrom = 0;
   #heldTo = 0;
-  /** The held buffer that is being decoded: what of it must wait again stays where it is. */
+  /** The held buffer that is being decoded. Bytes of it that must wait again stay in place. */
   #resumed: Buffer | null = null;
   #stopped = false;
-  /** Stopped, or the sink keeps the frame that it is given: looked at after each frame. */
+  /** Stopped, or the sink keeps its current frame. Checked after each frame. */
   #interrupted = false;
 
   constructor(sink: FrameSink) {
@@ -104,8 +104,8 @@ export class FrameDecoder {
   }
 
   /**
-   * Called by the sink while it is given a frame: it comes again after `resume`, header first, as after a `Wait`. What
-   * follows it waits meanwhile.
+   * Called by the sink during `frame`: the same frame is delivered again after `resume`, header first, as after a
+   * `Wait`. Later frames wait meanwhile.
    */
   keepFrame(): void {
     this.#interrupted = true;
@@ -172,7 +172,7 @@ export class FrameDecoder {
     }
   }
 
-  /** After an interruption: holds `[from, to)`, which begins with a frame that is to be kept, unless all is over. */
+  /** After an interruption: holds `[from, to)`, which begins with a kept frame, unless the decoder has stopped. */
   #holdKept(buffer: Buffer, from: number, to: number): void {
     if (this.#stopped) return;
     this.#interrupted = false;
@@ -189,7 +189,7 @@ export class FrameDecoder {
     }
   }
 
-  /** Keeps more bytes. The room grows by doubling: what waits may come in very many small reads. */
+  /** Keeps more bytes. The buffer doubles when it is full, because bytes may come in many small reads. */
   #append(buffer: Buffer, from: number, to: number): void {
     const kept = this.heldBytes;
     if (this.#heldTo + to - from > this.#held.length) {

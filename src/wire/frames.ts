@@ -1,9 +1,9 @@
 /**
- * Bytes of the wire to values and back, pure: no socket, no time, no log. Each file is one format, with limits for what a
- * stranger may send: DERP frames and handshake, keys and boxes, STUN, disco, Geneve, PROXY headers, request heads.
+ * Converts bytes of the wire to values and back: no socket, no time, no log. Each file is one format, with limits for
+ * untrusted senders: DERP frames and handshake, keys and boxes, STUN, disco, Geneve, PROXY headers, request heads.
  *
- * This file has the DERP frames: `type(1) length(4, big-endian) payload(length)` (protocol reference §2). Constants and encoders; the
- * decoder is in `frame-decoder.ts`.
+ * This file defines the DERP frames: `type(1) length(4, big-endian) payload(length)` (protocol reference §2). Constants
+ * and encoders; the decoder is in `frame-decoder.ts`.
  */
 
 /** Frame types (§2.2). */
@@ -57,7 +57,7 @@ export const MAX_PING_PAYLOAD_BYTES = 1000;
 export const MAGIC: Buffer = Buffer.from('DERP\u{1f511}', 'utf8');
 /** First bytes of a disco packet: `TS` and the speech balloon emoji. */
 export const DISCO_MAGIC: Buffer = Buffer.from('TS\u{1f4ac}', 'utf8');
-/** A packet shorter than magic, key and nonce is no disco packet (§4.3). */
+/** A packet shorter than magic, key and nonce is not a disco packet (§4.3). */
 const MIN_DISCO_BYTES = 62;
 
 const DISCO_MAGIC_HEAD = DISCO_MAGIC.readUInt32BE(0);
@@ -107,7 +107,7 @@ export function encodeHealth(problem: string): Buffer {
   return encodeFrame(FrameType.Health, Buffer.from(problem, 'utf8'));
 }
 
-/** Restarting: come back after `reconnectInMs`, and try for `tryForMs`. */
+/** Restarting: clients reconnect after `reconnectInMs`, and try for `tryForMs`. */
 export function encodeRestarting(reconnectInMs: number, tryForMs: number): Buffer {
   const times = Buffer.allocUnsafe(8);
   times.writeUInt32BE(reconnectInMs, 0);
@@ -115,5 +115,5 @@ export function encodeRestarting(reconnectInMs: number, tryForMs: number): Buffe
   return encodeFrame(FrameType.Restarting, times);
 }
 
-/** The KeepAlive frame; shared, not to be changed. */
+/** The KeepAlive frame; shared and read-only. */
 export const KEEP_ALIVE_FRAME: Buffer = encodeFrame(FrameType.KeepAlive);

@@ -2,8 +2,8 @@ const LEAST_BYTES = 512;
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /**
- * Bytes that arrive in pieces. The buffer doubles when it is full, so that a byte is copied a few times however small
- * the pieces are; joining all of them at each piece costs the square of their number.
+ * Collects bytes that arrive in pieces. The buffer doubles when it is full, so each byte is copied only a few times,
+ * however small the pieces are. Joining all pieces each time would cost the square of their number.
  */
 export class GatheredBytes {
   #buffer: Buffer = EMPTY;
@@ -31,7 +31,7 @@ export class GatheredBytes {
     this.#length = length;
   }
 
-  /** Adds a piece that nobody else will write to: the first one is not even copied. */
+  /** Adds a piece that is never written to again. The first one is not copied. */
   addOwned(piece: Buffer): void {
     if (this.#length > 0) {
       this.add(piece);

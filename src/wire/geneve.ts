@@ -4,10 +4,10 @@
  */
 
 export const GENEVE_BYTES = 8;
-/** The largest number of an endpoint (VNI), which has 24 bits; 0 is none. */
+/** The largest number of an endpoint (VNI), which has 24 bits. 0 is not used. */
 export const MAX_VNI = 0xff_ff_ff;
 
-/** What is behind the header. */
+/** The protocol of the bytes after the header. */
 export const GeneveProtocol = { Disco: 0x7a11, WireGuard: 0x7a12 } as const;
 export type GeneveProtocol = (typeof GeneveProtocol)[keyof typeof GeneveProtocol];
 
@@ -35,7 +35,7 @@ export function isGeneveControl(bytes: Uint8Array, from: number): boolean {
   return (bytes[from + 1]! & CONTROL_BIT) !== 0;
 }
 
-/** The endpoint that the header at `from` names. */
+/** Returns the number of the endpoint in the header at `from`. */
 export function geneveVni(bytes: Uint8Array, from: number): number {
   return (bytes[from + 4]! << 16) | (bytes[from + 5]! << 8) | bytes[from + 6]!;
 }

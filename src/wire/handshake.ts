@@ -3,7 +3,9 @@ import { encodeFrame, FrameType, KEY_BYTES, MAGIC, MAX_GREETING_BYTES, PROTOCOL_
 import { parseForeignJson } from './json.ts';
 import { parseHexKey } from './keys.ts';
 
-/** The handshake as both sides speak it (protocol reference §1.2 and §3): the 101 response, ServerKey, ClientInfo, ServerInfo. */
+/**
+ * The handshake of both sides (protocol reference §1.2 and §3): the 101 response, ServerKey, ClientInfo, ServerInfo.
+ */
 
 /** Longest `AppName` in bytes (§12). */
 const MAX_APP_NAME_BYTES = 32;
@@ -17,7 +19,7 @@ export interface ClientInfo {
   readonly version: number;
   readonly canAckPings: boolean;
   readonly isProber: boolean;
-  /** The name of the program, empty when it gives none. As it was sent: see {@link isAppName}. */
+  /** The name of the program as it was sent, or empty. {@link isAppName} checks it. */
   readonly appName: string;
 }
 
@@ -40,7 +42,10 @@ export function upgradeResponseHead(publicKey: Buffer): string {
   );
 }
 
-/** The server's public key from the ServerKey payload `[from, to)`, copied; null when it is no DERP greeting (§2.4). */
+/**
+ * Returns a copy of the server's public key from the ServerKey payload `[from, to)`; null when it is not a DERP
+ * greeting (§2.4).
+ */
 export function parseServerKey(buffer: Buffer, from: number, to: number): Buffer | null {
   const keyAt = from + MAGIC.length;
   if (to - from > MAX_GREETING_BYTES || to < keyAt + KEY_BYTES) return null;
@@ -68,14 +73,14 @@ export function encodeClientInfo(parts: {
 
 /**
  * Reads the opened ClientInfo as Go's JSON decoder would (§3.3): keys in any case, unknown ones ignored, null leaves a
- * default. Null when it is no JSON object or a known key has a wrong value; the connection then ends.
+ * default. Null when it is not a JSON object or a known key has a wrong value; the connection then ends.
  */
 export function parseClientInfo(plain: Buffer): ClientInfo | null {
   const fields = parseObject(plain);
   if (fields === null) return null;
   const meshText = fields.get('meshkey');
   const meshKey = typeof meshText === 'string' ? parseHexKey(meshText) : null;
-  // A mesh key that is there and malformed, null included, is an error even where no mesh is configured.
+  // A malformed mesh key, null included, is an error even when no mesh is configured.
   if (meshText !== undefined && meshKey === null) return null;
   const version = integerField(fields, 'version');
   const canAckPings = booleanField(fields, 'canackpings');
@@ -110,7 +115,7 @@ export function encodeServerInfo(parts: {
   return encodeFrame(FrameType.ServerInfo, sealBox(parts.sharedKey, Buffer.from(json), parts.nonce));
 }
 
-/** Reads the opened ServerInfo; null when it is no JSON object or a known key has a wrong value (§2.4). */
+/** Reads the opened ServerInfo; null when it is not a JSON object or a known key has a wrong value (§2.4). */
 export function parseServerInfo(plain: Buffer): ServerInfo | null {
   const fields = parseObject(plain);
   if (fields === null) return null;

@@ -1,4 +1,4 @@
-/** Where the parser of derper stops, too. */
+/** The same limit as in derper's parser. */
 const MAX_DEPTH = 10_000;
 
 const QUOTE = 0x22;
@@ -12,7 +12,7 @@ const CLOSING = 0x7d;
 /** `\u0041`: the longest form of a letter. */
 const MOST_BYTES_PER_LETTER = 6;
 
-/** JSON in which a key that matters stands twice in one object: programs differ in which of the two they take. */
+/** JSON with the same important key twice in one object. Programs differ in which of the two they use. */
 export class RepeatedKeyError extends SyntaxError {
   constructor(key: string) {
     super(`the key "${key}" is there twice`);
@@ -20,10 +20,10 @@ export class RepeatedKeyError extends SyntaxError {
 }
 
 /**
- * Parses the JSON that a peer sent. Throws a SyntaxError for what is no JSON, and for what is nested more than 10,000 deep:
- * V8 takes up to 40 ns for each byte of that, ten times as long as for others, and the more the longer the text is.
- * Throws a {@link RepeatedKeyError} when one object has one of `decisive` twice, in any spelling of case. They are at most
- * 31 names of ASCII characters.
+ * Parses the JSON that a peer sent. Throws a SyntaxError when it is not JSON, or nested more than 10,000 deep: V8 takes
+ * up to 40 ns for each byte of deep nesting, ten times as long as for other text, and more for longer text. Throws a
+ * {@link RepeatedKeyError} when one object has one of `decisive` twice, in any spelling of case. They are at most 31
+ * names of ASCII characters.
  */
 export function parseForeignJson(bytes: Buffer, decisive: readonly string[] = []): unknown {
   if (isTooDeep(bytes)) throw new SyntaxError(`it is nested more than ${MAX_DEPTH} deep`);
@@ -33,7 +33,10 @@ export function parseForeignJson(bytes: Buffer, decisive: readonly string[] = []
   return value;
 }
 
-/** Whether brackets that are in no string are open too deep. What is no JSON may be misjudged: its parser refuses it. */
+/**
+ * Whether brackets outside of strings nest too deep. The result may be wrong for text that is not JSON, which the
+ * parser refuses anyway.
+ */
 function isTooDeep(bytes: Buffer): boolean {
   let depth = 0;
   for (let at = 0; at < bytes.length; at++) {
@@ -49,7 +52,7 @@ function isTooDeep(bytes: Buffer): boolean {
   return false;
 }
 
-/** The first of `names` that an object in `json` has twice, or null. `json` is valid. */
+/** Returns the first of `names` that an object in `json` has twice, or null. `json` must be valid. */
 function repeatedKey(json: Buffer, names: readonly string[]): string | null {
   const bits = new Map(names.map((name, index) => [folded(name), 1 << index]));
   const mostBytes = Math.max(...names.map((name) => name.length)) * MOST_BYTES_PER_LETTER;
@@ -77,7 +80,10 @@ function repeatedKey(json: Buffer, names: readonly string[]): string | null {
   return null;
 }
 
-/** The index of the quote that ends the string that begins at `from`; the length of `bytes`, or one more, when there is none. */
+/**
+ * Returns the index of the quote that closes the string at `from`; the length of `bytes`, or one more, when there is
+ * none.
+ */
 function endOfString(bytes: Buffer, from: number): number {
   let at = from + 1;
   while (at < bytes.length && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;
@@ -91,7 +97,7 @@ function isBeforeColon(json: Buffer, end: number): boolean {
   return json[at] === COLON;
 }
 
-/** As Go compares keys: the long s and the Kelvin sign are an s and a k, too. */
+/** Returns a key in the form in which Go compares it: the long s counts as s, and the Kelvin sign as k. */
 function folded(name: string): string {
   return name.toUpperCase().toLowerCase();
 }

@@ -19,7 +19,7 @@ export function shortKey(key: Buffer): string {
   return isZeroKey(key) ? '' : `[${key.toString('base64').slice(0, 5)}]`;
 }
 
-/** Parses `nodekey:` + 64 hex digits, or returns null. Never echoes what it was given. */
+/** Parses `nodekey:` + 64 hex digits, or returns null. */
 export function parseNodeKey(text: string): Buffer | null {
   if (!text.startsWith(NODE_PREFIX)) return null;
   const hex = text.slice(NODE_PREFIX.length);
@@ -37,7 +37,7 @@ export function isZeroKey(key: Buffer): boolean {
   return true;
 }
 
-/** A node's key pair: the private half stays inside, ready for X25519. */
+/** A node's key pair, ready for X25519. The private key is not readable as bytes. */
 export interface NodeKeyPair {
   /** Raw public key, 32 bytes. */
   readonly publicKey: Buffer;
@@ -45,7 +45,7 @@ export interface NodeKeyPair {
   readonly privateKey: KeyObject;
 }
 
-/** Clamps 32 random bytes as Curve25519 wants it (§3.2), in place. */
+/** Clamps 32 random bytes as Curve25519 requires (§3.2), in place. */
 function clamp(key: Buffer): Buffer {
   key[0] = key[0]! & 248;
   key[31] = (key[31]! & 127) | 64;
@@ -63,7 +63,7 @@ export function nodeKeyPair(rawPrivate: Buffer): NodeKeyPair {
   return { publicKey: Buffer.from(jwk.x!, 'base64url'), privateKey };
 }
 
-/** The 32 raw bytes of the private key, to hand the pair to another thread. */
+/** Returns the 32 raw bytes of the private key, for passing the pair to another thread. */
 export function privateKeyBytes({ privateKey }: NodeKeyPair): Buffer {
   return Buffer.from(privateKey.export({ format: 'jwk' }).d!, 'base64url');
 }
@@ -78,7 +78,7 @@ export function generatePrivateKeyText(): string {
   return PRIVATE_PREFIX + clamp(randomBytes(KEY_BYTES)).toString('hex');
 }
 
-/** Reads the `privkey:` form; throws `TOWPATH_KEY_INVALID` without echoing it. */
+/** Reads the `privkey:` form. Throws `TOWPATH_KEY_INVALID`, without the text in the message. */
 export function parsePrivateKey(text: string): NodeKeyPair {
   const hex = text.startsWith(PRIVATE_PREFIX) ? text.slice(PRIVATE_PREFIX.length) : '';
   if (!HEX_DIGITS.holds(hex, KEY_DIGITS)) {

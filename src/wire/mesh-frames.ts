@@ -3,7 +3,7 @@ import { encodeFrame, FRAME_HEADER_BYTES, FrameType, KEY_BYTES, MAX_PACKET_BYTES
 
 /** Frames between the relays of one region (protocol reference §2.2, §4.10, §12). */
 
-/** What PeerPresent says of a connection (§2.5). `Regular` is set when no other one is. */
+/** Flags of a connection in PeerPresent (§2.5). `Regular` is set when no other flag is. */
 export const PresentFlag = { Regular: 1, Mesh: 2, Prober: 4, NotIdeal: 8 } as const;
 
 /** Bytes of a ForwardPacket frame around a packet: header, source key, destination key. */
@@ -12,12 +12,12 @@ export const FORWARD_PACKET_OVERHEAD_BYTES: number = FRAME_HEADER_BYTES + 2 * KE
 export const MIN_FORWARD_PAYLOAD_BYTES: number = 2 * KEY_BYTES;
 export const MAX_FORWARD_PAYLOAD_BYTES: number = 2 * KEY_BYTES + MAX_PACKET_BYTES;
 
-/** The WatchConns frame; shared, not to be changed. */
+/** The WatchConns frame; shared and read-only. */
 export const WATCH_CONNS_FRAME: Buffer = encodeFrame(FrameType.WatchConns);
 
 const IPV4_BYTES = 4;
 const IPV4_MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
-/** Key, address, port and flags; behind them come the length and the bytes of the application name. */
+/** Key, address, port and flags. The length and the bytes of the application name follow. */
 const PRESENT_BYTES = KEY_BYTES + MAX_IP_BYTES + 2 + 1;
 
 /** PeerPresent for a connection of `key`, 32 bytes. `ip` is canonical text or empty; `app` is ASCII of at most 32 bytes (§12). */
@@ -43,7 +43,7 @@ export function encodePeerPresent(
   return encodeFrame(FrameType.PeerPresent, payload);
 }
 
-/** What the payload of a PeerPresent frame says beside the key. What is missing is empty or 0. */
+/** Reads the payload of a PeerPresent frame, without the key. Missing fields are empty or 0. */
 export function decodePeerPresent(payload: Buffer): { ip: string; port: number; flags: number; app: string } {
   const hasAddress = payload.length >= PRESENT_BYTES - 1;
   const address = payload.subarray(KEY_BYTES, KEY_BYTES + MAX_IP_BYTES);

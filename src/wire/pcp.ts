@@ -1,6 +1,6 @@
 /**
- * Messages of the two protocols by which a router is asked to forward a port: PCP (RFC 6887, the MAP opcode) and its
- * predecessor NAT-PMP (RFC 6886). For UDP over IPv4. Both are asked at UDP port 5351 of the router.
+ * Messages of the two protocols that ask a router to forward a port: PCP (RFC 6887, the MAP opcode) and its predecessor
+ * NAT-PMP (RFC 6886). For UDP over IPv4. Requests go to UDP port 5351 of the router.
  */
 import { canonicalIp, formatIp, writeIp } from '../base/ip-address.ts';
 
@@ -21,7 +21,7 @@ const UNSUPPORTED_VERSION = 1;
 
 /** What a router answered. */
 export type PortMappingAnswer =
-  /** Null of `ip` (NAT-PMP): it is told by another answer. Null of `nonce` (NAT-PMP): there is none. */
+  /** With NAT-PMP, `ip` and `nonce` are null: another answer has the address, and there is no nonce. */
   | {
       readonly kind: 'mapped';
       readonly nonce: Buffer | null;
@@ -92,7 +92,7 @@ export function encodePmpMap(internalPort: number, wantedPort: number, lifetimeS
   return request;
 }
 
-/** Reads `[from, to)` as an answer of either protocol; null when it is none. */
+/** Reads `[from, to)` as an answer of either protocol; null when it is not one. */
 export function decodePortMappingAnswer(buffer: Buffer, from: number, to: number): PortMappingAnswer | null {
   const bytes = buffer.subarray(from, to);
   if (bytes.length < 8 || (bytes[1]! & ANSWER) === 0) return null;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { HEX_DIGITS } from './character-set.ts';
 
-/** How a `CertName` begins that is a pin. */
+/** The prefix of a `CertName` that is a pin. */
 export const PIN_PREFIX = 'sha256-raw:';
 const SHA256_DIGITS = 64;
 
@@ -10,7 +10,7 @@ export function pinOf(der: Uint8Array): string {
   return createHash('sha256').update(der).digest('hex');
 }
 
-/** The pin as it stands in `CertName` of a DERP map. */
+/** Returns the pin as `CertName` of a DERP map has it. */
 export function formatPin(sha256: string): string {
   return PIN_PREFIX + sha256;
 }

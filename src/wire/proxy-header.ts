@@ -1,6 +1,6 @@
 /**
- * The PROXY protocol, versions 1 and 2: a header before the first byte of a connection with which a proxy says which client it
- * connects for (haproxy.org, proxy-protocol.txt). Only the receiving side, and the sending side of version 2.
+ * The PROXY protocol, versions 1 and 2: a header before the first byte of a connection, in which a proxy names its
+ * client (haproxy.org, proxy-protocol.txt). This file has the receiving side, and the sending side of version 2.
  */
 import { DIGITS } from './character-set.ts';
 import { canonicalIp, formatIp, parseIp } from '../base/ip-address.ts';
@@ -11,13 +11,15 @@ interface ProxiedAddress {
   readonly port: number;
 }
 
-/** What the first bytes of a connection are. */
+/** The result of parsing the first bytes of a connection. */
 export type ProxyHeader =
   /** Not enough bytes yet to tell. */
   | { readonly kind: 'more' }
   /** No header, or a broken one. */
   | { readonly kind: 'invalid'; readonly detail: string }
-  /** A header of `bytes` bytes. `source` is null when the proxy speaks for itself (health checks) or does not know. */
+  /**
+   * A header of `bytes` bytes. `source` is null for the proxy's own connections (health checks) and unknown clients.
+   */
   | { readonly kind: 'header'; readonly bytes: number; readonly source: ProxiedAddress | null };
 
 const SIGNATURE_1 = Buffer.from('PROXY ', 'latin1');
@@ -25,7 +27,7 @@ const SIGNATURE_2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 /** The longest version 1 header, with its line end (PROXY protocol, section 2.1). */
 const MAX_LINE_BYTES = 107;
 const FIXED_BYTES = 16;
-/** Addresses and extensions; real ones stay far below, and what comes after the addresses is skipped anyway. */
+/** Addresses and extensions. Real headers are far shorter. The extensions are skipped. */
 const MAX_BODY_BYTES = 4096;
 const COMMAND = { Local: 0x20, Proxy: 0x21 } as const;
 const IPV4_BYTES = 4;
@@ -39,7 +41,7 @@ const MAX_PORT_DIGITS = 5;
 
 const MORE: ProxyHeader = { kind: 'more' };
 
-/** Looks at the bytes `[from, to)` that a connection starts with. */
+/** Parses `[from, to)`, the first bytes of a connection. */
 export function parseProxyHeader(buffer: Buffer, from: number, to: number): ProxyHeader {
   if (from === to) return MORE;
   if (startsLike(SIGNATURE_2, buffer, from, to)) return parseBinary(buffer, from, to);
@@ -80,7 +82,7 @@ function addressOf(ip: string, length: number, port: string): ProxiedAddress | n
   return { ip: formatIp(bytes), port: Number(port) };
 }
 
-/** Longer texts, signs and leading zeros are no numbers here (PROXY protocol, section 2.1). */
+/** Longer texts, signs and leading zeros are not allowed here (PROXY protocol, section 2.1). */
 function isPort(text: string): boolean {
   return DIGITS.holds(text, 1, MAX_PORT_DIGITS) && (text === '0' || !text.startsWith('0')) && Number(text) <= MAX_PORT;
 }

@@ -1,7 +1,7 @@
 import { KEY_BYTES } from './frames.ts';
 import { canonicalIp, formatIp, writeIp } from '../base/ip-address.ts';
 
-/** An IP and a port as disco messages carry them (peer relay reference §3.3): 16 bytes, IPv4 in mapped form, and 2. */
+/** An IP and a port in disco messages (peer relay reference §3.3): 16 bytes, with IPv4 in mapped form, and 2 bytes. */
 export const SOCKET_ADDRESS_BYTES = 18;
 const IP_BYTES = 16;
 const MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
@@ -19,24 +19,24 @@ export interface SocketAddress {
   readonly port: number;
 }
 
-/** An endpoint of a relay, as one client learns it from the relay and passes it on to the other (peer relay §3.3). */
+/** An endpoint of a relay. One client gets it from the relay and sends it to the other client (peer relay §3.3). */
 export interface RelayEndpoint {
-  /** The key with which the relay takes part in the binding. */
+  /** The disco key of the relay for the binding. */
   readonly serverDisco: Buffer;
   /** The disco keys of the two clients, in ascending order of their bytes. */
   readonly clientKeys: readonly [Buffer, Buffer];
-  /** Of two endpoints with one `serverDisco`, the later has the higher one. */
+  /** Of two endpoints with the same `serverDisco`, the later one has the higher number. */
   readonly lamportId: bigint;
   readonly vni: number;
-  /** How long the clients have to bind. */
+  /** Time that the clients have to bind. */
   readonly bindLifetimeMs: number;
-  /** How long it lives on when a side is silent. */
+  /** Time until it ends when one side is silent. */
   readonly steadyLifetimeMs: number;
-  /** Where the relay listens: at least one. */
+  /** Addresses of the relay: at least one. */
   readonly addresses: readonly SocketAddress[];
 }
 
-/** The bytes of an endpoint; throws a RangeError when it has no address, which every client would refuse. */
+/** Returns the bytes of an endpoint. Throws a RangeError when it has no address, because clients refuse that. */
 export function encodeRelayEndpoint(endpoint: RelayEndpoint): Buffer {
   const { addresses } = endpoint;
   if (addresses.length === 0) throw new RangeError('a relay endpoint needs an address');
@@ -69,7 +69,10 @@ export function decodeRelayEndpoint(bytes: Buffer): RelayEndpoint | null {
   };
 }
 
-/** Writes an address to `out`, which has room for {@link SOCKET_ADDRESS_BYTES} at `at`; throws when `ip` is none. */
+/**
+ * Writes an address to `out`, which has room for {@link SOCKET_ADDRESS_BYTES} at `at`. Throws when `ip` is not an IP
+ * address.
+ */
 export function writeSocketAddress(out: Buffer, at: number, { ip, port }: SocketAddress): void {
   const length = writeIp(out, at, ip);
   if (length === 0) throw new RangeError(`${ip} is not an IP address`);

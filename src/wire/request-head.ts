@@ -1,11 +1,11 @@
 /**
- * Parses the head of an HTTP request, as far as the relay must know it (protocol reference §1.1). Whatever a proxy in
- * front or the HTTP server behind could read in another way is refused: who reads the same bytes as other requests lets
- * a stranger speak in somebody's name. No regular expression: the cost is that of one look at each byte.
+ * Parses the head of an HTTP request, as far as the relay needs it (protocol reference §1.1). It refuses everything
+ * that a proxy in front or the HTTP server behind could read in another way: request smuggling would let one client act
+ * as another. It uses no regular expressions, so that each byte is read once.
  */
 import { CharacterSet, DIGITS, TOKEN, withoutBlanks } from './character-set.ts';
 
-/** What is to be known of a request. Header names are lower case; the values of a repeated header are joined by `, `. */
+/** A parsed request head. Header names are lower case; the values of a repeated header are joined by `, `. */
 export interface RequestHead {
   readonly method: string;
   /** As sent, with query. */
@@ -13,7 +13,7 @@ export interface RequestHead {
   readonly headers: ReadonlyMap<string, string>;
 }
 
-/** Why a head cannot be used: an HTTP status, and words for the log. */
+/** Why a head is refused: an HTTP status, and text for the log. */
 export interface BadHead {
   readonly status: 400 | 501 | 505;
   readonly detail: string;
@@ -26,7 +26,7 @@ const VERSION_PREFIX = 'HTTP/';
 const VERSIONS: readonly string[] = ['1.0', '1.1'];
 const MAX_LENGTH_DIGITS = 15;
 
-/** A second line of these says something else than the first, and readers differ in which of them counts. */
+/** Headers that must not be repeated: programs differ in which of two lines they use. */
 const ONCE: ReadonlySet<string> = new Set([
   'host',
   'content-length',
@@ -95,7 +95,7 @@ export function checkRequestHead(
   return bodyProblem(head, version) ?? head;
 }
 
-/** Where the body ends must be beyond doubt, and an upgrade has none: what follows it are frames. */
+/** Checks that the end of the body is unambiguous. An upgrade must not have a body, because frames follow it. */
 function bodyProblem(head: RequestHead, version: string): BadHead | null {
   const length = head.headers.get('content-length');
   const coding = head.headers.get('transfer-encoding');
@@ -114,8 +114,8 @@ function bad(detail: string, status: BadHead['status'] = 400): BadHead {
 }
 
 /**
- * What a request for `/derp` asks for: `derp`, a raw DERP connection, also when an old client says `websocket` without
- * the subprotocol (§1.6); `websocket`; null: no upgrade, or not here.
+ * Returns what a request for `/derp` asks for. `derp`: a raw DERP connection, also when an old client says `websocket`
+ * without the subprotocol (§1.6). `websocket`. Null: not an upgrade, or another path.
  */
 export function upgradeOf({ method, target, headers }: RequestHead): 'derp' | 'websocket' | null {
   // CONNECT is for another server, whatever its headers say.
@@ -126,7 +126,7 @@ export function upgradeOf({ method, target, headers }: RequestHead): 'derp' | 'w
   return headers.get('sec-websocket-protocol')?.includes('derp') === true ? 'websocket' : 'derp';
 }
 
-/** What a client asks for besides the raw DERP connection itself (§1.1). */
+/** Returns the options of a DERP connection in its request (§1.1). */
 export function derpFacts({ headers }: RequestHead): { readonly fastStart: boolean; readonly notIdeal: boolean } {
   return {
     fastStart: headers.get('derp-fast-start') === '1',

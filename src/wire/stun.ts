@@ -1,6 +1,6 @@
 /**
- * STUN binding, both sides (protocol reference §6): what Tailscale clients send, what the relay answers, and what a
- * client reads from the answer. Everything works on `[from, to)` of a buffer, so that nothing is copied.
+ * STUN binding, both sides (protocol reference §6): the request of Tailscale clients, the answer of the relay, and how
+ * a client reads it. All functions work on `[from, to)` of a buffer and copy nothing.
  */
 import { crc32 } from 'node:zlib';
 import { canonicalIp, formatIp, writeIp } from '../base/ip-address.ts';
@@ -13,7 +13,7 @@ export const MAX_STUN_RESPONSE_BYTES = 44;
 const HEADER_BYTES = 20;
 const ATTRIBUTE_HEADER_BYTES = 4;
 const TRANSACTION_ID_OFFSET = 8;
-/** Where the address stands in an answer: behind the header of the attribute, family and port. */
+/** Offset of the address in an answer: after the header of the attribute, the family and the port. */
 const ADDRESS_OFFSET = HEADER_BYTES + 8;
 const BINDING_REQUEST = 0x0001;
 const BINDING_SUCCESS = 0x0101;
@@ -24,7 +24,7 @@ const FINGERPRINT_BYTES = 8;
 const FAMILY_IPV4 = 1;
 const FAMILY_IPV6 = 2;
 const SOFTWARE = Buffer.from('tailnode', 'latin1');
-/** Attribute types from here on may be ignored by who does not know them (RFC 8489 §14). */
+/** Attribute types from here on may be ignored when they are unknown (RFC 8489 §14). */
 const COMPREHENSION_OPTIONAL = 0x8000;
 
 const Attribute = {
@@ -36,7 +36,7 @@ const Attribute = {
   Fingerprint: 0x8028,
 } as const;
 
-/** Where a request was seen to come from, as the server tells it. */
+/** The address that the server saw a request come from. */
 export interface StunAnswer {
   readonly transactionId: Buffer;
   /** Canonical text, IPv4-mapped forms unmapped. */
@@ -86,9 +86,9 @@ export function isBindingRequest(buffer: Buffer, from: number, to: number): bool
 }
 
 /**
- * Writes the answer to the request at `requestFrom` of `request` to the start of `out`, which has room for
- * {@link MAX_STUN_RESPONSE_BYTES}. IPv4 is sent as IPv4, also where it came in mapped form (§6.3, §11.6). Returns the
- * length of the answer, or 0 when `ip` is no address.
+ * Writes the answer to the request at `requestFrom` of `request` to the start of `out`, which has room for {@link
+ * MAX_STUN_RESPONSE_BYTES}. An IPv4 address is sent as IPv4, even when it is given in mapped form (§6.3, §11.6).
+ * Returns the length of the answer, or 0 when `ip` is not an address.
  */
 export function writeBindingResponse(
   out: Buffer,
@@ -114,7 +114,7 @@ export function writeBindingResponseTo(
   return completeResponse(out, request, requestFrom, addressBytes, port);
 }
 
-/** Writes all of an answer but the address, which stands in its place already. */
+/** Writes an answer except the address, which the caller has already written. */
 function completeResponse(
   out: Buffer,
   request: Buffer,
@@ -154,8 +154,8 @@ export function encodeBindingRequest(transactionId: Uint8Array): Buffer {
 }
 
 /**
- * Reads a binding success response (§6.4); null when it is none, is malformed or tells no address. The caller compares
- * the transaction id with those it waits for.
+ * Reads a binding success response (§6.4); null when it is something else, is malformed or has no address. The caller
+ * compares the transaction id with those it waits for.
  */
 export function parseBindingResponse(buffer: Buffer, from: number, to: number): StunAnswer | null {
   if (!isStun(buffer, from, to) || buffer.readUInt16BE(from) !== BINDING_SUCCESS) return null;
