@@ -1,12 +1,12 @@
 import { internalError } from './errors.ts';
 
-/** Something that ends when its time is up. */
+/** Something with a time limit. */
 export interface Expiring {
-  /** Called once, after the item was taken out of the set. */
+  /** The time is over. Called once, after the item was removed from the set. */
   expired(): void;
 }
 
-/** How late a deadline may be noticed, in milliseconds. */
+/** Longest delay of a deadline, in milliseconds. */
 const GRAIN_MS = 50;
 
 /**
@@ -23,7 +23,7 @@ export class Deadlines {
     this.#timer ??= setInterval(() => this.#tick(), GRAIN_MS).unref();
   }
 
-  /** Forgets `item`; harmless when it is not in the set. */
+  /** Removes `item`; does nothing when it is not in the set. */
   delete(item: Expiring): void {
     this.#due.delete(item);
     if (this.#due.size === 0) this.#rest();

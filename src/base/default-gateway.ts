@@ -4,11 +4,11 @@ import { readSystemFile } from './proc-file.ts';
 /** Flag of a route that goes through a gateway. */
 const RTF_GATEWAY = 2;
 
-/** The router that this machine sends to the Internet through. */
+/** The router through which this machine reaches the Internet. */
 export interface Gateway {
   /** IPv4. */
   readonly ip: string;
-  /** The IPv4 address of this machine towards it. */
+  /** The IPv4 address of this machine in the network of the router. */
   readonly localIp: string;
 }
 
@@ -26,7 +26,7 @@ export function defaultRouteIn(table: string): { readonly device: string; readon
   return { device, gateway: [...Buffer.from(gateway, 'hex').reverse()].join('.') };
 }
 
-/** The default gateway of IPv4; null where there is none, or the system does not tell (Linux does). */
+/** Returns the default gateway of IPv4; null when there is none, or the system is not Linux. */
 export function defaultGateway(): Gateway | null {
   const route = defaultRouteIn(readSystemFile('/proc/net/route') ?? '');
   if (route === null) return null;

@@ -10,13 +10,13 @@ const FILE = 'lock';
 const LIMIT_BYTES = 4096;
 /** How often the holder has to call {@link DirectoryLock.touch}. */
 export const TOUCH_MS = 5000;
-/** A lock of a process that cannot be looked at, as in another container, counts until it is this old. */
+/** A lock of a process that cannot be checked, for example in another container, is valid until it is this old. */
 const STALE_MS = 20_000;
 
-/** Who holds a lock. Empty texts are not known. */
+/** The process that holds a lock. Unknown texts are empty. */
 interface Holder {
   readonly pid: number;
-  /** When it started, in the kernel's own unit. */
+  /** Start time of the process, in the kernel's own unit. */
   readonly startedAt: string;
   /** The boot of the machine and the namespace that the process id belongs to. */
   readonly world: string;
@@ -25,8 +25,8 @@ interface Holder {
 }
 
 /**
- * A directory for one process alone, by a file in it. The lock of a process that has ended does not count: on the same
- * machine that is looked up at once, elsewhere (a container, a network file system) it takes 20 s without a touch.
+ * Reserves a directory for one process, by a file in it. The lock of an ended process is not valid: on the same machine
+ * that is known at once, elsewhere (a container, a network file system) after 20 s without a touch.
  */
 export class DirectoryLock {
   readonly #path: string;
@@ -38,8 +38,8 @@ export class DirectoryLock {
   }
 
   /**
-   * Takes the directory, which is made when it is missing. Throws a TowpathError when another process has it or it
-   * cannot be written; `setting` is the key of the configuration that names it.
+   * Locks the directory, and creates it when it is missing. Throws a TowpathError when another process has locked it or
+   * it cannot be written. `setting` is the configuration key of the directory.
    */
   static take(directory: string, setting: string): DirectoryLock {
     const path = join(directory, FILE);
@@ -59,7 +59,9 @@ export class DirectoryLock {
     return new DirectoryLock(path, text);
   }
 
-  /** Tells others that the holder lives. False when the lock is not ours any more. Never throws. */
+  /**
+   * Shows other processes that this one still runs. Returns false when this process has lost the lock. Never throws.
+   */
   touch(now: number = Date.now()): boolean {
     try {
       if (!this.#isOurs()) return false;
@@ -70,12 +72,12 @@ export class DirectoryLock {
     }
   }
 
-  /** Gives the directory back. Never throws. */
+  /** Unlocks the directory. Never throws. */
   release(): void {
     try {
       if (this.#isOurs()) rmSync(this.#path, { force: true });
     } catch {
-      // What is left does not count once the process has ended.
+      // A file that stays is not valid once the process has ended.
     }
   }
 
@@ -89,7 +91,7 @@ function ownEntry(): Holder {
   return { pid, startedAt: startOf(pid), world: processWorld(), token: randomBytes(8).toString('hex') };
 }
 
-/** The boot and the namespace of process ids, where the system tells them. */
+/** Returns the boot id and the process id namespace, where the system has them. */
 function processWorld(): string {
   try {
     return `${readSystemFile('/proc/sys/kernel/random/boot_id')?.trim() ?? ''} ${readlinkSync('/proc/self/ns/pid')}`;
@@ -98,7 +100,10 @@ function processWorld(): string {
   }
 }
 
-/** Field 22 of `/proc/PID/stat`, behind the name of the program, which may hold anything. Empty: there is no such process. */
+/**
+ * Returns field 22 of `/proc/PID/stat`, which comes after the program name with any characters. Empty when there is no
+ * such process.
+ */
 function startOf(pid: number): string {
   const stat = readSystemFile(`/proc/${pid}/stat`) ?? '';
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';

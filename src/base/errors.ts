@@ -1,7 +1,7 @@
 /**
- * What every other folder may use, and what uses no other folder: errors with a hint for the user, the clock and its
- * deadlines, IP addresses and networks, text that is safe to print, private files, and facts about this process. This file
- * is the first to read: all errors that a user can cause are a {@link TowpathError}.
+ * The base of all other folders; it uses none of them. It has errors with a hint for the user, the clock and deadlines,
+ * IP addresses and networks, text that is safe to print, private files, and facts about this process. Read this file
+ * first: every error that a user can cause is a {@link TowpathError}.
  */
 import { withoutOpenSslText } from './openssl-text.ts';
 import { printable } from './printable.ts';
@@ -10,7 +10,7 @@ import { printable } from './printable.ts';
 interface TowpathErrorOptions {
   /** How to fix it: a full sentence. */
   readonly hint?: string;
-  /** The error underneath, for the log at debug level. */
+  /** The original error, for the log at debug level. */
   readonly cause?: unknown;
 }
 
@@ -36,15 +36,15 @@ export function systemErrorCode(error: unknown): string {
 }
 
 /**
- * The message of anything thrown, on one line and without what a terminal obeys: others may have brought it about. Errors
- * of the TLS library are in plain words.
+ * Returns the message of anything thrown, on one line and without terminal control characters, because it may contain
+ * text of a peer. Errors of the TLS library are replaced by plain text.
  */
 export function errorMessage(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return printable(withoutOpenSslText(onOneLine(text)));
 }
 
-/** The lines of a text, without the blanks around them, one behind the other. */
+/** Joins the lines of a text, without the blanks around them. */
 export function onOneLine(text: string): string {
   if (!text.includes('\n') && !text.includes('\r')) return text;
   const lines = text.replaceAll('\r', '\n').split('\n');
@@ -75,8 +75,8 @@ export function onInternalError(listener: InternalErrorListener): () => void {
 }
 
 /**
- * Reports what a callback of a timer, a signal or a socket threw, where nobody else could catch it. Every loop that
- * calls several such callbacks catches for each of them, so that one bug does not keep the others from their turn.
+ * Reports an exception of a callback of a timer, a signal or a socket, which no caller could catch. A loop that calls
+ * several such callbacks catches for each of them, so that one bug does not stop the others.
  */
 export function internalError(where: string, error: unknown): void {
   internalErrorListener(where, error);

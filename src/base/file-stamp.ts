@@ -6,14 +6,14 @@ const MEBIBYTE = 1024 * 1024;
 /** Windows has neither the flag nor files that block on opening. */
 const NONBLOCKING = (constants as Readonly<Record<string, number>>)['O_NONBLOCK'] ?? 0;
 
-/** The stamp of files that could not be read: no file ever has it, so the next look reads them again. */
+/** The stamp of files that could not be read. No file has it, so the next check reads them again. */
 export const NEVER_READ = 'never read';
 
 /**
- * Text that changes whenever one of the files does, and whenever somebody changes who may read it. It follows symbolic
- * links, and the inode catches a swap to files of equal size and time. Take it before reading: a change in between then
- * shows at the next look. After a read that failed keep {@link NEVER_READ} instead: the cause may be one that no stamp
- * shows, such as the rights of the user that runs towpath.
+ * Returns a text that changes whenever one of the files or its access rights change. It follows symbolic links, and
+ * contains the inode, which differs after a swap to files of equal size and time. Take it before reading: the next
+ * check then notices a change in between. After a failed read keep {@link NEVER_READ} instead: the stamp may not show
+ * the cause, such as the rights of the user that runs towpath.
  */
 export function fileStamp(...paths: readonly string[]): string {
   return paths.map(stampOf).join(' ');
@@ -33,7 +33,9 @@ export function readSmallFile(path: string, limitBytes: number): string {
   return readSmallBytes(path, limitBytes).toString('utf8');
 }
 
-/** What comes out of a descriptor of this process, such as `/dev/stdin`, as UTF-8. It waits for what a pipe brings. */
+/**
+ * Reads a descriptor of this process, such as `/dev/stdin`, to its end, as UTF-8. It waits for the writer of a pipe.
+ */
 export function readSmallPipe(path: string, limitBytes: number): string {
   const descriptor = openSync(path, constants.O_RDONLY);
   try {
@@ -44,8 +46,8 @@ export function readSmallPipe(path: string, limitBytes: number): string {
 }
 
 /**
- * What is in a file of up to `limitBytes` bytes. It never waits: a named pipe without a writer would stop the
- * whole process. Throws the system's error, or an error that says why this is not a regular file.
+ * Reads a file of up to `limitBytes` bytes. It never waits: a named pipe without a writer would stop the whole process.
+ * Throws the system's error, or an error that says why this is not a regular file.
  */
 export function readSmallBytes(path: string, limitBytes: number): Buffer {
   const descriptor = openSync(path, constants.O_RDONLY | NONBLOCKING);
@@ -58,14 +60,14 @@ export function readSmallBytes(path: string, limitBytes: number): Buffer {
   }
 }
 
-/** What else it is, or null. Devices are allowed for the sake of /dev/null. */
+/** Returns the kind of something that is not a file, or null. Devices are allowed because of /dev/null. */
 function kindOf(stats: Stats): string | null {
   if (stats.isDirectory()) return 'a directory';
   if (stats.isFIFO()) return 'a named pipe';
   return stats.isFile() || stats.isCharacterDevice() ? null : 'something else';
 }
 
-/** Reads to the end: the size that a file states is 0 in /proc, and out of date when somebody writes to it. */
+/** Reads to the end, because the stated size of a file is 0 in /proc, and wrong while a program writes to it. */
 function readWithin(descriptor: number, limitBytes: number): Buffer {
   const chunks: Buffer[] = [];
   let size = 0;

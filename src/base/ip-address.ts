@@ -14,15 +14,18 @@ const LOWER_CASE = 0x20;
 
 const scratch = Buffer.alloc(MAX_IP_BYTES);
 
-/** The 4 or 16 bytes of an IP, IPv4-mapped forms unmapped; null when the text is no address. A zone (`%eth0`) is ignored. */
+/**
+ * Returns the 4 or 16 bytes of an IP, with IPv4-mapped forms as IPv4; null when the text is not an address. A zone
+ * (`%eth0`) is ignored.
+ */
 export function parseIp(text: string): Buffer | null {
   const length = writeIp(scratch, 0, text);
   return length === 0 ? null : Buffer.from(scratch.subarray(0, length));
 }
 
 /**
- * Writes what {@link parseIp} returns to `out`, which has room for {@link MAX_IP_BYTES} at `at`, without allocating: it
- * is needed for each datagram. Returns the number of bytes, or 0 when the text is no address.
+ * Writes what {@link parseIp} returns to `out`, which has room for {@link MAX_IP_BYTES} at `at`. It does not allocate,
+ * because it is called for each datagram. Returns the number of bytes, or 0 when the text is not an address.
  */
 export function writeIp(out: Uint8Array, at: number, text: string): number {
   const zone = text.indexOf('%');
@@ -41,7 +44,7 @@ function writeIpv4(out: Uint8Array, at: number, text: string, from: number, end:
   for (let i = from; i <= end; i++) {
     const code = i === end ? DOT : text.charCodeAt(i);
     if (code >= DIGIT_ZERO && code < DIGIT_ZERO + 10) {
-      // Some read a leading zero as octal.
+      // Some programs read a leading zero as octal.
       if (value === 0) return false;
       value = (value < 0 ? 0 : value * 10) + code - DIGIT_ZERO;
       if (value > 255) return false;
@@ -56,7 +59,7 @@ function writeIpv4(out: Uint8Array, at: number, text: string, from: number, end:
 
 function writeIpv6(out: Uint8Array, at: number, text: string, end: number): boolean {
   let written = 0;
-  /** How many bytes stand before `::`, or -1. */
+  /** Number of bytes before `::`, or -1. */
   let gap = -1;
   let i = 0;
   while (i < end) {
@@ -82,7 +85,7 @@ function writeIpv6(out: Uint8Array, at: number, text: string, end: number): bool
   return fillGap(out, at, written, gap);
 }
 
-/** The first place after the hexadecimal digits at `from`, of which four are enough. */
+/** Returns the index after the hexadecimal digits at `from`, at most four. */
 function groupEnd(text: string, from: number, end: number): number {
   let i = from;
   while (i < end && i < from + MAX_GROUP_DIGITS && hexValue(text.charCodeAt(i)) >= 0) i++;
@@ -102,7 +105,7 @@ function hexValue(code: number): number {
   return letter >= 0 && letter < 6 ? letter + 10 : -1;
 }
 
-/** Puts zeros where `::` stands, which is for one group at least. */
+/** Replaces `::` by zeros: at least one group. */
 function fillGap(out: Uint8Array, at: number, written: number, gap: number): boolean {
   if (gap < 0) return written === MAX_IP_BYTES;
   const missing = MAX_IP_BYTES - written;
@@ -138,14 +141,17 @@ function longestZeroRun(groups: readonly number[]): { start: number; length: num
   return best;
 }
 
-/** Canonical text of an address: zone and `::ffff:` removed. Returns the text unchanged when it is no address. */
+/**
+ * Returns the canonical text of an address, without zone and `::ffff:`. Returns the text unchanged when it is not an
+ * address.
+ */
 export function canonicalIp(text: string): string {
   if (!text.includes(':')) return text;
   const bytes = parseIp(text);
   return bytes === null ? text : formatIp(bytes);
 }
 
-/** 4 or 6, or 0 when the text is no address. */
+/** Returns 4 or 6, or 0 when the text is not an address. */
 export function ipFamily(text: string): 0 | 4 | 6 {
   const bytes = parseIp(text);
   if (bytes === null) return 0;

@@ -33,7 +33,7 @@ const scratch = Buffer.alloc(MAX_IP_BYTES);
 export class PrefixSet {
   readonly #prefixes: readonly Prefix[];
 
-  /** Takes what {@link canonicalPrefix} returns; text that is no network is left out. */
+  /** Takes results of {@link canonicalPrefix}. Text that is not a network is ignored. */
   constructor(prefixes: readonly string[]) {
     this.#prefixes = prefixes.map(parsePrefix).filter((prefix) => prefix !== null);
   }
@@ -60,8 +60,9 @@ const HOME_DIGITS = 14;
 const LINK_DIGITS = 16;
 
 /**
- * The names under which the connections of an address are counted, from the largest network to the smallest: an IPv4
- * address is one name, of an IPv6 address it is its /48, /56 and /64. Text that is no address counts as one source.
+ * Returns the names under which the connections of an address are counted, from the largest network to the smallest. An
+ * IPv4 address has one name; an IPv6 address has those of its /48, /56 and /64. Text that is not an address counts as
+ * one source.
  */
 export function sourcePath(ip: string): readonly string[] {
   if (!ip.includes(':')) return [ip];

@@ -2,10 +2,10 @@
 const ERROR =
   /(?:(?:read|write) EPROTO )?(?:[0-9A-F]{8,16}:)?error:[0-9A-Fa-f]{8}:([^:]{0,80}):[^:]{0,80}:([^:]{1,120})(?::[^:\s]{1,200}:\d+:(?:SSL alert number \d+)?)?/g;
 
-/** What went wrong between two programs that speak TLS, in plain words. */
+/** A TLS problem in plain text. */
 interface TlsProblem {
   readonly text: string;
-  /** What the side that connects can do. */
+  /** What the user of the connecting side can do. */
   readonly hint: string;
 }
 
@@ -30,7 +30,7 @@ const DISTRUST: TlsProblem = {
   hint: 'Check the certificate that is sent, and which one the other side expects.',
 };
 
-/** By the reason, in lower case and with blanks, as both libraries give it. */
+/** Problems by the reason of the library, in lower case and with blanks. */
 const PROBLEMS: readonly (readonly [RegExp, TlsProblem])[] = [
   [
     /^https? (?:proxy )?request$/,
@@ -45,12 +45,12 @@ const PROBLEMS: readonly (readonly [RegExp, TlsProblem])[] = [
   [/unrecognized name/, NO_NAME],
   [/alert.*(?:certificate|unknown ca)|certificate required/, DISTRUST],
 ];
-/** Kinds of alerts and layers say nothing to a person. */
+/** Names of alert kinds and layers, which do not help a user. */
 const NOISE = /\b(?:tlsv1|tlsv13|sslv3|ssl\/tls|alert)\b ?/g;
 
 /**
- * `text` with every error of the TLS library in it replaced by plain words: such errors name functions and source files
- * of the library, and their numbers differ from one handshake to the next.
+ * Returns `text` with every error of the TLS library replaced by plain text. Such errors contain functions and source
+ * files of the library, and numbers that differ with each handshake.
  */
 export function withoutOpenSslText(text: string): string {
   if (!text.includes('error:')) return text;

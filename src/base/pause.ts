@@ -1,8 +1,8 @@
 import type { Clock } from './clock.ts';
 
 /**
- * Resolves after `ms` milliseconds of the clock, as soon as `isOver` says so at a tick, or as soon as `signal` is aborted,
- * which counts even when the clock stands still.
+ * Resolves after `ms` milliseconds of the clock, when `isOver` returns true at a tick, or when `signal` is aborted,
+ * even if the clock has stopped.
  */
 export function pause(
   clock: Clock,

@@ -12,7 +12,7 @@ const TABLES = { tcp: ['/proc/net/tcp', '/proc/net/tcp6'], udp: ['/proc/net/udp'
 /** State of a listening TCP socket in `/proc/net/tcp`; UDP sockets that are bound have 07. */
 const WAITING = { tcp: '0A', udp: '07' } as const;
 
-/** Whether some program holds the port, and which: Linux only, and another user's program is seen by root only. */
+/** Returns whether a program uses the port, and which. Linux only; only root sees the programs of other users. */
 export function portOwner(protocol: 'tcp' | 'udp', port: number): { isTaken: boolean | null; owner: PortOwner | null } {
   const inodes = socketInodes(protocol, port);
   if (inodes === null) return { isTaken: null, owner: null };

@@ -7,8 +7,8 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const UNPRINTABLE_IN_LINES = /[^\P{Cc}\n]|[\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /**
- * Text from elsewhere as it may be shown on one line: each unprintable character, line ends included, becomes its escape
- * `\uXXXX` (two of them above U+FFFF). What a peer, a file or a name server says goes through this before it is printed.
+ * Makes untrusted text safe to show on one line: each unprintable character, line ends included, becomes its escape
+ * `\uXXXX` (two of them above U+FFFF). Text of a peer, a file or a name server goes through this before it is printed.
  */
 export function printable(text: string): string {
   return text.replaceAll(UNPRINTABLE, escaped);
@@ -19,7 +19,10 @@ export function printableLines(text: string): string {
   return text.replaceAll(UNPRINTABLE_IN_LINES, escaped);
 }
 
-/** Indented JSON with a line end, in which a terminal finds nothing to obey: `JSON.stringify` escapes only some of it. */
+/**
+ * Returns indented JSON with a line end and without terminal control characters: `JSON.stringify` escapes only some of
+ * them.
+ */
 export function printableJson(value: unknown): string {
   return `${printableLines(JSON.stringify(value, null, 2))}\n`;
 }

@@ -17,7 +17,7 @@ import { randomBytes } from 'node:crypto';
 import { basename, dirname, join, resolve } from 'node:path';
 import { systemErrorCode } from './errors.ts';
 
-/** Only the owner may read secrets and what lies beside them. */
+/** Only the owner may read secrets and their directory. */
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 const GROUP_OR_WORLD = 0o077;
@@ -25,15 +25,15 @@ const WORLD = 0o007;
 /** A temporary file that is older than this belongs to a process that was killed. */
 const LEFT_BEHIND_MS = 600_000;
 const TEMPORARY_ENDING = /^\.[0-9a-f]{12}\.tmp$/;
-/** File systems without owners, and servers that let root change none, answer with one of these. */
+/** Errors of file systems without owners, and of file servers that do not let root change the owner. */
 const NO_OWNERS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL']);
-/** File systems without hard links answer with one of these. */
+/** Errors of file systems without hard links. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 /**
- * Writes a file that only its owner can read, so that a crash or a full disk leaves either what was there or all of the
- * new text. The directory is made with mode 0700 when it is missing. With `replace: false` an existing file wins and the
- * call throws `EEXIST`; otherwise a symbolic link stays, and the file that it leads to is replaced.
+ * Writes a file that only its owner can read. After a crash or on a full disk, it has either the old text or all of the
+ * new text. A missing directory is created with mode 0700. With `replace: false`, an existing file stays and the call
+ * throws `EEXIST`. Otherwise the file is replaced; a symbolic link stays, and its target is replaced.
  */
 export function writePrivateFile(path: string, text: string, options: { readonly replace: boolean }): void {
   makeDirectory(dirname(resolve(path)));
@@ -47,7 +47,8 @@ export function writePrivateFile(path: string, text: string, options: { readonly
     else linkWithoutReplacing(temporary, target);
     syncDirectory(directory);
   } catch (error) {
-    // The same problem has the same text each time, so that it is not told as news; and nobody knows the temporary file.
+    // The same problem must have the same text each time, so that it is reported once. The name of the temporary file
+    // would differ, and means nothing to a user.
     if (error instanceof Error) error.message = error.message.replaceAll(temporary, target);
     throw error;
   } finally {
@@ -59,7 +60,7 @@ function removeTemporary(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch {
-    // What the write said counts. What is left goes with the next write.
+    // The error of the write is the one to report. The next write removes the file.
   }
 }
 
@@ -67,7 +68,7 @@ function followLink(path: string): string {
   try {
     return realpathSync(path);
   } catch {
-    // There is none yet, or the link leads nowhere: the write itself then says what is wrong.
+    // The file does not exist, or the link has no target: the write itself then reports what is wrong.
     return resolve(path);
   }
 }
@@ -83,7 +84,7 @@ function removeLeftBehind(temporary: string, target: string): void {
       if (Math.abs(statSync(path).mtimeMs - madeAt) > LEFT_BEHIND_MS) rmSync(path, { force: true });
     }
   } catch {
-    // Only tidiness is lost.
+    // The files do no harm.
   }
 }
 
@@ -92,7 +93,7 @@ interface Owner {
   readonly gid: number;
 }
 
-/** What root makes for a service belongs to the owner of the place, or the service could not read it later. */
+/** Returns the owner of the directory when root runs this: a file of root could not be read by the service later. */
 function ownerToBe(directory: string): Owner | null {
   return process.getuid?.() === 0 ? statSync(directory) : null;
 }
@@ -110,7 +111,7 @@ function writeAndSync(path: string, text: string, owner: Owner | null): void {
   const descriptor = openSync(path, 'wx', FILE_MODE);
   try {
     if (owner !== null) giveTo(descriptor, owner);
-    // It goes on after a write that took only a part, which is how a disk that becomes full answers first.
+    // It continues after a partial write, which is how a nearly full disk answers first.
     writeFileSync(descriptor, text);
     fsyncSync(descriptor);
   } finally {
@@ -148,7 +149,7 @@ function syncDirectory(directory: string): void {
   try {
     fsyncSync(descriptor);
   } catch {
-    // Nothing is lost but the guarantee.
+    // The file is written, but it may not survive a power cut.
   } finally {
     closeSync(descriptor);
   }

@@ -1,9 +1,9 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
-/** More than the files of a process in /proc have that are read here. */
+/** More than the length of any /proc file that is read here. */
 const BUFFER_BYTES = 8192;
 
-/** A small file of /proc that is opened once, so that it can still be read when no descriptor is left. */
+/** A small file of /proc that is opened once, so that it can be read even when the process has no free descriptor. */
 export class ProcFile {
   readonly #buffer = Buffer.alloc(BUFFER_BYTES);
   #descriptor: number | null;
@@ -16,7 +16,7 @@ export class ProcFile {
     }
   }
 
-  /** What it says now; null where there is no such file, as without /proc. */
+  /** Returns its present text; null when there is no such file. */
   read(): string | null {
     if (this.#descriptor === null) return null;
     try {
@@ -32,7 +32,7 @@ export class ProcFile {
   }
 }
 
-/** What a file of /proc, or another small one of the system, says now; null where it cannot be read. */
+/** Returns the present text of a small system file, for example in /proc; null when it cannot be read. */
 export function readSystemFile(path: string): string | null {
   try {
     return readFileSync(path, 'latin1');
@@ -47,7 +47,7 @@ export function residentBytesIn(status: string): number | null {
   return kibibytes === undefined ? null : Number(kibibytes) * 1024;
 }
 
-/** A row of `/proc/net/tcp` or `/proc/net/udp`, as it stands there. */
+/** A row of `/proc/net/tcp` or `/proc/net/udp`. */
 export interface SocketRow {
   /** `ADDRESS:PORT` in hexadecimal. */
   readonly local: string;

@@ -1,4 +1,4 @@
-/** How long the end waits for what other threads do: a file that is being written, a name that is being looked up. */
+/** How long the end waits for work of other threads, such as writing a file or looking up a name. */
 const THREADS_MS = 1000;
 const LOOK_MS = 20;
 /** Work in the threads of Node. */
@@ -15,8 +15,8 @@ export function endProcess(code: number): void {
 }
 
 /**
- * Ends the process with `code`. The exit of Node joins its threads: a lookup by a name server that does not answer, or a
- * write that blocks, would hold it up for as long as that takes. Another program in its place has no such threads.
+ * Ends the process with `code`. Node's exit waits for its threads: a name server that does not answer, or a write that
+ * blocks, would delay it. Replacing the process by another program (exec) does not wait.
  */
 export function endProcessNow(code: number): never {
   if (process.execve !== undefined && !('bun' in process.versions) && hasThreadWork()) {
@@ -26,6 +26,6 @@ export function endProcessNow(code: number): never {
 }
 
 function hasThreadWork(): boolean {
-  // Bun has no such list, and its exit waits for nobody.
+  // Bun has no such list, and its exit does not wait.
   return process.getActiveResourcesInfo().some((name) => THREAD_WORK.test(name));
 }

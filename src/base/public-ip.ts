@@ -7,6 +7,6 @@ import ipaddr from 'ipaddr.js';
 export function isPublicIp(ip: string): boolean {
   if (!ipaddr.isValid(ip)) return false;
   const address = ipaddr.process(ip);
-  // Of IPv6, only this part is handed out; the library takes all that has no other use for public.
+  // Only this part of IPv6 is assigned. The library treats every range without another use as public.
   return address.range() === 'unicast' && (address.kind() === 'ipv4' || (address.toByteArray()[0]! & 0xe0) === 0x20);
 }

@@ -13,7 +13,10 @@ export function redactUrl(text: string): string {
   return `${origin}${path}${url.search === '' ? '' : '?…'}`;
 }
 
-/** A path without the parts that look like a token: the operator may have written the secret instead of its file. */
+/**
+ * Returns a path without the parts that look like a token: the operator may have written the secret itself instead of
+ * the name of its file.
+ */
 export function redactPath(path: string): string {
   return path
     .split('/')

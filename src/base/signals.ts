@@ -1,7 +1,7 @@
-/** What the sender of a signal wants of the relay. */
+/** What the relay does on a signal. */
 export type SignalWish = 'end' | 'reload' | 'nothing';
 
-/** Told of each signal. */
+/** Called for each signal. */
 export type SignalListener = (wish: SignalWish, signal: NodeJS.Signals) => void;
 
 /**
@@ -18,9 +18,9 @@ const WISHES: Readonly<Partial<Record<NodeJS.Signals, SignalWish>>> = {
 };
 
 /**
- * The signals of a serving process. Made before anything else is loaded, so that no signal of a start meets its default,
- * which is to end the process. Until somebody listens, a signal to end ends the process with 0, as nobody is served yet,
- * and one to reload waits.
+ * Handles the signals of a serving process. It is made before anything else is loaded, because the default of a signal
+ * would end the process. Until there is a listener, a signal to end ends the process with 0, because there are no
+ * clients yet, and a signal to reload waits.
  */
 export class ServeSignals {
   #listener: SignalListener | null = null;
@@ -32,7 +32,7 @@ export class ServeSignals {
     }
   }
 
-  /** From now on `listener` is told; at once, when a signal to reload waits. */
+  /** Calls `listener` for each signal from now on; at once when a signal to reload waits. */
   listen(listener: SignalListener): void {
     this.#listener = listener;
     const waiting = this.#waiting;
@@ -49,7 +49,7 @@ export class ServeSignals {
 
 let signals: ServeSignals | undefined;
 
-/** The signals of this process, which serves. The first call takes them over from the runtime. */
+/** Returns the signals of this serving process. The first call takes them over from the runtime. */
 export function serveSignals(): ServeSignals {
   return (signals ??= new ServeSignals());
 }

@@ -1,8 +1,8 @@
 /** Text for terminals: lines that fit their width. Every character counts as one column. */
 
-/** A line that is written again and again has to leave the last column free, or the terminal goes to the next line. */
+/** A line that is rewritten in place must leave the last column free, or the terminal starts a new line. */
 const FREE_COLUMNS = 1;
-/** In less than this, wrapped text is no longer readable: it is then left as it is. */
+/** Text is not wrapped in fewer columns than this, because it would not be readable. */
 const LEAST_COLUMNS = 20;
 
 /**

@@ -4,8 +4,8 @@ import { internalError } from './errors.ts';
 const SLOTS = 1024;
 
 /**
- * Something that has a time. It can be in one {@link TimingWheel} at a time, and is its own entry there: scheduling it
- * allocates nothing.
+ * Something that is called at a scheduled time. It can be in one {@link TimingWheel} at a time, and is its own entry
+ * there: scheduling allocates nothing.
  */
 export abstract class Timed {
   /** The time at which {@link TimingWheel} calls `reached`, milliseconds; Infinity when it is not scheduled. */
@@ -14,7 +14,7 @@ export abstract class Timed {
   before: Timed | null = null;
   after: Timed | null = null;
 
-  /** The time has come; `now` in milliseconds. It is not scheduled any more, and may be scheduled again. */
+  /** Called when the time has come; `now` in milliseconds. It is no longer scheduled, and may be scheduled again. */
   abstract reached(now: number): void;
 }
 
@@ -29,16 +29,16 @@ class Slot extends Timed {
 }
 
 /**
- * Calls many things at times of their own, looking only at those whose time is near: a hashed timing wheel (Varghese
- * and Lauck, scheme 6). Scheduling, cancelling and a call cost the same however many there are; one that is scheduled for
- * later than a turn of the wheel is passed over once per turn.
+ * Calls many items at their scheduled times, and visits only items whose time is near: a hashed timing wheel (Varghese
+ * and Lauck, scheme 6). Scheduling, cancelling and calling cost the same for any number of items. An item that is due
+ * after more than one turn of the wheel is skipped once per turn.
  */
 export class TimingWheel {
   readonly #tickMs: number;
   readonly #slots: readonly Slot[] = Array.from({ length: SLOTS }, () => new Slot());
-  /** What is being called by {@link advance}. */
+  /** The items that {@link advance} is calling. */
   readonly #due = new Slot();
-  /** The tick that was advanced to last. Its slot may hold what is due later in the tick. */
+  /** The tick of the last advance. Its slot may have items that are due later in the tick. */
   #tick: number;
   #size = 0;
 
@@ -53,7 +53,7 @@ export class TimingWheel {
     return this.#size;
   }
 
-  /** Has `timed.reached` called by the first `advance` to `at` or later, in place of an earlier schedule; never for Infinity. */
+  /** The first `advance` to `at` or later calls `timed.reached`. Replaces an earlier schedule. Infinity means never. */
   schedule(timed: Timed, at: number): void {
     this.cancel(timed);
     if (at === Infinity) return;
@@ -62,7 +62,7 @@ export class TimingWheel {
     this.#insert(timed);
   }
 
-  /** Takes `timed` out; harmless when it is not in. */
+  /** Removes `timed`; does nothing when it is not scheduled. */
   cancel(timed: Timed): void {
     if (timed.before === null) return;
     unlink(timed);
@@ -71,12 +71,12 @@ export class TimingWheel {
   }
 
   /**
-   * Calls everything that is due at `now`, each whatever the others throw. What is scheduled meanwhile for a time that
-   * has come is called by the next `advance`, or still by this one.
+   * Calls every item that is due at `now`, even when others throw. An item that is scheduled meanwhile for a past time
+   * is called by this or the next `advance`.
    */
   advance(now: number): void {
     const target = Math.max(this.#tick, Math.floor(now / this.#tickMs));
-    // The clock may have stood still for longer than a turn: each slot once is enough.
+    // The clock may have stopped for longer than a turn: visiting each slot once is enough.
     const from = Math.max(this.#tick, target - SLOTS + 1);
     this.#tick = target;
     for (let tick = from; tick <= target; tick++) this.#callDue(this.#slots[tick % SLOTS]!, now);
@@ -96,7 +96,7 @@ export class TimingWheel {
 
   #callDue(slot: Slot, now: number): void {
     if (slot.after === slot) return;
-    // Apart from the slot, into which a call may put itself or others again.
+    // Moved out of the slot, because a call may schedule items into it again.
     const due = this.#due;
     move(slot, due);
     for (let timed = due.after; timed !== due; timed = due.after) {

@@ -1,4 +1,4 @@
-/** Tokens that come at a steady rate, up to a burst. It is refilled from the time that each call is given. */
+/** A bucket that gains tokens at a steady rate, up to a burst. Each call passes the time, from which it is refilled. */
 export class TokenBucket {
   readonly #perMs: number;
   readonly #burst: number;
@@ -23,12 +23,12 @@ export class TokenBucket {
     return (wanted - this.#tokens) / this.#perMs;
   }
 
-  /** Adds tokens, beside what time brings. */
+  /** Adds tokens, in addition to the steady rate. */
   add(tokens: number): void {
     this.#tokens = Math.min(this.#burst, this.#tokens + tokens);
   }
 
-  /** Whether no token is missing at `now`. */
+  /** Returns whether the bucket is full at `now`. */
   isFull(now: number): boolean {
     this.#refill(now);
     return this.#tokens === this.#burst;

@@ -6,7 +6,7 @@ declare const TOWPATH_VERSION: string | undefined;
 /** The version of this package, from its package.json beside `src/` or `dist/`. */
 export const VERSION: string = typeof TOWPATH_VERSION === 'string' ? TOWPATH_VERSION : readVersion();
 
-/** What runs it, as people call it: `Node 24.21.0`. */
+/** The runtime and its version: `Node 24.21.0`. */
 export const RUNTIME: string =
   process.versions.bun === undefined ? `Node ${process.versions.node}` : `Bun ${process.versions.bun}`;
 

@@ -1,6 +1,6 @@
 import { internalError } from './errors.ts';
 
-/** Someone who waits for tokens. */
+/** Something that waits for tokens. */
 export interface Wakeable {
   /** The time has come; `now` in milliseconds. */
   wake(now: number): void;
@@ -25,7 +25,7 @@ export class WakeList {
     if (at < this.#timerAt) this.#arm(at);
   }
 
-  /** Forgets `waiter`. */
+  /** Removes `waiter`. */
   remove(waiter: Wakeable): void {
     this.#due.delete(waiter);
   }

@@ -1,4 +1,4 @@
-/** Waits for `step`, but not longer than `ms` milliseconds; rejects when it does before that. */
+/** Waits for `step`, at most `ms` milliseconds. Rejects when `step` rejects in that time. */
 export async function withinTime(step: Promise<unknown>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const tooLong = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));

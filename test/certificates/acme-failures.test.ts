@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { AcmeFailure } from '../../src/certificates/acme/failure.ts';
 import { renewAt } from '../../src/certificates/acme/schedule.ts';
 import { AcmeStore } from '../../src/certificates/acme/store.ts';
-import { readDirectory } from '../../src/certificates/acme/web.ts';
+import { readDirectory } from '../../src/certificates/acme/authority-requests.ts';
 import { HttpFailure } from '../../src/transport/http/failure.ts';
 import { NAME, Site } from './acme-site.ts';
 import { DAY_MS, scratch, START, World } from './support.ts';

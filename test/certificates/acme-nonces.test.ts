@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { AcmeFailure } from '../../src/certificates/acme/failure.ts';
-import { openLibraryClient } from '../../src/certificates/acme/library.ts';
-import type { Requester } from '../../src/certificates/acme/web.ts';
+import { openLibraryClient } from '../../src/certificates/acme/acme-client-library.ts';
+import type { Requester } from '../../src/certificates/acme/authority-requests.ts';
 import { jsonAnswer } from './support.ts';
 
 const CA = 'https://ca.example';

@@ -6,7 +6,7 @@ import type { CertificateParts } from '../../src/certificates/open.ts';
 import type { CertificateLog, HealthReport } from '../../src/certificates/source.ts';
 import { Clock } from '../../src/base/clock.ts';
 import type { HttpAnswer } from '../../src/transport/http/request.ts';
-import type { Requester } from '../../src/certificates/acme/web.ts';
+import type { Requester } from '../../src/certificates/acme/authority-requests.ts';
 
 export const DAY_MS = 86_400_000;
 export const START: number = Date.UTC(2026, 10, 24, 12);

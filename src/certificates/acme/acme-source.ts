@@ -23,7 +23,7 @@ import { alarmAt, momentIn, pauseAfterSuccess, renewAt, retryAt } from './schedu
 import { fingerprint, type AcmeSettings } from './settings.ts';
 import { AcmeStore } from './store.ts';
 import { describeWrongDns } from './check-dns.ts';
-import { CLOCK_HINT, readDirectory, type Requester } from './web.ts';
+import { CLOCK_HINT, readDirectory, type Requester } from './authority-requests.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;

@@ -17,7 +17,7 @@ import {
 } from './port.ts';
 import type { AcmeSettings } from './settings.ts';
 import type { AcmeState, AcmeStore } from './store.ts';
-import { readDirectory, type Requester } from './web.ts';
+import { readDirectory, type Requester } from './authority-requests.ts';
 
 const SHORT_LIVED = 'shortlived';
 

@@ -4,11 +4,11 @@ import { requestHttp } from '../../transport/http/request.ts';
 import { describe, readCertificateFile, readChain } from '../read.ts';
 import type { CertificateInfo, CertificateLog, HealthReport, TickingClock } from '../source.ts';
 import { AcmeCertificateSource, type AcmeSourceOptions } from './acme-source.ts';
-import { openLibraryClient } from './library.ts';
+import { openLibraryClient } from './acme-client-library.ts';
 import type { OpenAcmeClient } from './port.ts';
 import { acmeSettings } from './settings.ts';
 import { AcmeStore } from './store.ts';
-import type { Requester } from './web.ts';
+import type { Requester } from './authority-requests.ts';
 
 /** What the ACME source needs from the process. */
 export interface AcmeParts {

@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
-import { parseObject, ask, readDirectory, waitMs, type Requester } from './web.ts';
+import { parseObject, ask, readDirectory, waitMs, type Requester } from './authority-requests.ts';
 
 /** RFC 9773 §4.3.3: asking too often burdens the authority, asking too seldom misses a revocation. */
 const SOONEST_LOOK_MS = 60_000;

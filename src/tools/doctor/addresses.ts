@@ -107,7 +107,7 @@ async function seenChecks(examined: ExaminedRelay, findings: Findings): Promise<
   ];
 }
 
-/** Whether clients get the public address of this machine. */
+/** Compares the public address of this machine with the addresses that clients get. */
 function compareSeen(seenIps: readonly string[], told: readonly string[]): Check[] {
   const own = ownAddresses();
   return seenIps.map((ip) => {

@@ -12,7 +12,7 @@ import { formatNodeKey, generateNodeKeyPair, shortKey } from '../../wire/keys.ts
 import { check, type Check } from './check.ts';
 import type { ExaminedRelay } from './examined-relay.ts';
 
-/** Address of the client in the question to the sources. */
+/** Address of the client in the requests to the sources. */
 const ASKED_FROM = '127.0.0.1';
 const SILENT = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -29,7 +29,7 @@ async function sourceCheck(examined: ExaminedRelay, source: AdmissionSourceConfi
   try {
     return await withSources(examined, [source], async (admission) => {
       const key = examined.nodeKey ?? generateNodeKeyPair().publicKey;
-      // A source that is asked about each key is known to work only after an answer.
+      // A source with a request per key is known to work only after an answer.
       const verdict = await ask(admission, key, examined.timeoutMs);
       const state = admission.report().sources[0]!;
       if (state.problem !== null) {

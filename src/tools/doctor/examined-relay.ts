@@ -18,7 +18,7 @@ export interface DoctorOptions {
   readonly timeoutMs: number;
   /** Time limit of all checks together. */
   readonly totalMs: number;
-  /** Reads the configuration; throws a TowpathError when it is not fit for use. */
+  /** Reads the configuration; throws a TowpathError when it cannot be used. */
   readonly load: () => LoadedConfig;
   /** The DERP map that clients get, when the caller has it. */
   readonly map: DerpMap | null;
@@ -28,7 +28,10 @@ export interface DoctorOptions {
   readonly stunServer: { readonly host: string; readonly port: number } | null;
   /** Raw node key to check against the admission sources. */
   readonly nodeKey: Buffer | null;
-  /** Nodes whose use of the peer relay is looked at: none, one, or the two of a pair. Names, IP addresses or node keys. */
+  /**
+   * Nodes whose use of the peer relay is checked: none, one, or two that talk to each other. Names, IP addresses or
+   * node keys.
+   */
   readonly relayNodes: readonly string[];
   /** Called before and after each section. */
   readonly onStart?: (title: string) => void;

@@ -9,7 +9,7 @@ import type { ExaminedRelay } from './examined-relay.ts';
 import { localIp } from './listeners.ts';
 import { clockSkew, viewSibling, type SiblingView } from './sibling.ts';
 
-/** Certificates and the times in logs of relays that differ by this much are no help any more. */
+/** From this difference on, clocks make certificates fail and logs hard to compare. */
 const SKEW_SECONDS = 10;
 
 /** One relay that answered. */
@@ -18,7 +18,7 @@ interface Seen {
   readonly view: SiblingView;
 }
 
-/** Looks at the other relays of the region from here, as the relay itself connects to them. */
+/** Checks the other relays of the region from this machine, with the connections that the relay itself makes. */
 export async function meshChecks(examined: ExaminedRelay): Promise<Check[]> {
   let settings: ReturnType<typeof meshSettings>;
   try {
@@ -87,7 +87,7 @@ async function clockChecks(target: Target, examined: ExaminedRelay): Promise<Che
   return [check('mesh-clock', 'warning', text, { fix, details: { skewSeconds: skew } })];
 }
 
-/** Who is linked to whom, and with which version. */
+/** Checks which relays are linked to each other, and their versions. */
 function linkChecks(others: readonly Seen[], own: SiblingView | null, examined: ExaminedRelay): Check[] {
   const ourKey = examined.publicKey?.toString('hex') ?? '';
   const checks: Check[] = [];
@@ -126,7 +126,7 @@ function linkChecks(others: readonly Seen[], own: SiblingView | null, examined: 
   return checks;
 }
 
-/** Clients must be told of every relay of the region. */
+/** Checks that the DERP map has every relay of the region. */
 function mapChecks(others: readonly Seen[], { map, config }: ExaminedRelay): Check[] {
   if (map === null) return [];
   const nodes = regionNodes(map, config.region.id);
@@ -137,7 +137,7 @@ function mapChecks(others: readonly Seen[], { map, config }: ExaminedRelay): Che
   );
   const missing = others.filter(({ target }) => !listed.has(target.serverName) && !listed.has(target.ip));
   const relays = new Set(others.map(({ view }) => view.serverKey.toString('hex'))).size + 1;
-  // A relay may have another address inside than clients see.
+  // A relay may have another address inside the network than for clients.
   if (missing.length === 0 || nodes.length >= relays) return [];
   const names = missing.map(({ target }) => nameOf(target)).join(', ');
   return [
@@ -156,7 +156,7 @@ function regionNodes(map: DerpMap, id: number): DerpMap['Regions'][string]['Node
   return Object.values(map.Regions).find(({ RegionID }) => RegionID === id)?.Nodes ?? [];
 }
 
-/** What this relay itself tells; null when it does not run. */
+/** Reads the view of this relay itself; null when it does not run. */
 async function ownView(meshKey: Buffer, examined: ExaminedRelay): Promise<SiblingView | null> {
   const { config, local } = examined;
   const address = config.listen[0]!;
@@ -173,7 +173,7 @@ async function ownView(meshKey: Buffer, examined: ExaminedRelay): Promise<Siblin
   try {
     return await viewSibling(target, meshKey, { ...examined, transport: local });
   } catch {
-    // The checks of its ports tell why.
+    // The port checks report the reason.
     return null;
   }
 }

@@ -9,8 +9,8 @@ import { localIp } from './listeners.ts';
 const STATUS = { met: 'ok', unmet: 'failed', unknown: 'skipped' } as const;
 
 /**
- * Asks the running relay whether its peer relay is ready in each tailnet, and, for the nodes that the user named, which
- * conditions for its use are met.
+ * Asks the running relay whether its peer relay is ready in each tailnet. For the nodes that the user named, it also
+ * asks which conditions for its use are met.
  */
 export async function peerRelayChecks(examined: ExaminedRelay): Promise<Check[]> {
   const { listen, socket } = examined.config.admin;

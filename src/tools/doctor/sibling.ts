@@ -8,17 +8,17 @@ import { KEY_BYTES } from '../../wire/frames.ts';
 import { decodePeerPresent, PresentFlag, WATCH_CONNS_FRAME } from '../../wire/mesh-frames.ts';
 import { generateNodeKeyPair } from '../../wire/keys.ts';
 
-/** The list of clients has no end that one could see: it is over when nothing came for so long. */
+/** The list of clients has no end mark. It is complete when no frame has come for this time. */
 const QUIET_MS = 300;
 /** Head of an answer to HEAD. */
 const HEAD_BYTES = 8192;
 
-/** What a relay with the same mesh key tells. */
+/** What a relay shows to a connection with the mesh key. */
 export interface SiblingView {
   readonly serverKey: Buffer;
-  /** Milliseconds of one round trip. */
+  /** Round trip in milliseconds. */
   readonly roundTripMs: number;
-  /** The programs of the relays that are linked to it, by node key in hex; empty text for those that do not say. */
+  /** The programs of the relays that are linked to it, by node key in hex; empty for relays that do not send one. */
   readonly linked: ReadonlyMap<string, string>;
 }
 
@@ -29,8 +29,8 @@ interface SiblingParts {
 }
 
 /**
- * Connects to a relay with a mesh key and looks who is there. Null when it does not accept the key. Rejects with a
- * TowpathError when there is no connection, of which `TOWPATH_CLIENT_REFUSED` means the key, too.
+ * Connects to a relay with a mesh key and reads the list of its peers. Null when it does not accept the key. Rejects
+ * with a TowpathError when there is no connection; `TOWPATH_CLIENT_REFUSED` also means a wrong key.
  */
 export async function viewSibling(target: Target, meshKey: Buffer, parts: SiblingParts): Promise<SiblingView | null> {
   const { transport, clock, timeoutMs } = parts;
@@ -69,7 +69,7 @@ export async function viewSibling(target: Target, meshKey: Buffer, parts: Siblin
   }
 }
 
-/** Seconds by which our clock is ahead of the one of a relay; null when it does not tell the time. */
+/** Returns by how many seconds our clock is ahead of a relay's clock; null when the relay does not send its time. */
 export async function clockSkew(target: Target, { transport, timeoutMs }: SiblingParts): Promise<number | null> {
   const { host, port, secure, hostHeader } = parseRelayUrl(target.url);
   const { promise: answered, resolve } = Promise.withResolvers<string>();

@@ -17,25 +17,25 @@ import type { ClassResult, Latencies, LoadResult, TimelinePoint } from './result
 import type { ServerProcess } from './server-process.ts';
 import { ConnectionErrors } from './connection-errors.ts';
 
-/** More than this part of the packets being late means that this tester was too slow. */
+/** When more than this part of the packets is late, this tester was too slow. */
 const MAX_MISSED_SHARE = 0.001;
-/** A thread that works more than this much of the time makes packets wait for it. */
+/** A thread that is busy for more than this part of the time delays packets. */
 const MAX_CPU_SHARE = 0.8;
-/** Latencies of a thread that is this late are its own. */
+/** When timers of a thread are this late, its latencies measure the thread, not the relay. */
 const MAX_LAG_MS = 20;
 
-/** One class, of all workers. */
+/** The counts of one class over all workers. */
 interface ClassState {
   readonly group: PairGroup;
   now: PacketCounts;
   before: PacketCounts;
-  /** When the warm-up was over. */
+  /** At the end of the warm-up. */
   atStart: PacketCounts;
   readonly interval: Histogram;
   readonly total: Histogram;
 }
 
-/** Adds up what the workers say: a timeline while they run, and the result at the end. */
+/** Adds up the workers' samples: a timeline while they run, and the result at the end. */
 export class Collector {
   readonly #plan: LoadPlan;
   readonly #server: ServerProcess | null;
@@ -87,7 +87,7 @@ export class Collector {
     this.#machine = machineTimes();
   }
 
-  /** Takes a worker's sample. Returns a new point of the timeline once all workers have said something new. */
+  /** Takes a worker's sample. Returns a new point of the timeline once all workers have sent a new sample. */
   take(sample: WorkerSample): TimelinePoint | null {
     this.#latest[sample.worker] = sample;
     for (const { className, latency } of sample.classes) {
@@ -112,7 +112,7 @@ export class Collector {
     return this.#point(sample.measured);
   }
 
-  /** Takes a worker's last word. */
+  /** Takes a worker's last message. */
   done(message: WorkerDone): void {
     this.#pairs.push(...message.pairs);
     for (const counted of message.connectionErrors) this.#connectionErrors.count(counted);
@@ -215,7 +215,7 @@ export class Collector {
         ...{ idleShare: idleSince(this.#machine), runsOn: machineText() },
       },
       announcedBytesPerSecond: this.#announced,
-      troubles: this.#connectionErrors.list,
+      connectionErrors: this.#connectionErrors.list,
       timeline: this.#timeline,
     };
   }
@@ -265,12 +265,12 @@ export class Collector {
   }
 }
 
-/** A packet that came broken did not get lost. */
+/** Corrupted packets arrived, so they do not count as lost. */
 function lostOf({ sent, delivered, corrupted }: PacketCounts): number {
   return Math.max(0, sent - delivered - corrupted);
 }
 
-/** Jain's fairness index: (Σx)² / (n·Σx²); null when nobody got anything. */
+/** Jain's fairness index: (Σx)² / (n·Σx²); null when all values are 0. */
 export function jainIndex(values: readonly number[]): number | null {
   const sum = values.reduce((total, value) => total + value, 0);
   const squares = values.reduce((total, value) => total + value * value, 0);

@@ -1,14 +1,14 @@
 import { errorMessage, TowpathError } from '../../base/errors.ts';
 import type { ConnectionErrorCount } from './messages.ts';
 
-/** How many different ones are kept; the others are counted as the last one. */
+/** Number of different errors that are kept. Others are counted as the last one. */
 const MAX_KINDS = 8;
 
 /** Why connections failed or ended, counted by kind. */
 export class ConnectionErrors {
   readonly #byCode = new Map<string, ConnectionErrorCount>();
 
-  /** The kinds, in the order in which they came up. */
+  /** The kinds, in order of their first occurrence. */
   get list(): ConnectionErrorCount[] {
     return [...this.#byCode.values()];
   }
@@ -20,7 +20,7 @@ export class ConnectionErrors {
     this.count({ code, message: errorMessage(error), hint, count: 1 });
   }
 
-  /** Counts what another one has counted. */
+  /** Adds the counts of another worker. */
   count(counted: Readonly<ConnectionErrorCount>): void {
     const known = this.#byCode.get(counted.code) ?? (this.#byCode.size < MAX_KINDS ? undefined : this.list.at(-1));
     if (known === undefined) this.#byCode.set(counted.code, { ...counted });

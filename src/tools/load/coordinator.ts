@@ -10,13 +10,13 @@ import { divide, type LoadPlan } from './plan.ts';
 import type { LoadResult, TimelinePoint } from './result.ts';
 import type { ServerProcess } from './server-process.ts';
 
-/** How long workers may take to end beyond the time that they wait for packets. */
+/** How long workers may take to end, after the time for packets in flight. */
 const END_PATIENCE_MS = 5000;
 
-/** Where Bun keeps the files inside an executable, in which all modules are one. */
+/** Paths of files inside an executable of Bun, where all modules are one. */
 const COMPILED = /[/\\](\$bunfs|~BUN)[/\\]/;
 
-/** Is told how a run goes. */
+/** Receives the progress of a run. */
 export interface LoadObserver {
   /** Number of open connections of pairs and stalled receivers. */
   opening(opened: number): void;
@@ -25,8 +25,8 @@ export interface LoadObserver {
 }
 
 /**
- * Runs a load to its end and gives its result. `stop` ends it early, with the result of what was measured so far.
- * Rejects with a TowpathError when the connections that it needs cannot be opened.
+ * Runs a load test to its end and returns the result. `stop` ends it early, with the result so far. Rejects with a
+ * TowpathError when the connections that it needs cannot be opened.
  */
 export async function runLoad(
   plan: LoadPlan,
@@ -122,7 +122,7 @@ class Coordinator {
     this.#collector.begin();
     this.#tell({ kind: 'begin' });
     const { warmUpMs, durationMs, sampleMs } = this.#plan;
-    // Half a sample more, so that the last whole one is in.
+    // Waits half a sample longer, so that the last whole sample is included.
     this.#timer = setTimeout(() => this.#stop(), warmUpMs + durationMs + sampleMs / 2);
   }
 
@@ -155,7 +155,7 @@ class Coordinator {
   }
 }
 
-/** The module of the threads: beside this one, from the sources or from what was built of them, or in an executable. */
+/** Returns the module of the threads: next to this one, as source or built, or inside an executable. */
 function workerUrl(): URL {
   if (COMPILED.test(import.meta.url)) return new URL('./tools/load/worker.js', import.meta.url);
   return new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);

@@ -2,7 +2,7 @@ import { TowpathError } from '../../base/errors.ts';
 import { openFileLimit } from '../../base/open-files.ts';
 import type { LoadPlan } from './plan.ts';
 
-/** What the runtime itself has open, per worker and in all. */
+/** Open files of the runtime itself, per worker and in total. */
 const OWN_PER_WORKER = 32;
 const OWN = 64;
 

@@ -18,13 +18,13 @@ import { PacketShape } from './payload.ts';
 import { CLASSES, type ClassName, type PairGroup, type WorkerPlan } from './plan.ts';
 import { StalledReceivers } from './stalled-receivers.ts';
 
-/** How often a full window in which nothing arrives is given up. */
+/** How often a full window is given up when no packet arrives. */
 const UNSTALL_MS = 250;
-/** Nothing more is expected when nothing has arrived for this long. */
+/** No more packets are expected when none has arrived for this long. */
 const QUIET_MS = 500;
 const RECEIVER_QUEUE_BYTES = 4096;
 
-/** What one worker does: opens its connections, sends and checks packets, and says regularly what it saw. */
+/** The work of one worker: it opens its connections, sends and checks packets, and sends samples to the coordinator. */
 export class Engine {
   readonly #plan: WorkerPlan;
   readonly #post: (message: FromWorker) => void;
@@ -44,7 +44,7 @@ export class Engine {
   #samples = 0;
   readonly #stopped = Promise.withResolvers<undefined>();
 
-  /** `post` takes what the coordinator is told. */
+  /** `post` sends a message to the coordinator. */
   constructor(plan: WorkerPlan, transport: Transport, post: (message: FromWorker) => void) {
     this.#plan = plan;
     this.#post = post;
@@ -129,7 +129,7 @@ export class Engine {
     this.#turn();
   }
 
-  /** Lets every pair send; again in a millisecond, or at once when a pair has more to send. */
+  /** Lets every pair send. Repeats after a millisecond, or at once when a pair has more to send. */
   readonly #turn = (): void => {
     if (this.#phase !== 'running') return;
     this.#hasMoreToSend = false;
@@ -189,7 +189,7 @@ export class Engine {
     this.#stopped.resolve(undefined);
   }
 
-  /** Waits for packets under way: until all are there, none has come for a while, or it takes too long. */
+  /** Waits for packets in flight, until all have arrived, none has come for {@link QUIET_MS}, or the time is over. */
   async #drain(): Promise<void> {
     const startedMs = performance.now();
     let delivered = -1;
@@ -209,7 +209,7 @@ export class Engine {
   }
 
   #finish(): void {
-    // What comes this late is the slowest of what was measured.
+    // Packets that come this late have the longest latencies, so they count.
     this.#postSample(this.#samples * this.#plan.sampleMs >= this.#plan.warmUpMs, true);
     this.#post({
       kind: 'done',
@@ -240,7 +240,7 @@ export class Engine {
   }
 }
 
-/** What a histogram has counted, which it then forgets. */
+/** Returns the counts of a histogram and clears it. */
 function taken(histogram: Histogram): SentHistogram {
   const sent = { counts: histogram.counts.slice(), max: histogram.max };
   histogram.clear();

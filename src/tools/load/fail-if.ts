@@ -17,7 +17,7 @@ export interface Condition {
   readonly limit: number;
 }
 
-/** What came of a condition. */
+/** The result of a condition. */
 export interface Verdict {
   readonly condition: string;
   /** Null when it was not measured; the condition then counts as failed. */
@@ -26,7 +26,7 @@ export interface Verdict {
   readonly text: string;
 }
 
-/** Units of each kind, with what they are in the kind's own unit. The empty one may be left out. */
+/** Units of each kind, with their size in the kind's own unit. An empty name means that the unit may be left out. */
 const UNITS: Readonly<Record<MetricKind, Readonly<Record<string, number>>>> = {
   share: { '%': 0.01, '': 1 },
   index: { '': 1 },
@@ -66,7 +66,7 @@ export function parseCondition(text: string, scenario: Scenario): Condition {
   return { text: text.trim(), metric, comparison: readComparison(comparison), limit: Number(number) * factor };
 }
 
-/** Whether a condition is true of the result, which means that the run has failed. */
+/** Checks a condition. When it is true of the result, the run has failed. */
 export function judge({ text, metric, comparison, limit }: Condition, result: LoadResult): Verdict {
   const value = metric.value(result);
   if (value === null) {

@@ -1,6 +1,6 @@
 import type { MetricKind } from './metrics.ts';
 
-/** A metric's value as people read it. */
+/** Returns a metric's value as text for people. */
 export function formatMetric(value: number, kind: MetricKind): string {
   switch (kind) {
     case 'share':

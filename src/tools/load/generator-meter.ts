@@ -1,6 +1,6 @@
 import { Histogram } from './histogram.ts';
 
-/** Between two looks at the event loop. */
+/** Time between two checks of the event loop. */
 const LOOK_EVERY_MS = 20;
 const US_PER_SECOND = 1_000_000;
 
@@ -19,7 +19,10 @@ export class GeneratorMeter {
   #cpuUs: number;
   #atMs: number;
 
-  /** Starts. `threads` share the CPU time of the process where that of a thread is not known. */
+  /**
+   * Starts. `threads`: number of threads that share the CPU time of the process, where the time of one thread is not
+   * known.
+   */
   constructor(threads: number) {
     this.#threads = threads;
     this.#atMs = performance.now();

@@ -9,7 +9,7 @@ const PING_EVERY_MS = 50;
 const PING_DEADLINE_MS = 5000;
 const QUEUE_BYTES = 1024;
 
-/** Connections that carry nothing but Pings now and then: they are held, become more, or are replaced. */
+/** Connections that carry only Pings. They are held, opened at a rate, or replaced at a rate. */
 export class HeldConnections {
   /** Round trips of Pings, in microseconds. */
   readonly pings: Histogram = new Histogram();
@@ -21,7 +21,7 @@ export class HeldConnections {
   readonly #open = new Set<DerpClient>();
   #started = 0;
   #opening = 0;
-  /** Of those that are opened at a rate: how many were, and since when. */
+  /** For connections that are opened at a rate: how many were opened, and since when. */
   #paced = 0;
   #pacedSinceMs = -1;
   #lookTimer: NodeJS.Timeout | undefined;
@@ -47,7 +47,7 @@ export class HeldConnections {
     clearInterval(this.#pingTimer);
   }
 
-  /** Ends all without a goodbye. */
+  /** Resets all connections. */
   abort(): void {
     for (const client of this.#open) {
       client.handler = {};
@@ -61,7 +61,7 @@ export class HeldConnections {
     while (this.#opening < this.#handshakesAtOnce) {
       const isFull = this.#open.size + this.#opening >= connections;
       if (pattern === 'churn') {
-        // The first ones come as fast as it goes; then the rate is that of replacements.
+        // The first ones are opened without a rate limit. The rate is that of replacements.
         if (isFull && !this.#takePaced()) return;
         if (isFull) this.#closeOldest();
       } else if (this.#started >= connections || !this.#takePaced()) {
@@ -114,7 +114,7 @@ export class HeldConnections {
     }
   }
 
-  /** Each has its turn. */
+  /** The connections take turns. */
   #ping(): void {
     const [client] = this.#open;
     if (client === undefined) return;

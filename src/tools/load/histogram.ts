@@ -1,21 +1,21 @@
 /** Buckets per power of two: a value is known to 1/64, about 1.6 %. */
 const SUB_BITS = 6;
 const SUB_BUCKETS: number = 1 << SUB_BITS;
-/** The largest value that is told apart, in microseconds: 36 minutes. */
+/** The largest value that is counted exactly, in microseconds: 36 minutes. */
 const MAX_VALUE = 2 ** 31 - 1;
 const BUCKETS: number = (31 - SUB_BITS + 1) * SUB_BUCKETS;
 
 /**
- * Counts microseconds in log-linear buckets, so that percentiles of any number of values take the same 6.5 KiB.
- * Values below 64 µs are exact; the others are told as the upper end of a bucket that is 1.6 % wide.
+ * Counts microseconds in log-linear buckets, so that percentiles of any number of values take the same 6.5 KiB. Values
+ * below 64 µs are exact. Others are reported as the upper end of a bucket, which is 1.6 % wide.
  */
 export class Histogram {
-  /** Values per bucket; a copy of it goes from thread to thread. */
+  /** Values per bucket. A copy of it is sent between threads. */
   readonly counts: Uint32Array;
   #total = 0;
   #max = 0;
 
-  /** Empty, or over the counts that another thread has sent, with the largest value it saw. */
+  /** Starts empty, or with the counts of another thread and the largest value it saw. */
   constructor(counts: Uint32Array = new Uint32Array(BUCKETS), max = 0) {
     this.counts = counts;
     this.#max = max;
@@ -47,7 +47,9 @@ export class Histogram {
     if (other.#max > this.#max) this.#max = other.#max;
   }
 
-  /** The value that the part `share` (0 to 1) of all values does not exceed, in microseconds; null when there is none. */
+  /**
+   * Returns the value that a part `share` (0 to 1) of all values does not exceed, in microseconds; null without values.
+   */
   percentile(share: number): number | null {
     if (this.#total === 0) return null;
     const rank = Math.max(1, Math.ceil(share * this.#total));
@@ -59,7 +61,7 @@ export class Histogram {
     return this.#max;
   }
 
-  /** Forgets everything. */
+  /** Removes all values. */
   clear(): void {
     this.counts.fill(0);
     this.#total = this.#max = 0;

@@ -4,7 +4,10 @@ import { metricsOf } from './metrics.ts';
 import { notes } from './summary.ts';
 import type { LoadResult } from './result.ts';
 
-/** The whole result for programs, as JSON: shares are parts of 1, times milliseconds, `metrics` what conditions know. */
+/**
+ * Returns the whole result as JSON, for programs. Shares are parts of 1, times are in milliseconds, `metrics` has the
+ * values that conditions can use.
+ */
 export function jsonReport(result: LoadResult, verdicts: readonly Verdict[]): string {
   const { plan, ...rest } = result;
   const { scenario, target, groups, stalled, connections, workers, coalesce, durationMs, warmUpMs } = plan;

@@ -18,13 +18,13 @@ export function machineTimes(): MachineTimes {
   return { idle, all };
 }
 
-/** Part of all CPU time since `before` that nobody used, 0 to 1. */
+/** Returns the idle part of all CPU time since `before`, 0 to 1. */
 export function idleSince(before: MachineTimes): number {
   const now = machineTimes();
   return now.all === before.all ? 1 : (now.idle - before.idle) / (now.all - before.all);
 }
 
-/** What measured, and on what: numbers of two machines say nothing about each other. */
+/** Returns the tester's version and machine as text: results of different machines cannot be compared. */
 export function machineText(): string {
   const all = cpus();
   const model = all[0]?.model.trim() ?? '';

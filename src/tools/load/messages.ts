@@ -1,14 +1,14 @@
 import type { ClassName } from './plan.ts';
 
-/** What the workers and the coordinator tell each other. Plain data, since it goes from thread to thread. */
+/** Messages between the workers and the coordinator. They are plain data, because they are sent between threads. */
 
-/** A histogram on its way. */
+/** A histogram inside a message. */
 export interface SentHistogram {
   readonly counts: Uint32Array;
   readonly max: number;
 }
 
-/** What was seen of packets, since the start. */
+/** Counts of packets since the start. */
 export interface PacketCounts {
   sent: number;
   /** Different packets that arrived whole. */
@@ -21,7 +21,7 @@ export interface PacketCounts {
   skipped: number;
   /** Due and not sent because this tester was late. */
   missed: number;
-  /** Numbers that were passed over by later ones; what is still under way is not among them. */
+  /** Missing sequence numbers. Packets that are still in flight do not count. */
   missing: number;
 }
 
@@ -45,16 +45,16 @@ export function addPackets(sum: PacketCounts, more: Readonly<PacketCounts>): voi
   for (const key of Object.keys(sum) as (keyof PacketCounts)[]) sum[key] += more[key];
 }
 
-/** What was seen of connections, since the start. */
+/** Counts of connections since the start. */
 export interface ConnectionCounts {
   open: number;
   opened: number;
   failed: number;
-  /** Ended by the relay or the network, stalled receivers not among them. */
+  /** Ended by the relay or the network; stalled receivers do not count. */
   disconnected: number;
   /** Receivers that do not read. */
   stalled: number;
-  /** Those of them that the relay has ended. */
+  /** Stalled receivers that the relay has ended. */
   cut: number;
   /** Bytes of packets that were sent to them. */
   fedBytes: number;
@@ -85,13 +85,13 @@ export interface ClassSample {
   readonly latency: SentHistogram;
 }
 
-/** What a worker says regularly, and once more at its end. */
+/** A worker's sample. Sent regularly, and once more at the end. */
 export interface WorkerSample {
   readonly kind: 'sample';
   readonly worker: number;
   /** False during the warm-up. */
   readonly measured: boolean;
-  /** After the end, with what was still under way. */
+  /** True for the sample after the end, with the packets that were still in flight. */
   readonly last: boolean;
   readonly classes: readonly ClassSample[];
   /** Pairs of which both connections are open. */
@@ -115,7 +115,7 @@ export interface PairResult {
   readonly measuredDelivered: number;
 }
 
-/** A worker's last word. */
+/** A worker's last message. */
 export interface WorkerDone {
   readonly kind: 'done';
   readonly worker: number;
@@ -142,5 +142,5 @@ export type FromWorker =
       readonly hint: string;
     };
 
-/** Everything that a worker is told. */
+/** Everything that the coordinator sends to a worker. */
 export type ToWorker = { readonly kind: 'begin' } | { readonly kind: 'stop' };

@@ -1,10 +1,13 @@
 import type { Scenario } from './plan.ts';
 import { mainClass, type ClassResult, type LoadResult } from './result.ts';
 
-/** What a metric's number means: parts of 1, an index up to 1, milliseconds, a number of things, things or bits per second, bytes, yes or no. */
+/**
+ * The unit of a metric: parts of 1, an index up to 1, milliseconds, a count, a count or bits per second, bytes, true or
+ * false.
+ */
 export type MetricKind = 'share' | 'index' | 'time' | 'count' | 'rate' | 'bits' | 'bytes' | 'flag';
 
-/** A number that conditions and programs can ask for by name. */
+/** A number with a name, for conditions and programs. */
 export interface Metric {
   readonly name: string;
   readonly kind: MetricKind;
@@ -19,7 +22,9 @@ export interface Metric {
 const PAIRS: readonly Scenario[] = ['throughput', 'latency', 'fairness', 'slow'];
 const ALL: readonly Scenario[] = [...PAIRS, 'connections'];
 
-/** All metrics. With pairs of two classes, those without a class in their name are of the polite or healthy ones. */
+/**
+ * All metrics. With two classes of pairs, metrics without a class in their name are about the polite or healthy pairs.
+ */
 export const METRICS: readonly Metric[] = [
   main('loss', 'share', 'part of the sent packets that did not arrive', lossOf),
   main('lost', 'count', 'the same, as a number', ({ lost }) => lost),
@@ -108,7 +113,7 @@ function time(name: string, help: string, value: (latency: ClassResult['latency'
   return main(name, 'time', help, ({ latency }) => value(latency));
 }
 
-/** Faults of the relay count in whatever class they happen; only losses are expected of greedy ones. */
+/** Faults of the relay count in every class. Only losses are expected for greedy pairs. */
 function every(name: string, help: string, value: (one: ClassResult) => number): Metric {
   return {
     ...{ name, kind: 'count', help, scenarios: PAIRS },

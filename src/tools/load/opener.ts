@@ -7,7 +7,7 @@ import { noConnections, type ConnectionCounts } from './messages.ts';
 import type { LoadPlan } from './plan.ts';
 import { ConnectionErrors } from './connection-errors.ts';
 
-/** Opens connections to the relay of a plan, a bounded number at once, and counts what becomes of them. */
+/** Opens connections to the relay of a plan, a limited number at once, and counts successes and failures. */
 export class Opener {
   readonly counts: ConnectionCounts = noConnections();
   /** From DNS to ServerInfo, in microseconds. */
@@ -23,7 +23,9 @@ export class Opener {
     this.#transport = transport;
   }
 
-  /** Bytes per second that the relay allows each client, as it says; 0 for no limit, null before the first login. */
+  /**
+   * The limit in bytes per second that the relay announces to each client; 0 for no limit, null before the first login.
+   */
   get announcedBytesPerSecond(): number | null {
     return this.#announced;
   }
@@ -56,13 +58,13 @@ export class Opener {
     return client;
   }
 
-  /** One that could not be opened. */
+  /** Counts a connection that could not be opened. */
   failed(error: unknown): void {
     this.counts.failed++;
     this.connectionErrors.add(error);
   }
 
-  /** An open one ended, and not by us. */
+  /** Counts an open connection that ended unexpectedly. */
   disconnected(error: unknown): void {
     this.counts.open--;
     this.counts.disconnected++;

@@ -6,11 +6,11 @@ import { PacketFault, sequenceOf, timeOf, type PacketShape } from './payload.ts'
 import type { ClassName, Sending } from './plan.ts';
 import { Arrival, SequenceTracker } from './sequence-tracker.ts';
 
-/** Room for a Pong beside the packets that may wait. */
+/** Room for a Pong in addition to the waiting packets. */
 const PONG_BYTES = 64;
-/** How far behind its schedule a sender may fall before it leaves packets out, in milliseconds. */
+/** Longest delay behind the schedule, in milliseconds. A sender that is later skips packets. */
 const MAX_BEHIND_MS = 200;
-/** Packets that a pair sends before the other pairs have their turn. */
+/** Packets that a pair sends before the next pair sends. */
 const MAX_PACKETS_PER_TURN = 32;
 
 /** How many bytes a sender's queue must hold for `coalesce` packets of `packetBytes` bytes in one write. */
@@ -18,7 +18,7 @@ export function sendQueueBytes(packetBytes: number, coalesce: number): number {
   return coalesce * (SEND_PACKET_OVERHEAD_BYTES + packetBytes) + PONG_BYTES;
 }
 
-/** What a {@link Pair} is made of. */
+/** Parameters of a {@link Pair}. */
 export interface PairParts {
   readonly className: ClassName;
   readonly sender: DerpClient;
@@ -27,17 +27,17 @@ export interface PairParts {
   readonly sending: Sending;
   /** Packets in one write. */
   readonly coalesce: number;
-  /** Part of the interval by which this pair's schedule is behind that of the first, 0 to 1. */
+  /** Delay of this pair's schedule after the first pair's, as part of the interval, 0 to 1. */
   readonly phase: number;
   /** Takes the latencies, in microseconds. */
   readonly latency: Histogram;
-  /** One of the two connections is gone. */
+  /** One of the two connections has ended. */
   readonly closed: (error: Error | null) => void;
-  /** It could go on, and waits for its next turn. */
+  /** The pair has more to send and waits for its next turn. */
   readonly wantsToSendMore: () => void;
 }
 
-/** A sender and the receiver of all that it sends: one of them writes, the other one checks. */
+/** A sender and a receiver. The sender writes packets, the receiver checks them. */
 export class Pair {
   readonly className: ClassName;
   readonly #parts: PairParts;
@@ -49,12 +49,12 @@ export class Pair {
   readonly #window: number;
   #sending = false;
   #startMs = 0;
-  /** Packets of the schedule that were sent or left out. */
+  /** Packets of the schedule that were sent or skipped. */
   #scheduled = 0;
   #turnPackets = 0;
-  /** Since when the relay has not taken what was sent, or −1. */
+  /** The time since which the relay takes no more bytes, or −1. */
   #blockedAtMs = -1;
-  /** Packets of the window that are no longer waited for, and what had arrived when that was last looked at. */
+  /** Packets of the window that count as lost, and the number of arrived packets at the last check. */
   #givenUp = 0;
   #arrivedBefore = -1;
   #deliveredBefore = 0;
@@ -76,12 +76,12 @@ export class Pair {
     };
   }
 
-  /** False once one of its connections is gone. */
+  /** False once one of its connections has ended. */
   get isOpen(): boolean {
     return this.#sender.isOpen && this.#parts.receiver.isOpen;
   }
 
-  /** True when nothing that was sent is still waited for. */
+  /** True when all sent packets have arrived or count as lost. */
   get isQuiet(): boolean {
     return !this.isOpen || this.#tracker.arrived + this.#counts.corrupted >= this.#counts.sent;
   }
@@ -92,13 +92,13 @@ export class Pair {
     return this.#counts;
   }
 
-  /** Starts to send; `nowMs` is that of `performance.now()`. */
+  /** Starts to send; `nowMs` is a time of `performance.now()`. */
   begin(nowMs: number): void {
     this.#sending = true;
     this.#startMs = nowMs + this.#parts.phase * this.#intervalMs;
   }
 
-  /** What is delivered from now on was measured. */
+  /** Packets that arrive from now on belong to the measurement. */
   measure(): void {
     this.#deliveredBefore = this.#counts.delivered;
   }
@@ -108,20 +108,20 @@ export class Pair {
     this.#sending = false;
   }
 
-  /** Ends both connections without a goodbye. */
+  /** Resets both connections. */
   abort(): void {
     this.#sending = false;
     this.#sender.abort();
     this.#parts.receiver.abort();
   }
 
-  /** What became of it. */
+  /** Returns the result of the pair. */
   result(): PairResult {
     const counts = { ...this.counts };
     return { className: this.className, counts, measuredDelivered: counts.delivered - this.#deliveredBefore };
   }
 
-  /** Its turn, at `nowMs`: sends what is due. */
+  /** Sends the packets that are due at `nowMs`. */
   pump(nowMs: number): void {
     this.#turnPackets = 0;
     if (!this.#sending || !this.isOpen) return;
@@ -129,7 +129,7 @@ export class Pair {
     else this.#send(nowMs);
   }
 
-  /** Gives up what is under way in a window, when nothing has arrived since the last call. */
+  /** Counts the packets in flight as lost when none has arrived since the last call. */
   unstall(): void {
     const { arrived } = this.#tracker;
     if (this.#window > 0 && arrived === this.#arrivedBefore) this.#givenUp = this.#counts.sent - arrived;
@@ -148,8 +148,8 @@ export class Pair {
     let blocked = false;
     let full = false;
     while (!blocked && !full && this.#isDue(nowMs)) {
-      // What a window lets through is bounded already. The others come from callbacks that run before anything else,
-      // and would never let the event loop go on.
+      // A window limits itself. The other kinds are called from callbacks that run first, and could block the event
+      // loop.
       full = this.#turnPackets >= MAX_PACKETS_PER_TURN && sending.kind !== 'window';
       blocked = !full && !this.#write(nowMs);
     }
@@ -170,7 +170,7 @@ export class Pair {
     }
   }
 
-  /** Leaves out what is too far behind the schedule. */
+  /** Skips packets that are too far behind the schedule. */
   #leaveOut(nowMs: number): void {
     if (this.#intervalMs === 0) return;
     const due = Math.floor((nowMs - this.#startMs) / this.#intervalMs) + 1;

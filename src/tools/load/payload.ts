@@ -1,9 +1,9 @@
 import { crc32 } from 'node:zlib';
 
 /**
- * What every packet of a load carries: `magic(4) run(4) pair(4) sequence(4) time(8, double) checksum(4) filler`. The
- * checksum (CRC-32) is over the filler and then over all that stands before the checksum, so that a sender can go on
- * from the filler's part, which never changes.
+ * The payload of every packet of a load: `magic(4) run(4) pair(4) sequence(4) time(8, double) checksum(4) filler`. The
+ * checksum (CRC-32) covers the filler and then all bytes before the checksum, so that a sender can start from the
+ * filler's checksum, which never changes.
  */
 const MAGIC = 0x746f7761;
 const RUN_AT = 4;
@@ -15,11 +15,11 @@ const CHECKSUM_AT = 24;
 /** Bytes before the filler: the smallest packet of a load. */
 export const PAYLOAD_HEADER_BYTES = 28;
 
-/** What is wrong with a packet that arrived. */
+/** The fault of a packet that arrived. */
 export const PacketFault = {
   /** Nothing. */
   None: 0,
-  /** Length, filler, checksum or source key are not those that were sent. */
+  /** Length, filler, checksum or source key differ from those that were sent. */
   Corrupted: 1,
   /** Whole, but of another pair or another run. */
   Misrouted: 2,
@@ -44,7 +44,7 @@ export class PacketShape {
     this.#fillerCrc = crc32(this.#filler);
   }
 
-  /** Writes what is the same in every packet at `at` of `buffer`. */
+  /** Writes the constant parts of a packet at `at` of `buffer`. */
   prepare(buffer: Buffer, at: number): void {
     buffer.writeUInt32BE(MAGIC, at);
     buffer.writeUInt32BE(this.#run, at + RUN_AT);

@@ -1,6 +1,6 @@
 import type { ServerVerification } from '../../transport/port.ts';
 
-/** What a load does; each is a subcommand of `towpath load`. */
+/** The kinds of load test. Each is a subcommand of `towpath load`. */
 export type Scenario = 'throughput' | 'latency' | 'connections' | 'fairness' | 'slow';
 
 /** Pairs that are counted together. */
@@ -9,21 +9,21 @@ export type ClassName = (typeof CLASSES)[number];
 
 /** Where the relay is and how it is reached. */
 export interface LoadTarget {
-  /** For the reader. */
+  /** The name in reports. */
   readonly name: string;
   readonly url: string;
   readonly serverName: string;
   readonly verify: ServerVerification;
   /** Empty when the relay is the first of its region. */
   readonly idealNode: string;
-  /** An IP to connect to in place of the URL's host; null looks it up. */
+  /** An IP to connect to instead of the URL's host; null looks the host up. */
   readonly ip: string | null;
   readonly websocket: boolean;
 }
 
 /** How a pair's sender sends. */
 export type Sending =
-  /** Evenly spaced, whether the packets arrive or not. */
+  /** At a steady rate, whether the packets arrive or not. */
   | { readonly kind: 'rate'; readonly packetsPerSecond: number }
   /** Sends the next packet when one arrives, with this many in flight. */
   | { readonly kind: 'window'; readonly packets: number }
@@ -42,28 +42,31 @@ export interface PairGroup {
 interface StalledGroup {
   readonly receivers: number;
   readonly packetBytes: number;
-  /** What is sent to all of them together. */
+  /** Packets per second to all of them together. */
   readonly packetsPerSecond: number;
 }
 
-/** How connections come and go. `idle` holds them, `ramp` opens more all the time, `churn` replaces the oldest. */
+/**
+ * How connections are opened and closed. `idle` holds them, `ramp` opens more all the time, `churn` replaces the
+ * oldest.
+ */
 export const PATTERNS = ['idle', 'ramp', 'churn'] as const;
 export type Pattern = (typeof PATTERNS)[number];
 
 /** Connections that carry nothing. */
 export interface ConnectionGroup {
   readonly pattern: Pattern;
-  /** How many are open at most. */
+  /** Largest number of open connections. */
   readonly connections: number;
-  /** How many are opened in a second; 0 for as fast as it goes. */
+  /** Connections opened per second; 0 means without a rate limit. */
   readonly perSecond: number;
 }
 
-/** Everything that a run does. Plain data: it goes from thread to thread. */
+/** The settings of a run. Plain data, because it is sent between threads. */
 export interface LoadPlan {
   readonly scenario: Scenario;
   readonly target: LoadTarget;
-  /** Told apart from other runs by it. */
+  /** Random number of this run, which is in its packets. */
   readonly run: number;
   readonly groups: readonly PairGroup[];
   readonly stalled: StalledGroup | null;
@@ -76,15 +79,15 @@ export interface LoadPlan {
   readonly warmUpMs: number;
   /** Between two points of the timeline. */
   readonly sampleMs: number;
-  /** How long packets under way are waited for at the end. */
+  /** Longest time to wait for packets in flight at the end. */
   readonly drainMs: number;
   /** Handshakes at once, of all workers together. */
   readonly handshakesAtOnce: number;
-  /** For one connection, from DNS to ServerInfo. */
+  /** Time limit of one connection, from DNS to ServerInfo. */
   readonly connectTimeoutMs: number;
 }
 
-/** Part `index` of `parts` of `whole`; all parts together are the whole, and none is more than 1 larger than another. */
+/** Returns part `index` of `parts` of `whole`. The parts add up to the whole and differ by at most 1. */
 function partOf(whole: number, index: number, parts: number): number {
   return Math.floor((whole * (index + 1)) / parts) - Math.floor((whole * index) / parts);
 }
@@ -95,7 +98,7 @@ export interface WorkerPlan extends LoadPlan {
   readonly firstPair: number;
 }
 
-/** Greedy pairs have threads of their own where there are two, so that they do not delay the others before the relay does. */
+/** With two or more threads, greedy pairs have their own threads, so that they delay the others only in the relay. */
 function pairsOf({ groups, workers }: LoadPlan, { className, pairs }: PairGroup, worker: number): number {
   const isMixed = groups.some((group) => group.className === 'greedy') && groups.length > 1;
   if (!isMixed || workers < 2) return partOf(pairs, worker, workers);

@@ -1,5 +1,5 @@
 // Made by "npm run build:page" from page/. Do not edit.
-// Sources: 39e8416b97887c110ce64fd3417ad676d1fdef0293bf4511732c7a1f9201b70b
+// Sources: a16e454a2698933749b60a636bf84a4874b4fe40f2ff8086322e0e7acbef4811
 // With uPlot (MIT License, Copyright (c) 2022 Leon Sorokin).
 /** What draws the plots of a load report: a script, its style sheet and the hash of the script for the page policy. */
 export const PLOT_FILES: Readonly<Record<'script' | 'style' | 'scriptHash', string>> = {

@@ -6,13 +6,13 @@ import type { TimelinePoint } from './result.ts';
 const BAR_COLUMNS = 20;
 const CLEAR_LINE = '\r\u001b[K';
 
-/** A terminal as far as the line needs it. Its width may change while the run goes on. */
+/** The parts of a terminal that the line needs. Its width may change during the run. */
 export interface ProgressTerminal {
   readonly columns?: number | undefined;
   write(text: string): unknown;
 }
 
-/** The line that is rewritten while a run goes on. Without a terminal nothing is written at all. */
+/** A progress line that is rewritten during a run. Without a terminal, nothing is written. */
 export class ProgressLine {
   readonly #plan: LoadPlan;
   readonly #terminal: ProgressTerminal | null;
@@ -33,12 +33,12 @@ export class ProgressLine {
     this.#show(`${bar(opened / Math.max(1, wanted))} connecting ${opened}/${wanted}`);
   }
 
-  /** How it goes. */
+  /** Shows the newest point of the timeline. */
   point(point: TimelinePoint): void {
     if (this.#terminal !== null) this.#show(pointText(point, this.#plan));
   }
 
-  /** Takes the line away. */
+  /** Clears the line. */
   clear(): void {
     this.#terminal?.write(CLEAR_LINE);
   }

@@ -11,12 +11,12 @@ export interface Latencies {
   readonly maxMs: number | null;
 }
 
-/** What became of one class of pairs. Counts are since the start, rates and latencies are those after the warm-up. */
+/** The result of one class of pairs. Counts are since the start; rates and latencies are those after the warm-up. */
 export interface ClassResult extends Omit<PacketCounts, 'missing'> {
   readonly name: ClassName;
   readonly pairs: number;
   readonly packetBytes: number;
-  /** Sent, and never seen again. */
+  /** Sent, but never received. */
   readonly lost: number;
   /** What should have been sent: `sent`, `skipped` and `missed` together, per second. */
   readonly offeredPerSecond: number;
@@ -24,9 +24,9 @@ export interface ClassResult extends Omit<PacketCounts, 'missing'> {
   readonly deliveredPerSecond: number;
   readonly deliveredBitsPerSecond: number;
   readonly latency: Latencies;
-  /** Jain's index of what each pair got delivered: 1 when all got the same, 1/pairs when one got all. */
+  /** Jain's index of the delivered packets per pair: 1 when all pairs got the same, 1/pairs when one pair got all. */
   readonly jain: number | null;
-  /** Delivered part of what was due, of the pair that fared worst, and of all. */
+  /** Delivered part of the due packets: of the worst pair, and of all pairs. */
   readonly worstShare: number | null;
   readonly share: number | null;
 }
@@ -43,7 +43,7 @@ export interface TimelinePoint {
     readonly p50Ms: number | null;
     readonly p99Ms: number | null;
   }[];
-  /** Part of what was sent until now that later packets have passed over. */
+  /** Part of the packets sent so far that are missing although later ones have arrived. */
   readonly lossShare: number;
   /** Pairs of which both connections are open. */
   readonly openPairs: number;
@@ -51,18 +51,18 @@ export interface TimelinePoint {
   readonly pingP99Ms: number | null;
   readonly serverCpuShare: number | null;
   readonly serverRssBytes: number | null;
-  /** Of the worker that used most. */
+  /** CPU share of the busiest worker. */
   readonly generatorCpuShare: number;
   readonly lagP99Ms: number | null;
 }
 
-/** Everything that a run has found out. */
+/** The whole result of a run. */
 export interface LoadResult {
   readonly plan: LoadPlan;
   /** ISO 8601. */
   readonly startedAt: string;
   readonly measuredSeconds: number;
-  /** Somebody ended it before its time. */
+  /** True when it was ended early. */
   readonly interrupted: boolean;
   readonly classes: readonly ClassResult[];
   readonly connections: ConnectionCounts;
@@ -77,21 +77,21 @@ export interface LoadResult {
   readonly generator: {
     /** Why this tester, and not the relay, may have set the result; empty when it did not. */
     readonly limits: readonly string[];
-    /** Mean part of one CPU, of the worker that used most. */
+    /** Mean part of one CPU that the busiest worker used. */
     readonly cpuShare: number;
     readonly lagP99Ms: number | null;
-    /** Part of all CPUs of this machine that nobody used. */
+    /** Idle part of all CPUs of this machine. */
     readonly idleShare: number;
     /** Its version, runtime and machine. */
     readonly runsOn: string;
   };
-  /** What the relay allows each client, as it says; 0: no limit, null: it was not heard. */
+  /** The limit that the relay announces to each client; 0: no limit, null: it is not known. */
   readonly announcedBytesPerSecond: number | null;
-  readonly troubles: readonly ConnectionErrorCount[];
+  readonly connectionErrors: readonly ConnectionErrorCount[];
   readonly timeline: readonly TimelinePoint[];
 }
 
-/** The class by which a scenario is judged; the greedy ones beside it may lose. */
+/** Returns the class that a scenario is about. Greedy pairs may lose packets. */
 export function mainClass(result: LoadResult): ClassResult | null {
   return result.classes.find(({ name }) => name !== 'greedy') ?? null;
 }

@@ -1,4 +1,4 @@
-/** How far behind the newest packet another one is still told apart by number, in packets per pair. */
+/** How many packets per pair are tracked, back from the newest one. */
 export const TRACKED_PACKETS = 8192;
 
 /** What the arrival of a sequence number means. */
@@ -6,8 +6,9 @@ export const Arrival = { InOrder: 0, Reordered: 1, Duplicated: 2 } as const;
 export type Arrival = (typeof Arrival)[keyof typeof Arrival];
 
 /**
- * Tells in which order the packets of one pair arrive: new ones, late ones and second ones. Remembers the last
- * {@link TRACKED_PACKETS} numbers. An older one counts as late while any packet is missing, otherwise as a second one.
+ * Tracks the order in which the packets of one pair arrive: in order, reordered or duplicated. It remembers the last
+ * {@link TRACKED_PACKETS} numbers. An older packet counts as reordered while any packet is missing, otherwise as a
+ * duplicate.
  */
 export class SequenceTracker {
   /** One bit per number, allocated with the first packet that is not next in line. */

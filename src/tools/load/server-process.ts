@@ -2,18 +2,18 @@ import { readFileSync } from 'node:fs';
 import { errorMessage, TowpathError } from '../../base/errors.ts';
 import { residentBytesIn } from '../../base/proc-file.ts';
 
-/** Linux tells times in hundredths of a second, whatever the kernel's own tick is. */
+/** Linux reports these times in hundredths of a second, independent of the kernel's own tick. */
 const TICKS_PER_SECOND = 100;
 const UTIME_FIELD = 11;
 
 /** CPU and memory of the relay's process at one moment. */
 export interface ServerUsage {
-  /** Part of one CPU since the last look; more than 1 with several threads. */
+  /** Part of one CPU since the last call; more than 1 with several threads. */
   readonly cpuShare: number;
   readonly rssBytes: number;
 }
 
-/** Looks at the relay's process on this machine, through /proc. */
+/** Measures the relay's process on this machine, through /proc. */
 export class ServerProcess {
   readonly #pid: number;
   #cpuSeconds: number;
@@ -32,7 +32,7 @@ export class ServerProcess {
     this.#atMs = performance.now();
   }
 
-  /** CPU since the last call and memory now; null once the process is gone. */
+  /** Returns the CPU share since the last call and the memory now; null once the process has ended. */
   look(): ServerUsage | null {
     try {
       const cpuSeconds = this.#readCpuSeconds();
@@ -49,7 +49,7 @@ export class ServerProcess {
 
   #readCpuSeconds(): number {
     const stat = readFileSync(`/proc/${this.#pid}/stat`, 'utf8');
-    // The program's name, in parentheses, may hold anything.
+    // The program's name, in parentheses, may contain any characters.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[UTIME_FIELD]) + Number(fields[UTIME_FIELD + 1])) / TICKS_PER_SECOND;
   }

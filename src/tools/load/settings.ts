@@ -1,7 +1,7 @@
 import { formatBits, formatCount } from './format.ts';
 import type { ConnectionGroup, LoadPlan, LoadTarget, PairGroup, Sending } from './plan.ts';
 
-/** What a run was told to do, a line each: for a reader who does not have the command line. */
+/** Returns the settings of a run as lines of text, for readers who do not have the command line. */
 export function settingsOf(plan: LoadPlan): string[] {
   const { target, groups, stalled, connections, workers, coalesce, durationMs, warmUpMs } = plan;
   const lines = groups.map(groupText);
@@ -18,7 +18,7 @@ export function settingsOf(plan: LoadPlan): string[] {
   return lines;
 }
 
-/** A number of this tester's threads. */
+/** Returns the number of worker threads as text. */
 export function workersText(workers: number): string {
   return workers === 1 ? '1 worker' : `${workers} workers`;
 }

@@ -8,7 +8,7 @@ import type { LoadPlan, WorkerPlan } from './plan.ts';
 
 /** No pair has this number. */
 const NO_PAIR = 0xffff_ffff;
-/** A receiver that does not read may learn of its end when it writes: each says something this often. */
+/** A receiver that does not read notices its end only when it writes: each writes this often. */
 const SIGN_OF_LIFE_MS = 2000;
 const SIGN_EVERY_MS = 50;
 const QUEUE_BYTES = 256;
@@ -17,16 +17,16 @@ const FEEDER_QUEUE_PACKETS = 64;
 const MAX_BEHIND_MS = 200;
 const MAX_PACKETS_PER_TURN = 256;
 
-/** Receivers that log in and never read, and a feeder that goes on sending to them. */
+/** Receivers that log in and never read, and a feeder that keeps sending to them. */
 export class StalledReceivers {
   readonly #group: NonNullable<LoadPlan['stalled']>;
   readonly #opener: Opener;
   readonly #clock: Clock;
-  /** Stands still: a client's own deadline for silence is not for one that does not listen. */
+  /** Never ticks, because the client's deadline for a silent relay must not apply to a client that does not read. */
   readonly #stopped = new Clock();
   readonly #shape: PacketShape;
   readonly #frame: Buffer;
-  /** Those that the relay has not ended. */
+  /** Receivers that the relay has not ended. */
   readonly #receivers: DerpClient[] = [];
   readonly #byKey = new Map<string, DerpClient>();
   #feeder: DerpClient | null = null;
@@ -60,7 +60,7 @@ export class StalledReceivers {
     await this.#opener.each(this.#group.receivers, async () => {
       const client = await this.#opener.open(this.#stopped, QUEUE_BYTES);
       client.pause();
-      // Who has had a packet of it is told by the relay when it is gone.
+      // The relay sends PeerGone to the feeder when a receiver has ended.
       client.send(feeder.publicKey, Buffer.alloc(1));
       const key = client.publicKey.toString('hex');
       client.handler = { closed: () => this.#cut(key) };
@@ -83,7 +83,7 @@ export class StalledReceivers {
     if (feeder?.isOpen !== true) return;
     const perMs = this.#group.packetsPerSecond / 1000;
     const due = Math.floor((nowMs - this.#startMs) * perMs);
-    // What the relay does not take is left out: this is to fill receivers, not to measure a rate.
+    // Packets that the relay does not take are skipped: the goal is to fill receivers, not to measure a rate.
     this.#scheduled = Math.max(this.#scheduled, Math.floor(due - MAX_BEHIND_MS * perMs));
     for (let i = 0; i < MAX_PACKETS_PER_TURN && this.#scheduled < due; i++) {
       const receiver = this.#receivers[this.#next++ % Math.max(1, this.#receivers.length)];
@@ -96,12 +96,12 @@ export class StalledReceivers {
     }
   }
 
-  /** Feeds no more. */
+  /** Stops sending. */
   stop(): void {
     clearInterval(this.#signTimer);
   }
 
-  /** Ends all without a goodbye. */
+  /** Resets all connections. */
   abort(): void {
     for (const client of [...this.#receivers, this.#feeder]) {
       if (client === null) continue;
@@ -110,7 +110,7 @@ export class StalledReceivers {
     }
   }
 
-  /** The relay says that it is gone, or its connection is. */
+  /** The relay reports that the receiver has left, or its connection has ended. */
   #cut(key: string): void {
     const client = this.#byKey.get(key);
     if (client === undefined) return;

@@ -4,13 +4,13 @@ import { formatBits, formatBytes, formatCount, formatMs, formatShare } from './f
 import type { ClassResult, Latencies, LoadResult } from './result.ts';
 import { workersText } from './settings.ts';
 
-/** Below this, somebody always waits for a CPU. */
+/** When less than this part of the CPUs is idle, some process always waits for a CPU. */
 const FULL_IDLE_SHARE = 0.05;
 
-/** A row of the table; one without a cell for each class is about all of them. */
+/** A row of the table. A row with a single cell is about all classes. */
 export type Row = readonly [label: string, ...cells: string[]];
 
-/** The table for people, and what they must know to believe it. */
+/** Returns the table for people, with notes on what may have distorted the numbers. */
 export function summaryText(result: LoadResult, verdicts: readonly Verdict[]): string {
   const lines = [
     heading(result),
@@ -97,12 +97,12 @@ function withShare(count: number, whole: number): string {
   return count === 0 ? '0' : `${formatCount(count)} (${formatShare(count / Math.max(1, whole))})`;
 }
 
-/** What a reader must know: limits of the tester, limits that the relay announces, connections that failed. */
+/** Returns the notes: limits of the tester, limits that the relay announces, connections that failed. */
 export function notes({
   generator,
   connections,
   announcedBytesPerSecond,
-  troubles,
+  connectionErrors,
   interrupted,
   measuredSeconds,
 }: LoadResult): string[] {
@@ -122,7 +122,7 @@ export function notes({
       `${connections.stalled - connections.cut} receivers that do not read are still connected; each was sent ${formatBytes(each)}. The kernels alone may hold that much before the relay notices: feed more, or for longer.`,
     );
   }
-  for (const { count, message } of troubles) list.push(`${count} × ${message}`);
+  for (const { count, message } of connectionErrors) list.push(`${count} × ${message}`);
   if (interrupted) list.push(`It was interrupted: the numbers are those of ${measuredSeconds.toFixed(1)} s.`);
   return list;
 }
@@ -130,7 +130,7 @@ export function notes({
 function table(rows: readonly Row[]): string[] {
   const widths: number[] = [];
   for (const row of rows) {
-    // Text that stands alone in its row may be as long as it likes.
+    // A single text in a row may be of any length.
     const cells = row.length > 2 || rows.every(({ length }) => length <= 2) ? row : row.slice(0, 1);
     for (const [column, cell] of cells.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
   }

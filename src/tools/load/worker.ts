@@ -4,7 +4,7 @@ import { Engine } from './engine.ts';
 import type { ToWorker } from './messages.ts';
 import type { WorkerPlan } from './plan.ts';
 
-/** The start of a worker thread: one engine, and the way to and from the coordinator. */
+/** The main module of a worker thread: it connects one engine with the coordinator. */
 if (parentPort !== null) {
   const port = parentPort;
   const engine = new Engine(workerData as WorkerPlan, transport, (message) => port.postMessage(message));

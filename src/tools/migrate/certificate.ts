@@ -51,7 +51,7 @@ function convertManual(flags: GoFlags, draft: Draft, hostname: string): void {
   if (isSelfSigned === null) draft.remark(`${certPath} cannot be read here; make sure that the relay can read it.`);
 }
 
-/** Null when there is no certificate that can be read. */
+/** Returns whether the certificate is self-signed; null when it cannot be read. */
 function readIsSelfSigned(certPath: string): boolean | null {
   try {
     return describe(readChain(readCertificateFile(certPath), certPath)[0]).selfSigned;
@@ -71,7 +71,7 @@ function certificateDirectory(flags: GoFlags, draft: Draft): string {
   return resolve('.');
 }
 
-/** As Go's os.UserCacheDir says: from the environment alone, and null when it has no answer. */
+/** The result of Go's os.UserCacheDir, which uses only the environment; null when it fails there. */
 function userCacheDirectory(): string | null {
   const home = process.env['HOME'] ?? '';
   if (process.platform === 'darwin') return home === '' ? null : join(home, 'Library', 'Caches');

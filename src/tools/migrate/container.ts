@@ -5,7 +5,7 @@ import { convertDerper } from './convert.ts';
 import { readDerperVariables } from './environment.ts';
 import { usage } from './go-flags.ts';
 
-/** What is known of a container. */
+/** A container that runs derper. */
 export interface Container {
   readonly name: string;
   readonly env: Readonly<Record<string, string>>;
@@ -15,7 +15,7 @@ export interface Container {
   readonly ports: readonly PublishedPort[];
   /** The container has the network of the machine, so its ports are those of the machine. */
   readonly isOnHost: boolean;
-  /** What could not be read of it, as sentences. */
+  /** Sentences about settings that could not be read. */
   readonly remarks: readonly string[];
 }
 
@@ -26,7 +26,7 @@ export interface PublishedPort {
 }
 
 const OWN_KEY_FILE = '/var/lib/towpath/derper.key';
-/** The keys that listen, and how. */
+/** The configuration keys of listeners, and their protocols. */
 const LISTENING = [
   ['listen', 'tcp'],
   ['http', 'tcp'],
@@ -34,7 +34,10 @@ const LISTENING = [
 ] as const;
 const FILES = ['keyFile', 'certificate.directory', 'certificate.file', 'certificate.keyFile'];
 
-/** The configuration of a relay on this machine, instead of the container. Throws `TOWPATH_USAGE` when it is no derper. */
+/**
+ * The configuration of a relay on this machine, instead of the container. Throws `TOWPATH_USAGE` when it does not run
+ * derper.
+ */
 export function convertContainer(container: Container): Draft {
   const { argv, refused } = flagsOf(container);
   const draft = convertDerper(argv);
@@ -55,7 +58,7 @@ function flagsOf(container: Container): { argv: readonly string[]; refused: Read
   throw usage(`${container.name}: neither its command nor its environment says how it runs derper`);
 }
 
-/** The command, with the script of `sh -c` taken apart as a shell does with simple words and variables. */
+/** Returns the words of the command. The script of `sh -c` is split as a shell does with simple words and variables. */
 function commandWords({ command, env }: Container): readonly string[] {
   const at = command.indexOf('-c');
   const script = at > 0 && /sh$/.test(command[at - 1]!) ? (command[at + 1] ?? '') : null;
@@ -75,7 +78,7 @@ export function expand(text: string, env: Readonly<Record<string, string | undef
   );
 }
 
-/** A file of the container becomes the same file of this machine. */
+/** Replaces a path in the container by the path of the same file on this machine. */
 function moveFile(draft: Draft, key: string, { mounts, name }: Container): void {
   const inside = valueAt(draft.values, key);
   if (typeof inside !== 'string') return;
@@ -98,7 +101,7 @@ function moveFile(draft: Draft, key: string, { mounts, name }: Container): void 
   }
 }
 
-/** Docker's port of the machine takes the place of that inside the container. */
+/** Replaces a port inside the container by the port that Docker published on this machine. */
 function publish(draft: Draft, key: string, protocol: string, { ports }: Container): void {
   const address = valueAt(draft.values, key);
   const [, ip, port] = typeof address === 'string' ? (/^(.*):(\d+)$/.exec(address) ?? []) : [];

@@ -1,6 +1,6 @@
 /**
- * From derper's flags to our configuration, for `towpath migrate derper`. This file converts each flag; `go-flags.ts` reads
- * them as Go does, `draft.ts` holds and prints the configuration that results.
+ * Converts derper's flags to our configuration, for `towpath migrate derper`. This file converts each flag;
+ * `go-flags.ts` reads them as Go does; `draft.ts` has the resulting configuration.
  */
 import { fromCurrentDirectory } from '../../base/current-directory.ts';
 import { errorMessage } from '../../base/errors.ts';
@@ -98,7 +98,10 @@ export function convertDerper(argv: readonly string[]): Draft {
   return draft;
 }
 
-/** Command lines are often copied from a container's script, with the names of variables instead of their values. */
+/**
+ * Refuses variables of a shell: command lines are often copied from a container's script, with names of variables
+ * instead of values.
+ */
 function refuseVariables(argv: readonly string[]): void {
   const names = new Set(argv.flatMap((word) => word.match(VARIABLE) ?? []));
   if (names.size === 0) return;
@@ -109,7 +112,7 @@ function refuseVariables(argv: readonly string[]): void {
   );
 }
 
-/** Where it listens; returns whether that is with TLS. */
+/** Converts the listen addresses. Returns whether derper uses TLS. */
 function convertAddresses(flags: GoFlags, draft: Draft): boolean {
   const isDev = bool(flags, 'dev', false);
   const text = isDev ? DEV_ADDRESS : (flags.get('a') ?? ':443');
@@ -290,7 +293,7 @@ function convertMesh(flags: GoFlags, draft: Draft): void {
   }
 }
 
-/** The value of a boolean flag, or what derper takes without it. */
+/** Returns the value of a boolean flag, or derper's default. */
 function bool(flags: GoFlags, name: string, initial: boolean): boolean {
   const value = flags.get(name);
   return value === undefined ? initial : goBool(value);

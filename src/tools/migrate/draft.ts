@@ -2,18 +2,18 @@ import { stringify } from 'yaml';
 import { configKeys } from '../../config/keys.ts';
 import { configSchema } from '../../config/schema.ts';
 
-/** A value as it is written in a file. */
+/** A value in a configuration file. */
 type Written = string | number | boolean | readonly string[] | readonly Readonly<Record<string, string | boolean>>[];
 
-/** A configuration that is being written, and what has to be said about it. It can be loaded at any time. */
+/** A configuration that is being built, with remarks for the user. It is valid at any time. */
 export class Draft {
   readonly #values = new Map<string, Written>();
   readonly #notes = new Map<string, string>();
   readonly #remarks: string[] = [];
 
   /**
-   * Sets keys that belong together, or none of them: false when they do not fit. `note` is a comment for the first of
-   * them.
+   * Sets keys that belong together. Returns false and sets none of them when the result would be invalid. `note`
+   * becomes a comment above the first key.
    */
   set(values: Readonly<Record<string, Written>>, note?: string): boolean {
     const merged = new Map([...this.#values, ...Object.entries(values)]);
@@ -25,12 +25,12 @@ export class Draft {
     return true;
   }
 
-  /** Says something that no key can. */
+  /** Adds a remark about something that the configuration cannot express. */
   remark(text: string): void {
     this.#remarks.push(text);
   }
 
-  /** What was remarked, in order. */
+  /** The remarks, in order. */
   get remarks(): readonly string[] {
     return this.#remarks;
   }
@@ -68,13 +68,13 @@ export class Draft {
   }
 }
 
-/** Top-level keys first come first; what belongs to one section stays together. */
+/** Orders the keys: keys without a section come first, and the keys of a section stay together. */
 function inOrder(values: ReadonlyMap<string, Written>): [string, Written][] {
   const order = [...configKeys.keys()];
   return [...values].toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b));
 }
 
-/** The lines that begin the sections `parents`, of which those of `open` have begun already. */
+/** Returns the lines that begin the sections `parents`, except those in `open`, which have already begun. */
 function openSections(open: string, parents: readonly string[]): string[] {
   const begun = open.split('.');
   let shared = 0;

@@ -5,9 +5,9 @@ import { convertDerper, DERPER_FLAGS, NO_EQUIVALENT } from './convert.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** How images of derper begin the names of their variables; the longer first. */
+/** Prefixes of the variables of derper images, longer ones first. */
 const PREFIXES = ['TAILSCALE_DERP_', 'DERPER_', 'DERP_'];
-/** Names of variables that are not those of a flag. Where several stand for one flag, images differ. */
+/** Variables whose name differs from their flag. Images use different names for the same flag. */
 const ALIASES: Readonly<Record<string, string>> = {
   DOMAIN: 'hostname',
   HOST: 'hostname',
@@ -33,20 +33,20 @@ const OF_SCRIPTS: Readonly<Record<string, string>> = {
   VERBOSE: 'write TOWPATH_LOG_LEVEL=debug',
   VERSION: 'it chose the version of derper',
 };
-/** Where these images have the certificates, when no variable says it. */
+/** Folder of the certificates in these images, unless a variable sets it. */
 const CERTIFICATES = '/app/certs';
 
-/** What variables of a derper image mean. */
+/** The meaning of the variables of a derper image. */
 export interface DerperEnvironment {
   /** derper's flags with the same meaning. */
   readonly argv: readonly string[];
-  /** What has no meaning here: the name, and what to do instead. */
+  /** Variables without a meaning here: the name, and the reason. */
   readonly refused: ReadonlyMap<string, string>;
 }
 
 /**
- * Reads the variables that images of derper take, such as `DERP_DOMAIN`. Null when there is none of them. What Kubernetes sets for
- * a Service whose name begins with derp is not among them.
+ * Reads the variables that images of derper take, such as `DERP_DOMAIN`. Null when none is set. Variables that
+ * Kubernetes sets for a Service with a name starting with derp are ignored.
  */
 export function readDerperVariables(env: Environment): DerperEnvironment | null {
   const links = new ServiceLinks(env);
@@ -68,8 +68,8 @@ export function readDerperVariables(env: Environment): DerperEnvironment | null 
 }
 
 /**
- * The configuration that the variables of a derper image mean, as in a file, and what there is to say about it. Null without
- * such variables. Throws `TOWPATH_CONFIG_INVALID` when one of them has no meaning here.
+ * Converts the variables of a derper image to a configuration, with remarks for the user. Null without such variables.
+ * Throws `TOWPATH_CONFIG_INVALID` when one of them has no meaning here.
  */
 export function derperConfiguration(env: Environment): { values: object; remarks: readonly string[] } | null {
   const variables = readDerperVariables(env);
@@ -88,7 +88,7 @@ export function derperConfiguration(env: Environment): { values: object; remarks
   return { values: ownFiles(draft.values, argv), remarks: draft.remarks };
 }
 
-/** Files that no variable names and that are not there are towpath's own, in its own place. */
+/** Uses towpath's own paths for files that no variable names and that do not exist. */
 function ownFiles(values: Record<string, unknown>, argv: readonly string[]): object {
   const { keyFile, certificate, ...rest } = values;
   const isGiven = (flag: string): boolean =>

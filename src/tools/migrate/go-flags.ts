@@ -4,7 +4,7 @@ import { CharacterSet } from '../../wire/character-set.ts';
 /** How Go reads the value of a flag. */
 export type GoFlagKind = 'bool' | 'int' | 'float' | 'string' | 'duration';
 
-/** What was given on a command line, by the name of the flag; values are as written. */
+/** The flags of a command line by name; values are as written. */
 export type GoFlags = ReadonlyMap<string, string>;
 
 const AS_DERPER =
@@ -42,7 +42,7 @@ export function parseGoFlags(argv: readonly string[], known: Readonly<Record<str
     const kind = Object.hasOwn(known, name) ? known[name] : undefined;
     if (kind === undefined) throw usage(`derper has no flag -${name}`);
     let value = match[2];
-    // Only a boolean goes without: the next word is never its value.
+    // Only a boolean needs no value. The next word is never its value.
     value ??= kind === 'bool' ? 'true' : argv[at++];
     if (value === undefined) throw usage(`-${name} needs a value`);
     if (!isValue(kind, value)) throw usage(`-${name}: "${value}" is not a ${WORDS[kind]}`);

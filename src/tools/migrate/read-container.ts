@@ -5,7 +5,7 @@ import { errorMessage } from '../../base/errors.ts';
 import { expand, type Container, type PublishedPort } from './container.ts';
 import { usage } from './go-flags.ts';
 
-/** What `docker inspect` prints, as far as it matters. */
+/** The parts of the output of `docker inspect` that are used. */
 const inspected = z.object({
   Name: z.string().default('container'),
   Config: z.object({
@@ -73,8 +73,8 @@ const service = z.object({
 type Service = z.infer<typeof service>;
 
 /**
- * Reads a service of a compose file: the one that is named, or the only one with derper in the name of its image. `folder` is that
- * of the file; `env` has the values of its variables. Throws `TOWPATH_USAGE` when there is no such service.
+ * Reads a service of a compose file: the named one, or the only one with derper in the name of its image. `folder` is
+ * the folder of the file; `env` has the values of its variables. Throws `TOWPATH_USAGE` when there is no such service.
  */
 export function fromCompose(
   text: string,
@@ -131,7 +131,7 @@ function mountOf(
   known: (text: string) => string,
 ): { source: string; target: string }[] {
   const [source = '', target] = typeof volume === 'string' ? known(volume).split(':') : [volume.source, volume.target];
-  // A volume with a name is in Docker's own place, which only docker inspect tells.
+  // Only docker inspect shows the path of a named volume.
   if (target === undefined || !/^[./~]/.test(source)) return [];
   return [{ source: path.resolve(folder, source), target }];
 }

@@ -5,7 +5,7 @@ import { ResponseStart, type ResponseHead } from '../../client/response-head.ts'
 import { withTimeout } from './network.ts';
 import { runStep, skipped, type StepResult } from './step.ts';
 
-/** Requests `/generate_204` as clients do when they look for a captive portal (§5.4). */
+/** Requests `/generate_204` as clients do to detect a captive portal (§5.4). */
 export async function generate204Step(
   transport: Transport,
   ip: string | null,
@@ -48,7 +48,7 @@ function problem(text: string): TowpathError {
   return new TowpathError('TOWPATH_PROBE_HTTP', text);
 }
 
-/** One request on a fresh stream, and the head of the response. */
+/** One request on a new stream, and the head of its response. */
 class HeadExchange implements StreamHandler {
   readonly #start = new ResponseStart();
   readonly #answered = Promise.withResolvers<ResponseHead>();

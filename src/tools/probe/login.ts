@@ -6,7 +6,7 @@ import type { DerpClient } from '../../client/derp-client.ts';
 import { runStep, type Outcome, type StepResult } from './step.ts';
 import type { ProbeTarget } from './target.ts';
 
-/** What the login steps need. */
+/** Parameters of the login steps. */
 export interface LoginContext {
   readonly transport: Transport;
   readonly clock: Clock;
@@ -14,11 +14,11 @@ export interface LoginContext {
   readonly url: string;
   readonly ip: string;
   readonly timeoutMs: number;
-  /** The key to log in with; null: throw-away keys, a new one for each connection. */
+  /** The key to log in with; null: a new random key for each connection. */
   readonly keys: NodeKeyPair | null;
 }
 
-/** A step, and the clients that it logged in: two with throw-away keys, one with a key that was given, or none. */
+/** A step, and the clients that it logged in: two with random keys, one with a given key, or none. */
 export interface LoginResult {
   readonly result: StepResult;
   readonly clients: readonly DerpClient[];
@@ -55,7 +55,7 @@ async function login(
   const result = await runStep(step, async () => {
     for (const way of ways) {
       const info = { isProber: true };
-      // Two connections with one key would take each other's packets.
+      // Two connections with one key would receive each other's packets.
       if (keys !== null) clients.at(-1)?.close();
       clients.push(
         await connectDerp({

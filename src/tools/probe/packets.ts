@@ -8,7 +8,7 @@ import { runStep, type Outcome, type StepResult } from './step.ts';
 const PACKET_BYTES = 1200;
 const SEQUENCE_BYTES = 4;
 const MAX_PACKET_WAIT_MS = 2000;
-/** A relay that loses this many in a row does not relay. */
+/** After this many lost packets in a row, the relay counts as not relaying. */
 const MAX_LOST_IN_A_ROW = 3;
 const NS_PER_MS = 1_000_000;
 
@@ -96,7 +96,7 @@ class PacketExchange {
 
   #returned(source: Buffer, buffer: Buffer, from: number, to: number): void {
     const isThisOne = to - from >= SEQUENCE_BYTES && buffer.readUInt32BE(from) === this.#packet.readUInt32BE(0);
-    // A late answer to a packet that was counted as lost.
+    // This is a late answer to a packet that was counted as lost.
     if (!isThisOne) return;
     const isWhole = source.equals(this.#b.publicKey) && buffer.subarray(from, to).equals(this.#packet);
     if (!isWhole) this.#altered++;

@@ -31,8 +31,8 @@ export function probeLines(result: StepResult, columns?: number): string {
 }
 
 /**
- * The lines of one step under a label, wrapped at words for a terminal with `columns` columns. Peers and maps have a say
- * in the text.
+ * The lines of one step under a label, wrapped at words for a terminal with `columns` columns. The text may contain
+ * text of a peer or a map, so it is escaped.
  */
 export function stepLines({ status, ms, text, fix }: StepResult<string>, label: string, columns?: number): string {
   const time = ms === null ? '' : `${ms.toFixed(1)} ms`;
@@ -41,7 +41,7 @@ export function stepLines({ status, ms, text, fix }: StepResult<string>, label: 
   return fix === null ? line : `${line}${FIX_START}${wrapWords(printable(fix), columns, FIX_START.length)}\n`;
 }
 
-/** What was found of one relay. */
+/** The result for one relay. */
 export interface TargetReport {
   readonly target: ProbeTarget;
   readonly steps: readonly StepResult[];

@@ -25,7 +25,7 @@ export interface ProbeOptions {
   readonly packets: number;
   /** Send the packets over WebSocket; a failure of WebSocket then fails the probe. */
   readonly websocket: boolean;
-  /** The key to log in with, for a relay that admits only some; null: throw-away keys. */
+  /** The key to log in with, for a relay that admits only known keys; null: random keys. */
   readonly keys: NodeKeyPair | null;
   /** Called after each step. */
   readonly onStep?: (result: StepResult) => void;

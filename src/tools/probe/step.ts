@@ -13,7 +13,7 @@ export type StepName =
   | 'stun-ipv6'
   | 'generate-204';
 
-/** `warning`: works, but should be looked at. `skipped`: could not be tried, or need not be. */
+/** `warning`: it works, but needs attention. `skipped`: it could not be tried, or is not needed. */
 export type StepStatus = 'ok' | 'warning' | 'failed' | 'skipped';
 
 /** The result of one step. `N` is the type of its name: the probe and the doctor have different steps. */
@@ -30,7 +30,7 @@ export interface StepResult<N extends string = StepName> {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** What a step says of itself; the rest is filled in. */
+/** The part of a result that the step itself returns. */
 export interface Outcome {
   readonly text: string;
   readonly status?: StepStatus;

@@ -6,12 +6,12 @@ import { parseRelayUrl, serverNameFor } from '../../client/relay-url.ts';
 
 const HTTP_PORT = 80;
 
-/** An address of one family: the IP itself, to be looked up, or not to be used. */
+/** The address of one family: a given IP, a name to look up (`dns`), or not used (`off`). */
 export type FamilyAddress = { readonly kind: 'ip'; readonly ip: string } | { readonly kind: 'dns' | 'off' };
 
 /** One relay to probe. */
 export interface ProbeTarget {
-  /** For the reader: the node's name, or the URL's host. */
+  /** The name in reports: the node's name, or the URL's host. */
   readonly name: string;
   readonly host: string;
   readonly ipv4: FamilyAddress;
@@ -24,11 +24,11 @@ export interface ProbeTarget {
   readonly idealNode: string;
   /** Null: no STUN. */
   readonly stunPort: number | null;
-  /** Where `/generate_204` is asked for; null: it is not. */
+  /** Port for the request of `/generate_204`; null: it is not requested. */
   readonly httpPort: number | null;
 }
 
-/** What the caller says about targets, over what the URL or the map says. */
+/** Settings of the caller, which replace those of the URL or the map. */
 export interface TargetOverrides {
   readonly verify?: ServerVerification;
   readonly caPem?: string;
@@ -96,10 +96,13 @@ function familyAddress(text: string | undefined, family: 4 | 6, host: string): F
   return ipFamily(text) === family ? { kind: 'ip', ip: text } : { kind: 'off' };
 }
 
-/** As the official client's `tlsClient` and `tlsdial`: no name is checked where an IP is dialled without another name (§8.3). */
+/**
+ * Verifies as the official client's `tlsClient` and `tlsdial`: without a name, a connection to an IP checks no name
+ * (§8.3).
+ */
 function verificationOf(node: DerpNode, overrides: TargetOverrides): ServerVerification {
   const { CertName = '', HostName } = node;
-  // What follows is compared letter by letter, so that a pin in upper case or of another length never matches.
+  // Clients compare the text exactly, so a pin in upper case or of another length never matches.
   if (CertName.startsWith(PIN_PREFIX)) return { kind: 'pin', sha256: CertName.slice(PIN_PREFIX.length) };
   const hasOtherName = CertName !== '' && CertName !== HostName;
   if (hasOtherName) return authority(CertName, overrides);

@@ -38,7 +38,7 @@ export interface SetupAnswers {
   readonly secrets: readonly TypedSecret[];
 }
 
-/** Answers from flags; what is missing is asked for on a terminal, or collected. */
+/** Takes answers from flags. Missing answers are asked for on a terminal, or without one collected in `missing`. */
 export class AnswerSource {
   /** The flags that are missing, and the answers to flags that are wrong. */
   readonly missing: string[] = [];
@@ -53,12 +53,14 @@ export class AnswerSource {
     this.#prompt = prompt;
   }
 
-  /** Whether somebody can be asked. */
+  /** True when there is a terminal to ask on. */
   get isInteractive(): boolean {
     return this.#prompt !== null;
   }
 
-  /** The value of `--FLAG`, the answer to `question`, or without a terminal `initial`. Empty when it is missing. */
+  /**
+   * Returns the value of `--FLAG`, the answer to `question`, or without a terminal `initial`. Empty when it is missing.
+   */
   async text(flag: string, question: string, check: TextCheck, initial?: string): Promise<string> {
     const given = this.#flags[flag];
     if (given !== undefined) {
@@ -88,11 +90,14 @@ export class AnswerSource {
     return this.#prompt.choose(question, choices);
   }
 
-  /** The path of a file with a secret: that of `--FLAG`, or `file`, into which the typed secret is to be written. */
+  /**
+   * Returns the path of a file with a secret: the value of `--FLAG`, or `file`, to which the typed secret will be
+   * written.
+   */
   async secretFile(flag: string, question: string, file: string): Promise<string> {
     const given = this.#flags[flag];
     if (given !== undefined) {
-      // It becomes part of a line of a unit file.
+      // The path becomes part of a line of a unit file.
       if (/\p{Cc}/u.test(given)) this.wrong.push(`--${flag}: found a control character; allowed: a path`);
       return given;
     }
@@ -104,7 +109,7 @@ export class AnswerSource {
     return file;
   }
 
-  /** Whether a switch was given, or the question was answered with yes. */
+  /** Returns whether the flag was given or the question was answered with yes. */
   async agrees(flag: string, question: string): Promise<boolean> {
     if (this.#flags[flag] !== undefined) return true;
     if (this.#prompt !== null) return this.#prompt.confirm(question, false);
@@ -112,7 +117,7 @@ export class AnswerSource {
     return false;
   }
 
-  /** The value of a flag that nobody is asked for. */
+  /** Returns the value of a flag without asking. */
   given(flag: string): string | undefined {
     return this.#flags[flag];
   }

@@ -2,11 +2,11 @@ import { TowpathError } from '../../base/errors.ts';
 import { Draft } from '../migrate/draft.ts';
 import type { Admission, Certificate, SetupAnswers } from './answers.ts';
 
-/** Where the relay keeps what it makes, and by which names systemd hands it files of others. */
+/** Paths of the relay's own files, and of files that systemd passes to it. */
 export interface Places {
-  /** Key, certificates, copies of lists. */
+  /** Folder of the key, the certificates and copies of lists. */
   readonly stateDirectory: string;
-  /** The path under which the relay finds `file`, for which it may not have the rights itself. */
+  /** Returns the path under which the relay can read `file`, even without the rights to read it directly. */
   readonly credential: (file: string) => string;
 }
 
@@ -112,7 +112,7 @@ function setCertificate(draft: Draft, certificate: Certificate, { credential }: 
   }
 }
 
-/** The answers have been checked one by one; together they may still not fit. */
+/** Each answer has been checked, but together they may still be invalid. */
 function set(draft: Draft, values: Parameters<Draft['set']>[0], note?: string): void {
   if (draft.set(values, note)) return;
   throw new TowpathError('TOWPATH_USAGE_SETUP', `these values do not fit together: ${Object.keys(values).join(', ')}`, {

@@ -4,17 +4,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import { systemErrorCode, TowpathError } from '../../base/errors.ts';
 import type { Program } from './units.ts';
 
-/** The machine as far as a set-up changes it; tests have their own. */
+/** The parts of a machine that a set-up uses. Tests have their own machine. */
 export interface Machine {
   /** Whether systemd runs this machine. */
   readonly hasSystemd: boolean;
-  /** Where units of the operator belong. */
+  /** Folder for the operator's units. */
   readonly unitDirectory: string;
-  /** Where a package may have put its units. */
+  /** Folders in which a package may have installed its units. */
   readonly packageUnitDirectories: readonly string[];
-  /** What the unit of the service gives its user to write to. */
+  /** The directory that the unit of the service makes writable. */
   readonly stateDirectory: string;
-  /** How this towpath was started. */
+  /** The command with which this towpath was started. */
   readonly program: Program;
   /** Runs a program to its end; throws a TowpathError with what it printed. */
   run(program: string, args: readonly string[]): void;
@@ -22,7 +22,7 @@ export interface Machine {
   isUntouched(file: string): boolean;
 }
 
-/** A start that waits for its self-test takes seconds. */
+/** A start that waits for the self-test takes seconds. */
 const COMMAND_MS = 120_000;
 const COMPILED = /[/\\](?:\$bunfs|~BUN)[/\\]/;
 
@@ -71,7 +71,7 @@ function isUntouched(file: string): boolean {
       .split(' ')[1];
     return known !== undefined && known === createHash('md5').update(readFileSync(file)).digest('hex');
   } catch {
-    // Without dpkg, or without the package, nothing is known: the file then counts as the operator's.
+    // Without dpkg or the package, the file counts as the operator's.
     return false;
   }
 }

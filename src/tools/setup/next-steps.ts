@@ -1,7 +1,7 @@
 import { shellWord } from '../../base/shell-word.ts';
 import type { SetupAnswers } from './answers.ts';
 
-/** What is left to do after a set-up, for a person. */
+/** The steps that a person must do after a set-up. */
 export interface NextSteps {
   readonly answers: SetupAnswers;
   readonly file: string;
@@ -11,7 +11,7 @@ export interface NextSteps {
   readonly start: string | null;
 }
 
-/** What to open, start and paste, as lines of text. */
+/** Returns lines of text: which ports to open, what to start, and what to paste. */
 export function nextSteps({ answers, file, map, start }: NextSteps): string {
   const { network, admission, certificate } = answers;
   return [

@@ -1,6 +1,6 @@
 /**
- * The work of `towpath setup`: `questions.ts` asks, or reads flags; this file makes a plan of the answers: files and commands.
- * `test-answers.ts` tests it before anything is written, `machine.ts` is the machine that is changed.
+ * The plan of `towpath setup`. `questions.ts` asks, or reads flags. This file turns the answers into files and
+ * commands. `test-answers.ts` tests them before anything is written. `machine.ts` is the machine that is changed.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -18,30 +18,30 @@ export interface SetupPlaces {
   readonly wantsService: boolean;
 }
 
-/** A file that is to be written. */
+/** A file to write. */
 export interface PlannedFile {
   readonly path: string;
   readonly text: string;
-  /** Only its owner may read it. */
+  /** True when only its owner may read it. */
   readonly isPrivate: boolean;
-  /** An existing one is left as it is. */
+  /** True when an existing file stays unchanged. */
   readonly isKept: boolean;
 }
 
-/** Everything that a set-up does, in order. */
+/** All actions of a set-up, in order. */
 export interface SetupPlan {
   readonly files: readonly PlannedFile[];
   readonly commands: readonly (readonly [string, ...string[]])[];
-  /** Null: no service is made. */
+  /** Null when no service is installed. */
   readonly start: readonly string[] | null;
 }
 
 const DEFAULT_FILE = '/etc/towpath/towpath.yaml';
-/** Where systemd puts the credentials of the service. */
+/** Folder in which systemd puts the credentials of the service. */
 const CREDENTIALS = '/run/credentials/towpath.service';
 const HOME = /^\/(?:home|root|run\/user)\//;
 
-/** What has to be done for these answers. Throws `TOWPATH_USAGE_SETUP` when it cannot work. */
+/** Returns the plan for these answers. Throws `TOWPATH_USAGE_SETUP` when they cannot work. */
 export function planSetup(answers: SetupAnswers, places: SetupPlaces, machine: Machine): SetupPlan {
   const { file, stateDirectory } = places;
   const hasService = places.wantsService && machine.hasSystemd;
@@ -85,7 +85,7 @@ export function planSetup(answers: SetupAnswers, places: SetupPlaces, machine: M
   return { files, commands, start };
 }
 
-/** A list that is there may have keys in it. */
+/** Returns an empty key list. An existing list stays, because it may contain keys. */
 function keyListFile({ admission }: SetupAnswers): PlannedFile[] {
   if (admission.kind !== 'keys') return [];
   const text =
@@ -93,7 +93,7 @@ function keyListFile({ admission }: SetupAnswers): PlannedFile[] {
   return [{ path: admission.allowFile, text, isPrivate: false, isKept: true }];
 }
 
-/** The unit gives its user this directory and no other. */
+/** Refuses another state directory: the unit makes only its own one writable. */
 function refuseOtherState(stateDirectory: string, machine: Machine): void {
   if (stateDirectory === machine.stateDirectory) return;
   throw new TowpathError(
@@ -105,7 +105,7 @@ function refuseOtherState(stateDirectory: string, machine: Machine): void {
   );
 }
 
-/** The service does not see home directories. */
+/** Refuses a program below a home directory: the unit hides home directories. */
 function refuseHome({ program }: Machine): void {
   const hidden = program.find((word) => HOME.test(word));
   if (hidden === undefined) return;

@@ -8,7 +8,7 @@ export interface Choice {
   readonly text: string;
 }
 
-/** What a text has to be: null when it is right, else what is allowed. */
+/** Checks a text. Returns null when it is allowed, otherwise what is allowed. */
 export type TextCheck = (text: string) => string | null;
 
 /** Asks a person. Every question is asked again until the answer is allowed. */
@@ -22,12 +22,12 @@ export interface Prompt {
   close(): void;
 }
 
-/** Header values are made of these. */
+/** Characters of header values. */
 const SECRET = /^[\x21-\x7e]+$/;
 
 /** Asks on the terminal of this process. Rejects with `TOWPATH_SETUP_INTERRUPTED` for Ctrl+C and Ctrl+D. */
 export class TerminalPrompt implements Prompt {
-  /** What was typed ahead. */
+  /** Lines that were typed before the question. */
   readonly #typed: string[] = [];
   readonly #lines: Interface;
   #isHidden = false;
@@ -41,7 +41,7 @@ export class TerminalPrompt implements Prompt {
         done();
       },
     });
-    // As a terminal it shows what is typed itself, so that it can also be kept from it.
+    // With `terminal`, readline itself shows the typed text, so that it can also hide it.
     this.#lines = createInterface({ input: process.stdin, output, terminal: true });
     this.#lines.on('line', (line) => this.#got(line));
     this.#lines.once('SIGINT', () => this.#lines.close());
@@ -105,7 +105,7 @@ export class TerminalPrompt implements Prompt {
   }
 
   #line(question: string): Promise<string> {
-    // So that the line is drawn again with its question, for example after a backspace.
+    // Passing the question as the prompt keeps it when readline redraws the line, for example after a backspace.
     this.#lines.setPrompt(question);
     this.#lines.prompt();
     const typed = this.#typed.shift();

@@ -35,8 +35,8 @@ const WAYS: Readonly<Record<Network, readonly Choice[]>> = {
 };
 
 /**
- * All answers, in the order of the questions. `folder` is where files that belong to the configuration are put. What is
- * missing or wrong is left in `source`; the result is then not to be used.
+ * Asks for all answers, in order. `folder` is the folder for files that belong to the configuration. `source` lists
+ * missing and wrong answers; the result must not be used when there are any.
  */
 export async function askAll(source: AnswerSource, folder: string): Promise<SetupAnswers> {
   const host = await source.text(
@@ -137,7 +137,7 @@ function checkBy<T>(value: Value<T>): TextCheck {
   return (text) => (value.schema.safeParse(text).success ? null : value.allowed);
 }
 
-/** An address of this machine that other machines reach, as it is where no NAT is in front. */
+/** Returns a public address of this machine; undefined behind NAT. */
 function machineAddress(): string | undefined {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   const found = all.filter(({ address }) => isPublicIp(address));

@@ -12,19 +12,19 @@ import { configWarnings } from '../doctor/setup.ts';
 import type { SetupAnswers } from './answers.ts';
 import { configurationText } from './configuration.ts';
 
-/** How the answers are tested. */
+/** Options of the test. */
 export interface TestParts {
   readonly stateDirectory: string;
   readonly transport: Transport;
   /** Started by the caller. */
   readonly clock: Clock;
-  /** Time limit of one question to the source of admission. */
+  /** Time limit of one request to the admission source. */
   readonly timeoutMs: number;
 }
 
 /**
- * Tests what the answers give before anything is written: the configuration, the files that it names, and whether the
- * source of admission answers. Throws a TowpathError when the configuration itself is wrong.
+ * Tests the answers before anything is written: the configuration, the files in it, and whether the admission source
+ * answers. Throws a TowpathError when the configuration itself is wrong.
  */
 export async function testAnswers(answers: SetupAnswers, parts: TestParts): Promise<Check[]> {
   const { stateDirectory, transport, clock, timeoutMs } = parts;
@@ -38,7 +38,7 @@ export async function testAnswers(answers: SetupAnswers, parts: TestParts): Prom
     }
     const file = path.join(folder, 'towpath.yaml');
     const credential = (secret: string): string => copies.get(secret) ?? secret;
-    // What the relay will make there is not there yet.
+    // The relay creates these files later.
     const state = existsSync(stateDirectory) ? stateDirectory : path.join(folder, 'state');
     const places = { stateDirectory: state, credential };
     writeFileSync(file, configurationText(withList(answers, folder), places));
@@ -66,7 +66,7 @@ export async function testAnswers(answers: SetupAnswers, parts: TestParts): Prom
   }
 }
 
-/** A list of keys that is still to be made is empty. */
+/** Uses an empty list in place of a key list that does not exist yet. */
 function withList(answers: SetupAnswers, folder: string): SetupAnswers {
   const { admission } = answers;
   if (admission.kind !== 'keys' || existsSync(admission.allowFile)) return answers;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** Set where executables are built: the units by name, because an executable has no folder deploy/ beside it. */
+/** Set by the build of an executable: the units by name, because an executable has no folder deploy/. */
 declare const TOWPATH_UNITS: Readonly<Record<string, string>> | undefined;
 
 /** The units of the relay; the service comes last. */
@@ -9,7 +9,7 @@ export const UNIT_NAMES = ['towpath.socket', 'towpath-http.socket', 'towpath-stu
 
 const FOLDER = path.join(import.meta.dirname, '..', '..', '..', 'deploy', 'systemd');
 
-/** How the service is started: a program and its first arguments. */
+/** The command of the service: a program and its first arguments. */
 export type Program = readonly [string, ...string[]];
 
 /** The text of a unit, with the command of this installation. */
@@ -22,12 +22,12 @@ export function unitText(name: string, program: Program): string {
 }
 
 /**
- * What this relay needs besides its unit: files that only root may read, handed over under a name, and another place of
- * the configuration. Empty when it needs nothing.
+ * Returns a drop-in for the unit: files that only root may read, which systemd passes on under a name, and another path
+ * of the configuration. Empty when neither is needed.
  */
 export function dropInText(credentials: ReadonlyMap<string, string>, start: readonly string[] | null): string {
   const lines = [...credentials].map(([name, file]) => `LoadCredential=${name}:${file.replaceAll('%', '%%')}`);
-  // The first line takes the command of the unit away.
+  // An empty ExecStart removes the command of the unit.
   if (start !== null) lines.push('ExecStart=', `ExecStart=${start.map(quoted).join(' ')}`);
   return lines.length === 0 ? '' : `# Made by "towpath setup".\n[Service]\n${lines.join('\n')}\n`;
 }

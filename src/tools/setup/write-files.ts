@@ -9,8 +9,8 @@ const PUBLIC_MODE = 0o644;
 const PRIVATE_MODE = 0o700;
 
 /**
- * Throws `TOWPATH_USAGE_SETUP` when one of the files is there already with another text, unless that is the file of the
- * package and nobody has changed it.
+ * Throws `TOWPATH_USAGE_SETUP` when one of the files exists with another text, unless it is the unchanged file of the
+ * package.
  */
 export function refuseExisting(files: readonly PlannedFile[], machine: Machine): void {
   const found = files.filter((file) => !file.isKept && isOther(file) && !machine.isUntouched(file.path));
@@ -21,7 +21,7 @@ export function refuseExisting(files: readonly PlannedFile[], machine: Machine):
   });
 }
 
-/** Writes all files, whole or not at all each. What was there before stays as `FILE.old`. Calls `written` for each. */
+/** Writes all files, each one completely or not at all. The old file stays as `FILE.old`. Calls `written` for each. */
 export function writeFiles(files: readonly PlannedFile[], written: (file: string) => void): void {
   for (const file of files) {
     if (file.isKept && existsSync(file.path)) continue;
@@ -50,7 +50,8 @@ function write(file: PlannedFile): void {
   }
   const temporary = `${file.path}.new`;
   writeFileSync(temporary, file.text);
-  // Not as the mask of this process wants it: the user of the service has to read it.
+  // Sets the mode again, because the umask of this process may be too strict: the user of the service must be able to
+  // read it.
   chmodSync(temporary, PUBLIC_MODE);
   renameSync(temporary, file.path);
 }
@@ -59,7 +60,10 @@ function isOther({ path: file, text }: PlannedFile): boolean {
   return existsSync(file) && readFileSync(file, 'utf8') !== text;
 }
 
-/** Makes the directory for the key and the certificates, for its owner only, where no service does. */
+/**
+ * Creates the directory for the key and the certificates, readable only by its owner, when there is no service that
+ * creates it.
+ */
 export function makeStateDirectory(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: PRIVATE_MODE });

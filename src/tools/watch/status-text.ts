@@ -1,6 +1,6 @@
 /**
- * What `towpath status` and `towpath top` print: the answers of the admin API as lines for a terminal. This file has the
- * state of one relay and the formats of numbers, `top-text.ts` the list of connections.
+ * The output of `towpath status` and `towpath top`: answers of the admin API as lines for a terminal. This file has the
+ * state of one relay and the formats of numbers; `top-text.ts` has the list of connections.
  */
 import type { Problem, StatusAnswer } from '../../api/shapes.ts';
 import { formatDuration } from '../../base/duration.ts';

@@ -8,7 +8,7 @@ import { formatRate, headline } from './status-text.ts';
 interface Column {
   readonly title: string;
   readonly width: number;
-  /** Numbers stand on the right. */
+  /** Numbers are aligned to the right. */
   readonly isNumber: boolean;
   readonly text: (row: ConnectionRow) => string;
 }
@@ -23,12 +23,15 @@ const COLUMNS: readonly Column[] = [
   { title: 'address', width: 40, isNumber: false, text: ({ ip }) => ip },
 ];
 const GAP = '  ';
-/** The headline, an empty line, the titles; the line about what does not fit, and where the cursor is. */
+/**
+ * Lines besides the rows: the headline, an empty line, the titles, the line about more connections, and the cursor's
+ * line.
+ */
 export const LINES_AROUND_ROWS = 5;
 
 /**
- * One picture of `towpath top`: the state, then one line per connection, for a terminal with `columns` columns. Without a
- * width, as in a pipe, lines are not cut.
+ * Returns one screen of `towpath top`: the state, then one line per connection, for a terminal with `columns` columns.
+ * Without a width, as in a pipe, lines are not cut.
  */
 export function topText(status: StatusAnswer, connections: ConnectionsAnswer, columns: number | undefined): string {
   const rows = connections.rows.map((row) => line(COLUMNS.map((column) => cell(column, printable(column.text(row))))));

@@ -23,9 +23,9 @@ const URL_OF_RELAY = 'http://127.0.0.1:1/derp';
 
 suite('reports', () => {
   test('the page has a plot of what was measured, the verdicts, and no markup from elsewhere', () => {
-    const troubles = [{ code: 'X', message: '</script><i>&"', hint: '', count: 2 }];
+    const connectionErrors = [{ code: 'X', message: '</script><i>&"', hint: '', count: 2 }];
     const verdict = { condition: 'loss>0', value: 0.001, failed: true, text: 'loss>0: loss is 0.1 %' };
-    const page = htmlReport(exampleResult({ troubles }), [verdict]);
+    const page = htmlReport(exampleResult({ connectionErrors }), [verdict]);
     assert.match(page, /<li class="failed">✗ loss&gt;0: loss is 0\.1 %<\/li>/);
     assert.match(page, /2 × &lt;\/script&gt;&lt;i&gt;&amp;&quot;/);
     assert.doesNotMatch(page, /<i>/);

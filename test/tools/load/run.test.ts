@@ -109,7 +109,7 @@ suite('runLoad tells faults apart', () => {
     await relay.stop();
     // Both senders are gone; nothing is left that would take a minute.
     assert.equal(result.connections.disconnected, 2);
-    assert.match(result.troubles[0]!.message, /connection/);
+    assert.match(result.connectionErrors[0]!.message, /connection/);
   });
 });
 
@@ -238,7 +238,7 @@ suite('runLoad ends', () => {
     await relay.stop();
     assert.deepEqual([result.connections.failed, result.connections.opened], [5, 0]);
     assert.deepEqual(
-      result.troubles.map(({ code, count }) => [code, count]),
+      result.connectionErrors.map(({ code, count }) => [code, count]),
       [['TOWPATH_CLIENT_HTTP', 5]],
     );
   });

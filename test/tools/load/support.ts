@@ -72,7 +72,7 @@ export function exampleResult(changes: Partial<LoadResult> = {}): LoadResult {
     server: null,
     generator: { limits: [], cpuShare: 0.1, lagP99Ms: 0.5, idleShare: 0.6, runsOn: 'towpath on an example' },
     announcedBytesPerSecond: 0,
-    troubles: [],
+    connectionErrors: [],
     timeline: [point(0.5, 400), point(1, 500), point(1.5, 510), point(2, 490)],
     ...changes,
   };

@@ -13,7 +13,7 @@ import type {
   Order,
   OrderRequest,
 } from './port.ts';
-import { ask, parseObject, timeOf, waitMs, type Answer, type Requester } from './web.ts';
+import { ask, parseObject, timeOf, waitMs, type Answer, type Requester } from './authority-requests.ts';
 
 const FIRST_POLL_MS = 250;
 const POLL_GROWTH = 1.5;
