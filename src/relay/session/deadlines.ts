@@ -26,6 +26,13 @@ export interface DeadlineLimits {
   readonly writeDeadlineMs: number;
 }
 
+/** What all sessions share of time. */
+interface TimeParts {
+  readonly wheel: TimingWheel;
+  readonly clock: Clock;
+  readonly limits: DeadlineLimits;
+}
+
 /** Told what a time that has come means. */
 export interface DeadlineListener {
   /** The client is not open in time. */
@@ -44,13 +51,11 @@ export class SessionDeadlines extends Timed implements Watched {
   readonly #listener: DeadlineListener;
   readonly #stream: Stream;
   readonly #outbox: Outbox;
-  readonly #wheel: TimingWheel;
-  readonly #clock: Clock;
-  readonly #limits: DeadlineLimits;
-  /** Infinity once the connection is open. */
-  #handshakeAt: number;
+  readonly #time: TimeParts;
+  /** 0 until the connection is open. */
   #keepAlivePeriodMs = 0;
-  #keepAliveAt = Infinity;
+  /** When the next KeepAlive is due, or before the connection is open, when it is too late for that. */
+  #nextAt: number;
   #writeDeadlineMs: number;
   /** When the stream was last seen to take something, while it does not take all; 0 while it does. */
   #blockedSince = 0;
@@ -62,22 +67,15 @@ export class SessionDeadlines extends Timed implements Watched {
   #isUnseen = false;
   #isStopped = false;
 
-  constructor(
-    listener: DeadlineListener,
-    stream: Stream,
-    outbox: Outbox,
-    time: { readonly wheel: TimingWheel; readonly clock: Clock; readonly limits: DeadlineLimits },
-  ) {
+  constructor(listener: DeadlineListener, stream: Stream, outbox: Outbox, time: TimeParts) {
     super();
     this.#listener = listener;
     this.#stream = stream;
     this.#outbox = outbox;
-    this.#wheel = time.wheel;
-    this.#clock = time.clock;
-    this.#limits = time.limits;
+    this.#time = time;
     this.#writeDeadlineMs = time.limits.writeDeadlineMs;
-    this.#handshakeAt = time.clock.now + time.limits.derpHandshakeMs;
-    this.#schedule(this.#handshakeAt);
+    this.#nextAt = time.clock.now + time.limits.derpHandshakeMs;
+    this.#schedule(this.#nextAt);
   }
 
   get local(): Endpoint {
@@ -100,17 +98,17 @@ export class SessionDeadlines extends Timed implements Watched {
 
   /** The handshake is done. KeepAlive frames are due every `periodMs` and a jitter of this connection. */
   opened(periodMs: number): void {
-    this.#handshakeAt = Infinity;
+    const { now } = this.#time.clock;
     this.#keepAlivePeriodMs = periodMs + Math.random() * KEEP_ALIVE_JITTER_MS;
-    this.#keepAliveAt = this.#clock.now + this.#keepAlivePeriodMs;
-    this.#scheduleNext(this.#clock.now);
+    this.#nextAt = now + this.#keepAlivePeriodMs;
+    this.#scheduleNext(now);
   }
 
   /** A flush left something behind. */
   blocked(): void {
     if (this.#blockedSince > 0 || this.#isStopped) return;
-    this.#blockedSince = this.#clock.now;
-    this.#scheduleNext(this.#clock.now);
+    this.#blockedSince = this.#time.clock.now;
+    this.#scheduleNext(this.#blockedSince);
   }
 
   /** The stream takes bytes again, or is gone. */
@@ -123,20 +121,20 @@ export class SessionDeadlines extends Timed implements Watched {
   /** Nothing is due any more. */
   stop(): void {
     this.#isStopped = true;
-    this.#wheel.cancel(this);
+    this.#time.wheel.cancel(this);
   }
 
   override reached(now: number): void {
-    if (now >= this.#handshakeAt) {
+    if (this.#keepAlivePeriodMs === 0 && now >= this.#nextAt) {
       this.#listener.handshakeExpired();
     } else if (this.#blockedSince > 0 && this.#isStuck(now)) {
       this.#listener.writeExpired();
     } else if (now >= this.#agedAt && this.#outbox.bytes > 0) {
       // Twice in the time, so that nothing waits for longer than that.
-      this.#agedAt = now + this.#limits.queueMs / 2;
+      this.#agedAt = now + this.#time.limits.queueMs / 2;
       this.#outbox.dropAged();
-    } else if (now >= this.#keepAliveAt) {
-      this.#keepAliveAt += this.#keepAlivePeriodMs;
+    } else if (now >= this.#nextAt) {
+      this.#nextAt += this.#keepAlivePeriodMs;
       this.#listener.keepAliveDue();
     }
     if (this.#isStopped) return;
@@ -147,18 +145,17 @@ export class SessionDeadlines extends Timed implements Watched {
   /** The kernel was asked: the peer has taken bytes, or has not, or it cannot be told. */
   checked(result: CheckResult): void {
     this.#isUnseen = result === CheckResult.Unknown;
-    if (result === CheckResult.Moved && this.#blockedSince > 0) this.#blockedSince = this.#clock.now;
+    if (result === CheckResult.Moved && this.#blockedSince > 0) this.#blockedSince = this.#time.clock.now;
   }
 
   #scheduleNext(now: number): void {
     const needsTicks = this.#blockedSince > 0 || this.#outbox.offersLittle;
-    const keepAliveAt = Math.ceil(this.#keepAliveAt / KEEP_ALIVE_STEP_MS) * KEEP_ALIVE_STEP_MS;
-    this.#schedule(needsTicks ? now + NEXT_TICK_MS : Math.min(this.#handshakeAt, keepAliveAt));
+    this.#schedule(needsTicks ? now + NEXT_TICK_MS : Math.ceil(this.#nextAt / KEEP_ALIVE_STEP_MS) * KEEP_ALIVE_STEP_MS);
   }
 
   #schedule(at: number): void {
-    this.#wheel.schedule(this, at);
-    this.#clock.tickBy(at);
+    this.#time.wheel.schedule(this, at);
+    this.#time.clock.tickBy(at);
   }
 
   /** Whether the peer must be taken for dead. A slow one is not: it is watched once it has kept us waiting for a while. */

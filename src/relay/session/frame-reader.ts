@@ -44,7 +44,6 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   /** Null until the connection is open. */
   #receiver: FrameReceiver | null = null;
   readonly #decoder: FrameDecoder = new FrameDecoder(this);
-  #isAwaitingAdmission = false;
   /** The client has shown the mesh key: it may send more, and nothing limits it. */
   #isMesh = false;
   /** Those of the key; null when it has none of its own. */
@@ -129,7 +128,6 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
 
   /** Reads nothing until {@link admitted}. */
   awaitAdmission(): void {
-    this.#isAwaitingAdmission = true;
     this.#pause(Pause.Admission);
   }
 
@@ -192,7 +190,7 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   }
 
   #firstHeader(type: number, payloadBytes: number): HeaderVerdict {
-    if (this.#isAwaitingAdmission) return HeaderVerdict.Wait;
+    if ((this.#pauses & Pause.Admission) !== 0) return HeaderVerdict.Wait;
     const refused = judgeFirstFrame(type, payloadBytes);
     return refused === null ? HeaderVerdict.Take : this.#refuse(refused, type, payloadBytes);
   }

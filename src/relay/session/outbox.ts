@@ -1,7 +1,7 @@
 import { DropReason, PacketKind, type Counters } from '../../observe/counters.ts';
 import type { Stream } from '../../transport/port.ts';
 import type { Traffic } from './traffic.ts';
-import { FrameQueue, PACKET_OVERHEAD_BYTES, type DropListener, type QueueSpace } from './frame-queue.ts';
+import { FrameQueue, PACKET_OVERHEAD_BYTES, QueueSpace, type DropListener } from './frame-queue.ts';
 
 /** Control frames are never dropped; a connection that lets this many bytes of them pile up is beyond saving. */
 const CONTROL_QUEUE_BYTES = 65_536;
@@ -20,6 +20,9 @@ const UNBOUNDED = Infinity;
 /** From here on, writes are not bounded any more. */
 const LARGE_OFFER_BYTES = 262_144;
 
+/** Stands for each queue that an outbox does not need at the moment; nothing is ever put into it. */
+const NO_QUEUE = new FrameQueue(0, new QueueSpace(0), { dropped: () => undefined });
+
 /** What a flush achieved. */
 export const FlushResult = { Idle: 0, Written: 1, Blocked: 2, Closed: 3 } as const;
 export type FlushResult = (typeof FlushResult)[keyof typeof FlushResult];
@@ -28,14 +31,17 @@ export type FlushResult = (typeof FlushResult)[keyof typeof FlushResult];
  * What waits to be written to one connection: control frames first, then disco packets, then the rest. Each packet is
  * copied in once; everything queued is offered to the stream once per loop turn. The two packet
  * queues are bounded in bytes and in time and drop their oldest, so that a blocked reader costs a known amount and never delays a sender.
+ * A queue is made when something is put into it: an idle connection has none.
  */
 export class Outbox implements DropListener {
   readonly #stream: Stream;
   readonly #counters: Counters;
   readonly #traffic: Traffic;
-  readonly #control: FrameQueue;
-  readonly #disco: FrameQueue;
-  readonly #packets: FrameQueue;
+  readonly #limits: OutboxLimits;
+  readonly #space: QueueSpace;
+  #control: FrameQueue = NO_QUEUE;
+  #disco: FrameQueue = NO_QUEUE;
+  #packets: FrameQueue = NO_QUEUE;
   /** Bytes that one write offers at most. */
   #offerBytes = UNBOUNDED;
 
@@ -44,9 +50,8 @@ export class Outbox implements DropListener {
     this.#stream = stream;
     this.#counters = counters;
     this.#traffic = traffic;
-    this.#control = new FrameQueue(CONTROL_QUEUE_BYTES, space, this);
-    this.#disco = new FrameQueue(limits.discoQueueBytes, space, this);
-    this.#packets = new FrameQueue(limits.queueBytes, space, this);
+    this.#limits = limits;
+    this.#space = space;
   }
 
   get bytes(): number {
@@ -60,14 +65,29 @@ export class Outbox implements DropListener {
 
   /** Queues a RecvPacket frame: the packet `[from, to)` of `buffer`, behind the key of its source as little-endian words. */
   packet(keyWords: Int32Array, buffer: Buffer, from: number, to: number, kind: PacketKind): void {
-    (kind === PacketKind.Disco ? this.#disco : this.#packets).appendPacket(keyWords, buffer, from, to);
+    let queue: FrameQueue;
+    if (kind === PacketKind.Disco) {
+      if (this.#disco === NO_QUEUE) this.#disco = new FrameQueue(this.#limits.discoQueueBytes, this.#space, this);
+      queue = this.#disco;
+    } else {
+      if (this.#packets === NO_QUEUE) this.#packets = new FrameQueue(this.#limits.queueBytes, this.#space, this);
+      queue = this.#packets;
+    }
+    queue.appendPacket(keyWords, buffer, from, to);
   }
 
   /** Queues a control frame; false when too many wait and the connection should be ended. */
   control(frame: Buffer): boolean {
     if (this.#control.bytes + frame.length > CONTROL_QUEUE_BYTES) return false;
+    if (this.#control === NO_QUEUE) this.#control = new FrameQueue(CONTROL_QUEUE_BYTES, this.#space, this);
     this.#control.append(frame, 0, frame.length);
     return true;
+  }
+
+  /** Gives up the queues of packets that are empty. They are made again for the next packet. */
+  shrink(): void {
+    if (this.#disco.bytes === 0) this.#disco = NO_QUEUE;
+    if (this.#packets.bytes === 0) this.#packets = NO_QUEUE;
   }
 
   /** The reader is slow: offers it little at a time from now on. */
@@ -91,6 +111,7 @@ export class Outbox implements DropListener {
     if (rest >= FlushResult.Blocked) return rest;
     const controlled = this.#write(this.#control, this.#control.bytes, false);
     if (controlled >= FlushResult.Blocked) return controlled;
+    this.#control = NO_QUEUE;
     const disco = this.#write(this.#disco, this.#disco.bytes, true);
     if (disco >= FlushResult.Blocked) return disco;
     const packets = this.#write(this.#packets, this.#packets.bytes, true);
@@ -149,7 +170,7 @@ export class Outbox implements DropListener {
 
   dropped(queue: FrameQueue, frameBytes: number): void {
     const kind = queue === this.#disco ? PacketKind.Disco : PacketKind.Other;
-    this.#traffic.queueHead++;
+    this.#traffic.droppedFromQueue();
     this.#counters.drop(DropReason.QueueHead, kind, frameBytes - PACKET_OVERHEAD_BYTES);
   }
 

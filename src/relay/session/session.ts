@@ -65,7 +65,8 @@ export interface UpgradeFacts {
 export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, Flushable, DeadlineListener {
   readonly stream: Stream;
   readonly #context: SessionContext;
-  readonly #facts: UpgradeFacts;
+  readonly #isNotIdeal: boolean;
+  readonly #isWebSocket: boolean;
   readonly #outbox: Outbox;
   readonly #reader: FrameReader;
   readonly #deadlines: SessionDeadlines;
@@ -95,7 +96,8 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   constructor(stream: Stream, context: SessionContext, facts: UpgradeFacts, head: string) {
     this.stream = stream;
     this.#context = context;
-    this.#facts = facts;
+    this.#isNotIdeal = facts.notIdeal;
+    this.#isWebSocket = facts.isWebSocket;
     this.#outbox = new Outbox(stream, context.counters, context.limits, context.space, this.#traffic);
     this.#reader = new FrameReader(stream, context, this);
     this.#deadlines = new SessionDeadlines(this, stream, this.#outbox, context);
@@ -138,7 +140,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
       ip: remote.ip,
       port: remote.port,
       isBehindProxy: remote.isBehindProxy === true,
-      isWebSocket: this.#facts.isWebSocket,
+      isWebSocket: this.#isWebSocket,
       ageMs: this.#context.clock.now - this.#startedAt,
       app: this.#app,
       admittedBy: this.#admittedBy,
@@ -167,7 +169,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     if (this.#state === SessionState.Identifying && reason !== 'local') this.#note('handshake_closed', '');
     this.#to(SessionState.Closed);
     this.#deadlines.unblocked();
-    if (this.#facts.notIdeal) counters.notIdealConnections--;
+    if (this.#isNotIdeal) counters.notIdealConnections--;
     this.#open?.close();
     this.#leave();
     if (this.#peer !== null) reporter.closed(this.stream.remote, this.#peer.key, reason);
@@ -190,7 +192,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     const flags =
       (this.#meshKey === null ? 0 : PresentFlag.Mesh) |
       (this.#isProber ? PresentFlag.Prober : 0) |
-      (this.#facts.notIdeal ? PresentFlag.NotIdeal : 0);
+      (this.#isNotIdeal ? PresentFlag.NotIdeal : 0);
     return { ip, port, flags: flags === 0 ? PresentFlag.Regular : flags, app: this.#app };
   }
 
@@ -289,6 +291,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
 
   keepAliveDue(): void {
     this.#context.counters.keepAlivesSent++;
+    this.#outbox.shrink();
     this.control(KEEP_ALIVE_FRAME);
   }
 

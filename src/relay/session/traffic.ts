@@ -50,22 +50,24 @@ export interface SessionSnapshot extends TrafficCounts {
   readonly queuedBytes: number;
 }
 
+/** Packets of one session that were dropped, by reason. */
+class Drops {
+  queueHead = 0;
+  unknownDestination = 0;
+  duplicateClient = 0;
+  goneDisconnected = 0;
+}
+
 /** Counts the packets of one session, in plain fields: a packet costs some additions. */
 export class Traffic {
-  /** Packets that were dropped because the client took too few. */
-  queueHead = 0;
   #sentPackets = 0;
   #sentBytes = 0;
   #receivedPackets = 0;
   #receivedBytes = 0;
-  #unknownDestination = 0;
-  #duplicateClient = 0;
-  #goneDisconnected = 0;
-  /** What {@link take} has given so far. */
-  #takenSentPackets = 0;
-  #takenSentBytes = 0;
-  #takenReceivedPackets = 0;
-  #takenReceivedBytes = 0;
+  /** Null before the first. */
+  #drops: Drops | null = null;
+  /** The totals when {@link take} gave something last; null before that. */
+  #taken: TrafficTotals | null = null;
 
   /** A packet of `bytes` came from the client and was routed. */
   received(bytes: number, result: RouteResult): void {
@@ -80,42 +82,55 @@ export class Traffic {
     this.#sentBytes += bytes;
   }
 
+  /** A packet to the client was dropped, because it took too few. */
+  droppedFromQueue(): void {
+    (this.#drops ??= new Drops()).queueHead++;
+  }
+
   /** What has come and gone since the last call; null when there was nothing. */
   take(): TrafficTotals | null {
-    if (this.#sentPackets === this.#takenSentPackets && this.#receivedPackets === this.#takenReceivedPackets)
-      return null;
-    const news = {
-      receivedPackets: this.#receivedPackets - this.#takenReceivedPackets,
-      receivedBytes: this.#receivedBytes - this.#takenReceivedBytes,
-      sentPackets: this.#sentPackets - this.#takenSentPackets,
-      sentBytes: this.#sentBytes - this.#takenSentBytes,
+    const before = this.#taken ?? NO_TRAFFIC;
+    if (this.#sentPackets === before.sentPackets && this.#receivedPackets === before.receivedPackets) return null;
+    const totals = this.#totals();
+    this.#taken = totals;
+    return {
+      receivedPackets: totals.receivedPackets - before.receivedPackets,
+      receivedBytes: totals.receivedBytes - before.receivedBytes,
+      sentPackets: totals.sentPackets - before.sentPackets,
+      sentBytes: totals.sentBytes - before.sentBytes,
     };
-    this.#takenReceivedPackets = this.#receivedPackets;
-    this.#takenReceivedBytes = this.#receivedBytes;
-    this.#takenSentPackets = this.#sentPackets;
-    this.#takenSentBytes = this.#sentBytes;
-    return news;
   }
 
   counts(): TrafficCounts {
+    const { unknownDestination, duplicateClient, goneDisconnected, queueHead } = this.#drops ?? NO_DROPS;
     const drops = [
-      [DropReason.UnknownDestination, this.#unknownDestination],
-      [DropReason.DuplicateClient, this.#duplicateClient],
-      [DropReason.GoneDisconnected, this.#goneDisconnected],
-      [DropReason.QueueHead, this.queueHead],
+      [DropReason.UnknownDestination, unknownDestination],
+      [DropReason.DuplicateClient, duplicateClient],
+      [DropReason.GoneDisconnected, goneDisconnected],
+      [DropReason.QueueHead, queueHead],
     ] as const;
+    return {
+      ...this.#totals(),
+      drops: Object.fromEntries(drops.map(([reason, count]) => [DROP_REASON_NAMES[reason]!, count])),
+    };
+  }
+
+  #totals(): TrafficTotals {
     return {
       receivedPackets: this.#receivedPackets,
       receivedBytes: this.#receivedBytes,
       sentPackets: this.#sentPackets,
       sentBytes: this.#sentBytes,
-      drops: Object.fromEntries(drops.map(([reason, count]) => [DROP_REASON_NAMES[reason]!, count])),
     };
   }
 
   #dropped(result: RouteResult): void {
-    if (result === RouteResult.Unknown || result === RouteResult.NotHere) this.#unknownDestination++;
-    else if (result === RouteResult.AllDisabled) this.#duplicateClient++;
-    else this.#goneDisconnected++;
+    const drops = (this.#drops ??= new Drops());
+    if (result === RouteResult.Unknown || result === RouteResult.NotHere) drops.unknownDestination++;
+    else if (result === RouteResult.AllDisabled) drops.duplicateClient++;
+    else drops.goneDisconnected++;
   }
 }
+
+const NO_DROPS: Readonly<Drops> = new Drops();
+const NO_TRAFFIC: TrafficTotals = { receivedPackets: 0, receivedBytes: 0, sentPackets: 0, sentBytes: 0 };
