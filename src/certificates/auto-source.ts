@@ -11,7 +11,7 @@ import type {
   ChallengeAnswers,
 } from './source.ts';
 
-/** The choice of mode `auto`. It stays, because from then on clients have the pin, or trust the authority. */
+/** The choice of mode `auto`. It is permanent, because clients then have the pin, or trust the authority. */
 export type AutoChoice = 'acme' | 'self-signed';
 
 /** The file that remembers the choice. */
@@ -45,7 +45,7 @@ export class AutoMemory {
   }
 }
 
-/** None when the file is damaged: the choice is then made again. */
+/** Returns an empty list when the file is damaged; the choice is then made again. */
 function parse(text: string): { choice: AutoChoice; names: string; why: string }[] {
   try {
     const value: unknown = JSON.parse(text);
@@ -59,10 +59,10 @@ function parse(text: string): { choice: AutoChoice; names: string; why: string }
   }
 }
 
-/** What {@link AutoCertificateSource} needs. */
+/** Options of {@link AutoCertificateSource}. */
 export interface AutoOptions {
   readonly selfSigned: CertificateSource;
-  /** Makes the source that tries the authority; it is told of the first failure. */
+  /** Makes the source that tries the authority. It calls the function of the first failure. */
   readonly openAcme: (onFailure: NonNullable<AcmeSourceOptions['onFailure']>) => AcmeCertificateSource;
   readonly memory: AutoMemory;
   readonly names: readonly string[];
@@ -70,7 +70,10 @@ export interface AutoOptions {
   readonly health: AcmeSourceOptions['health'];
 }
 
-/** Tries the authority once. Until that is decided, and for good when it fails, the self-signed certificate is served. */
+/**
+ * Tries the authority once. Until the result is known, and permanently after a failure, it serves the self-signed
+ * certificate.
+ */
 export class AutoCertificateSource implements CertificateSource {
   readonly #options: AutoOptions;
   readonly #acme: AcmeCertificateSource;

@@ -16,29 +16,32 @@ import type {
 const DAY_MS = 86_400_000;
 /** A certificate this close to its expiry should have been replaced. */
 const EXPIRY_WARNING_MS = 7 * DAY_MS;
-/** From here on the relay counts as not ready, while there is time to act; of short-lived ones in their last tenth. */
+/**
+ * From this time before the end, the relay counts as not ready. For short-lived certificates it is the last tenth of
+ * their life.
+ */
 const EXPIRY_ALARM_MS = 3 * DAY_MS;
 const EXPIRY_ALARM_PART = 0.1;
 
-/** What {@link FileCertificateSource} needs. */
+/** Options of {@link FileCertificateSource}. */
 export interface FileCertificateOptions {
   readonly certPath: string;
   readonly keyPath: string;
-  /** What clients ask for; a certificate that does not cover one of these is served with a warning. */
+  /** Names that clients use. A certificate without one of them is served with a warning. */
   readonly names: readonly string[];
   readonly pollSeconds: number;
   readonly clock: TickingClock;
   readonly log: CertificateLog;
-  /** Where a certificate that nobody renews is reported. */
+  /** Receives the problem of a certificate that is not renewed. */
   readonly health?: HealthReport | undefined;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
 }
 
 /**
- * A certificate from files that somebody else renews. Both files are looked at every `pollSeconds`: watching does not
- * work for mounted secrets, which are swapped by a symbolic link. A pair that cannot be read or does not fit together is
- * refused and read again at each poll; the old one stays in use meanwhile.
+ * A certificate from files that another program renews. Both files are checked every `pollSeconds`, because file
+ * watching does not work for mounted secrets, which are replaced through a symbolic link. A pair that cannot be read or
+ * does not belong together is refused and read again at each check; the old pair stays in use.
  */
 export class FileCertificateSource implements CertificateSource {
   readonly #options: FileCertificateOptions;
@@ -172,7 +175,7 @@ export class FileCertificateSource implements CertificateSource {
     }
   }
 
-  /** What the clock says about the certificate in use. */
+  /** Checks the dates of the certificate in use. */
   #judge(): void {
     const { certPath, health, now } = this.#options;
     const { notBefore, notAfter } = this.#certificate.info;

@@ -10,7 +10,7 @@ interface InspectOptions extends RenewalPolicy {
   readonly now: () => number;
 }
 
-/** For commands that only read: creates a missing certificate, but neither switches nor replaces one. */
+/** Reads the certificate for commands. Creates a missing certificate, but never replaces one. */
 export function inspectSelfSigned(options: InspectOptions): CertificateInfo {
   const store = new CertificateStore(options.directory, options.names[0]!);
   const now = options.now();
@@ -26,7 +26,7 @@ export function inspectSelfSigned(options: InspectOptions): CertificateInfo {
   return held.current.info;
 }
 
-/** The next certificate is good to know, but where it cannot be written the one in use is still worth showing. */
+/** Prepares the next certificate if possible. If it cannot be written, the certificate in use is shown alone. */
 function prepareForLook(store: CertificateStore, held: Held, options: InspectOptions, now: number): Held {
   const time = { now, steadyFrom: now, steadyMs: 0 };
   if (whatIsDue(held, options, time, () => []).kind !== 'announce') return held;

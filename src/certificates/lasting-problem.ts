@@ -1,11 +1,11 @@
 const REPEAT_MS = 86_400_000;
 
-/** Decides when a problem that lasts is worth a line in the log: when it is new or another one, and once a day. */
+/** Decides when a lasting problem is logged: when it is new or has changed, and once a day. */
 export class LastingProblem {
   #text: string | null = null;
   #saidAt = 0;
 
-  /** What is wrong, or null. */
+  /** The present problem, or null. */
   get text(): string | null {
     return this.#text;
   }
@@ -18,7 +18,7 @@ export class LastingProblem {
     return true;
   }
 
-  /** Returns true when there was a problem. */
+  /** Ends the problem. Returns whether there was one. */
   end(): boolean {
     const existed = this.#text !== null;
     this.#text = null;

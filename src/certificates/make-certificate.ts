@@ -3,7 +3,7 @@ import { parseIp } from '../base/ip-address.ts';
 import { bitString, contextPrimitive, objectIdentifier, pem, sequence, utf8String } from './x509/der.ts';
 import { commonName, extension, selfSign } from './x509/x509.ts';
 
-/** X.509 allows no longer common name. */
+/** The longest common name in X.509. */
 const MAX_COMMON_NAME_CHARACTERS = 64;
 const SERIAL_BYTES = 16;
 const ID = {
@@ -27,7 +27,7 @@ export function formatCertificateKey(key: KeyObject): string {
   return key.export({ type: 'sec1', format: 'pem' }).toString();
 }
 
-/** What a self-signed server certificate says. */
+/** The contents of a self-signed server certificate. */
 export interface SelfSignedFields {
   /** DNS names and IPs; at least one. */
   readonly names: readonly string[];
@@ -59,7 +59,7 @@ export function makeSelfSigned(fields: SelfSignedFields, key: KeyObject, further
   return pem('CERTIFICATE', der);
 }
 
-/** A name like `derpkey.example` would make pinned clients take the certificate for a meta-certificate (§8.3). */
+/** Clients with a pin would mistake a certificate named `derpkey.example` for a meta-certificate (§8.3). */
 function isUsableCommonName(name: string): boolean {
   return name.length <= MAX_COMMON_NAME_CHARACTERS && !name.startsWith('derpkey');
 }

@@ -10,7 +10,7 @@ import type {
   TickingClock,
 } from './source.ts';
 
-/** What {@link MetaCertificateSource} needs. */
+/** Options of {@link MetaCertificateSource}. */
 export interface MetaCertificateOptions {
   readonly serverPublicKey: Buffer;
   readonly clock: TickingClock;
@@ -20,7 +20,7 @@ export interface MetaCertificateOptions {
 }
 
 /**
- * Another source with the meta-certificate behind its chain (protocol reference §1.5). The other source's pair is
+ * Adds the meta-certificate after the chain of another source (protocol reference §1.5). The other source's pair is
  * never changed, only copied, because it may be in use elsewhere (statement 66).
  */
 export class MetaCertificateSource implements CertificateSource {
@@ -78,7 +78,7 @@ export class MetaCertificateSource implements CertificateSource {
   }
 
   #refresh(): void {
-    // Also when the wall clock was set back, or the certificate would lie in the future.
+    // Also when the wall clock was set back: the certificate would begin in the future.
     if (Math.abs(this.#options.now() - this.#madeAt) < META_CERTIFICATE_REFRESH_MS) return;
     this.#makeMeta();
     this.#publish();
@@ -90,7 +90,7 @@ export class MetaCertificateSource implements CertificateSource {
       try {
         listener(this.#pair);
       } catch (error) {
-        // One listener that refuses must not keep the others, or the clock, from going on.
+        // One listener that throws must not stop the others or the clock.
         this.#options.log.error({ error: errorMessage(error) }, 'a listener refused the new certificate');
       }
     }

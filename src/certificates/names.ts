@@ -5,24 +5,24 @@ import { canonicalIp, ipFamily, parseIp } from '../base/ip-address.ts';
 import { isPublicIp } from '../base/public-ip.ts';
 
 /**
- * The name in a self-signed certificate of a relay that was told none. It only has to stay the same over restarts:
- * clients that dial an IP with a pin do not look at names.
+ * The name in a self-signed certificate when the configuration has none. It only has to stay the same after restarts:
+ * clients that connect to an IP with a pin ignore names.
  */
 const FALLBACK_NAME = 'towpath';
 
-/** The names that a self-signed certificate is made for: the configured ones, or else where it listens; never empty. */
+/** Returns the names for a self-signed certificate: the configured ones, or the listen addresses. Never empty. */
 export function selfSignedNames(configured: readonly string[], listenIps: readonly string[]): string[] {
   if (configured.length > 0) return canonicalNames(configured);
   const ips = listenIps.filter((ip) => !isWildcard(ip));
   return canonicalNames(ips.length > 0 ? ips : [FALLBACK_NAME]);
 }
 
-/** Names in one spelling, without doubles: otherwise a change of case would make a new certificate. */
+/** Returns names in one spelling and without duplicates: otherwise a change of case would make a new certificate. */
 export function canonicalNames(names: readonly string[]): string[] {
   return [...new Set(names.map(canonicalName))];
 }
 
-/** True for `0.0.0.0` and `::`, which say nothing about where the relay is. */
+/** True for `0.0.0.0` and `::`, which are not addresses of a machine. */
 export function isWildcard(ip: string): boolean {
   return parseIp(ip)?.every((byte) => byte === 0) ?? false;
 }
@@ -38,17 +38,17 @@ function canonicalName(name: string): string {
   });
 }
 
-/** The files of one certificate. All of them go with the one key. */
+/** The files of one certificate. All of them belong to one key. */
 export interface CertificatePaths {
   readonly certPath: string;
   readonly keyPath: string;
-  /** What takes over next. */
+  /** The next certificate. */
   readonly nextPath: string;
-  /** What was in use before, the last one first. */
+  /** Certificates that were in use before, the last one first. */
   readonly oldPath: string;
 }
 
-/** Where derper looks for the certificate and the key of a host (protocol reference §7.3, manual mode). */
+/** Returns the paths of derper's certificate and key for a host (protocol reference §7.3, manual mode). */
 export function derperPaths(directory: string, host: string): CertificatePaths {
   const base = join(directory, host.replaceAll(/[^A-Za-z0-9.-]/g, ''));
   return {

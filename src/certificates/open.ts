@@ -15,7 +15,7 @@ import { MetaCertificateSource } from './meta-certificate-source.ts';
 export interface CertificateSettings {
   readonly mode: 'self-signed' | 'file' | 'acme' | 'auto';
   readonly directory: string;
-  /** Without `file` and `keyFile`, mode `file` takes `DIRECTORY/NAME.crt` and `.key`, as derper does. */
+  /** Without `file` and `keyFile`, mode `file` uses `DIRECTORY/NAME.crt` and `.key`, as derper does. */
   readonly file?: string | undefined;
   readonly keyFile?: string | undefined;
   /** May be empty: a self-signed certificate is then made for the addresses listened on. */
@@ -26,18 +26,18 @@ export interface CertificateSettings {
   readonly pollSeconds: number;
   /** Needed in modes `acme` and `auto`. */
   readonly acme?: AcmeConfig;
-  /** Addresses under which the relay is reached, where they are known. */
+  /** Public addresses of the relay, if known. */
   readonly publicIp?: readonly string[];
 }
 
-/** What goes with the settings. */
+/** Parts of the process that certificate sources use. */
 export interface CertificateParts {
   readonly serverPublicKey: Buffer;
   readonly clock: TickingClock;
   readonly log: CertificateLog;
   /** Wall clock, milliseconds since 1970; for tests. */
   readonly now?: () => number;
-  /** Where a certificate that cannot be ordered or renewed is reported. */
+  /** Receives the problem of a certificate that cannot be ordered or renewed. */
   readonly health?: HealthReport;
   /** Whether HTTP-01 is answered; by default not. */
   readonly answersHttp?: AcmeParts['answersHttp'];
@@ -46,7 +46,7 @@ export interface CertificateParts {
   readonly random?: AcmeParts['random'];
 }
 
-/** Opens the server's certificate, with the meta-certificate behind it. Throws a {@link TowpathError}. */
+/** Opens the server's certificate, followed by the meta-certificate. Throws a {@link TowpathError}. */
 export function openCertificateSource(settings: CertificateSettings, parts: CertificateParts): CertificateSource {
   const { clock, log, now = Date.now, serverPublicKey } = parts;
   return new MetaCertificateSource(openSource(settings, parts), { serverPublicKey, clock, log, now });
@@ -67,7 +67,7 @@ function openSource(settings: CertificateSettings, parts: CertificateParts): Cer
   }
 }
 
-/** Mode `auto`: never silently. */
+/** Opens the source of mode `auto`. Its choice is always logged. */
 function openAuto(settings: CertificateSettings, parts: CertificateParts, names: string[]): CertificateSource {
   const { clock, health, log, now = Date.now } = parts;
   const memory = new AutoMemory(settings.directory);
@@ -95,7 +95,7 @@ function openAuto(settings: CertificateSettings, parts: CertificateParts, names:
   });
 }
 
-/** The reason why an authority cannot be used, known before it is asked; null when there is none. */
+/** Returns why an authority cannot be used, without a request to it; null when it can be tried. */
 function whyNotAcme(settings: CertificateSettings): string | null {
   const { termsAgreed } = acmeOf(settings);
   const { names } = acmePlace(settings);
@@ -121,8 +121,8 @@ function acmeParts(parts: CertificateParts): AcmeParts {
 }
 
 /**
- * Facts about the certificate that the server has or will have, for `towpath derp-map`. A self-signed one is made when
- * there is none yet; of a file only the certificate is read, because the key may be out of reach.
+ * Returns facts about the certificate that the server has or will have, for `towpath derp-map`. A missing self-signed
+ * certificate is made. Of files only the certificate is read, because this user may not be able to read the key.
  */
 export function inspectCertificate(
   settings: CertificateSettings,

@@ -1,7 +1,7 @@
 import { TowpathError } from '../base/errors.ts';
 import type { CertificateInfo, CertificateSource } from './source.ts';
 
-/** The latest time that a Date can hold: a certificate that is not ours does not expire here. */
+/** The latest time of a Date: the certificate of the proxy does not expire here. */
 const NEVER_MS = 8.64e15;
 
 /** The source for a relay whose proxy does TLS: the relay does not have the certificate. */

@@ -10,7 +10,7 @@ const LARGEST_FILE_BYTES = 1024 * 1024;
 const PEM_BEGIN = '-----BEGIN CERTIFICATE-----';
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** A pair that fits together, taken apart. */
+/** A certificate and its key, parsed and checked. */
 export interface ReadCertificate {
   readonly pair: CertificatePair;
   readonly leaf: X509Certificate;
@@ -18,7 +18,7 @@ export interface ReadCertificate {
   readonly info: CertificateInfo;
 }
 
-/** The text of a file with certificates, keys or what goes with them. Never waits. Throws the system's error. */
+/** Reads a file with certificates or keys. Never waits. Throws the system's error. */
 export function readCertificateFile(path: string): string {
   return readSmallFile(path, LARGEST_FILE_BYTES);
 }
@@ -41,8 +41,8 @@ export function readChain(certPem: string, where: string): [X509Certificate, ...
 }
 
 /**
- * What is wrong with the order of a chain, or null. Each certificate has to be issued by the next one; clients of other
- * kinds than Tailscale's do not put them in order.
+ * Returns what is wrong with the order of a chain, or null. Each certificate must be issued by the next one.
+ * Tailscale's clients accept any order; other clients do not.
  */
 export function orderProblem(chain: readonly X509Certificate[]): string | null {
   const at = chain.findIndex((certificate, i) => i > 0 && !chain[i - 1]!.checkIssued(certificate));
@@ -69,7 +69,7 @@ export function readKey(keyPem: string, path: string): KeyObject {
   try {
     return createPrivateKey(keyPem);
   } catch {
-    // The cause is left out on purpose: no part of a key file may reach the log.
+    // The cause is left out because no part of a key file may reach the log.
     throw invalid(`${path}: it does not contain a PEM private key, or the key is encrypted`);
   }
 }

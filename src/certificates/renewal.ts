@@ -5,7 +5,7 @@ import type { CertificateStore } from './store.ts';
 import type { WallTime } from './wall-clock.ts';
 
 /**
- * How a self-signed certificate is replaced with the least harm to its clients.
+ * How a self-signed certificate is replaced with the least harm to clients.
  *
  * A pin covers the whole certificate, so a new certificate has a new pin even with the same key, and a client whose DERP
  * map has the other pin refuses the relay. A node of a DERP map holds one pin only, and listing the relay twice does not
@@ -27,57 +27,57 @@ import type { WallTime } from './wall-clock.ts';
  */
 
 const DAY_MS = 86_400_000;
-/** Clients check the dates by their own clocks, which may be somewhat behind or ahead. */
+/** Clients check the dates by their own clocks, which may differ by this much. */
 const CLOCK_SKEW_MS = 3_600_000;
 const SWITCH_BEFORE_END_MS = DAY_MS;
 /** Time servers need minutes to set a clock after the start; until then no certificate changes by plan. */
 const SETTLE_MS = 600_000;
-/** For how long a clock by which the certificate is not valid must go on before it is believed. */
+/** How long a clock by which the certificate is not valid must run before it is trusted. */
 export const DISTRUST_MS: number = DAY_MS;
-/** The least validity of what is made while the clock is wrong: nobody knows how much of it is over already. */
+/** Shortest validity of a certificate that is made while the clock is wrong: an unknown part of it may be over. */
 const UNKNOWN_TIME_VALIDITY_MS = 3650 * DAY_MS;
 /** X.509 has no later dates. */
 const LAST_DATE_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
 
-/** What decides when and how long. */
+/** The settings of a renewal. */
 export interface RenewalPolicy {
   readonly names: readonly string[];
   readonly validityDays: number;
   readonly renewBeforeDays: number;
 }
 
-/** A certificate in use and, while a renewal is announced, the one after it. */
+/** The certificate in use and, while a renewal is announced, the next one. */
 export interface Held {
   readonly current: ReadCertificate;
   readonly next: ReadCertificate | null;
 }
 
-/** Why nothing is replaced although the certificate is not valid. */
+/** Why an invalid certificate is not replaced. */
 export type Distrust = 'clock-before-build' | 'not-yet-valid' | 'ended';
 
-/** What is to be done now. */
+/** The action that is due now. */
 export type Due =
   | { readonly kind: 'nothing' }
-  /** The next certificate is made, if it is not there, and announced. */
+  /** Make the next certificate, if it does not exist, and announce it. */
   | { readonly kind: 'announce' }
-  /** The next certificate takes over. */
+  /** Switch to the next certificate. */
   | { readonly kind: 'switch' }
-  /** `old` is valid and the one in use is not. */
+  /** Use `old` again: it is valid, and the certificate in use is not. */
   | { readonly kind: 'restore'; readonly old: ReadCertificate }
   /** The clock may be wrong. */
   | { readonly kind: 'wait'; readonly why: Distrust };
 
-/** When the certificate after `current` is made and announced. */
+/** Returns when the certificate after `current` is made and announced. */
 function renewAt(current: ReadCertificate, { renewBeforeDays }: RenewalPolicy): number {
   return current.info.notAfter.getTime() - renewBeforeDays * DAY_MS;
 }
 
-/** When the next certificate takes over: as late as is safe, to leave the operator the most time. */
+/** Returns when the next certificate takes over: as late as is safe, so that the operator has the most time. */
 function switchAt({ current }: Held, { renewBeforeDays }: RenewalPolicy): number {
   return current.info.notAfter.getTime() - Math.min(SWITCH_BEFORE_END_MS, (renewBeforeDays * DAY_MS) / 2);
 }
 
-/** The announcement as facts, or null when there is none, or none yet by the clock. */
+/** Returns the announced certificate, or null when there is none yet. */
 export function announced(held: Held, policy: RenewalPolicy, now: number): NextCertificate | null {
   if (held.next === null || now < renewAt(held.current, policy)) return null;
   return { pinSha256: held.next.info.pinSha256, from: new Date(switchAt(held, policy)) };
@@ -96,13 +96,13 @@ export function whatIsDue(held: Held, policy: RenewalPolicy, time: WallTime, loa
     if (now < renewAt(current, policy)) return { kind: 'nothing' };
     return { kind: now >= switchAt(held, policy) && steadyMs >= SETTLE_MS ? 'switch' : 'announce' };
   }
-  // Back to an earlier one at once: the one in use was made by a clock that was ahead. Forwards it is less certain.
+  // Goes back to an earlier certificate at once: the one in use was made by a clock that was ahead.
   const old = loadOld().find((one) => isFor(one, policy.names) && isValid(one, now));
   const isBackwards = old !== undefined && old.info.notBefore < current.info.notBefore;
   if (old !== undefined && (isBackwards || steadyMs >= SETTLE_MS)) return { kind: 'restore', old };
   const ended = current.info.notAfter.getTime();
   if (now < ended) return steadyMs >= DISTRUST_MS ? { kind: 'switch' } : wait('not-yet-valid');
-  // The end came while the clock went on steadily, or a next one was there before the end.
+  // The certificate expired while the clock ran without jumps, or the next one was announced before.
   const isExpected = steadyFrom < ended || (held.next !== null && isValid(held.next, now));
   return steadyMs >= (isExpected ? SETTLE_MS : DISTRUST_MS) ? { kind: 'switch' } : wait('ended');
 }
@@ -135,7 +135,7 @@ export function isFor(certificate: ReadCertificate, names: readonly string[]): b
   return has.size === names.length && names.every((name) => has.has(name));
 }
 
-/** Makes the next certificate unless there is one of use already, perhaps made by another process. */
+/** Makes the next certificate unless a usable one exists, perhaps made by another process. */
 export function prepareNext(store: CertificateStore, held: Held, policy: RenewalPolicy, now: number): Held {
   const found = held.next ?? store.loadNext();
   if (found !== null && isFor(found, policy.names) && isValid(found, now)) return { ...held, next: found };
@@ -150,8 +150,8 @@ export function prepareNext(store: CertificateStore, held: Held, policy: Renewal
 }
 
 /**
- * For a certificate that has none before it: valid from the date of this version at the latest, whatever the clock says,
- * so that it is still valid once the clock is right.
+ * Returns the validity of a first certificate. It begins at the build date of this version at the latest, so that the
+ * certificate stays valid when a wrong clock is corrected.
  */
 function firstValidity({ validityDays }: RenewalPolicy, now: number): { notBefore: Date; notAfter: Date } {
   const validityMs = validityDays * DAY_MS;
@@ -164,8 +164,8 @@ function firstValidity({ validityDays }: RenewalPolicy, now: number): { notBefor
 }
 
 /**
- * Replaces a certificate whose names do not fit any more, at once: clients that ask for the new name need it. One that
- * was in use with these names before is taken again.
+ * Replaces a certificate whose names have changed, at once, because clients need the new names. An earlier certificate
+ * with these names is used again.
  */
 export function replaceNow(store: CertificateStore, held: Held, policy: RenewalPolicy, now: number): Held {
   const old = store.loadOld().find((one) => isFor(one, policy.names) && isValid(one, now));

@@ -26,24 +26,24 @@ import type {
 import { CertificateStore } from './store.ts';
 import { WallClock } from './wall-clock.ts';
 
-/** Between two looks at whether something is due: a clock that is set right shows soon. */
+/** Time between two checks for due work. It is short, so that a corrected clock is noticed soon. */
 const CHECK_MS = 10_000;
 const MAP_HINT = 'Run "towpath derp-map" now and put its output into the DERP map.';
 
-/** What {@link SelfSignedCertificateSource} needs. */
+/** Options of {@link SelfSignedCertificateSource}. */
 export interface SelfSignedOptions extends RenewalPolicy {
   readonly directory: string;
-  /** How soon a certificate that the operator put in place is taken up. */
+  /** Longest time until a certificate that the operator put in place is used. */
   readonly pollSeconds: number;
   readonly clock: TickingClock;
   readonly log: CertificateLog;
-  /** Where a certificate that cannot be renewed is reported. */
+  /** Receives the problem of a certificate that cannot be renewed. */
   readonly health?: HealthReport | undefined;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
 }
 
-/** A certificate of our own making that clients pin; `renewal.ts` says how it is replaced. */
+/** A self-signed certificate that clients pin. `renewal.ts` explains how it is replaced. */
 export class SelfSignedCertificateSource implements CertificateSource {
   readonly #options: SelfSignedOptions;
   readonly #store: CertificateStore;
@@ -51,9 +51,9 @@ export class SelfSignedCertificateSource implements CertificateSource {
   readonly #endTicks: () => void;
   /** Why the files are not in use. */
   readonly #unusable = new LastingProblem();
-  /** Why what is due cannot be written. */
+  /** Why a new certificate cannot be written. */
   readonly #unwritable = new LastingProblem();
-  /** Why the clock is not believed. */
+  /** Why the clock is not trusted. */
   readonly #distrust = new LastingProblem();
   readonly #announcement = new LastingProblem();
   readonly #wallClock: WallClock;
@@ -147,7 +147,9 @@ export class SelfSignedCertificateSource implements CertificateSource {
     log.error({ error: errorMessage(error), hint, notAfter: this.#held.current.info.notAfter }, message);
   }
 
-  /** The operator moved the next certificate into place before its date, restored one, or changed who may read it. */
+  /**
+   * Uses changed files: the operator moved the next certificate into place, restored one, or changed its access rights.
+   */
   #takeUp(stamp: string): void {
     let current: ReadCertificate;
     let next: ReadCertificate | null;
@@ -168,7 +170,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
     this.#use({ current, next }, 'info', 'the certificate was changed on the disk and is in use');
   }
 
-  /** The operator may have followed an announcement that came of a wrong clock. */
+  /** Keeps the replaced certificate: a wrong clock may have caused the announcement that the operator followed. */
   #keepReplaced(): void {
     try {
       this.#store.keepOld(this.#held.current);

@@ -1,7 +1,7 @@
 /**
- * The certificate of the relay: self-signed with a pin (`self-signed-source.ts`), from files (`file-source.ts`) or by ACME
- * (`acme/`). Each source finds or makes it, renews it in time, and tells its listeners of a new one. This file is what the
- * rest of the program knows of all of them; `open.ts` chooses one by the configuration.
+ * The certificate of the relay: self-signed with a pin (`self-signed-source.ts`), from files (`file-source.ts`) or by
+ * ACME (`acme/`). Each source finds or makes it, renews it in time, and tells its listeners of a new one. This file is
+ * their common interface; `open.ts` chooses one by the configuration.
  */
 /** A private key and a certificate chain, both PEM; the shape that the transport port takes. */
 export interface CertificatePair {
@@ -25,43 +25,43 @@ export interface CertificateInfo {
   readonly pinSha256: string;
   /** True when clients can only verify it by its pin. */
   readonly selfSigned: boolean;
-  /** How many more certificates are in the file behind it; absent where there is none. */
+  /** Number of certificates after it in the file; absent when there is none. */
   readonly behindLeaf?: number;
-  /** Null unless a planned renewal is under way. */
+  /** The announced next certificate, or null. */
   readonly next: NextCertificate | null;
-  /** Who issued it, where that is neither the relay itself nor a file: for people. */
+  /** Its issuer as text for people, unless it is self-signed or from a file. */
   readonly origin?: string;
-  /** True while it only stands in for one that is being obtained, so that nobody should pin it. */
+  /** True for a temporary certificate until the real one is issued. Clients should not pin it. */
   readonly provisional?: boolean;
 }
 
-/** What proves names to a certificate authority. */
+/** The answers to the challenges of a certificate authority. */
 export interface ChallengeAnswers {
-  /** The answer to an HTTP-01 challenge, or null when the token is not one of ours. */
+  /** Returns the answer to an HTTP-01 challenge, or null when the token is not one of ours. */
   readonly httpResponse: (token: string) => string | null;
   /** The certificate for a client with server name `serverName` and ALPN `acme-tls/1`, or null. Absent where it is not needed. */
   readonly alpnCertificate?: ((serverName: string) => CertificatePair | null) | undefined;
   /**
-   * Calls `listener` with each certificate that {@link alpnCertificate} gives from now on, and with null when it does not any
-   * more; returns a function that unsubscribes.
+   * Calls `listener` with each new certificate of {@link alpnCertificate}, and with null when it is removed; returns a
+   * function that unsubscribes.
    */
   readonly onAlpnChange?: (listener: AlpnListener) => () => void;
 }
 
-/** Told of the certificate that answers a challenge for a server name. */
+/** Receives the certificate that answers a challenge for a server name. */
 export type AlpnListener = (serverName: string, pair: CertificatePair | null) => void;
 
-/** Where the server's certificate comes from, and how it hears of a new one. */
+/** A source of the server's certificate. */
 export interface CertificateSource {
   current(): CertificatePair;
   /** Calls `listener` with each new pair; returns a function that unsubscribes. */
   onChange(listener: (pair: CertificatePair) => void): () => void;
   info(): CertificateInfo;
-  /** Absent where no authority asks for a proof. */
+  /** Absent when no authority sends challenges. */
   readonly challenges?: ChallengeAnswers | undefined;
-  /** Reads the files now, whether they seem changed or not, and says in the log what it found. Never throws. */
+  /** Reads the files now, even if they seem unchanged, and logs the result. Never throws. */
   reload(): void;
-  /** Looks for nothing new from now on. */
+  /** Stops looking for new certificates. */
   stop(): void;
 }
 
@@ -78,7 +78,7 @@ export interface TickingClock {
   onTick(listener: (now: number) => void, everyMs?: number): () => void;
 }
 
-/** Where problems are reported that keep the relay from being ready; null: all is well. */
+/** Receives a problem that makes the relay not ready; null when it is solved. */
 export interface HealthReport {
   set(name: string, problem: string | null): unknown;
 }

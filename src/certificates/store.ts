@@ -12,13 +12,13 @@ import {
 import { derperPaths, type CertificatePaths } from './names.ts';
 import { describe, readCertificateFile, readChain, readKey, readPair, type ReadCertificate } from './read.ts';
 
-/** More than one of them is of use only after several wrong clocks in a row. */
+/** Number of old certificates that are kept. More than one is needed only after several wrong clocks in a row. */
 const OLD_CERTIFICATES = 4;
 
 /**
  * The files of one self-signed certificate: `NAME.crt` and `NAME.key` as derper has them, `NAME.next.crt` while a
- * renewal is announced, and `NAME.old.crt` with those that were in use before. All of them share one key, so that a
- * renewal is a single rename.
+ * renewal is announced, and `NAME.old.crt` with those that were in use before. All of them share one key, so a renewal
+ * is a single rename.
  */
 export class CertificateStore {
   readonly #paths: CertificatePaths;
@@ -27,17 +27,17 @@ export class CertificateStore {
     this.#paths = derperPaths(directory, name);
   }
 
-  /** Where the certificate in use lies. */
+  /** Path of the certificate in use. */
   get certPath(): string {
     return this.#paths.certPath;
   }
 
-  /** Where its key lies. */
+  /** Path of its key. */
   get keyPath(): string {
     return this.#paths.keyPath;
   }
 
-  /** Where the certificate lies that takes over next. */
+  /** Path of the next certificate. */
   get nextPath(): string {
     return this.#paths.nextPath;
   }
@@ -51,7 +51,7 @@ export class CertificateStore {
     return this.#read(certPem, keyPem, certPath);
   }
 
-  /** The certificate that was in use before. Throws a {@link TowpathError} when it is not there any more. */
+  /** Reads the certificate in use again. Throws a {@link TowpathError} when the file is gone. */
   loadCurrent(): ReadCertificate {
     const found = this.load();
     if (found !== null) return found;
@@ -60,7 +60,7 @@ export class CertificateStore {
     });
   }
 
-  /** The certificate that takes over next; null where there is none that can be used, because it can be made anew. */
+  /** Reads the next certificate; null when there is no usable one, because it can be made again. */
   loadNext(): ReadCertificate | null {
     const { keyPath, nextPath } = this.#paths;
     try {
@@ -87,7 +87,7 @@ export class CertificateStore {
     );
   }
 
-  /** Writes a first certificate. A key that is there is kept. */
+  /** Writes a first certificate. An existing key is used. */
   create(fields: SelfSignedFields): ReadCertificate {
     const { certPath } = this.#paths;
     // The key goes first: a crash in between leaves a key without a certificate, which the next start completes.
@@ -99,7 +99,7 @@ export class CertificateStore {
     });
   }
 
-  /** Writes one that takes the place of `current` at once, which is kept among the old ones. */
+  /** Writes a certificate that replaces `current` at once. `current` is kept among the old ones. */
   replace(fields: SelfSignedFields, current: ReadCertificate): ReadCertificate {
     const { certPath, keyPath } = this.#paths;
     const certPem = makeSelfSigned(fields, usableKey(current.key, keyPath));
@@ -111,7 +111,7 @@ export class CertificateStore {
     });
   }
 
-  /** Those that were in use before with the same key, the last one first; none where they cannot be read. */
+  /** Reads earlier certificates of the same key, the last one first; empty when they cannot be read. */
   loadOld(): ReadCertificate[] {
     const { keyPath, oldPath } = this.#paths;
     try {
@@ -133,14 +133,14 @@ export class CertificateStore {
     guardWrite(oldPath, () => writePrivateFile(oldPath, `${texts.join('\n')}\n`, { replace: true }));
   }
 
-  /** One of the old certificates becomes the one in use again, and the one in use becomes an old one. */
+  /** Uses an old certificate again. The certificate in use becomes an old one. */
   restore(old: ReadCertificate, current: ReadCertificate): void {
     const { certPath } = this.#paths;
     this.keepOld(current);
     guardWrite(certPath, () => writePrivateFile(certPath, `${old.pair.certPem.trimEnd()}\n`, { replace: true }));
   }
 
-  /** Writes the certificate that takes over next. */
+  /** Writes the next certificate. */
   createNext(fields: SelfSignedFields, key: KeyObject): ReadCertificate {
     const { nextPath } = this.#paths;
     return guardWrite(nextPath, () => {
@@ -156,13 +156,15 @@ export class CertificateStore {
     guardWrite(certPath, () => replaceFile(nextPath, certPath));
   }
 
-  /** Forgets a next certificate that does not fit any more. */
+  /** Deletes a next certificate that does not fit any more. */
   dropNext(): void {
     const { nextPath } = this.#paths;
     guardWrite(nextPath, () => rmSync(nextPath, { force: true }));
   }
 
-  /** Certificates of other names in the same directory: what this relay may have served before it was renamed. */
+  /**
+   * Returns certificates of other names in the same directory, which this relay may have served under an earlier name.
+   */
   otherCertificates(): string[] {
     const { certPath } = this.#paths;
     const directory = dirname(certPath);
@@ -185,7 +187,7 @@ export class CertificateStore {
     });
   }
 
-  /** Without `replace` a file that is there stays: another process was quicker, and its file counts. */
+  /** Without `replace` an existing file stays: another process was faster, and its file is used. */
   #write(path: string, text: string, replace: boolean): void {
     try {
       writePrivateFile(path, text, { replace });
@@ -195,7 +197,10 @@ export class CertificateStore {
   }
 }
 
-/** We sign with ECDSA only; a key of another kind was brought by the operator, who may have a reason. */
+/**
+ * Returns the key if it is ECDSA, the only kind that we sign with. Another kind was put there by the operator, so it is
+ * not replaced.
+ */
 function usableKey(key: KeyObject, keyPath: string): KeyObject {
   if (key.asymmetricKeyType === 'ec') return key;
   throw broken(`the key in ${keyPath} is not an ECDSA key, so the relay cannot make a new certificate with it`);
@@ -222,7 +227,7 @@ function broken(message: string, cause?: unknown): TowpathError {
   });
 }
 
-/** Runs an action on the disk; what goes wrong there becomes an error that names the file. */
+/** Runs an action on the disk, and turns its errors into one that names the file. */
 function guardWrite<T>(path: string, action: () => T): T {
   try {
     return action();

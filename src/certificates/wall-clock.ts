@@ -1,20 +1,23 @@
 import type { TickingClock } from './source.ts';
 
-/** What the wall clock may differ from the monotonic one between two looks without counting as set anew. */
+/**
+ * Largest difference between the wall clock and the monotonic clock between two readings. A larger one means that the
+ * clock was set.
+ */
 const JUMP_MS = 60_000;
 
 /** A reading of the wall clock, and how far it can be trusted. Times are milliseconds since 1970. */
 export interface WallTime {
   readonly now: number;
-  /** What it said at the start, or right after it was set last. */
+  /** The time at the start, or right after the clock was last set. */
   readonly steadyFrom: number;
-  /** For how long it has gone on since then, milliseconds. */
+  /** How long it has run since then, milliseconds. */
   readonly steadyMs: number;
 }
 
 /**
- * The wall clock, watched: a machine without a battery for its clock starts in 1970 or at the date of its image, and time
- * servers or people set clocks while the relay runs. {@link look} has to be called every now and then.
+ * The wall clock with a check for jumps: a machine without a clock battery starts in 1970 or at the date of its image,
+ * and time servers or people set clocks while the relay runs. {@link look} must be called regularly.
  */
 export class WallClock {
   readonly #clock: TickingClock;
@@ -32,7 +35,7 @@ export class WallClock {
     this.#lookedTick = this.#steadyTick = clock.now;
   }
 
-  /** Reads the clock, and sees whether it was set since the last look. */
+  /** Reads the clock, and checks whether it was set since the last reading. */
   look(): WallTime {
     const now = this.#read();
     const tick = this.#clock.now;

@@ -1,4 +1,4 @@
-/** One connection of a key, as a relay tells the others of it. */
+/** One connection of a key, as relays send it to each other. */
 export interface OpenConnection {
   readonly ip: string;
   readonly port: number;
@@ -6,20 +6,20 @@ export interface OpenConnection {
   readonly openedAt: number;
 }
 
-/** What one relay says of its connections of a key: when they were opened, and until when to believe it. */
+/** Encodes a relay's connections of a key: their opening times, and until when the record is valid. */
 export function encodeOpened(connections: readonly OpenConnection[], until: number): string {
   return [until, ...connections.map(({ openedAt }) => openedAt)].join(' ');
 }
 
-/** When the connections of others were opened; none when what they said is too old. */
+/** Decodes the opening times of a relay's connections; empty when the record is no longer valid. */
 export function decodeOpened(text: string, now: number): number[] {
   const [until = 0, ...opened] = text.split(' ').map(Number);
   return until > now ? opened.filter(Number.isFinite) : [];
 }
 
 /**
- * The connections of ours that have to go, so that the region has `limit` of a key at most. The newest stay, as within one
- * relay; of those that were opened in the same millisecond, ours.
+ * Returns our connections that must end, so that the region has at most `limit` of a key. The newest stay, as within
+ * one relay. Of connections opened in the same millisecond, ours stay.
  */
 export function crowdedOut(
   ours: readonly OpenConnection[],

@@ -1,7 +1,7 @@
 /**
- * What the relays of a region tell each other through a Valkey or Redis server: bytes of keys with a quota, connections of
- * keys, and what operators do to keys. In rounds every two seconds, never for a packet or a handshake. Each relay stores its
- * own totals, so a round that failed is simply done again, and a server that lost its data is filled again.
+ * Shares data between the relays of a region through a Valkey or Redis server: bytes of keys with a quota, connections
+ * of keys, and actions of operators on keys. It works in rounds every two seconds, never for a packet or a handshake.
+ * Each relay stores its own totals, so a failed round can be repeated, and a server that lost its data is filled again.
  */
 import { errorMessage } from '../base/errors.ts';
 import type { KeyUsage } from '../accounting/usage.ts';
@@ -10,49 +10,49 @@ import { crowdedOut, decodeOpened, encodeOpened, type OpenConnection } from './c
 import type { Valkey } from './valkey.ts';
 
 const ROUND_MS = 2000;
-/** How long the first connection may take before it counts as missing. */
+/** Time limit of the first connection. */
 const CONNECT_MS = 3000;
 const DAY_MS = 86_400_000;
-/** A relay that was not there for so long has nothing that counts in this month. */
+/** A relay that was away for this long has no bytes in the present month. */
 const RELAY_MS = 32 * DAY_MS;
-/** How long the counts of a day and a month are kept beyond their end. */
+/** How long the counts of a day and a month are kept. */
 const DAY_SECONDS = 2 * 86_400;
 const MONTH_SECONDS = 33 * 86_400;
-/** What is said of connections is said again after this, and believed for that long. */
+/** Records of connections are sent again after `REPEAT_MS`, and are valid for `BELIEVED_MS`. */
 const REPEAT_MS = 60_000;
 const BELIEVED_MS = 150_000;
-/** Keys of one round whose connections are told of, and commands that are under way at once. */
+/** Most keys per round whose connections are sent, and most commands at once. */
 const KEYS_AT_ONCE = 500;
 const EVENTS = 'events';
 const MOST_EVENTS = 10_000;
 const EVENTS_AT_ONCE = 1000;
-/** Events of ours that wait for the server; the oldest is lost first. */
+/** Most own events that wait for the server. The oldest is dropped first. */
 const MOST_WAITING = 1000;
-/** A disconnect that is older than this is no news. */
+/** A disconnect that is older than this is ignored. */
 const FRESH_MS = 60_000;
 
-/** What an operator has done to a key (64 hex digits), for all relays. */
+/** An operator's action on a key (64 hex digits), for all relays. */
 export type RegionEvent =
   | { readonly kind: 'deny'; readonly key: string; readonly until: number; readonly reason: string }
   | { readonly kind: 'allow' | 'disconnect'; readonly key: string };
 
-/** The relay, as the region sees it. */
+/** The relay's side of the exchange. */
 export interface RegionMember {
   /** The present day of UTC. */
   readonly day: string;
   keysWithQuota(): Iterable<string>;
   own(key: string): KeyUsage;
-  /** What this relay had stored before it was started. */
+  /** The totals that this relay had stored before its start. */
   adopt(key: string, stored: KeyUsage): void;
   setOthers(key: string, dayBytes: number, monthBytes: number): void;
   /** The usage of these keys has changed. */
   changed(keys: readonly string[]): void;
-  /** Its connections of a key; none when it has none. */
+  /** Its connections of a key; empty when there are none. */
   connections(key: string): readonly OpenConnection[];
   connectionLimit(key: string): number;
   /** Ends one connection of a key: the region has too many. */
   end(key: string, connection: OpenConnection): void;
-  /** Does what an operator has done at another relay. */
+  /** Runs an operator's action of another relay here. */
   apply(event: RegionEvent): void;
 }
 
@@ -62,23 +62,23 @@ export interface RegionParts {
   readonly relayId: string;
   readonly member: RegionMember;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
-  /** A sentence for the operator while the server is away; null when it is there. */
+  /** Receives a sentence for the operator while the server does not answer; null when it answers again. */
   readonly noted: (note: string | null) => void;
 }
 
 export class Region {
   readonly #parts: RegionParts;
-  /** What was stored of each key: its counts of the day, by `day key`. */
+  /** The last stored counts of the day, by `day key`. */
   readonly #stored = new Map<string, number>();
   #day = '';
-  /** Keys whose connections are to be told of, and when each was told of last. */
+  /** Keys whose connections must be sent, and when each was last sent. */
   readonly #due = new Set<string>();
   readonly #toldAt = new Map<string, number>();
   #waiting: RegionEvent[] = [];
   #lastEvent = '0';
   #hasEvents = false;
   #roundAt = 0;
-  /** Until then, a connection that is not there yet is no news. */
+  /** Until this time, a missing connection to the server is not reported. */
   #connectedBy: number | null = null;
   #isInRound = false;
   #isAway = false;
@@ -93,7 +93,7 @@ export class Region {
     this.#parts.valkey.open();
   }
 
-  /** A loss of the connection, for the log; the next round finds it. */
+  /** Records the loss of the connection, for the log. The next round notices it. */
   lost(problem: string): void {
     this.#problem = problem;
     if (!this.#isInRound) this.#away(problem);
@@ -104,13 +104,13 @@ export class Region {
     this.#due.add(key);
   }
 
-  /** Tells the other relays what an operator has done here. */
+  /** Sends an operator's action to the other relays. */
   announce(event: RegionEvent): void {
     this.#waiting.push(event);
     if (this.#waiting.length > MOST_WAITING) this.#waiting.shift();
   }
 
-  /** To be called every clock tick, with the monotonic clock in milliseconds. */
+  /** Called at every clock tick, with the monotonic time in milliseconds. */
   tick(now: number): void {
     if (now < this.#roundAt || this.#isInRound) return;
     this.#connectedBy ??= now + CONNECT_MS;
@@ -119,7 +119,7 @@ export class Region {
     void this.round();
   }
 
-  /** One exchange; never rejects. */
+  /** Makes one exchange; never rejects. */
   async round(): Promise<void> {
     this.#isInRound = true;
     try {
@@ -139,7 +139,7 @@ export class Region {
     }
   }
 
-  /** A last round, so that others know what was counted here, and the end of the connection. */
+  /** Makes a last round, so that the others have this relay's counts, and closes the connection. */
   async stop(): Promise<void> {
     if (!this.#isInRound && this.#parts.valkey.isReady) await this.round();
     this.#parts.valkey.close();
@@ -184,7 +184,7 @@ export class Region {
       await Promise.all(
         some.map(async (key) => {
           const { dayBytes, monthBytes } = member.own(key);
-          // The bytes of a month change only with those of a day.
+          // The bytes of a month change only together with those of a day.
           if (this.#stored.get(key) === monthBytes) return;
           await valkey.setCount(name(relayId, day, key), dayBytes, DAY_SECONDS);
           await valkey.setCount(name(relayId, month, key), monthBytes, MONTH_SECONDS);
@@ -212,7 +212,10 @@ export class Region {
     }
   }
 
-  /** At the start, denials that still hold are taken over, also our own: the process that made them has ended. */
+  /**
+   * At the start, denials that are still valid are taken over, including our own, because the process that made them
+   * has ended.
+   */
   async #takeEvents(now: number): Promise<void> {
     const { relayId, valkey, member } = this.#parts;
     for (;;) {
@@ -249,7 +252,7 @@ export class Region {
     const opened = others.flatMap(([, text]) => decodeOpened(text, now));
     const limit = member.connectionLimit(key);
     for (const connection of crowdedOut(ours, opened, limit)) member.end(key, connection);
-    // Somebody else has the older one, and does not look at this key by itself.
+    // Another relay has the older connection, and does not check this key by itself.
     const isNew = ours.some(({ openedAt }) => now - openedAt < REPEAT_MS);
     if (isNew && opened.length > 0 && ours.length + opened.length > limit) {
       await valkey.append(EVENTS, { relay: relayId, kind: 'crowded', key }, MOST_EVENTS);

@@ -6,14 +6,14 @@ import type { ClusterConfig } from '../config/schema/cluster.ts';
 
 /** Longest time for one command, and for a connection. */
 const COMMAND_MS = 2000;
-/** Pauses between attempts to connect: it may be away for days. */
+/** Shortest and longest pause between attempts to connect. The server may be away for days. */
 const LEAST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5000;
 const PASSWORD_BYTES = 4096;
-/** Names of one MGET. */
+/** Most names in one MGET. */
 const NAMES_AT_ONCE = 1000;
 
-/** One event that relays tell each other, with the id that orders it. */
+/** One event of a relay, with the id that orders it. */
 export interface StoredEvent {
   readonly id: string;
   readonly fields: Readonly<Record<string, string>>;
@@ -25,7 +25,10 @@ export class Valkey {
   readonly #prefix: string;
   readonly #counters: RateLimiterRedis;
 
-  /** `prefix` begins the name of all that is stored. `failed` is told of each loss of the connection. Connects later. */
+  /**
+   * `prefix` begins the name of everything that is stored. `failed` is called for each loss of the connection. {@link
+   * open} connects.
+   */
   constructor(config: ClusterConfig, prefix: string, failed: (problem: string) => void) {
     const url = config.valkey!;
     const reconnectStrategy = (retries: number): number =>
@@ -38,7 +41,7 @@ export class Valkey {
         ? { socket: { path: url.slice('unix://'.length), ...common } }
         : { url: url.replace(/^valkey/, 'redis'), socket: common }),
       ...password,
-      // A command of a minute ago is of no use to anyone.
+      // A command from a minute ago is useless.
       disableOfflineQueue: true,
       commandOptions: { timeout: COMMAND_MS },
     });
@@ -54,9 +57,9 @@ export class Valkey {
     });
   }
 
-  /** Begins to connect, and goes on until {@link close}. */
+  /** Starts to connect, and retries until {@link close}. */
   open(): void {
-    // It is tried again by itself, and its errors were told.
+    // The client retries by itself, and its errors were reported.
     this.#client.connect().catch(() => undefined);
   }
 
@@ -73,7 +76,7 @@ export class Valkey {
     await this.#counters.set(name, count, seconds);
   }
 
-  /** The counts of these names, 0 for those that are not there. */
+  /** Reads the counts of these names; 0 for missing names. */
   async counts(names: readonly string[]): Promise<number[]> {
     const counts: number[] = [];
     for (let at = 0; at < names.length; at += NAMES_AT_ONCE) {
@@ -83,7 +86,10 @@ export class Valkey {
     return counts;
   }
 
-  /** Says that `member` is there, and returns all that said so since `since`, milliseconds since 1970. */
+  /**
+   * Records that `member` is present now, and returns all members that were present since `since`, milliseconds since
+   * 1970.
+   */
   async present(set: string, member: string, now: number, since: number): Promise<string[]> {
     const name = `${this.#prefix}:${set}`;
     const [, , members] = await Promise.all([
@@ -116,7 +122,7 @@ export class Valkey {
     await this.#client.xAdd(`${this.#prefix}:${list}`, '*', { ...fields }, { TRIM });
   }
 
-  /** Up to `count` events behind the one with the id `after`; `0` is before all. */
+  /** Reads up to `count` events after the one with the id `after`; `0` reads from the first. */
   async eventsAfter(list: string, after: string, count: number): Promise<StoredEvent[]> {
     const events = await this.#client.xRange(`${this.#prefix}:${list}`, `(${after}`, '+', { COUNT: count });
     return (events ?? []).map(({ id, message }) => ({ id, fields: message }));

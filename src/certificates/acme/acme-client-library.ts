@@ -19,24 +19,31 @@ const FIRST_POLL_MS = 250;
 const POLL_GROWTH = 1.5;
 const LONGEST_POLL_MS = 5000;
 const BAD_NONCE = 'urn:ietf:params:acme:error:badNonce';
-/** How often one step is begun again when the authority refused the nonces of it; the library sends each six times. */
+/**
+ * How often a step is repeated when the authority refused its nonces. The library itself sends each request six times.
+ */
 const NONCE_ROUNDS = 5;
 const NONCE_PAUSE_MS = 200;
-/** The error of the library when it gives up because of a nonce: only the text from the authority. */
+/** Text of the library's error when it gives up because of a nonce. */
 const NONCES_REFUSED = 'towpath: nonce refused';
-/** Authorities look from several places and repeat; Let's Encrypt is done in seconds, others want a minute. */
+/**
+ * Time limit of a validation. Authorities check from several places and repeat; Let's Encrypt needs seconds, others a
+ * minute.
+ */
 const VERDICT_MS = 180_000;
 
 type LibraryOrder = Awaited<ReturnType<Client['getOrder']>>;
 type LibraryAuthorization = Awaited<ReturnType<Client['getAuthorizations']>>[number];
 
-/** What {@link openLibraryClient} needs besides the account. */
+/** Options of {@link openLibraryClient} besides the account. */
 export interface LibraryOptions {
   readonly request: Requester;
   readonly directoryUrl: string;
 }
 
-/** The library acme-client behind our port. It is loaded only here, because a relay seldom needs it. */
+/**
+ * Opens a client that uses the library acme-client. The library is loaded only here, because a relay seldom needs it.
+ */
 export async function openLibraryClient(
   { request, directoryUrl }: LibraryOptions,
   account: AcmeAccount,
@@ -55,8 +62,8 @@ export async function openLibraryClient(
 }
 
 /**
- * Puts our own request function below the library. Its own way of trying again would sleep for as long as the
- * authority says, hours if need be, and turns a refused connection into a TypeError.
+ * Makes the library use our own request function. Its own retry would sleep for as long as the authority says, even
+ * hours, and turns a refused connection into a TypeError.
  */
 function useRequester(library: typeof Library, request: Requester): void {
   library.axios.defaults.adapter = async (config) => {
@@ -81,7 +88,7 @@ function useRequester(library: typeof Library, request: Requester): void {
   };
 }
 
-/** Throws for every refusal, except for that of a nonce, which is true: the library asks again with another. */
+/** Throws for every refusal except of a nonce. Returns true for that one: the library retries with another nonce. */
 function refuse(answer: Answer): boolean {
   const { status, text, headers } = answer;
   if (status < 400) return false;
@@ -97,8 +104,8 @@ function refuse(answer: Answer): boolean {
 }
 
 /**
- * Begins a step again when the authority refused the nonces of it. Such a refusal changes nothing on its side, so that
- * every step can be sent again (RFC 8555 §6.5).
+ * Repeats a step when the authority refused its nonces. Such a refusal changes nothing at the authority, so every step
+ * can be repeated (RFC 8555 §6.5).
  */
 async function withNonces<T>(step: () => Promise<T>): Promise<T> {
   for (let round = 1; ; round++) {
@@ -138,7 +145,7 @@ class LibraryClient implements AcmeClient {
       const contact = this.#email === null ? {} : { contact: [`mailto:${this.#email}`] };
       await withNonces(() => this.#client.createAccount({ termsOfServiceAgreed: true, ...contact }));
     } catch (error) {
-      // Of an account that is there already the library learns the URL, and then fails to update it with nothing.
+      // For an existing account the library learns the URL, and then fails because there is nothing to update.
       const url = this.#accountUrl();
       if (url !== null) return url;
       throw error;
@@ -179,7 +186,7 @@ class LibraryClient implements AcmeClient {
   async finish(orderUrl: string, names: readonly string[], keyPem: string): Promise<string> {
     let order = await this.#fetchOrder(orderUrl);
     if (order.status === 'pending' || order.status === 'ready') {
-      // The library can make nothing of the older form, SEC1.
+      // The library cannot read SEC1, the older form.
       const pkcs8 = createPrivateKey(keyPem).export({ type: 'pkcs8', format: 'pem' }).toString();
       const [, csr] = await this.#library.crypto.createCsr({ altNames: [...names] }, pkcs8);
       const ready = order;
@@ -253,7 +260,7 @@ class LibraryClient implements AcmeClient {
 }
 
 const CHALLENGES: ReadonlySet<string> = new Set(['http-01', 'tls-alpn-01', 'dns-01']);
-/** The library wants whole orders where it only looks at one field. */
+/** The library requires a whole order here, but reads only one field. */
 const NO_ORDER: LibraryOrder = { url: '', status: 'pending', identifiers: [], authorizations: [], finalize: '' };
 
 function readIdentifier({ type, value }: { readonly type: string; readonly value: string }): Identifier {

@@ -27,13 +27,13 @@ import { CLOCK_HINT, readDirectory, type Requester } from './authority-requests.
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-/** Time between checks whether something is due. */
+/** Time between checks for due work. */
 const LOOK_MS = 1000;
 const STAND_IN_DAYS = 30;
-/** The authority's time has whole seconds, and two clocks are never equal. */
+/** The authority's time has whole seconds, and clocks always differ a little. */
 const CLOCK_TOLERANCE_MS = 60_000;
 
-/** What {@link AcmeCertificateSource} needs. */
+/** Options of {@link AcmeCertificateSource}. */
 export interface AcmeSourceOptions {
   readonly settings: AcmeSettings;
   readonly directory: string;
@@ -43,7 +43,7 @@ export interface AcmeSourceOptions {
   readonly log: CertificateLog;
   readonly health: HealthReport;
   readonly now: () => number;
-  /** From 0 to 1. */
+  /** Returns a random number from 0 to 1. */
   readonly random: () => number;
   /** The addresses of this machine, for the message when a name points to another one. */
   readonly publicIps: readonly string[];
@@ -207,7 +207,7 @@ export class AcmeCertificateSource implements CertificateSource {
     }
   }
 
-  /** The self-signed certificate was made with a wrong clock, or weeks ago. */
+  /** Replaces the temporary self-signed certificate when it was made with a wrong clock, or weeks ago. */
   #refreshStandIn(): void {
     const { info } = this.#current();
     const now = this.#options.now();
@@ -280,7 +280,7 @@ export class AcmeCertificateSource implements CertificateSource {
     }
   }
 
-  /** A renewal that is due only by our clock would be due again at once. */
+  /** Checks our clock against the authority's: with a wrong clock, the next renewal would be due at once. */
   async #checkClock(request: Requester, directory: string): Promise<void> {
     const { now: theirs } = await readDirectory(request, directory);
     if (theirs === null || this.#isDue(theirs + CLOCK_TOLERANCE_MS)) return;
@@ -310,7 +310,7 @@ export class AcmeCertificateSource implements CertificateSource {
     const notBefore = retryAt(now(), failures, failure, random());
     const waitMs = notBefore - now();
     this.#orderFrom = clock.now + waitMs;
-    // A failed order is useless; one whose state we could not read may still work.
+    // A failed order is useless. An order whose state could not be read may still work.
     const isOpen = failure.kind === 'unreachable' || failure.kind === 'clock';
     this.#memory.remember({ failures, notBefore, waitMs, problem, order: isOpen ? order : null });
     log.error(

@@ -10,7 +10,7 @@ const REQUEST_MS = 30_000;
 /** Hint for a clock that differs from the authority's clock. */
 export const CLOCK_HINT = "Correct this machine's clock, for example with a time service. The relay tries again.";
 
-/** Makes one request: {@link requestHttp}, or what a test puts in its place. */
+/** Makes one request: {@link requestHttp}, or a replacement in tests. */
 export type Requester = (request: HttpRequest) => Promise<HttpAnswer>;
 
 /** An HTTP answer of the authority, read to its end. */
@@ -20,7 +20,10 @@ export interface Answer {
   readonly text: string;
 }
 
-/** Asks the authority. An {@link AcmeFailure} of kind `unreachable` when there is no answer, `answer` when it is too long. */
+/**
+ * Sends a request to the authority. Rejects with an {@link AcmeFailure}: `unreachable` when there is no answer,
+ * `answer` when it is too long.
+ */
 export async function ask(
   request: Requester,
   url: string,
@@ -59,7 +62,7 @@ function unreachable(url: string, why: string): AcmeFailure {
 
 /** The parts of a directory that are used. */
 export interface Directory {
-  /** Where renewal information is (RFC 9773), or null. */
+  /** URL of renewal information (RFC 9773), or null. */
   readonly renewalInfo: string | null;
   readonly profiles: readonly string[];
   /** The authority's time, milliseconds since 1970, or null. */

@@ -21,7 +21,7 @@ import { readDirectory, type Requester } from './authority-requests.ts';
 
 const SHORT_LIVED = 'shortlived';
 
-/** What one attempt to get a certificate needs. */
+/** Parameters of one attempt to get a certificate. */
 export interface IssueParts {
   readonly settings: AcmeSettings;
   readonly store: AcmeStore;
@@ -33,7 +33,10 @@ export interface IssueParts {
   readonly rememberOrder: (order: NonNullable<AcmeState['order']>) => void;
 }
 
-/** One attempt. The certificate is not on the disk yet. Throws an {@link AcmeFailure}, or whatever the disk throws. */
+/**
+ * Makes one attempt to get a certificate, without writing it to the disk. Throws an {@link AcmeFailure}, or an error of
+ * the disk.
+ */
 export async function issue(parts: IssueParts, state: AcmeState, replaces: string | null): Promise<ReadCertificate> {
   try {
     return await new Issue(parts, state, replaces).run();
@@ -126,7 +129,7 @@ class Issue {
     }
   }
 
-  /** The preferred challenge first, and the next one after each failure. */
+  /** Returns the preferred challenge first, and the next one after each failure. */
   #choose({ identifier, challenges }: Authorization): Challenge & { readonly type: ChallengeType } {
     const usable = this.#parts.settings.challenges.filter((type) => type !== 'dns-01' || identifier.type === 'dns');
     const from = usable.length === 0 ? 0 : this.#state.failures % usable.length;

@@ -10,7 +10,7 @@ import { acmeSettings } from './settings.ts';
 import { AcmeStore } from './store.ts';
 import type { Requester } from './authority-requests.ts';
 
-/** What the ACME source needs from the process. */
+/** Parts of the process that the ACME source uses. */
 export interface AcmeParts {
   readonly clock: TickingClock;
   readonly log: CertificateLog;
@@ -24,7 +24,7 @@ export interface AcmeParts {
   readonly random?: (() => number) | undefined;
 }
 
-/** What of the configuration matters besides the section `acme`. */
+/** The configuration that is used besides the section `acme`. */
 export interface AcmePlace {
   readonly directory: string;
   readonly names: readonly string[];
@@ -58,7 +58,7 @@ export function openAcmeSource(
   });
 }
 
-/** Reads `caFile` for each request, so that a root that was renewed is trusted without a restart. */
+/** Reads `caFile` for each request, so that a renewed root is trusted without a restart. */
 function trusting({ caFile }: AcmeConfig, send: Requester): Requester {
   if (caFile === undefined) return send;
   let caPem = readCa(caFile);
@@ -82,7 +82,7 @@ function readCa(caFile: string): string {
   }
 }
 
-/** Null when the file is missing or damaged: the last root stays in use. */
+/** Returns null when the file is missing or damaged; the last root then stays in use. */
 function readCaAgain(caFile: string): string | null {
   try {
     return readCa(caFile);
@@ -91,7 +91,9 @@ function readCaAgain(caFile: string): string | null {
   }
 }
 
-/** Facts about the certificate that the relay obtained, or those that are certain before it has one. Changes nothing. */
+/**
+ * Returns facts about the stored certificate, or, when there is none, those that are already certain. Changes nothing.
+ */
 export function inspectAcme(
   config: AcmeConfig,
   { directory, names }: AcmePlace,

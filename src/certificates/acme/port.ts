@@ -1,9 +1,9 @@
 /**
- * What the relay needs from an ACME implementation (RFC 8555): five operations. The library is loaded only when one
- * of them is needed, and can be replaced in one file.
+ * The relay's interface to an ACME implementation (RFC 8555): five operations. Only `acme-client-library.ts` uses the
+ * library, which is loaded when one of them is needed.
  */
 
-/** How a name is proven. */
+/** How control of a name is proven. */
 export type ChallengeType = 'http-01' | 'tls-alpn-01' | 'dns-01';
 
 /** A DNS name or an IP that a certificate is for. */
@@ -52,7 +52,7 @@ export interface AcmeClient {
   resume(orderUrl: string): Promise<Order | null>;
   /** Tells the authority that the answer is published, and waits for the result. */
   prove(authorization: Authorization, challenge: Challenge): Promise<void>;
-  /** Sends the certificate request and waits for the chain, PEM. All identifiers are proven. */
+  /** Sends the certificate request and waits for the chain, PEM. All identifiers must be proven before. */
   finish(orderUrl: string, names: readonly string[], keyPem: string): Promise<string>;
 }
 

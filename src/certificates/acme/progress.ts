@@ -4,13 +4,13 @@ import type { ReadCertificate } from '../read.ts';
 import type { CertificateLog, TickingClock } from '../source.ts';
 import type { AcmeState, AcmeStore } from './store.ts';
 
-/** Time between attempts to write what could not be written. */
+/** Time between attempts to write after a failed write. */
 const WRITE_AGAIN_MS = 60_000;
 
 /**
- * What is known about obtaining the certificate, in memory and on the disk. A disk that is full or read-only stops
- * nothing: what could not be written is kept here and written later. An order that was paid for with the limits of the
- * authority must not be lost for that.
+ * The state of getting a certificate, in memory and on the disk. A full or read-only disk does not stop the work: the
+ * state is kept in memory and written later. An order counts against the limits of the authority, so it must not be
+ * lost.
  */
 export class AcmeProgress {
   readonly #store: AcmeStore;
@@ -46,7 +46,7 @@ export class AcmeProgress {
     this.#write();
   }
 
-  /** Writes what could not be written, now and then. */
+  /** Retries failed writes, once a minute. */
   writeAgain(): void {
     const isDue = this.#clock.now - this.#triedAt >= WRITE_AGAIN_MS;
     if (isDue && (this.#isStateUnsaved || this.#unsaved !== null)) this.#write();

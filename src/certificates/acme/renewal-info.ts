@@ -10,7 +10,7 @@ const DER_OCTET_STRING = 0x04;
 const DER_SEQUENCE = 0x30;
 const DER_KEY_IDENTIFIER = 0x80;
 
-/** When the authority would like a certificate to be renewed. Milliseconds since 1970. */
+/** The time in which the authority wants a certificate to be renewed. Milliseconds since 1970. */
 export interface RenewalWindow {
   readonly start: number;
   readonly end: number;
@@ -19,9 +19,9 @@ export interface RenewalWindow {
 export interface RenewalInfo {
   /** Null: the authority does not offer this, or does not know the certificate. */
   readonly window: RenewalWindow | null;
-  /** Why, if the authority has a page about it. */
+  /** URL of a page with the reason, if the authority has one. */
   readonly explanation: string | null;
-  /** Milliseconds until it should be asked again. */
+  /** Milliseconds until the next request. */
   readonly lookAgainMs: number;
 }
 

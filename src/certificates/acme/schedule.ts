@@ -11,12 +11,12 @@ const SHORT_LIFE_MS = 10 * DAY_MS;
 const JITTER = 0.05;
 /** This part of the lifetime is always kept for new attempts, even if the authority suggests a later time. */
 const LATEST = 0.9;
-/** Longest wait, whatever the clock or the authority says. */
+/** Longest wait, independent of the clock and the authority. */
 export const LONGEST_WAIT_MS: number = 7 * DAY_MS;
 
 /**
- * First pause and longest pause after a failure. Five refused proofs an hour are what Let's Encrypt allows, so four
- * attempts happen in the first.
+ * First and longest pause after a failure. Let's Encrypt allows five failed validations an hour, so there are four
+ * attempts in the first hour.
  */
 const PAUSES: Readonly<Record<'far' | 'near', { readonly first: number; readonly longest: number }>> = {
   far: { first: MINUTE_MS, longest: HOUR_MS },
@@ -31,7 +31,7 @@ function renewByLifetime({ notBefore, notAfter, pinSha256 }: CertificateInfo): n
   return notBefore.getTime() + lifetime * (part - jitter);
 }
 
-/** A moment in the window, chosen once (RFC 9773 §4.2). `random` is from 0 to 1. */
+/** Returns a random time in the window (RFC 9773 §4.2). `random` is from 0 to 1. */
 export function momentIn({ start, end }: RenewalWindow, random: number): number {
   return start + (end - start) * random;
 }
@@ -43,14 +43,14 @@ export function renewAt(info: CertificateInfo, advised: number | null): number {
   return Math.min(advised, from + (to - from) * LATEST);
 }
 
-/** Time from which a failing renewal makes the relay not ready: half of the time left for it is over. */
+/** Returns the time from which a failing renewal makes the relay not ready: when half of the time for it is over. */
 export function alarmAt(info: CertificateInfo, renewal: number): number {
   return (renewal + info.notAfter.getTime()) / 2;
 }
 
 /**
- * The least time between two orders that succeed, whatever clock and authority say: a clock that is wrong makes each new
- * certificate look old, and Let's Encrypt issues five of the same names a week.
+ * Returns the shortest time between two successful orders, independent of the clock and the authority: a wrong clock
+ * makes each new certificate look old, and Let's Encrypt issues only five for the same names a week.
  */
 export function pauseAfterSuccess({ notBefore, notAfter }: CertificateInfo): number {
   return Math.min((notAfter.getTime() - notBefore.getTime()) / 4, 2 * DAY_MS);

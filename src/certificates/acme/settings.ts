@@ -42,7 +42,7 @@ function usableChallenges(
   names: readonly string[],
   answersHttp: boolean,
 ): ChallengeType[] {
-  // A configured challenge that cannot be used stops the start; one from the default list is left out.
+  // A configured challenge that cannot be used is an error; one of the default list is skipped.
   if (challenges.includes('http-01') && !answersHttp)
     throw unusable('http is off, and http-01 is answered there', 'Change certificate.acme.challenges.');
   const byDefault: ChallengeType[] = answersHttp ? ['tls-alpn-01', 'http-01'] : ['tls-alpn-01'];
@@ -70,7 +70,7 @@ function readEab({ keyId, hmacKeyFile }: AcmeConfig['eab']): ExternalAccount | n
   }
 }
 
-/** Changes when a setting changes that may fix an earlier failure. */
+/** Returns a text that changes with every setting whose change may fix an earlier failure. */
 export function fingerprint({ names, email, challenges, profile, dnsHook, eabKeyId }: AcmeSettings): string {
   const text = JSON.stringify([[...names].sort(), email, challenges, profile, dnsHook, eabKeyId]);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);

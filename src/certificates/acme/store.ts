@@ -24,23 +24,23 @@ interface Account {
   readonly keyPem: string;
 }
 
-/** What is remembered over restarts about obtaining one certificate. */
+/** The state of getting one certificate that survives restarts. */
 export interface AcmeState {
-  /** What was asked for; after a change of the configuration the rest is of no use. */
+  /** Fingerprint of the settings. After a change of the configuration, the rest is not used. */
   readonly fingerprint: string;
   /** Failures in a row. */
   readonly failures: number;
-  /** Milliseconds since 1970 before which nothing is tried. */
+  /** Time of the next attempt, milliseconds since 1970. */
   readonly notBefore: number;
-  /** How long that wait was from its beginning, milliseconds: a clock that was set back must not make it longer. */
+  /** Whole length of that wait in milliseconds: a clock that was set back must not make it longer. */
   readonly waitMs: number;
   readonly problem: string | null;
-  /** An order under way, with the key of its certificate. */
+  /** An unfinished order, with the key of its certificate. */
   readonly order: { readonly url: string; readonly keyPem: string } | null;
   readonly renewal: AcmeRenewal | null;
 }
 
-/** When one certificate is to be renewed. Times are milliseconds since 1970. */
+/** The renewal time of one certificate. Times are milliseconds since 1970. */
 interface AcmeRenewal {
   /** The certificate that this is about. */
   readonly pinSha256: string;
@@ -73,7 +73,7 @@ const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVAT
 
 /**
  * The files of one authority and one certificate: `account.json`, `NAME.pem` with key and chain in one so that they
- * change together, and `NAME.state.json`. A file that cannot be read is moved aside and made anew: all of them can be.
+ * change together, and `NAME.state.json`. A damaged file is renamed and made again, which is possible for all of them.
  */
 export class AcmeStore {
   readonly certPath: string;
@@ -114,7 +114,7 @@ export class AcmeStore {
   /** The certificate that was obtained last, or null. */
   certificate(): ReadCertificate | null {
     return this.#load(this.certPath, (text) => {
-      // Without this a chain that was cut off behind the leaf would pass.
+      // Without this check, a chain that was cut after the leaf would pass.
       if (text.split('-----BEGIN ').length !== text.split('-----END ').length) throw new Error('cut off');
       const [keyPem = ''] = KEY_BLOCK.exec(text) ?? [];
       const certPem = text.replace(KEY_BLOCK, '').trimStart();
@@ -126,7 +126,7 @@ export class AcmeStore {
     this.#save(this.certPath, `${pair.keyPem.trimEnd()}\n${pair.certPem.trimEnd()}\n`);
   }
 
-  /** What is remembered for this fingerprint, or a blank. */
+  /** Returns the stored state for this fingerprint, or an empty one. */
   state(fingerprint: string): AcmeState {
     const stored = this.#load(this.#statePath, (text) => stateSchema.parse(JSON.parse(text)));
     if (stored?.fingerprint === fingerprint) return stored;
@@ -176,7 +176,9 @@ function json(value: object): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** The first ones are kept: what was damaged first is the most likely to be of use to somebody. */
+/**
+ * Returns an unused name for a damaged file. The first damaged files are kept: they are the most useful for a repair.
+ */
 function freeName(path: string): string {
   for (let n = 0; ; n++) {
     const candidate = n === 0 ? path : `${path}-${n}`;

@@ -1,4 +1,4 @@
-/** A writer of DER, as much of it as our own certificates need, so that they can be made in one synchronous call. */
+/** Writes DER: the parts that our own certificates need, so that they can be made in one synchronous call. */
 
 /** One tag, its length and its content. */
 function tlv(tag: number, content: Uint8Array): Buffer {
@@ -13,7 +13,7 @@ export function sequence(...parts: readonly Uint8Array[]): Buffer {
   return tlv(0x30, Buffer.concat(parts));
 }
 
-/** SET of one part, which is all that a distinguished name needs. */
+/** SET of one part, which is enough for a distinguished name. */
 export function setOf(part: Uint8Array): Buffer {
   return tlv(0x31, part);
 }

@@ -8,16 +8,16 @@ import { commonName, extension, selfSign } from './x509.ts';
 const NAME_PREFIX = 'derpkey';
 const BASIC_CONSTRAINTS = '2.5.29.19';
 const DAY_MS = 86_400_000;
-/** Half the validity: the certificate is good this long before and after it was made (protocol reference §1.5). */
+/** Half the validity: the certificate is valid this long before and after it was made (protocol reference §1.5). */
 const VALID_DAYS = 30;
 
 /**
- * How old a meta-certificate may become before a new one takes its place. Upstream never renews it and clients do not
- * look; scanners that walk the chain do, so ours is never served expired.
+ * Age at which a meta-certificate is replaced. Upstream never renews it, and clients do not check its dates. Scanners
+ * do, so ours is never served expired.
  */
 export const META_CERTIFICATE_REFRESH_MS: number = 20 * DAY_MS;
 
-/** What a client learns from the meta-certificate. */
+/** The contents of a meta-certificate. */
 export interface MetaCertificate {
   readonly serverKey: Buffer;
   readonly version: number;
@@ -25,7 +25,7 @@ export interface MetaCertificate {
 
 /**
  * Makes the certificate that carries the server's DERP key to clients (§1.5), as PEM. It is built byte by byte because
- * its name is longer than X.509 allows, which every certificate library refuses. The signing key is thrown away.
+ * its name is longer than X.509 allows, which every certificate library refuses. The signing key is not kept.
  */
 export function makeMetaCertificate(serverPublicKey: Buffer, now: number): string {
   const { privateKey } = generateKeyPairSync('ed25519');
@@ -43,8 +43,8 @@ export function makeMetaCertificate(serverPublicKey: Buffer, now: number): strin
 }
 
 /**
- * Finds the server's key in a presented chain of DER certificates (§1.5, client rule, steps 2 and 3), or null when
- * fast start is not possible. Certificates that do not parse are passed over.
+ * Finds the server's key in a presented chain of DER certificates (§1.5, client rule, steps 2 and 3), or null when fast
+ * start is not possible. Certificates that do not parse are skipped.
  */
 export function readMetaCertificate(chain: readonly Uint8Array[]): MetaCertificate | null {
   for (const der of chain) {
@@ -58,7 +58,7 @@ function readOne(der: Uint8Array): MetaCertificate | null {
   const certificate = parse(der);
   if (certificate === null) return null;
   const serverKey = keyInName(certificate);
-  // Eight bits at most: longer serials belong to certificates that only look like ours.
+  // The serial has at most eight bits. Longer ones belong to certificates that only look like ours.
   if (serverKey === null || !HEX_DIGITS.holds(certificate.serialNumber, 1, 2)) return null;
   return { serverKey, version: Number.parseInt(certificate.serialNumber, 16) };
 }
@@ -71,7 +71,7 @@ function parse(der: Uint8Array): X509Certificate | null {
   }
 }
 
-/** True for the subject of a meta-certificate, whatever follows the prefix: what pinning passes over (§8.3). */
+/** True for a certificate with the subject prefix of a meta-certificate. Pinning ignores these (§8.3). */
 export function isMetaCertificate(certificate: X509Certificate): boolean {
   return certificate.subject.split('\n').some((line) => line.startsWith(`CN=${NAME_PREFIX}`));
 }

@@ -16,13 +16,13 @@ import {
 } from './der.ts';
 
 const COMMON_NAME = '2.5.4.3';
-/** Algorithm identifiers of the two signatures we make, and the digest that `crypto.sign` wants for them. */
+/** Algorithm identifiers of our two kinds of signatures, and their digest for `crypto.sign`. */
 const ALGORITHMS = {
   ed25519: { identifier: sequence(objectIdentifier('1.3.101.112')), digest: null },
   ec: { identifier: sequence(objectIdentifier('1.2.840.10045.4.3.2')), digest: 'sha256' },
 } as const;
 
-/** What goes into a certificate that signs itself. */
+/** The fields of a self-signed certificate. */
 export interface CertificateFields {
   /** Big-endian bytes of the serial number. */
   readonly serial: Uint8Array;
@@ -34,7 +34,7 @@ export interface CertificateFields {
   readonly extensions: readonly Uint8Array[];
 }
 
-/** A distinguished name of one common name, or of nothing. `encodedName` is the DER of the string. */
+/** Returns a distinguished name with one common name, or an empty one. `encodedName` is the DER of the string. */
 export function commonName(encodedName: Uint8Array | null): Buffer {
   return encodedName === null ? sequence() : sequence(setOf(sequence(objectIdentifier(COMMON_NAME), encodedName)));
 }
