@@ -14,6 +14,7 @@ import {
   type DiscoMessage,
 } from '../wire/disco-messages.ts';
 import { createAllocationCounts, type AllocationCounts, type AllocationOutcome } from './allocation-outcome.ts';
+import { EarlyRequests } from './early-requests.ts';
 import type { EndpointTable } from './endpoint-table.ts';
 import type { NetmapPeer } from './netmap.ts';
 import type { TailnetNode } from './node.ts';
@@ -58,6 +59,7 @@ export class RelayNode implements Recipient {
   readonly counts: AllocationCounts = createAllocationCounts();
   readonly #parts: RelayNodeParts;
   readonly #rate = new RequestRate();
+  readonly #early = new EarlyRequests();
   /** By disco key in hex, in the order of use. */
   readonly #shared = new Map<string, Buffer>();
   /** By the id of the node. */
@@ -113,9 +115,12 @@ export class RelayNode implements Recipient {
     }
   }
 
-  /** The network map has changed: ends the endpoints of nodes that are gone or may not use the relay any more. */
+  /**
+   * The network map has changed: ends the endpoints of nodes that are gone or may not use the relay any more, and answers
+   * those that asked before they were in the map.
+   */
   netmapChanged(): void {
-    const { node, table } = this.#parts;
+    const { node, table, clock } = this.#parts;
     const { netmap } = node;
     // Before the first map nobody is known, and nobody is gone.
     if (netmap.self === null) return;
@@ -132,6 +137,9 @@ export class RelayNode implements Recipient {
     if (revoked.size > 0) table.revoke([...revoked].map((id) => this.tableName(id)));
     this.#rate.keep((id) => netmap.peer(id) !== null);
     for (const id of this.#last.keys()) if (netmap.peer(id) === null) this.#last.delete(id);
+    const early = this.#early.take((key) => netmap.peerOf(key) !== null, clock.now);
+    for (const { source, destination, packet } of early)
+      this.deliver(source, destination, packet, 0, packet.length, PacketKind.Disco);
   }
 
   /** Ends the endpoints of a node; it may ask for others. */
@@ -180,6 +188,7 @@ export class RelayNode implements Recipient {
     }
     const peer = node.netmap.peerOf(source.key);
     if (peer === null || peer.isExpired) {
+      if (peer === null && source.isProved) this.#early.keep(source, destination, buffer, from, to, clock.now);
       this.#end('unknown_node', null);
       return;
     }

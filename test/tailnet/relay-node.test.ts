@@ -119,6 +119,12 @@ class Stage {
     this.relay.netmapChanged();
   }
 
+  /** Has the clock say a later time, once. */
+  later(ms: number): void {
+    this.#bench.clock.stop();
+    this.#bench.clock.tick(performance.now() + ms);
+  }
+
   get skip(): Bench['skip'] {
     return (ms) => this.#bench.skip(ms);
   }
@@ -232,6 +238,27 @@ describe('allocations of a tailnet node', () => {
     stage.map({ Peers: [] });
     await stage.send(stage.request());
     assert.equal(stage.relay.counts.unknown_node, 2);
+  });
+
+  it('that come before the node is in the network map are answered as soon as it is, unless that takes long', async (t) => {
+    const stage = await Stage.open(t);
+    stage.map({ Peers: [], PacketFilter: [GRANT] });
+    await stage.send(stage.request());
+    await stage.send(stage.request());
+    assert.equal(stage.relay.counts.unknown_node, 2);
+    stage.map({ PacketFilter: [GRANT] });
+    await new Promise(setImmediate);
+    assert.equal(stage.answer()?.type, DiscoType.AllocateResponse);
+    stage.map({ PacketFilter: [GRANT] });
+    await new Promise(setImmediate);
+    assert.equal(stage.answer(), null, 'once');
+    stage.map({ Peers: [], PacketFilter: [GRANT] });
+    await stage.send(stage.request());
+    stage.later(10_100);
+    stage.map({ PacketFilter: [GRANT] });
+    await new Promise(setImmediate);
+    assert.equal(stage.answer(), null, 'too late');
+    assert.equal(stage.relay.counts.granted, 1);
   });
 
   it('that another relay of the region forwards are answered only when the map has their disco key (§19.9)', async (t) => {
