@@ -46,13 +46,19 @@ for (const output of [process.stdout, process.stderr]) {
   });
 }
 
-/**
- * Ends when both streams have passed everything on, as they are asynchronous. A server does not wait for long. An empty
- * write would not do: Bun calls back at once.
- */
+/** Ends when both streams have passed everything on, as they are asynchronous. A server does not wait for long. */
 function end(exitCode: number): void {
   if (isServer) setTimeout(() => endProcess(exitCode), OUTPUT_MS);
-  process.stdout.end(() => process.stderr.end(() => endProcess(exitCode)));
+  passOn(process.stdout, () => passOn(process.stderr, () => endProcess(exitCode)));
+}
+
+/**
+ * Calls `then` when everything that was written has been passed on. Node must not end the stream: a socket (of journald) would
+ * end for the next process of an upgrade too, which shares it. To an empty write, Bun calls back at once.
+ */
+function passOn(stream: NodeJS.WriteStream, then: () => void): void {
+  if ('bun' in process.versions) stream.end(then);
+  else stream.write('', then);
 }
 
 // Not awaited: while its main module awaits, Bun reports an uncaught error and goes on, where it must end.

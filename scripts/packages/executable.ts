@@ -33,6 +33,12 @@ const MODULES = [
 ];
 
 /**
+ * Bytecode halves the CPU time of a start, which is the length of an upgrade, and costs 10 MB. Without splitting there would be
+ * a copy of everything for each module.
+ */
+const SHAPE = ['--bytecode', '--format=esm', '--splitting', '--minify-whitespace', '--minify-syntax'];
+
+/**
  * Writes one executable that contains Bun and towpath to `output`. For another architecture, or any that is named, Bun
  * downloads its runtime from the npm registry at the first time.
  */
@@ -44,8 +50,12 @@ export function buildExecutable(output: string, architecture?: Architecture): vo
   );
   const defines = { TOWPATH_VERSION: VERSION, TOWPATH_COMMIT: commit, TOWPATH_UNITS: units };
   const define = Object.entries(defines).flatMap(([name, value]) => ['--define', `${name}=${JSON.stringify(value)}`]);
-  execFileSync(findRuntime('bun'), ['build', '--compile', ...target, ...define, ...MODULES, '--outfile', output], {
-    cwd: ROOT,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  execFileSync(
+    findRuntime('bun'),
+    ['build', '--compile', ...target, ...SHAPE, ...define, ...MODULES, '--outfile', output],
+    {
+      cwd: ROOT,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  );
 }

@@ -1,19 +1,19 @@
 /** What the relay does on a signal. */
-export type SignalWish = 'end' | 'reload' | 'nothing';
+export type SignalWish = 'end' | 'reload' | 'replace' | 'nothing';
 
 /** Called for each signal. */
 export type SignalListener = (wish: SignalWish, signal: NodeJS.Signals) => void;
 
 /**
- * SIGUSR1 is listened to because Node would open its debugger and Bun would end. SIGUSR2 reloads, as it does in other
- * servers of this kind (coturn).
+ * SIGUSR1 is listened to because Node would open its debugger and Bun would end. SIGUSR2 starts the next
+ * process, as it does in other servers with inherited sockets (nginx, HAProxy).
  */
 const WISHES: Readonly<Partial<Record<NodeJS.Signals, SignalWish>>> = {
   SIGTERM: 'end',
   SIGINT: 'end',
   SIGQUIT: 'end',
   SIGHUP: 'reload',
-  SIGUSR2: 'reload',
+  SIGUSR2: 'replace',
   SIGUSR1: 'nothing',
 };
 

@@ -38,6 +38,13 @@ export function continueIn(wanted: RuntimeName, argv: readonly string[] = proces
   process.execve(program, [program, script, ...withoutRuntime(argv.slice(2))], process.env);
 }
 
+/** How this process was started: the program, and all its arguments. */
+export function ownCommand(argv: readonly string[] = process.argv): string[] {
+  const [, script = '', ...args] = argv;
+  const isCompiled = COMPILED.test(import.meta.url) || COMPILED.test(script);
+  return [process.execPath, ...(isCompiled ? [] : [...process.execArgv, script]), ...args];
+}
+
 function currentRuntime(): RuntimeName {
   return 'bun' in process.versions ? 'bun' : 'node';
 }

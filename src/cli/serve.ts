@@ -7,7 +7,7 @@ import { serveSignals } from '../base/signals.ts';
 import { derperConfiguration } from '../tools/migrate/environment.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 import { helpNote } from './help-text.ts';
-import { continueIn, RUNTIMES, type RuntimeName } from './runtime.ts';
+import { continueIn, ownCommand, RUNTIMES, type RuntimeName } from './runtime.ts';
 
 /** `towpath serve`. */
 export function registerServe(program: Command): void {
@@ -21,12 +21,14 @@ export function registerServe(program: Command): void {
     .addHelpText(
       'after',
       helpNote(
-        'SIGHUP reloads the configuration, the certificate and the key lists. SIGTERM and SIGINT drain the relay and stop it.',
+        'SIGHUP reloads the configuration, the certificate and the key lists. SIGTERM and SIGINT drain the relay and stop it. SIGUSR2 replaces it with sockets from systemd.',
       ),
     )
     .action(async ({ runtime }: { runtime?: RuntimeName }, command: Command) => {
       await signalsSoFar();
       if (runtime !== undefined) continueIn(runtime);
+      // Now, as an upgrade of the package moves the file of this program away.
+      const program = ownCommand();
       const [{ loadConfig }, { serve }] = await Promise.all([
         import('../config/load.ts'),
         import('../service/serve.ts'),
@@ -36,7 +38,13 @@ export function registerServe(program: Command): void {
       }
       await signalsSoFar();
       const load = (): Config => loadConfig({ ...readConfigFlags(command), env: process.env }).config;
-      process.exitCode = await serve({ config: load(), reload: load, signals: serveSignals(), endNow: endProcessNow });
+      process.exitCode = await serve({
+        config: load(),
+        reload: load,
+        signals: serveSignals(),
+        endNow: endProcessNow,
+        command: program,
+      });
     });
 }
 

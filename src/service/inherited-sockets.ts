@@ -8,25 +8,30 @@ type Role = (typeof ROLES)[number];
 export type InheritedSockets = Readonly<Record<Role, readonly number[]>>;
 
 /** The first descriptor that a service manager passes (sd_listen_fds(3)). */
-const FIRST_FD = 3;
+export const FIRST_FD = 3;
 const MAX_FDS = 64;
 
 /** For a process that opens its sockets itself. */
 export const NO_SOCKETS: InheritedSockets = { derp: [], http: [], stun: [], admin: [] };
 
-type Environment = Record<string, string | undefined>;
+export type Environment = Record<string, string | undefined>;
 
 /**
- * The sockets that systemd opened for this process (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`); takes the variables
- * out of `env`, so that no child believes they are its own. Throws a TowpathError when a socket has no known name.
+ * The sockets that systemd opened for this process (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`), or that the relay passes on
+ * which it replaces (`LISTEN_PREVIOUS_PID`); takes the variables out of `env`, so that no child believes they are its own.
+ * Throws a TowpathError when a socket has no known name.
  */
-export function takeInheritedSockets(env: Environment = process.env, pid: number = process.pid): InheritedSockets {
-  const { LISTEN_PID: forPid, LISTEN_FDS: count = '', LISTEN_FDNAMES: names = '' } = env;
+export function takeInheritedSockets(
+  env: Environment = process.env,
+  { pid, ppid }: Pick<typeof process, 'pid' | 'ppid'> = process,
+): InheritedSockets {
+  const { LISTEN_PID: forPid, LISTEN_PREVIOUS_PID: fromPid, LISTEN_FDS: count = '', LISTEN_FDNAMES: names = '' } = env;
   delete env['LISTEN_PID'];
+  delete env['LISTEN_PREVIOUS_PID'];
   delete env['LISTEN_FDS'];
   delete env['LISTEN_FDNAMES'];
   delete env['LISTEN_PIDFDID'];
-  if (forPid !== String(pid) || count === '') return NO_SOCKETS;
+  if ((forPid !== String(pid) && fromPid !== String(ppid)) || count === '') return NO_SOCKETS;
   const total = Number(count);
   if (!/^\d+$/.test(count) || total > MAX_FDS) {
     throw socketsError(`LISTEN_FDS is ${JSON.stringify(count)}, which is not a number of sockets`);
@@ -39,6 +44,13 @@ export function takeInheritedSockets(env: Environment = process.env, pid: number
     sockets[name].push(FIRST_FD + i);
   }
   return sockets;
+}
+
+/** The descriptors of `sockets` in their order, and the variables that describe them to a process that gets them from 3 on. */
+export function describeSockets(sockets: InheritedSockets): { fds: number[]; variables: Record<string, string> } {
+  const all = ROLES.flatMap((role) => sockets[role].map((fd) => ({ role, fd })));
+  const variables = { LISTEN_FDS: String(all.length), LISTEN_FDNAMES: all.map(({ role }) => role).join(':') };
+  return { fds: all.map(({ fd }) => fd), variables };
 }
 
 /** The peer relay opens its UDP ports itself, in a way that no service manager does. Throws a TowpathError that says so. */

@@ -2,6 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { errorMessage } from '../base/errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { SignalWish } from '../base/signals.ts';
+import type { NextProcess } from './next-process.ts';
 import { ENDING } from './readiness.ts';
 import type { SystemdState } from './systemd-state.ts';
 import type { Service } from './service.ts';
@@ -9,6 +10,8 @@ import type { ProcessControl, ReloadOutcome } from './status/actions.ts';
 
 /** Exit code after a second signal: as a shell reports a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
+const CANNOT_REPLACE =
+  'no next process is started, as that needs sockets from systemd and no peer relay: restart the relay instead';
 /** What follows the drain has steps of at most one second each. */
 const CLOSE_MS = 10_000;
 
@@ -20,6 +23,8 @@ export interface LifetimeParts {
   readonly systemd: SystemdState | null;
   /** Reads the configuration again; throws a TowpathError when it is not fit for use. */
   readonly reload: () => Config;
+  /** Starts the process that takes over from this one; null: its sockets cannot be passed on. */
+  readonly startNext: (() => Pick<NextProcess, 'accepts' | 'cancel'>) | null;
   /** Ends the process with this code at once. */
   readonly endNow: (code: number) => never;
 }
@@ -32,6 +37,7 @@ export class Lifetime implements ProcessControl {
   readonly #end: (code: number) => void;
   #state: 'starting' | 'serving' | 'ending' = 'starting';
   #wantsReload = false;
+  #next: Pick<NextProcess, 'accepts' | 'cancel'> | null = null;
 
   constructor(parts: LifetimeParts) {
     this.#parts = parts;
@@ -50,6 +56,7 @@ export class Lifetime implements ProcessControl {
     const { log } = this.#parts.log;
     if (wish === 'nothing') log.info({ signal }, 'this signal does nothing');
     else if (wish === 'end') this.#endBy(signal);
+    else if (wish === 'replace') this.replace();
     else if (this.#state === 'serving') this.reload();
     else if (this.#state === 'starting') this.#wantsReload = true;
     else log.info({ signal }, 'the configuration is not reloaded: the relay is stopping');
@@ -86,6 +93,38 @@ export class Lifetime implements ProcessControl {
     }
   }
 
+  /**
+   * Starts the next process with the sockets of this one, which drains and ends when the next one accepts clients. When the
+   * next one fails, this one serves on and logs why.
+   */
+  replace(): void {
+    const { log } = this.#parts.log;
+    const { startNext } = this.#parts;
+    if (this.#state !== 'serving') log.info(`the next process is not started: the relay is ${this.#state}`);
+    else if (this.#next !== null) log.info('the next process is starting already');
+    else if (startNext === null) log.warn(CANNOT_REPLACE);
+    else {
+      log.info('starting the next process');
+      void this.#waitForNext(startNext());
+    }
+  }
+
+  async #waitForNext(next: Pick<NextProcess, 'accepts' | 'cancel'>): Promise<void> {
+    this.#next = next;
+    try {
+      await next.accepts;
+    } catch (error) {
+      this.#next = null;
+      // Its end is what this process wanted when it ends itself.
+      if (this.#state !== 'ending') this.#parts.log.log.error({ error: errorMessage(error) }, 'this process serves on');
+      return;
+    }
+    this.#next = null;
+    if (this.#state === 'ending') return;
+    this.#parts.systemd?.handedOver();
+    this.#beginEnd({ why: 'the next process accepts clients' });
+  }
+
   /** Drains and ends the process, as a signal does; `why` is for the log. A second time it does nothing. */
   drain(why: string): void {
     if (this.#state !== 'ending') this.#beginEnd({ why });
@@ -104,6 +143,7 @@ export class Lifetime implements ProcessControl {
     const { service, log, systemd } = this.#parts;
     const wasServing = this.#state === 'serving';
     this.#state = 'ending';
+    this.#next?.cancel();
     systemd?.stopping(service.drainMs + CLOSE_MS);
     service.health.set(ENDING, 'the relay is stopping');
     log.log.info(

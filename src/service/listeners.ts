@@ -44,10 +44,10 @@ export class Listeners {
   }
 
   /**
-   * Opens all ports, those for DERP with `tls` or without. With `sharesPorts`, others may listen on those for DERP, too.
-   * Throws a TowpathError when one cannot be opened; others stay open.
+   * Opens the ports of clients, those for DERP with `tls` or without. With `sharesPorts`, others may listen on those for
+   * DERP, too. Throws a TowpathError when one cannot be opened; others stay open.
    */
-  async open(
+  async openFront(
     config: Config,
     tls: Pick<ServerTls, 'certificate' | 'challenge'> | null,
     sharesPorts: boolean,
@@ -67,10 +67,10 @@ export class Listeners {
     for (const { ip, port, fd } of listenPlaces(stun, config.stun.listen)) {
       await naming('stun', fd !== undefined, () => relay.stun.bind(this.#transport, ip, port, fd));
     }
-    await this.#openAdmin(config, tls);
   }
 
-  async #openAdmin({ admin, limits }: Config, tls: Pick<ServerTls, 'certificate'> | null): Promise<void> {
+  /** Opens the ports of the administration, if it has any. Throws a TowpathError when one cannot be opened. */
+  async openAdmin({ admin, limits }: Config, tls: Pick<ServerTls, 'certificate'> | null): Promise<void> {
     const [place] = listenPlaces(this.#inherited.admin, admin.listen === null ? [] : [admin.listen]);
     if (place === undefined && admin.socket === undefined) return;
     const door = this.#doors.admin();

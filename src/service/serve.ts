@@ -11,6 +11,8 @@ import { closeDebugger } from './debugger.ts';
 import { takeInheritedSockets } from './inherited-sockets.ts';
 import { InternalErrors } from './internal-errors.ts';
 import { Lifetime, type LifetimeParts } from './lifetime.ts';
+import { NextProcess } from './next-process.ts';
+import { type PreviousProcess, previousProcess } from './previous-process.ts';
 import { Readiness } from './readiness.ts';
 import { openSystemdState, type SystemdState } from './systemd-state.ts';
 import { Service } from './service.ts';
@@ -20,23 +22,31 @@ import { reachable, runSelfTest } from './self-test.ts';
 export interface ServeOptions extends Pick<LifetimeParts, 'reload' | 'endNow'> {
   readonly config: Config;
   readonly signals: ServeSignals;
+  /** How this process was started: the program and its arguments. */
+  readonly command: readonly string[];
 }
 
 /**
- * Runs the relay until a signal ends it; resolves with the exit code. SIGHUP and SIGUSR2 reload, SIGTERM, SIGINT and
- * SIGQUIT drain, a second one ends at once. Throws a TowpathError when the relay cannot be started.
+ * Runs the relay until a signal ends it; resolves with the exit code. SIGHUP reloads, SIGUSR2 starts the
+ * next process, SIGTERM, SIGINT and SIGQUIT drain, a second one ends at once. Throws a TowpathError when the relay cannot be started.
  */
-export async function serve({ config, signals, ...parts }: ServeOptions): Promise<number> {
+export async function serve({ config, signals, command, ...parts }: ServeOptions): Promise<number> {
   transport.prepareServer?.();
   const log = createLog({ ...config.log, isBuffered: true });
   try {
-    const service = new Service(config, transport, log.log, takeInheritedSockets());
+    const env = { ...process.env };
+    const previous = previousProcess();
+    const sockets = takeInheritedSockets();
+    const service = new Service(config, transport, log.log, sockets);
     const systemd = await openSystemdState(process.env, { health: service.health, log: log.log });
-    const lifetime = new Lifetime({ ...parts, service, log, systemd });
+    // The peer relay has its UDP ports and its directory for itself.
+    const isReplaceable = sockets.derp.length > 0 && config.peerRelay.tailnets.length === 0;
+    const startNext = isReplaceable ? (): NextProcess => new NextProcess({ command, env, sockets }) : null;
+    const lifetime = new Lifetime({ ...parts, service, log, systemd, startNext });
     service.api.control = lifetime;
     signals.listen((wish, signal) => lifetime.signal(wish, signal));
     try {
-      return await Promise.race([lifetime.ended, start({ config, service, log, lifetime, systemd })]);
+      return await Promise.race([lifetime.ended, start({ config, service, log, lifetime, systemd, previous })]);
     } finally {
       await systemd?.close();
     }
@@ -52,20 +62,26 @@ interface StartParts {
   readonly log: Log;
   readonly lifetime: Lifetime;
   readonly systemd: SystemdState | null;
+  readonly previous: PreviousProcess | null;
 }
 
-async function start({ config, service, log, lifetime, systemd }: StartParts): Promise<number> {
+async function start({ config, service, log, lifetime, systemd, previous }: StartParts): Promise<number> {
   const test = config.selfTest ? (): Promise<object> => selfTest(config, service) : null;
   const readiness = new Readiness({ health: service.health, log: log.log, selfTest: test });
   try {
-    await service.start();
+    await service.start(async () => {
+      surviveBugs(service, log);
+      if (previous === null) return;
+      log.log.info({ pid: process.pid }, 'this process accepts clients; the previous one ends');
+      await systemd?.becomeMain();
+      await previous.takeOver();
+    });
   } catch (error) {
     // The shutdown has closed what the start was about to open.
     if (!lifetime.isEnding) throw error;
   }
   if (closeDebugger()) log.log.warn("SIGUSR1 had opened Node's debugger; the relay has closed it");
   if (lifetime.isEnding) return lifetime.ended;
-  surviveBugs(service, log);
   const { runtime, features } = transport;
   log.log.info({ version: VERSION, runtime, features, ...service.addresses }, 'towpath started');
   process.stdout.write(banner(config, service));

@@ -180,8 +180,11 @@ export class Service {
     return this.#admission.exempt(key);
   }
 
-  /** Opens all ports. When one of them cannot be opened, the others are closed again. */
-  async start(): Promise<void> {
+  /**
+   * Opens the ports of clients, waits for `clientsMayCome`, and opens those of the administration, which a process that this
+   * one replaces has until then. When one of them cannot be opened, the others are closed again.
+   */
+  async start(clientsMayCome: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     const config = this.#config;
     this.#clock.start();
     try {
@@ -191,12 +194,14 @@ export class Service {
       await this.#admission.start(this.#all);
       await this.clients.start();
       const tls = config.transport === 'tls' ? this.#serverTls() : null;
-      await this.#listeners.open({ ...config, stun }, tls, this.threads !== null);
+      await this.#listeners.openFront({ ...config, stun }, tls, this.threads !== null);
       await this.threads?.start(this.#relay.addresses);
       this.#relay.joinRegion();
       this.#descriptors = this.#watchDescriptors();
       this.#liveness.check();
       this.#publicHttp.start();
+      await clientsMayCome();
+      await this.#listeners.openAdmin(config, tls);
     } catch (error) {
       await this.close();
       throw error;
@@ -383,7 +388,7 @@ export class Service {
     });
   }
 
-  #serverTls(): Parameters<Listeners['open']>[1] {
+  #serverTls(): Parameters<Listeners['openFront']>[1] {
     return { certificate: this.certificate.current(), challenge: this.certificate.challenges?.alpnCertificate };
   }
 

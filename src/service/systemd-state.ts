@@ -54,6 +54,17 @@ export class SystemdState {
     if (this.#state === 'ready') this.#send('RELOADING=1\nSTATUS=Reading the configuration again');
   }
 
+  /** This process is the main one of the service from now on; resolves when the service manager has been told. */
+  async becomeMain(): Promise<void> {
+    this.#send(`MAINPID=${process.pid}`);
+    await this.#last;
+  }
+
+  /** Another process is the main one from now on; this one says nothing more. */
+  handedOver(): void {
+    this.#state = 'stopping';
+  }
+
   /** The relay drains and ends within `limitMs`, for which the service manager waits. */
   stopping(limitMs: number): void {
     if (this.#state === 'stopping') return;

@@ -2,17 +2,20 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
-import { refuseStunSockets, takeInheritedSockets } from '../../src/service/inherited-sockets.ts';
+import { describeSockets, refuseStunSockets, takeInheritedSockets } from '../../src/service/inherited-sockets.ts';
 import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
 import { BUN, needsBun } from '../bun/installed.ts';
 import { within } from '../service/support.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
+/** A runtime that starts has company on a machine that tests. */
+const START_MS = 30_000;
+const OWN = { pid: 7, ppid: 6 };
 
 test('a socket for STUN is refused where the peer relay opens the UDP ports', () => {
   const none = { derp: [3], http: [], stun: [], admin: [] };
@@ -28,26 +31,35 @@ describe('LISTEN_FDS', () => {
 
   it('gives each socket its role by its name, and leaves nothing for children', () => {
     const variables = env({ LISTEN_FDS: '5', LISTEN_FDNAMES: 'derp:stun:http:derp:admin' });
-    assert.deepEqual(takeInheritedSockets(variables, 7), { derp: [3, 6], http: [5], stun: [4], admin: [7] });
+    assert.deepEqual(takeInheritedSockets(variables, OWN), { derp: [3, 6], http: [5], stun: [4], admin: [7] });
     assert.deepEqual(Object.keys(variables), []);
+  });
+
+  it('may come from the relay that this one replaces, in another order', () => {
+    const { fds, variables } = describeSockets({ derp: [3, 6], http: [5], stun: [4], admin: [] });
+    assert.deepEqual(fds, [3, 6, 5, 4]);
+    const env = { ...variables, LISTEN_PREVIOUS_PID: '6' };
+    assert.deepEqual(takeInheritedSockets({ ...env }, OWN), { derp: [3, 4], http: [5], stun: [6], admin: [] });
+    assert.deepEqual(takeInheritedSockets(env, { pid: 7, ppid: 1 }), { derp: [], http: [], stun: [], admin: [] });
+    assert.deepEqual(Object.keys(env), []);
   });
 
   it('is not for us when it names another process, or is not there', () => {
     const none = { derp: [], http: [], stun: [], admin: [] };
-    assert.deepEqual(takeInheritedSockets(env({ LISTEN_FDS: '1', LISTEN_FDNAMES: 'derp' }), 8), none);
-    assert.deepEqual(takeInheritedSockets({}, 7), none);
+    assert.deepEqual(takeInheritedSockets(env({ LISTEN_FDS: '1', LISTEN_FDNAMES: 'derp' }), { pid: 8, ppid: 1 }), none);
+    assert.deepEqual(takeInheritedSockets({}, OWN), none);
   });
 
   it('refuses sockets whose role is unknown, with the words that help', () => {
     for (const names of ['towpath.socket', '', 'derp']) {
       const variables = env({ LISTEN_FDS: '2', LISTEN_FDNAMES: names });
-      assert.throws(() => takeInheritedSockets(variables, 7), {
+      assert.throws(() => takeInheritedSockets(variables, OWN), {
         code: 'TOWPATH_LISTEN_NAMES',
         hint: /FileDescriptorName=/,
       });
     }
-    assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: 'x' }), 7), /not a number of sockets/);
-    assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: '65' }), 7), /not a number of sockets/);
+    assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: 'x' }), OWN), /not a number of sockets/);
+    assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: '65' }), OWN), /not a number of sockets/);
   });
 });
 
@@ -95,6 +107,17 @@ function relayWithSockets(program: string): void {
   let child: ChildProcess;
   let ended: Promise<unknown>;
   let output = '';
+  let nextPid = 0;
+  const config = path.join(folder, 'towpath.yaml');
+  const prints = (what: RegExp): Promise<RegExpExecArray> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        const found = what.exec(output);
+        if (found !== null) resolve(found);
+      };
+      for (const stream of [child.stdout, child.stderr]) stream?.on('data', look);
+      look();
+    });
 
   before(async () => {
     const [derp, http] = [await tcpServer(), await tcpServer()];
@@ -105,7 +128,8 @@ function relayWithSockets(program: string): void {
     const command = 'LISTEN_PID=$$ LISTEN_FDS=3 LISTEN_FDNAMES=derp:http:stun exec "$@"';
     const off = ['--http', 'off', '--stun', 'off', '--admin', 'off'];
     const own = ['--listen', '127.0.0.1:1', '--hostname', '127.0.0.1', '--key-file', path.join(folder, 'derper.key')];
-    const args = ['serve', ...own, ...off, '--certificate-directory', folder];
+    writeFileSync(config, 'log: { level: info }\n');
+    const args = ['serve', '--config', config, ...own, ...off, '--certificate-directory', folder];
     child = spawn('sh', ['-c', command, 'sh', program, MAIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', handleFd(derp), handleFd(http), handleFd(datagramHandle(stun))],
     });
@@ -121,6 +145,7 @@ function relayWithSockets(program: string): void {
 
   after(async () => {
     child.kill('SIGKILL');
+    if (nextPid !== 0) process.kill(nextPid, 'SIGKILL');
     await ended;
     rmSync(folder, { recursive: true });
   });
@@ -149,5 +174,47 @@ function relayWithSockets(program: string): void {
     const [message] = await within(answer, 'STUN');
     assert.ok(parseBindingResponse(message, 0, message.length)?.transactionId.equals(transaction));
     client.close();
+  });
+
+  it('serves on when the next process cannot start, and says why', async () => {
+    writeFileSync(config, 'nonsense: 1\n');
+    child.kill('SIGUSR2');
+    await within(prints(/nonsense: unknown key/), 'the next process says what is wrong', START_MS);
+    await within(prints(/it ended with exit code 2\."[^\n]*"this process serves on"/), 'the relay serves on', START_MS);
+    assert.equal(child.exitCode, null);
+  });
+
+  it('is replaced by the next process on SIGUSR2, with the same sockets and with no moment in which nobody accepts', async () => {
+    writeFileSync(config, 'log: { level: info }\n');
+    const exit = once(child, 'exit');
+    const refused: unknown[] = [];
+    let connected = 0;
+    let isOver = false;
+    const connecting = (async () => {
+      while (!isOver) {
+        const client = connect(ports.derp, '127.0.0.1');
+        await once(client, 'connect').then(
+          () => connected++,
+          (error: unknown) => refused.push(error),
+        );
+        client.on('error', () => undefined).destroy();
+      }
+    })();
+    try {
+      child.kill('SIGUSR2');
+      const [, pid = '0'] = await within(
+        prints(/"pid":(\d+),"msg":"this process accepts/),
+        'the next accepts',
+        START_MS,
+      );
+      nextPid = Number(pid);
+      assert.deepEqual(await within(exit, 'the end of the previous process', START_MS), [0, null]);
+      await within(prints(/the previous one ends"[^]*"msg":"ready"/), 'the next is ready', START_MS);
+    } finally {
+      isOver = true;
+      await connecting;
+    }
+    assert.deepEqual(refused, []);
+    assert.ok(connected > 0);
   });
 }

@@ -1,0 +1,42 @@
+import { closeSync, writeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { errorMessage } from '../base/errors.ts';
+import { FIRST_FD, type Environment } from './inherited-sockets.ts';
+
+/** What the next process writes to the previous one when it accepts clients. */
+export const ACCEPTS = 'accepts\n';
+const LOOK_MS = 10;
+
+/** The process that started this one to be replaced by it (see next-process.ts). */
+export class PreviousProcess {
+  readonly #pid: number;
+  readonly #fd: number;
+
+  constructor(pid: number, fd: number) {
+    this.#pid = pid;
+    this.#fd = fd;
+  }
+
+  /**
+   * Tells it that this process accepts clients: it drains and ends now. Resolves when it has ended, and its other ports are
+   * free. Throws an Error when it cannot be told.
+   */
+  async takeOver(): Promise<void> {
+    if (process.ppid !== this.#pid) return;
+    try {
+      writeSync(this.#fd, ACCEPTS);
+      closeSync(this.#fd);
+    } catch (error) {
+      // It has ended meanwhile, or it will go on; then the next port that both want says so.
+      throw new Error(`the previous process cannot be told: ${errorMessage(error)}`, { cause: error });
+    }
+    while (process.ppid === this.#pid) await delay(LOOK_MS);
+  }
+}
+
+/** The process that this one replaces (`LISTEN_PREVIOUS_PID`), or null. Leaves the variables to `takeInheritedSockets`. */
+export function previousProcess(env: Environment = process.env, ppid: number = process.ppid): PreviousProcess | null {
+  const { LISTEN_PREVIOUS_PID: pid = '', LISTEN_FDS: count = '' } = env;
+  if (pid !== String(ppid) || !/^\d{1,2}$/.test(count)) return null;
+  return new PreviousProcess(ppid, FIRST_FD + Number(count));
+}
