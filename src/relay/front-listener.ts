@@ -3,12 +3,13 @@ import { PrefixSet } from '../base/ip-prefix.ts';
 import type { FrontSettings } from './settings.ts';
 
 /**
- * Connections that wait in the kernel to be accepted. When it is full the kernel drops the first packet of a client,
- * which tries again a second later at the earliest. The kernel caps it at net.core.somaxconn, 4096 as a rule.
+ * Largest number of connections that wait in the kernel to be accepted. When the queue is full, the kernel drops the
+ * first packet of a client, which tries again after a second or more. The kernel limits it to net.core.somaxconn,
+ * usually 4096.
  */
 const BACKLOG = 4096;
 
-/** The options, besides the address, of a listener that strangers and proxies reach. */
+/** Returns the options, besides the address, of a listener for clients and proxies. */
 export function frontListener(
   { proxyProtocol }: FrontSettings,
   tls: ServerTls | null,

@@ -1,8 +1,8 @@
 /**
  * One relay: everything that one thread needs to move packets between its clients. It takes plain data (settings,
- * verdicts of the admission, certificates) and gives plain data (counters, snapshots, events). It reads no disk and no
- * configuration and serves no page: that is the service's (`service/`). What it uses of its surroundings are its ports,
- * so that it runs in the main thread, in another one, and in a test.
+ * admission verdicts, certificates) and returns plain data (counters, snapshots, events). It reads no files and no
+ * configuration and serves no pages; the service (`service/`) does that. It uses its surroundings only through ports,
+ * so it runs in the main thread, in another thread, and in a test.
  */
 import { CLOCK_TICK_MS, SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 import { PrefixSet } from '../base/ip-prefix.ts';
@@ -49,7 +49,7 @@ import { LocalOrder, type EventOrder } from './routing/event-order.ts';
 import { ThreadLinks } from './threads/thread-links.ts';
 import { StunServer } from './udp/stun-server.ts';
 
-/** What happens in a relay that the service logs or judges. All arguments are plain data. */
+/** Events of a relay that the service logs or decides on. All arguments are plain data. */
 export interface RelayEvents extends SessionReporter {
   /** A listener cannot accept for now. */
   listenerError(error: Error): void;
@@ -63,7 +63,7 @@ export interface RelayEvents extends SessionReporter {
   memory(problem: string | null): void;
 }
 
-/** What a relay uses of its surroundings. */
+/** The parts of the process that a relay uses. */
 export interface RelayPorts {
   readonly transport: Transport;
   readonly clock: Clock;
@@ -75,7 +75,7 @@ export interface RelayPorts {
   readonly residentBytes: () => number;
   /** The order of events that it shares with the relays of other threads; null when it is the only one. */
   readonly sharedOrder?: EventOrder | null;
-  /** The connections of all threads by their sources; null when it is the only one. */
+  /** The connection counts of all threads by source; null when it is the only one. */
   readonly sharedPlaces?: SharedPlaces | null;
 }
 
@@ -149,7 +149,7 @@ export class Relay {
     return this.#settings.totalQueueBytes / this.#settings.threads - this.#space.freeBytes;
   }
 
-  /** Where it listens for DERP. */
+  /** Addresses on which it listens for DERP. */
   get addresses(): readonly Endpoint[] {
     return this.#listeners.map((listener) => listener.address);
   }
@@ -173,7 +173,7 @@ export class Relay {
     );
   }
 
-  /** Connects to the other relays of the region, once this one can be connected to. */
+  /** Connects to the other relays of the region. Called once this relay accepts connections. */
   joinRegion(): void {
     this.#mesh.start();
   }
@@ -183,7 +183,7 @@ export class Relay {
     for (const listener of this.#listeners) listener.replaceCertificate(pair);
   }
 
-  /** Takes over what may change while the relay runs. */
+  /** Applies settings that may change while the relay runs. */
   apply(live: LiveSettings): void {
     const { duplicates, deniedApps, fairness } = live;
     this.#sessions.setMeshKeys(meshKeys(live));
@@ -192,12 +192,12 @@ export class Relay {
     this.#live = live;
     this.router.duplicatePolicy = duplicates;
     this.#sessions.setDeniedApps(new Set(deniedApps));
-    // The buckets of clients that are at their limit must not be filled by a reload that changes nothing.
+    // A reload without changes must not fill the buckets of clients that are at their limit.
     if (JSON.stringify(fairness) === JSON.stringify(before)) return;
     this.#sessions.setLimits(sharedLimits(fairness, this.#wakes, this.#settings.threads));
   }
 
-  /** Starts a DERP connection on a stream whose upgrade has come; returns who handles it from now on. */
+  /** Starts a DERP connection on a stream after its upgrade request; returns the stream's handler. */
   startSession(stream: Stream, facts: { readonly fastStart: boolean; readonly notIdeal: boolean }): StreamHandler {
     const { fastStart, notIdeal } = facts;
     return this.#sessions.start(stream, { notIdeal, isWebSocket: false }, fastStart ? '' : this.#upgradeHead);
@@ -209,14 +209,14 @@ export class Relay {
     return this.#sessions.start(stream, { notIdeal: false, isWebSocket: true }, '');
   }
 
-  /** Counts and reports a connection that was refused, here or by what the service has in front of it. */
+  /** Counts and reports a refused connection. The service also calls it for connections that it refused itself. */
   refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void {
     this.counters.refusals[reason]++;
     this.guard.misbehaved(remote.ip, reason);
     this.#ports.events.refused(reason, remote, key, detail);
   }
 
-  /** What it has counted and holds, as plain data. */
+  /** Returns counters and state as plain data. */
   snapshot(): RelaySnapshot {
     return {
       counters: structuredClone(this.counters),
@@ -230,22 +230,22 @@ export class Relay {
     return this.#mesh.snapshot();
   }
 
-  /** What each key has sent and received since the last call, as plain data; keys without any are left out. */
+  /** Returns the traffic of each key since the last call, as plain data; keys without traffic are left out. */
   takeTraffic(): KeyTraffic[] {
     return this.#sessions.takeTraffic();
   }
 
-  /** Other limits of some keys, for their open connections; new ones have them from their verdict. */
+  /** Sets other limits of some keys for their open connections. New connections get them with their verdict. */
   setKeyLimits(changes: readonly KeyLimitsChange[]): void {
     this.#sessions.setKeyLimits(changes);
   }
 
-  /** Ends the open connections of some keys. Returns how many they were. */
+  /** Ends the open connections of some keys. Returns how many. */
   endKeys(endings: readonly KeyEnding[]): number {
     return this.#sessions.endKeys(endings);
   }
 
-  /** Tells the clients when to come back, and ends all sessions within the time. */
+  /** Tells the clients when to reconnect, and ends all sessions within the time. */
   async drain(plan: DrainPlan): Promise<void> {
     await this.#sessions.drain(plan);
   }
@@ -255,7 +255,7 @@ export class Relay {
     await this.#sessions.review(reviewer, failed);
   }
 
-  /** Stops listening; connections live on. */
+  /** Stops listening; open connections stay. */
   async closePorts(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
     await this.stun.close();
@@ -285,7 +285,7 @@ export class Relay {
     const memory = new CountedMemory({
       limitBytes: memoryBytes,
       connectionBytes: transport.connectionBytes,
-      // The other threads have about as much: connections are spread evenly.
+      // The other threads use about as much, because connections are spread evenly.
       queuedBytes: () => totalQueueBytes - threads * space.freeBytes,
       residentBytes,
       judged: (problem) => events.memory(problem),
@@ -339,7 +339,7 @@ export class Relay {
   }
 }
 
-/** The accepted mesh keys as buffers, which they are not any more after a way between threads. */
+/** Returns the accepted mesh keys as buffers: messages between threads turn them into plain arrays. */
 function meshKeys({ mesh }: LiveSettings): Buffer[] {
   return mesh.keys.map((key) => Buffer.from(key));
 }

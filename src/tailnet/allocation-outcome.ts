@@ -1,25 +1,25 @@
 import type { AllocationRefusal } from '../relay/udp/endpoints.ts';
 
-/** What became of a packet that somebody sent to the node. Nothing but the first two is ever answered. */
+/** The outcome of a packet that was sent to the node. Only the first two are ever answered. */
 export type AllocationOutcome =
   | 'granted'
   | 'pong'
-  /** It is no disco message: a WireGuard handshake of somebody who wants to talk to the node itself. */
+  /** It is not a disco message: a WireGuard handshake of a client that wants to reach the node itself. */
   | 'not_disco'
-  /** The sender is no node of the tailnet, or one whose key has expired. */
+  /** The sender is not a node of the tailnet, or its key has expired. */
   | 'unknown_node'
-  /** Another relay of the region has forwarded it, and it is not sealed with the disco key that the map has of the sender. */
+  /** Another relay of the region forwarded it, and it is not sealed with the sender's disco key in the network map. */
   | 'unproved_key'
   | 'request_rate'
   | 'bad_box'
   | 'bad_message'
-  /** The packet filter gives the sender no `tailscale.com/cap/relay` towards us. */
+  /** The packet filter does not grant the sender `tailscale.com/cap/relay` on this node. */
   | 'no_grant'
-  /** It does so only for addresses that clients do not look at. */
+  /** The grant covers only addresses that clients do not use. */
   | 'other_family_grant'
   /** The control server has switched the relay off by the attribute `disable-relay-server`. */
   | 'disabled'
-  /** The node has used up the bytes of its tier: its traffic goes by DERP, within its limits. */
+  /** The node has used up the bytes of its tier. Its traffic goes over DERP, within its limits. */
   | 'over_quota'
   | 'no_address'
   | 'busy'
@@ -50,10 +50,10 @@ const ALL: Readonly<Record<AllocationOutcome, true>> = {
   endpoint_limit: true,
 };
 
-/** How often each outcome was there. */
+/** Count of each outcome. */
 export type AllocationCounts = Record<AllocationOutcome, number>;
 
-/** All zero. */
+/** Returns counts of 0. */
 export function createAllocationCounts(): AllocationCounts {
   return Object.fromEntries(Object.keys(ALL).map((name) => [name, 0])) as AllocationCounts;
 }

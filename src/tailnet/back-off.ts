@@ -3,16 +3,16 @@ import { randomInt } from 'node:crypto';
 const FIRST_MS = 500;
 const LONGEST_MS = 30_000;
 
-/** Waits between attempts: each twice as long as the last, up to half a minute, less a random part. */
+/** Pauses between attempts: each is twice as long as the last, up to 30 s, minus a random part. */
 export class BackOff {
   #nextMs = FIRST_MS;
 
-  /** The last attempt went well. */
+  /** The last attempt succeeded. */
   reset(): void {
     this.#nextMs = FIRST_MS;
   }
 
-  /** Milliseconds to the next attempt. */
+  /** Returns the milliseconds until the next attempt. */
   next(): number {
     const ms = this.#nextMs;
     this.#nextMs = Math.min(ms * 2, LONGEST_MS);

@@ -10,12 +10,12 @@ import { initiate, NOISE_HEADER_BYTES, NoiseMessage, RESPONSE_BODY_BYTES, type N
 import { NoiseStream } from './noise-stream.ts';
 import { SocketReader } from './socket-reader.ts';
 
-/** The head of the answer to the upgrade; proxies add their lines. */
+/** Largest head of the answer to the upgrade, with the headers of proxies. */
 const HEAD_BYTES = 16 * 1024;
 const HEAD_END = '\r\n\r\n';
-/** A server's words about why it does not want us. */
+/** Largest part of a refusal's text that is read. */
 const EXPLANATION_BYTES = 1024;
-/** So much may be on its way to us: a first map of a large network would crawl with HTTP/2's 64 KiB. */
+/** Receive window: the first map of a large network would be slow with HTTP/2's 64 KiB. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
 const UPGRADE = 'tailscale-control-protocol';
 
@@ -26,10 +26,10 @@ export interface ControlAnswer {
   readonly body: Buffer;
 }
 
-/** What a request may be besides a POST of JSON, and its limits. */
+/** The limits of a request, and its method. */
 export interface RequestLimits {
   readonly timeoutMs: number;
-  /** Of the body of the answer. */
+  /** Largest body of the answer, in bytes. */
   readonly limitBytes: number;
   /** POST by default. */
   readonly method?: 'HEAD' | 'POST';
@@ -40,16 +40,16 @@ export interface NoiseRequest {
   request(path: string, body: object | string | null, limits: RequestLimits): Promise<ControlAnswer>;
 }
 
-/** Receives one answer piece by piece. */
+/** Receives one answer in pieces. */
 export interface AnswerHandler {
   head(status: number, retryAfter: string | undefined): void;
   /** Throws to end the stream. */
   data(chunk: Buffer): void;
-  /** The stream is over; null when the server ended it properly. Called once. */
+  /** The stream has ended; null when the server ended it in the normal way. Called once. */
   ended(error: Error | null): void;
 }
 
-/** A connection to a control server, over which any number of requests can go at once (peer-relay reference §13). */
+/** A connection to a control server, for any number of requests at once (peer-relay reference §13). */
 export class ControlConnection {
   readonly #session: ClientHttp2Session;
   readonly #authority: string;
@@ -57,7 +57,7 @@ export class ControlConnection {
   private constructor(session: ClientHttp2Session, authority: string) {
     this.#session = session;
     this.#authority = authority;
-    // Each request hears of it by itself.
+    // Each request gets the error by itself.
     session.on('error', () => session.destroy());
     session.on('goaway', () => session.close());
   }
@@ -71,7 +71,7 @@ export class ControlConnection {
       settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
     });
     session.on('connect', () => {
-      // It may have ended before this is called.
+      // The session may have ended before this is called.
       if (!session.destroyed) session.setLocalWindowSize(WINDOW_BYTES);
     });
     return new ControlConnection(session, server.url.host);
@@ -116,7 +116,7 @@ export class ControlConnection {
     });
   }
 
-  /** Makes one request and hands on its answer as it comes; returns a function that ends it with an error. */
+  /** Makes one request and passes its answer on as it comes; returns a function that ends it with an error. */
   stream(
     path: string,
     body: object | string | null,
@@ -154,7 +154,7 @@ export class ControlConnection {
     const started = stream;
     stream.on('response', (headers) => {
       guarded(() => handler.head(headers[':status'] ?? 0, headers['retry-after']));
-      // Only now, because Node may have the first bytes before the head.
+      // Set here, because Node may have the first bytes before the head.
       started.on('data', (chunk: Buffer) => guarded(() => handler.data(chunk)));
     });
     stream.on('end', () => end(null));
@@ -172,18 +172,18 @@ export class ControlConnection {
   }
 }
 
-/** What ended a request, in terms of the exchange. */
+/** Turns any error of a request into a ControlError. */
 export function asControlError(error: unknown): ControlError {
   if (error instanceof ControlError) return error;
   return new ControlError('unreachable', errorMessage(error), null, error);
 }
 
-/** Asks for the upgrade (§13.2) and goes through the Noise handshake. */
+/** Requests the upgrade (§13.2) and completes the Noise handshake. */
 async function openNoise(server: ControlServer, serverKey: Buffer): Promise<Duplex> {
   const { url, version, machine } = server;
   const initiation = handshake(() => initiate(version, machine, serverKey));
   const target = new URL('/ts2021', url);
-  // A proxy that forwards plain requests would not pass an upgrade on.
+  // A proxy that forwards plain requests would not forward an upgrade.
   const proxy = url.protocol === 'https:' ? chooseProxy(target, server.environment) : null;
   const socket = await dial({
     target,
@@ -239,7 +239,7 @@ async function readResponse(reader: SocketReader, finish: (body: Buffer) => Nois
     );
   }
   if (header[0] !== NoiseMessage.Response || length !== RESPONSE_BODY_BYTES)
-    throw new ControlError('protocol', 'the control server sent something that is no handshake');
+    throw new ControlError('protocol', 'the control server sent something that is not a handshake');
   const body = await reader.exactly(length);
   return handshake(() => finish(body));
 }

@@ -1,11 +1,11 @@
 /**
- * What ended an exchange with a control server. `unreachable`: no answer came. `refused`: it said no. `protocol`: its
- * answer breaks the rules. `busy`: it asked to be left alone for a while. `unknown-node`: it does not know this node (any
- * more), so that the node must register again.
+ * Why an exchange with a control server failed. `unreachable`: no answer came. `refused`: the server refused.
+ * `protocol`: its answer breaks the protocol. `busy`: it asked for a pause. `unknown-node`: it does not know this node,
+ * which must register again.
  */
 export type ControlErrorKind = 'unreachable' | 'refused' | 'protocol' | 'busy' | 'unknown-node';
 
-/** An exchange with a control server that came to nothing. The message holds no secret. */
+/** A failed exchange with a control server. The message contains no secret. */
 export class ControlError extends Error {
   override readonly name = 'ControlError';
   readonly kind: ControlErrorKind;

@@ -10,8 +10,8 @@ const LIMIT_BYTES = 64 * 1024;
 const EXPLANATION_CHARACTERS = 200;
 
 /**
- * Asks the control server for its public key (peer-relay reference §13.1). It is what everything else rests on, so that
- * an `https:` URL is verified. Rejects with a {@link ControlError}.
+ * Asks the control server for its public key (peer-relay reference §13.1). The security of everything else depends on
+ * it, so an `https:` URL is verified. Rejects with a {@link ControlError}.
  */
 export async function fetchControlKey(server: ControlServer): Promise<Buffer> {
   const url = new URL(`/key?v=${server.version}`, server.url);

@@ -1,17 +1,17 @@
 import type { Environment } from '../transport/http/proxy-choice.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
 
-/** Where a control server is and who we are to it. */
+/** A control server, and this node's identity towards it. */
 export interface ControlServer {
-  /** Of the configuration: `http:` or `https:`. */
+  /** `http:` or `https:`, from the configuration. */
   readonly url: URL;
-  /** The capability version we say we have. */
+  /** The capability version that the node announces. */
   readonly version: number;
   readonly machine: NodeKeyPair;
-  /** For DNS, TCP, TLS and both handshakes, each. */
+  /** Time limit for each of DNS, TCP, TLS and both handshakes. */
   readonly timeoutMs: number;
-  /** An authority that is trusted besides the usual ones, PEM. */
+  /** An authority to trust in addition to the usual ones, PEM. */
   readonly caPem: string | null;
-  /** Where the proxy variables are. */
+  /** The environment with the proxy variables. */
   readonly environment: Environment;
 }

@@ -2,26 +2,26 @@ import type { SocketAddress } from '../wire/relay-endpoint.ts';
 import type { AllocationRefusal } from '../relay/udp/endpoints.ts';
 import type { GrantedEndpoint, UdpRelayAnswer, UdpRelayCommand } from '../relay/udp/commands.ts';
 
-/** A request for an endpoint that was found to be permitted. */
+/** A permitted request for an endpoint. */
 export interface EndpointRequest {
   readonly clientKeys: readonly [Buffer, Buffer];
-  /** The one of them that sealed the request. */
+  /** Disco key of the client that sealed the request. */
   readonly askingKey: Buffer;
   readonly node: string;
   readonly otherNode: string | null;
 }
 
-/** What the nodes of all tailnets share: the endpoints of the UDP relay, and where it can be reached. */
+/** The endpoints of the UDP relay and its addresses, shared by the nodes of all tailnets. */
 export interface EndpointTable {
-  /** Where clients reach the relay, best first; empty while nothing is known. */
+  /** Addresses of the relay for clients, best first; empty while they are not known. */
   addresses(): readonly SocketAddress[];
-  /** Rejects when the UDP relay is not there. */
+  /** Rejects when the UDP relay is not running. */
   allocate(request: EndpointRequest): Promise<GrantedEndpoint | AllocationRefusal>;
   /** Ends all endpoints of these nodes. */
   revoke(nodes: readonly string[]): void;
 }
 
-/** Says something to the UDP thread and resolves with its answer, plain data. */
+/** Sends a command to the UDP thread and resolves with its answer, which is plain data. */
 export type CommandPort = (command: UdpRelayCommand) => Promise<unknown>;
 
 /** The endpoint table of the UDP thread, seen through the port to that thread. */
@@ -47,7 +47,7 @@ export class RemoteEndpointTable implements EndpointTable {
   }
 
   revoke(nodes: readonly string[]): void {
-    // A relay that is not there has no endpoints.
+    // A relay that is not running has no endpoints.
     this.#command({ kind: 'revoke', nodes }).catch(() => {});
   }
 }

@@ -3,9 +3,9 @@ import { parseNodeKey } from '../wire/keys.ts';
 import type { Netmap, NetmapPeer } from './netmap.ts';
 
 /**
- * The nodes of a network map that `text` may mean: a node key (`nodekey:…`), an IP address in the tailnet, or a name.
- * A name is the whole one, or the part before its first dot, in any case. Empty when there is none; several when
- * short names are the same.
+ * Finds the nodes of a network map by `text`: a node key (`nodekey:…`), an IP address in the tailnet, or a name. A name
+ * is the whole name or the part before its first dot, in any case. Returns an empty list when there is none, and
+ * several nodes with the same short name.
  */
 export function findPeers(netmap: Netmap, text: string): readonly NetmapPeer[] {
   const key = parseNodeKey(text);

@@ -5,7 +5,7 @@ import { ControlError } from './control-error.ts';
 const LENGTH_BYTES = 4;
 const NOTHING = Buffer.alloc(0);
 
-/** How the frames of a map stream are packed. */
+/** Compression of the frames of a map stream. */
 export type MapCompression = 'zstd' | 'none';
 
 /**

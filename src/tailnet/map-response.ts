@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { ControlError } from './control-error.ts';
 
 /**
- * What we read of the JSON of a control server (peer-relay reference §14, §15.3). A member that is absent counts as null:
- * "unchanged" or "none". Everything that is not named here is ignored. A member of the wrong type is an error.
+ * The parts of a control server's JSON that we read (peer-relay reference §14, §15.3). A missing member counts as null:
+ * "unchanged" or "none". Other members are ignored. A member of the wrong type is an error.
  */
 
 type Entries<T> = Readonly<Record<string, T>>;
 
-/** One rule of a packet filter, without what is about ports. */
+/** One rule of a packet filter, without ports. */
 export interface FilterRule {
   readonly SrcIPs: readonly string[] | null;
   readonly CapGrant:
@@ -52,7 +52,7 @@ export interface MapPatch {
   readonly Online: boolean | null;
 }
 
-/** A server of the DERP map, as far as STUN is concerned. */
+/** A server of the DERP map: the parts for STUN. */
 export interface MapServer {
   readonly HostName: string | null;
   /** Empty or absent: look the name up. `none`: no address of this family. */
@@ -67,13 +67,13 @@ export interface MapRegion {
   readonly Nodes: readonly (MapServer | null)[] | null;
 }
 
-/** The server wants to know whether we are there. */
+/** A request of the server to prove that this node is reachable. */
 export interface PingRequest {
   readonly URL: string | null;
   readonly URLIsNoise: boolean | null;
-  /** Empty or absent: only whether we are there. Else `c2n`, or a list with commas. */
+  /** Empty or absent: a plain ping. Otherwise `c2n`, or a list with commas. */
   readonly Types: string | null;
-  /** Whom a ping with types is to reach. */
+  /** Target of a ping with types. */
   readonly IP: string | null;
   /** Of `c2n`: an HTTP request in base64. */
   readonly Payload: string | null;

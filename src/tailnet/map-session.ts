@@ -9,20 +9,20 @@ import { checkStatus, type Registrant } from './registration.ts';
 
 const PATH = '/machine/map';
 const TIMEOUT_MS = 30_000;
-/** The answer to an update is read and thrown away. */
+/** Largest answer to an update. It is read and ignored. */
 const UPDATE_BYTES = 1024 * 1024;
 /** A server sends a frame each 50 to 60 s. Only whole frames count: a proxy may keep a dead stream open for hours (§15.4). */
 const SILENCE_MS = 120_000;
 const COMPRESSION = 'zstd';
 
-/** Publishes what we say about ourselves (peer-relay reference §15.1 a). */
+/** Publishes the facts about this node (peer-relay reference §15.1 a). */
 export async function publish(connection: ControlConnection, who: Registrant): Promise<void> {
   const body = { ...requestOf(who), Stream: false, OmitPeers: true };
   const answer = await connection.request(PATH, body, { timeoutMs: TIMEOUT_MS, limitBytes: UPDATE_BYTES });
   checkStatus(answer, PATH, null);
 }
 
-/** How a map stream is followed. */
+/** Options for following a map stream. */
 export interface FollowOptions {
   readonly clock: Clock;
   /** The longest frame, in bytes. */

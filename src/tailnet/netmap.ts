@@ -15,9 +15,9 @@ const FIRST_YEAR = 1970;
 /** Another node of the tailnet. */
 export interface NetmapPeer extends GrantSubject {
   readonly id: number;
-  /** For people; of the control server, and not to be trusted. */
+  /** A name for people. It comes from the control server and must be escaped. */
   readonly name: string;
-  /** 32 bytes; null when the server names none. */
+  /** 32 bytes; null when the server sends none. */
   readonly nodeKey: Buffer | null;
   readonly discoKey: Buffer | null;
   readonly capabilityVersion: number;
@@ -38,19 +38,21 @@ export interface NetmapSelf {
   readonly keyExpiresAt: number | null;
   readonly isExpired: boolean;
   readonly isAuthorized: boolean;
-  /** Whether tailnet lock has signed the key. */
+  /** Whether the key is signed for tailnet lock. */
   readonly isSigned: boolean;
   /** Names of node attributes. */
   readonly attributes: ReadonlySet<string>;
 }
 
-/** Where a STUN server is: an IP address or a name to look up. */
+/** The address of a STUN server: an IP address or a name to look up. */
 export interface StunServerName {
   readonly host: string;
   readonly port: number;
 }
 
-/** What a control server has told us about its tailnet, kept up to date by {@link apply} (peer-relay reference §15.3). */
+/**
+ * The network map: the control server's data about its tailnet, updated by {@link apply} (peer-relay reference §15.3).
+ */
 export class Netmap {
   /** Null until the first frame. */
   self: NetmapSelf | null = null;
@@ -116,7 +118,7 @@ export class Netmap {
     return this.#filter.judge(peer, this.self?.addresses ?? []);
   }
 
-  /** Takes one frame over. Throws a {@link ControlError} when the map becomes too large. */
+  /** Applies one frame. Throws a {@link ControlError} when the map becomes too large. */
   apply(response: MapResponse): void {
     const { Node, DERPMap, PacketFilter: base, PacketFilters } = response;
     if (Node !== null) this.self = readSelf(Node);
@@ -227,7 +229,7 @@ function homeRegionOf({ HomeDERP, DERP }: MapNode): number {
   return old === null ? 0 : Number(old[1]);
 }
 
-/** Networks of more than one address do not count. */
+/** Returns the single addresses. Networks of more than one address are ignored. */
 function singleAddresses(prefixes: readonly string[] | null): string[] {
   const addresses: string[] = [];
   for (const prefix of prefixes ?? []) {

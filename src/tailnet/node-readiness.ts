@@ -1,11 +1,11 @@
 import { formatNodeKey } from '../wire/keys.ts';
 import { NodePhase, type TailnetNode } from './node.ts';
 
-/** Clients take no relay with a lower capability version (peer-relay reference §10.2). */
+/** Clients ignore relays with a lower capability version (peer-relay reference §10.2). */
 export const LEAST_CAPABILITY_VERSION = 121;
 const DAY_MS = 86_400_000;
 
-/** Why the peer relay cannot be used by a tailnet. The words are stable. */
+/** Codes of the reasons why a tailnet cannot use the peer relay. They are stable. */
 type NodeProblemCode =
   | 'control_unreachable'
   | 'login_needed'
@@ -22,7 +22,7 @@ type NodeProblemCode =
   | 'no_address'
   | 'nothing_arrives';
 
-/** One thing that is wrong, and what to do about it. */
+/** One problem and how to fix it. */
 export interface NodeProblem {
   readonly code: NodeProblemCode;
   /** A sentence on what is wrong. */
@@ -31,20 +31,20 @@ export interface NodeProblem {
   readonly hint: string;
 }
 
-/** What the judgement needs besides the node itself. */
+/** Facts for the decision besides the node itself. */
 export interface ReadinessFacts {
-  /** How many addresses clients are told. */
+  /** Number of addresses that clients get. */
   readonly addresses: number;
-  /** Endpoints that nobody bound in their time, since the last datagram of any client: null when not known. */
+  /** Endpoints that expired without being bound, since the last datagram of any client; null when not known. */
   readonly unreachedEndpoints: number | null;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
-/** This many endpoints without one datagram are not the fault of a single client. */
+/** From this many endpoints without a datagram on, the cause is not a single client. */
 const UNREACHED_ENDPOINTS = 3;
 
-/** Everything that keeps the nodes of a tailnet from using the relay, the first cause first; empty when it is ready. */
+/** Returns all problems that prevent a tailnet from using the relay, the first cause first; empty when it is ready. */
 export function nodeProblems(node: TailnetNode, facts: ReadinessFacts): NodeProblem[] {
   return [...registrationProblems(node, facts), ...mapProblems(node), ...addressProblems(facts)];
 }
@@ -136,7 +136,7 @@ function grantProblems(netmap: TailnetNode['netmap']): NodeProblem[] {
     if (grant === 'granted') return [];
     hasOtherFamily ||= grant === 'other-family-only';
   }
-  // Without any other node there is nobody to be granted anything.
+  // Without any other node, a missing grant is not a problem.
   if (netmap.peerCount === 0) return [];
   if (hasOtherFamily) {
     return [

@@ -5,34 +5,34 @@ import type { NodePhase, TailnetNode } from './node.ts';
 import { expiryWarning, nodeProblems, type NodeProblem, type ReadinessFacts } from './node-readiness.ts';
 import type { RelayNode } from './relay-node.ts';
 
-/** What there is to say about the node in one tailnet; plain data. */
+/** A report on the node in one tailnet; plain data. */
 export interface NodeReport {
   readonly name: string;
   readonly controlUrl: string;
   readonly phase: NodePhase;
   readonly isReady: boolean;
   readonly problems: readonly NodeProblem[];
-  /** What will be a problem soon, or null. */
+  /** A problem that will come soon, or null. */
   readonly warning: string | null;
-  /** Where somebody must log in, or null. */
+  /** URL where a person must log in, or null. */
   readonly loginUrl: string | null;
-  /** Why the control server cannot be used at present, or null. */
+  /** Why the control server cannot be used now, or null. */
   readonly error: string | null;
   readonly nodeKey: string;
-  /** As the control server calls it, or empty. */
+  /** Its name at the control server, or empty. */
   readonly nodeName: string;
   readonly addresses: readonly string[];
   /** ISO 8601; null: never, or not known. */
   readonly keyExpiresAt: string | null;
   readonly nodes: number;
-  /** Nodes that the packet filter lets use the relay. */
+  /** Number of nodes that the packet filter allows to use the relay. */
   readonly grantedNodes: number;
   /** Milliseconds since the last message of the control server; null: none yet. */
   readonly lastMessageAgoMs: number | null;
   readonly requests: AllocationCounts;
 }
 
-/** Reports on a node and what its peers asked of it. */
+/** Returns the report on a node and the requests of its peers. */
 export function nodeReport(node: TailnetNode, relay: RelayNode, facts: ReadinessFacts): NodeReport {
   const { netmap, settings, lastFrameAt } = node;
   const { self } = netmap;
@@ -60,7 +60,7 @@ export function nodeReport(node: TailnetNode, relay: RelayNode, facts: Readiness
   };
 }
 
-/** A report for people, several lines. */
+/** Returns a report as several lines of text for people. */
 export function reportText(report: NodeReport): string {
   const { name, controlUrl, phase, isReady, problems, loginUrl, nodeKey, nodeName, addresses, keyExpiresAt } = report;
   const ago = report.lastMessageAgoMs;

@@ -7,10 +7,10 @@ import { readSmallFile } from '../base/file-stamp.ts';
 import { generatePrivateKeyText, parsePrivateKey, type NodeKeyPair } from '../wire/keys.ts';
 
 const LOG_ID_BYTES = 32;
-/** It holds less than 1 KiB. */
+/** Largest file that is read. Real ones are smaller than 1 KiB. */
 const LIMIT_BYTES = 1024 * 1024;
 
-/** What a node of a tailnet keeps on disk. */
+/** The state of a node of a tailnet on the disk. */
 interface StoredState {
   readonly version: 1;
   readonly controlUrl: string;
@@ -39,7 +39,7 @@ export class NodeState {
   readonly path: string;
   readonly machine: NodeKeyPair;
   readonly disco: NodeKeyPair;
-  /** What is wrong with the file though it can be used, or null. */
+  /** A warning about the file, which can still be used, or null. */
   readonly warning: string | null;
   #node: NodeKeyPair;
   #stored: StoredState;
@@ -53,7 +53,10 @@ export class NodeState {
     this.#node = parsePrivateKey(state.nodeKey);
   }
 
-  /** Reads the state of the tailnet `name`, or makes a new one. Throws a TowpathError when a file is there that cannot be used. */
+  /**
+   * Reads the state of the tailnet `name`, or makes a new one. Throws a TowpathError when the file exists and cannot be
+   * used.
+   */
   static open(directory: string, name: string, controlUrl: string): NodeState {
     const path = statePath(directory, name);
     const found = readStored(path);
@@ -65,7 +68,7 @@ export class NodeState {
       return state;
     }
     const state = withKeys(path, () => new NodeState(path, found, warning));
-    // Another server does not know us.
+    // Another control server does not know this node.
     if (found.controlUrl !== controlUrl) state.#save({ controlUrl, isRegistered: false, previousNodeKey: null });
     return state;
   }
@@ -89,24 +92,24 @@ export class NodeState {
     return this.#stored.isRegistered;
   }
 
-  /** 64 hex digits that say nothing about anybody. */
+  /** 64 random hex digits. */
   get logId(): string {
     return this.#stored.logId;
   }
 
-  /** The key that {@link node} replaces, as long as the server has not confirmed that; null otherwise. */
+  /** The key that {@link node} replaces, until the server has confirmed the change; null otherwise. */
   get previousNodeKey(): Buffer | null {
     const { previousNodeKey } = this.#stored;
     return previousNodeKey === null ? null : parsePrivateKey(previousNodeKey).publicKey;
   }
 
-  /** The server knows the node by its present key. */
+  /** The server has confirmed the node's present key. */
   registered(): void {
     if (!this.isRegistered || this.#stored.previousNodeKey !== null)
       this.#save({ isRegistered: true, previousNodeKey: null });
   }
 
-  /** The server does not know the node (any more). */
+  /** The server does not know the node, or no longer. */
   forgotten(): void {
     if (this.isRegistered) this.#save({ isRegistered: false, previousNodeKey: null });
   }
@@ -119,7 +122,7 @@ export class NodeState {
     this.#node = parsePrivateKey(this.#stored.nodeKey);
   }
 
-  /** Undoes a {@link rotate} that the server did not take: the node goes on with its old key. */
+  /** Undoes a {@link rotate} that the server did not accept: the node keeps its old key. */
   restore(): void {
     const { previousNodeKey } = this.#stored;
     if (previousNodeKey === null) return;
@@ -170,7 +173,7 @@ function readStored(path: string): StoredState | null {
   try {
     parsed = JSON.parse(text);
   } catch {
-    // The words of the parser would repeat a part of the file, which holds keys.
+    // The parser's message would repeat a part of the file, which contains keys.
     throw unusable(path, 'it is not JSON');
   }
   const result = stored.safeParse(parsed);

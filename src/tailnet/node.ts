@@ -1,6 +1,6 @@
 /**
- * Being a node of a tailnet, so that the UDP relay can be used: the control protocol (`control-connection.ts`), registration,
- * the network map and the grants in its packet filter. This file keeps all of them up.
+ * A node of a tailnet, which clients need to use the UDP relay: the control protocol (`control-connection.ts`),
+ * registration, the network map and the grants in its packet filter. This file runs them.
  */
 import { pause } from '../base/pause.ts';
 import { errorMessage } from '../base/errors.ts';
@@ -18,22 +18,22 @@ import type { NodeState } from './node-state.ts';
 import { PingAnswerer } from './ping-answer.ts';
 import { logOut, register, whyNotRegistered, type Proof, type Registrant, type Registration } from './registration.ts';
 
-/** For DNS, TCP and TLS together. */
+/** Time limit for DNS, TCP and TLS together. */
 const CONNECT_TIMEOUT_MS = 15_000;
 /** The node key is renewed this long before it expires. */
 const RENEW_BEFORE_MS = 86_400_000;
-/** How often a renewal that needs somebody to log in is tried again. */
+/** Time between attempts of a renewal that needs a login. */
 const RENEW_AGAIN_MS = 3_600_000;
-/** A session that lasted so long was a good one: the next attempt need not wait. */
+/** After a session of this length, the next attempt starts without a pause. */
 const GOOD_SESSION_MS = 10_000;
-/** How long a refused registration is left alone: only a person can change it. */
+/** Pause after a refused registration: only a person can change the result. */
 const REFUSED_PAUSE_MS = 60_000;
 
-/** What a node is doing. */
+/** The phase of a node. */
 export const NodePhase = {
   /** Not connected to the control server. */
   Connecting: 'connecting',
-  /** Somebody must log in. */
+  /** A person must log in. */
   Login: 'login',
   /** An administrator must approve the node. */
   Approval: 'approval',
@@ -43,7 +43,7 @@ export const NodePhase = {
 } as const;
 export type NodePhase = (typeof NodePhase)[keyof typeof NodePhase];
 
-/** Where a node writes what an operator should know. */
+/** The node's log for the operator. */
 export interface NodeLog {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -58,17 +58,17 @@ export interface NodeParts {
   readonly wallClock?: () => number;
 }
 
-/** Told what happens to a node. */
+/** Receives the events of a node. */
 export interface NodeListener {
   /** Phase, error or network map have changed. */
   changed(): void;
-  /** The node key is another one now. */
+  /** The node key has changed. */
   keyChanged(): void;
 }
 
 /**
- * A node of a tailnet: registers, follows the network map, and keeps both up (peer-relay reference §11 to §15). The last
- * map stays in use while the control server cannot be reached.
+ * A node of a tailnet: it registers, follows the network map, and repeats both when needed (peer-relay reference §11 to
+ * §15). The last map stays in use while the control server cannot be reached.
  */
 export class TailnetNode {
   settings: NodeSettings;
@@ -76,11 +76,11 @@ export class TailnetNode {
   netmap: Netmap;
   listener: NodeListener = { changed() {}, keyChanged() {} };
   phase: NodePhase = NodePhase.Connecting;
-  /** Where somebody must log in, or null. */
+  /** URL where a person must log in, or null. */
   loginUrl: string | null = null;
   /** The control server has refused the registration until the node key is signed (tailnet lock). */
   needsSignature = false;
-  /** What went wrong last, or null when the control server has answered since. */
+  /** The last error, or null when the control server has answered since. */
   error: string | null = null;
   /** Milliseconds since 1970 of the last frame of the map stream; null before the first. */
   lastFrameAt: number | null = null;
@@ -96,7 +96,7 @@ export class TailnetNode {
   #told = '';
   /** The next frame is the first of its stream. */
   #isFirstFrame = true;
-  /** The node key was renewed, so that the present stream is of the old one. */
+  /** True when the node key was renewed: the present stream belongs to the old key. */
   #hasNewKey = false;
 
   constructor(settings: NodeSettings, state: NodeState, parts: NodeParts) {
@@ -113,24 +113,24 @@ export class TailnetNode {
     });
   }
 
-  /** Takes other limits over: the length of a frame and the number of peers from the next map stream on. */
+  /** Sets other limits. The length of a frame and the number of peers apply from the next map stream on. */
   setLimits(limits: Pick<NodeSettings, 'mapBytes' | 'peers'>): void {
     this.settings = { ...this.settings, ...limits };
   }
 
-  /** Starts; what goes wrong is tried again and told in the log. */
+  /** Starts the node. Failures are retried and logged. */
   start(): void {
     this.#finished = this.#run();
   }
 
-  /** Ends the connection; resolves when nothing goes on any more. The node stays registered. */
+  /** Ends the connection; resolves when all work has ended. The node stays registered. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#connection?.close();
     await this.#finished;
   }
 
-  /** Registers once, without following the map; calls `login` when somebody must log in. For the command line. */
+  /** Registers once, without following the map; calls `login` when a person must log in. For the command line. */
   async logIn(login: (url: string) => void): Promise<Registration> {
     const connection = await this.#connect();
     try {
@@ -172,7 +172,7 @@ export class TailnetNode {
     this.#to(NodePhase.Stopped);
   }
 
-  /** From the connection to the end of the map stream. Resolves when another one is to follow at once. */
+  /** Runs one session, from the connection to the end of the map stream. Resolves when the next one starts at once. */
   async #session(): Promise<void> {
     const connection = await this.#connect();
     if (this.#needsRegistration) await this.#enter(connection);
@@ -219,7 +219,7 @@ export class TailnetNode {
     return this.#connection;
   }
 
-  /** A node that is known says only who it is; otherwise the auth key is used, or somebody is asked to log in. */
+  /** Registers: a known node sends only its identity; otherwise the auth key is used, or a person must log in. */
   async #register(connection: ControlConnection, login: (url: string) => void): Promise<Registration> {
     const authKey = this.settings.readAuthKey();
     let proof: Proof = this.state.isRegistered ? {} : { authKey };
@@ -250,7 +250,7 @@ export class TailnetNode {
     this.listener.keyChanged();
   }
 
-  /** Changes the node key before it expires, when an auth key allows to do so without anybody. */
+  /** Changes the node key before it expires, if an auth key allows that without a person. */
   async #renew(connection: ControlConnection): Promise<void> {
     const { log } = this.#parts;
     const { name, readAuthKey } = this.settings;
@@ -308,7 +308,7 @@ export class TailnetNode {
       this.#watchExpiry(connection);
       return;
     }
-    // A stream begins with everything: nothing of what the last one said lives on.
+    // A stream begins with the whole map, so the data of the last stream is dropped.
     const netmap = this.#isFirstFrame ? new Netmap(this.settings.peers) : this.netmap;
     netmap.apply(response);
     this.#isFirstFrame = false;
@@ -326,7 +326,7 @@ export class TailnetNode {
     this.#watchExpiry(connection);
   }
 
-  /** Throws when the node key has expired: the session starts anew, with a registration. */
+  /** Throws when the node key has expired: a new session starts with a registration. */
   #watchExpiry(connection: ControlConnection): void {
     const { self } = this.netmap;
     if (self === null || this.#hasNewKey) return;

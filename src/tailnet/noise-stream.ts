@@ -1,34 +1,34 @@
 import { Duplex } from 'node:stream';
 import { NoiseCipher, NoiseError, NoiseMessage, NOISE_HEADER_BYTES, type NoiseKeys } from './noise.ts';
 
-/** A whole record is 4096 bytes at most (peer-relay reference §13.4). */
+/** A record has at most 4096 bytes (peer-relay reference §13.4). */
 const RECORD_BYTES = 4096;
 const TAG_BYTES = 16;
 const PLAIN_BYTES = RECORD_BYTES - NOISE_HEADER_BYTES - TAG_BYTES;
 /** The start of an early payload (§13.5): magic(5), length(4), which is as long as the header of an HTTP/2 frame. */
 const EARLY_MAGIC = Buffer.from('ffffff5453', 'hex');
 const EARLY_HEADER_BYTES = 9;
-/** Upstream takes so much. It is skipped without being kept. */
+/** Largest early payload, as upstream. It is skipped and not kept. */
 const EARLY_PAYLOAD_BYTES = 10 * 1024 * 1024;
 
 type Role = 'client' | 'server';
 
 /**
- * The bytes inside of the Noise records that go over `socket`, as a stream that HTTP/2 can run over. A client skips the
- * server's early payload. A record that does not authenticate destroys both streams.
+ * The bytes inside the Noise records of `socket`, as a stream for HTTP/2. A client skips the server's early payload. A
+ * record that does not authenticate destroys both streams.
  */
 export class NoiseStream extends Duplex {
   readonly #socket: Duplex;
   readonly #sending: NoiseCipher;
   readonly #receiving: NoiseCipher;
-  /** Bytes of the socket that are not a whole record yet: at most one record. */
+  /** Bytes of an incomplete record. */
   #pending: Buffer;
-  /** The start of the plaintext while it is too short to tell whether it is an early payload; null afterwards. */
+  /** The start of the plaintext, until it is long enough to recognise an early payload; null afterwards. */
   #start: Buffer | null;
   /** Bytes of the early payload that are still to come. */
   #toSkip = 0;
 
-  /** `first`: what had already been read from the socket behind the handshake. */
+  /** `first`: bytes that were already read from the socket after the handshake. */
   constructor(socket: Duplex, keys: NoiseKeys, first: Buffer, role: Role = 'client') {
     super({ allowHalfOpen: false });
     const isClient = role === 'client';
@@ -82,7 +82,7 @@ export class NoiseStream extends Duplex {
       const length = bytes.readUInt16BE(at + 1);
       const end = at + NOISE_HEADER_BYTES + length;
       if (bytes[at] !== NoiseMessage.Record || length < TAG_BYTES || end - at > RECORD_BYTES)
-        throw new NoiseError('the control server sent something that is no record');
+        throw new NoiseError('the control server sent something that is not a record');
       if (end > bytes.length) break;
       const plain = this.#receiving.open(bytes.subarray(at + NOISE_HEADER_BYTES, end));
       this.#give(Buffer.from(plain.buffer, plain.byteOffset, plain.length));

@@ -5,8 +5,8 @@ import { KEY_BYTES } from '../wire/frames.ts';
 import { generateNodeKeyPair, type NodeKeyPair } from '../wire/keys.ts';
 
 /**
- * The Noise handshake with a control server, `Noise_IK_25519_ChaChaPoly_BLAKE2s` (peer-relay reference §13.3).
- * BLAKE2s comes from node:crypto; HMAC over it is written out and ChaCha20-Poly1305 is of @noble/ciphers, because Bun's
+ * The Noise handshake with a control server, `Noise_IK_25519_ChaChaPoly_BLAKE2s` (peer-relay reference §13.3). BLAKE2s
+ * comes from node:crypto. HMAC is written here and ChaCha20-Poly1305 comes from @noble/ciphers, because Bun's
  * node:crypto has neither.
  */
 
@@ -22,12 +22,12 @@ export const NoiseMessage = { Initiation: 1, Response: 2, Error: 3, Record: 4 } 
 /** An initiation: version(2), type(1), length(2), ephemeral(32), machine key(48), tag(16). */
 export const INITIATION_BYTES = 101;
 export const INITIATION_HEADER_BYTES = 5;
-/** What precedes every message of the server: type(1), length(2). */
+/** Header of every message of the server: type(1), length(2). */
 export const NOISE_HEADER_BYTES = 3;
 /** The body of a response: ephemeral(32), tag(16). */
 export const RESPONSE_BODY_BYTES = 48;
 
-/** A message that does not authenticate, or is none. */
+/** A message that does not authenticate, or is not a valid message. */
 export class NoiseError extends Error {
   override readonly name = 'NoiseError';
 }
@@ -55,7 +55,7 @@ export class NoiseCipher {
     return chacha20poly1305(this.#key, this.#next()).encrypt(plain);
   }
 
-  /** The plaintext; throws a {@link NoiseError} when the bytes were changed or come out of turn. */
+  /** Returns the plaintext. Throws a {@link NoiseError} when the bytes were changed or come in the wrong order. */
   open(sealed: Uint8Array): Uint8Array {
     return openSealed(this.#key, this.#next(), sealed, EMPTY);
   }
@@ -72,7 +72,10 @@ export class NoiseCipher {
 export interface NoiseInitiation {
   /** 101 bytes for the header `X-Tailscale-Handshake`. */
   readonly message: Buffer;
-  /** Reads the 48 bytes after the header of the server's response; throws a {@link NoiseError} when it is not of this server. */
+  /**
+   * Reads the 48 bytes after the header of the server's response. Throws a {@link NoiseError} when another server sent
+   * it.
+   */
   finish(body: Buffer): NoiseKeys;
 }
 

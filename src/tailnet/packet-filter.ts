@@ -18,15 +18,15 @@ interface CapabilityRule {
   readonly destinations: PrefixSet;
 }
 
-/** Whom a node is granted to, of the view of the clients. */
+/** The result of a grant check, as clients would decide. */
 export type GrantJudgement =
-  /** It holds the capability. */
+  /** It has the capability. */
   | 'granted'
-  /** Some pair of addresses is granted, but not the one that clients look at. */
+  /** Some pair of addresses is granted, but not the pair that clients use. */
   | 'other-family-only'
   | 'none';
 
-/** What the judgement needs to know of a peer. */
+/** The facts about a peer for a grant check. */
 export interface GrantSubject {
   /** Single addresses, canonical text, in the order of the network map. */
   readonly addresses: readonly string[];
@@ -34,8 +34,8 @@ export interface GrantSubject {
 }
 
 /**
- * The part of a tailnet's packet filter that is about one application capability (peer-relay reference §15.3,
- * addendum E1 and §6). The other rules are left out.
+ * The rules of a tailnet's packet filter about one application capability (peer-relay reference §15.3, addendum E1 and
+ * §6). Other rules are ignored.
  */
 export class PacketFilter {
   readonly #capability: string;
@@ -51,7 +51,7 @@ export class PacketFilter {
     this.#named.set(BASE, this.#compile(rules));
   }
 
-  /** Replaces the filters that are named; null removes one, and `*` with null removes all of them first. */
+  /** Replaces the named filters. Null removes one, and `*` with null removes all of them first. */
   update(filters: Readonly<Record<string, readonly FilterRule[] | null>>): void {
     if (ALL in filters && filters[ALL] === null) this.#named.clear();
     for (const [name, rules] of Object.entries(filters)) {
@@ -61,8 +61,8 @@ export class PacketFilter {
   }
 
   /**
-   * Whether `subject` holds the capability towards a node with the addresses `destinations`, judged as clients judge it:
-   * only its first address of a family that the node has too counts, against the node's first one of that family.
+   * Returns whether `subject` has the capability on a node with the addresses `destinations`. As in clients, only its
+   * first address of a family that the node also has counts, against the node's first address of that family.
    */
   judge(subject: GrantSubject, destinations: readonly string[]): GrantJudgement {
     if (subject.isUnsignedPeerApiOnly) return 'none';
@@ -105,7 +105,7 @@ export class PacketFilter {
   }
 }
 
-/** Entries: an address, a network, a range, `*`. What is none of them matches nothing, as `cap:…` does. */
+/** Entries are an address, a network, a range, or `*`. Anything else, such as `cap:…`, matches nothing. */
 function compileSources(entries: readonly string[]): Sources {
   const ranges: { from: Buffer; to: Buffer }[] = [];
   let isAny = false;
@@ -126,7 +126,7 @@ function parseRange(entry: string): { from: Buffer; to: Buffer } | null {
   return { from, to };
 }
 
-/** Upstream takes a network with host bits set for a mistake. */
+/** Upstream refuses a network with host bits set. */
 function networkRange(entry: string): { from: Buffer; to: Buffer } | null {
   const prefix = canonicalPrefix(entry);
   if (prefix === null) return null;

@@ -14,11 +14,11 @@ const TYPES: ReadonlySet<string> = new Set(['TSMP', 'disco', 'ICMP', 'peerapi'])
 const NO_TUNNEL = 'this node is a peer relay: it has no tunnel and pings nobody';
 const C2N = 'c2n';
 
-/** What an answer to a ping needs. */
+/** Parts that an answer to a ping needs. */
 interface PingParts {
   readonly caPem: string | null;
   readonly environment: Environment;
-  /** Told of what was not answered and why. */
+  /** Called with the reason when a ping is not answered. */
   readonly ignored: (why: string) => void;
 }
 
@@ -43,7 +43,7 @@ export class PingAnswerer {
     this.#parts = parts;
   }
 
-  /** Starts an answer, if one is due; `connection` is where the ping came from. Never rejects. */
+  /** Answers a ping, if required. `connection` is the connection that it came from. Never rejects. */
   async answer(ping: PingRequest, connection: NoiseRequest): Promise<void> {
     const { ignored } = this.#parts;
     const { URL: url, URLIsNoise } = ping;
@@ -67,7 +67,7 @@ export class PingAnswerer {
     this.#waiting--;
   }
 
-  /** Sends answers one after the other, over the control connection if one is given. Never rejects. */
+  /** Sends the answers in order, over the control connection if one is given. Never rejects. */
   async #sendAll(target: URL, answers: readonly Answer[], connection: NoiseRequest | null): Promise<void> {
     try {
       for (const { method, body } of answers) {

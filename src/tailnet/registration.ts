@@ -11,18 +11,18 @@ import { retryAfterMs } from './retry-after.ts';
 const PATH = '/machine/register';
 const LIMIT_BYTES = 1024 * 1024;
 const TIMEOUT_MS = 30_000;
-/** A followup is answered when the login is done; then it is asked again. */
+/** Time limit of a followup, which is answered when the login is done. Then it is repeated. */
 const FOLLOWUP_TIMEOUT_MS = 600_000;
 const EXPLANATION_BYTES = 300;
 const DECISIVE = ['Error', 'AuthURL', 'NodeKeyExpired', 'MachineAuthorized', 'NodeKeySignature'];
-/** The years around 1970 are far enough in the past for every server. */
+/** A time that is in the past for every server. */
 const LONG_AGO = '1971-01-01T00:00:00Z';
 const ZERO_KEY = formatNodeKey(Buffer.alloc(KEY_BYTES));
 
-/** What came of a registration. */
+/** The result of a registration. */
 export type Registration =
   | { readonly kind: 'registered'; readonly needsApproval: boolean }
-  /** Somebody must log in at `url`. */
+  /** A person must log in at `url`. */
   | { readonly kind: 'login'; readonly url: string }
   /** The node needs a new node key. */
   | { readonly kind: 'expired' }
@@ -30,20 +30,20 @@ export type Registration =
   | { readonly kind: 'locked' }
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** Who registers. */
+/** The node that registers. */
 export interface Registrant {
   readonly state: NodeState;
   readonly version: number;
   readonly hostinfo: object;
 }
 
-/** How it proves that it may: by an auth key, by a login at the URL of an earlier answer, or as a node that is known. */
+/** The proof of a registration: an auth key, a login at the URL of an earlier answer, or nothing for a known node. */
 export interface Proof {
   readonly authKey?: string | null;
   readonly followup?: string;
 }
 
-/** Registers a node (peer-relay reference §14). Rejects with a {@link ControlError} when there is no proper answer. */
+/** Registers a node (peer-relay reference §14). Rejects with a {@link ControlError} when there is no valid answer. */
 export async function register(connection: ControlConnection, who: Registrant, proof: Proof): Promise<Registration> {
   const authKey = proof.authKey ?? null;
   const followup = proof.followup ?? '';
@@ -79,7 +79,7 @@ export async function logOut(connection: ControlConnection, who: Registrant): Pr
   checkStatus(answer, PATH, null);
 }
 
-/** Throws when an answer of any request of a control connection is none of 200. */
+/** Throws when the status of an answer is not 200. */
 export function checkStatus({ status, retryAfter, body }: ControlAnswer, path: string, secret: string | null): void {
   if (status === 200) return;
   const said = explanation(body, secret);
@@ -123,7 +123,7 @@ function explanation(body: Buffer, secret: string | null): string {
   return withoutSecret(body.toString('utf8', 0, EXPLANATION_BYTES).trim(), secret);
 }
 
-/** A server may repeat what it was sent. */
+/** Removes the secret from a text of the server, which may repeat it. */
 function withoutSecret(text: string, secret: string | null): string {
   const masked = secret === null || secret === '' ? text : text.replaceAll(secret, '********');
   return errorMessage(masked);

@@ -20,17 +20,19 @@ import type { NetmapPeer } from './netmap.ts';
 import type { TailnetNode } from './node.ts';
 import { RequestRate } from './request-rate.ts';
 
-/** Requests that wait for the UDP thread at once; it answers within a millisecond. */
+/** Largest number of requests that wait for the UDP thread, which answers within a millisecond. */
 const PENDING = 1000;
-/** Shared keys that are kept: each is an X25519. */
+/** Number of shared keys that are kept: each costs an X25519. */
 const SHARED_KEYS = 1024;
-/** After a change of the node key, clients reach the old one for as long as their network maps may lag. */
+/**
+ * After a change of the node key, clients with an older network map still use the old key. It is kept for this time.
+ */
 const OLD_KEY_MS = 60_000;
-/** The address that stands for a DERP region in a pong; the port is the number of the region. */
+/** The address that means a DERP region in a pong; the port is the number of the region. */
 const DERP_IP = '127.3.3.40';
 const DISABLING_ATTRIBUTE = 'disable-relay-server';
 
-/** What came last of a node. */
+/** The last request of a node. */
 export interface LastRequest {
   readonly outcome: AllocationOutcome;
   /** Milliseconds of the clock. */
@@ -42,9 +44,9 @@ export interface RelayNodeParts {
   readonly router: Router;
   readonly table: EndpointTable;
   readonly clock: Clock;
-  /** Whether a node key has used up its bytes. */
+  /** Returns whether a node key has used up its quota. */
   readonly isOverQuota: (key: Buffer) => boolean;
-  /** Told of each request that got no answer, with the reason and who it was of. */
+  /** Called for each unanswered request, with the reason and the sender. */
   readonly refused: (reason: AllocationOutcome, who: string) => void;
 }
 
@@ -64,7 +66,7 @@ export class RelayNode implements Recipient {
   readonly #shared = new Map<string, Buffer>();
   /** By the id of the node. */
   readonly #last = new Map<number, LastRequest>();
-  /** Nodes whose endpoints may be there: those that asked, and those that others asked for. */
+  /** Nodes that may have endpoints: those that requested one, and those on the other side. */
   readonly #asked = new Set<number>();
   readonly #others = new Set<number>();
   #peer: Peer | null = null;
@@ -75,7 +77,7 @@ export class RelayNode implements Recipient {
     this.#parts = parts;
   }
 
-  /** Enters the node key into the router: packets for it come here from now on. */
+  /** Registers the node key with the router: packets for it come here from now on. */
   open(): void {
     const { node, router } = this.#parts;
     this.#peer = router.register(node.state.node.publicKey, this);
@@ -89,7 +91,7 @@ export class RelayNode implements Recipient {
     this.#peer = null;
   }
 
-  /** The node key is another one: the old one stays for a minute. */
+  /** The node key has changed. The old one stays for a minute. */
   keyChanged(): void {
     const old = this.#peer;
     this.open();
@@ -105,8 +107,8 @@ export class RelayNode implements Recipient {
   }
 
   /**
-   * An endpoint of an earlier process lives on: it ends like one of this process when its nodes may not use the relay any
-   * more. Names of the table of endpoints; null and those of other tailnets are left out.
+   * Takes over an endpoint of an earlier process. It ends, like others, when its nodes may no longer use the relay.
+   * Takes names of the endpoint table; null and names of other tailnets are ignored.
    */
   tookOver(asker: string | null, sides: readonly (string | null)[]): void {
     for (const name of [asker, ...sides]) {
@@ -122,7 +124,7 @@ export class RelayNode implements Recipient {
   netmapChanged(): void {
     const { node, table, clock } = this.#parts;
     const { netmap } = node;
-    // Before the first map nobody is known, and nobody is gone.
+    // Before the first map there are no nodes to compare.
     if (netmap.self === null) return;
     const revoked = new Set<number>();
     for (const id of this.#asked) {
@@ -142,29 +144,29 @@ export class RelayNode implements Recipient {
       this.deliver(source, destination, packet, 0, packet.length, PacketKind.Disco);
   }
 
-  /** Ends the endpoints of a node; it may ask for others. */
+  /** Ends the endpoints of a node. It may request new ones. */
   revoke(nodeKey: Buffer): void {
     const peer = this.#parts.node.netmap.peerOf(nodeKey);
     if (peer !== null) this.#parts.table.revoke([this.tableName(peer.id)]);
   }
 
-  /** The node key that a name in the table of endpoints stands for, or null. */
+  /** Returns the node key of a name in the endpoint table, or null. */
   keyOf(name: string): Buffer | null {
     const id = this.idOf(name);
     return id === null ? null : (this.#parts.node.netmap.peer(id)?.nodeKey ?? null);
   }
 
-  /** What came last of a node, or null. */
+  /** Returns the last request of a node, or null. */
   lastRequest(id: number): LastRequest | null {
     return this.#last.get(id) ?? null;
   }
 
-  /** The name of a node in the table of endpoints. */
+  /** Returns the name of a node in the endpoint table. */
   tableName(id: number): string {
     return `${this.#parts.node.settings.name}/${id}`;
   }
 
-  /** The id of the node that has this name in the table of endpoints; null when it is of another tailnet. */
+  /** Returns the id of the node with this name in the endpoint table; null when it belongs to another tailnet. */
   idOf(tableName: string): number | null {
     const prefix = this.tableName(0).slice(0, -1);
     return tableName.startsWith(prefix) ? Number(tableName.slice(prefix.length)) : null;
@@ -211,7 +213,7 @@ export class RelayNode implements Recipient {
       return;
     }
     const message = decodeDiscoMessage(plain);
-    // That of a forwarded packet is only valid during this call.
+    // The key of a forwarded packet is valid only during this call.
     const key = Buffer.from(source.key);
     const reply = (answer: DiscoMessage): void => {
       this.#send(destination, key, sealDisco(node.state.disco, sharedKey, encodeDiscoMessage(answer)));
@@ -226,7 +228,7 @@ export class RelayNode implements Recipient {
       this.#end('bad_message', peer);
       return;
     }
-    // The bytes are the reader's only during this call.
+    // The bytes are valid only during this call.
     void this.#allocate(peer, message, Buffer.from(sender), reply);
   }
 
@@ -311,7 +313,7 @@ export class RelayNode implements Recipient {
     const ours =
       this.#peer?.key.equals(from.key) === true ? this.#peer : [...this.#old].find(({ key }) => key.equals(from.key));
     if (ours === undefined) return;
-    // A destination that is full or gone asks again by itself.
+    // A destination that is full or has left sends its request again.
     this.#parts.router.route(ours, Buffer.concat([to, packet]), 0, to.length, to.length + packet.length);
   }
 
@@ -326,7 +328,7 @@ export class RelayNode implements Recipient {
     return { ip: '', port: 0, flags: PresentFlag.Regular, app: '' };
   }
 
-  /** It is no connection that another relay could end. */
+  /** Does nothing: this is not a connection that another relay could end. */
   closePeer(): void {}
 
   /** Never full. */
@@ -336,7 +338,7 @@ export class RelayNode implements Recipient {
 
   health(): void {}
 
-  /** Somebody else has our node key on many connections; the key stays ours. */
+  /** Other connections use our node key. The key stays registered here. */
   crowdedOut(): void {
     const { node, router } = this.#parts;
     if (this.#peer === null) return;

@@ -1,14 +1,14 @@
 import { TokenBucket } from '../base/token-bucket.ts';
 
-/** What one node may ask for: its software retries after 3 s at the earliest, for each of the nodes it talks to. */
+/** Requests per second of one node: a client retries after 3 s at the earliest, for each peer. */
 const PER_SECOND = 20;
 const BURST = 100;
 
-/** How often each node may have a message looked at, since each costs some cryptography. One bucket for each node. */
+/** Limits how many messages of each node are opened, because each costs cryptography. One bucket per node. */
 export class RequestRate {
   readonly #buckets = new Map<number, TokenBucket>();
 
-  /** Whether node `id` may ask once more at `now`, in milliseconds. */
+  /** Returns whether node `id` may send one more message at `now`, in milliseconds. */
   take(id: number, now: number): boolean {
     let bucket = this.#buckets.get(id);
     if (bucket === undefined) {
@@ -18,7 +18,7 @@ export class RequestRate {
     return bucket.take(1, now) === 0;
   }
 
-  /** Forgets the nodes that are not there any more. */
+  /** Removes the nodes for which `isThere` is false. */
   keep(isThere: (id: number) => boolean): void {
     for (const id of this.#buckets.keys()) if (!isThere(id)) this.#buckets.delete(id);
   }

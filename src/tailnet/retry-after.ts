@@ -1,16 +1,16 @@
 import { randomInt } from 'node:crypto';
 import { retryAfterMs as pauseMs } from '../transport/http/retry-after.ts';
 
-/** Nobody keeps us waiting longer (addendum E3). */
+/** Longest pause (addendum E3). */
 const LONGEST_MS = 300_000;
-/** A time beyond this is taken for a mistake. */
+/** A longer time is treated as a mistake. */
 const CREDIBLE_MS = 3_600_000;
 const DEFAULT_FROM_MS = 5000;
 const DEFAULT_TO_MS = 10_000;
 
 /**
- * How long a control server that answered 429 or 503 wants to be left alone, in milliseconds: the header is seconds or a
- * date, and one that says nothing useful counts as 5 to 10 s. Null for a 503 without the header, which asks for nothing.
+ * Returns the pause in milliseconds that a control server asks for with status 429 or 503. The header is seconds or a
+ * date; an invalid one counts as 5 to 10 s. Null for a 503 without the header.
  */
 export function retryAfterMs(header: string | undefined, status: number, now: number = Date.now()): number | null {
   if (header === undefined && status === 503) return null;

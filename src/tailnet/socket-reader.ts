@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
 
 /**
- * Reads the start of what a server sends over `socket`, before the bytes belong to another protocol. One call at a time;
- * each rejects when the connection ends or `timeoutMs` pass.
+ * Reads the first bytes of a server from `socket`, before another protocol takes over. One call at a time; each rejects
+ * when the connection ends or after `timeoutMs`.
  */
 export class SocketReader {
   readonly #socket: Duplex;
@@ -25,7 +25,7 @@ export class SocketReader {
     socket.pause();
   }
 
-  /** The bytes up to and with the first `ending`, of which there must be at most `limitBytes`. */
+  /** Reads up to and including the first `ending`, at most `limitBytes`. */
   async until(ending: string, limitBytes: number): Promise<Buffer> {
     for (;;) {
       const at = this.#bytes.indexOf(ending);
@@ -42,7 +42,7 @@ export class SocketReader {
     return this.#take(length);
   }
 
-  /** Leaves the socket, paused, to somebody else; returns what was read and not taken. */
+  /** Gives the socket back, paused; returns the bytes that were read and not used. */
   release(): Buffer {
     const socket = this.#socket;
     socket.off('data', this.#onData).off('error', this.#onError).off('close', this.#onClose).off('end', this.#onClose);

@@ -9,7 +9,7 @@ import type {
 } from '../../transport/port.ts';
 import type { Admitted, DoorGuard, GuardedConnection, GuardRefusal } from './door-guard.ts';
 
-/** Behind which a connection is. */
+/** The owner of accepted connections. */
 export interface Door {
   readonly counters: Counters;
   /** Returns the handler for the stream of an accepted connection. */
@@ -22,9 +22,9 @@ export class DoorConnection implements ConnectionHandler, GuardedConnection {
   /** Replaced when a trusted proxy names its client. */
   remote: Endpoint;
   readonly #door: Door;
-  /** Null where everybody is let in. */
+  /** Null when every connection is accepted. */
   #admitted: Admitted | null = null;
-  /** The handshake, then the stream. */
+  /** The handshake, later the stream. */
   #ongoing: Abortable | null = null;
   #isOpen = false;
   #isEvicted = false;
@@ -48,7 +48,7 @@ export class DoorConnection implements ConnectionHandler, GuardedConnection {
     return connection;
   }
 
-  /** It was ended to make room, which is reported already. */
+  /** True when it was ended to make room, which was already reported. */
   get isEvicted(): boolean {
     return this.#isEvicted;
   }
@@ -80,19 +80,19 @@ export class DoorConnection implements ConnectionHandler, GuardedConnection {
     this.#ongoing?.abort();
   }
 
-  /** Something happened that a connection which only takes up room does not do. */
+  /** The connection made progress, which a connection that only takes up room does not do. */
   progressed(): void {
     this.#admitted?.progressed();
   }
 
-  /** Counts it for `remote` from now on, unless that one may not have any more. */
+  /** Counts the connection for `remote` from now on; returns a refusal when `remote` has too many. */
   movedTo(remote: Endpoint): GuardRefusal | null {
     const refusal = this.#admitted?.movedTo(remote.ip) ?? null;
     if (refusal === null) this.remote = remote;
     return refusal;
   }
 
-  /** It is an admitted DERP connection from now on; not if a refusal is returned. `isExempt`: none is. */
+  /** Marks it as an admitted DERP connection, unless a refusal is returned. `isExempt`: never refused. */
   established(isExempt: boolean): GuardRefusal | null {
     return this.#admitted?.established(isExempt) ?? null;
   }

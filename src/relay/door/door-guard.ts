@@ -1,40 +1,40 @@
 import type { RefusalReason } from '../../observe/counters.ts';
 
-/** Why a connection is not let in, or is ended. */
+/** Why a connection is refused or ended. */
 export interface GuardRefusal {
   readonly reason: RefusalReason;
   readonly detail: string;
 }
 
-/** A connection that the guard keeps account of. */
+/** A connection that the guard counts. */
 export interface GuardedConnection {
-  /** It has to make room for another one: to be ended at once. */
+  /** The connection must end at once, to make room for another one. */
   evicted(reason: RefusalReason, detail: string): void;
 }
 
-/** The guard's account of one connection, from `admit` to `left`. */
+/** The guard's record of one connection, from `admit` to `left`. */
 export interface Admitted {
-  /** Something happened that a connection which only takes up room does not do. */
+  /** The connection made progress, which a connection that only takes up room does not do. */
   progressed(): void;
-  /** It is one of `ip`, as a trusted proxy says; not if a refusal is returned. */
+  /** A trusted proxy says that it belongs to `ip`. It is counted there, unless a refusal is returned. */
   movedTo(ip: string): GuardRefusal | null;
-  /** It is an admitted DERP connection from now on; not if a refusal is returned. `isExempt`: no limit applies. */
+  /** Marks it as an admitted DERP connection, unless a refusal is returned. `isExempt`: no limit applies. */
   established(isExempt: boolean): GuardRefusal | null;
-  /** Its descriptor is gone. Harmless when it was evicted. */
+  /** Its descriptor is closed. May also be called after an eviction. */
   left(): void;
 }
 
-/** Decides on connections before anything is spent on them, and keeps account of those that are open. */
+/** Accepts or refuses connections before any work is spent on them, and counts the open ones. */
 export interface DoorGuard {
-  /** Lets the connection in, which may end another one, or says why not. */
+  /** Accepts the connection, which may end another one, or returns a refusal. */
   admit(ip: string, connection: GuardedConnection): Admitted | GuardRefusal;
-  /** Something failed or was refused that a well-behaved client does not do. */
+  /** Counts a failure or a refusal of the client. */
   misbehaved(ip: string, reason: RefusalReason): void;
 }
 
-/** Tells whether the memory limit is reached, so that there must not be more connections. */
+/** Says whether the memory limit is reached, so that no more connections are accepted. */
 export interface MemoryLimit {
   readonly isFull: boolean;
-  /** Looks at it again; `handshakes` and `sessions` are the connections that are open. */
+  /** Checks it again; `handshakes` and `sessions` are the open connections. */
   check(handshakes: number, sessions: number): void;
 }

@@ -1,7 +1,7 @@
 /**
- * Connections before they are DERP sessions. The front door reads the first request head and decides between DERP and HTTP.
- * Before that, `source-guard.ts` decides whether a connection is accepted at all: limits in total, by source and by memory.
- * `websocket-stream.ts` makes a stream of WebSocket messages.
+ * Connections before they are DERP sessions. The front door reads the first request head and chooses between DERP and
+ * HTTP. Before that, `source-guard.ts` decides whether a connection is accepted at all, by limits in total, by source
+ * and by memory. `websocket-stream.ts` turns WebSocket messages into a stream.
  */
 import { SLOW_TICK_MS, type Clock } from '../../base/clock.ts';
 import type { Counters, RefusalReason } from '../../observe/counters.ts';
@@ -12,13 +12,13 @@ import type { DoorGuard, GuardRefusal } from './door-guard.ts';
 import { HEAD_END, type HeadListener, HeadReader } from './head-reader.ts';
 import { derpFacts, parseRequestHead, type RequestHead, upgradeOf } from '../../wire/request-head.ts';
 
-/** What the front door leads to. */
+/** The handlers behind the front door. */
 export interface DoorHandlers {
-  /** Starts a DERP connection on the stream and returns who handles it from now on. */
+  /** Starts a DERP connection on the stream and returns its handler. */
   derp(stream: Stream, facts: { readonly fastStart: boolean; readonly notIdeal: boolean }): StreamHandler;
   /**
-   * Takes everything else; `received` is all that has arrived, head included, and is the callee's to keep. `isAllowed`
-   * has to be asked for each further request on the stream, if it is not null: a refusal is reported.
+   * Takes all other requests. `received` has all bytes so far, head included, and may be kept. `isAllowed`, if not
+   * null, must be called for each further request on the stream; it reports a refusal.
    */
   http(stream: Stream, received: Buffer, isAllowed: ((head: RequestHead) => boolean) | null): void;
   refused(reason: RefusalReason, remote: Endpoint, detail: string): void;
@@ -27,7 +27,7 @@ export interface DoorHandlers {
 export interface FrontDoorLimits {
   /** Bytes of a request head. */
   readonly requestHeadBytes: number;
-  /** From the end of the TLS handshake to the end of the request head. */
+  /** Time limit from the end of the TLS handshake to the end of the request head. */
   readonly requestHeadMs: number;
 }
 
@@ -35,7 +35,7 @@ export interface FrontDoorLimits {
 export interface FrontProxies {
   readonly isTrusted: (ip: string) => boolean;
   readonly header: ForwardedHeader;
-  /** Whether nobody else may connect: bytes without TLS come from a proxy or from a mistake. */
+  /** True when only these proxies may connect: other bytes without TLS are a mistake. */
   readonly excludesOthers: boolean;
 }
 
@@ -45,13 +45,13 @@ export interface FrontDoorParts {
   readonly clock: Clock;
   readonly counters: Counters;
   readonly guard: DoorGuard;
-  /** Null: who connects does so without a proxy, or through one that passes TLS on. */
+  /** Null when clients connect directly, or through a proxy that passes TLS on. */
   readonly proxies: FrontProxies | null;
-  /** The listener is in trouble. */
+  /** The listener has a problem. */
   readonly onListenerError: (error: Error) => void;
 }
 
-/** How long a refused stream has to take the answer. */
+/** Time limit for a refused stream to take the answer. */
 const REFUSAL_FINISH_MS = 2000;
 const STATUS_TEXT = {
   400: 'Bad Request',
@@ -62,9 +62,9 @@ const STATUS_TEXT = {
 };
 
 /**
- * Stands behind a listener: reads the first request head of each stream itself, bounded in size and time, and decides
- * whether the stream becomes a DERP connection or goes to the HTTP server. Bytes that arrive with the
- * head are not lost.
+ * The handler of a listener. It reads the first request head of each stream, limited in size and time, and decides
+ * whether the stream becomes a DERP connection or goes to the HTTP server. Bytes that arrive with the head are not
+ * lost.
  */
 export class FrontDoor implements ListenerHandler, Door, HeadListener {
   readonly #handlers: DoorHandlers;
@@ -117,7 +117,7 @@ export class FrontDoor implements ListenerHandler, Door, HeadListener {
     this.#onListenerError(error);
   }
 
-  /** Stops looking at deadlines; streams that are still at the door are closed. */
+  /** Stops the deadlines; streams that still wait for their head are closed. */
   close(): void {
     this.#stopTicking();
     for (const reader of this.#waiting) reader.stream.abort();
@@ -173,14 +173,17 @@ export class FrontDoor implements ListenerHandler, Door, HeadListener {
     }
   }
 
-  /** The head is there, or will never be. False when that was known. */
+  /** The head is complete or will never be. Returns false when that was already known. */
   #settle(reader: HeadReader): boolean {
     const waited = this.#waiting.delete(reader);
     if (waited) reader.connection.progressed();
     return waited;
   }
 
-  /** A proxy may send requests of several clients on one connection: each counts for the client that it names. */
+  /**
+   * Returns the check for further requests: a proxy may send requests of several clients on one connection, and each
+   * counts for its client.
+   */
   #furtherRequests(of: HeadReader, peer: Endpoint): ((head: RequestHead) => boolean) | null {
     if (this.#proxies?.isTrusted(peer.ip) !== true) return null;
     return (head) => {
@@ -191,8 +194,8 @@ export class FrontDoor implements ListenerHandler, Door, HeadListener {
   }
 
   /**
-   * Counts the stream from now on for the client that a trusted proxy, the `peer`, names in a request, or for the peer
-   * when it names none; unless that one may not have any more.
+   * Counts the stream for the client that a trusted proxy, the `peer`, names in a request, or for the peer when it
+   * names none. Refuses when that client has too many.
    */
   #forwardedRefusal(
     { stream, connection }: HeadReader,
@@ -213,7 +216,7 @@ export class FrontDoor implements ListenerHandler, Door, HeadListener {
 
   #expire(now: number): void {
     for (const reader of this.#waiting) {
-      // Readers wait in the order of their deadlines, so the first one that has time left ends the search.
+      // Readers are in order of their deadlines, so the first one with time left ends the search.
       if (reader.deadline > now) {
         this.#clock.tickBy(reader.deadline);
         return;

@@ -5,7 +5,7 @@ import type { DoorConnection } from './door-connection.ts';
 /** The blank line that ends a request head. */
 export const HEAD_END: Buffer = Buffer.from('\r\n\r\n');
 
-/** Told what became of a request head; one of these, once. */
+/** Receives the result of reading a request head: one of these calls, once. */
 export interface HeadListener {
   /** The head is complete at `headEnd` (the offset of the blank line); `received` is everything so far, valid during the call. */
   complete(reader: HeadReader, received: Buffer, headEnd: number): void;
@@ -15,7 +15,7 @@ export interface HeadListener {
   gone(reader: HeadReader): void;
 }
 
-/** Collects the head of one stream. Keeps nothing when the head arrives in one piece, which is the rule. */
+/** Collects the head of one stream. It copies nothing when the head arrives in one piece, which is usual. */
 export class HeadReader implements StreamHandler {
   readonly stream: Stream;
   readonly connection: DoorConnection;
@@ -44,7 +44,7 @@ export class HeadReader implements StreamHandler {
     const before = this.#received?.length ?? 0;
     this.#received?.add(buffer, from, to);
     const all = this.#received?.bytes ?? buffer.subarray(from, to);
-    // What came before was searched already, but the end may have begun in it.
+    // Earlier bytes were already searched, but the blank line may begin in them.
     const found = all.indexOf(HEAD_END, Math.max(0, before - HEAD_END.length + 1));
     const headBytes = found < 0 ? all.length - HEAD_END.length + 1 : found;
     if (headBytes > this.#limitBytes) {
@@ -65,7 +65,7 @@ export class HeadReader implements StreamHandler {
   }
 
   writable(): void {
-    // Nothing waits here: the one answer we give is written before the stream is finished.
+    // Nothing waits to be written: the only answer is written before the stream is finished.
   }
 
   closed(): void {

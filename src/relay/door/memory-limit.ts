@@ -1,28 +1,28 @@
 import type { MemoryLimit } from './door-guard.ts';
 
 export interface CountedMemoryParts {
-  /** Beyond this there must not be more connections. 0: no limit. */
+  /** Limit in bytes; above it no more connections are accepted. 0: no limit. */
   readonly limitBytes: number;
-  /** What one connection costs on this runtime. */
+  /** Memory of one connection on this runtime, in bytes. */
   readonly connectionBytes: number;
-  /** What waits for all connections together. */
+  /** Returns the queued bytes of all connections together. */
   readonly queuedBytes: () => number;
   /** Of the process. */
   readonly residentBytes: () => number;
-  /** Told at each look why there is no room for more clients, or null. */
+  /** Called at each check with the reason why there is no room for more clients, or null. */
   readonly judged: (problem: string | null) => void;
 }
 
 /**
- * Resident memory stays high for minutes after what needed it is gone. It counts only while connections are known to
- * need this part of what there is for them, and no longer when that has fallen below the second.
+ * Resident memory stays high for minutes after its cause has ended. It counts only from the time when connections are
+ * known to need the first part of their room, until that falls below the second part.
  */
 const EXPLAINED_SHARE = 0.7;
 const UNEXPLAINED_SHARE = 0.6;
-/** What connections need must have fallen to this part of what there is for them before there is room again. */
+/** The need of connections must fall to this part of their room before more are accepted. */
 const ROOM_SHARE = 0.9;
 
-/** Judges memory by what is known to be in use: what the process needed at its start, connections and their queues. */
+/** Judges memory by known use: the memory at the start, connections and their queues. */
 export class CountedMemory implements MemoryLimit {
   readonly #parts: CountedMemoryParts;
   #ownBytes = Infinity;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { OtherTables } from './source-table.ts';
 
-/** Kinds of connections that are counted apart. */
+/** Kinds of connections that are counted separately. */
 export const PlaceKind = { Handshake: 0, Session: 1 } as const;
 export type PlaceKind = (typeof PlaceKind)[keyof typeof PlaceKind];
 const KINDS = 2;
@@ -9,7 +9,7 @@ const KINDS = 2;
 /** Cells of one row. Two names share a count only when they share their cells in both rows, and then count too high. */
 const CELLS = 16_384;
 const ROWS = 2;
-/** In front of the rows of each kind is the number of all of that kind, in a cache line of its own. */
+/** Before the rows of each kind is the total of that kind, in its own cache line. */
 const HEAD_WORDS = 16;
 const WORDS_OF_KIND = HEAD_WORDS + ROWS * CELLS;
 const WORDS_OF_THREAD = KINDS * WORDS_OF_KIND;
@@ -17,8 +17,8 @@ const SEED_BYTES = 8;
 const PRIME = 0x01000193;
 
 /**
- * How many connections each source has in all relay threads, in shared memory: each thread writes its own counts and adds
- * up those of all. The names of sources are not kept, only the counts of their hashes.
+ * Counts the connections of each source in all relay threads, in shared memory. Each thread writes its own counts and
+ * adds up those of all threads. Names of sources are not stored, only counts of their hashes.
  */
 export class SharedPlaces {
   readonly #words: Int32Array;
@@ -34,14 +34,16 @@ export class SharedPlaces {
     this.#threads = this.#words.length / WORDS_OF_THREAD;
   }
 
-  /** Memory for this number of threads. `seed` keeps strangers from finding sources that share their counts. */
+  /**
+   * Memory for this number of threads. The random `seed` prevents attackers from finding sources that share a count.
+   */
   static createMemory(threads: number, seed: number = randomBytes(4).readInt32LE(0)): SharedArrayBuffer {
     const memory = new SharedArrayBuffer(SEED_BYTES + threads * WORDS_OF_THREAD * 4);
     new Int32Array(memory, 0, 1)[0] = seed;
     return memory;
   }
 
-  /** The connections of one kind in all threads, for the table that this thread has of them. */
+  /** Returns the counts of one kind in all other threads, for this thread's table. */
   table(kind: PlaceKind): OtherTables {
     return {
       changed: (name, by) => this.#changed(kind, name, by),
@@ -50,7 +52,7 @@ export class SharedPlaces {
     };
   }
 
-  /** The thread has none any more. */
+  /** Sets all counts of this thread to 0. */
   clear(): void {
     this.#words.fill(0, this.#thread * WORDS_OF_THREAD, (this.#thread + 1) * WORDS_OF_THREAD);
   }
@@ -61,7 +63,7 @@ export class SharedPlaces {
     else for (let row = 0; row < ROWS; row++) Atomics.add(this.#words, base + this.#cell(row, name), by);
   }
 
-  /** Too high, though seldom, and never too low. */
+  /** Returns the count of a name in other threads. It is sometimes too high, and never too low. */
   #heldElsewhere(kind: PlaceKind, name: string): number {
     const [first, second] = [this.#cell(0, name), this.#cell(1, name)];
     return this.#sumElsewhere((thread) => {

@@ -1,25 +1,25 @@
-/** How often something may happen. */
+/** A rate limit. */
 export interface RateRule {
-  /** Times within one window. 0 is no limit. */
+  /** Largest number of events within one window. 0 means no limit. */
   readonly count: number;
   readonly windowSeconds: number;
-  /** How long a key that did it too often is refused; 0: until its window has room again. */
+  /** How long a key over the limit is refused; 0: until its window has room again. */
   readonly blockSeconds: number;
 }
 
-/** When the table is full, this many of the oldest entries are checked for one to forget. */
+/** When the table is full, this many of the oldest entries are checked for one to remove. */
 const LOOKED_AT = 8;
-/** An entry that has used up a quarter of what it may do is not forgotten as long as there are others. */
+/** An entry that has used a quarter of its limit is not removed while there are others. */
 const KEPT_SHARE = 4;
 
-/** How many sweeps it takes to look at all entries, so that one of them costs little. */
+/** Number of sweeps that check all entries together, so that one sweep is cheap. */
 const SWEEPS = 16;
 
-/** What one key did. */
+/** The events of one key. */
 class Entry {
   readonly key: string;
   startMs: number;
-  /** In the window that began at `startMs`, and in the one before it. */
+  /** Events in the window that began at `startMs`, and in the one before. */
   count = 0;
   before = 0;
   blockedUntilMs = 0;
@@ -32,9 +32,9 @@ class Entry {
 }
 
 /**
- * Counts events by key over a sliding window, in bounded memory. The window is made of two: what happened in the last
- * whole one counts by the part of it that is still within the window. A key that is new always has an entry of its own;
- * when the table is full, one that did little is forgotten for it.
+ * Counts events by key over a sliding window, in limited memory. It combines two fixed windows: events of the last one
+ * count by the part of it that the sliding window still covers. A new key always gets its own entry; when the table is
+ * full, an entry with few events is removed.
  */
 export class SlidingWindow {
   readonly #rule: RateRule;
@@ -56,7 +56,7 @@ export class SlidingWindow {
     return this.#entries.size;
   }
 
-  /** Whether `key` has used up what it may do now. */
+  /** Returns whether `key` has reached its limit. */
   isFull(key: string, nowMs: number): boolean {
     const entry = this.#entries.get(key);
     return entry !== undefined && this.#isFull(entry, nowMs);
@@ -81,7 +81,7 @@ export class SlidingWindow {
     }
   }
 
-  /** Looks at a part of the keys and forgets those that have done nothing for long. Call it now and then. */
+  /** Checks a part of the keys and removes those without recent events. Call it regularly. */
   sweep(nowMs: number): void {
     for (let left = Math.ceil(this.#entries.size / SWEEPS); left > 0; left--) {
       const entry = this.#takeFirst();

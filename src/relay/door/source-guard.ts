@@ -7,37 +7,40 @@ import { bySource, type RateLimits, SourceRates } from './source-rates.ts';
 import { type Place, SourceTable } from './source-table.ts';
 
 export interface GuardLimits extends RateLimits {
-  /** Open connections in all. 0: no limit, as for the others here. */
+  /** Open connections in total. 0 means no limit, here and below. */
   readonly connections: number;
-  /** Of one source. */
+  /** Open connections of one source. */
   readonly connectionsPerSource: number;
-  /** Connections that are no admitted DERP connections: handshakes under way, and HTTP. */
+  /** Connections that are not admitted DERP connections: unfinished handshakes, and HTTP. */
   readonly handshakes: number;
   readonly handshakesPerSource: number;
-  /** How long the silence of a handshake is suffered while there are few. */
+  /** How long a handshake may be silent while there are few. */
   readonly handshakeMs: number;
-  /** Addresses that no limit by source applies to. They count as sources when room has to be made. */
+  /** Addresses without limits by source. They count as sources when room must be made. */
   readonly exempt: PrefixSet;
 }
 
-/** How often memory is looked at and old entries are forgotten. */
+/** Time between checks of memory and removals of old entries. */
 const CHECK_MS = 1000;
 /** One site has at most this part of the places for handshakes. */
 const SITE_SHARE = 4;
-/** Of all connections, the part that established ones leave to newcomers, and the most that are left. */
+/** Established connections leave this part of all places to new connections, but not more than the second number. */
 const NEWCOMER_SHARE = 16;
 const MAX_NEWCOMERS = 256;
-/** A source that holds most makes room for itself only by what is older than this: it may just be busy. */
+/**
+ * The source with the most connections makes room for itself only with connections older than this: it may just be
+ * busy.
+ */
 const PATIENCE_MS = 1000;
-/** From half full on, handshakes get less and less time, down to this. */
+/** From half full on, handshakes get less time, down to this. */
 const LEAST_HANDSHAKE_MS = 2000;
 const CROWDED_SHARE = 0.5;
 
 /**
- * Limits for the whole server and by source: IPv4 address, IPv6 /64, and IPv6 /48 with a larger one. No limit that
- * several sources share refuses one that holds nothing: what the source that holds most has had for longest is ended to
- * make room. Only an admitted connection takes the place of another admitted one, and only that of a source that holds
- * more than its own.
+ * Limits for the whole server and by source: IPv4 address, IPv6 /64, and IPv6 /48 with a larger limit. A limit that
+ * several sources share never refuses a source without connections: instead, the oldest connection of the source with
+ * the most connections is ended. Only an admitted connection can replace another admitted one, and only one of a source
+ * that has more.
  */
 export class SourceGuard implements DoorGuard {
   readonly #limits: GuardLimits;
@@ -45,7 +48,7 @@ export class SourceGuard implements DoorGuard {
   readonly #memory: MemoryLimit;
   readonly #rates: SourceRates;
   readonly #siteHandshakes: number;
-  /** Handshakes under way, and HTTP: what can be ended without harm. */
+  /** Unfinished handshakes and HTTP connections, which can be ended without harm. */
   readonly #handshakes: SourceTable<Entry>;
   readonly #sessions: SourceTable<Entry>;
   readonly #leaveClock: () => void;
@@ -53,7 +56,7 @@ export class SourceGuard implements DoorGuard {
   #isForDescriptors = false;
   #checkedMs = 0;
 
-  /** `places` is what the threads of this process hold together; null: there is one. */
+  /** `places` has the counts of all threads of this process; null: there is one thread. */
   constructor(limits: GuardLimits, clock: Clock, memory: MemoryLimit, places: SharedPlaces | null = null) {
     this.#limits = limits;
     this.#clock = clock;
@@ -83,12 +86,12 @@ export class SourceGuard implements DoorGuard {
     if (!this.#limits.exempt.has(ip)) this.#rates.misbehaved(sourcePath(ip), reason, this.now);
   }
 
-  /** Connections that are no admitted DERP connections. */
+  /** Number of connections that are not admitted DERP connections. */
   get underWay(): number {
     return this.#handshakes.size;
   }
 
-  /** Connections that are open, of all sources. */
+  /** Number of open connections of all sources. */
   get open(): number {
     return this.#handshakes.size + this.#sessions.size;
   }
@@ -97,7 +100,7 @@ export class SourceGuard implements DoorGuard {
     return this.#handshakes.sizeOfAll + this.#sessions.sizeOfAll;
   }
 
-  /** Sets the number of connections that may be open, and whether descriptors are the reason. */
+  /** Sets the largest number of open connections, and whether descriptors are the reason. */
   setConnectionLimit(connections: number, isForDescriptors: boolean): void {
     this.#connections = connections;
     this.#isForDescriptors = isForDescriptors;
@@ -118,7 +121,7 @@ export class SourceGuard implements DoorGuard {
     return this.#clock.now;
   }
 
-  /** Makes the connection of `entry` one of `ip`; not if a refusal is returned. */
+  /** Counts the connection of `entry` for `ip`, unless a refusal is returned. */
   move(entry: Entry, ip: string): GuardRefusal | null {
     const path = sourcePath(ip);
     if (!this.#limits.exempt.has(ip)) {
@@ -130,7 +133,7 @@ export class SourceGuard implements DoorGuard {
     return null;
   }
 
-  /** Makes the connection of `entry` an admitted one; not if a refusal is returned. */
+  /** Marks the connection of `entry` as admitted, unless a refusal is returned. */
   establish(entry: Entry, isExempt: boolean): GuardRefusal | null {
     const path = sourcePath(entry.ip);
     const refusal = isExempt ? null : this.#sessionRefusal(entry, path);
@@ -156,12 +159,12 @@ export class SourceGuard implements DoorGuard {
     return null;
   }
 
-  /** Places that established connections leave to newcomers. */
+  /** Returns the number of places that established connections leave to new ones. */
   #newcomers(): number {
     return Math.min(Math.floor(this.#connections / NEWCOMER_SHARE), MAX_NEWCOMERS);
   }
 
-  /** Why there is no room for more connections. */
+  /** Returns the refusal when there is no room for more connections. */
   #full(): GuardRefusal {
     if (this.#memory.isFull) return { reason: 'memory_limit', detail: 'too much memory is in use' };
     const reason = this.#isForDescriptors ? 'descriptor_limit' : 'connection_limit';
@@ -192,7 +195,7 @@ export class SourceGuard implements DoorGuard {
     return null;
   }
 
-  /** The youngest has to go: who has been here for longer is more likely to be one who belongs here. */
+  /** Ends the youngest session: clients that have been connected for longer are more likely legitimate. */
   #replaceSession(path: readonly string[], why: GuardRefusal, within?: string): GuardRefusal | null {
     const candidate = this.#sessions.candidate(path, 'youngest', 1, within);
     if (candidate === null || candidate.isOwn) return why;
@@ -235,7 +238,7 @@ export class SourceGuard implements DoorGuard {
     return this.#replaceHandshake(path, bySource(`unfinished handshakes from ${site}`), site);
   }
 
-  /** Connections of all kinds that are held under a name. */
+  /** Returns the number of connections of all kinds under a name. */
   #heldBy(name: string): number {
     return this.#handshakes.heldByAll(name) + this.#sessions.heldByAll(name);
   }
@@ -302,7 +305,7 @@ class Entry implements Admitted {
     this.#place = null;
   }
 
-  /** Puts it into a table as one of `ip`, instead of where it is. */
+  /** Moves it into a table, counted for `ip`. */
   place(table: SourceTable<Entry>, path: readonly string[], ip: string): void {
     this.left();
     this.ip = ip;

@@ -2,20 +2,23 @@ import type { RefusalReason } from '../../observe/counters.ts';
 import type { GuardRefusal } from './door-guard.ts';
 import { SlidingWindow, type RateRule } from './sliding-window.ts';
 
-/** How often one source may do what costs the relay something. */
+/** Rate limits by source. */
 export interface RateLimits {
   readonly newConnections: RateRule;
-  /** Of handshakes: TLS, HTTP and DERP. */
+  /** Failed handshakes: TLS, HTTP and DERP. */
   readonly failures: RateRule;
-  /** Of clients that are not admitted. */
+  /** Refused clients. */
   readonly refusals: RateRule;
   /** Factor by which the limits of a site (IPv6 /48) are larger than those of a source. */
   readonly siteFactor: number;
-  /** Sources, and sites, that are counted at most. */
+  /** Largest number of sources, and of sites, that are counted. */
   readonly trackedSources: number;
 }
 
-/** Refusals that are no fault of who connects: counting them would keep a source out that has waited long enough. */
+/**
+ * Refusals that are not the fault of the client. They do not count, or a source that has waited long enough would stay
+ * refused.
+ */
 const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'source_limit',
   'connection_limit',
@@ -28,12 +31,12 @@ const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'untrusted_proxy',
   'write_timeout',
   'control_queue_full',
-  // One wrong key in the configuration of a relay must not keep its clients out.
+  // A wrong mesh key in another relay's configuration must not lock out its clients.
   'mesh_key',
   'close_peer',
-  // Ended is the oldest, which may come from somewhere else than the newest.
+  // The oldest connection is ended, which may come from another address than the newest.
   'key_connections',
-  // A person or a budget of the operator ended it; others may have the same address.
+  // An operator or a quota ended it; other clients may have the same address.
   'over_quota',
   'disconnected',
 ]);
@@ -41,8 +44,8 @@ const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
 type Rates = Readonly<Record<'newConnections' | 'failures' | 'refusals', SlidingWindow>>;
 
 /**
- * What each source did lately, and each IPv6 site. A source is given as its path, from `sourcePath`: the last name is
- * the source itself, the first one of several is its site.
+ * Recent events of each source and each IPv6 site. A source is given as a path from `sourcePath`: the last name is the
+ * source itself, and the first of several is its site.
  */
 export class SourceRates {
   readonly #sources: Rates;
@@ -53,7 +56,7 @@ export class SourceRates {
     this.#sites = rates(limits, limits.siteFactor);
   }
 
-  /** Why this source may not connect now, or null. `now`: milliseconds of the clock. */
+  /** Returns why this source may not connect now, or null. `now`: milliseconds of the clock. */
   refusalOfSource(path: readonly string[], now: number): GuardRefusal | null {
     return refusal(this.#sources, path[path.length - 1]!, 'this source', now);
   }
@@ -68,12 +71,12 @@ export class SourceRates {
     this.#count('newConnections', path, now);
   }
 
-  /** Counts a failure or a refusal, if it may be the fault of who connects. */
+  /** Counts a failure or a refusal, if it may be the client's fault. */
   misbehaved(path: readonly string[], reason: RefusalReason, now: number): void {
     if (!OWN_REASONS.has(reason)) this.#count(reason === 'not_admitted' ? 'refusals' : 'failures', path, now);
   }
 
-  /** Forgets a part of what is too old to count. */
+  /** Removes a part of the entries that are too old to count. */
   sweep(now: number): void {
     for (const table of [this.#sources, this.#sites]) {
       for (const rate of Object.values(table)) rate.sweep(now);
@@ -86,7 +89,7 @@ export class SourceRates {
   }
 }
 
-/** The refusal of a source that has, or does, too much of `what`. */
+/** Returns the refusal of a source with too many of `what`. */
 export function bySource(what: string): GuardRefusal {
   return { reason: 'source_limit', detail: `too many ${what}` };
 }

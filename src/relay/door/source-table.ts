@@ -1,13 +1,15 @@
 /**
- * A table that many sources share, made so that none of them can keep the others out: it finds, in constant time, what
- * belongs to the source that holds most.
+ * A table that many sources share, in which no source can block the others: it finds an item of the source with the
+ * most items in constant time.
  */
 
-/** Something of one source in a {@link SourceTable}, in two lists by age: that of the table and that of its source. */
+/**
+ * An item of one source in a {@link SourceTable}. It is in two lists by age: that of the table and that of its source.
+ */
 export class Place<T> {
   readonly item: T;
   readonly source: Source<T>;
-  /** When it was put there or last renewed, milliseconds of the clock. */
+  /** When it was added or last renewed, milliseconds of the clock. */
   sinceMs: number;
   older: Place<T> | null = null;
   younger: Place<T> | null = null;
@@ -21,28 +23,28 @@ export class Place<T> {
   }
 }
 
-/** Whose place is to be given up for a newcomer. */
+/** The place that a new item replaces. */
 export interface Candidate<T> {
   readonly place: Place<T>;
-  /** It belongs to the newcomer's own source: no other source holds more. */
+  /** True when it belongs to the new item's own source: no other source has more. */
   readonly isOwn: boolean;
 }
 
-/** Of the source that holds most, which one: what waits longest, or what came last. */
+/** Which item of the source with the most items is replaced. */
 export type Order = 'oldest' | 'youngest';
 
-/** What the tables of other threads hold, for limits that hold for all together. */
+/** The counts of other threads' tables, for limits over all threads. */
 export interface OtherTables {
-  /** This table holds one more, or one less, under a name; null: in all. */
+  /** This table has one more, or one less, under a name; null: in total. */
   changed(name: string | null, by: 1 | -1): void;
   held(name: string): number;
   size(): number;
 }
 
 /**
- * Keeps items by source and in the order of their age. A source is a path of names, from the largest network to the
- * smallest, as `sourcePath` gives it. It is judged at each level first by what its network holds: somebody who has many
- * small networks in one large one counts as the large one.
+ * Keeps items by source and in order of age. A source is a path of names, from the largest network to the smallest, as
+ * `sourcePath` returns it. At each level, the items of the whole network count: many small networks inside a large one
+ * count as the large one.
  */
 export class SourceTable<T> {
   readonly #sources = new Map<string, Source<T>>();
@@ -52,7 +54,7 @@ export class SourceTable<T> {
   #youngest: Place<T> | null = null;
   readonly #others: OtherTables | null;
 
-  /** `others` is null where there is one thread. */
+  /** `others` is null when there is one thread. */
   constructor(others: OtherTables | null = null) {
     this.#others = others;
   }
@@ -66,17 +68,17 @@ export class SourceTable<T> {
     return this.#size + (this.#others?.size() ?? 0);
   }
 
-  /** What the tables of all threads hold under a name of a path. */
+  /** Returns the number of items under a name of a path in the tables of all threads. */
   heldByAll(name: string): number {
     return this.held(name) + (this.#others?.held(name) ?? 0);
   }
 
-  /** What is in the table for longest, or null. */
+  /** The oldest place, or null. */
   get oldest(): Place<T> | null {
     return this.#oldest;
   }
 
-  /** How many items are held under a name of a path. */
+  /** Returns the number of items under a name of a path. */
   held(name: string): number {
     return this.#sources.get(name)?.count ?? 0;
   }
@@ -93,7 +95,7 @@ export class SourceTable<T> {
     return place;
   }
 
-  /** Takes a place out; it must be in the table. */
+  /** Removes a place, which must be in the table. */
   remove(place: Place<T>): void {
     this.#size--;
     this.#others?.changed(null, -1);
@@ -105,7 +107,7 @@ export class SourceTable<T> {
     }
   }
 
-  /** Makes a place the youngest again, as something has happened there. */
+  /** Makes a place the youngest again, after an event of its item. */
   renew(place: Place<T>, nowMs: number): void {
     place.sinceMs = nowMs;
     if (place === this.#youngest) return;
@@ -114,9 +116,9 @@ export class SourceTable<T> {
   }
 
   /**
-   * Whose place a newcomer from `path` is to get: of the source that holds most, if that is more than the newcomer's
-   * own by more than `margin`, or else of its own. Null when its own holds nothing either. With `within`, a name of the
-   * path, only what is held under that name is looked at.
+   * Returns the place that a new item from `path` replaces: one of the source with the most items, if it has over
+   * `margin` more than the new item's own source, otherwise one of its own. Null when its own source has none. With
+   * `within`, a name of the path, only places under that name count.
    */
   candidate(path: readonly string[], order: Order, margin = 0, within?: string): Candidate<T> | null {
     let ranking: Ranking<T> | null = this.#ranking;
@@ -185,7 +187,7 @@ function candidateOf<T>(source: Source<T>, order: Order, isOwn: boolean): Candid
   return place === null ? null : { place, isOwn };
 }
 
-/** A network: one with networks inside, or a smallest one with items. */
+/** A network: it has smaller networks, or items if it is the smallest. */
 class Source<T> {
   readonly name: string;
   readonly parent: Source<T> | null;
@@ -221,7 +223,7 @@ class Source<T> {
   }
 }
 
-/** The sources that hold equally many, those that have done so for longest first. */
+/** The sources with the same number of items, the one with this number for longest first. */
 class Rank<T> {
   readonly count: number;
   lower: Rank<T> | null = null;
@@ -234,17 +236,17 @@ class Rank<T> {
   }
 }
 
-/** Sources in the order of how much they hold, which changes by one at a time. */
+/** Sources in order of their number of items, which changes by one at a time. */
 class Ranking<T> {
   #lowest: Rank<T> | null = null;
   #highest: Rank<T> | null = null;
 
-  /** The one that holds most; of several, that for which it has been so for longest. */
+  /** The source with the most items; of several, the one with this number for longest. */
   get top(): Source<T> | null {
     return this.#highest?.first ?? null;
   }
 
-  /** `source` holds one more. */
+  /** `source` has one more item. */
   raise(source: Source<T>): void {
     const from = source.rank;
     source.count++;
@@ -253,7 +255,7 @@ class Ranking<T> {
     this.#move(source, from, to);
   }
 
-  /** `source` holds one less; with nothing left it is not in the ranking any more. */
+  /** `source` has one item less. With none left it leaves the ranking. */
   lower(source: Source<T>): void {
     const from = source.rank!;
     source.count--;

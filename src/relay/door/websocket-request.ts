@@ -24,7 +24,7 @@ export const BAD_WEBSOCKET_REQUEST: string = `HTTP/1.1 400 Bad Request\r\nConnec
 const OTHER_VERSION: WebSocketProblem = {
   reason: 'websocket_refused',
   detail: `a version other than ${VERSION}`,
-  // RFC 6455 §4.4 and RFC 9110 §15.5.22: the client learns what it may try instead.
+  // RFC 6455 §4.4 and RFC 9110 §15.5.22: the answer lists the supported version.
   answer:
     'HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n' +
     `Sec-WebSocket-Version: ${VERSION}\r\n${LAST_LINES}`,

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'real-ws';
-// `ws` by another name: what Bun gives out under its own name knows no bounds for fragments.
+// The npm package `ws` under another name: Bun replaces `ws` by its own implementation, which does not limit fragments.
 import { WebSocketServer } from 'real-ws';
 import type { ConnectionHandler, Endpoint, Stream, StreamHandler, TlsFacts } from '../../transport/port.ts';
 
-/** Limits of one WebSocket connection. A message is only a slice of the byte stream. */
+/** Limits of one WebSocket connection. A message is only a part of the byte stream. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
 const MAX_FRAGMENTS = 64;
 const MAX_BUFFERED_CHUNKS = 1024;
@@ -28,8 +28,8 @@ export function createWebSocketServer(): WebSocketServer {
 }
 
 /**
- * DERP's byte stream in binary WebSocket messages, seen as a {@link Stream} (protocol reference §1.6). Message bounds
- * mean nothing. One write is in flight at a time, as on the streams underneath.
+ * DERP's byte stream in binary WebSocket messages, as a {@link Stream} (protocol reference §1.6). Message boundaries
+ * have no meaning. One write is in flight at a time, as on other streams.
  */
 export class WebSocketStream implements Stream {
   remote: Endpoint;
@@ -72,7 +72,7 @@ export class WebSocketStream implements Stream {
   write(buffer: Buffer, from: number, to: number): number {
     if (this.#closed || this.#finishing) return -1;
     if (this.#inFlight > 0) return 0;
-    // ws keeps the payload until its callback, and the caller may overwrite it before that: so one copy.
+    // Copied, because ws keeps the payload until its callback, and the caller may overwrite it before.
     const copy = Buffer.from(buffer.subarray(from, to));
     for (let at = 0; at < copy.length; at += MAX_SENT_MESSAGE_BYTES) {
       this.#inFlight++;
@@ -110,12 +110,12 @@ export class WebSocketStream implements Stream {
     // A paused receiver would never see the peer's close frame.
     this.#socket.resume();
     this.#socket.close(code);
-    // Not at once: a slow peer that takes what it was sent has more time.
+    // Not at once: a slow peer that still takes bytes gets more time.
     setTimeout(() => this.#under.finish(deadlineMs), deadlineMs).unref();
   }
 }
 
-/** How long a peer that broke the rules has to take the close frame. */
+/** Time limit for a peer that broke the protocol to take the close frame. */
 const REFUSED_FINISH_MS = 2000;
 
 /** Completes the upgrade and calls `opened`; the library ws answers a bad request. */

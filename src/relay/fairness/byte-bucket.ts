@@ -1,7 +1,7 @@
 import { TokenBucket } from '../../base/token-bucket.ts';
 import { MAX_SEND_PAYLOAD_BYTES } from '../../wire/frames.ts';
 
-/** A byte rate and how much may come at once. `bytesPerSecond` 0 means no limit. */
+/** A byte rate and a burst. `bytesPerSecond` 0 means no limit. */
 export interface ByteRate {
   readonly bytesPerSecond: number;
   readonly burstBytes: number;
@@ -11,8 +11,8 @@ export interface ByteRate {
 export const MIN_BURST_BYTES: number = MAX_SEND_PAYLOAD_BYTES;
 
 /**
- * Token bucket over bytes. A burst below {@link MIN_BURST_BYTES} is raised to it, and a single take is never charged more
- * than that, so that it can always succeed one day (§4.8).
+ * Token bucket over bytes. A burst below {@link MIN_BURST_BYTES} is raised to it. A single take is never charged more
+ * than that, so it always succeeds in the end (§4.8).
  */
 export class ByteBucket extends TokenBucket {
   constructor({ bytesPerSecond, burstBytes }: ByteRate, now: number, initial: 'full' | 'empty' = 'full') {

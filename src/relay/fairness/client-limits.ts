@@ -1,21 +1,21 @@
 /**
- * What one key may do, as plain data that can be handed to another thread. The service decides it from the tier of the
- * key and gives it with the admission verdict; it may change while the key is connected.
+ * The limits of one key, as plain data for any thread. The service takes them from the key's tier and sends them with
+ * the admission verdict. They may change while the key is connected.
  */
 export interface ClientLimits {
-  /** The name of the tier, for people; empty when the key is of none. */
+  /** The name of the tier; empty when the key has none. */
   readonly tier: string;
   /** Bytes per second that the key may send; 0: no limit. */
   readonly bytesPerSecond: number;
   /** Bytes that the key may send at once after a pause. */
   readonly burstBytes: number;
-  /** How many shares each connection has of the total and of the processor. */
+  /** The weight of each connection for the total rate and the processor. */
   readonly weight: number;
-  /** Connections of the key at one time; the oldest makes room for a new one. */
+  /** Largest number of connections of the key. The oldest is ended for a new one. */
   readonly connections: number;
 }
 
-/** True when both allow the same. */
+/** Returns whether both are equal. */
 export function isSameLimits(a: ClientLimits, b: ClientLimits): boolean {
   return (
     a.tier === b.tier &&

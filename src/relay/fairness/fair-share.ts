@@ -1,27 +1,32 @@
 import { MAX_PACKET_FRAME_BYTES } from '../../wire/frames.ts';
 import type { Wakeable, WakeList } from '../../base/wake-list.ts';
 
-/** Bytes that a connection of weight 1 may send when its turn comes. Small, so that a round of many greedy ones is short. */
+/**
+ * Bytes that a connection of weight 1 may send per turn. It is small, so that a round of many greedy senders is short.
+ */
 export const QUANTUM_BYTES = 16_384;
-/** How much of the total may be saved up while nobody sends, as time: an idle second must not be sent all at once. */
+/** Unused part of the total that is saved, as time: the bytes of an idle second must not be sent at once. */
 const BURST_MS = 50;
-/** Shares are dealt out at this grain at the finest: the timers of the runtimes have no finer one. */
+/** Shortest time between two distributions: timers of the runtimes are not finer. */
 const DEAL_MS = 1;
 
 /** A connection or a key that sends under a common limit. */
 export interface LimitedSender {
-  /** Send what waits, asking {@link ShareAccount.take} for each frame, until it says no or nothing is left. */
+  /**
+   * Sends the waiting frames. It calls {@link ShareAccount.take} for each frame, until that returns false or no frame
+   * is left.
+   */
   sendMore(): void;
 }
 
-/** One sender's part in a {@link FairShare}, made by its `join`. */
+/** One sender's account in a {@link FairShare}, made by `join`. */
 export class ShareAccount {
   readonly sender: LimitedSender;
-  /** Bytes of credit that one turn brings. */
+  /** Bytes of credit per turn. */
   readonly quantum: number;
   /** Bytes that may still be sent in this turn; below zero after a frame that was larger. */
   credit = 0;
-  /** Was told no and has not been served since. */
+  /** True after `take` returned false, until its next turn. */
   isWaiting = false;
   readonly #share: FairShare;
 
@@ -32,33 +37,33 @@ export class ShareAccount {
   }
 
   /**
-   * True when `bytes` may be sent at `now`; they are taken off the total then. After false the sender waits for
+   * Returns true when `bytes` may be sent at `now`, and takes them off the total. After false the sender waits for
    * `sendMore`.
    */
   take(bytes: number, now: number): boolean {
     return this.#share.take(this, bytes, now);
   }
 
-  /** Waits no longer. */
+  /** The sender no longer waits. */
   leave(): void {
     this.#share.leave(this);
   }
 }
 
 /**
- * Shares a total of bytes per second among all who want to send, by deficit round robin with weights. As long as the
- * total is not used up, nobody waits: an idle share may be used by the others. When it is, senders take turns; one
- * that has just begun to send goes before those that always do, so that a thin flow waits for a moment and not for
- * a round (the two lists of RFC 8290, §4.2).
+ * Shares a total of bytes per second among all active senders, by deficit round robin with weights. While the total is
+ * not used up, no sender waits: others use idle shares. When it is used up, senders take turns. A sender that has just
+ * begun goes before those that send all the time, so that a thin flow does not wait for a whole round (the two lists of
+ * RFC 8290, §4.2).
  */
 export class FairShare implements Wakeable {
   readonly #wakes: WakeList;
   readonly #bytesPerMs: number;
-  /** Bytes that may be saved up, one largest frame at least. */
+  /** Bytes that may be saved, at least one largest frame. */
   readonly #burst: number;
   #tokens: number;
   #refilledAt: number;
-  /** Senders that have begun to send, and those that go on. A sender stays until its turn finds it idle. */
+  /** New senders and steady senders. A sender stays in its list until it has nothing to send in its turn. */
   readonly #fresh = new Set<ShareAccount>();
   readonly #steady = new Set<ShareAccount>();
   #serving: ShareAccount | null = null;
@@ -73,7 +78,7 @@ export class FairShare implements Wakeable {
     this.#refilledAt = now;
   }
 
-  /** An account for a sender, whose turns are `weight` times as long as those of weight 1. */
+  /** Returns an account for a sender. Its turns are `weight` times as long as those of weight 1. */
   join(sender: LimitedSender, weight: number): ShareAccount {
     return new ShareAccount(this, sender, weight);
   }
@@ -110,7 +115,7 @@ export class FairShare implements Wakeable {
     return false;
   }
 
-  /** Deals out what the total allows by now. */
+  /** Distributes the bytes that the total allows by now. */
   wake(now: number): void {
     this.#isAsleep = false;
     this.#refill(now);
@@ -133,7 +138,7 @@ export class FairShare implements Wakeable {
     this.#wakes.add(this, Math.max(DEAL_MS, -this.#tokens / this.#bytesPerMs));
   }
 
-  /** Gives one sender its turn, or the rest of it; there is one. */
+  /** Gives one sender its turn, or the rest of it. There must be one. */
   #next(): void {
     const list = this.#fresh.size > 0 ? this.#fresh : this.#steady;
     const [account] = list;
@@ -144,12 +149,12 @@ export class FairShare implements Wakeable {
       this.#steady.add(account);
     } else if (!this.#serve(account)) {
       const wasFresh = list.delete(account) && list === this.#fresh;
-      // One that was quick to finish waits out the round in the list, else it could always be fresh.
+      // A sender that finished early stays in the list for this round, otherwise it could always count as new.
       if (wasFresh && this.#steady.size > 0) this.#steady.add(account);
     }
   }
 
-  /** False when it has nothing left to send. */
+  /** Returns false when the sender has nothing left to send. */
   #serve(account: ShareAccount): boolean {
     if (!account.isWaiting) return false;
     account.isWaiting = false;

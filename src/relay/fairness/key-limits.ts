@@ -3,31 +3,38 @@ import type { LimitedSender, FairShare, ShareAccount } from './fair-share.ts';
 import { MIN_BURST_BYTES, ByteBucket, type ByteRate } from './byte-bucket.ts';
 
 /**
- * Keys without a connection, and sources of new keys, that are remembered until they have a full burst again. When there are
- * more, the key that left first has a full burst when it comes back: a client with this many keys has this many limits.
+ * Number of keys without a connection, and of sources of new keys, that are remembered until their burst is full again.
+ * When there are more, the key that left first gets a full burst when it comes back. So a client with more keys than
+ * this can pass the limit.
  */
 const MOST_REMEMBERED = 16_384;
-/** How many of them are looked at when one more is remembered. */
+/** How many of them are checked when one more is added. */
 const SWEPT_AT_ONCE = 4;
-/** A source gets a burst for its new keys, and then this part of the rate: else new keys would be a way past the limit. */
+/**
+ * A source gets one burst for its new keys, and then this part of the rate. Otherwise a client could pass the limit
+ * with new keys.
+ */
 const NEW_KEYS_RATE = 0.02;
-/** Who has an IPv6 network has all addresses of it. */
+/** A client with an IPv6 network can use all its addresses. */
 const IPV6_NETWORK_BYTES = 8;
 
-/** What all connections of one key have together: the rate of the key, and its share of the relay's total. Made by {@link KeyLimits.join}. */
+/**
+ * The common account of all connections of one key: the rate of the key, and its share of the relay's total. Made by
+ * {@link KeyLimits.join}.
+ */
 export class KeyAccount implements LimitedSender {
   readonly name: string;
   connections = 0;
   readonly #limits: KeyLimits;
   #rate: ByteRate;
   #bucket: ByteBucket | null;
-  /** Where a new key comes from, which has a burst for all its new keys; null when the key is no new one. */
+  /** The source of a new key, which has one burst for all its new keys; null when the key is not new. */
   #newFrom: string | null;
   readonly #joinedAt: number;
   #lentBytes = 0;
-  /** Its turns in the total, while there are connections. */
+  /** Its account in the total while there are connections. */
   #turns: ShareAccount | null = null;
-  /** Connections that wait for the total, in turn. */
+  /** Connections that wait for the total, in order. */
   readonly #waiting = new Set<LimitedSender>();
 
   constructor(limits: KeyLimits, name: string, rate: ByteRate, newFrom: string | null, now: number) {
@@ -39,7 +46,7 @@ export class KeyAccount implements LimitedSender {
     this.#bucket = newBucket(rate, now, newFrom === null ? 'full' : 'empty');
   }
 
-  /** Another rate from now on, with a full burst (protocol reference §4.8); nothing happens when it is the same. */
+  /** Sets another rate with a full burst (protocol reference §4.8); does nothing when it is the same. */
   setRate(rate: ByteRate, now: number): void {
     const { bytesPerSecond, burstBytes } = this.#rate;
     if (rate.bytesPerSecond === bytesPerSecond && rate.burstBytes === burstBytes) return;
@@ -53,7 +60,7 @@ export class KeyAccount implements LimitedSender {
     if (this.#bucket === null) return 0;
     const waitMs = this.#bucket.take(bytes, now);
     if (waitMs === 0 || this.#newFrom === null) return waitMs;
-    // A new key has its first burst from its source, but for what has come in since it was new.
+    // A new key takes its first burst from its source, except the tokens that it has gained since.
     const { bytesPerSecond, burstBytes } = this.#rate;
     const bytesPerMs = bytesPerSecond / 1000;
     const missingBytes = Math.max(burstBytes, MIN_BURST_BYTES) - this.#lentBytes - (now - this.#joinedAt) * bytesPerMs;
@@ -65,34 +72,34 @@ export class KeyAccount implements LimitedSender {
     return this.#bucket.take(bytes, now);
   }
 
-  /** True when `connection` may send `bytes` of the total; after false it waits for its `sendMore`. */
+  /** Returns true when `connection` may send `bytes` of the total. After false it waits for `sendMore`. */
   takeShare(connection: LimitedSender, bytes: number, now: number): boolean {
     if (this.#turns === null || this.#turns.take(bytes, now)) return true;
     this.#waiting.add(connection);
     return false;
   }
 
-  /** The turn of the key in the total: its connections take turns within it. */
+  /** The key's turn in the total: its connections take turns within it. */
   sendMore(): void {
     for (const connection of this.#waiting) {
       this.#waiting.delete(connection);
       connection.sendMore();
-      // The turn is used up: who came first in it is the last one in the next.
+      // The turn is used up: the connection that was first becomes the last in the next turn.
       if (this.#turns?.isWaiting !== false) return;
     }
   }
 
-  /** True when forgetting it gives nobody more than it has. */
+  /** True when removing the account gives the key no advantage. */
   isFull(now: number): boolean {
     return this.#bucket === null || this.#bucket.isFull(now);
   }
 
-  /** One more connection, of `weight` shares when it is the first. */
+  /** Adds a connection. The first one sets the `weight`. */
   enter(weight: number): void {
     if (this.connections++ === 0) this.#turns = this.#limits.share?.join(this, weight) ?? null;
   }
 
-  /** `connection` has ended and waits no longer. */
+  /** `connection` has ended. */
   exit(connection: LimitedSender): void {
     this.#waiting.delete(connection);
     if (--this.connections > 0) return;
@@ -105,15 +112,15 @@ function newBucket(rate: ByteRate, now: number, initial: 'full' | 'empty'): Byte
   return rate.bytesPerSecond > 0 ? new ByteBucket(rate, now, initial) : null;
 }
 
-/** Something that need not be remembered once it is full. */
+/** Something that can be removed once it is full. */
 interface Refilling {
   isFull(now: number): boolean;
 }
 
 /**
- * The limits by node key. A key has one rate and one share of the total however many connections it has, and what it has used
- * of its rate is remembered after the last one: else connecting again, or often, would be a way past the limit. A
- * new key begins with what is left of the burst of the address it comes from, for anyone can make keys.
+ * The limits by node key. A key has one rate and one share of the total for all its connections. The used part of its
+ * rate is remembered after the last connection, otherwise a client could pass the limit by reconnecting. A new key
+ * begins with the rest of its address's burst, because any client can make keys.
  */
 export class KeyLimits {
   readonly rate: ByteRate;
@@ -121,7 +128,7 @@ export class KeyLimits {
   readonly #accounts = new Map<string, KeyAccount>();
   /** Accounts without a connection, in the order in which they were left. */
   readonly #left = new Map<string, KeyAccount>();
-  /** What addresses have left for their new keys. */
+  /** The rest of each address's burst for its new keys. */
   readonly #sources = new Map<string, ByteBucket>();
 
   /** `rate` is for keys without a rate of their own, 0 bytes per second no limit; `share` shares the relay's total, null without one. */
@@ -130,14 +137,14 @@ export class KeyLimits {
     this.share = share;
   }
 
-  /** Keys that are remembered without having a connection. */
+  /** Number of remembered keys without a connection. */
   get leftKeys(): number {
     return this.#left.size;
   }
 
   /**
-   * The account for one more connection of `key`; null when nothing is limited. `ip` is where it comes from, or null
-   * when the connection was there before the limits, which begins with a full burst. `rate` is that of the key.
+   * Returns the account for one more connection of `key`; null without limits. `ip` is its address, or null when the
+   * connection is older than the limits; it then begins with a full burst. `rate` is the rate of the key.
    */
   join(key: Buffer, ip: string | null, weight: number, now: number, rate: ByteRate = this.rate): KeyAccount | null {
     if (rate.bytesPerSecond === 0 && this.share === null) return null;
@@ -161,7 +168,7 @@ export class KeyLimits {
     if (!account.isFull(now)) remember(this.#left, account.name, account, now);
   }
 
-  /** Whether a new key of `rate` from `source` may send `bytes` on the burst of the source. */
+  /** Returns whether a new key with `rate` may send `bytes` from the burst of its `source`. */
   lend(source: string, { bytesPerSecond, burstBytes }: ByteRate, bytes: number, now: number): boolean {
     let bucket = this.#sources.get(source);
     if (bucket === undefined) {
@@ -172,7 +179,7 @@ export class KeyLimits {
   }
 }
 
-/** Adds to a bounded table and forgets some of what need not be in it any more, the oldest first. */
+/** Adds an entry to a limited table and removes some full entries, the oldest first. */
 function remember<T extends Refilling>(table: Map<string, T>, name: string, entry: T, now: number): void {
   table.set(name, entry);
   let looks = SWEPT_AT_ONCE;

@@ -1,18 +1,18 @@
 /**
- * What clients may send. A token bucket bounds each key (`key-limits.ts`), and a fair share divides the total of the relay
- * among those that send (`fair-share.ts`), with weights by tier (`client-limits.ts`). The frame reader of a session asks
- * before it takes a frame. This file makes both of their settings.
+ * Rate limits of clients. A token bucket limits each key (`key-limits.ts`), and a fair share divides the total of the
+ * relay among active senders (`fair-share.ts`), with weights by tier (`client-limits.ts`). The frame reader of a
+ * session checks both before it takes a frame. This file creates both from the settings.
  */
 import type { WakeList } from '../../base/wake-list.ts';
 import { FairShare } from './fair-share.ts';
 import { KeyLimits } from './key-limits.ts';
 import type { ByteRate } from './byte-bucket.ts';
 
-/** What clients may send, as plain data. */
+/** The rate limits of clients, as plain data. */
 export interface FairnessSettings {
-  /** For each node key that has no limits of its own. */
+  /** Limits of each node key without its own limits. */
   readonly perClient: ByteRate;
-  /** For all together; 0: no limit. */
+  /** Limit of all keys together; 0: no limit. */
   readonly totalBytesPerSecond: number;
 }
 
@@ -22,7 +22,7 @@ interface SharedLimits {
   readonly keyLimits: KeyLimits;
 }
 
-/** What the connections are told to share, and how. Each of several `threads` has an equal part of the total. */
+/** Creates the limits that all connections share. Each of several `threads` has an equal part of the total. */
 export function sharedLimits(
   { perClient, totalBytesPerSecond }: FairnessSettings,
   wakes: WakeList,

@@ -5,7 +5,7 @@ import type { ServerVerification } from '../../transport/port.ts';
 
 const HTTPS_PORT = 443;
 const HTTP_PORT = 80;
-/** Addresses of one entry that are used; a name with more is a mistake. */
+/** Most addresses of one entry that are used. A name with more is a mistake. */
 const MOST_ADDRESSES = 64;
 
 /** One entry of `mesh.with`, as plain data. */
@@ -14,10 +14,10 @@ export interface SiblingSettings {
   readonly name: string;
   /** An IP, a DNS name, or the name of an SRV record, which begins with an underscore. */
   readonly host: string;
-  /** Null: the usual one, or that of the SRV record. */
+  /** Null: the default port, or that of the SRV record. */
   readonly port: number | null;
   readonly isSecure: boolean;
-  /** SHA-256 of the certificate in lowercase hex; null: an authority vouches for it. */
+  /** SHA-256 of the certificate in lowercase hex; null: the certificate is verified by an authority. */
   readonly pin: string | null;
 }
 
@@ -42,13 +42,16 @@ export interface Resolver {
   services(name: string): Promise<readonly { readonly host: string; readonly port: number }[]>;
 }
 
-/** The resolver of the system: host names as everywhere on this machine, SRV records from its DNS servers. */
+/** The resolver of the system: host names with the system's own look-up, SRV records from its DNS servers. */
 export const systemResolver: Resolver = {
   addresses: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
   services: async (name) => (await resolveSrv(name)).map(({ name: host, port }) => ({ host, port })),
 };
 
-/** Where the relays of an entry are now. `caPem` are the authorities besides the system's; null: none. Rejects when a name is not found. */
+/**
+ * Looks up the present addresses of an entry. `caPem` has authorities in addition to the system's; null: none. Rejects
+ * when a name is not found.
+ */
 export async function findTargets(
   settings: SiblingSettings,
   caPem: string | null,

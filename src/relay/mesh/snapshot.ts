@@ -1,16 +1,16 @@
-/** Where a link to another relay of the region is in its life. */
+/** The state of a link to another relay of the region. */
 export const LinkState = {
   /** The connection is being made. */
   Connecting: 'connecting',
-  /** Packets go through. */
+  /** Packets can be sent. */
   Open: 'open',
-  /** It failed or ended, and is tried again soon. */
+  /** It failed or ended, and will be retried soon. */
   Waiting: 'waiting',
   /** The address leads to this relay itself. It is not tried again. */
   Self: 'self',
   /** Another link leads to the same relay already. */
   Duplicate: 'duplicate',
-  /** It is given up. */
+  /** It was closed by the configuration or the end of the relay. */
   Closed: 'closed',
 } as const;
 export type LinkState = (typeof LinkState)[keyof typeof LinkState];
@@ -32,7 +32,7 @@ export interface LinkSnapshot {
   readonly serverKey: string | null;
   /** The latest round trip of a Ping, in milliseconds; null while there is none. */
   readonly roundTripMs: number | null;
-  /** Keys that it leads to. */
+  /** Number of keys that are reached through it. */
   readonly keys: number;
   /** Bytes that wait to be written, headers included. */
   readonly queuedBytes: number;
@@ -44,7 +44,7 @@ export interface LinkSnapshot {
   /** Connections that were made. */
   readonly connects: number;
   readonly failures: Readonly<Record<LinkFailure, number>>;
-  /** What went wrong last, as text; null while it is open. */
+  /** The last error as text; null while the link is open. */
   readonly problem: string | null;
 }
 

@@ -2,30 +2,36 @@ import { KEY_BYTES, PeerGoneReason } from '../../wire/frames.ts';
 import type { Peer } from './peer.ts';
 import type { Recipient } from './recipient.ts';
 
-/** PeerGone frames that are sent at most in one turn of the event loop; some 2 ms of work. The others wait for the next turns. */
+/**
+ * Most PeerGone frames that are sent in one turn of the event loop: about 2 ms of work. The others wait for the next
+ * turns.
+ */
 const NOTICES_PER_TURN = 256;
 
 /**
- * Who has received packets from whom, so that exactly these get PeerGone when a source leaves (protocol reference
- * §4.7). Unlike upstream the mark is cleared with the notice, so that a source that comes back and leaves again is
- * reported again (§11.5).
+ * Records which recipients have received packets of which sources. Exactly these recipients get PeerGone when a source
+ * leaves (protocol reference §4.7). Unlike upstream, the record is cleared with the notice, so that a source that comes
+ * back and leaves again is reported again (§11.5).
  */
 export class Contacts {
   readonly #limitPerRecipient: number;
-  /** The sources of which each recipient has been given packets. */
+  /** The sources of each recipient's packets. */
   readonly #heardFrom = new Map<Recipient, Set<Peer>>();
-  /** Sources that have left and of which not everyone has been told yet, by their keys in hex; in order of leaving. */
+  /** Sources that have left and whose notices are not all sent, by key in hex, in order of leaving. */
   readonly #leaving = new Map<string, Peer>();
   #noticesLeft = NOTICES_PER_TURN;
   #scheduled = false;
   readonly #run = (): void => this.#nextTurn();
 
-  /** `limitPerRecipient`: sources that one recipient can be told about; later ones leave without notice. */
+  /**
+   * `limitPerRecipient`: largest number of sources that are recorded for one recipient. Later ones leave without
+   * notice.
+   */
   constructor(limitPerRecipient: number) {
     this.#limitPerRecipient = limitPerRecipient;
   }
 
-  /** Notes that `recipient` was sent a packet of `source`. */
+  /** Records that `recipient` was sent a packet of `source`. */
   note(source: Peer, recipient: Recipient): void {
     let heardFrom = this.#heardFrom.get(recipient);
     if (heardFrom === undefined) {
@@ -37,7 +43,7 @@ export class Contacts {
     heardFrom.add(source);
   }
 
-  /** `source` has left the region: tells everyone it reached, in this turn or in the next ones. */
+  /** `source` has left the region: sends the notices, in this turn or in the next ones. */
   sourceGone(source: Peer): void {
     if (source.reached === null || this.#tell(source, source.reached)) return;
     this.#leaving.set(source.key.toString('hex'), source);
@@ -55,7 +61,7 @@ export class Contacts {
     return peer;
   }
 
-  /** `recipient` is gone and need not be told anything any more. */
+  /** `recipient` has left and needs no more notices. */
   recipientGone(recipient: Recipient): void {
     const heardFrom = this.#heardFrom.get(recipient);
     if (heardFrom === undefined) return;
@@ -63,7 +69,7 @@ export class Contacts {
     this.#heardFrom.delete(recipient);
   }
 
-  /** False when some are still to be told. */
+  /** Returns false when some notices are not sent yet. */
   #tell(source: Peer, reached: Set<Recipient>): boolean {
     for (const recipient of reached) {
       if (this.#noticesLeft === 0) return false;

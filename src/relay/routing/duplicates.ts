@@ -1,40 +1,40 @@
 import type { Recipient } from './recipient.ts';
 
-/** What happens when several connections have one key (protocol reference §4.4). */
+/** The policy for several connections with one key (protocol reference §4.4). */
 export const DuplicatePolicy = {
-  /** Whichever connection sent the latest frame is active. Upstream's default. */
+  /** The connection that sent the latest frame is active. Upstream's default. */
   LastWriter: 'last-writer',
-  /** Connections that speak in turns are all disabled until one remains. */
+  /** Connections that send in turns are all disabled until one remains. */
   DisableFighters: 'disable-fighters',
 } as const;
 export type DuplicatePolicy = (typeof DuplicatePolicy)[keyof typeof DuplicatePolicy];
 
-/** What a frame of one of several connections changes. */
+/** The effect of a frame of one of several connections. */
 export const Speech = {
   Nothing: 0,
-  /** It is the latest speaker. */
+  /** The connection is the latest speaker. */
   Noted: 1,
-  /** It is the active one, too, by {@link DuplicatePolicy.LastWriter}. */
+  /** It also becomes the active one, by {@link DuplicatePolicy.LastWriter}. */
   Active: 2,
-  /** It speaks in turns with others: all are disabled, by {@link DuplicatePolicy.DisableFighters}. */
+  /** It sends in turns with others: all are disabled, by {@link DuplicatePolicy.DisableFighters}. */
   Fight: 3,
 } as const;
 export type Speech = (typeof Speech)[keyof typeof Speech];
 
-/** When a connection came and when it last spoke, as numbers of an `EventOrder`. */
+/** When a connection joined and when it last sent a frame, as numbers of an `EventOrder`. */
 interface Times {
   readonly joined: number;
-  /** 0: it is not one of the speakers yet. */
+  /** 0: it is not a speaker yet. */
   spoke: number;
 }
 
 /**
- * Two or more connections of one node key, and which of them is given packets: statements 34–41 of §9. Made when the
- * second one arrives and left behind when one remains. Events carry the number of their order, so that it does not matter
- * in which order they are heard of.
+ * Two or more connections of one node key, and which of them gets the packets: statements 34–41 of §9. It is made when
+ * the second connection joins and dropped when one remains. Events carry an order number, so it does not matter in
+ * which order they arrive.
  */
 export class Duplicates {
-  /** The one that is given packets; null when it is disabled. */
+  /** The connection that gets packets; null when it is disabled. */
   active: Recipient | null = null;
   readonly #members = new Map<Recipient, Times>();
   #latestSpeaker: Recipient | null = null;
@@ -44,10 +44,10 @@ export class Duplicates {
   /** Members that joined before this event are disabled. */
   #disabledAt = 0;
 
-  /** One was alone, the other is new. Each with the number of its joining. */
+  /** `one` was alone, `other` is new. Each comes with the number of its joining. */
   constructor(one: Recipient, oneJoined: number, other: Recipient, otherJoined: number) {
     const isOther = otherJoined < oneJoined;
-    // Upstream's list of speakers begins with the first connection, and has the second one only when it speaks.
+    // Upstream's list of speakers begins with the first connection. The second one is added when it sends a frame.
     this.#members.set(isOther ? other : one, {
       joined: Math.min(oneJoined, otherJoined),
       spoke: Math.min(oneJoined, otherJoined),
@@ -67,17 +67,17 @@ export class Duplicates {
     return this.#members.keys();
   }
 
-  /** The connection that was there first. */
+  /** The oldest connection. */
   get oldest(): Recipient {
     return this.#most((left, right) => left.joined < right.joined)!;
   }
 
-  /** When a member joined. */
+  /** Returns when a member joined. */
   joined(connection: Recipient): number {
     return this.#members.get(connection)?.joined ?? 0;
   }
 
-  /** One more, which joined at `joined`. */
+  /** Adds a connection that joined at `joined`. */
   add(connection: Recipient, joined: number): void {
     this.#members.set(connection, { joined, spoke: joined });
     this.#findSpeaker();
@@ -85,7 +85,7 @@ export class Duplicates {
     this.#choose();
   }
 
-  /** A member counts as a speaker since it joined, whatever is known of it here: so its own thread has decided. */
+  /** A member counts as a speaker since it joined, because its own thread has decided that. */
   spokeFirst(connection: Recipient): void {
     const times = this.#members.get(connection);
     if (times === undefined || times.spoke > 0) return;
@@ -93,12 +93,12 @@ export class Duplicates {
     this.#findSpeaker();
   }
 
-  /** Whether a member is one of the speakers, as all but the second one are when they join. */
+  /** Returns whether a member is a speaker. All members are from their joining on, except the second one. */
   isSpeaker(connection: Recipient): boolean {
     return (this.#members.get(connection)?.spoke ?? 0) > 0;
   }
 
-  /** One that is a member has left. */
+  /** A member has left. */
   remove(connection: Recipient): void {
     this.#members.delete(connection);
     if (this.#latestSpeaker === connection) this.#findSpeaker();
@@ -109,7 +109,7 @@ export class Duplicates {
     this.#choose();
   }
 
-  /** What it changes when a member sends a frame of whatever type now. */
+  /** Returns the effect of a frame (of any type) that a member sends now. */
   speech(connection: Recipient, policy: DuplicatePolicy): Speech {
     const isLatest = this.#latestSpeaker === connection;
     if (policy === DuplicatePolicy.LastWriter) {
@@ -119,7 +119,7 @@ export class Duplicates {
     return this.#members.get(connection)?.spoke === 0 ? Speech.Noted : Speech.Fight;
   }
 
-  /** A member has sent a frame, which is event `at` and changes what `speech` says. */
+  /** Applies the effect of a member's frame, which is event `at`. */
   spoke(connection: Recipient, speech: Speech, at: number): void {
     const times = this.#members.get(connection);
     if (times === undefined) return;
@@ -149,7 +149,7 @@ export class Duplicates {
     this.#latestSpeaker = latest !== null && this.#members.get(latest)!.spoke > 0 ? latest : null;
   }
 
-  /** The member that `isMore` than each other one. */
+  /** Returns the greatest member by `isMore`. */
   #most(isMore: (left: Times, right: Times) => boolean): Recipient | null {
     let most: Recipient | null = null;
     let timesOfMost: Times | null = null;

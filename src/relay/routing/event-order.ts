@@ -1,6 +1,6 @@
-/** Numbers what happens to connections of one key, so that all who hear of it agree on what came first. */
+/** Numbers the events of connections of one key, so that all threads agree on their order. */
 export interface EventOrder {
-  /** A number above 0 that is larger than all that were given before. */
+  /** Returns a number above 0 that is larger than all earlier ones. */
   next(): number;
 }
 

@@ -2,7 +2,7 @@ import { KEY_BYTES } from '../../wire/frames.ts';
 import { KEY_WORDS } from './key-words.ts';
 import type { Source } from './recipient.ts';
 
-/** The source of a packet that another relay of the region forwards. One object is filled anew for each packet. */
+/** The source of a packet that another relay of the region forwards. One object is filled again for each packet. */
 export class ForwardedSource implements Source {
   readonly key: Buffer = Buffer.alloc(KEY_BYTES);
   readonly words: Int32Array = new Int32Array(KEY_WORDS);

@@ -5,11 +5,11 @@ import type { Recipient, Source } from './recipient.ts';
 /** One node key: its connections here, normally one, and which of them is given packets (protocol reference §4.4). */
 export class Peer implements Source {
   readonly key: Buffer;
-  /** Recipients that have been given packets of it; kept by `Contacts`, null until there is one. */
+  /** Recipients that have received packets of it; managed by `Contacts`, null until there is one. */
   reached: Set<Recipient> | null = null;
-  /** The connection that is given packets; null when there is none or all are disabled. */
+  /** The connection that gets packets; null when there is none or all are disabled. */
   active: Recipient | null = null;
-  /** Connections that the key may have; null: as many as every key. */
+  /** Largest number of connections of the key; null: the limit of all keys. */
   mostConnections: number | null = null;
   /** When the only connection joined. */
   #joined = 0;
@@ -36,7 +36,7 @@ export class Peer implements Source {
     return this.#duplicates?.size ?? (this.active === null ? 0 : 1);
   }
 
-  /** The connection that was there first. */
+  /** The oldest connection. */
   get oldest(): Recipient | null {
     return this.#duplicates?.oldest ?? this.active;
   }
@@ -53,7 +53,7 @@ export class Peer implements Source {
     this.active = this.#duplicates === null ? connection : this.#duplicates.active;
   }
 
-  /** A connection left; the rest may have another active one now. */
+  /** A connection has left; another one may be active now. */
   remove(connection: Recipient): void {
     const duplicates = this.#duplicates;
     if (duplicates === null) {
@@ -69,22 +69,22 @@ export class Peer implements Source {
     this.active = only;
   }
 
-  /** Whether one of several connections counts as a speaker, so that its next frame may be a fight. */
+  /** Returns whether one of several connections counts as a speaker, so that its next frame may be a conflict. */
   isSpeaker(connection: Recipient): boolean {
     return this.#duplicates?.isSpeaker(connection) ?? false;
   }
 
-  /** Its own thread says that this connection is one of several and a speaker. */
+  /** The connection's own thread reports that it is one of several and a speaker. */
   spokeFirst(connection: Recipient): void {
     this.#duplicates?.spokeFirst(connection);
   }
 
-  /** What it changes when one of several connections sends a frame of whatever type now. */
+  /** Returns the effect of a frame (of any type) that one of several connections sends now. */
   speech(connection: Recipient, policy: DuplicatePolicy): Speech {
     return this.#duplicates?.speech(connection, policy) ?? Speech.Nothing;
   }
 
-  /** One of several connections has sent a frame, which is event `at` and changes what `speech` says. */
+  /** Applies the effect of a frame of one of several connections, which is event `at`. */
   spoke(connection: Recipient, speech: Speech, at: number): void {
     if (this.#duplicates === null) return;
     this.#duplicates.spoke(connection, speech, at);

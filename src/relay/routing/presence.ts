@@ -1,7 +1,10 @@
 import type { Peer } from './peer.ts';
 import type { Recipient } from './recipient.ts';
 
-/** Told who comes and goes. Keys that are only connected to another relay are not among them (protocol reference §4.10). */
+/**
+ * Receives which keys connect to this relay and leave it. Keys that are connected only to another relay are not
+ * reported (protocol reference §4.10).
+ */
 export interface PresenceWatcher {
   /** A connection of `peer` to this relay is new; the key may have others. */
   present(peer: Peer, connection: Recipient): void;

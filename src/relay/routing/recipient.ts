@@ -1,13 +1,15 @@
 import type { PeerGoneReason } from '../../wire/frames.ts';
 import type { PacketKind } from '../../observe/counters.ts';
 
-/** What became of a packet that a {@link Recipient} was given. */
+/** The result of giving a packet to a {@link Recipient}. */
 export const Delivery = {
   /** The recipient has a copy and sends it on, or drops it later and counts that itself. */
   Taken: 0,
-  /** It is lost, and the recipient has counted it. */
+  /** The packet is lost, and the recipient has counted it. */
   Dropped: 1,
-  /** It was not taken and not counted: the sender keeps it, reads no more, and offers it again when it is told to. */
+  /**
+   * The packet was not taken and not counted. The sender keeps it, stops reading, and offers it again on `sendMore`.
+   */
   Full: 2,
 } as const;
 export type Delivery = (typeof Delivery)[keyof typeof Delivery];
@@ -20,13 +22,15 @@ export interface NodeKey {
   readonly words: Int32Array;
 }
 
-/** The node that a packet comes from, wherever it is connected. Valid during the call that is given it. */
+/** The node that a packet comes from, here or on another relay. Valid only during the call. */
 export interface Source extends NodeKey {
-  /** The node has proved its key to this relay. False for what another relay of the region forwards. */
+  /**
+   * True when the node has proved its key to this relay. False for packets that another relay of the region forwards.
+   */
   readonly isProved: boolean;
 }
 
-/** What those hear of a connection who watch who is here. */
+/** The facts about a connection for watchers. */
 export interface Presence {
   /** Canonical text; empty when there is no address. */
   readonly ip: string;
@@ -37,46 +41,46 @@ export interface Presence {
   readonly app: string;
 }
 
-/** A sender that was told {@link Delivery.Full} and keeps the packet. */
+/** A sender that got {@link Delivery.Full} and keeps the packet. */
 export interface WaitingSender {
-  /** Offer the packet again, and then what came after it. */
+  /** Offers the packet again, and then the packets after it. */
   sendMore(): void;
 }
 
 /** A receiver of packets for a node key: the one interface of the data path. */
 export interface PacketReceiver {
   /**
-   * Takes a copy of the packet `[from, to)` of `buffer`, the payload alone, which `source` sends to `destination`, and
-   * writes its own header in front of it. Never blocks, never writes into `buffer`, and never tells the source
-   * anything.
+   * Takes a copy of the packet `[from, to)` of `buffer`, without its header, which `source` sends to `destination`. The
+   * receiver writes its own header. It never blocks, never writes into `buffer`, and never sends anything to the
+   * source.
    */
   deliver(source: Source, destination: NodeKey, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery;
   /**
-   * After {@link Delivery.Full}: calls `sender.sendMore()` once, as soon as packets are taken again or this recipient is
-   * gone, but not before this call has returned. A sender that has gone meanwhile ignores it.
+   * After {@link Delivery.Full}: calls `sender.sendMore()` once, when packets are taken again or this receiver has
+   * ended, but not before this call has returned. A sender that has ended meanwhile ignores it.
    */
   whenTaking(sender: WaitingSender): void;
 }
 
-/** A way to a node key that is connected elsewhere: a link to another relay of the region, or to another thread. */
+/** Reaches node keys that are connected elsewhere: a link to another relay of the region, or to another thread. */
 export interface Forwarder extends PacketReceiver {
   /** True for another thread, which has links to other relays. */
   readonly isElsewhere?: boolean;
-  /** False while packets do not get through: another forwarder of the same key is used meanwhile, if there is one. */
+  /** False while packets cannot be sent. Another forwarder of the same key is used then, if there is one. */
   readonly isUp: boolean;
 }
 
 /** A connection of a node key to this relay. */
 export interface Recipient extends PacketReceiver {
-  /** True for a connection of another thread, where it hears all that concerns itself. */
+  /** True for a connection of another thread. Its own thread sends it the notices about itself. */
   readonly isElsewhere?: boolean;
-  /** What is told of it to those who watch. */
+  /** Returns the facts about it for watchers. */
   presence(): Presence;
-  /** Says that `key` left, or is not here. */
+  /** Tells the node that `key` has left, or is not connected. */
   peerGone(key: Buffer, reason: PeerGoneReason): void;
   /** Sends the node the text of a problem; empty when it is solved. */
   health(problem: string): void;
-  /** Ends the connection, because its key has too many: it is the oldest of them. Leaves the peer at once. */
+  /** Ends the connection, because its key has too many and it is the oldest. It leaves the peer at once. */
   crowdedOut(): void;
   /** Ends the connection, because another relay of the region asked for it (ClosePeer). */
   closePeer(): void;

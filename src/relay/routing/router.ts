@@ -23,14 +23,14 @@ import {
 } from './recipient.ts';
 import { Added, RemoteKeys, Removed, type Way } from './remote-keys.ts';
 
-/** What became of a packet: a {@link Delivery}, or why there was nobody to deliver it to. */
+/** The result of routing a packet: a {@link Delivery}, or why there was no receiver. */
 export const RouteResult = {
   Taken: 0,
   Dropped: 1,
   Full: 2,
   /** The destination is not here. */
   Unknown: 3,
-  /** The same, and the sender must be told so (§4.7). */
+  /** The destination is not here, and the sender must get PeerGone (§4.7). */
   NotHere: 4,
   /** The destination has several connections, which are all disabled (§4.4). */
   AllDisabled: 5,
@@ -41,17 +41,17 @@ const DUPLICATE_PROBLEM =
   'Another connection to this relay uses the same node key. Was this machine cloned, state folder included? ' +
   'Only one of the connections receives packets.';
 
-/** What one key and one client may have. */
+/** Limits of one key and one client. */
 export interface RouterLimits {
-  /** Connections of one key; the oldest makes room for a new one. At least 2. */
+  /** Largest number of connections of one key, at least 2. The oldest is ended for a new one. */
   readonly connectionsPerKey: number;
-  /** Peers that are remembered for each client, to tell it when one of them has gone. */
+  /** Largest number of peers that are recorded for each client, to tell it when one of them has left. */
   readonly contactsPerClient: number;
 }
 
-/** Hears what happens to the connections of this router, to tell other threads. */
+/** Receives events of this router's connections, for other threads. */
 export interface ConnectionListener {
-  /** `connection` has entered under the key of `peer`; `joined` is the number of the event. */
+  /** `connection` was registered under the key of `peer`; `joined` is the number of the event. */
   joined(peer: Peer, connection: Recipient, joined: number): void;
   left(peer: Peer, connection: Recipient): void;
   /** One of several connections of a key has sent a frame that changes something. */
@@ -60,11 +60,16 @@ export interface ConnectionListener {
   forwarded(buffer: Buffer, at: number): void;
   /** No link of this thread leads to the key at `at` any more. */
   unforwarded(buffer: Buffer, at: number): void;
-  /** A key was looked up that is not in the table. True when more keys have been entered, so that it may be there now. */
+  /**
+   * A key was looked up that is not in the table. Returns true when keys were added meanwhile, so that the look-up is
+   * repeated.
+   */
   missed(): boolean;
 }
 
-/** Who is where: registers connections and forwarders by key and routes packets between them (protocol reference §4.1–§4.4, §4.10). */
+/**
+ * Registers connections and forwarders by key, and routes packets between them (protocol reference §4.1–§4.4, §4.10).
+ */
 export class Router {
   /** The keys that are connected to this relay, and those of others whose packets have reached one of these. */
   readonly table: PeerTable = new PeerTable();
@@ -95,9 +100,9 @@ export class Router {
   }
 
   /**
-   * Enters a connection under its key and returns the peer that stands for the key. One that was alone with the key is
-   * told that it is not any more. When the key has more connections than it may have, the oldest is ended.
-   * `connectionsPerKey` is what this key may have from now on; null: what all may.
+   * Registers a connection under its key and returns the peer of the key. A connection that was alone with the key is
+   * told about the second one. When the key has too many connections, the oldest is ended. `connectionsPerKey` is the
+   * limit of this key from now on; null: the limit of all keys.
    */
   register(key: Buffer, connection: Recipient, connectionsPerKey: number | null = null): Peer {
     const joined = this.#order.next();
@@ -117,12 +122,16 @@ export class Router {
     return peer;
   }
 
-  /** Tells `newest` when it is not alone with its key; the others know it. Called once it may be written to. */
+  /**
+   * Tells `newest` when it is not alone with its key; the others know that. Called once frames can be written to it.
+   */
   announceDuplicate(peer: Peer, newest: Recipient): void {
     if (peer.size > 1) newest.health(DUPLICATE_PROBLEM);
   }
 
-  /** Takes a connection out. When the key is nowhere in the region any more, everyone whom it reached hears PeerGone. */
+  /**
+   * Removes a connection. When the key is no longer anywhere in the region, every client that it reached gets PeerGone.
+   */
   unregister(peer: Peer, connection: Recipient): void {
     this.#counters.connections--;
     this.#contacts.recipientGone(connection);
@@ -183,7 +192,7 @@ export class Router {
     return this.table.named(key) !== null || this.remote.has(key);
   }
 
-  /** Tells `watcher` from now on which keys come and go; returns a function that unsubscribes. */
+  /** Reports to `watcher` from now on which keys connect and leave; returns a function that unsubscribes. */
   watch(watcher: PresenceWatcher): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
@@ -194,13 +203,13 @@ export class Router {
     for (const connection of [...(this.table.named(key)?.members ?? [])]) connection.closePeer();
   }
 
-  /** A key of another thread has gone on to have the connection `next` instead of `old`, its only one until now. */
+  /** A key of another thread now has the connection `next` instead of `old`, its only one until now. */
   replaceElsewhere(peer: Peer, old: Recipient, next: Recipient, joined: number): void {
     peer.remove(old);
     peer.add(next, joined);
   }
 
-  /** One of several connections of a key has sent a frame of whatever type. */
+  /** One of several connections of a key has sent a frame of any type. */
   spoke(peer: Peer, connection: Recipient): void {
     const speech = peer.speech(connection, this.duplicatePolicy);
     if (speech === Speech.Nothing) return;
@@ -210,9 +219,9 @@ export class Router {
   }
 
   /**
-   * Routes the packet `[from, to)` of `buffer`, the payload alone, from `source` to the node whose key is the 32 bytes at
-   * `keyAt` of the same buffer. Nothing is written into the buffer. After `Full` the packet counts for nothing yet:
-   * the caller keeps it and calls {@link whenTaking}.
+   * Routes the packet `[from, to)` of `buffer`, without its header, from `source` to the node whose key is the 32 bytes
+   * at `keyAt` of the same buffer. The buffer is not changed. After `Full` the packet is not counted yet: the caller
+   * keeps it and calls {@link whenTaking}.
    */
   route(source: Peer, buffer: Buffer, keyAt: number, from: number, to: number): RouteResult {
     const counters = this.#counters;
@@ -248,7 +257,7 @@ export class Router {
 
   /**
    * The same for a packet that another relay of the region forwards: the source key is the 32 bytes at `keysAt`, the
-   * destination the 32 behind them. It goes to a connection of this relay or nowhere, so that it cannot go round in circles.
+   * destination key the next 32. It goes only to connections of this relay, so that packets cannot loop.
    */
   routeForwarded(buffer: Buffer, keysAt: number, from: number, to: number): RouteResult {
     const counters = this.#counters;
@@ -282,7 +291,7 @@ export class Router {
     (destination?.active ?? this.#elsewhere(destination, buffer, keyAt))?.whenTaking(sender);
   }
 
-  /** The peer that stands for `key`, which is new when the key is nowhere. */
+  /** Returns the peer of `key`, a new one when the key is nowhere. */
   #peerOf(key: Buffer): Peer {
     const known = this.table.named(key);
     if (known !== null) return known;
@@ -314,7 +323,7 @@ export class Router {
     return peer;
   }
 
-  /** The key is nowhere in the region any more. */
+  /** The key is no longer anywhere in the region. */
   #forget(peer: Peer): void {
     this.table.remove(peer);
     this.#contacts.sourceGone(peer);
@@ -389,7 +398,7 @@ export class Router {
     return peer;
   }
 
-  /** A key that has more connections now than it may have loses the oldest. */
+  /** Ends the oldest connection of a key that now has too many. */
   #entered(peer: Peer, connection: Recipient): void {
     if (peer.size > (peer.mostConnections ?? this.#connectionsPerKey)) peer.oldest?.crowdedOut();
     for (const watcher of this.#watchers) watcher.present(peer, connection);

@@ -7,7 +7,7 @@ export interface AdmissionRequest {
   readonly key: Buffer;
   /** IP address of the client. */
   readonly ip: string;
-  /** Whether the connection has ended: then it stops waiting for a source. */
+  /** Returns whether the connection has ended. Waiting for a source then stops. */
   readonly isOver?: (() => boolean) | undefined;
 }
 
@@ -17,11 +17,11 @@ export interface AdmissionRequest {
  */
 export type AdmissionVerdict =
   /**
-   * `source` is the name of the source that admitted the client; undefined when everyone is admitted. Without `limits`,
-   * those apply that all keys have.
+   * `source` is the name of the source that admitted the client; undefined when every client is admitted. Without
+   * `limits`, the limits of all keys apply.
    */
   | { readonly admitted: true; readonly source?: string; readonly limits?: ClientLimits | undefined }
-  /** It counts as `refusal`, `not_admitted` when that is left out. */
+  /** Counted as `refusal`, by default as `not_admitted`. */
   | {
       readonly admitted: false;
       readonly source: string;
@@ -34,5 +34,5 @@ export interface Admission {
   admit(request: AdmissionRequest): AdmissionVerdict | Promise<AdmissionVerdict>;
 }
 
-/** Yes. */
+/** Admits the client, with the limits of all keys. */
 export const ADMITTED: AdmissionVerdict = { admitted: true };

@@ -1,15 +1,18 @@
 /**
- * Buffers for outboxes, in sizes that are powers of two and one for a full queue, kept for reuse. Thin flows touch 4 KiB, busy ones 64 KiB; an idle
- * connection holds none (a pool that is too small costs 1.6 to 2.1 times as much on thin flows).
+ * A pool of buffers for outboxes. Sizes are powers of two, and one size for a full queue. Thin flows use 4 KiB, busy
+ * ones 64 KiB; an idle connection has none. A pool that is too small costs 1.6 to 2.1 times as much on thin flows.
  */
 
 /** Smallest class in bytes. */
 const SMALLEST_BUFFER_BYTES = 4096;
-/** How many free bytes each class may hold on to. */
+/** Largest number of free bytes in each class. */
 const POOLED_BYTES_PER_CLASS = 16 * 1024 * 1024;
-/** The classes that are powers of two; the largest of them is 512 KiB. */
+/** Number of classes that are powers of two. The largest is 512 KiB. */
 const POWER_CLASSES = 8;
-/** A full queue of the usual limit, with room to move. In 512 KiB, each stuck receiver would waste a third of its memory. */
+/**
+ * Size for a full queue of the default limit, with room for moving frames. With 512 KiB, each stuck receiver would
+ * waste a third of its memory.
+ */
 const FULL_QUEUE_BYTES = 320 * 1024;
 const FULL_QUEUE_CLASS = POWER_CLASSES;
 const CLASS_COUNT = POWER_CLASSES + 1;
@@ -40,7 +43,7 @@ export function takeBuffer(bytes: number): PooledBuffer {
   return free[index]!.pop() ?? allocate(CLASS_BYTES[index]!);
 }
 
-/** Gives back what {@link takeBuffer} gave; nobody may hold it any more. */
+/** Returns a buffer to the pool. The caller must not use it any more. */
 export function giveBuffer(buffer: PooledBuffer): void {
   const { length } = buffer.bytes;
   const index = classOf(length);

@@ -16,29 +16,29 @@ import type { KeyTrafficTable } from './key-traffic.ts';
 import type { LoopTurn } from './loop-turn.ts';
 import type { OutboxLimits } from './outbox.ts';
 
-/** What one connection may cost; each comes from the configuration key of the same name under `limits`. */
+/** Limits of one connection. Each comes from the configuration key of the same name under `limits`. */
 export interface SessionLimits extends OutboxLimits, DeadlineLimits, KeepAlivePeriods {
-  /** Bytes that are read at most from one connection of weight 1 in one turn of the event loop. */
+  /** Most bytes that are read from one connection of weight 1 in one turn of the event loop. */
   readonly readBudgetBytes: number;
 }
 
 /** Periods of KeepAlive frames, before jitter. */
 export interface KeepAlivePeriods {
   readonly keepAliveMs: number;
-  /** For a connection that a proxy has made for its client. */
+  /** Period for a connection through a proxy. */
   readonly keepAliveBehindProxyMs: number;
 }
 
-/** Hears what a person may want to know; rate-limits its own log. */
+/** Receives events for the log, which it rate-limits itself. */
 export interface SessionReporter {
-  /** A connection was refused or ended by us. `key` is null before it was proved. */
+  /** A connection was refused or ended by this relay. `key` is null before it was proved. */
   refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void;
   /** `app` is the name of the client's program, empty when it gave none. */
   opened(remote: Endpoint, key: Buffer, app: string): void;
   closed(remote: Endpoint, key: Buffer, reason: string): void;
 }
 
-/** What all sessions share. */
+/** The parts that all sessions share. */
 export interface SessionContext {
   readonly clock: Clock;
   /** The deadlines of all sessions. */
@@ -55,15 +55,15 @@ export interface SessionContext {
   readonly limits: SessionLimits;
   readonly keyPair: NodeKeyPair;
   readonly reporter: SessionReporter;
-  /** Asked when a client is admitted: why its connection may not be open all the same, or null. */
+  /** Called for an admitted client: returns why its connection is refused nevertheless, or null. */
   readonly mayOpen: (stream: Stream, isMesh: boolean) => GuardRefusal | null;
-  /** Takes what a session has done that is not taken yet, when it ends. */
+  /** Takes the remaining traffic of a session when it ends. */
   readonly traffic: KeyTrafficTable;
   /** A session has ended; called once for each. */
   readonly ended: (session: Recipient) => void;
   /** The mesh keys that are accepted, 32 bytes each; none: this relay has no mesh. */
   meshKeys: readonly Buffer[];
-  /** What each key may send, and its share of the relay's total. */
+  /** Rate limits of each key, and its share of the relay's total. */
   keyLimits: KeyLimits;
   /** The rate of keys without limits of their own, announced in ServerInfo; 0 bytes per second is no limit. */
   rate: ByteRate;
