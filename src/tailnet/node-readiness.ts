@@ -33,8 +33,8 @@ export interface NodeProblem {
 
 /** Facts for the decision besides the node itself. */
 export interface ReadinessFacts {
-  /** Number of addresses that clients get. */
-  readonly addresses: number;
+  /** Number of addresses that clients get; null while that is not known yet. */
+  readonly addresses: number | null;
   /** Endpoints that expired without being bound, since the last datagram of any client; null when not known. */
   readonly unreachedEndpoints: number | null;
   /** Milliseconds since 1970. */

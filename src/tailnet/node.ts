@@ -176,15 +176,16 @@ export class TailnetNode {
   async #session(): Promise<void> {
     const connection = await this.#connect();
     if (this.#needsRegistration) await this.#enter(connection);
-    await publish(connection, this.#registrant());
     this.#beginStream();
+    const stream = follow(connection, this.#registrant(), {
+      clock: this.#parts.clock,
+      mapBytes: this.settings.mapBytes,
+      frame: (response) => this.#take(response, connection),
+      signal: this.#stop.signal,
+    });
     try {
-      await follow(connection, this.#registrant(), {
-        clock: this.#parts.clock,
-        mapBytes: this.settings.mapBytes,
-        frame: (response) => this.#take(response, connection),
-        signal: this.#stop.signal,
-      });
+      // At once, as clients do: servers take half a second for each, and clients ask as soon as they know of the relay.
+      await Promise.all([publish(connection, this.#registrant()), stream]);
     } catch (error) {
       if (!this.#hasNewKey) throw error;
     }

@@ -24,6 +24,7 @@ describe('a node of a tailnet', () => {
     const [registration] = control.registrations;
     assert.deepEqual(registration?.['Auth'], { AuthKey: 'auth-secret' });
     assert.equal(registration['NodeKey'], formatNodeKey(node.state.node.publicKey));
+    await until(node, () => control.updates.length > 0);
     const [update] = control.updates;
     assert.equal(update?.['Stream'], false);
     assert.match(JSON.stringify(update['Hostinfo']), /"RequestTags":\["tag:relay"\],"NetInfo":\{"PreferredDERP":900/);

@@ -68,6 +68,8 @@ export class PeerRelay {
   readonly #mostEndpoints: number;
   #config: PeerRelayConfig;
   #door: UdpDoor | null = null;
+  /** The ports are open, and addresses were looked for. */
+  #isStarted = false;
   #snapshot: UdpRelaySnapshot | null = null;
   #nextSnapshotAt = 0;
   #nextDropsAt = 0;
@@ -129,19 +131,27 @@ export class PeerRelay {
   /** Opens the ports and starts the nodes. Throws a TowpathError when a port cannot be opened. */
   async start(): Promise<void> {
     const { clock, log, openDoor, stun } = this.#parts;
+    // Before the ports: to be let into a tailnet takes longer, and nobody can ask for an endpoint before DERP is open.
+    for (const { node, relay } of this.#tailnets) {
+      relay.open();
+      node.start();
+    }
     const { limits, stateDirectory, ports, takenPorts } = this.#config;
     const earlier = takeState(stateDirectory, (problem) =>
       log.warn({ problem }, 'the endpoints of the process before cannot be used'),
     );
     const rules: UdpRelaySettings = { limits, state: earlier?.state ?? null, stateAgeMs: earlier?.ageMs ?? 0 };
+    const offload = this.#offload;
     this.#door = await openDoor({
       places: allPlaces(ports, stun.places),
       skipsTaken: takenPorts === 'skip',
-      offload: this.#offload,
+      offload,
       stun: { limit: stun.limit, generic: stun.generic, exempt: stun.exempt },
       rules,
       endpoints: limits.endpoints,
     });
+    // A network map with other attributes may have come meanwhile.
+    if (offload !== this.#offload) this.#door.setOffload(this.#offload);
     await this.#search.start();
     this.#leaves.push(clock.onTick((now) => this.#tick(now)));
     await this.#takeSnapshot();
@@ -157,10 +167,8 @@ export class PeerRelay {
       'the peer relay listens',
     );
     this.#takeOver(earlier?.state.endpoints ?? []);
-    for (const { node, relay } of this.#tailnets) {
-      relay.open();
-      node.start();
-    }
+    this.#isStarted = true;
+    for (const { node } of this.#tailnets) node.listener.changed();
   }
 
   /** Where the door listens; empty while it is closed. */
@@ -187,7 +195,8 @@ export class PeerRelay {
     const snapshot = this.#snapshot;
     // Every datagram of a client that arrives for an endpoint is answered with a challenge first.
     const unreachedEndpoints = snapshot === null ? null : snapshot.challenges > 0 ? 0 : snapshot.allocations;
-    return { addresses: this.advertised.addresses.length, unreachedEndpoints, now: Date.now() };
+    const addresses = this.#isStarted ? this.advertised.addresses.length : null;
+    return { addresses, unreachedEndpoints, now: Date.now() };
   }
 
   /** Counts as they are now, and the endpoints that are wanted; null when the door is closed. */
