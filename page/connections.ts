@@ -163,7 +163,7 @@ export function connectionFacts(row: ConnectionRow): HTMLElement {
     ['address', `${row.ip} port ${row.port}${row.isBehindProxy ? ', named by a proxy' : ''}`],
     ['since', `${localTime(row.since)} (${duration(row.ageSeconds)})`],
     ['application', row.app === '' ? 'not given' : row.app],
-    ['let in by', row.admittedBy === '' ? 'everyone is let in' : row.admittedBy],
+    ['let in by', row.admittedBy === '' || row.admittedBy === 'open' ? 'everyone is let in' : row.admittedBy],
     ['home', row.isHome ? 'yes: it prefers this relay' : 'no'],
     ['duplicate', row.isDuplicate ? 'yes: another connection has the same key' : 'no'],
     ['transport', row.isWebSocket ? 'WebSocket' : 'TLS'],

@@ -7,16 +7,26 @@ interface Choice {
   readonly act: () => Promise<string>;
 }
 
+/** A choice that leads to another dialog. */
+interface Way {
+  readonly label: string;
+  readonly opens: () => void;
+}
+
 /** Shows a dialog with choices; each is done once, and its outcome is shown. Escape closes it. */
 export function openDialog(
   title: string,
   content: readonly (HTMLElement | string)[],
-  choices: readonly Choice[],
+  choices: readonly (Choice | Way)[],
 ): void {
   const dialog = byId('dialog') as HTMLDialogElement;
   const outcome = h('p', { 'aria-live': 'assertive' });
   const close = h('button', { type: 'button', click: () => dialog.close() }, 'Close');
-  const buttons = choices.map(({ label, isDanger, act }) => {
+  const buttons = choices.map((choice) => {
+    if ('opens' in choice) {
+      return h('button', { type: 'button', click: choice.opens }, choice.label) as HTMLButtonElement;
+    }
+    const { label, isDanger, act } = choice;
     const button = h(
       'button',
       { type: 'button', class: isDanger === true ? 'danger' : '' },

@@ -47,7 +47,7 @@ const tabs: readonly Tab[] = [
   { title: 'Threads', load: async () => threadsPanel(await read<ThreadsAnswer>('threads')) },
   { title: 'Admission', load: async () => admissionPanel(await read<AdmissionAnswer>('admission'), allowKey) },
   { title: 'Certificate', load: async () => certificatePanel(await read<CertificateAnswer>('certificate')) },
-  { title: 'Limits', load: async () => limitsPanel(await read<LimitsAnswer>('limits'), changeLimit) },
+  { title: 'Limits', load: async () => limitsPanel(await read<LimitsAnswer>('limits'), changeLimit, resetRate) },
 ];
 let current = 0;
 let status: StatusAnswer | null = null;
@@ -134,10 +134,56 @@ function openConnection(row: ConnectionRow): void {
       ? []
       : [
           { label: 'Disconnect', act: () => act('disconnect', { key }) },
+          { label: 'Limit its rate…', opens: () => limitRate(row.name ?? row.shortKey, key) },
           { label: 'Deny for an hour', isDanger: true, act: deny(HOUR_SECONDS) },
           { label: 'Deny for a day', isDanger: true, act: deny(24 * HOUR_SECONDS) },
         ];
   openDialog(row.name ?? (row.shortKey === '' ? 'A connection' : row.shortKey), [connectionFacts(row)], choices);
+}
+
+function limitRate(name: string, key: string): void {
+  const rateInput = h('input', {
+    type: 'number',
+    name: 'rate',
+    id: 'rate',
+    min: '0',
+    step: '1',
+    value: '1000',
+  }) as HTMLInputElement;
+  const time = h(
+    'select',
+    { name: 'time', id: 'time' },
+    h('option', { value: String(HOUR_SECONDS) }, 'an hour'),
+    h('option', { value: String(24 * HOUR_SECONDS) }, 'a day'),
+    h('option', { value: '' }, 'until it is taken back or the relay restarts'),
+  ) as HTMLSelectElement;
+  openDialog(
+    `Limit the rate of ${name}`,
+    [
+      h('p', {}, 'What this node may send, in place of the rate of its tier. 0 means no limit.'),
+      h('p', {}, h('label', { for: 'rate' }, 'Kilobytes per second '), rateInput),
+      h('p', {}, h('label', { for: 'time' }, 'For '), time),
+    ],
+    [
+      {
+        label: 'Limit',
+        act: () =>
+          act('limit', {
+            key,
+            bytesPerSecond: Math.round(Number(rateInput.value) * 1000),
+            ...(time.value === '' ? {} : { seconds: Number(time.value) }),
+          }),
+      },
+    ],
+  );
+}
+
+function resetRate(key: string): void {
+  openDialog(
+    'Take the rate of this node back?',
+    [h('p', { class: 'mono wrap' }, key), 'The rate of its tier or of the configuration holds again.'],
+    [{ label: 'Take back', act: () => act('limit', { key, bytesPerSecond: null }) }],
+  );
 }
 
 function allowKey(key: string): void {

@@ -10,7 +10,7 @@ import type {
   UdpSessionsAnswer,
 } from '../src/api/shapes.ts';
 import { facts, h, table, tag } from './dom.ts';
-import { bytes, count, duration, localTime, milliseconds } from './format.ts';
+import { bytes, count, duration, localTime, milliseconds, rate } from './format.ts';
 
 type Reason = RefusalsAnswer['reasons'][number];
 type Source = AdmissionAnswer['sources'][number];
@@ -240,8 +240,12 @@ export function certificatePanel(answer: CertificateAnswer): HTMLElement {
   );
 }
 
-/** The limits. `change` asks for another value. */
-export function limitsPanel({ limits }: LimitsAnswer, change: (name: string, value: number) => void): HTMLElement {
+/** The limits. `change` asks for another value, `reset` takes the change of a key back. */
+export function limitsPanel(
+  { limits, keys }: LimitsAnswer,
+  change: (name: string, value: number) => void,
+  reset: (key: string) => void,
+): HTMLElement {
   return h(
     'div',
     { class: 'card' },
@@ -266,6 +270,21 @@ export function limitsPanel({ limits }: LimitsAnswer, change: (name: string, val
       ],
       limits,
       { empty: 'There are no limits.' },
+    ),
+    h('h2', {}, 'Nodes whose rate was changed'),
+    table<LimitsAnswer['keys'][number]>(
+      [
+        { title: 'Key', look: 'mono wrap wide', cell: ({ key }) => key },
+        {
+          title: 'May send',
+          look: 'right',
+          cell: (row) => (row.bytesPerSecond === 0 ? 'no limit' : rate(row.bytesPerSecond)),
+        },
+        { title: 'Until', cell: ({ until }) => (until === null ? 'it is taken back' : localTime(until)) },
+        { title: '', cell: ({ key }) => h('button', { type: 'button', click: () => reset(key) }, 'Take back') },
+      ],
+      keys,
+      { empty: 'None. Open a connection in the table to change the rate of its node.' },
     ),
   );
 }

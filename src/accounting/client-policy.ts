@@ -59,6 +59,8 @@ interface Client {
 export class ClientPolicy implements Admission {
   readonly #parts: ClientPolicyParts;
   readonly #clients = new Map<string, Client>();
+  /** Rates that an operator has set for keys, bytes per second; 0: no limit. They hold in place of those of tiers. */
+  readonly #rates = new Map<string, number>();
   #tiers: Tiers;
   #overQuota = 0;
 
@@ -76,13 +78,29 @@ export class ClientPolicy implements Admission {
   /** Takes other tiers over, for the keys that are connected too, one entry for each connection. */
   reload(tiers: Tiers, connected: Iterable<ConnectedKey>): void {
     this.#tiers = tiers;
+    this.#followAll(connected);
+    this.review();
+  }
+
+  /**
+   * Another rate of a key (64 hex digits) in place of that of its tier, bytes per second; 0: no limit; null: that of its tier
+   * again. `connected` has an entry for each connection.
+   */
+  setRate(key: string, bytesPerSecond: number | null, connected: Iterable<ConnectedKey>): void {
+    if (bytesPerSecond === null) this.#rates.delete(key);
+    else this.#rates.set(key, bytesPerSecond);
+    const own = [...connected].filter((one) => one.key === key);
+    this.#followAll(own);
+    this.check([key]);
+  }
+
+  #followAll(connected: Iterable<ConnectedKey>): void {
     const counts = new Map<string, number>();
     for (const { key, source } of connected) {
       counts.set(key, (counts.get(key) ?? 0) + 1);
       if (!this.#clients.has(key)) this.#follow(key, source, null);
     }
     for (const [key, count] of counts) this.#clients.get(key)!.connections = count;
-    this.review();
   }
 
   /** A connection of a key is open. */
@@ -166,7 +184,7 @@ export class ClientPolicy implements Admission {
     // Without a source it is the relay's own test.
     if (!verdict.admitted || verdict.source === undefined) return verdict;
     const { source } = verdict;
-    if (this.#tiers.isEmpty && !this.#clients.has(key)) return verdict;
+    if (this.#tiers.isEmpty && !this.#clients.has(key) && !this.#rates.has(key)) return verdict;
     const client = this.#follow(key, source, this.#clients.get(key) ?? null);
     const ending = this.#update(key, client);
     if (ending !== null) return { admitted: false, source: 'quota', reason: ending.detail, refusal: ending.refusal };
@@ -200,11 +218,18 @@ export class ClientPolicy implements Admission {
       this.#overQuota += client.isOver ? 1 : -1;
       this.#parts.quotaChanged(key, tier?.name ?? '', client.isOver);
     }
-    const limits = tier === null ? null : this.#tiers.limits(tier, client.isOver);
+    const limits = this.#limitsOf(key, tier, client.isOver);
     // Connections that have limits of their own do not follow the common ones by themselves.
     client.limits = limits ?? (client.limits === null ? null : this.#tiers.common);
     if (used === null || tier?.overQuota !== 'refuse') return null;
     return { key: Buffer.from(key, 'hex'), refusal: 'over_quota', detail: `tier ${tier.name}: ${used}` };
+  }
+
+  /** The limits of a key; null: the common ones. */
+  #limitsOf(key: string, tier: TierConfig | null, isOver: boolean): ClientLimits | null {
+    const limits = tier === null ? null : this.#tiers.limits(tier, isOver);
+    const bytesPerSecond = this.#rates.get(key);
+    return bytesPerSecond === undefined ? limits : { ...(limits ?? this.#tiers.common), bytesPerSecond };
   }
 
   /** What of its bytes a key has used up, as text, or null. */

@@ -374,6 +374,16 @@ export interface LimitsAnswer {
     /** It was changed by the action `limit` since the configuration was last read. */
     readonly isChanged: boolean;
   }[];
+  /** Node keys whose rate was changed by the action `limit`. */
+  readonly keys: readonly KeyRateRow[];
+}
+
+export interface KeyRateRow {
+  readonly key: string;
+  /** What it may send; 0: no limit. */
+  readonly bytesPerSecond: number;
+  /** Null: until it is taken back. */
+  readonly until: string | null;
 }
 
 /** `GET refusals`: connections that were refused or ended in the last hour. */
@@ -430,13 +440,31 @@ export interface ActionBodies {
   readonly disconnect: { readonly key: string };
   /** Ends all connections of a key and refuses it for a time. 0 seconds takes a denial back. */
   readonly deny: { readonly key: string; readonly seconds: number; readonly reason?: string };
-  /** Changes a limit until the configuration is read again. */
-  readonly limit: { readonly name: string; readonly value: number };
+  /** Changes a limit of all keys, or the rate of one. */
+  readonly limit: LimitBody | KeyLimitBody;
   /** Reads configuration, certificate and key lists again. */
   readonly reload: Readonly<Record<string, never>>;
   /** Tells the clients to reconnect, closes their connections and ends the process, as SIGTERM does. */
   readonly drain: Readonly<Record<string, never>>;
 }
+
+/** A limit of the configuration, until that is read again or the seconds are over. */
+interface LimitBody {
+  /** The configuration key. */
+  readonly name: string;
+  /** Null takes a change back. */
+  readonly value: number | null;
+  readonly seconds?: number;
+}
+
+/** What one node key may send, in place of the rate of its tier, until it is taken back or the seconds are over. */
+interface KeyLimitBody {
+  readonly key: string;
+  /** 0: no limit. Null takes a change back. */
+  readonly bytesPerSecond: number | null;
+  readonly seconds?: number;
+}
+
 export type ActionName = keyof ActionBodies;
 
 /** Answer to an action that was done. */

@@ -26,6 +26,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   reload: async () => (await import('./running-relay.ts')).registerReload,
   disconnect: async () => (await import('./running-relay.ts')).registerDisconnect,
   deny: async () => (await import('./running-relay.ts')).registerDeny,
+  limit: async () => (await import('./limit.ts')).registerLimit,
   healthcheck: async () => (await import('./healthcheck.ts')).registerHealthcheck,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
   relay: async () => (await import('./relay.ts')).registerRelay,

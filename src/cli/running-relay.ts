@@ -2,20 +2,19 @@
 import type { Command } from 'commander';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ActionBodies, ActionName, ConnectionsAnswer } from '../api/shapes.ts';
-import { TowpathError } from '../base/errors.ts';
 import type { AdminClient } from '../client/admin-client.ts';
 import { statusText } from '../tools/watch/status-text.ts';
 import { LINES_AROUND_ROWS, topText } from '../tools/watch/top-text.ts';
 import { addAdminFlags, readAdminFlags } from './admin-flags.ts';
 import { ExitCode } from './failure.ts';
 import { helpNote } from './help-text.ts';
+import { secondsIn } from './seconds.ts';
 
 const TOP_PERIOD_MS = 2000;
 /** Rows in a pipe, and the most that are asked for. */
 const TOP_ROWS = 20;
 const MOST_ROWS = 200;
 const HOME_AND_CLEAR = '\u001b[H\u001b[J';
-const SECONDS: Readonly<Record<string, number>> = { s: 1, min: 60, m: 60, h: 3600, d: 86_400 };
 
 /** Adds `towpath status`. */
 export function registerStatus(program: Command): void {
@@ -115,12 +114,4 @@ function addAction(program: Command, name: ActionName, description: string): Com
 async function act<Name extends ActionName>(command: Command, name: Name, body: ActionBodies[Name]): Promise<void> {
   const { message } = await readAdminFlags(command).act(name, body);
   command.configureOutput().writeOut?.(`${message}\n`);
-}
-
-function secondsIn(text: string): number {
-  const [, number = '', unit = 's'] = /^(\d{1,9})(s|min|m|h|d)?$/.exec(text) ?? [];
-  if (number !== '') return Number(number) * SECONDS[unit]!;
-  throw new TowpathError('TOWPATH_USAGE_TIME', `--for: ${text} is not a length of time`, {
-    hint: 'Write a number with s, min, h or d, for example 30min.',
-  });
 }

@@ -106,11 +106,12 @@ export class Clients implements Admission {
 
   /** Takes tiers and common limits over, for open connections too. */
   reload(config: Config): void {
-    const { sessions } = this.#parts.relay().snapshot();
-    const connected = sessions.flatMap(({ key, isOpen, admittedBy }): ConnectedKey[] =>
-      key === null || !isOpen || admittedBy === '' ? [] : [{ key, source: admittedBy }],
-    );
-    this.#policy.reload(tiersOf(config), connected);
+    this.#policy.reload(tiersOf(config), this.#connected());
+  }
+
+  /** What a key may send in place of the rate of its tier, bytes per second; 0: no limit; null: the rate of its tier again. */
+  setRate(key: string, bytesPerSecond: number | null): void {
+    this.#policy.setRate(key, bytesPerSecond, this.#connected());
   }
 
   admit(request: AdmissionRequest): AdmissionVerdict | Promise<AdmissionVerdict> {
@@ -158,6 +159,14 @@ export class Clients implements Admission {
       ...(this.#accounting?.metrics() ?? []),
       ...(this.#member?.region.metrics() ?? []),
     ];
+  }
+
+  /** One entry for each open connection. */
+  #connected(): ConnectedKey[] {
+    const { sessions } = this.#parts.relay().snapshot();
+    return sessions.flatMap(({ key, isOpen, admittedBy }): ConnectedKey[] =>
+      key === null || !isOpen || admittedBy === '' ? [] : [{ key, source: admittedBy }],
+    );
   }
 
   #tick(now: number): void {

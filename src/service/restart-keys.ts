@@ -1,3 +1,4 @@
+import { changedKeys } from '../config/changed-keys.ts';
 import type { Config } from '../config/schema.ts';
 
 /** What a reload found, as dotted paths of configuration keys. */
@@ -8,11 +9,10 @@ export interface ReloadedKeys {
   readonly restart: readonly string[];
 }
 
-/** Keys that `Service.reload` takes over without a restart. */
-const LIVE_KEYS: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'log', 'admission', 'mesh']);
+/** Sections that `Service.reload` takes over without a restart. */
+const LIVE_SECTIONS: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'log', 'admission', 'mesh']);
 
-/** The keys whose change needs a restart. */
-export function restartKeys(before: Config, after: Config): string[] {
-  const keys = Object.keys(after) as (keyof Config)[];
-  return keys.filter((key) => !LIVE_KEYS.has(key) && JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+/** The keys whose change needs a restart, as dotted paths: what is in `after` and not in `inUse`. */
+export function restartKeys(inUse: Config, after: Config): string[] {
+  return changedKeys(inUse, after).filter((key) => !LIVE_SECTIONS.has(key.split('.', 1)[0]!));
 }

@@ -329,8 +329,12 @@ export class Service {
       peerRelay: this.#peerRelay,
       residentBytes: () => this.#memory.bytes,
       disconnect: (key) => this.disconnect(key),
+      setKeyRate: (key, bytesPerSecond) => {
+        this.clients.setRate(key, bytesPerSecond);
+        void this.threads?.refreshSessions().then(() => this.clients.reload(this.#config));
+      },
       setLimit: (name, value) => {
-        this.#config = withLimit(this.#config, name, value);
+        this.#config = withLimit(this.#config, name, value, this.#readConfig);
         this.#all.apply(liveSettings(this.#config));
         this.clients.reload(this.#config);
       },

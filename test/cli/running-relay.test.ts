@@ -49,6 +49,24 @@ describe('commands about a running relay', () => {
     assert.equal(connections.total, 1);
   });
 
+  it('limit the rate of a key and of all, and take it back', async (t) => {
+    const { relay, url } = await start(t);
+    const { key } = await connect(t, relay);
+    assert.match(
+      await run('limit', key, '--rate', '1.5M', '--for', '1h', '--url', url),
+      /send 1500000 bytes.* until 2\d{3}-/,
+    );
+    assert.match(await run('limit', key, '--reset', '--url', url), /that of the configuration again/);
+    assert.match(
+      await run('limit', 'all', '--rate', '500k', '--url', url),
+      /perClient\.bytesPerSecond set to 500000 until/,
+    );
+    assert.match(await run('limit', 'total', '--rate', '0', '--url', url), /totalBytesPerSecond set to 0 until/);
+    await assert.rejects(run('limit', key, '--url', url), /either --rate or --reset/);
+    await assert.rejects(run('limit', key, '--rate', '1 parsec', '--url', url), /not a rate/);
+    await assert.rejects(run('limit', 'everyone', '--rate', '1', '--url', url), /64 hex digits/);
+  });
+
   it('disconnect and deny a key, and take a denial back', async (t) => {
     const { relay, url } = await start(t);
     const { closed, key } = await connect(t, relay);

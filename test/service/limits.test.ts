@@ -61,7 +61,11 @@ suite('rate limit of a connection', () => {
       const waiting = client.ping(10_000);
       await relay.until(() => relay.relay.counters.rateLimitWaits === 1, 'the ping waits');
       const { config } = loadConfig({});
-      assert.ok(relay.relay.reload(config).restart.includes('listen'), 'keys that need a restart are named');
+      const restart = new Set(relay.relay.reload(config).restart);
+      assert.ok(restart.has('listen'), 'keys that need a restart are named');
+      const limits = { ...config.limits, connectionsPerKey: 7, connections: 9 };
+      const later = relay.relay.reload({ ...config, limits }).restart.filter((key) => !restart.has(key));
+      assert.deepEqual(later.sort(), ['limits.connections', 'limits.connectionsPerKey'], 'each by its full path');
       await waiting;
     } finally {
       await relay.stop();

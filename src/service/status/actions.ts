@@ -3,12 +3,13 @@ import { z } from 'zod';
 import type { ActionAnswer, ActionBodies, ActionName } from '../../api/shapes.ts';
 import { ApiError } from '../../http/api/api-error.ts';
 import type { KeyDenial } from '../../admission/key-denials.ts';
-import { parseHexKey, parseNodeKey, shortKey } from '../../wire/keys.ts';
+import { isZeroKey, parseHexKey, parseNodeKey, shortKey } from '../../wire/keys.ts';
 import { errorMessage } from '../../base/errors.ts';
+import type { LimitChanges } from './limit-changes.ts';
 import { CHANGEABLE } from './limit-table.ts';
 
-/** A year. */
-const LONGEST_DENIAL_SECONDS = 31_536_000;
+/** A year: the longest that a denial or a changed limit may hold. */
+const LONGEST_SECONDS = 31_536_000;
 const LONGEST_REASON = 200;
 
 /** What happened to a reload. */
@@ -35,23 +36,28 @@ interface ActionParts {
   readonly deny: (denial: KeyDenial) => boolean;
   /** Returns whether there was a denial. */
   readonly allow: (key: string) => boolean;
-  readonly setLimit: (name: string, value: number) => void;
+  readonly limits: LimitChanges;
   readonly control: () => ProcessControl | null;
 }
 
 const nodeKey = z.string().transform((text, context) => {
   const key = parseNodeKey(text) ?? parseHexKey(text);
-  if (key !== null) return key;
-  context.addIssue({ code: 'custom', message: 'allowed: nodekey: and 64 hex digits' });
+  if (key !== null && !isZeroKey(key)) return key;
+  const message =
+    key === null ? 'allowed: nodekey: and 64 hex digits' : 'this is the key of no node: all its digits are 0';
+  context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
 const disconnectBody = z.strictObject({ key: nodeKey });
 const denyBody = z.strictObject({
   key: nodeKey,
-  seconds: z.int().min(0).max(LONGEST_DENIAL_SECONDS),
+  seconds: z.int().min(0).max(LONGEST_SECONDS),
   reason: z.string().max(LONGEST_REASON).default(''),
 });
-const limitBody = z.strictObject({ name: z.string(), value: z.int().min(0).max(Number.MAX_SAFE_INTEGER) });
+const number = z.int().min(0).max(Number.MAX_SAFE_INTEGER).nullable();
+const seconds = z.int().min(1).max(LONGEST_SECONDS).nullable().default(null);
+const limitBody = z.strictObject({ name: z.string(), value: number, seconds });
+const keyLimitBody = z.strictObject({ key: nodeKey, bytesPerSecond: number, seconds });
 const emptyBody = z.strictObject({});
 
 type Done = string | Promise<string>;
@@ -85,7 +91,7 @@ export class Actions {
       case 'deny':
         return this.#deny(checked(denyBody, body));
       case 'limit':
-        return this.#limit(checked(limitBody, body));
+        return hasKey(body) ? this.#limitKey(checked(keyLimitBody, body)) : this.#limit(checked(limitBody, body));
       case 'reload':
         checked(emptyBody, body);
         return this.#reload();
@@ -116,15 +122,31 @@ export class Actions {
     return `${shortKey(key)} denied until ${new Date(until).toISOString()}`;
   }
 
-  #limit({ name, value }: z.output<typeof limitBody>): string {
+  #limitKey({ key, bytesPerSecond, seconds }: z.output<typeof keyLimitBody>): string {
+    this.#parts.limits.changeKey(key.toString('hex'), bytesPerSecond, seconds);
+    const who = shortKey(key);
+    if (bytesPerSecond === null) return `the rate of ${who} is that of the configuration again`;
+    const rate = bytesPerSecond === 0 ? 'without a limit' : `${bytesPerSecond} bytes per second`;
+    return `${who} may send ${rate} ${this.#until(seconds, 'it is taken back or the relay restarts')}`;
+  }
+
+  #limit({ name, value, seconds }: z.output<typeof limitBody>): string {
     const least = CHANGEABLE.get(name);
     if (least === undefined) {
       const hint = `These can be changed: ${[...CHANGEABLE.keys()].join(', ')}.`;
       throw new ApiError(400, 'unknown_limit', `${name} is not a limit that can be changed without a restart`, hint);
     }
+    if (value === null) {
+      this.#parts.limits.changeLimit(name, null, null);
+      return `${name} is that of the configuration again`;
+    }
     if (value < least) throw new ApiError(400, 'invalid_body', `value: allowed: at least ${least}`);
-    this.#parts.setLimit(name, value);
-    return `${name} set to ${value} until the configuration is read again`;
+    this.#parts.limits.changeLimit(name, value, seconds);
+    return `${name} set to ${value} ${this.#until(seconds, 'the configuration is read again')}`;
+  }
+
+  #until(seconds: number | null, otherwise: string): string {
+    return `until ${seconds === null ? otherwise : new Date(this.#parts.now() + seconds * 1000).toISOString()}`;
   }
 
   #reload(): string {
@@ -150,6 +172,11 @@ export class Actions {
   }
 }
 
+/** Whether the body is about one node key. */
+function hasKey(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'key' in body;
+}
+
 function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
   const result = schema.safeParse(body);
   if (result.success) return result.data;
@@ -160,16 +187,17 @@ function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.out
 }
 
 /** What the log repeats of a body: known fields only, and no more of them than a line can carry. */
-function auditFields(body: unknown): Record<string, string | number> {
+function auditFields(body: unknown): Record<string, string | number | null> {
   if (typeof body !== 'object' || body === null) return {};
-  const fields: Record<string, string | number> = {};
+  const fields: Record<string, string | number | null> = {};
   for (const name of AUDITED) {
     const value = (body as Record<string, unknown>)[name];
-    if (typeof value === 'number') fields[name] = value;
+    if (typeof value === 'number' || value === null) fields[name] = value;
     else if (typeof value === 'string') fields[name] = value.slice(0, LONGEST_REASON);
   }
   return fields;
 }
 
-type BodyField = { [Name in ActionName]: keyof ActionBodies[Name] }[ActionName];
-const AUDITED: readonly BodyField[] = ['key', 'seconds', 'reason', 'name', 'value'];
+type FieldOf<Body> = Body extends unknown ? keyof Body : never;
+type BodyField = { [Name in ActionName]: FieldOf<ActionBodies[Name]> }[ActionName];
+const AUDITED: readonly BodyField[] = ['key', 'seconds', 'reason', 'name', 'value', 'bytesPerSecond'];

@@ -15,30 +15,28 @@ export function limitTable(
   config: Config,
   changed: ReadonlySet<string>,
   used: (name: string) => number | null,
-): LimitsAnswer {
+): LimitsAnswer['limits'] {
   const names = [...configKeys.values()].filter(
     ({ path, kind }) => kind === 'number' && SECTIONS.some((section) => path.startsWith(section)),
   );
-  return {
-    limits: names.map(({ path, help }) => ({
-      name: path,
-      value: valueAt(config, path),
-      help,
-      used: used(path),
-      isChangeable: CHANGEABLE.has(path),
-      isChanged: changed.has(path),
-    })),
-  };
+  return names.map(({ path, help }) => ({
+    name: path,
+    value: valueAt(config, path),
+    help,
+    used: used(path),
+    isChangeable: CHANGEABLE.has(path),
+    isChanged: changed.has(path),
+  }));
 }
 
-/** The configuration with another number at a path that it has. */
-export function withLimit(config: Config, path: string, value: number): Config {
+/** The configuration with another number at a path that it has; null: with that of `read`, which was read last. */
+export function withLimit(config: Config, path: string, value: number | null, read: Config): Config {
   const copy = structuredClone(config);
   const names = path.split('.');
   const last = names.pop()!;
   let at = copy as unknown as Record<string, unknown>;
   for (const name of names) at = at[name] as Record<string, unknown>;
-  at[last] = value;
+  at[last] = value ?? valueAt(read, path);
   return copy;
 }
 

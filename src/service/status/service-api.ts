@@ -35,6 +35,7 @@ import type { ThreadState } from '../threads/thread-state.ts';
 import { Actions, type ProcessControl } from './actions.ts';
 import { readConnectionQuery } from './connection-list.ts';
 import { ConnectionView } from './connection-view.ts';
+import { LimitChanges } from './limit-changes.ts';
 import { limitTable } from './limit-table.ts';
 import { meshLinkOf } from './mesh-links.ts';
 import { RefusalHistory } from './refusal-history.ts';
@@ -66,8 +67,10 @@ export interface ServiceApiParts {
   readonly residentBytes: () => number;
   /** Ends the open connections of a key; resolves with how many there were. */
   readonly disconnect: (key: Buffer) => Promise<number>;
-  /** Takes over a configuration of which only limits were changed. */
-  readonly setLimit: (name: string, value: number) => void;
+  /** Another value of a limit; null: that of the configuration. */
+  readonly setLimit: (name: string, value: number | null) => void;
+  /** Another rate of a key of 64 hex digits; null: that of the configuration. */
+  readonly setKeyRate: (key: string, bytesPerSecond: number | null) => void;
 }
 
 /** The API of the admin listener over one service: it joins what the parts of the service know. */
@@ -82,8 +85,7 @@ export class ServiceApi implements AdminApi {
   readonly #startedAt = new Date();
   readonly #startedMs: number;
   readonly #leaveClock: () => void;
-  /** Limits that were changed by an action since the configuration was read. */
-  readonly #changedLimits = new Set<string>();
+  readonly #changes: LimitChanges;
 
   constructor(parts: ServiceApiParts) {
     const { clock, counters, sessions, admission, log, peerRelay, residentBytes } = parts;
@@ -98,7 +100,16 @@ export class ServiceApi implements AdminApi {
       residentBytes,
       udpBytes: () => peerRelay?.forwarded.bytes ?? 0,
     });
-    this.#leaveClock = clock.onTick(() => this.#view.tidy(), SLOW_TICK_MS);
+    this.#changes = new LimitChanges({
+      now,
+      setLimit: parts.setLimit,
+      setKeyRate: parts.setKeyRate,
+      ended: (what) => log.info({ what }, 'the time of a changed limit is over: the configuration holds again'),
+    });
+    this.#leaveClock = clock.onTick(() => {
+      this.#view.tidy();
+      this.#changes.expire();
+    }, SLOW_TICK_MS);
     this.#actions = new Actions({
       log,
       now: Date.now,
@@ -112,10 +123,7 @@ export class ServiceApi implements AdminApi {
         parts.clients.announce({ kind: 'allow', key });
         return admission.allow(key);
       },
-      setLimit: (name, value) => {
-        parts.setLimit(name, value);
-        this.#changedLimits.add(name);
-      },
+      limits: this.#changes,
       control: () => this.control,
     });
   }
@@ -127,7 +135,7 @@ export class ServiceApi implements AdminApi {
 
   /** The configuration was read again: its limits hold. */
   reloaded(): void {
-    this.#changedLimits.clear();
+    this.#changes.reloaded();
   }
 
   close(): void {
@@ -222,9 +230,16 @@ export class ServiceApi implements AdminApi {
 
   limits(): LimitsAnswer {
     const { counters } = this.#parts;
-    return limitTable(this.#parts.config(), this.#changedLimits, (name) =>
-      name === 'limits.connections' ? counters().openStreams : null,
-    );
+    return {
+      limits: limitTable(this.#parts.config(), this.#changes.names, (name) =>
+        name === 'limits.connections' ? counters().openStreams : null,
+      ),
+      keys: this.#changes.keys.map(({ key, bytesPerSecond, until }) => ({
+        key: `nodekey:${key}`,
+        bytesPerSecond,
+        until: until === null ? null : new Date(until).toISOString(),
+      })),
+    };
   }
 
   refusals(): RefusalsAnswer {
