@@ -1,6 +1,6 @@
 /**
- * What a relay is told: plain data, which `structuredClone` carries to another thread. The service makes it of the
- * configuration (`service/relay-settings.ts`).
+ * The settings of a relay: plain data, which `structuredClone` copies to another thread. The service makes them from
+ * the configuration (`service/relay-settings.ts`).
  */
 import type { ForwardedHeader } from '../wire/forwarded.ts';
 import type { FrontDoorLimits } from './door/front-door.ts';
@@ -13,16 +13,16 @@ import type { SessionLimits } from './session/context.ts';
 import type { SketchRule } from './udp/source-sketch.ts';
 
 export interface RelaySettings {
-  /** Relay threads that share the ports and all that is limited for the process; 1: this is the only one. */
+  /** Number of relay threads, which share the ports and the limits of the process; 1: this is the only one. */
   readonly threads: number;
   /** The private key of the relay: 32 bytes. */
   readonly privateKey: Uint8Array;
   readonly limits: SessionLimits & FrontDoorLimits & RouterLimits;
   /** Memory of all outboxes together, in bytes. */
   readonly totalQueueBytes: number;
-  /** Memory of the process beyond which there must not be more connections, in bytes; 0: no limit. */
+  /** Memory of the process in bytes above which no more connections are accepted; 0: no limit. */
   readonly memoryBytes: number;
-  /** Limits of the door. `exempt` holds networks as canonical text. */
+  /** Limits of new connections. `exempt` has networks as canonical text. */
   readonly guard: Omit<GuardLimits, 'exempt'> & { readonly exempt: readonly string[] };
   /** Proxies that name their client in a header of HTTP; null: there are none. */
   readonly proxies: ProxySettings | null;
@@ -31,7 +31,7 @@ export interface RelaySettings {
   readonly live: LiveSettings;
 }
 
-/** The part that {@link Relay.apply} takes over while the relay runs. */
+/** The part that {@link Relay.apply} can change while the relay runs. */
 export interface LiveSettings {
   readonly duplicates: DuplicatePolicy;
   /** Names of programs that are refused. */
@@ -44,14 +44,14 @@ interface ProxySettings {
   /** Networks as canonical text. */
   readonly trusted: readonly string[];
   readonly header: ForwardedHeader;
-  /** Whether nobody else may connect. */
+  /** Whether only these proxies may connect. */
   readonly excludesOthers: boolean;
 }
 
-/** What the listeners have that strangers reach, besides their address. */
+/** Options of public listeners, besides their address. */
 export interface FrontSettings {
   readonly tlsHandshakeMs: number;
-  /** The PROXY protocol before TLS; null: nobody speaks it. `trusted` holds networks as canonical text. */
+  /** The PROXY protocol before TLS; null: it is not used. `trusted` has networks as canonical text. */
   readonly proxyProtocol: {
     readonly trusted: readonly string[];
     readonly timeoutMs: number;
@@ -60,7 +60,7 @@ export interface FrontSettings {
 }
 
 interface StunSettings {
-  /** What one source of Tailscale's requests may ask; null: no limit. */
+  /** Rate limit of one source of Tailscale's requests; null: no limit. */
   readonly limit: SketchRule | null;
   /** Networks as canonical text that `limit` does not apply to. */
   readonly exempt: readonly string[];

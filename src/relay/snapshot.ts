@@ -5,13 +5,13 @@ import type { SessionSnapshot } from './session/traffic.ts';
 /** Counters and gauges of a relay at one time, as plain data. */
 export interface RelaySnapshot {
   readonly counters: CounterValues;
-  /** Those of all states. */
+  /** Sessions of all states. */
   readonly sessions: readonly SessionSnapshot[];
   /** Links to the other relays of the region. */
   readonly links: readonly LinkSnapshot[];
 }
 
-/** What each thread sees for all of them: it knows the keys of the others. */
+/** Values that each thread has for all threads, because it knows the keys of the others. */
 const SEEN_BY_EACH = [
   'localKeys',
   'remoteKeys',
@@ -19,12 +19,12 @@ const SEEN_BY_EACH = [
   'duplicateConnections',
   'totalDuplicateConnections',
 ] as const;
-/** What is there now, and not when its thread has ended. */
+/** Gauges: they do not count for a thread that has ended. */
 const GAUGES = ['connections', 'homeConnections', 'notIdealConnections', 'openStreams', 'watchers'] as const;
 
 /**
- * What the relays of one process have counted together. `ended` is what those of threads have counted that have ended. A key
- * that is connected to several threads counts once.
+ * Merges the counts of all relays of one process. `ended` has the counts of threads that have ended. A key that is
+ * connected to several threads counts once.
  */
 export function mergeThreads(
   first: CounterValues,
@@ -37,7 +37,7 @@ export function mergeThreads(
   return sum;
 }
 
-/** Adds counts and gauges. The average counts by how many writes went into it. */
+/** Adds counts and gauges. The average is weighted by the number of writes. */
 export function addCounters(list: readonly CounterValues[]): CounterValues {
   const sum = list.reduce<unknown>(add, structuredClone(new Counters())) as Writable<CounterValues>;
   const { flushes } = sum;
@@ -46,7 +46,7 @@ export function addCounters(list: readonly CounterValues[]): CounterValues {
   return sum;
 }
 
-/** Makes `target` equal to `values`. The tables of `target` stay the same objects, for those who hold them. */
+/** Makes `target` equal to `values`. The tables of `target` stay the same objects, because others refer to them. */
 export function assignCounters(target: CounterValues, values: CounterValues): void {
   copyInto(target, values);
 }

@@ -8,21 +8,21 @@ import type { Outbox } from './outbox.ts';
 const KEEP_ALIVE_JITTER_MS = 5000;
 /** KeepAlives that are due within so long are sent together: each wake-up of an idle relay costs processor time. */
 const KEEP_ALIVE_STEP_MS = 250;
-/** A stream that has taken nothing for so long has a slow reader. */
+/** A stream that has taken nothing for this long has a slow reader. */
 const SLOW_AFTER_MS = 200;
-/** And after so long the kernel is asked about it. */
+/** After this time the kernel is asked whether the peer takes bytes. */
 const WATCHED_AFTER_MS = 1000;
-/** Where the kernel does not tell whether the peer takes bytes, it has this many times the write deadline. */
+/** When the kernel does not know whether the peer takes bytes, the peer has this many times the write deadline. */
 const UNSEEN_FACTOR = 4;
-/** Added to now: a time that the next tick of the clock has passed, but this one has not. */
+/** Added to the present time, so that the next tick of the clock is due and this one is not. */
 const NEXT_TICK_MS = 1;
 
 export interface DeadlineLimits {
-  /** From the upgrade to a valid ClientInfo. */
+  /** Time limit from the upgrade to a valid ClientInfo. */
   readonly derpHandshakeMs: number;
-  /** How long a packet may wait for a connection that takes others. */
+  /** Longest time that a packet waits for a connection that takes others. */
   readonly queueMs: number;
-  /** How long a connection may take nothing while something waits for it. */
+  /** Longest time that a connection may take no bytes while some wait for it. */
   readonly writeDeadlineMs: number;
 }
 
@@ -33,19 +33,19 @@ interface TimeParts {
   readonly limits: DeadlineLimits;
 }
 
-/** Told what a time that has come means. */
+/** Receives the events of expired times. */
 export interface DeadlineListener {
-  /** The client is not open in time. */
+  /** The handshake was not finished in time. */
   handshakeExpired(): void;
-  /** The peer has taken nothing for too long. */
+  /** The peer has taken no bytes for too long. */
   writeExpired(): void;
-  /** It is time for a KeepAlive frame. */
+  /** A KeepAlive frame is due. */
   keepAliveDue(): void;
 }
 
 /**
- * Everything of one session that depends on time. It is on the wheel at the earliest time that matters: an idle session
- * is looked at once per KeepAlive, one whose stream is blocked or was so a moment ago at each tick.
+ * All deadlines of one session. It is on the wheel at the earliest of them: an idle session is checked once per
+ * KeepAlive, and one whose stream is blocked, or was blocked a moment ago, at each tick.
  */
 export class SessionDeadlines extends Timed implements Watched {
   readonly #listener: DeadlineListener;
@@ -57,13 +57,13 @@ export class SessionDeadlines extends Timed implements Watched {
   /** When the next KeepAlive is due, or before the connection is open, when it is too late for that. */
   #nextAt: number;
   #writeDeadlineMs: number;
-  /** When the stream was last seen to take something, while it does not take all; 0 while it does. */
+  /** When the blocked stream last took bytes; 0 while it is not blocked. */
   #blockedSince = 0;
-  /** When the outbox is next to drop what has waited for too long. */
+  /** When the outbox next drops packets that have waited too long. */
   #agedAt = 0;
-  /** The kernel is asked whether the peer takes something. */
+  /** True while the kernel is asked whether the peer takes bytes. */
   #isWatched = false;
-  /** The kernel does not tell. */
+  /** True when the kernel does not know. */
   #isUnseen = false;
   #isStopped = false;
 
@@ -86,17 +86,17 @@ export class SessionDeadlines extends Timed implements Watched {
     return this.#stream.peer;
   }
 
-  /** How long the connection may take nothing, in place of the limit for clients. */
+  /** Sets how long the connection may take no bytes, instead of the limit for clients. */
   setWriteDeadline(ms: number): void {
     this.#writeDeadlineMs = ms;
   }
 
-  /** The stream did not take everything. */
+  /** True when the stream did not take everything. */
   get isBlocked(): boolean {
     return this.#blockedSince > 0;
   }
 
-  /** The handshake is done. KeepAlive frames are due every `periodMs` and a jitter of this connection. */
+  /** The handshake is done. KeepAlive frames are due every `periodMs` plus this connection's jitter. */
   opened(periodMs: number): void {
     const { now } = this.#time.clock;
     this.#keepAlivePeriodMs = periodMs + Math.random() * KEEP_ALIVE_JITTER_MS;
@@ -104,21 +104,21 @@ export class SessionDeadlines extends Timed implements Watched {
     this.#scheduleNext(now);
   }
 
-  /** A flush left something behind. */
+  /** A flush did not write everything. */
   blocked(): void {
     if (this.#blockedSince > 0 || this.#isStopped) return;
     this.#blockedSince = this.#time.clock.now;
     this.#scheduleNext(this.#blockedSince);
   }
 
-  /** The stream takes bytes again, or is gone. */
+  /** The stream takes bytes again, or has ended. */
   unblocked(): void {
     if (this.#isWatched) sendWatch.forget(this);
     this.#isWatched = this.#isUnseen = false;
     this.#blockedSince = 0;
   }
 
-  /** Nothing is due any more. */
+  /** Removes all deadlines. */
   stop(): void {
     this.#isStopped = true;
     this.#time.wheel.cancel(this);
@@ -130,7 +130,7 @@ export class SessionDeadlines extends Timed implements Watched {
     } else if (this.#blockedSince > 0 && this.#isStuck(now)) {
       this.#listener.writeExpired();
     } else if (now >= this.#agedAt && this.#outbox.bytes > 0) {
-      // Twice in the time, so that nothing waits for longer than that.
+      // Called twice in the time, so that no packet waits longer than the limit.
       this.#agedAt = now + this.#time.limits.queueMs / 2;
       this.#outbox.dropAged();
     } else if (now >= this.#nextAt) {
@@ -142,7 +142,7 @@ export class SessionDeadlines extends Timed implements Watched {
     this.#scheduleNext(now);
   }
 
-  /** The kernel was asked: the peer has taken bytes, or has not, or it cannot be told. */
+  /** The kernel's answer: the peer has taken bytes, has not, or it is unknown. */
   checked(result: CheckResult): void {
     this.#isUnseen = result === CheckResult.Unknown;
     if (result === CheckResult.Moved && this.#blockedSince > 0) this.#blockedSince = this.#time.clock.now;
@@ -158,7 +158,7 @@ export class SessionDeadlines extends Timed implements Watched {
     this.#time.clock.tickBy(at);
   }
 
-  /** Whether the peer must be taken for dead. A slow one is not: it is watched once it has kept us waiting for a while. */
+  /** Returns whether the peer counts as dead. A slow peer does not: it is watched from `WATCHED_AFTER_MS` on. */
   #isStuck(now: number): boolean {
     const waitedMs = now - this.#blockedSince;
     if (waitedMs < SLOW_AFTER_MS) return false;

@@ -6,20 +6,20 @@ const EMPTY: PooledBuffer = { bytes: Buffer.alloc(0), view: new DataView(new Arr
 const KEY_WORDS = KEY_BYTES / 4;
 /** Bytes of a RecvPacket frame that are not the packet. */
 export const PACKET_OVERHEAD_BYTES: number = FRAME_HEADER_BYTES + KEY_BYTES;
-/** Room beyond the limit, so that moving the content to the front happens once in many frames and not at each. */
+/** Room beyond the limit, so that the content is moved to the front once in many frames and not at each. */
 const SLACK_BYTES = 63 * 1024;
 
-/** Told about every frame that is dropped from the head of a queue: its size in bytes, header included. */
+/** Called for every frame that is dropped from the head of a queue, with its size in bytes, header included. */
 export interface DropListener {
   dropped(queue: FrameQueue, frameBytes: number): void;
 }
 
 /**
- * The memory that all queues may use together. Each queue may hold as much as is still free for all, so that the more
- * of them are stuck, the less each of them keeps, and there is always room for one that is not.
+ * The memory that all queues may use together. Each queue may use as much as is still free for all. So the more queues
+ * are stuck, the less each of them keeps, and there is always room for the others.
  */
 export class QueueSpace {
-  /** Bytes that are not taken by a buffer; below zero when the queues hold only what each of them may always hold. */
+  /** Free bytes; below zero when the queues hold only the minimum that each may always hold. */
   freeBytes: number;
 
   constructor(bytes: number) {
@@ -28,9 +28,9 @@ export class QueueSpace {
 }
 
 /**
- * Whole frames, one behind the other in one buffer, bounded in bytes; the oldest are dropped when it is full. Frames
- * delimit themselves, so dropping is moving the start. A frame of which a part was written is never dropped, for the
- * rest of it must follow.
+ * Whole frames in one buffer with a limit in bytes; the oldest are dropped when it is full. Frames contain their
+ * length, so a drop only moves the start. A frame whose first part was written is never dropped, because the rest must
+ * follow.
  */
 export class FrameQueue {
   readonly #limitBytes: number;
@@ -44,9 +44,9 @@ export class FrameQueue {
   /** Bytes of that frame that were written. */
   #begunBytes = 0;
   #frames = 0;
-  /** Of the frames, how many were there at the last {@link dropAged}. They are the first ones. */
+  /** Number of frames since before the last {@link dropAged}. They are the first ones. */
   #agedFrames = 0;
-  /** How full the buffer was when it was last given back: a busy queue begins with what it needed before. */
+  /** How full the buffer was when it was last released: a busy queue begins with the size it needed before. */
   #usualBytes = 0;
 
   /** `limitBytes` must hold at least one largest frame. */
@@ -60,7 +60,7 @@ export class FrameQueue {
     return this.#end - this.#start;
   }
 
-  /** Frames that have not been written, not even in part. */
+  /** Number of frames of which nothing has been written. */
   get frames(): number {
     return this.#frames;
   }
@@ -70,7 +70,7 @@ export class FrameQueue {
     return this.#unfinishedBytes;
   }
 
-  /** Bytes of that frame that were written already. */
+  /** Bytes of that frame that were already written. */
   get begunBytes(): number {
     return this.#begunBytes;
   }
@@ -97,8 +97,8 @@ export class FrameQueue {
   }
 
   /**
-   * The same for a RecvPacket frame that is made here: its source key as little-endian words, and the packet
-   * `[from, to)` of `buffer`.
+   * The same for a new RecvPacket frame: its source key as little-endian words, and the packet `[from, to)` of
+   * `buffer`.
    */
   appendPacket(keyWords: Int32Array, buffer: Buffer, from: number, to: number): void {
     const size = PACKET_OVERHEAD_BYTES + to - from;
@@ -113,7 +113,7 @@ export class FrameQueue {
     this.#frames++;
   }
 
-  /** The same for a ForwardPacket frame, which has the key of the destination, too. */
+  /** The same for a ForwardPacket frame, which also has the key of the destination. */
   appendForward(source: Int32Array, destination: Int32Array, buffer: Buffer, from: number, to: number): void {
     const size = FORWARD_PACKET_OVERHEAD_BYTES + to - from;
     this.#reserve(size);
@@ -131,19 +131,19 @@ export class FrameQueue {
   }
 
   #reserve(size: number): void {
-    // However scarce the space for all queues is, each may hold one largest frame.
+    // Each queue may always hold one largest frame, even when the space for all queues is used up.
     const limit = Math.min(this.#limitBytes, Math.max(this.#space.freeBytes, MAX_PACKET_FRAME_BYTES));
     while (this.bytes + size > limit && this.#frames > 0) this.#dropOldest();
     if (this.#end + size > this.#memory.bytes.length) this.#makeRoom(size, limit + SLACK_BYTES);
   }
 
-  /** Drops the frames that were there at the last call of this already; called at intervals, it bounds how long they wait. */
+  /** Drops the frames that were already there at the last call. Called at intervals, it limits how long frames wait. */
   dropAged(): void {
     while (this.#agedFrames > 0) this.#dropOldest();
     this.#agedFrames = this.#frames;
   }
 
-  /** Takes `bytes` that were written off the front; returns how many whole frames ended within them. */
+  /** Removes `bytes` that were written from the front; returns how many whole frames ended within them. */
   consume(bytes: number): number {
     if (bytes === this.bytes) {
       const ended = this.#frames + (this.#unfinishedBytes > 0 ? 1 : 0);
@@ -166,7 +166,10 @@ export class FrameQueue {
     return ended;
   }
 
-  /** Forgets the rest of a frame whose first part was written, for its connection is gone. False when there is none. */
+  /**
+   * Removes the rest of a frame whose first part was written, because its connection has ended. False when there is
+   * none.
+   */
   dropUnfinished(): boolean {
     if (this.#unfinishedBytes === 0) return false;
     this.#start += this.#unfinishedBytes;
@@ -175,7 +178,7 @@ export class FrameQueue {
     return true;
   }
 
-  /** Forgets all and gives the buffer back. */
+  /** Removes all frames and releases the buffer. */
   clear(): void {
     this.#usualBytes = this.#end;
     this.#replace(EMPTY);

@@ -10,32 +10,32 @@ import type { SessionContext } from './context.ts';
 import { judgeFirstFrame, judgeFrame } from './frame-rules.ts';
 import type { Reader } from './loop-turn.ts';
 
-/** Why reading is paused; several may hold at once. */
+/** Reasons for a pause of reading. Several may apply at once. */
 const Pause = { Budget: 1, Limits: 2, Admission: 4 } as const;
 
-/** Told how a connection begins, and when it must end. */
+/** Receives the first frame of a connection, and refusals. */
 export interface FirstFrameReceiver {
   /**
-   * The ClientInfo frame `[from, to)`, whose length is right. Before anything else is handed over, one of
-   * {@link FrameReader.awaitAdmission}, `admitted` and `stop` has to be called.
+   * The ClientInfo frame `[from, to)`, whose length is valid. One of {@link FrameReader.awaitAdmission}, `admitted` and
+   * `stop` must be called before any other frame is delivered.
    */
   clientInfo(buffer: Buffer, from: number, to: number): void;
-  /** The client has broken a rule: nothing more is read. */
+  /** The client has broken a rule. No more bytes are read. */
   refused(reason: RefusalReason, detail: string): void;
 }
 
-/** Given the frames of an open connection that the rules and limits allow. */
+/** Receives the frames of an open connection that rules and limits allow. */
 export interface FrameReceiver {
-  /** A frame of this type begins. False when it is to be skipped. */
+  /** A frame of this type begins. Returns false to skip it. */
   begins(type: number): boolean;
-  /** A whole frame that `begins` wanted: header at `from`, payload behind it up to `to`, read-only. */
+  /** A whole frame that `begins` accepted: header at `from`, then the payload up to `to`. Read-only. */
   frame(type: number, buffer: Buffer, from: number, to: number): void;
 }
 
 /**
- * Reads the stream of one connection, cuts it into frames, and hands over those that the rules and limits allow. A
- * greedy sender is made to wait by not reading it. Three bounds apply: bytes in one turn of the event loop, the rate of
- * its key, and the key's share of the relay's total.
+ * Reads the stream of one connection, cuts it into frames, and delivers those that rules and limits allow. A sender
+ * that sends too much is not read for a time, so that it must wait. Three limits apply: bytes in one turn of the event
+ * loop, the rate of its key, and the key's share of the relay's total.
  */
 export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   readonly #stream: Stream;
@@ -44,24 +44,24 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   /** Null until the connection is open. */
   #receiver: FrameReceiver | null = null;
   readonly #decoder: FrameDecoder = new FrameDecoder(this);
-  /** The client has shown the mesh key: it may send more, and nothing limits it. */
+  /** The client has sent the mesh key: it may send more types of frames, without rate limits. */
   #isMesh = false;
-  /** Those of the key; null when it has none of its own. */
+  /** The key's own limits; null when it has none. */
   #own: ClientLimits | null = null;
   #key: Buffer | null = null;
-  /** What made {@link #account}: a reload puts another one into the context. */
+  /** The limits that made {@link #account}: a reload puts other ones into the context. */
   #limits: KeyLimits | null = null;
-  /** Null when nothing is limited. */
+  /** Null without limits. */
   #account: KeyAccount | null = null;
-  /** The frame that waits was charged to the rate already. */
+  /** True when the waiting frame was already charged to the rate. */
   #isCharged = false;
-  /** It was charged to everything, and waits for its destination. */
+  /** True when it was charged to all limits, and waits for its destination. */
   #isPaid = false;
   #pauses = 0;
   #turn = -1;
   /** Bytes read in this turn. */
   #turnBytes = 0;
-  /** The same, and what earlier turns read beyond their budget. */
+  /** The same, plus what earlier turns read beyond their budget. */
   #usedBytes = 0;
 
   constructor(stream: Stream, context: SessionContext, first: FirstFrameReceiver) {
@@ -80,17 +80,18 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
     this.#usedBytes += to - from;
     this.#turnBytes += to - from;
     if (this.#usedBytes >= this.#budgetBytes && (this.#pauses & Pause.Budget) === 0) {
-      // In this order: Bun's streams look at the end of the turn, after the resuming, whether they are still paused.
+      // The order matters: Bun's streams check at the end of the turn, after the resuming, whether they are still
+      // paused.
       turn.resumeAtEnd(this);
       this.#pause(Pause.Budget);
     }
     this.#decoder.push(buffer, from, to);
-    // While frames wait, reading goes on until a budget is held and pauses then: a paused stream would not notice that
-    // its peer has gone, which must end the wait (protocol reference §9.59).
+    // While frames wait, reading continues until a whole budget is held: a paused stream would not notice that its peer
+    // has left, which must end the wait (protocol reference §9.59).
     if (this.#decoder.heldBytes >= limits.readBudgetBytes) this.#pause(Pause.Limits);
   }
 
-  /** A turn begins. A read that was larger than the budget is paid for by sitting turns out. */
+  /** A turn begins. After a read that was larger than the budget, the reader skips turns. */
   resumeReading(): number {
     const { turn } = this.#context;
     const expected = this.#turnBytes;
@@ -119,7 +120,7 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
     else this.#receiver.frame(type, buffer, from, to);
   }
 
-  /** The frame that is being handled cannot be taken yet: keeps it, and all that follows, until {@link sendMore}. */
+  /** The present frame cannot be taken yet: keeps it and all later ones until {@link sendMore}. */
   keepFrame(): void {
     this.#context.counters.fullDestinationWaits++;
     this.#isPaid = true;
@@ -132,8 +133,8 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
   }
 
   /**
-   * The connection is open: `receiver` is given its frames, within the limits of its key (null: those that all keys have);
-   * without a limit when it has the mesh key.
+   * The connection is open: `receiver` gets its frames, within the limits of its key (null: those of all keys), or
+   * without limits when it has the mesh key.
    */
   admitted(key: Buffer, own: ClientLimits | null, isMesh: boolean, receiver: FrameReceiver): void {
     this.#receiver = receiver;
@@ -141,12 +142,15 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
     this.#key = key;
     this.#own = own;
     this.#joinLimits(this.#stream.remote.ip);
-    // What the client sent behind its ClientInfo has waited for the verdict.
+    // The bytes after the ClientInfo have waited for the verdict.
     this.sendMore();
     this.#unpause(Pause.Admission);
   }
 
-  /** The limits have changed: the rate, as a fresh full bucket (protocol reference §4.8), or the total, or those of the key. */
+  /**
+   * The limits have changed: the rate, with a new full bucket (protocol reference §4.8), the total, or the key's own
+   * limits.
+   */
   setLimits(own: ClientLimits | null): void {
     this.#own = own;
     this.#isCharged = this.#isPaid = false;
@@ -155,7 +159,7 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
     this.sendMore();
   }
 
-  /** Tokens may be there now. */
+  /** There may be enough tokens now. */
   wake(): void {
     this.sendMore();
   }
@@ -165,7 +169,7 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
     if (this.#decoder.heldBytes < this.#context.limits.readBudgetBytes) this.#unpause(Pause.Limits);
   }
 
-  /** Forgets what it holds and decodes nothing more. */
+  /** Drops what it holds and decodes nothing more. */
   stop(): void {
     this.#decoder.stop();
     this.#leaveLimits();
@@ -200,7 +204,10 @@ export class FrameReader implements FrameSink, Reader, Wakeable, LimitedSender {
     return HeaderVerdict.Stop;
   }
 
-  /** Whether a frame of `payloadBytes` is within the limits; after false it is looked at again when it may be. */
+  /**
+   * Returns whether a frame of `payloadBytes` is within the limits. After false it is checked again when that can
+   * change.
+   */
   #mayGoOn(payloadBytes: number): boolean {
     const account = this.#account;
     if (account === null) return true;

@@ -11,8 +11,8 @@ import { MAX_FORWARD_PAYLOAD_BYTES, MIN_FORWARD_PAYLOAD_BYTES } from '../../wire
 import type { RefusalReason } from '../../observe/counters.ts';
 
 /**
- * What a client may send once it is in: null for an acceptable header, else why its connection ends (protocol reference
- * §2.3). `isMesh`: it has shown the mesh key. Types that are not ours to know are skipped by the caller.
+ * Checks the header of a frame of an admitted client. Returns null when it is allowed, otherwise why the connection
+ * ends (protocol reference §2.3). `isMesh`: the client has sent the mesh key. The caller skips unknown types.
  */
 export function judgeFrame(type: number, payloadBytes: number, isMesh: boolean): RefusalReason | null {
   switch (type) {

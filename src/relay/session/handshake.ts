@@ -13,7 +13,7 @@ export interface Identity {
   readonly info: ClientInfo;
 }
 
-/** Either who it is, or why we do not believe it. */
+/** The client's identity, or why it is refused. */
 export type Identification = { readonly identity: Identity } | { readonly refused: RefusalReason };
 
 /**

@@ -1,22 +1,22 @@
 import type { TrafficTotals } from './traffic.ts';
 
-/** What one key has sent and received since it was last asked: payloads alone. Plain data. */
+/** The traffic of one key since the last call: payloads without headers. Plain data. */
 export interface KeyTraffic extends TrafficTotals {
   /** The node key in hex. */
   readonly key: string;
 }
 
-/** Keys whose traffic is kept until it is taken: more than can leave between two looks. */
+/** Largest number of keys whose traffic is kept until it is taken: more than can leave between two calls. */
 const MOST_KEYS = 65_536;
 
 /**
- * Adds up, by key, what sessions have done since it was last taken. A session that ends hands over its rest, so that
- * nothing is lost between two looks.
+ * Adds up the traffic of sessions by key since it was last taken. A session that ends adds its rest, so that nothing is
+ * lost between two calls.
  */
 export class KeyTrafficTable {
   readonly #byKey = new Map<string, Writable<KeyTraffic>>();
 
-  /** Adds what `key` has done. It is lost when there are too many keys, which needs many new keys a second. */
+  /** Adds traffic of `key`. It is lost when there are too many keys, which needs many new keys per second. */
   add(key: string, totals: TrafficTotals): void {
     const known = this.#byKey.get(key);
     if (known === undefined) {
@@ -29,7 +29,7 @@ export class KeyTrafficTable {
     known.sentBytes += totals.sentBytes;
   }
 
-  /** All that was added since the last call. */
+  /** Returns all that was added since the last call. */
   take(): KeyTraffic[] {
     const all = [...this.#byKey.values()];
     this.#byKey.clear();

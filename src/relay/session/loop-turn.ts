@@ -1,19 +1,19 @@
 import { internalError } from '../../base/errors.ts';
 
-/** Has something to write at the end of the turn. */
+/** Something with bytes to write at the end of the turn. */
 export interface Flushable {
   flush(): void;
 }
 
-/** Was paused because it used up its read budget. */
+/** A reader that was paused because it used up its read budget. */
 export interface Reader {
-  /** Reads again, or asks for another turn. Returns how many bytes it will read at once, by what it read the last time. */
+  /** Reads again, or asks for another turn. Returns how many bytes it will probably read: as many as the last time. */
   resumeReading(): number;
 }
 
 /**
- * What greedy connections together may read in one turn; those for which nothing is left have the next one. It bounds
- * how long a turn lasts, and with it the delay of a thin flow, however many are greedy: some 5 ms of work.
+ * Bytes that all resumed readers together may read in one turn; the others continue in the next one. It limits the
+ * length of a turn, and so the delay of thin flows, to about 5 ms of work for any number of greedy senders.
  */
 const TURN_BYTES = 2 * 1024 * 1024;
 
@@ -22,17 +22,17 @@ const TURN_BYTES = 2 * 1024 * 1024;
  * have used up their read budget read again afterwards. Both halves are needed under overload.
  */
 export class LoopTurn {
-  /** Counts turns, so that a connection can tell whether its budget is of this one. */
+  /** Number of turns, so that a connection knows whether its budget belongs to this one. */
   number = 0;
   #touched: Flushable[] = [];
-  /** Who waits to read: those of the round that goes on, from `#nextReader` on, and those of the next one. */
+  /** Waiting readers: those of the present round, from `#nextReader` on, and those of the next round. */
   #readers: Reader[] = [];
   #nextReader = 0;
   #nextRound: Reader[] = [];
   #scheduled = false;
   readonly #run = (): void => this.#end();
 
-  /** `flushable.flush()` is called at the end of this turn. The caller sees to it that it is not asked for twice. */
+  /** `flushable.flush()` is called at the end of this turn. The caller must not ask twice. */
   flushAtEnd(flushable: Flushable): void {
     this.#touched.push(flushable);
     this.#schedule();
@@ -76,7 +76,7 @@ export class LoopTurn {
   }
 }
 
-// What one connection throws must not keep the others of the turn from writing and reading.
+// An exception of one connection must not stop the others of the turn.
 function flush(flushable: Flushable): void {
   try {
     flushable.flush();

@@ -6,18 +6,18 @@ import type { SessionContext } from './context.ts';
 import type { FrameReader } from './frame-reader.ts';
 import { type FeedReader, PresenceFeed } from './presence-feed.ts';
 
-/** A session with the mesh key, as its mesh frames see it. */
+/** The session's side of its mesh frames. */
 export interface MeshFrameOwner extends FeedReader {
   peerGone(key: Buffer, reason: PeerGoneReason): void;
   refused(reason: RefusalReason, detail: string): void;
 }
 
-/** What a connection with the mesh key may ask for besides (protocol reference §4.10). */
+/** Handles the additional frames of a connection with the mesh key (protocol reference §4.10). */
 export class MeshFrames {
   readonly #owner: MeshFrameOwner;
   readonly #reader: FrameReader;
   readonly #context: SessionContext;
-  /** The client has our own key: it is this relay, which need not be told of itself. */
+  /** The client has our own key: it is this relay, which needs no reports about itself. */
   readonly #isSelf: boolean;
   /** Null until the client watches. */
   #feed: PresenceFeed | null = null;
@@ -29,14 +29,14 @@ export class MeshFrames {
     this.#context = context;
   }
 
-  /** A frame of one of the three types, whose length is right; payload `[from, to)`. */
+  /** A frame of one of the three types, whose length is valid; payload `[from, to)`. */
   frame(type: number, buffer: Buffer, from: number, to: number): void {
     if (type === FrameType.ForwardPacket) this.#forward(buffer, from, to);
     else if (type === FrameType.WatchConns) this.#watch();
     else this.#context.router.closePeer(buffer.subarray(from, to));
   }
 
-  /** Queues what the client is still to be told and there is room for; true when there is more. */
+  /** Queues reports for the client as far as there is room; returns true when more are waiting. */
   fill(): boolean {
     return this.#feed?.fill() ?? false;
   }

@@ -1,8 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
 
 /**
- * Which of our mesh keys a client has shown, or null. Each is 32 bytes. The comparison takes the same time wherever they
- * differ, and all keys are compared.
+ * Returns the one of our mesh keys that a client has sent, or null. Each has 32 bytes. The comparison takes constant
+ * time, and all keys are compared.
  */
 export function findMeshKey(keys: readonly Buffer[], shown: Buffer): Buffer | null {
   let found: Buffer | null = null;

@@ -16,16 +16,16 @@ import { type MeshFrameOwner, MeshFrames } from './mesh-frames.ts';
 import type { Outbox } from './outbox.ts';
 import type { Traffic } from './traffic.ts';
 
-/** PeerGone "not here" hints that may come at once, and how many more each second (protocol reference §4.7). */
+/** Burst of PeerGone "not here" hints, and how many more are sent per second (protocol reference §4.7). */
 const HINT_BURST = 3;
 const HINTS_PER_SECOND = 1;
 
-/** Home moves are counted once a connection is this old (§4.7). */
+/** Changes of the home are counted once a connection is this old (§4.7). */
 const HOME_MOVE_AFTER_MS = 5000;
 /** Pings are not answered while this many bytes of control frames wait; upstream keeps one pong and ignores the rest. */
 const PONG_BACKLOG_BYTES = 1024;
 
-/** The session as its frames see it: the recipient for its key, and the way to write to the client. */
+/** The session's side of its frames: the recipient for its key, and the queue to the client. */
 export interface FrameOwner extends Recipient, MeshFrameOwner {
   /** Queues a control frame for the client. */
   control(frame: Buffer): void;
@@ -37,12 +37,12 @@ export interface OpenSessionParts {
   readonly reader: FrameReader;
   readonly outbox: Outbox;
   readonly traffic: Traffic;
-  /** The client has shown the mesh key. */
+  /** True when the client has sent the mesh key. */
   readonly isMesh: boolean;
   readonly context: SessionContext;
 }
 
-/** What an open session does with the frames of its client (protocol reference §4). */
+/** Handles the frames of an open session's client (protocol reference §4). */
 export class OpenSession implements FrameReceiver {
   readonly #owner: FrameOwner;
   readonly #peer: Peer;
@@ -53,7 +53,7 @@ export class OpenSession implements FrameReceiver {
   readonly #openedAt: number;
   /** Null for a client without the mesh key. */
   readonly #mesh: MeshFrames | null;
-  /** Bounds the hints about unknown destinations; null before the first. */
+  /** Limits the hints about unknown destinations; null before the first. */
   #hints: TokenBucket | null = null;
   #isHome = false;
 
@@ -68,7 +68,7 @@ export class OpenSession implements FrameReceiver {
     this.#mesh = isMesh ? new MeshFrames(peer.key, owner, reader, context) : null;
   }
 
-  /** The client has this relay for its home. */
+  /** True when this relay is the client's home. */
   get isHome(): boolean {
     return this.#isHome;
   }
@@ -77,7 +77,7 @@ export class OpenSession implements FrameReceiver {
   begins(type: number): boolean {
     if (this.#peer.size > 1) this.#context.router.spoke(this.#peer, this.#owner);
     if (type === FrameType.SendPacket || type === FrameType.Ping || type === FrameType.NotePreferred) return true;
-    // The rules let no client without the mesh key send these.
+    // The rules allow these types only with the mesh key.
     if (type === FrameType.ForwardPacket || type === FrameType.WatchConns || type === FrameType.ClosePeer) return true;
     this.#context.counters.unknownFrames++;
     return false;

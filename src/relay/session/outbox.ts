@@ -3,7 +3,7 @@ import type { Stream } from '../../transport/port.ts';
 import type { Traffic } from './traffic.ts';
 import { FrameQueue, PACKET_OVERHEAD_BYTES, QueueSpace, type DropListener } from './frame-queue.ts';
 
-/** Control frames are never dropped; a connection that lets this many bytes of them pile up is beyond saving. */
+/** Limit of waiting control frames. They are never dropped, so a connection over the limit is ended. */
 const CONTROL_QUEUE_BYTES = 65_536;
 
 export interface OutboxLimits {
@@ -13,25 +13,27 @@ export interface OutboxLimits {
   readonly discoQueueBytes: number;
 }
 
-/** A stream whose reader is slow is offered so few bytes at a time: what it was given cannot be dropped any more. */
+/**
+ * Bytes offered at a time to a stream with a slow reader: bytes that the stream has taken cannot be dropped any more.
+ */
 const SMALLEST_OFFER_BYTES = 16_384;
-/** No queue holds more, so that this is no bound. */
+/** Larger than any queue: no limit. */
 const UNBOUNDED = Infinity;
-/** From here on, writes are not bounded any more. */
+/** From this size on, writes are no longer limited. */
 const LARGE_OFFER_BYTES = 262_144;
 
 /** Stands for each queue that an outbox does not need at the moment; nothing is ever put into it. */
 const NO_QUEUE = new FrameQueue(0, new QueueSpace(0), { dropped: () => undefined });
 
-/** What a flush achieved. */
+/** The result of a flush. */
 export const FlushResult = { Idle: 0, Written: 1, Blocked: 2, Closed: 3 } as const;
 export type FlushResult = (typeof FlushResult)[keyof typeof FlushResult];
 
 /**
- * What waits to be written to one connection: control frames first, then disco packets, then the rest. Each packet is
- * copied in once; everything queued is offered to the stream once per loop turn. The two packet
- * queues are bounded in bytes and in time and drop their oldest, so that a blocked reader costs a known amount and never delays a sender.
- * A queue is made when something is put into it: an idle connection has none.
+ * The frames that wait for one connection: control frames first, then disco packets, then other packets. Each packet is
+ * copied in once. All queued frames are offered to the stream once per turn of the event loop. The two packet queues
+ * are limited in bytes and time and drop their oldest packets, so a blocked reader costs a known amount of memory and
+ * never delays a sender. A queue is made when something is put into it: an idle connection has none.
  */
 export class Outbox implements DropListener {
   readonly #stream: Stream;
@@ -42,7 +44,7 @@ export class Outbox implements DropListener {
   #control: FrameQueue = NO_QUEUE;
   #disco: FrameQueue = NO_QUEUE;
   #packets: FrameQueue = NO_QUEUE;
-  /** Bytes that one write offers at most. */
+  /** Most bytes that one write offers. */
   #offerBytes = UNBOUNDED;
 
   /** `space` is what all outboxes have together; `traffic` counts for this connection what `counters` count for all. */
@@ -90,12 +92,12 @@ export class Outbox implements DropListener {
     if (this.#packets.bytes === 0) this.#packets = NO_QUEUE;
   }
 
-  /** The reader is slow: offers it little at a time from now on. */
+  /** The reader is slow: offers few bytes at a time from now on. */
   offerLess(): void {
     this.#offerBytes = SMALLEST_OFFER_BYTES;
   }
 
-  /** The reader has kept up for a while: offers it twice as much at a time, and then everything again. */
+  /** The reader has kept up: doubles the offer, up to everything. */
   offerMore(): void {
     this.#offerBytes = this.#offerBytes * 2 < LARGE_OFFER_BYTES ? this.#offerBytes * 2 : UNBOUNDED;
   }
@@ -118,19 +120,19 @@ export class Outbox implements DropListener {
     return packets === FlushResult.Idle && (rest | controlled | disco) > 0 ? FlushResult.Written : packets;
   }
 
-  /** Some streams take a part of what they are offered: nothing may come between the two parts of a frame. */
+  /** Some streams take a part of the offer. Nothing may be written between the two parts of a frame. */
   #finishFrame(): FlushResult {
     const queue = this.#packets.unfinishedBytes > 0 ? this.#packets : this.#disco;
     return this.#write(queue, queue.unfinishedBytes, true);
   }
 
-  /** Drops the packets that were waiting at the last call of this already. */
+  /** Drops the packets that were already waiting at the last call. */
   dropAged(): void {
     this.#disco.dropAged();
     this.#packets.dropAged();
   }
 
-  /** The connection is gone: counts what was still waiting as dropped. */
+  /** The connection has ended: counts the waiting packets as dropped. */
   close(): void {
     this.#countLeft(this.#disco, PacketKind.Disco);
     this.#countLeft(this.#packets, PacketKind.Other);
@@ -159,7 +161,7 @@ export class Outbox implements DropListener {
     const counters = this.#counters;
     counters.flush(frames);
     if (packets) {
-      // Of whole frames alone, so that the rest of one that is never written counts as dropped and not as both.
+      // Only whole frames count as sent, so that a frame whose rest is never written counts only as dropped.
       const bytes = begunBytes + taken - queue.begunBytes - frames * PACKET_OVERHEAD_BYTES;
       counters.packetsSent += frames;
       counters.bytesSent += bytes;
@@ -175,7 +177,7 @@ export class Outbox implements DropListener {
   }
 
   #countLeft(queue: FrameQueue, kind: PacketKind): void {
-    // One whose first part was written is lost, too.
+    // A frame whose first part was written is lost, too.
     const frames = queue.frames + (queue.unfinishedBytes > 0 ? 1 : 0);
     this.#counters.dropPackets[DropReason.GoneDisconnected]![kind]! += frames;
     this.#counters.dropBytes[DropReason.GoneDisconnected]![kind]! +=

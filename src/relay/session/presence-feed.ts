@@ -5,10 +5,10 @@ import type { PresenceWatcher } from '../routing/presence.ts';
 import type { Recipient } from '../routing/recipient.ts';
 import type { Router } from '../routing/router.ts';
 
-/** Control bytes that may wait for a watcher before it is told more. */
+/** When this many control bytes wait for a watcher, it gets no more reports. */
 const BACKLOG_BYTES = 32_768;
 
-/** The connection that wants to be told, as its feed sees it. */
+/** The watching connection, from the side of its feed. */
 export interface FeedReader {
   /** Bytes of control frames that wait to be written. */
   readonly controlBytes: number;
@@ -19,9 +19,9 @@ export interface FeedReader {
 }
 
 /**
- * What one watching connection is still to be told: first every key that is connected here, then who comes and goes
- * (protocol reference §4.10). It is written in small parts, as fast as the connection takes it. Of each key only the latest
- * change is kept, so that a slow watcher costs no more than a list of keys.
+ * The waiting reports for one watching connection: first every connected key, then all changes (protocol reference
+ * §4.10). They are written in small parts, as fast as the connection takes them. Only the latest change of each key is
+ * kept, so a slow watcher costs at most a list of keys.
  */
 export class PresenceFeed implements PresenceWatcher {
   readonly #router: Router;
@@ -30,7 +30,7 @@ export class PresenceFeed implements PresenceWatcher {
   /** Those that were here at the start, told up to `#next`. */
   #initial: readonly Peer[] = [];
   #next = 0;
-  /** The newest connection of a key, or null: it is gone. In the order of the changes. */
+  /** The newest connection of a key, or null when the key has left. In order of the changes. */
   readonly #changes = new Map<Peer, Recipient | null>();
 
   /** Tells `reader` from now on. */
@@ -41,7 +41,7 @@ export class PresenceFeed implements PresenceWatcher {
     this.tellAll();
   }
 
-  /** Tells once more of everyone who is here. */
+  /** Reports all connected keys again. */
   tellAll(): void {
     this.#initial = this.#router.table.all();
     this.#next = 0;
@@ -85,7 +85,7 @@ export class PresenceFeed implements PresenceWatcher {
   }
 
   #change(peer: Peer, connection: Recipient | null): void {
-    // Behind the changes of other keys, so that they are told in order.
+    // Moved to the end, so that changes are reported in order.
     this.#changes.delete(peer);
     this.#changes.set(peer, connection);
     this.#reader.hasMore();

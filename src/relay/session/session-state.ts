@@ -1,21 +1,21 @@
-/** Where a connection is in its life. */
+/** The state of a connection. */
 export const SessionState = {
-  /** The greeting is sent; the client has to prove its key. */
+  /** The greeting was sent. The client must prove its key. */
   Identifying: 0,
-  /** The key is proved; a source is asked whether it may come in. */
+  /** The key is proved. The admission source is asked. */
   Admitting: 1,
-  /** Packets go both ways. */
+  /** Packets are passed in both directions. */
   Open: 2,
-  /** Nothing is read or routed any more; the last bytes are being written. */
+  /** No more frames are read or routed. The last bytes are being written. */
   Finishing: 3,
-  /** The stream is gone. */
+  /** The stream has ended. */
   Closed: 4,
 } as const;
 export type SessionState = (typeof SessionState)[keyof typeof SessionState];
 
 const { Identifying, Admitting, Open, Finishing, Closed } = SessionState;
 
-/** The states that may follow each. */
+/** The allowed moves from each state. */
 const NEXT: Readonly<Record<SessionState, readonly SessionState[]>> = {
   [Identifying]: [Admitting, Open, Finishing, Closed],
   [Admitting]: [Open, Finishing, Closed],

@@ -1,7 +1,7 @@
 /**
  * DERP connections. A session is one connection from upgrade to end (this file); `sessions.ts` owns all of them.
- * `frame-reader.ts` hands over the frames that rules and limits allow, `open-session.ts` does what they ask, `outbox.ts`
- * holds what waits to be written, and `deadlines.ts` what depends on time.
+ * `frame-reader.ts` delivers the frames that rules and limits allow, `open-session.ts` handles them, `outbox.ts` holds
+ * the frames to write, and `deadlines.ts` has all deadlines.
  */
 import {
   encodeHealth,
@@ -32,13 +32,16 @@ import { FlushResult, Outbox } from './outbox.ts';
 import { moveTo, SessionState } from './session-state.ts';
 import { Traffic, type SessionSnapshot } from './traffic.ts';
 
-/** PeerGone frames are left out while this many bytes of control frames wait: a packet to a peer that has gone brings another. */
+/**
+ * PeerGone frames are skipped while this many bytes of control frames wait: the next packet to the missing peer causes
+ * another one.
+ */
 const NOTICE_BACKLOG_BYTES = 32_768;
-/** For a connection with the mesh key, as upstream (§4.6): it stands for many clients. */
+/** Write deadline of a connection with the mesh key, as upstream (§4.6): it carries the packets of many clients. */
 const MESH_WRITE_DEADLINE_MS = 30_000;
-/** One connection with the mesh key is read like this many clients. */
+/** Weight of a connection with the mesh key: it is read like this many clients. */
 const MESH_WEIGHT = 16;
-/** In place of the name of an admission source: the mesh key lets in. */
+/** Name used instead of an admission source for connections with the mesh key. */
 const BY_MESH_KEY = 'mesh';
 const MESH_LIMITS: ClientLimits = {
   tier: '',
@@ -47,14 +50,14 @@ const MESH_LIMITS: ClientLimits = {
   weight: MESH_WEIGHT,
   connections: 0,
 };
-/** How long a refused or finished connection has to take our last bytes and the FIN. */
+/** Time limit for a refused or finished connection to take the last bytes and the FIN. */
 const FINISH_MS = 2000;
 
-/** What the upgrade request said about a connection. */
+/** Facts about a connection from its upgrade request. */
 export interface UpgradeFacts {
-  /** The client named another node of the region as its ideal one. */
+  /** True when the client named another node of the region as its ideal node. */
   readonly notIdeal: boolean;
-  /** The frames come in WebSocket messages. */
+  /** True when the frames come in WebSocket messages. */
   readonly isWebSocket: boolean;
 }
 
@@ -73,23 +76,23 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   readonly #traffic = new Traffic();
   #state: SessionState = SessionState.Identifying;
   #peer: Peer | null = null;
-  /** Null until it is open. */
+  /** Null until the session is open. */
   #open: OpenSession | null = null;
-  /** The router knows this connection. */
+  /** True while this connection is registered with the router. */
   #registered = false;
   #app = '';
   /** The mesh key that the client has shown, or null. */
   #meshKey: Buffer | null = null;
   #isProber = false;
-  /** The name of the source that admitted it; empty when everyone is let in. */
+  /** The name of the source that admitted it; empty when every client is admitted. */
   #admittedBy = '';
-  /** Those of its key; null when it has none of its own. */
+  /** The key's own limits; null when it has none. */
   #limits: ClientLimits | null = null;
   readonly #startedAt: number;
-  /** Counts the connections of the relay, from 1. */
+  /** Number of this connection in the relay, from 1. */
   readonly #number: number;
   #touched = false;
-  /** When the first frame that still waits was queued. */
+  /** When the first waiting frame was queued. */
   #waitingSince = 0;
 
   /** `head` is the response head that precedes the greeting, empty for Fast Start and WebSocket. */
@@ -104,7 +107,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     this.#startedAt = context.clock.now;
     this.#number = ++context.counters.accepts;
     if (facts.notIdeal) context.counters.notIdealConnections++;
-    // One write for head and greeting, as upstream does: the client finds the frame right behind the blank line.
+    // Head and greeting are one write, as upstream does: the frame comes directly after the blank line.
     this.control(Buffer.concat([Buffer.from(head, 'latin1'), encodeServerKey(context.keyPair.publicKey)]));
   }
 
@@ -117,20 +120,20 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     return this.#peer?.key ?? null;
   }
 
-  /** The name of the client's program, empty when it gave none or is not in yet. */
+  /** The name of the client's program; empty when it sent none or is not admitted yet. */
   get app(): string {
     return this.#app;
   }
 
-  /** Adds what has come and gone since the last call to the traffic of its key. */
+  /** Adds the traffic since the last call to the traffic of its key. */
   takeTraffic(table: KeyTrafficTable): void {
-    // The test of the relay itself has no source, and what other relays forward is counted where it was sent.
+    // The relay's own test has no source. Packets of other relays are counted where they were sent.
     if (this.#peer === null || this.#admittedBy === '' || this.#meshKey !== null) return;
     const news = this.#traffic.take();
     if (news !== null) table.add(this.#peer.key.toString('hex'), news);
   }
 
-  /** What it is and what it has done, as plain data. */
+  /** Returns facts and counts as plain data. */
   snapshot(): SessionSnapshot {
     const { remote } = this.stream;
     return {
@@ -212,7 +215,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   }
 
   peerGone(key: Buffer, reason: PeerGoneReason): void {
-    // A slow reader is not ended over notices that it has no time for.
+    // A slow reader is not ended because of notices that it cannot take.
     if (this.#outbox.controlBytes > NOTICE_BACKLOG_BYTES) return;
     const { counters } = this.#context;
     if (reason === PeerGoneReason.NotHere) counters.peerGoneNotHereFrames++;
@@ -240,26 +243,26 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     return this.#meshKey;
   }
 
-  /** Tells the client that the relay restarts: when to come back and for how long to try. */
+  /** Tells the client that the relay restarts: when to reconnect and how long to try. */
   restarting(reconnectInMs: number, tryForMs: number): void {
     if (this.#state !== SessionState.Open) return;
     this.#context.counters.restartingFramesSent++;
     this.control(encodeRestarting(reconnectInMs, tryForMs));
   }
 
-  /** Ends the connection in good order: writes what is queued, then FIN. */
+  /** Ends the connection in order: writes the queued frames, then FIN. */
   finish(): void {
     if (this.#isEnding) return;
-    // Who is refused in a fast start sees our greeting, too, and so that it is not the network that fails.
+    // A client that is refused in a fast start also gets the greeting, and so knows that the network works.
     this.#outbox.flush();
-    // The write may have found that the stream is gone.
+    // The write may have found that the stream has ended.
     if (this.#state >= SessionState.Finishing) return;
     this.#to(SessionState.Finishing);
     this.#leave();
     this.stream.finish(FINISH_MS);
   }
 
-  /** Ends an open connection whose admission was taken back. */
+  /** Ends an open connection whose admission was withdrawn. */
   expel(reason: RefusalReason, detail: string): void {
     if (!this.#isEnding) this.refused(reason, detail);
   }
@@ -331,7 +334,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     const { meshKey } = identity.info;
     if (meshKey !== null && meshKeys.length > 0) {
       this.#meshKey = findMeshKey(meshKeys, meshKey);
-      // Which digits differ is nobody's business; that somebody tries is.
+      // The log must not show which digits differ, but it must show the attempt.
       if (this.#meshKey !== null) this.#admitted(identity, { admitted: true, source: BY_MESH_KEY });
       else this.#refuse('mesh_key', identity.key, 'it shows another mesh key than this relay has');
       return;
@@ -448,7 +451,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     this.#context.turn.flushAtEnd(this);
   }
 
-  /** Gets and counts for nothing any more, however long the end itself takes. */
+  /** From now on it gets no packets and is not counted, however long the end takes. */
   #leave(): void {
     if (!this.#registered) return;
     this.#registered = false;

@@ -13,16 +13,16 @@ import { Session, type UpgradeFacts } from './session.ts';
 import { SessionState } from './session-state.ts';
 import type { SessionSnapshot } from './traffic.ts';
 
-/** Open connections that are reviewed at one time; a source bounds its requests besides. */
+/** Open connections that are reviewed at the same time. Each source also limits its requests. */
 const REVIEWS_AT_ONCE = 16;
 
-/** What the sessions of a relay share, but for what {@link Sessions} adds. */
+/** The parts that all sessions share, without those that {@link Sessions} adds. */
 export type SessionParts = Omit<SessionContext, 'wheel' | 'traffic' | 'ended'>;
 
 /** The limits that may change while sessions are open. */
 export type ChangingLimits = Pick<SessionContext, 'rate' | 'keyLimits'>;
 
-/** What a connected key may do from now on, as plain data. */
+/** New limits of a connected key, as plain data. */
 export interface KeyLimitsChange {
   /** 32 bytes. */
   readonly key: Uint8Array;
@@ -33,19 +33,19 @@ export interface KeyLimitsChange {
 export interface KeyEnding {
   /** 32 bytes. */
   readonly key: Uint8Array;
-  /** What it counts as, and why, for the log. */
+  /** The counted reason, and details for the log. */
   readonly refusal: RefusalReason;
   readonly detail: string;
-  /** Only the connection from here. */
+  /** Only the connection from this address. */
   readonly remote?: { readonly ip: string; readonly port: number } | undefined;
 }
 
-/** Says whether the open connection of `key` from `ip` may stay. */
+/** Returns whether the open connection of `key` from `ip` may stay. */
 export type Reviewer = (key: Buffer, ip: string) => AdmissionVerdict | Promise<AdmissionVerdict>;
 
 /**
- * All sessions of one relay, and their only owner: it starts them, forgets those that have ended, lets their time
- * pass, and does whatever is done to all of them.
+ * The only owner of all sessions of one relay: it starts them, removes the ended ones, runs their deadlines, and
+ * applies changes to all of them.
  */
 export class Sessions {
   readonly #all = new Map<Recipient, Session>();
@@ -81,20 +81,20 @@ export class Sessions {
     for (const session of this.#all.values()) yield session.snapshot();
   }
 
-  /** What each key has sent and received since the last call; keys without any are left out. */
+  /** Returns the traffic of each key since the last call; keys without traffic are left out. */
   takeTraffic(): KeyTraffic[] {
     for (const session of this.#all.values()) session.takeTraffic(this.#traffic);
     return this.#traffic.take();
   }
 
-  /** Other limits of some keys, for their open connections. A key that is not connected is skipped. */
+  /** Sets other limits of some keys for their open connections. A key that is not connected is skipped. */
   setKeyLimits(changes: readonly KeyLimitsChange[]): void {
     for (const { key, limits } of changes) {
       for (const session of this.#sessionsOf(key)) session.setOwnLimits(limits);
     }
   }
 
-  /** Ends the open connections of some keys. Returns how many they were. */
+  /** Ends the open connections of some keys. Returns how many. */
   endKeys(endings: readonly KeyEnding[]): number {
     let ended = 0;
     for (const { key, refusal, detail, remote } of endings) {
@@ -116,7 +116,7 @@ export class Sessions {
     }
   }
 
-  /** Other names of programs that are refused; open connections of these are ended. */
+  /** Sets the names of refused programs, and ends their open connections. */
   setDeniedApps(names: ReadonlySet<string>): void {
     this.#context.deniedApps = names;
     if (names.size === 0) return;
@@ -125,13 +125,13 @@ export class Sessions {
     }
   }
 
-  /** Takes over new limits, which begin with full bursts for everybody. */
+  /** Applies new limits. All keys begin with full bursts. */
   setLimits(limits: ChangingLimits): void {
     Object.assign(this.#context, limits);
     for (const session of this.#all.values()) session.setLimits();
   }
 
-  /** Accepts these mesh keys from now on, 32 bytes each, and ends connections that came with another one. */
+  /** Accepts these mesh keys from now on, 32 bytes each, and ends connections with another one. */
   setMeshKeys(meshKeys: readonly Buffer[]): void {
     this.#context.meshKeys = meshKeys;
     for (const session of [...this.#all.values()]) {
@@ -142,8 +142,8 @@ export class Sessions {
   }
 
   /**
-   * Asks `reviewer` about each connection that is open now, some at a time, and ends those that may not stay. Resolves
-   * when all were asked. `failed` is told what a review threw; the connection stays then.
+   * Asks `reviewer` about each connection that is open now, several at a time, and ends those that may not stay.
+   * Resolves when all were asked. `failed` is called when a review throws; the connection then stays.
    */
   async review(reviewer: Reviewer, failed: (error: unknown) => void): Promise<void> {
     const waiting = [...this.#all.values()].values();
@@ -159,12 +159,12 @@ export class Sessions {
     await Promise.all(Array.from({ length: REVIEWS_AT_ONCE }, reviewNext));
   }
 
-  /** Tells all clients when to come back, and ends their connections spread over the time of the plan. */
+  /** Tells all clients when to reconnect, and ends their connections over the time of the plan. */
   async drain(plan: DrainPlan): Promise<void> {
     await drainSessions([...this.#all.values()], plan, this.#context.clock);
   }
 
-  /** Ends all connections in good order and stops looking at deadlines. */
+  /** Ends all connections in order and stops the deadlines. */
   close(): void {
     for (const session of this.#all.values()) session.finish();
     this.#stopTicking();

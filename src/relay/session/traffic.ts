@@ -1,9 +1,9 @@
 import { DROP_REASON_NAMES, DropReason } from '../../observe/counters.ts';
 import { RouteResult } from '../routing/router.ts';
 
-/** Packets and bytes: payloads alone, without keys and headers. */
+/** Packets and bytes of payloads, without keys and headers. */
 export interface TrafficTotals {
-  /** What the client has sent, whatever became of it. */
+  /** What the client has sent, delivered or not. */
   readonly receivedPackets: number;
   readonly receivedBytes: number;
   /** What was written to the client. */
@@ -19,32 +19,32 @@ interface TrafficCounts extends TrafficTotals {
 
 /** One session as plain data, for the status page and the admin API. */
 export interface SessionSnapshot extends TrafficCounts {
-  /** Of this connection alone in its relay, from 1. */
+  /** Number of the connection in its relay, from 1. */
   readonly number: number;
-  /** The relay thread that it is in; absent for the main one. */
+  /** The relay thread of the connection; absent for the main thread. */
   readonly thread?: number;
   /** The proved node key in hex; null before that. */
   readonly key: string | null;
-  /** The handshake is done and the connection is not ending. */
+  /** True when the handshake is done and the connection is not ending. */
   readonly isOpen: boolean;
   readonly ip: string;
   readonly port: number;
-  /** A proxy has named this address. */
+  /** True when a proxy has named this address. */
   readonly isBehindProxy: boolean;
   readonly isWebSocket: boolean;
   /** Milliseconds since the upgrade. */
   readonly ageMs: number;
-  /** The name of the client's program, empty when it gave none. */
+  /** The name of the client's program; empty when it sent none. */
   readonly app: string;
-  /** The name of the admission source that let it in, empty when everyone is let in. */
+  /** The name of the source that admitted it; empty when every client is admitted. */
   readonly admittedBy: string;
-  /** The name of the tier of the key, empty when it is of none. */
+  /** The name of the key's tier; empty when it has none. */
   readonly tier: string;
-  /** The client has this relay for its home. */
+  /** True when this relay is the client's home. */
   readonly isHome: boolean;
-  /** The client has shown the mesh key. */
+  /** True when the client has sent the mesh key. */
   readonly isMesh: boolean;
-  /** Other connections have the same key. */
+  /** True when other connections have the same key. */
   readonly isDuplicate: boolean;
   /** Bytes that wait to be written, headers included. */
   readonly queuedBytes: number;
@@ -58,7 +58,7 @@ class Drops {
   goneDisconnected = 0;
 }
 
-/** Counts the packets of one session, in plain fields: a packet costs some additions. */
+/** Counts the packets of one session in plain fields, so that a packet costs only some additions. */
 export class Traffic {
   #sentPackets = 0;
   #sentBytes = 0;
@@ -87,7 +87,7 @@ export class Traffic {
     (this.#drops ??= new Drops()).queueHead++;
   }
 
-  /** What has come and gone since the last call; null when there was nothing. */
+  /** Returns the traffic since the last call; null when there was none. */
   take(): TrafficTotals | null {
     const before = this.#taken ?? NO_TRAFFIC;
     if (this.#sentPackets === before.sentPackets && this.#receivedPackets === before.receivedPackets) return null;

@@ -2,7 +2,7 @@ import type { PacketKind } from '../../observe/counters.ts';
 import type { Peer } from '../routing/peer.ts';
 import type { Delivery, NodeKey, Presence, Recipient, Source, WaitingSender } from '../routing/recipient.ts';
 
-/** The way to the thread that has a connection. */
+/** The link to the thread of a connection. */
 export interface ConnectionLink {
   /** Writes a packet for the connection `number` of that thread. */
   deliver(number: number, source: Source, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery;
@@ -13,12 +13,12 @@ export interface ConnectionLink {
   readonly connections: Map<number, RemoteConnection>;
 }
 
-/** A connection of another thread. That thread tells its client all that concerns the client itself. */
+/** A connection of another thread. That thread sends its client all notices about the client itself. */
 export class RemoteConnection implements Recipient {
   readonly isElsewhere = true;
-  /** The number that its own thread knows it by. */
+  /** Its number in its own thread. */
   readonly number: number;
-  /** What the key of the connection is here; null before it is entered. */
+  /** The peer of its key in this thread; null before it is registered. */
   peer: Peer | null = null;
   readonly #link: ConnectionLink;
   readonly #presence: Presence;
@@ -51,7 +51,7 @@ export class RemoteConnection implements Recipient {
   }
 
   peerGone(): void {
-    // Its own thread hears that the key has left, and tells it.
+    // Its own thread also learns that the key has left, and tells the client.
   }
 
   health(): void {

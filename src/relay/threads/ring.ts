@@ -1,15 +1,18 @@
 /**
- * Bytes between two threads: a ring in shared memory that one thread writes and one thread reads, without a lock. A record
- * has a fixed header and a payload, and lies in one piece. Both ends are pure: they wake nobody.
+ * A ring of bytes in shared memory, without a lock: one thread writes, one thread reads. A record has a fixed header
+ * and a payload, and is contiguous. The ring itself never wakes a thread.
  */
 import { KEY_BYTES } from '../../wire/frames.ts';
 import { KEY_WORDS } from '../routing/key-words.ts';
 
-/** Memory of a ring behind its header; a power of two. A quarter of it costs 1.3 times as much per packet: it is full too often. */
+/**
+ * Memory of a ring without its header; a power of two. With a quarter of it, a packet costs 1.3 times as much, because
+ * the ring is full too often.
+ */
 export const RING_BYTES = 1_048_576;
-/** The part that packets leave free, so that the coming and leaving of keys is not held up behind them. */
+/** The part that packets leave free for records about keys. */
 const CONTROL_SHARE = 1 / 8;
-/** The part that is free when a writer that had to wait goes on: the largest packet finds room then, wherever it begins. */
+/** The free part at which a waiting writer continues: the largest packet then fits at any position. */
 const SPACE_SHARE = 3 / 4;
 
 /** Words at the start of the shared memory, each in a cache line of its own. */
@@ -18,9 +21,9 @@ const HeadWord = {
   Written: 0,
   /** Bytes read so far. */
   Read: 16,
-  /** 1 while the reader does not look at the ring and has to be woken. */
+  /** 1 while the reader sleeps and must be woken. */
   Asleep: 32,
-  /** 1 while the writer waits for space and has to be woken. */
+  /** 1 while the writer waits for space and must be woken. */
   Waits: 48,
 } as const;
 const HEAD_BYTES = 256;
@@ -30,12 +33,12 @@ const Word = { PayloadBytes: 0, Kind: 1, Connection: 2, Detail: 3, Event: 4, Key
 const HEADER_WORDS = Word.Key + KEY_WORDS;
 /** Bytes of the header of a record. */
 export const RECORD_HEADER_BYTES: number = HEADER_WORDS * 4;
-/** In the place of `PayloadBytes`: the rest of the ring is empty, the next record is at its start. */
+/** Value instead of `PayloadBytes`: the rest of the ring is empty, and the next record is at its start. */
 const SKIP = -1;
 
 /** A record that is no packet. */
 export interface ControlRecord {
-  /** What the record is, for who reads it. */
+  /** The kind of the record, for its reader. */
   readonly kind: number;
   /** The number of a connection, 32 bits. */
   readonly connection: number;
@@ -49,7 +52,7 @@ export interface ControlRecord {
   readonly payload: Buffer | null;
 }
 
-/** Given each record. What it is given is valid during the call only. */
+/** Receives each record. The arguments are valid only during the call. */
 export interface RecordReader {
   /** `buffer` has the key, 32 bytes, at `keyAt`, and the payload in `[from, to)`. */
   record(
@@ -69,7 +72,7 @@ export function createRing(bytes: number = RING_BYTES): SharedArrayBuffer {
   return new SharedArrayBuffer(HEAD_BYTES + bytes);
 }
 
-/** What both ends see. */
+/** The part that both ends use. */
 class RingMemory {
   readonly head: Int32Array;
   readonly words: Int32Array;
@@ -87,7 +90,7 @@ class RingMemory {
   }
 }
 
-/** The writing end. Nothing is seen by the reader before {@link publish}. */
+/** The writing end. The reader sees nothing before {@link publish}. */
 export class RingWriter {
   readonly #memory: RingMemory;
   #written: number;
@@ -137,7 +140,7 @@ export class RingWriter {
     return true;
   }
 
-  /** Writes what is no packet, with a key or without. False when there is no room for it. */
+  /** Writes a control record, with a key or without. False when there is no room for it. */
   control({ kind, connection, detail, event, key, payload }: ControlRecord): boolean {
     const { words, events, bytes } = this.#memory;
     const payloadBytes = payload?.length ?? 0;
@@ -154,7 +157,9 @@ export class RingWriter {
     return true;
   }
 
-  /** Shows the reader all that was written. True when the reader is asleep, and this call is the one that has to wake it. */
+  /**
+   * Makes all written records visible to the reader. Returns true when the reader sleeps and the caller must wake it.
+   */
   publish(): boolean {
     const { head } = this.#memory;
     this.#published = this.#written;
@@ -162,14 +167,14 @@ export class RingWriter {
     return Atomics.load(head, HeadWord.Asleep) === 1 && Atomics.exchange(head, HeadWord.Asleep, 0) === 1;
   }
 
-  /** Asks the reader to wake this side when it has read on; false when there is room already. */
+  /** Asks the reader to wake this side when there is space; false when there is room already. */
   awaitSpace(): boolean {
     const { head } = this.#memory;
     Atomics.store(head, HeadWord.Waits, 1);
     return !this.hasSpace();
   }
 
-  /** Looks how far the reader is: true when a packet of whatever size finds room. */
+  /** Checks how far the reader is; true when a packet of any size fits. */
   hasSpace(): boolean {
     this.#look();
     return this.#free >= this.#memory.size * SPACE_SHARE;
@@ -237,8 +242,8 @@ export class RingReader {
   }
 
   /**
-   * Hands over what is published now, up to `mostBytes` and the record that reaches it. Returns the bytes read, headers
-   * included. Where `reader` throws, the record counts as read.
+   * Delivers the published records, up to `mostBytes` and the record that reaches it. Returns the bytes read, headers
+   * included. When `reader` throws, the record counts as read.
    */
   read(reader: RecordReader, mostBytes: number): number {
     const { head, words, events, bytes, size } = this.#memory;
@@ -272,13 +277,16 @@ export class RingReader {
     return (this.#read - begin) | 0;
   }
 
-  /** True when the writer waits for space, and this call is the one that has to wake it. */
+  /** Returns true when the writer waits for space and the caller must wake it. */
   takeWaiting(): boolean {
     const { head } = this.#memory;
     return Atomics.load(head, HeadWord.Waits) === 1 && Atomics.exchange(head, HeadWord.Waits, 0) === 1;
   }
 
-  /** From now on the writer has to wake this side. False when something waits already: then it does not. */
+  /**
+   * From now on the writer must wake this side. Returns false when a record is already waiting; then this side stays
+   * awake.
+   */
   sleep(): boolean {
     const { head } = this.#memory;
     Atomics.store(head, HeadWord.Asleep, 1);
@@ -287,7 +295,7 @@ export class RingReader {
     return false;
   }
 
-  /** This side looks at the ring again by itself. */
+  /** This side reads the ring again by itself. */
   awake(): void {
     Atomics.store(this.#memory.head, HeadWord.Asleep, 0);
   }
