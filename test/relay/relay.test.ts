@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
 import { EventEmitter } from 'node:events';
-import { Clock } from '../../src/base/clock.ts';
+import { Clock, SLOW_TICK_MS } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { Relay, type RelayEvents } from '../../src/relay/relay.ts';
@@ -56,6 +56,25 @@ class Bare {
   }
 }
 
+/** Resolves when the time between two ticks of the clock, in milliseconds, is as `isWanted` says; `ticked` is called at each. */
+function nextGap(
+  clock: Clock,
+  isWanted: (gapMs: number) => boolean,
+  ticked: () => void = () => undefined,
+): Promise<void> {
+  return new Promise((resolve) => {
+    let before = clock.now;
+    const leave = clock.onTick((now) => {
+      ticked();
+      if (isWanted(now - before)) {
+        leave();
+        resolve();
+      }
+      before = now;
+    }, SLOW_TICK_MS);
+  });
+}
+
 suite('a relay that has only settings and ports', () => {
   test('passes a packet, counts it and tells of its clients', async () => {
     const bare = new Bare();
@@ -84,6 +103,23 @@ suite('a relay that has only settings and ports', () => {
       bare.events.filter((event) => event.startsWith('opened')).sort(),
       [`opened ${formatNodeKey(alice.publicKey)}`, `opened ${formatNodeKey(bob.publicKey)}`].sort(),
     );
+    await bare.close();
+  });
+
+  test('is woken once a second while nothing happens, and more often while packets come', async () => {
+    const bare = new Bare();
+    await bare.relay.listen({ ip: '127.0.0.1', port: 0 }, null);
+    const { clock, url } = bare;
+    const isShort = (gapMs: number): boolean => gapMs < SLOW_TICK_MS / 2;
+    await nextGap(clock, (gapMs) => !isShort(gapMs));
+    // The client needs ticks of its own.
+    const other = new Clock();
+    other.start();
+    const keys = generateNodeKeyPair();
+    const client = await connectDerp({ transport, clock: other, url, timeoutMs: TIMEOUT_MS, keys });
+    await nextGap(clock, isShort, () => client.send(Buffer.alloc(32, 1), Buffer.from('hello')));
+    client.abort();
+    other.stop();
     await bare.close();
   });
 

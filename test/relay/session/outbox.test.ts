@@ -89,3 +89,26 @@ test('wherever a write was cut, each packet and each byte of it is counted once,
     assert.deepEqual(dropped, [3 - sent, (3 - sent) * 100], `cut at ${cut}`);
   }
 });
+
+test('an outbox gives up what is empty and nothing else', () => {
+  const sink = new Sink();
+  const limits = { queueBytes: 65_536, discoQueueBytes: 65_536 };
+  const space = new QueueSpace(1_000_000);
+  const outbox = new Outbox(sink as unknown as Stream, new Counters(), limits, space, new Traffic());
+  for (let round = 0; round < 3; round++) {
+    queue(outbox, 1, 100, PacketKind.Other);
+    queue(outbox, 2, 50, PacketKind.Disco);
+    outbox.control(encodeFrame(FrameType.Pong, Buffer.alloc(8)));
+    const { bytes } = outbox;
+    outbox.shrink();
+    assert.equal(outbox.bytes, bytes);
+    sink.room = 1_000_000;
+    assert.equal(outbox.flush(), FlushResult.Written);
+    outbox.shrink();
+    assert.equal(outbox.bytes, 0);
+    assert.equal(outbox.flush(), FlushResult.Idle);
+  }
+  const round = [FrameType.Pong, FrameType.RecvPacket, FrameType.RecvPacket];
+  assert.deepEqual(sink.types(), [...round, ...round, ...round]);
+  assert.equal(space.freeBytes, 1_000_000);
+});
