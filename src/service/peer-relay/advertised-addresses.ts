@@ -10,12 +10,15 @@ import type { ReachedAddress } from './reached-address.ts';
 const MOST_ADDRESSES = 8;
 /** How often names are resolved and interfaces are read again. */
 export const REFRESH_MS = 60_000;
-/** What clients cannot reach, or reach only inside the tunnel. */
+/** What clients cannot reach, or reach only inside the tunnel, and what is not the address of one machine. */
 const NOT_FOR_CLIENTS = new PrefixSet([
+  '0.0.0.0/8',
   '127.0.0.0/8',
   '169.254.0.0/16',
   '100.64.0.0/10',
-  '::1',
+  '224.0.0.0/3',
+  '::/127',
+  'ff00::/8',
   'fe80::/10',
   'fd7a:115c:a1e0::/48',
 ]);
@@ -148,7 +151,8 @@ export class AdvertisedAddresses {
       return;
     }
     const ports = this.#parts.ports();
-    const usable = found.filter(({ ip }) => !NOT_FOR_CLIENTS.has(ip));
+    // A router without a connection tells 0.0.0.0, and a hostile STUN server anything.
+    const usable = found.filter(({ ip, port }) => port > 0 && ipFamily(ip) !== 0 && !NOT_FOR_CLIENTS.has(ip));
     const ips = [...new Set(usable.map(({ ip }) => ip))];
     source.groups = ips.map((ip) =>
       ports.flatMap((port) => usable.filter((address) => address.ip === ip && address.localPort === port)),

@@ -8,6 +8,8 @@ const SSDP_PORT = 1900;
 const TIMEOUT_MS = 5000;
 const DESCRIPTION_BYTES = 256 * 1024;
 const ANSWER_BYTES = 32 * 1024;
+/** Services of one description that are looked at; routers have about ten. */
+const MOST_SERVICES = 64;
 /** Services that forward ports, the usual one first. */
 const SERVICE = /^urn:schemas-upnp-org:service:(?:WANIPConnection:[12]|WANPPPConnection:1)$/;
 /** The router gives mappings only for ever. */
@@ -74,7 +76,9 @@ async function discover(parts: RouterDialogParts): Promise<URL | null> {
 async function readDescription(location: URL): Promise<Service | null> {
   const { status, text } = await request(location, 'GET', {}, null, DESCRIPTION_BYTES);
   if (status !== 200) return null;
-  for (const [service] of text.matchAll(/<service>[^]*?<\/service>/g)) {
+  // Split, because a pattern over all of it takes seconds when a hostile description opens the element and never closes it.
+  for (const part of text.split('<service>').slice(1, 1 + MOST_SERVICES)) {
+    const [service = ''] = part.split('</service>', 1);
     const type = elementIn(service, 'serviceType') ?? '';
     const url = URL.parse(elementIn(service, 'controlURL') ?? '', location.href);
     if (SERVICE.test(type) && url !== null && url.host === location.host) return { type, url };

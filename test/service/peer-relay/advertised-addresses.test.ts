@@ -81,6 +81,16 @@ suite('addresses that clients are told (peer relay §8)', () => {
     ]);
   });
 
+  test('of STUN are left out when they are not the address of one machine', () => {
+    const { found } = advertised();
+    const ips = ['0.0.0.0', '0.1.2.3', '127.0.0.1', '224.0.0.1', '255.255.255.255', '::', '::1', 'ff02::1', 'nonsense'];
+    const forged = ips.map((ip) => ({ localPort: 3478, ip, port: 3478 }));
+    found.setFound('STUN', [...forged, { localPort: 3478, ip: '203.0.113.7', port: 0 }]);
+    assert.deepEqual(listOf(found), []);
+    found.setFound('STUN', [...forged, { localPort: 3478, ip: '2001:db8::7', port: 3478 }]);
+    assert.deepEqual(listOf(found), ['[2001:db8::7]:3478']);
+  });
+
   test('of STUN stay when a round fails, with their age and the reason (peer relay §19.19)', () => {
     const { found } = advertised();
     const addresses = [{ ip: '203.0.113.7', port: 3478 }];

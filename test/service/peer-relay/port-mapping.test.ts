@@ -155,6 +155,17 @@ suite('a router is asked to forward the ports', { timeout: 60_000 }, () => {
       port === 1900 ? Buffer.from('HTTP/1.1 200 OK\r\nLOCATION: http://192.0.2.1:80/desc.xml\r\n\r\n') : null;
     await assert.rejects(map(t, elsewhere), /answers neither/);
   });
+
+  test('and a description without end is no router', async (t) => {
+    // A pattern over all of it would take the time of its length squared.
+    const server = createServer((_request, response) => response.end('<service>'.repeat(29_000)));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    t.after(() => server.close());
+    const { port: httpPort } = server.address() as AddressInfo;
+    const router: Router = (_request, port) =>
+      port === 1900 ? Buffer.from(`HTTP/1.1 200 OK\r\nLOCATION: http://127.0.0.1:${httpPort}/\r\n\r\n`) : null;
+    await assert.rejects(map(t, router), /answers neither/);
+  });
 });
 
 test('a router that is silent is not waited for when the relay ends, though its clock stands still', async () => {
