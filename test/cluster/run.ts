@@ -1,7 +1,7 @@
 /**
  * Relays of a region that count together through a real Valkey or Redis server, `npm run test:cluster`: quotas, connections of
  * a key, denials and disconnects hold for all of them; the server is killed and started again under load. It prints what it
- * found, and fails when no server is installed. One relay runs on Node and one on Bun.
+ * found, and fails when no server is installed. One relay runs on Node and one on Bun. `run.ts 2` gives each of them two threads.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,10 @@ const server = new TestServer(folder, PASSWORD);
 writeFileSync(path.join(folder, 'password'), PASSWORD, { mode: 0o600 });
 
 const [ana, ben, cat] = [generateNodeKeyPair(), generateNodeKeyPair(), generateNodeKeyPair()];
+/** Relay threads of each relay. */
+const threads = Number(process.argv[2] ?? 1);
 const settings = `
+threads: ${threads}
 admission: { open: true }
 cluster: { valkey: 'unix://${server.socket}', passwordFile: ${path.join(folder, 'password')} }
 fairness:
@@ -158,7 +161,7 @@ try {
   await Promise.all([relays[0].start('node'), relays[1].start('bun')]);
   for (const relay of relays)
     await until(async () => (await relay.metric('towpath_cluster_up')) === 1, `${relay.name} is in`);
-  say(`${SERVER}, one relay on Node and one on Bun`);
+  say(`${SERVER}, one relay on Node and one on Bun, each with ${threads} thread(s)`);
   await connectionsOfOneKey();
   await actions();
   await quotaUnderLoad();

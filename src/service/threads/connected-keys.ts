@@ -1,14 +1,12 @@
 import type { RelayEvents } from '../../relay/relay.ts';
+import type { Endpoint } from '../../transport/port.ts';
 import type { ConnectionNote } from './relay-threads.ts';
-
-/** A connection of a thread that has ended has no address any more. */
-const NOWHERE = { ip: '', port: 0 };
 
 /** Passes on what happens to connections of relay threads, and the end of all that a thread had when it ends itself. */
 export class ConnectedKeys {
   readonly #events: RelayEvents;
-  /** Connections by key in hex, by the index of the thread. */
-  readonly #open = new Map<number, Map<string, number>>();
+  /** Where the connections come from, by key in hex, by the index of the thread. */
+  readonly #open = new Map<number, Map<string, Endpoint[]>>();
 
   constructor(events: RelayEvents) {
     this.#events = events;
@@ -26,25 +24,39 @@ export class ConnectedKeys {
         continue;
       }
       const key = Buffer.from(event.key);
-      this.#count(index, key, event.kind === 'opened' ? 1 : -1);
-      if (event.kind === 'opened') this.#events.opened(event.remote, key, event.app);
-      else this.#events.closed(event.remote, key, event.reason);
+      if (event.kind === 'opened') {
+        this.#opened(index, key, event.remote);
+        this.#events.opened(event.remote, key, event.app);
+      } else {
+        this.#closed(index, key, event.remote);
+        this.#events.closed(event.remote, key, event.reason);
+      }
     }
   }
 
   threadEnded(index: number): void {
-    for (const [hex, count] of this.#open.get(index) ?? []) {
-      for (let i = 0; i < count; i++) this.#events.closed(NOWHERE, Buffer.from(hex, 'hex'), 'thread ended');
+    for (const [hex, remotes] of this.#open.get(index) ?? []) {
+      for (const remote of remotes) this.#events.closed(remote, Buffer.from(hex, 'hex'), 'thread ended');
     }
     this.#open.delete(index);
   }
 
-  #count(index: number, key: Buffer, change: number): void {
+  #opened(index: number, key: Buffer, remote: Endpoint): void {
     let keys = this.#open.get(index);
-    if (keys === undefined) this.#open.set(index, (keys = new Map<string, number>()));
+    if (keys === undefined) this.#open.set(index, (keys = new Map<string, Endpoint[]>()));
     const hex = key.toString('hex');
-    const count = (keys.get(hex) ?? 0) + change;
-    if (count > 0) keys.set(hex, count);
-    else keys.delete(hex);
+    const remotes = keys.get(hex);
+    if (remotes === undefined) keys.set(hex, [remote]);
+    else remotes.push(remote);
+  }
+
+  #closed(index: number, key: Buffer, { ip, port }: Endpoint): void {
+    const keys = this.#open.get(index);
+    const hex = key.toString('hex');
+    const remotes = keys?.get(hex);
+    if (remotes === undefined) return;
+    const at = remotes.findIndex((remote) => remote.ip === ip && remote.port === port);
+    if (at >= 0) remotes.splice(at, 1);
+    if (remotes.length === 0) keys?.delete(hex);
   }
 }
