@@ -25,7 +25,10 @@ import type { SharedPlaces } from './door/shared-places.ts';
 import { SourceGuard } from './door/source-guard.ts';
 import { FrontDoor, type DoorHandlers } from './door/front-door.ts';
 import { CountedMemory } from './door/memory-limit.ts';
+import type { FairShare } from './fairness/fair-share.ts';
+import type { SharedUse } from './fairness/shared-use.ts';
 import { sharedLimits } from './fairness/shares.ts';
+import { ThreadShares } from './fairness/thread-shares.ts';
 import { frontListener } from './front-listener.ts';
 import { Mesh } from './mesh/mesh.ts';
 import type { LinkEvent, LinkSnapshot } from './mesh/snapshot.ts';
@@ -75,6 +78,8 @@ export interface RelayPorts {
   readonly residentBytes: () => number;
   /** The order of events that it shares with the relays of other threads; null when it is the only one. */
   readonly sharedOrder?: EventOrder | null;
+  /** What each thread uses of what is limited for all of them; null when it is the only one. */
+  readonly sharedUse?: SharedUse | null;
   /** The connection counts of all threads by source; null when it is the only one. */
   readonly sharedPlaces?: SharedPlaces | null;
 }
@@ -99,6 +104,10 @@ export class Relay {
   readonly #door: FrontDoor;
   readonly #listeners: Listener[] = [];
   readonly #stopTicking: () => void;
+  /** Null when this thread is the only one. */
+  readonly #shares: ThreadShares | null;
+  /** The total limit; null: there is none. */
+  #share: FairShare | null = null;
   #live: LiveSettings;
   /** Packets and connections that had come at the last tick. */
   #seen = 0;
@@ -110,12 +119,12 @@ export class Relay {
     this.#ports = ports;
     const { clock, events } = ports;
     const { counters } = this;
-    const space = new QueueSpace(settings.totalQueueBytes / settings.threads);
+    const space = new QueueSpace(settings.totalQueueBytes);
     this.#space = space;
     this.guard = this.#buildGuard(space);
     const order = ports.sharedOrder ?? null;
     this.router = new Router(counters, settings.live.duplicates, settings.limits, order ?? new LocalOrder());
-    this.threads = order === null ? null : new ThreadLinks({ router: this.router, turn: this.#turn, counters, order });
+    this.threads = order === null ? null : this.#joinThreads(order);
     const keyPair = nodeKeyPair(Buffer.from(settings.privateKey));
     this.#upgradeHead = upgradeResponseHead(keyPair.publicKey);
     this.#sessions = new Sessions(this.#sessionParts(keyPair, space));
@@ -136,6 +145,7 @@ export class Relay {
       onMissing: (addresses, reason) => events.stunMissing(addresses, reason),
     });
     this.#door = this.#buildDoor();
+    this.#shares = this.#shareWithThreads(space);
     this.#stopTicking = clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
   }
 
@@ -146,7 +156,7 @@ export class Relay {
 
   /** Memory of what waits to be written to clients and other relays, in bytes. */
   get queuedBytes(): number {
-    return this.#settings.totalQueueBytes / this.#settings.threads - this.#space.freeBytes;
+    return this.#shares?.queuedBytes ?? this.#settings.totalQueueBytes - this.#space.freeBytes;
   }
 
   /** Addresses on which it listens for DERP. */
@@ -194,7 +204,9 @@ export class Relay {
     this.#sessions.setDeniedApps(new Set(deniedApps));
     // A reload without changes must not fill the buckets of clients that are at their limit.
     if (JSON.stringify(fairness) === JSON.stringify(before)) return;
-    this.#sessions.setLimits(sharedLimits(fairness, this.#wakes, this.#settings.threads));
+    const limits = sharedLimits(fairness, this.#wakes, this.#settings.threads);
+    this.#share = limits.keyLimits.share;
+    this.#sessions.setLimits(limits);
   }
 
   /** Starts a DERP connection on a stream after its upgrade request; returns the stream's handler. */
@@ -266,6 +278,7 @@ export class Relay {
     this.#stopTicking();
     this.#sessions.close();
     this.threads?.close();
+    this.#shares?.close();
     this.#mesh.close();
     this.#door.close();
     this.guard.close();
@@ -279,14 +292,32 @@ export class Relay {
     this.#seen = seen;
   }
 
+  #joinThreads(order: EventOrder): ThreadLinks {
+    const { rates } = this.guard;
+    const { clock } = this.#ports;
+    const threads = new ThreadLinks({
+      ...{ router: this.router, turn: this.#turn, counters: this.counters, order },
+      sourceEvent: (event, path) => rates.countElsewhere(event, path, clock.now),
+    });
+    rates.listener = (event, path) => threads.tellSourceEvent(event, path);
+    return threads;
+  }
+
+  #shareWithThreads(space: QueueSpace): ThreadShares | null {
+    const { clock, sharedUse: use } = this.#ports;
+    if (use === undefined || use === null) return null;
+    const totalBytesPerSecond = (): number => this.#live.fairness.totalBytesPerSecond;
+    const queueBytes = this.#settings.totalQueueBytes;
+    return new ThreadShares({ use, clock, space, queueBytes, totalBytesPerSecond, share: () => this.#share });
+  }
+
   #buildGuard(space: QueueSpace): SourceGuard {
-    const { guard, memoryBytes, totalQueueBytes, threads } = this.#settings;
+    const { guard, memoryBytes, totalQueueBytes } = this.#settings;
     const { transport, residentBytes, events, clock, sharedPlaces } = this.#ports;
     const memory = new CountedMemory({
       limitBytes: memoryBytes,
       connectionBytes: transport.connectionBytes,
-      // The other threads use about as much, because connections are spread evenly.
-      queuedBytes: () => totalQueueBytes - threads * space.freeBytes,
+      queuedBytes: () => totalQueueBytes - space.freeBytes,
       residentBytes,
       judged: (problem) => events.memory(problem),
     });
@@ -296,6 +327,8 @@ export class Relay {
   #sessionParts(keyPair: NodeKeyPair, space: QueueSpace): SessionParts {
     const { limits, live } = this.#settings;
     const { clock, admission, events } = this.#ports;
+    const shared = sharedLimits(live.fairness, this.#wakes, this.#settings.threads);
+    this.#share = shared.keyLimits.share;
     return {
       clock,
       counters: this.counters,
@@ -315,7 +348,7 @@ export class Relay {
       mayOpen: ({ connection }, isMesh) =>
         connection instanceof DoorConnection ? connection.established(isMesh) : null,
       meshKeys: meshKeys(live),
-      ...sharedLimits(live.fairness, this.#wakes, this.#settings.threads),
+      ...shared,
     };
   }
 

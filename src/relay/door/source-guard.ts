@@ -46,7 +46,8 @@ export class SourceGuard implements DoorGuard {
   readonly #limits: GuardLimits;
   readonly #clock: Clock;
   readonly #memory: MemoryLimit;
-  readonly #rates: SourceRates;
+  /** What each source did lately, in all threads. */
+  readonly rates: SourceRates;
   readonly #siteHandshakes: number;
   /** Unfinished handshakes and HTTP connections, which can be ended without harm. */
   readonly #handshakes: SourceTable<Entry>;
@@ -62,7 +63,7 @@ export class SourceGuard implements DoorGuard {
     this.#clock = clock;
     this.#memory = memory;
     this.#connections = orUnlimited(limits.connections);
-    this.#rates = new SourceRates(limits);
+    this.rates = new SourceRates(limits);
     this.#handshakes = new SourceTable(places?.table(PlaceKind.Handshake));
     this.#sessions = new SourceTable(places?.table(PlaceKind.Session));
     const { handshakes, handshakesPerSource, siteFactor } = limits;
@@ -78,12 +79,12 @@ export class SourceGuard implements DoorGuard {
     const refusal = this.#limits.exempt.has(ip) ? null : this.#sourceRefusal(path);
     const full = refusal ?? this.#makeRoom(path);
     if (full !== null) return full;
-    if (!this.#limits.exempt.has(ip)) this.#rates.connected(path, this.now);
+    if (!this.#limits.exempt.has(ip)) this.rates.connected(path, this.now);
     return new Entry(this, connection, ip, this.#handshakes, path);
   }
 
   misbehaved(ip: string, reason: RefusalReason): void {
-    if (!this.#limits.exempt.has(ip)) this.#rates.misbehaved(sourcePath(ip), reason, this.now);
+    if (!this.#limits.exempt.has(ip)) this.rates.misbehaved(sourcePath(ip), reason, this.now);
   }
 
   /** Number of connections that are not admitted DERP connections. */
@@ -127,7 +128,7 @@ export class SourceGuard implements DoorGuard {
     if (!this.#limits.exempt.has(ip)) {
       const refusal = this.#sourceRefusal(path);
       if (refusal !== null) return refusal;
-      this.#rates.connected(path, this.now);
+      this.rates.connected(path, this.now);
     }
     entry.place(this.#handshakes, path, ip);
     return null;
@@ -211,7 +212,7 @@ export class SourceGuard implements DoorGuard {
   #sourceRefusal(path: readonly string[]): GuardRefusal | null {
     const { connectionsPerSource, handshakesPerSource } = this.#limits;
     const source = path[path.length - 1]!;
-    const refusal = this.#rates.refusalOfSource(path, this.now);
+    const refusal = this.rates.refusalOfSource(path, this.now);
     if (refusal !== null) return refusal;
     const most = Math.min(orUnlimited(handshakesPerSource), this.#siteHandshakes);
     if (isReached(connectionsPerSource, this.#heldBy(source))) {
@@ -225,7 +226,7 @@ export class SourceGuard implements DoorGuard {
 
   #siteRefusal(path: readonly string[], site: string): GuardRefusal | null {
     const { connectionsPerSource, siteFactor } = this.#limits;
-    const refusal = this.#rates.refusalOfSite(path, this.now);
+    const refusal = this.rates.refusalOfSite(path, this.now);
     if (refusal !== null) return refusal;
     const handshakes = this.#handshakes.heldByAll(site);
     if (isReached(connectionsPerSource * siteFactor, this.#heldBy(site))) {
@@ -248,7 +249,7 @@ export class SourceGuard implements DoorGuard {
     if (now - this.#checkedMs < CHECK_MS - CLOCK_TICK_MS / 2) return;
     this.#checkedMs = now;
     this.#memory.check(this.#handshakes.sizeOfAll, this.#sessions.sizeOfAll);
-    this.#rates.sweep(now);
+    this.rates.sweep(now);
   }
 
   /** Closes handshakes that take longer than allowed at the present number of handshakes. */

@@ -41,13 +41,20 @@ const OWN_REASONS: ReadonlySet<RefusalReason> = new Set<RefusalReason>([
   'disconnected',
 ]);
 
-type Rates = Readonly<Record<'newConnections' | 'failures' | 'refusals', SlidingWindow>>;
+/** The events of a source that are counted. */
+const SOURCE_EVENTS = ['newConnections', 'failures', 'refusals'] as const;
+type Rates = Readonly<Record<(typeof SOURCE_EVENTS)[number], SlidingWindow>>;
+
+/** Receives an event of a source, which is given as its path. `event` is the number that {@link SourceRates.countElsewhere} takes. */
+export type SourceEventListener = (event: number, path: readonly string[]) => void;
 
 /**
  * Recent events of each source and each IPv6 site. A source is given as a path from `sourcePath`: the last name is the
  * source itself, and the first of several is its site.
  */
 export class SourceRates {
+  /** Tells the other threads what is counted here; null when this one is alone. */
+  listener: SourceEventListener | null = null;
   readonly #sources: Rates;
   readonly #sites: Rates;
 
@@ -76,6 +83,12 @@ export class SourceRates {
     if (!OWN_REASONS.has(reason)) this.#count(reason === 'not_admitted' ? 'refusals' : 'failures', path, now);
   }
 
+  /** Counts an event of another thread, with the arguments that the listener there received. */
+  countElsewhere(event: number, path: readonly string[], now: number): void {
+    const what = SOURCE_EVENTS[event];
+    if (what !== undefined && path.length > 0) this.#add(what, path, now);
+  }
+
   /** Removes a part of the entries that are too old to count. */
   sweep(now: number): void {
     for (const table of [this.#sources, this.#sites]) {
@@ -84,6 +97,11 @@ export class SourceRates {
   }
 
   #count(what: keyof Rates, path: readonly string[], now: number): void {
+    this.listener?.(SOURCE_EVENTS.indexOf(what), path);
+    this.#add(what, path, now);
+  }
+
+  #add(what: keyof Rates, path: readonly string[], now: number): void {
     this.#sources[what].count(path[path.length - 1]!, now);
     if (path.length > 1) this.#sites[what].count(path[0]!, now);
   }

@@ -57,11 +57,14 @@ export class ShareAccount {
  * RFC 8290, §4.2).
  */
 export class FairShare implements Wakeable {
+  /** Told when a sender has to wait. */
+  waits: () => void = () => undefined;
   readonly #wakes: WakeList;
-  readonly #bytesPerMs: number;
+  #bytesPerMs: number;
   /** Bytes that may be saved, at least one largest frame. */
-  readonly #burst: number;
+  #burst: number;
   #tokens: number;
+  #usedBytes = 0;
   #refilledAt: number;
   /** New senders and steady senders. A sender stays in its list until it has nothing to send in its turn. */
   readonly #fresh = new Set<ShareAccount>();
@@ -73,9 +76,32 @@ export class FairShare implements Wakeable {
   constructor(wakes: WakeList, bytesPerSecond: number, now: number) {
     this.#wakes = wakes;
     this.#bytesPerMs = bytesPerSecond / 1000;
-    this.#burst = Math.max(this.#bytesPerMs * BURST_MS, MAX_PACKET_FRAME_BYTES);
+    this.#burst = burstOf(this.#bytesPerMs);
     this.#tokens = this.#burst;
     this.#refilledAt = now;
+  }
+
+  /** Another rate from `now` on, above 0. What is saved up stays, up to what may be saved up at the new rate. */
+  setRate(bytesPerSecond: number, now: number): void {
+    this.#refill(now);
+    this.#bytesPerMs = bytesPerSecond / 1000;
+    this.#burst = burstOf(this.#bytesPerMs);
+    this.#tokens = Math.min(this.#tokens, this.#burst);
+  }
+
+  /** Bytes that were sent since the last call. */
+  takeUsedBytes(): number {
+    const bytes = this.#usedBytes;
+    this.#usedBytes = 0;
+    return bytes;
+  }
+
+  /** Shares of the senders that take turns now, that of weight 1 being one. */
+  get waitingWeight(): number {
+    let bytes = 0;
+    for (const { quantum } of this.#fresh) bytes += quantum;
+    for (const { quantum } of this.#steady) bytes += quantum;
+    return bytes / QUANTUM_BYTES;
   }
 
   /** Returns an account for a sender. Its turns are `weight` times as long as those of weight 1. */
@@ -96,6 +122,7 @@ export class FairShare implements Wakeable {
       if (account.credit > 0 && this.#tokens > 0) {
         account.credit -= bytes;
         this.#tokens -= bytes;
+        this.#usedBytes += bytes;
         return true;
       }
       account.isWaiting = true;
@@ -105,6 +132,7 @@ export class FairShare implements Wakeable {
       this.#refill(now);
       if (this.#tokens > 0 && this.#isIdle) {
         this.#tokens -= bytes;
+        this.#usedBytes += bytes;
         return true;
       }
       account.credit = account.quantum;
@@ -135,6 +163,7 @@ export class FairShare implements Wakeable {
   #sleep(): void {
     if (this.#isAsleep) return;
     this.#isAsleep = true;
+    this.waits();
     this.#wakes.add(this, Math.max(DEAL_MS, -this.#tokens / this.#bytesPerMs));
   }
 
@@ -166,4 +195,8 @@ export class FairShare implements Wakeable {
     }
     return account.isWaiting;
   }
+}
+
+function burstOf(bytesPerMs: number): number {
+  return Math.max(bytesPerMs * BURST_MS, MAX_PACKET_FRAME_BYTES);
 }

@@ -22,7 +22,7 @@ interface SharedLimits {
   readonly keyLimits: KeyLimits;
 }
 
-/** Creates the limits that all connections share. Each of several `threads` has an equal part of the total. */
+/** Creates the limits that all connections share. Each of several `threads` begins with an equal part of the total. */
 export function sharedLimits(
   { perClient, totalBytesPerSecond }: FairnessSettings,
   wakes: WakeList,

@@ -29,6 +29,8 @@ export const RecordKind = {
   Unforwarded: 7,
   /** As {@link RecordKind.Packet}, for a key that a link of the other thread leads to: the payload begins with this key. */
   Forward: 8,
+  /** An event of a source, limited for all threads together: `detail` is its number, the payload the path of the source as JSON. */
+  SourceEvent: 9,
 } as const;
 /** In the detail of a packet: another relay of the region has forwarded it, so that the key of its source is not proved here. */
 export const UNPROVED = 2;
@@ -143,6 +145,13 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
     } else {
       this.#show();
     }
+  }
+
+  /** Tells the other thread something at the end of the turn, if there is room for it. */
+  tellIfRoom(control: ControlRecord): void {
+    if (this.#isFull || !this.#writer.control(control) || this.#isTouched) return;
+    this.#isTouched = true;
+    this.#turn.flushAtEnd(this);
   }
 
   get #hasUnsent(): boolean {

@@ -39,6 +39,8 @@ interface ThreadLinksParts {
   readonly counters: Counters;
   /** The order that all threads share, as the router has it. */
   readonly order: EventOrder;
+  /** Receives the arguments of {@link ThreadLinks.tellSourceEvent} in another thread. */
+  readonly sourceEvent: (event: number, path: readonly string[]) => void;
 }
 
 export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
@@ -84,6 +86,13 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     this.#remoteKeys.close(link);
     this.#settle();
     link.close();
+  }
+
+  /** Tells the other threads of an event of a source, so that each counts it. A thread whose ring is full is not told. */
+  tellSourceEvent(event: number, path: readonly string[]): void {
+    const payload = Buffer.from(JSON.stringify(path));
+    const record = { kind: RecordKind.SourceEvent, connection: 0, detail: event, event: 0, key: null, payload };
+    for (const link of this.#links.values()) link.tellIfRoom(record);
   }
 
   /** Connections that other threads have. */
@@ -201,7 +210,9 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
       } else if (kind === RecordKind.ClosePeer) this.#local.get(number)?.recipient.closePeer();
       else if (kind === RecordKind.Left) this.#left(link.connections.get(number));
       else if (kind === RecordKind.Spoke) this.#spoke(link.connections.get(number), detail as Speech, event);
-      else if (kind === RecordKind.Forwarded) this.#remoteKeys.forwarded(link, buffer, keyAt);
+      else if (kind === RecordKind.SourceEvent) {
+        this.#parts.sourceEvent(detail, JSON.parse(buffer.toString('utf8', from, to)) as string[]);
+      } else if (kind === RecordKind.Forwarded) this.#remoteKeys.forwarded(link, buffer, keyAt);
       else if (kind === RecordKind.Unforwarded) this.#remoteKeys.unforwarded(link, buffer, keyAt);
     } catch (error) {
       // What one connection throws must not cost the others what waits behind it.

@@ -10,6 +10,7 @@ import { errorMessage, internalError } from '../../base/errors.ts';
 import { Counters, type CounterValues } from '../../observe/counters.ts';
 import type { MetricDefinition, Sample } from '../../observe/metrics.ts';
 import { SharedPlaces } from '../../relay/door/shared-places.ts';
+import { SharedUse } from '../../relay/fairness/shared-use.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { Admission } from '../../relay/session/admission.ts';
 import type { DrainPlan } from '../../relay/session/drain.ts';
@@ -324,8 +325,9 @@ export class RelayThreads {
       this.#ended.set(index, before === undefined ? counters : mergeThreads(before, [counters], []));
     }
     for (const question of this.#over) if (question.startsWith(`${index} `)) this.#over.delete(question);
-    // Its connections hold no places any more.
+    // Its connections hold no places any more, and its queues no memory.
     new SharedPlaces(this.#parts.memory.places, index).clear();
+    new SharedUse(this.#parts.memory.use, index).clear();
     this.#parts.ended(index);
     if (this.#isClosed) return;
     this.#parts.log.error(

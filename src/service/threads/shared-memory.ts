@@ -1,4 +1,5 @@
 import { SharedPlaces } from '../../relay/door/shared-places.ts';
+import { SharedUse } from '../../relay/fairness/shared-use.ts';
 import type { RelayPorts } from '../../relay/relay.ts';
 import { SharedOrder } from '../../relay/threads/shared-order.ts';
 
@@ -8,18 +9,29 @@ export interface ThreadMemory {
   readonly order: SharedArrayBuffer;
   /** Of `SharedPlaces`. */
   readonly places: SharedArrayBuffer;
+  /** Of `SharedUse`. */
+  readonly use: SharedArrayBuffer;
 }
 
 /** Memory for this number of threads; null for one, which shares nothing. */
 export function createThreadMemory(threads: number): ThreadMemory | null {
-  return threads === 1 ? null : { order: SharedOrder.createMemory(), places: SharedPlaces.createMemory(threads) };
+  if (threads === 1) return null;
+  return {
+    order: SharedOrder.createMemory(),
+    places: SharedPlaces.createMemory(threads),
+    use: SharedUse.createMemory(threads),
+  };
 }
 
 /** The part of the ports of a relay that is in this memory; `index` is that of its thread. */
 export function sharedPorts(
   memory: ThreadMemory | null,
   index: number,
-): Pick<RelayPorts, 'sharedOrder' | 'sharedPlaces'> {
+): Pick<RelayPorts, 'sharedOrder' | 'sharedPlaces' | 'sharedUse'> {
   if (memory === null) return {};
-  return { sharedOrder: new SharedOrder(memory.order), sharedPlaces: new SharedPlaces(memory.places, index) };
+  return {
+    sharedOrder: new SharedOrder(memory.order),
+    sharedPlaces: new SharedPlaces(memory.places, index),
+    sharedUse: new SharedUse(memory.use, index),
+  };
 }

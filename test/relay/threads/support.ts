@@ -12,13 +12,21 @@ import { RecordingRecipient } from '../routing/support.ts';
 /** The part of a relay thread that knows who is where. */
 export class Thread {
   readonly counters: Counters = new Counters();
+  /** What sources did in other threads. */
+  readonly sourceEvents: (readonly [event: number, path: readonly string[]])[] = [];
   readonly router: Router;
   readonly links: ThreadLinks;
 
   constructor(memory: SharedArrayBuffer, policy: DuplicatePolicy) {
     const order = new SharedOrder(memory);
     this.router = new Router(this.counters, policy, { connectionsPerKey: 3, contactsPerClient: 64 }, order);
-    this.links = new ThreadLinks({ router: this.router, turn: new LoopTurn(), counters: this.counters, order });
+    this.links = new ThreadLinks({
+      router: this.router,
+      turn: new LoopTurn(),
+      counters: this.counters,
+      order,
+      sourceEvent: (event, path) => this.sourceEvents.push([event, path]),
+    });
   }
 }
 

@@ -1,0 +1,96 @@
+/** What is limited for the relay holds for its threads together. */
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DerpClient } from '../../../src/client/derp-client.ts';
+import { PATIENCE_MS, TwoThreads } from './support.ts';
+
+const TOTAL = 1_000_000;
+const PACKET = Buffer.alloc(4096, 3);
+const WINDOW_MS = 1000;
+
+/** Sends for as long as the relay takes it. */
+function sendAlways(from: DerpClient, to: DerpClient): void {
+  const drained = (): void => {
+    while (from.send(to.publicKey, PACKET));
+  };
+  from.handler = { drained };
+  drained();
+}
+
+/** Bytes that `to` gets from each source, by key in hex. */
+function count(to: DerpClient): Map<string, number> {
+  const bytes = new Map<string, number>();
+  to.handler = {
+    packet: (source, _buffer, from, end) => {
+      const key = source.toString('hex');
+      bytes.set(key, (bytes.get(key) ?? 0) + end - from);
+    },
+  };
+  return bytes;
+}
+
+suite('limits of a relay of two threads', { timeout: 120_000 }, () => {
+  test('the total is for all threads: alone a sender has all of it, and two share it, whatever threads they are in', async (t) => {
+    const two = await TwoThreads.start({ TOWPATH_FAIRNESS_TOTAL_BYTES_PER_SECOND: `${TOTAL}` });
+    t.after(() => two.stop());
+    const [receiver, ...senders] = [await two.client(0), await two.client(1), await two.client(1), await two.client(0)];
+    const [first, second, third] = senders;
+    const bytes = count(receiver);
+    const sum = (): number => [...bytes.values()].reduce((all, one) => all + one, 0);
+    /** Resolves when `isRight` holds for what came in one second; a busy machine may need several. */
+    const inOneSecond = async (
+      isRight: (came: number[], perSecond: number) => boolean,
+      what: string,
+    ): Promise<void> => {
+      const endAt = performance.now() + PATIENCE_MS;
+      while (performance.now() < endAt) {
+        const [before, startedAt, names] = [new Map(bytes), performance.now(), [first, second, third]];
+        const allBefore = sum();
+        await sleep(WINDOW_MS);
+        const seconds = (performance.now() - startedAt) / 1000;
+        const came = names.map(({ publicKey }) => {
+          const key = publicKey.toString('hex');
+          return ((bytes.get(key) ?? 0) - (before.get(key) ?? 0)) / seconds;
+        });
+        if (isRight(came, (sum() - allBefore) / seconds)) return;
+      }
+      assert.fail(what);
+    };
+    sendAlways(first, receiver);
+    await inOneSecond(([one]) => one! > 0.85 * TOTAL && one! < 1.15 * TOTAL, 'one sender never has all of the total');
+    sendAlways(second, receiver);
+    sendAlways(third, receiver);
+    await inOneSecond(
+      (came, perSecond) => perSecond < 1.15 * TOTAL && came.every((one) => one > 0.25 * TOTAL && one < 0.42 * TOTAL),
+      'three senders in two threads never have equal shares',
+    );
+  });
+
+  test('failures of one source count together, whichever threads they come to', async (t) => {
+    const two = await TwoThreads.start({
+      TOWPATH_SOURCES_EXEMPT: 'none',
+      TOWPATH_PROXY_TRUSTED: '192.0.2.0/24',
+      TOWPATH_SOURCES_CONNECTIONS_PER10_SECONDS: '0',
+      TOWPATH_SOURCES_FAILURES_PER_MINUTE: '20',
+    });
+    t.after(() => two.stop());
+    const { test: relayTest } = two;
+    const { relay } = relayTest;
+    const refused = (): number => relay.counters.refusals.source_limit;
+    let attempts = 0;
+    for (; attempts < 200 && refused() === 0; attempts++) {
+      const socket = connect(relayTest.port, '127.0.0.1').on('error', () => undefined);
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.resume().end('no TLS at all');
+      await closed;
+      // The other thread and the main one hear of it within a tick of the clock.
+      if (attempts >= 20) await relayTest.until(() => true, 'a tick');
+    }
+    // Each thread for itself would have let about twice as many through.
+    assert.ok(attempts >= 20 && attempts <= 26, `${attempts} failures`);
+    const { tcpAccepts } = relay.ownCounters;
+    assert.ok(tcpAccepts >= 3 && tcpAccepts <= attempts - 3, `${tcpAccepts} of ${attempts} came to the main thread`);
+  });
+});
