@@ -1,12 +1,13 @@
 import { lookup, resolveSrv } from 'node:dns/promises';
+import { errorMessage } from '../../base/errors.ts';
 import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
 import { serverNameFor } from '../../client/relay-url.ts';
 import type { ServerVerification } from '../../transport/port.ts';
 
 const HTTPS_PORT = 443;
 const HTTP_PORT = 80;
-/** Most addresses of one entry that are used. A name with more is a mistake. */
-const MOST_ADDRESSES = 64;
+/** Most addresses of one entry that are used. A name with more is a mistake, or a wrong answer. */
+export const MOST_ADDRESSES = 64;
 
 /** One entry of `mesh.with`, as plain data. */
 export interface SiblingSettings {
@@ -48,24 +49,55 @@ export const systemResolver: Resolver = {
   services: async (name) => (await resolveSrv(name)).map(({ name: host, port }) => ({ host, port })),
 };
 
+/** The present addresses of an entry. */
+export interface FoundTargets {
+  /** At most {@link MOST_ADDRESSES}; an answer in another order gives the same ones. */
+  readonly targets: readonly Target[];
+  /** What of the entry cannot be used, for the log; empty: all is. */
+  readonly unused: string;
+}
+
 /**
  * Looks up the present addresses of an entry. `caPem` has authorities in addition to the system's; null: none. Rejects
- * when a name is not found.
+ * when no name is found.
  */
 export async function findTargets(
   settings: SiblingSettings,
   caPem: string | null,
   resolver: Resolver,
-): Promise<readonly Target[]> {
+): Promise<FoundTargets> {
   const { host, port, isSecure } = settings;
   const usualPort = port ?? (isSecure ? HTTPS_PORT : HTTP_PORT);
   const places = host.startsWith('_') ? await resolver.services(host) : [{ host, port: usualPort }];
-  const targets: Target[] = [];
-  for (const place of places) {
-    const ips = ipFamily(place.host) === 0 ? await resolver.addresses(place.host) : [place.host];
-    for (const ip of ips) targets.push(targetAt(settings, { ...place, ip }, caPem));
+  const used = first(places, (place) => formatHostPort(place.host, place.port));
+  const answers = await Promise.allSettled(used.map((place) => addressesOf(place.host, resolver)));
+  const targets = new Map<string, Target>();
+  const problems: string[] = [];
+  let count = places.length - used.length;
+  for (const [index, answer] of answers.entries()) {
+    if (answer.status === 'rejected') {
+      problems.push(errorMessage(answer.reason));
+      continue;
+    }
+    count += answer.value.length;
+    for (const ip of first(answer.value, (text) => text)) {
+      const target = targetAt(settings, { ...used[index]!, ip }, caPem);
+      targets.set(target.address, target);
+    }
   }
-  return targets.slice(0, MOST_ADDRESSES);
+  if (targets.size === 0) throw new Error(problems[0] ?? 'it has no address');
+  if (count > MOST_ADDRESSES) problems.push(`it has ${count} addresses, of which ${MOST_ADDRESSES} are used`);
+  return { targets: first([...targets.values()], ({ address }) => address), unused: problems.join('; ') };
+}
+
+async function addressesOf(host: string, resolver: Resolver): Promise<readonly string[]> {
+  return ipFamily(host) === 0 ? [...new Set(await resolver.addresses(host))] : [host];
+}
+
+/** The first {@link MOST_ADDRESSES} in the order of a text. */
+function first<T>(all: readonly T[], text: (one: T) => string): readonly T[] {
+  if (all.length <= MOST_ADDRESSES) return all;
+  return all.toSorted((a, b) => (text(a) < text(b) ? -1 : 1)).slice(0, MOST_ADDRESSES);
 }
 
 function targetAt(

@@ -19,7 +19,7 @@ const FORGOTTEN_PER_TICK = 2000;
 export class LinkKeys {
   readonly #router: Router;
   readonly #way: Way;
-  readonly #mostKeys: number;
+  readonly mostKeys: number;
   readonly #key: Buffer = Buffer.alloc(KEY_BYTES);
   #confirmedAt = 0;
   #lostAt = 0;
@@ -29,21 +29,22 @@ export class LinkKeys {
   constructor(link: Forwarder, router: Router, mostKeys: number = MOST_KEYS) {
     this.#router = router;
     this.#way = router.remote.open(link);
-    this.#mostKeys = mostKeys;
+    this.mostKeys = mostKeys;
   }
 
   get size(): number {
     return this.#way.keys;
   }
 
-  /** The key that is the 32 bytes at `at` is connected there. */
-  present(buffer: Buffer, at: number, now: number): void {
+  /** The key that is the 32 bytes at `at` is connected there. False when it is not entered because there are too many. */
+  present(buffer: Buffer, at: number, now: number): boolean {
     const { remote } = this.#router;
-    if (this.size >= this.#mostKeys && !remote.leads(buffer, at, this.#way)) {
+    if (this.size >= this.mostKeys && !remote.leads(buffer, at, this.#way)) {
       this.refused++;
-      return;
+      return false;
     }
     if (this.#router.addForwarder(buffer, at, this.#way) === Added.Renewed) this.#confirmedAt = now;
+    return true;
   }
 
   /** The key that is the 32 bytes at `at` has left there. */

@@ -71,8 +71,12 @@ export class Link implements Forwarder, Flushable {
   #serverKey: Buffer | null = null;
   /** The other relay has told us of somebody, which it does for nobody without its mesh key. */
   #isTrusted = false;
+  /** On this connection, the log has been told that keys were refused. */
+  #hasToldOfRefusal = false;
   #keyIndex = 0;
   #attempts = 0;
+  /** Connections in a row that the other relay closed before it told of anyone. */
+  #earlyEnds = 0;
   #connects = 0;
   #retryAt = 0;
   #problem: string | null = null;
@@ -127,6 +131,7 @@ export class Link implements Forwarder, Flushable {
       serverKey: this.#serverKey?.toString('hex') ?? null,
       roundTripMs: this.#roundTripMs,
       keys: this.keys.size,
+      refusedKeys: this.keys.refused,
       queuedBytes: pendingBytes,
       ...{ sentPackets, sentBytes, droppedPackets, droppedBytes },
       connects: this.#connects,
@@ -234,7 +239,7 @@ export class Link implements Forwarder, Flushable {
     }
     this.#client = client;
     this.#connects++;
-    this.#isTrusted = this.#isPinging = false;
+    this.#isTrusted = this.#isPinging = this.#hasToldOfRefusal = false;
     this.#movedAt = clock.now;
     this.#pingAt = 0;
     client.sendFrame(WATCH_CONNS_FRAME);
@@ -242,20 +247,26 @@ export class Link implements Forwarder, Flushable {
 
   #refused(error: unknown): void {
     if (this.#state !== LinkState.Connecting) return;
-    const isRefused = error instanceof TowpathError && error.code === 'TOWPATH_CLIENT_REFUSED';
-    this.#failed(isRefused ? 'refused_key' : 'unreachable', errorMessage(error));
+    if (hasCode(error, 'TOWPATH_CLIENT_REFUSED')) this.#endedEarly(errorMessage(error));
+    else this.#failed('unreachable', errorMessage(error));
   }
 
   #present(buffer: Buffer, keyAt: number): void {
     const { keyPair, clock } = this.#parts;
     if (!this.#isTrusted) this.#trusted();
     if (buffer.compare(keyPair.publicKey, 0, KEY_BYTES, keyAt, keyAt + KEY_BYTES) === 0) return;
-    this.keys.present(buffer, keyAt, clock.now);
+    if (this.keys.present(buffer, keyAt, clock.now) || this.#hasToldOfRefusal) return;
+    this.#hasToldOfRefusal = true;
+    this.#happened(
+      'unused',
+      `it tells of more than ${this.keys.mostKeys} clients, and others do not reach the rest of them`,
+    );
   }
 
   /** The other relay accepts our mesh key. */
   #trusted(): void {
     this.#isTrusted = true;
+    this.#earlyEnds = 0;
     this.#problem = null;
     this.keys.connected(this.#parts.clock.now);
     this.#to(LinkState.Open);
@@ -265,8 +276,17 @@ export class Link implements Forwarder, Flushable {
 
   #closed(error: TowpathError | null): void {
     if (this.#client === null) return;
-    const reason = this.#isTrusted ? 'closed' : 'refused_key';
-    this.#failed(reason, this.#isTrusted ? errorMessage(error) : 'it does not accept our mesh key');
+    // Upstream says nothing to a client whose mesh key it does not accept: it closes when that asks for more.
+    if (this.#isTrusted || hasCode(error, 'TOWPATH_CLIENT_FRAME')) this.#failed('closed', errorMessage(error));
+    else this.#endedEarly('it does not accept our mesh key');
+  }
+
+  /** The other relay has closed the connection before it told of anyone. */
+  #endedEarly(detail: string): void {
+    this.#keyIndex++;
+    // One that ends at this moment does the same, and is back soon: only what happens again is a refusal.
+    if (this.#earlyEnds++ === 0) this.#failed('closed', 'the connection ended before anything was told on it');
+    else this.#failed('refused_key', detail);
   }
 
   #failed(reason: LinkFailure, detail: string): void {
@@ -275,7 +295,6 @@ export class Link implements Forwarder, Flushable {
     if (this.#state === LinkState.Open && clock.now - this.#since >= STEADY_MS) this.#attempts = 0;
     this.#failures[reason]++;
     this.#problem = detail;
-    if (reason === 'refused_key') this.#keyIndex++;
     const pauseMs =
       reason === 'refused_key'
         ? REFUSED_PAUSE_MS
@@ -339,4 +358,8 @@ export class Link implements Forwarder, Flushable {
     const { name, address } = this.target;
     this.#parts.happened({ kind, name, address, detail });
   }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof TowpathError && error.code === code;
 }

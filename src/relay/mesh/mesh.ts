@@ -15,7 +15,14 @@ import type { Recipient } from '../routing/recipient.ts';
 import type { Router } from '../routing/router.ts';
 import type { QueueSpace } from '../session/frame-queue.ts';
 import type { LoopTurn } from '../session/loop-turn.ts';
-import { findTargets, systemResolver, type Resolver, type SiblingSettings, type Target } from './addresses.ts';
+import {
+  findTargets,
+  MOST_ADDRESSES,
+  systemResolver,
+  type Resolver,
+  type SiblingSettings,
+  type Target,
+} from './addresses.ts';
 import { Link, type LinkParts } from './link.ts';
 import { LINK_FAILURES, LinkState, type LinkEvent, type LinkFailure, type LinkSnapshot } from './snapshot.ts';
 
@@ -61,6 +68,9 @@ interface Entry {
   problem: string | null;
   failedLookUps: number;
 }
+
+/** Events after which every relay can be reached as before. */
+const HARMLESS: ReadonlySet<LinkEvent['kind']> = new Set(['opened', 'self', 'duplicate', 'unused']);
 
 const NO_FAILURES = Object.fromEntries(LINK_FAILURES.map((name) => [name, 0])) as Record<LinkFailure, number>;
 
@@ -157,7 +167,7 @@ export class Mesh implements PresenceWatcher {
       for (const [address, link] of entry.links) {
         link.tick(now);
         // A relay that leaves DNS may still be ending its connections.
-        const isOver = link.state === LinkState.Waiting && link.keys.size === 0;
+        const isOver = !isConnected(link.state) && link.keys.size === 0;
         if (entry.listed.has(address) || !isOver || entry.isLookingUp || entry.problem !== null) continue;
         link.close();
         entry.links.delete(address);
@@ -169,9 +179,9 @@ export class Mesh implements PresenceWatcher {
     entry.isLookingUp = true;
     try {
       const resolver = this.#parts.resolver ?? systemResolver;
-      const targets = await findTargets(entry.settings, this.#settings.caPem, resolver);
+      const { targets, unused } = await findTargets(entry.settings, this.#settings.caPem, resolver);
       entry.problem = null;
-      if (this.#entries.includes(entry)) this.#found(entry, targets);
+      if (this.#entries.includes(entry)) this.#found(entry, targets, unused);
     } catch (error) {
       entry.failedLookUps++;
       entry.problem = errorMessage(error);
@@ -182,11 +192,15 @@ export class Mesh implements PresenceWatcher {
     entry.isLookingUp = false;
   }
 
-  #found(entry: Entry, targets: readonly Target[]): void {
+  #found(entry: Entry, targets: readonly Target[], unused: string): void {
+    const { settings, links } = entry;
     entry.listed = new Set(targets.map(({ address }) => address));
-    for (const target of targets) {
-      if (!entry.links.has(target.address)) entry.links.set(target.address, new Link(target, this.#linkParts()));
-    }
+    // Open links to addresses that are listed no more count too: each answer could hold others.
+    const added = targets
+      .filter(({ address }) => !links.has(address))
+      .slice(0, Math.max(0, MOST_ADDRESSES - links.size));
+    for (const target of added) links.set(target.address, new Link(target, this.#linkParts()));
+    if (unused !== '') this.#happened({ kind: 'unused', name: settings.name, address: '', detail: unused });
   }
 
   #linkParts(): LinkParts {
@@ -208,7 +222,7 @@ export class Mesh implements PresenceWatcher {
 
   #happened(event: LinkEvent): void {
     // The relay of a link that is gone may be reached at another of its addresses.
-    if (event.kind !== 'opened' && event.kind !== 'self' && event.kind !== 'duplicate') this.#retryDuplicates();
+    if (!HARMLESS.has(event.kind)) this.#retryDuplicates();
     try {
       this.#parts.happened(event);
     } catch (error) {
@@ -229,6 +243,7 @@ export class Mesh implements PresenceWatcher {
       serverKey: null,
       roundTripMs: null,
       keys: 0,
+      refusedKeys: 0,
       queuedBytes: 0,
       ...{ sentPackets: 0, sentBytes: 0, droppedPackets: 0, droppedBytes: 0 },
       connects: 0,
@@ -236,6 +251,10 @@ export class Mesh implements PresenceWatcher {
       problem,
     };
   }
+}
+
+function isConnected(state: LinkState): boolean {
+  return state === LinkState.Open || state === LinkState.Connecting;
 }
 
 function isSettled(state: LinkState): boolean {

@@ -34,6 +34,8 @@ export interface LinkSnapshot {
   readonly roundTripMs: number | null;
   /** Number of keys that are reached through it. */
   readonly keys: number;
+  /** Times that a key was not entered because there are too many. */
+  readonly refusedKeys: number;
   /** Bytes that wait to be written, headers included. */
   readonly queuedBytes: number;
   /** Packets and payload bytes that were written, and that were dropped because the other relay took too few. */
@@ -50,7 +52,7 @@ export interface LinkSnapshot {
 
 /** What happened to a link, for the log. */
 export interface LinkEvent {
-  readonly kind: 'opened' | 'self' | 'duplicate' | LinkFailure;
+  readonly kind: 'opened' | 'self' | 'duplicate' | 'unused' | LinkFailure;
   readonly name: string;
   readonly address: string;
   readonly detail: string;

@@ -24,6 +24,11 @@ const HINTS_PER_SECOND = 1;
 const HOME_MOVE_AFTER_MS = 5000;
 /** Pings are not answered while this many bytes of control frames wait; upstream keeps one pong and ignores the rest. */
 const PONG_BACKLOG_BYTES = 1024;
+/**
+ * The same for a connection with the mesh key. Another relay that is told of many keys has up to 32 KiB of that waiting all the
+ * time, and gives up a link on which no Pong comes.
+ */
+const MESH_PONG_BACKLOG_BYTES = 49_152;
 
 /** The session's side of its frames: the recipient for its key, and the queue to the client. */
 export interface FrameOwner extends Recipient, MeshFrameOwner {
@@ -124,7 +129,7 @@ export class OpenSession implements FrameReceiver {
   #ping(buffer: Buffer, at: number): void {
     const { counters } = this.#context;
     counters.pingsReceived++;
-    if (this.#outbox.controlBytes > PONG_BACKLOG_BYTES) return;
+    if (this.#outbox.controlBytes > (this.#mesh === null ? PONG_BACKLOG_BYTES : MESH_PONG_BACKLOG_BYTES)) return;
     this.#owner.control(encodeFrame(FrameType.Pong, buffer.subarray(at, at + PING_BYTES)));
     counters.pongsSent++;
   }

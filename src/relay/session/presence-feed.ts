@@ -7,6 +7,8 @@ import type { Router } from '../routing/router.ts';
 
 /** When this many control bytes wait for a watcher, it gets no more reports. */
 const BACKLOG_BYTES = 32_768;
+/** Keys whose latest change may wait for a watcher, about 20 MB. A watcher with more is closed. */
+const MOST_CHANGES = 100_000;
 
 /** The watching connection, from the side of its feed. */
 export interface FeedReader {
@@ -16,6 +18,14 @@ export interface FeedReader {
   control(frame: Buffer): void;
   /** There is more to be told: calls {@link PresenceFeed.fill} at the end of the turn. */
   hasMore(): void;
+  /** It is too far behind to be told all that has changed: ends the connection. */
+  tooFarBehind(): void;
+}
+
+/** What became of a key: its newest connection, or null: it is gone. */
+interface Change {
+  readonly key: Buffer;
+  readonly connection: Recipient | null;
 }
 
 /**
@@ -27,24 +37,27 @@ export class PresenceFeed implements PresenceWatcher {
   readonly #router: Router;
   readonly #reader: FeedReader;
   readonly #unwatch: () => void;
+  readonly #mostChanges: number;
+  /** All connected keys are to be reported, once an earlier list is finished. */
+  #wantsAll = true;
   /** Those that were here at the start, told up to `#next`. */
   #initial: readonly Peer[] = [];
   #next = 0;
-  /** The newest connection of a key, or null when the key has left. In order of the changes. */
-  readonly #changes = new Map<Peer, Recipient | null>();
+  /** By key: a key that has left and returned has another peer. In order of the changes. */
+  readonly #changes = new Map<string, Change>();
 
   /** Tells `reader` from now on. */
-  constructor(router: Router, reader: FeedReader) {
+  constructor(router: Router, reader: FeedReader, mostChanges: number = MOST_CHANGES) {
     this.#router = router;
     this.#reader = reader;
+    this.#mostChanges = mostChanges;
     this.#unwatch = router.watch(this);
-    this.tellAll();
+    reader.hasMore();
   }
 
-  /** Reports all connected keys again. */
+  /** Reports all connected keys again. However often it is called in a turn, the list is made once. */
   tellAll(): void {
-    this.#initial = this.#router.table.all();
-    this.#next = 0;
+    this.#wantsAll = true;
     this.#reader.hasMore();
   }
 
@@ -58,20 +71,24 @@ export class PresenceFeed implements PresenceWatcher {
 
   /** Queues what there is room for; true when there is more. */
   fill(): boolean {
+    if (this.#wantsAll && this.#initial.length === 0) {
+      this.#wantsAll = false;
+      this.#initial = this.#router.table.all();
+    }
     for (; this.#next < this.#initial.length; this.#next++) {
       if (this.#isFull) return true;
       const peer = this.#initial[this.#next]!;
-      if (peer.active !== null && !this.#changes.has(peer)) this.#tellPresent(peer, peer.active);
+      if (peer.active !== null && !this.#hasChanged(peer)) this.#tellPresent(peer.key, peer.active);
     }
     this.#initial = [];
     this.#next = 0;
-    for (const [peer, connection] of this.#changes) {
+    for (const [name, { key, connection }] of this.#changes) {
       if (this.#isFull) return true;
-      this.#changes.delete(peer);
-      if (connection === null) this.#reader.control(encodePeerGone(peer.key, PeerGoneReason.Disconnected));
-      else this.#tellPresent(peer, connection);
+      this.#changes.delete(name);
+      if (connection === null) this.#reader.control(encodePeerGone(key, PeerGoneReason.Disconnected));
+      else this.#tellPresent(key, connection);
     }
-    return false;
+    return this.#wantsAll;
   }
 
   close(): void {
@@ -84,14 +101,25 @@ export class PresenceFeed implements PresenceWatcher {
     return this.#reader.controlBytes >= BACKLOG_BYTES;
   }
 
-  #change(peer: Peer, connection: Recipient | null): void {
-    // Moved to the end, so that changes are reported in order.
-    this.#changes.delete(peer);
-    this.#changes.set(peer, connection);
-    this.#reader.hasMore();
+  #hasChanged({ key }: Peer): boolean {
+    return this.#changes.size > 0 && this.#changes.has(nameOf(key));
   }
 
-  #tellPresent(peer: Peer, connection: Recipient): void {
-    this.#reader.control(encodePeerPresent(peer.key, connection.presence()));
+  #change({ key }: Peer, connection: Recipient | null): void {
+    const name = nameOf(key);
+    // Moved to the end, so that changes are reported in order.
+    this.#changes.delete(name);
+    this.#changes.set(name, { key, connection });
+    if (this.#changes.size > this.#mostChanges) this.#reader.tooFarBehind();
+    else this.#reader.hasMore();
   }
+
+  #tellPresent(key: Buffer, connection: Recipient): void {
+    this.#reader.control(encodePeerPresent(key, connection.presence()));
+  }
+}
+
+/** A key as text, to find it by. */
+function nameOf(key: Buffer): string {
+  return key.toString('latin1');
 }

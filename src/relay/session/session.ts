@@ -321,6 +321,10 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
     this.#touch();
   }
 
+  tooFarBehind(): void {
+    this.expel('control_queue_full', 'it reads too slowly to be told who comes and goes');
+  }
+
   // ---- handshake
 
   clientInfo(buffer: Buffer, from: number, to: number): void {

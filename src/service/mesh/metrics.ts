@@ -29,6 +29,12 @@ const LINK_METRICS: readonly LinkMetric[] = [
     value: ({ keys }) => keys,
   },
   {
+    name: 'towpath_mesh_link_refused_keys_total',
+    help: 'Client keys of the other relay that were not entered because it has told of too many.',
+    type: 'counter',
+    value: ({ refusedKeys }) => refusedKeys,
+  },
+  {
     name: 'towpath_mesh_link_queued_bytes',
     help: 'Bytes that wait to be written to the other relay.',
     type: 'gauge',

@@ -31,9 +31,11 @@ export async function meshChecks(examined: ExaminedRelay): Promise<Check[]> {
   const seen: Seen[] = [];
   for (const entry of settings.with) {
     try {
-      for (const target of await findTargets(entry, settings.caPem, systemResolver)) {
-        checks.push(...(await siblingChecks(target, keys, examined, seen)));
+      const { targets, unused } = await findTargets(entry, settings.caPem, systemResolver);
+      if (unused !== '') {
+        checks.push(check('mesh', 'warning', `${entry.name}: ${unused}`, { fix: 'Correct the name in DNS.' }));
       }
+      for (const target of targets) checks.push(...(await siblingChecks(target, keys, examined, seen)));
     } catch (error) {
       const text = `${entry.name} is not found: ${errorMessage(error)}`;
       checks.push(check('mesh', 'failed', text, { fix: 'Correct mesh.with, or add the name to DNS.' }));

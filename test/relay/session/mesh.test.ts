@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { suite, test } from 'node:test';
+import { mock, suite, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { KeyLimits } from '../../../src/relay/fairness/key-limits.ts';
+import { PresenceFeed } from '../../../src/relay/session/presence-feed.ts';
 import { SessionState } from '../../../src/relay/session/session-state.ts';
+import { encodePing } from '../../../src/wire/client-frames.ts';
 import { encodeFrame, FrameType } from '../../../src/wire/frames.ts';
 import { decodePeerPresent, encodePeerPresent, WATCH_CONNS_FRAME } from '../../../src/wire/mesh-frames.ts';
 import { generateNodeKeyPair } from '../../../src/wire/keys.ts';
@@ -149,6 +151,28 @@ suite('connections with the mesh key', () => {
     assert.equal(watcher.session.state, SessionState.Open);
   });
 
+  test('a watcher that is told of many keys, more slowly than they could be, still gets its Pong', async () => {
+    const world = meshWorld();
+    for (let i = 0; i < 2000; i++) world.open();
+    const watcher = world.open(undefined, { meshKey: MESH_KEY });
+    await nextTurn();
+    watcher.stream.frames();
+    watcher.stream.room = 1000;
+    watcher.stream.feed(WATCH_CONNS_FRAME);
+    await nextTurn();
+    watcher.stream.feed(encodePing(Buffer.from('8 bytes.')));
+    const frames: { type: number; payload: Buffer }[] = [];
+    for (let round = 0; round < 20; round++) {
+      watcher.stream.room = 5000;
+      watcher.session.writable();
+      await nextTurn();
+      frames.push(...watcher.stream.frames());
+    }
+    const pong = frames.findIndex(({ type }) => type === FrameType.Pong);
+    assert.ok(pong > 0 && pong < frames.length - 1, 'between what it is told');
+    assert.equal(frames[pong]!.payload.toString(), '8 bytes.');
+  });
+
   test('§9.91 ClosePeer ends every connection of the key and no other, and an unknown key does nothing', () => {
     const world = meshWorld();
     const keys = generateNodeKeyPair();
@@ -236,5 +260,42 @@ suite('PeerPresent', () => {
     assert.deepEqual(read(50), { ip: '192.0.2.7', port: 9, flags: 0, app: '' });
     assert.deepEqual(read(32), { ip: '', port: 0, flags: 0, app: '' });
     assert.deepEqual(read(40), { ip: '', port: 0, flags: 0, app: '' });
+  });
+});
+
+suite('what a watcher is still to be told', () => {
+  test('one that is too far behind is ended, and until then each key waits once', () => {
+    const world = meshWorld();
+    const most = 20;
+    let behind = 0;
+    const reader = {
+      controlBytes: Infinity,
+      control: () => assert.fail(),
+      hasMore: () => {},
+      tooFarBehind: () => behind++,
+    };
+    const feed = new PresenceFeed(world.context.router, reader, most);
+    const same = generateNodeKeyPair();
+    for (let i = 0; i < 2 * most; i++) world.open(same).stream.close();
+    for (let i = 1; i < most; i++) world.open().stream.close();
+    assert.equal(behind, 0);
+    world.open();
+    assert.equal(behind, 1);
+    feed.close();
+  });
+
+  test('asked for everyone again and again in one turn, it makes the list once', () => {
+    const world = meshWorld();
+    const { router } = world.context;
+    world.open();
+    let frames = 0;
+    const reader = { controlBytes: 0, control: () => frames++, hasMore: () => {}, tooFarBehind: () => assert.fail() };
+    const feed = new PresenceFeed(router, reader);
+    const all = mock.method(router.table, 'all');
+    for (let i = 0; i < 100; i++) feed.tellAll();
+    assert.deepEqual([feed.fill(), feed.fill(), frames, all.mock.callCount()], [false, false, 1, 1]);
+    feed.tellAll();
+    assert.deepEqual([feed.fill(), frames, all.mock.callCount()], [false, 2, 2]);
+    feed.close();
   });
 });

@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import type { TestContext } from 'node:test';
+import type { SiblingSettings } from '../../../src/relay/mesh/addresses.ts';
+import { sharedBoxKey } from '../../../src/wire/box.ts';
+import { encodeFrame, encodeServerKey, FrameType } from '../../../src/wire/frames.ts';
+import { encodeServerInfo } from '../../../src/wire/handshake.ts';
+import { generateNodeKeyPair, type NodeKeyPair } from '../../../src/wire/keys.ts';
+import { encodePeerPresent } from '../../../src/wire/mesh-frames.ts';
+
+/** What a relay sends first: upgrade request, ClientInfo and WatchConns. */
+const WATCH = Buffer.from('1000000000', 'hex');
+const HEAD_END = '\r\n\r\n';
+const PRESENCE = { ip: '192.0.2.1', port: 1, flags: 1, app: '' };
+
+/** Another relay of the region without TLS, which does what a test tells it to, right or wrong. */
+export class ScriptedSibling {
+  readonly keyPair: NodeKeyPair = generateNodeKeyPair();
+  /** Connections that were taken. */
+  connects = 0;
+  /** What came behind WatchConns on the latest connection, while its script does not pause it. */
+  received: Buffer = Buffer.alloc(0);
+  #port = 0;
+
+  get entry(): SiblingSettings {
+    return { name: `127.0.0.1:${this.#port}`, host: '127.0.0.1', port: this.#port, isSecure: false, pin: null };
+  }
+
+  /** Listens until the test is over. `script` gets each connection of a relay that watches, and has told it of itself. */
+  static async start(context: TestContext, script: (socket: Socket) => void): Promise<ScriptedSibling> {
+    return ScriptedSibling.#listen(context, (sibling, socket) => sibling.#greet(socket, script));
+  }
+
+  /** The same from the first byte of the connection on. */
+  static async startRaw(context: TestContext, script: (socket: Socket) => void): Promise<ScriptedSibling> {
+    return ScriptedSibling.#listen(context, (_sibling, socket) => script(socket));
+  }
+
+  static async #listen(
+    context: TestContext,
+    accepted: (sibling: ScriptedSibling, socket: Socket) => void,
+  ): Promise<ScriptedSibling> {
+    const sibling = new ScriptedSibling();
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      sibling.connects++;
+      sockets.add(socket);
+      // The relay ends the connection while it is written to.
+      socket.on('error', () => undefined);
+      accepted(sibling, socket);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    sibling.#port = (server.address() as AddressInfo).port;
+    context.after(() => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    });
+    return sibling;
+  }
+
+  #greet(socket: Socket, script: (socket: Socket) => void): void {
+    let bytes = Buffer.alloc(0);
+    let isGreeted = false;
+    let isWatched = false;
+    socket.on('data', (chunk) => {
+      bytes = Buffer.concat([bytes, chunk]);
+      if (isWatched) {
+        this.received = bytes;
+        return;
+      }
+      const headEnd = bytes.indexOf(HEAD_END);
+      if (!isGreeted && headEnd >= 0) {
+        isGreeted = true;
+        bytes = bytes.subarray(headEnd + HEAD_END.length);
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: DERP\r\n\r\n');
+        socket.write(encodeServerKey(this.keyPair.publicKey));
+      }
+      if (!isGreeted || bytes.length < 37 || bytes.length < 5 + bytes.readUInt32BE(1)) return;
+      const infoEnd = 5 + bytes.readUInt32BE(1);
+      const watcher = bytes.subarray(5, 37);
+      if (!bytes.subarray(infoEnd).equals(WATCH)) {
+        if (bytes.length === infoEnd) this.#info(socket, watcher);
+        return;
+      }
+      isWatched = true;
+      this.received = bytes = Buffer.alloc(0);
+      socket.write(encodePeerPresent(watcher, { ...PRESENCE, flags: 2 }));
+      script(socket);
+    });
+  }
+
+  #info(socket: Socket, watcher: Buffer): void {
+    const sharedKey = sharedBoxKey(this.keyPair.privateKey, watcher);
+    socket.write(encodeServerInfo({ sharedKey, bytesPerSecond: 0, burstBytes: 0 }));
+  }
+}
+
+/** A PeerPresent frame of an ordinary client. */
+export function presentFrame(key: Buffer): Buffer {
+  return encodePeerPresent(key, PRESENCE);
+}
+
+/** A ForwardPacket frame. */
+export function forwardFrame(source: Buffer, destination: Buffer, packet: Buffer): Buffer {
+  return encodeFrame(FrameType.ForwardPacket, source, destination, packet);
+}
