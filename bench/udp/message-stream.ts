@@ -6,6 +6,7 @@ import type { Arrival } from './traffic.ts';
 
 const TRAFFIC = path.join(import.meta.dirname, 'traffic.ts');
 const PORT = 7777;
+const SHORTEST_GAP_MS = 50;
 
 /** Small messages from one node to another through their tunnel, until it is stopped. */
 export class MessageStream {
@@ -17,10 +18,16 @@ export class MessageStream {
     this.#sender = sender;
   }
 
-  static async start(network: Network, from: TailscaleNode, to: TailscaleNode): Promise<MessageStream> {
+  /** Silences over `shortestGapMs` are told. */
+  static async start(
+    network: Network,
+    from: TailscaleNode,
+    to: TailscaleNode,
+    shortestGapMs: number = SHORTEST_GAP_MS,
+  ): Promise<MessageStream> {
     const run = (node: TailscaleNode, ...argv: string[]): Program =>
       new Program(network.inside(node.place, [process.execPath, TRAFFIC, ...argv]));
-    const listener = run(to, 'listen', String(PORT));
+    const listener = run(to, 'listen', String(PORT), String(shortestGapMs));
     await until('the listener is ready', () => listener.output.includes('ready'));
     return new MessageStream(listener, run(from, 'send', to.ip, String(PORT)));
   }

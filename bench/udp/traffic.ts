@@ -3,15 +3,14 @@
  *
  *   traffic.ts fetch IP PORT    takes what a server sends until it ends; prints {@link Fetched}
  *   traffic.ts send IP PORT     sends a numbered datagram each 10 ms
- *   traffic.ts listen PORT      prints `ready`, then an {@link Arrival} for the first datagram and whenever some were missed
+ *   traffic.ts listen PORT GAP  prints `ready`, then an {@link Arrival} for the first datagram and after each longer silence
+ *                               than GAP milliseconds
  */
 import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 
 const PERIOD_MS = 10;
-/** A gap is told when it is this long. */
-const GAP_MS = 50;
 const MESSAGE_BYTES = 100;
 
 export interface Fetched {
@@ -25,12 +24,14 @@ export interface Arrival {
   readonly number: number;
   /** Since the one before; for the first, since the first was sent. */
   readonly gapMs: number;
+  /** Datagrams that were sent in between and did not come. */
+  readonly missed: number;
 }
 
 const [role, ...rest] = process.argv.slice(2);
 if (role === 'fetch') fetchAll(rest[0]!, Number(rest[1]));
 else if (role === 'send') sendMessages(rest[0]!, Number(rest[1]));
-else if (role === 'listen') listen(Number(rest[0]));
+else if (role === 'listen') listen(Number(rest[0]), Number(rest[1]));
 
 function fetchAll(ip: string, port: number): void {
   const hash = createHash('sha256');
@@ -57,15 +58,18 @@ function sendMessages(ip: string, port: number): void {
   }, PERIOD_MS);
 }
 
-function listen(port: number): void {
+function listen(port: number, shortestGapMs: number): void {
   let last = 0;
+  let expected = 0;
   const socket = createSocket('udp4');
   socket.on('message', (message) => {
     const now = performance.now();
     const number = message.readUInt32BE();
     const gapMs = last === 0 ? number * PERIOD_MS : now - last;
-    if (last === 0 || gapMs > GAP_MS) console.log(JSON.stringify({ number, gapMs } satisfies Arrival));
+    const missed = number - expected;
+    if (last === 0 || gapMs > shortestGapMs) console.log(JSON.stringify({ number, gapMs, missed } satisfies Arrival));
     last = now;
+    expected = number + 1;
   });
   socket.bind(port, () => console.log('ready'));
 }

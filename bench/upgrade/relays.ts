@@ -24,34 +24,59 @@ interface Parts {
   readonly folder: string;
   /** The program of derper. */
   readonly derper: string;
+  /** One of several relays of a region; absent: it is the only one. */
+  readonly member?: RegionMember;
+}
+
+/** One relay of a region. */
+export interface RegionMember {
+  readonly ip: string;
+  /** The addresses of the others. */
+  readonly others: readonly string[];
+  /** What deploy/region/make-certificates.sh has made: mesh key, authority and certificates. */
+  readonly secrets: string;
 }
 
 const MAIN = path.resolve(import.meta.dirname, '../../dist/main.js');
 const HOLDER = path.join(import.meta.dirname, 'socket-holder.ts');
 const STUN_PORT = 3478;
 const DERP_PORT = 443;
-const ADMIN = '127.0.0.1:9090';
+const ADMIN_PORT = 9090;
 
 export function makeRelay(name: UpgradeName, parts: Parts): UpgradedRelay {
-  if (name === 'derper') return new RestartedRelay(parts.network, derperCommand(parts));
-  const command = towpathCommand(parts, name === 'towpath-sockets');
-  return name === 'towpath' ? new RestartedRelay(parts.network, command) : new HeldRelay(parts.network, command);
+  const { network, member } = parts;
+  const ip = member?.ip ?? HUB_IP;
+  if (name === 'derper') {
+    const environment = member === undefined ? {} : { SSL_CERT_FILE: path.join(member.secrets, 'authority.pem') };
+    return new RestartedRelay(network, ip, derperCommand(parts, ip), environment);
+  }
+  const command = towpathCommand(parts, ip, name === 'towpath-sockets');
+  return name === 'towpath' ? new RestartedRelay(network, ip, command) : new HeldRelay(network, ip, command);
 }
 
 /** The way of a plain `systemctl restart`: the old process ends, then the next starts. */
 class RestartedRelay implements UpgradedRelay {
   readonly #network: Network;
+  readonly #ip: string;
   readonly #command: readonly string[];
+  readonly #environment: Readonly<Record<string, string>>;
   #program: Program | null = null;
 
-  constructor(network: Network, command: readonly string[]) {
+  constructor(
+    network: Network,
+    ip: string,
+    command: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ) {
     this.#network = network;
+    this.#ip = ip;
     this.#command = command;
+    this.#environment = environment;
   }
 
   async start(): Promise<void> {
-    this.#program = new Program(this.#network.inside('hub', this.#command));
-    await untilServing(this.#network, () => this.#program?.output ?? '');
+    this.#program = new Program(this.#network.inside('hub', this.#command), this.#environment);
+    await untilServing(this.#network, this.#ip, () => this.#program?.output ?? '');
   }
 
   async upgrade(): Promise<void> {
@@ -67,17 +92,19 @@ class RestartedRelay implements UpgradedRelay {
 /** The way of `systemctl restart` with socket units: clients that connect between the two processes wait in the sockets. */
 class HeldRelay implements UpgradedRelay {
   readonly #network: Network;
+  readonly #ip: string;
   readonly #command: readonly string[];
   #holder: ChildProcess | null = null;
   #output = '';
 
-  constructor(network: Network, command: readonly string[]) {
+  constructor(network: Network, ip: string, command: readonly string[]) {
     this.#network = network;
+    this.#ip = ip;
     this.#command = command;
   }
 
   async start(): Promise<void> {
-    const argv = [process.execPath, HOLDER, HUB_IP, String(DERP_PORT), String(STUN_PORT), ...this.#command];
+    const argv = [process.execPath, HOLDER, this.#ip, String(DERP_PORT), String(STUN_PORT), ...this.#command];
     const [program, ...rest] = this.#network.inside('hub', argv) as [string, ...string[]];
     this.#holder = spawn(program, rest, { stdio: ['pipe', 'pipe', 'pipe'] });
     for (const stream of [this.#holder.stdout, this.#holder.stderr])
@@ -108,28 +135,47 @@ class HeldRelay implements UpgradedRelay {
   }
 }
 
-async function untilServing(network: Network, output: () => string): Promise<void> {
+async function untilServing(network: Network, ip: string, output: () => string): Promise<void> {
   await until(
     () => `the relay answers:\n${output()}`,
-    () => network.run('hub', 'curl', '-skf', `https://${HUB_IP}/derp/probe`) === '',
+    () => network.run('hub', 'curl', '-skf', `https://${ip}/derp/probe`) === '',
   );
 }
 
-function derperCommand({ folder, derper }: Parts): string[] {
+function derperCommand({ folder, derper, member }: Parts, ip: string): string[] {
+  const mesh =
+    member === undefined
+      ? []
+      : ['-mesh-psk-file', path.join(member.secrets, 'mesh.key'), '-mesh-with', member.others.join(',')];
   return [
-    ...[derper, '-a', `${HUB_IP}:${DERP_PORT}`, '-certmode', 'manual', '-hostname', HUB_IP, '-certdir', folder],
-    ...['-c', path.join(folder, 'derper.key'), '-http-port', '-1', '-stun-port', String(STUN_PORT)],
+    ...[derper, '-a', `${ip}:${DERP_PORT}`, '-certmode', 'manual', '-hostname', ip],
+    ...['-certdir', member?.secrets ?? folder, '-c', path.join(folder, `derper-${ip}.key`)],
+    ...['-http-port', '-1', '-stun-port', String(STUN_PORT), ...mesh],
   ];
 }
 
-function towpathCommand({ folder }: Parts, isHeld: boolean): string[] {
-  const config = path.join(folder, 'towpath.yaml');
-  const ports = isHeld ? {} : { listen: `${HUB_IP}:${DERP_PORT}`, stun: `${HUB_IP}:${STUN_PORT}` };
+function towpathCommand({ folder, member }: Parts, ip: string, isHeld: boolean): string[] {
+  const config = path.join(folder, `towpath-${ip}.yaml`);
+  const ports = isHeld ? {} : { listen: `${ip}:${DERP_PORT}`, stun: `${ip}:${STUN_PORT}` };
+  const certificate =
+    member === undefined
+      ? { directory: 'certs', names: [ip] }
+      : { mode: 'file', file: path.join(member.secrets, `${ip}.crt`), keyFile: path.join(member.secrets, `${ip}.key`) };
+  const mesh =
+    member === undefined
+      ? {}
+      : {
+          keyFile: path.join(member.secrets, 'mesh.key'),
+          with: member.others,
+          caFile: path.join(member.secrets, 'authority.pem'),
+        };
+  // Each relay needs a port of its own: they share the loopback of the hub.
+  const admin = `127.0.0.1:${ADMIN_PORT + Number(ip.split('.').at(-1))}`;
   writeFileSync(
     config,
     stringify({
-      ...{ ...ports, http: 'off', keyFile: 'relay.key', region: { id: REGION }, admission: { open: true } },
-      ...{ admin: ADMIN, certificate: { directory: 'certs', names: [HUB_IP] } },
+      ...{ ...ports, http: 'off', keyFile: `relay-${ip}.key`, region: { id: REGION }, admission: { open: true } },
+      ...{ admin, certificate, mesh },
     }),
   );
   return [findRuntime('bun'), MAIN, 'serve', '--config', config];

@@ -19,7 +19,8 @@ export class LinkLog {
   happened({ kind, name, address, detail }: LinkEvent): void {
     const where = address === '' || address === name ? name : `${name} at ${address}`;
     if (kind === 'opened') this.#opened.add(name, where);
-    else if (kind === 'self' || kind === 'duplicate' || kind === 'unused') this.#unused.add(kind, `${where}: ${detail}`);
+    else if (kind === 'self' || kind === 'duplicate' || kind === 'unused')
+      this.#unused.add(kind, `${where}: ${detail}`);
     else this.#lost.add(kind, `${where}: ${detail}`);
   }
 

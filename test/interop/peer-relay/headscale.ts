@@ -17,7 +17,7 @@ const POLICY = {
   ],
 };
 
-/** A Headscale in the hub whose DERP map has one region: our relay. */
+/** A Headscale in the hub whose DERP map has one region: our relays. */
 export class Headscale {
   readonly program: Program;
   readonly #binary: string;
@@ -31,25 +31,31 @@ export class Headscale {
     this.program = new Program(network.inside('hub', [binary, '-c', config, 'serve']));
   }
 
-  static async start(network: Network, binary: string, folder: string): Promise<Headscale> {
+  /** `relays` are the addresses of the relays of the region, in the order in which clients try them. */
+  static async start(
+    network: Network,
+    binary: string,
+    folder: string,
+    relays: readonly string[] = [HUB_IP],
+  ): Promise<Headscale> {
     const file = (name: string, content: object): string => {
       const at = path.join(folder, name);
       writeFileSync(at, name.endsWith('.json') ? JSON.stringify(content) : stringify(content));
       return at;
     };
-    const node = {
-      name: '900a',
+    const nodes = relays.map((ip, index) => ({
+      name: `900${'abcdef'[index]!}`,
       regionid: REGION,
-      hostname: HUB_IP,
-      ipv4: HUB_IP,
+      hostname: ip,
+      ipv4: ip,
       ipv6: 'none',
       derpport: 443,
       stunport: 3478,
-      stuntestip: HUB_IP,
+      stuntestip: ip,
       // Both are ours, and the test makes no certificate before the relay does.
       insecurefortests: true,
-    };
-    const region = { regionid: REGION, regioncode: 'own', regionname: 'Own relay', nodes: [node] };
+    }));
+    const region = { regionid: REGION, regioncode: 'own', regionname: 'Own relay', nodes };
     const config = file('headscale.yaml', {
       server_url: CONTROL_URL,
       listen_addr: `${HUB_IP}:${PORT}`,

@@ -49,6 +49,11 @@ export class Network {
     }
   }
 
+  /** Gives the hub another address, which the clients reach like {@link HUB_IP}. */
+  addHubAddress(address: string): void {
+    this.run('hub', 'ip', 'address', 'add', `${address}/32`, 'dev', 'lo');
+  }
+
   namespace(place: Place): string {
     return `${this.#prefix}-${place}`;
   }

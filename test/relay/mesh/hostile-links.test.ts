@@ -217,7 +217,7 @@ suite('a relay that is linked to one that does wrong', { concurrency: true }, ()
     let tries = 0;
     const server = createTlsServer({ cert, key: formatCertificateKey(key) }, (socket) => {
       socket.on('error', () => undefined);
-      socket.on('data', (chunk) => (shown += chunk.length));
+      socket.on('data', (chunk: Buffer) => (shown += chunk.length));
     });
     server.on('connection', () => tries++);
     server.on('tlsClientError', () => undefined);
