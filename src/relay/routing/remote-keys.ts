@@ -4,8 +4,11 @@ import { hashOfKey, KEY_WORDS, KeyViews } from './key-words.ts';
 import type { Forwarder } from './recipient.ts';
 
 const INITIAL_SLOTS = 64;
-/** The table grows when more than this part of its slots is taken. */
+/** The index grows when more than this part of its slots is taken. */
 const MOST_TAKEN = 3 / 4;
+/** Keys of one page, as a power of two: 32 KiB. */
+const PAGE_BITS = 10;
+const PAGE_KEYS = 1 << PAGE_BITS;
 /** Ways at one time: their number has to fit into 15 bits. */
 const MOST_WAYS = 32_767;
 /** In the owner of an entry: the key was told of before the present connection of the forwarder. */
@@ -55,14 +58,17 @@ export class Way {
 
 /**
  * The keys that are connected elsewhere, and the forwarders that lead to each (protocol reference §4.10). A region may have
- * a hundred thousand of them, and most never send a packet through this relay: an entry is 34 bytes of flat memory and no
- * object. Open addressing; a key with several forwarders has several entries, the oldest first in its probe run.
+ * a hundred thousand of them, and most never send a packet through this relay: an entry is some 40 bytes of flat memory and
+ * no object. The entries lie one behind the other in pages, so that growing copies no key. An index with open addressing
+ * leads to them; a key with several forwarders has several entries, the oldest first in its probe run.
  */
 export class RemoteKeys {
-  #slots = INITIAL_SLOTS;
-  #words = new Int32Array(INITIAL_SLOTS * KEY_WORDS);
-  /** Number of the way times two, plus {@link OLD}; 0: the slot is empty. */
-  #owners = new Uint16Array(INITIAL_SLOTS);
+  /** Number of the entry plus 1; 0: the slot is empty. */
+  #index = new Int32Array(INITIAL_SLOTS);
+  /** Words of the keys. */
+  readonly #pages: Int32Array[] = [];
+  /** By entry: number of the way times two, plus {@link OLD}. */
+  #owners = new Uint16Array(PAGE_KEYS);
   #size = 0;
   /** By their numbers; the first place stays empty. */
   readonly #ways: (Way | null)[] = [null];
@@ -109,23 +115,28 @@ export class RemoteKeys {
    * have not been told of the key since their connection is new do not lead to it any more: the key has moved.
    */
   add(buffer: Buffer, at: number, way: Way): Added {
-    if (this.#size >= this.#slots * MOST_TAKEN) this.#grow();
+    if (this.#size >= this.#index.length * MOST_TAKEN) this.#growIndex();
     const view = this.#views.of(buffer);
+    const owners = this.#owners;
     let added: Added = Added.First;
     let hasOld = false;
     let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
-    for (; this.#owners[slot] !== 0; slot = (slot + 1) & (this.#slots - 1)) {
-      if (!this.#holds(slot, view, at)) continue;
-      const owner = this.#owners[slot]!;
-      if (owner >> 1 === way.number) {
-        added = (owner & OLD) === 0 ? Added.Nothing : Added.Renewed;
-        if (added === Added.Renewed) this.#renew(slot, way);
-      } else {
-        hasOld ||= (owner & OLD) !== 0;
+    for (; this.#index[slot] !== 0; slot = this.#next(slot)) {
+      const entry = this.#index[slot]! - 1;
+      if (!this.#holds(entry, view, at)) continue;
+      if (owners[entry]! >> 1 !== way.number) {
+        hasOld ||= (owners[entry]! & OLD) !== 0;
         if (added === Added.First) added = Added.Another;
+      } else if ((owners[entry]! & OLD) === 0) {
+        added = Added.Nothing;
+      } else {
+        added = Added.Renewed;
+        owners[entry] = way.number * 2;
+        way.oldKeys--;
+        way.currentKeys++;
       }
     }
-    if (added <= Added.Another) this.#put(slot, view, at, way);
+    if (added <= Added.Another) this.#index[slot] = this.#append(view, at, way) + 1;
     if (hasOld) this.#removeOld(view, at, way);
     return added;
   }
@@ -136,9 +147,10 @@ export class RemoteKeys {
     let own = -1;
     let hasOther = false;
     let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
-    for (; this.#owners[slot] !== 0; slot = (slot + 1) & (this.#slots - 1)) {
-      if (!this.#holds(slot, view, at)) continue;
-      if (this.#owners[slot]! >> 1 === way.number) own = slot;
+    for (; this.#index[slot] !== 0; slot = this.#next(slot)) {
+      const entry = this.#index[slot]! - 1;
+      if (!this.#holds(entry, view, at)) continue;
+      if (this.#owners[entry]! >> 1 === way.number) own = slot;
       else hasOther = true;
     }
     if (own < 0) return Removed.Nothing;
@@ -150,8 +162,9 @@ export class RemoteKeys {
   leads(buffer: Buffer, at: number, way: Way): boolean {
     const view = this.#views.of(buffer);
     let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
-    for (; this.#owners[slot] !== 0; slot = (slot + 1) & (this.#slots - 1)) {
-      if (this.#owners[slot]! >> 1 === way.number && this.#holds(slot, view, at)) return true;
+    for (; this.#index[slot] !== 0; slot = this.#next(slot)) {
+      const entry = this.#index[slot]! - 1;
+      if (this.#owners[entry]! >> 1 === way.number && this.#holds(entry, view, at)) return true;
     }
     return false;
   }
@@ -160,23 +173,23 @@ export class RemoteKeys {
   age(way: Way): void {
     const owners = this.#owners;
     const current = way.number * 2;
-    for (let slot = 0; way.currentKeys > 0; slot++) {
-      if (owners[slot] !== current) continue;
-      owners[slot] = current | OLD;
+    for (let entry = 0; way.currentKeys > 0; entry++) {
+      if (owners[entry] !== current) continue;
+      owners[entry] = current | OLD;
       way.currentKeys--;
       way.oldKeys++;
     }
   }
 
   /**
-   * Looks for an old key of `way` from the slot `from` on and writes it into `key`, 32 bytes. Returns its slot, where to go on
-   * after the key was removed, or −1 when there is none behind `from`.
+   * Looks for an old key of `way` from the entry `from` on and writes it into `key`, 32 bytes. Returns its entry, where to go
+   * on after the key was removed, or −1 when there is none from there on.
    */
   nextOld(way: Way, from: number, key: Buffer): number {
-    const slot = this.#owners.indexOf((way.number * 2) | OLD, from);
-    if (slot < 0) return -1;
-    this.#readKey(slot, key);
-    return slot;
+    const entry = this.#owners.indexOf((way.number * 2) | OLD, from);
+    if (entry < 0) return -1;
+    this.#readKey(entry, key);
+    return entry;
   }
 
   /**
@@ -185,104 +198,137 @@ export class RemoteKeys {
    */
   forEachOwn(visit: (key: Buffer) => void): void {
     const key = Buffer.alloc(KEY_BYTES);
-    for (let slot = 0; slot < this.#slots; slot++) {
-      const owner = this.#owners[slot]!;
-      if (owner === 0 || this.#ways[owner >> 1]!.forwarder.isElsewhere === true) continue;
-      this.#readKey(slot, key);
+    for (let entry = 0; entry < this.#size; entry++) {
+      if (this.#ways[this.#owners[entry]! >> 1]!.forwarder.isElsewhere === true) continue;
+      this.#readKey(entry, key);
       const view = this.#views.ofKey(key);
-      let first = this.#home(view.getInt32(0, true), view.getInt32(4, true));
-      while (!this.#holds(first, view, 0)) first = (first + 1) & (this.#slots - 1);
-      if (first === slot) visit(key);
+      let slot = this.#home(view.getInt32(0, true), view.getInt32(4, true));
+      while (!this.#holds(this.#index[slot]! - 1, view, 0)) slot = this.#next(slot);
+      if (this.#index[slot]! - 1 === entry) visit(key);
     }
-  }
-
-  #readKey(slot: number, key: Buffer): void {
-    for (let i = 0; i < KEY_WORDS; i++) key.writeInt32LE(this.#words[slot * KEY_WORDS + i]!, i * 4);
   }
 
   #find(view: DataView, at: number): Forwarder | null {
     let first: Forwarder | null = null;
     let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
-    for (; this.#owners[slot] !== 0; slot = (slot + 1) & (this.#slots - 1)) {
-      if (!this.#holds(slot, view, at)) continue;
-      const { forwarder } = this.#ways[this.#owners[slot]! >> 1]!;
+    for (; this.#index[slot] !== 0; slot = this.#next(slot)) {
+      const entry = this.#index[slot]! - 1;
+      if (!this.#holds(entry, view, at)) continue;
+      const { forwarder } = this.#ways[this.#owners[entry]! >> 1]!;
       if (forwarder.isUp) return forwarder;
       first ??= forwarder;
     }
     return first;
   }
 
+  // ---- the index
+
   #home(first: number, second: number): number {
-    return hashOfKey(first, second, this.#seed) & (this.#slots - 1);
+    return hashOfKey(first, second, this.#seed) & (this.#index.length - 1);
   }
 
-  #holds(slot: number, view: DataView, at: number): boolean {
-    const base = slot * KEY_WORDS;
-    for (let i = 0; i < KEY_WORDS; i++) if (this.#words[base + i] !== view.getInt32(at + i * 4, true)) return false;
-    return true;
+  #next(slot: number): number {
+    return (slot + 1) & (this.#index.length - 1);
   }
 
-  #put(slot: number, view: DataView, at: number, way: Way): void {
-    for (let i = 0; i < KEY_BYTES; i += 4) this.#words[slot * KEY_WORDS + i / 4] = view.getInt32(at + i, true);
-    this.#owners[slot] = way.number * 2;
-    this.#size++;
-    way.currentKeys++;
+  #homeOf(entry: number): number {
+    const page = this.#pages[entry >> PAGE_BITS]!;
+    const base = (entry & (PAGE_KEYS - 1)) * KEY_WORDS;
+    return this.#home(page[base]!, page[base + 1]!);
   }
 
-  #renew(slot: number, way: Way): void {
-    this.#owners[slot] = way.number * 2;
-    way.oldKeys--;
-    way.currentKeys++;
+  #growIndex(): void {
+    const before = this.#index;
+    this.#index = new Int32Array(before.length * 2);
+    // From an empty slot on, so that no probe run is cut and the entries of a key keep their order.
+    const begin = before.indexOf(0);
+    for (let n = 0; n < before.length; n++) {
+      const entry = before[(begin + n) & (before.length - 1)]!;
+      if (entry === 0) continue;
+      let slot = this.#homeOf(entry - 1);
+      while (this.#index[slot] !== 0) slot = this.#next(slot);
+      this.#index[slot] = entry;
+    }
   }
 
   /** Removes the old entries of a key, except that of `way`. */
   #removeOld(view: DataView, at: number, way: Way): void {
     let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
-    while (this.#owners[slot] !== 0) {
-      const owner = this.#owners[slot]!;
-      const isOver = (owner & OLD) !== 0 && owner >> 1 !== way.number && this.#holds(slot, view, at);
+    while (this.#index[slot] !== 0) {
+      const entry = this.#index[slot]! - 1;
+      const owner = this.#owners[entry]!;
+      const isOver = (owner & OLD) !== 0 && owner >> 1 !== way.number && this.#holds(entry, view, at);
       // The next entry of the run comes into the freed slot.
       if (isOver) this.#free(slot);
-      else slot = (slot + 1) & (this.#slots - 1);
+      else slot = this.#next(slot);
     }
   }
 
-  /** Empties a slot; later entries of its probe run move up, in their order, so there are no tombstones. */
+  /** Empties a slot; later ones of its probe run move up, in their order, so there are no tombstones. */
   #free(slot: number): void {
-    const mask = this.#slots - 1;
-    const words = this.#words;
-    const owners = this.#owners;
-    const way = this.#ways[owners[slot]! >> 1]!;
-    if ((owners[slot]! & OLD) === 0) way.currentKeys--;
-    else way.oldKeys--;
-    this.#size--;
+    const index = this.#index;
+    const mask = index.length - 1;
+    this.#drop(index[slot]! - 1);
     let hole = slot;
-    for (let at = (hole + 1) & mask; owners[at] !== 0; at = (at + 1) & mask) {
-      const home = this.#home(words[at * KEY_WORDS]!, words[at * KEY_WORDS + 1]!);
+    for (let at = this.#next(hole); index[at] !== 0; at = this.#next(at)) {
+      const home = this.#homeOf(index[at]! - 1);
       if (((at - home) & mask) < ((at - hole) & mask)) continue;
-      owners[hole] = owners[at]!;
-      words.copyWithin(hole * KEY_WORDS, at * KEY_WORDS, (at + 1) * KEY_WORDS);
+      index[hole] = index[at]!;
       hole = at;
     }
-    owners[hole] = 0;
+    index[hole] = 0;
   }
 
-  #grow(): void {
-    const words = this.#words;
-    const owners = this.#owners;
-    const slots = this.#slots;
-    this.#slots *= 2;
-    this.#words = new Int32Array(this.#slots * KEY_WORDS);
-    this.#owners = new Uint16Array(this.#slots);
-    // From an empty slot on, so that no probe run is cut and the entries of a key keep their order.
-    const begin = owners.indexOf(0);
-    for (let n = 0; n < slots; n++) {
-      const slot = (begin + n) & (slots - 1);
-      if (owners[slot] === 0) continue;
-      let at = this.#home(words[slot * KEY_WORDS]!, words[slot * KEY_WORDS + 1]!);
-      while (this.#owners[at] !== 0) at = (at + 1) & (this.#slots - 1);
-      this.#owners[at] = owners[slot]!;
-      for (let i = 0; i < KEY_WORDS; i++) this.#words[at * KEY_WORDS + i] = words[slot * KEY_WORDS + i]!;
+  // ---- the entries
+
+  #holds(entry: number, view: DataView, at: number): boolean {
+    const page = this.#pages[entry >> PAGE_BITS]!;
+    const base = (entry & (PAGE_KEYS - 1)) * KEY_WORDS;
+    for (let i = 0; i < KEY_WORDS; i++) if (page[base + i] !== view.getInt32(at + i * 4, true)) return false;
+    return true;
+  }
+
+  #readKey(entry: number, key: Buffer): void {
+    const page = this.#pages[entry >> PAGE_BITS]!;
+    const base = (entry & (PAGE_KEYS - 1)) * KEY_WORDS;
+    for (let i = 0; i < KEY_WORDS; i++) key.writeInt32LE(page[base + i]!, i * 4);
+  }
+
+  /** A new entry for the key at `at`; returns its number. */
+  #append(view: DataView, at: number, way: Way): number {
+    const entry = this.#size++;
+    const page = (this.#pages[entry >> PAGE_BITS] ??= new Int32Array(PAGE_KEYS * KEY_WORDS));
+    const base = (entry & (PAGE_KEYS - 1)) * KEY_WORDS;
+    for (let i = 0; i < KEY_WORDS; i++) page[base + i] = view.getInt32(at + i * 4, true);
+    if (entry >= this.#owners.length) {
+      const owners = new Uint16Array(this.#owners.length * 2);
+      owners.set(this.#owners);
+      this.#owners = owners;
     }
+    this.#owners[entry] = way.number * 2;
+    way.currentKeys++;
+    return entry;
+  }
+
+  /** Removes an entry; the last one takes its place, whose slot is told. The slot of the removed one is the caller's. */
+  #drop(entry: number): void {
+    const owners = this.#owners;
+    const way = this.#ways[owners[entry]! >> 1]!;
+    if ((owners[entry]! & OLD) === 0) way.currentKeys--;
+    else way.oldKeys--;
+    const last = --this.#size;
+    const base = (last & (PAGE_KEYS - 1)) * KEY_WORDS;
+    const page = this.#pages[last >> PAGE_BITS]!;
+    if (entry !== last) {
+      let slot = this.#homeOf(last);
+      while (this.#index[slot] !== last + 1) slot = this.#next(slot);
+      this.#index[slot] = entry + 1;
+      const target = (entry & (PAGE_KEYS - 1)) * KEY_WORDS;
+      this.#pages[entry >> PAGE_BITS]!.set(page.subarray(base, base + KEY_WORDS), target);
+      owners[entry] = owners[last]!;
+    }
+    owners[last] = 0;
+    // One page more is kept, for a table whose size goes up and down.
+    this.#pages.length = Math.min(this.#pages.length, (last >> PAGE_BITS) + 2);
   }
 }

@@ -69,6 +69,21 @@ suite('keys that are connected elsewhere', () => {
     assert.notEqual(two.number, one.number);
   });
 
+  test('thousands of keys: each is found, and each that was removed is not', () => {
+    const COUNT = 5000;
+    const table = new RemoteKeys();
+    const side = new Side();
+    const way = table.open(side);
+    for (let n = 0; n < COUNT; n++) table.add(key(n), 0, way);
+    for (let n = 0; n < COUNT; n++) if (n % 3 !== 0) assert.equal(table.remove(key(n), 0, way), Removed.Last);
+    for (let n = 0; n < COUNT; n++) assert.equal(table.find(key(n), 0), n % 3 === 0 ? side : null);
+    table.age(way);
+    const found = Buffer.alloc(32);
+    let left = Math.ceil(COUNT / 3);
+    for (let at = 0; (at = table.nextOld(way, at, found)) >= 0; left--) table.remove(found, 0, way);
+    assert.deepEqual([left, table.size, way.keys], [0, 0, 0]);
+  });
+
   test('random changes: it is what a list per key would be, over growth and shared hashes', () => {
     const KEYS = 150;
     const WAYS = 3;
