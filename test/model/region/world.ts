@@ -99,7 +99,7 @@ export class RegionWorld {
     model.leave(member);
   }
 
-  /** Sends `count` packets, each of which must arrive but for `mayBeLost`. */
+  /** Sends `count` packets, each of which must arrive but for `mayBeLost`. Resolves when the relay has handled them. */
   async send(model: RegionModel, from: Member, key: number, count: number, mayBeLost = false): Promise<void> {
     const connection = this.#connections.get(from.id)!;
     for (let i = 0; i < count; i++) {
@@ -115,11 +115,7 @@ export class RegionWorld {
         await new Promise<void>((resolve) => (connection.inbox.onDrained = resolve));
       }
     }
-  }
-
-  /** All that the connection sent before was handled by its relay. */
-  async ping(from: Member): Promise<void> {
-    await this.#connections.get(from.id)!.client.ping(DEADLINE_MS);
+    await connection.client.ping(DEADLINE_MS);
   }
 
   /**
@@ -150,6 +146,7 @@ export class RegionWorld {
     const threads = this.#relays[relay]!.relay.threads!;
     const restarts = (): number => threads.states()[1]!.restarts;
     const before = restarts();
+    this.#allowGone();
     await threads.kill(1);
     const dead = model.open.filter((member) => member.relay === relay && member.thread === 1);
     for (const member of dead) {
@@ -200,7 +197,13 @@ export class RegionWorld {
     await eventually(isDone, () => `missing: ${missing()}`);
     for (const member of model.open) this.#compareNotices(model, member);
     this.#sent = [...waiting.values()].filter((sent) => mayCome(sent));
-    for (const { key, candidates } of this.#sent) {
+    this.#allowGone();
+  }
+
+  /** Who may have been given a packet may be told that its sender has gone. */
+  #allowGone(): void {
+    for (const { key, candidates, mayBeLost } of this.#sent) {
+      if (!mayBeLost) continue;
       for (const { allowed } of candidates) if (!allowed.includes(`gone ${key}`)) allowed.push(`gone ${key}`);
     }
   }
