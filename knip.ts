@@ -23,6 +23,7 @@ const config: KnipConfig = {
     'test/packages/*.ts',
     'bench/*.ts',
     'bench/udp/{flood,generate,traffic}.ts',
+    'bench/relay/sibling-process.ts',
     'bench/upgrade/socket-holder.ts',
     'bench/preload/*.ts',
     'scripts/**/*.ts',

@@ -1,5 +1,6 @@
 import type { Case } from './case.ts';
 import { heldCases } from './held-cases.ts';
+import { meshCases } from './mesh-cases.ts';
 import { counterCase, mainLoads, moreLoads } from './load-cases.ts';
 import type { BenchOptions } from './options.ts';
 
@@ -9,7 +10,7 @@ import type { BenchOptions } from './options.ts';
  */
 export function casesOf(options: BenchOptions): Case[] {
   const held = heldCases(options);
-  const every = [...mainLoads, ...moreLoads, counterCase, ...held];
+  const every = [...mainLoads, ...moreLoads, counterCase, ...held, ...meshCases(options.short)];
   if (options.cases.length === 0) return options.short ? [...mainLoads, ...held] : every;
   const wanted = every.filter(({ name }) => isWanted(name, options.cases));
   const needed = wanted.some(({ needsCeiling }) => needsCeiling);

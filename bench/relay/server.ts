@@ -55,6 +55,8 @@ export interface Placement {
   readonly checkout?: string;
   /** Where Node writes a CPU profile that two SIGUSR2 begin and end. */
   readonly profile?: string;
+  /** The other relay that it links to, as `host:port`, and the file with the mesh key. */
+  readonly mesh?: { readonly keyFile: string; readonly with: string };
   /** Without what makes the data path fast; Node only. */
   readonly naive?: boolean;
   /** Further environment. */
@@ -102,7 +104,12 @@ export class Server {
     const command = [...placement, ...commandOf(name, files, ports, where)];
     const child = spawn(command[0]!, command.slice(1), {
       ...{ stdio: ['ignore', 'pipe', 'pipe'], cwd: where.checkout ?? REPOSITORY },
-      env: { ...process.env, BENCH_PROFILE: where.profile, ...where.env },
+      env: {
+        ...{ ...process.env, BENCH_PROFILE: where.profile },
+        // derper has no other way to trust the certificate of another relay.
+        ...(where.mesh === undefined ? {} : { SSL_CERT_FILE: files.certificate }),
+        ...where.env,
+      },
     });
     running.add(child);
     child.once('exit', () => running.delete(child));
@@ -176,6 +183,7 @@ function commandOf(name: ServerName, files: RelayFiles, ports: Ports, where: Pla
     return [
       ...[derper(), '-a', `127.0.0.1:${ports.derp}`, '-certmode', 'manual', '-hostname', '127.0.0.1'],
       ...['-certdir', files.dir, '-c', files.relayKey, '-http-port', '-1', '-stun-port', String(ports.stun)],
+      ...(where.mesh === undefined ? [] : ['-mesh-psk-file', where.mesh.keyFile, '-mesh-with', where.mesh.with]),
     ];
   }
   const isBun = name.startsWith(ServerName.Bun);
@@ -194,6 +202,10 @@ function commandOf(name: ServerName, files: RelayFiles, ports: Ports, where: Pla
   const serve = ['--listen', `127.0.0.1:${ports.derp}`, '--http', 'off', '--stun', `127.0.0.1:${ports.stun}`];
   const rest = ['--key-file', files.relayKey, '--admin', 'off', '--log-level', 'warn', '--no-self-test'];
   const certificate = ['--certificate-file', files.certificate, '--certificate-key-file', files.certificateKey];
+  const mesh =
+    where.mesh === undefined
+      ? []
+      : ['--mesh-key-file', where.mesh.keyFile, '--mesh-with', `${where.mesh.with}#${files.pin}`];
   return [
     runtime,
     ...preload,
@@ -202,6 +214,7 @@ function commandOf(name: ServerName, files: RelayFiles, ports: Ports, where: Pla
     ...serve,
     ...certificate,
     ...rest,
+    ...mesh,
   ];
 }
 

@@ -1,0 +1,211 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Clock } from '../../src/base/clock.ts';
+import { connectDerp } from '../../src/client/connect.ts';
+import type { DerpClient } from '../../src/client/derp-client.ts';
+import { transport } from '../../src/transport/runtime.ts';
+import { Fresh, ORDINARY, type Case, type Sample } from './case.ts';
+import type { RelayFiles } from './programs.ts';
+import { Server } from './server.ts';
+import { Sibling } from './sibling.ts';
+
+const REMOTE_KEYS = 100_000;
+const JOIN_KEYS = 50_000;
+/** A relay that has used less CPU than this in a second, in clock ticks of 10 ms, has nothing more to do. */
+const QUIET_TICKS = 3;
+const QUIET_PATIENCE_SECONDS = 60;
+/** The pair on the relay that joins sends a packet so often, before and while it joins. */
+const PAIR_EVERY_MS = 2;
+const PAIR_WARM_MS = 2000;
+const PAIR_AFTER_MS = 1500;
+const ROUNDS = 3;
+
+/** What a relay has to do with others of its region. */
+export function meshCases(short: boolean): Case[] {
+  const rounds = short ? 1 : ROUNDS;
+  return [remoteKeysCase(rounds), joinCase(rounds)];
+}
+
+/** Memory of a key that is connected to another relay. */
+function remoteKeysCase(rounds: number): Case {
+  return {
+    name: 'remote-keys',
+    title: `${REMOTE_KEYS} keys at another relay of the region`,
+    metrics: [{ key: 'bytesPerKey', title: 'RSS bytes/key', digits: 0, ratio: true }],
+    ...{ ...ORDINARY, fresh: Fresh.Always, rounds },
+    run: (server, { files }) =>
+      withSibling(server, files, false, async (member, sibling) => {
+        await sibling.listen();
+        await sibling.heard('joined');
+        await quiet(member.pid);
+        const before = residentBytes(member.pid);
+        await sibling.addKeys(REMOTE_KEYS);
+        await quiet(member.pid);
+        const after = residentBytes(member.pid);
+        return {
+          bytesPerKey: (after - before) / REMOTE_KEYS,
+          rssBeforeMiB: before / 2 ** 20,
+          rssAfterMiB: after / 2 ** 20,
+        };
+      }),
+  };
+}
+
+/** A relay joins another one that has many clients: from the connection until packets for all of them get through. */
+function joinCase(rounds: number): Case {
+  return {
+    name: 'join',
+    title: `joining a relay of ${JOIN_KEYS} keys, and a pair of clients meanwhile`,
+    metrics: [
+      { key: 'joinMs', title: 'until it forwards to all, ms', digits: 0, ratio: true },
+      { key: 'beforeMs', title: 'pair before: p99 ms', digits: 1, ratio: false },
+      { key: 'p99Ms', title: 'meanwhile: p99 ms', digits: 1, ratio: true },
+      { key: 'longestMs', title: 'longest ms', digits: 1, ratio: true },
+      { key: 'loopBeforeMs', title: 'its timers before: latest ms', digits: 1, ratio: false },
+      { key: 'loopP99Ms', title: 'meanwhile: p99 ms', digits: 1, ratio: false },
+      { key: 'loopMaxMs', title: 'latest ms', digits: 1, ratio: false },
+    ],
+    ...{ ...ORDINARY, fresh: Fresh.Always, rounds },
+    run: (server, { files }) =>
+      withSibling(server, files, true, async (member, sibling) => {
+        const watched = await sibling.addKeys(JOIN_KEYS);
+        const pair = await Pair.connect(member, files);
+        try {
+          await sleep(PAIR_WARM_MS);
+          // What it says now is from its start on.
+          await member.loopDelay();
+          await sleep(PAIR_WARM_MS);
+          const idle = await member.loopDelay();
+          await sibling.listen();
+          const joined = await sibling.heard('joined');
+          pair.begin(watched);
+          const reached = await sibling.heard('reached');
+          await sleep(PAIR_AFTER_MS);
+          const busy = await member.loopDelay();
+          return {
+            joinMs: reached.at - joined.at,
+            beforeMs: pair.delays(-Infinity, joined.at).p99Ms,
+            ...pair.delays(joined.at, Infinity),
+            loopBeforeMs: idle?.maxMs ?? null,
+            loopP99Ms: busy?.p99Ms ?? null,
+            loopMaxMs: busy?.maxMs ?? null,
+          };
+        } finally {
+          pair.close();
+        }
+      }),
+  };
+}
+
+/** Runs `measure` with a server of the same kind that is to link to another relay, which does not listen yet. */
+async function withSibling(
+  { name }: Server,
+  files: RelayFiles,
+  loopDelay: boolean,
+  measure: (member: Server, sibling: Sibling) => Promise<Sample['values']>,
+): Promise<Sample> {
+  const key = randomBytes(32).toString('hex');
+  const keyFile = join(files.dir, 'mesh.key');
+  writeFileSync(keyFile, `${key}\n`, { mode: 0o600 });
+  const sibling = await Sibling.start(files, key);
+  try {
+    const mesh = { keyFile, with: `127.0.0.1:${sibling.port}` };
+    const member = await Server.start(name, files, { pinned: true, loopDelay, mesh });
+    try {
+      return { values: await measure(member, sibling), foreignShare: null, notes: [] };
+    } finally {
+      await member.stop();
+    }
+  } finally {
+    sibling.stop();
+  }
+}
+
+/** Two clients of a relay, of which one sends to the other all the time. */
+class Pair {
+  readonly #clock: Clock;
+  readonly #sender: DerpClient;
+  readonly #receiver: DerpClient;
+  readonly #timer: NodeJS.Timeout;
+  /** When each packet was sent, and how long it took, in milliseconds. */
+  readonly #arrivals: (readonly [at: number, lateMs: number])[] = [];
+  #watched: readonly Buffer[] = [];
+  readonly #startedAt = performance.now();
+  #sent = 0;
+
+  private constructor(clock: Clock, sender: DerpClient, receiver: DerpClient) {
+    this.#clock = clock;
+    this.#sender = sender;
+    this.#receiver = receiver;
+    receiver.handler = {
+      packet: (_source, buffer, from) => {
+        const sentAt = buffer.readDoubleLE(from);
+        this.#arrivals.push([sentAt, performance.now() - sentAt]);
+      },
+    };
+    this.#timer = setInterval(() => this.#send(), 1);
+  }
+
+  static async connect(server: Server, files: RelayFiles): Promise<Pair> {
+    const clock = new Clock();
+    clock.start();
+    const connect = (): Promise<DerpClient> =>
+      connectDerp({
+        ...{ transport, clock },
+        url: `https://${server.address}/derp`,
+        verify: { kind: 'pin', sha256: files.pin.split(':')[1]! },
+      });
+    return new Pair(clock, await connect(), await connect());
+  }
+
+  /** From now on packets go to these keys, too. */
+  begin(watched: readonly Buffer[]): void {
+    this.#watched = watched;
+  }
+
+  /** How long packets took that were sent from `from` to `to`, in milliseconds of this process. */
+  delays(from: number, to: number): { readonly p99Ms: number; readonly longestMs: number } {
+    const late = this.#arrivals.filter(([at]) => at >= from && at < to).map(([, ms]) => ms);
+    late.sort((a, b) => a - b);
+    return { p99Ms: late[Math.floor(late.length * 0.99)]!, longestMs: late.at(-1)! };
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#sender.abort();
+    this.#receiver.abort();
+    this.#clock.stop();
+  }
+
+  /** Sends what is due. */
+  #send(): void {
+    const due = Math.floor((performance.now() - this.#startedAt) / PAIR_EVERY_MS);
+    if (due <= this.#sent) return;
+    this.#sent = due;
+    const packet = Buffer.alloc(8);
+    packet.writeDoubleLE(performance.now());
+    this.#sender.send(this.#receiver.publicKey, packet);
+    for (const key of this.#watched) this.#sender.send(key, packet);
+  }
+}
+
+/** Waits until a process has nothing more to do. */
+async function quiet(pid: number): Promise<void> {
+  for (let i = 0; i < QUIET_PATIENCE_SECONDS; i++) {
+    const before = cpuTicks(pid);
+    await sleep(1000);
+    if (i > 0 && cpuTicks(pid) - before < QUIET_TICKS) return;
+  }
+  throw new Error(`process ${pid} is still busy after ${QUIET_PATIENCE_SECONDS} s`);
+}
+
+function cpuTicks(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+function residentBytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024;
+}
