@@ -21,7 +21,7 @@ const MAX_SOCKETS = 256;
 const TRIES = 5;
 
 /**
- * A UDP socket on all addresses, and one more on each address of the machine. An answer from the first would leave from
+ * A UDP socket on one address; or one on all addresses, and one more on each address of the machine. An answer from the first would leave from
  * the address that the kernel prefers, which is often not the one that was asked, and then firewalls and connected
  * sockets drop it; neither runtime can tell or choose it (IP_PKTINFO). What has no socket of its own yet, such as an
  * address that has just been added, is still answered by the first.
@@ -44,8 +44,11 @@ export class AddressSockets {
     }, SLOW_TICK_MS);
   }
 
-  /** Binds `ip`, which is `::` or `0.0.0.0`, and the addresses of the machine. Rejects when the port cannot be opened. */
+  /**
+   * Binds `ip`, and the addresses of the machine when it is `::` or `0.0.0.0`. Rejects when the port cannot be opened.
+   */
   static async open(parts: AddressSocketsParts, ip: string, port: number): Promise<AddressSockets> {
+    if (!isWildcard(ip)) return new AddressSockets(parts, await parts.transport.bindDatagram(ip, port, parts.handler));
     const sockets = new AddressSockets(parts, await bindShared(parts, ip, port, TRIES));
     await sockets.look();
     return sockets;
@@ -86,6 +89,7 @@ export class AddressSockets {
   }
 
   async #follow(): Promise<void> {
+    if (!isWildcard(this.address.ip)) return;
     const { addresses = machineAddresses } = this.#parts;
     let wanted: Set<string>;
     try {
@@ -129,6 +133,10 @@ export class AddressSockets {
     this.#missing = news;
     if (missing.length > 0) this.#parts.onMissing(missing, reason);
   }
+}
+
+function isWildcard(ip: string): boolean {
+  return ip === '::' || ip === '0.0.0.0';
 }
 
 /**

@@ -57,7 +57,7 @@ export class StunServer implements DatagramHandler {
    */
   async bind(transport: Transport, ip: string, port: number, fd?: number): Promise<Endpoint> {
     const socket =
-      fd === undefined && (ip === '::' || ip === '0.0.0.0')
+      fd === undefined
         ? await AddressSockets.open({ ...this.#following, transport, handler: this }, ip, port)
         : await transport.bindDatagram(ip, port, this, { fd });
     this.#sockets.add(socket);

@@ -90,6 +90,24 @@ describe('UDP door by datagram sockets', { timeout: 60_000 }, () => {
     }
     await assert.rejects(door.command('late'), /closed/);
   });
+
+  it('listens on one address alone where one is configured', async () => {
+    const clock = new Clock();
+    const listener = { skipped: () => 0, lost: () => 0, reopened: () => 0, crashed: () => 0 };
+    const places = [{ ip: '127.0.0.2', port: 0 }];
+    const door = await PlainDoor.open(settings({ places }), { transport, clock, makeRules: makeForwarder, listener });
+    clock.tick(clock.now + 6000);
+    const { port } = door.places[0]!;
+    const [other, asker] = [createSocket('udp4'), await client('127.0.0.1')];
+    try {
+      other.bind(port, '127.0.0.1');
+      await once(other, 'listening');
+      const [answer] = await ask(asker, encodeBindingRequest(Buffer.from('twelve bytes')), '127.0.0.2', port);
+      assert.equal(parseBindingResponse(answer, 0, answer.length)?.ip, '127.0.0.1');
+    } finally {
+      await Promise.all([closed(other), closed(asker), door.close()]);
+    }
+  });
 });
 
 describe('opening the UDP door', { timeout: 60_000 }, () => {
