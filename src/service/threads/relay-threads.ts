@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import type { ChallengeAnswers } from '../../certificates/source.ts';
 import type { HomeConfig } from '../../config/schema/home.ts';
-import type { Clock } from '../../base/clock.ts';
+import { SLOW_TICK_MS, type Clock } from '../../base/clock.ts';
 import { errorMessage, internalError } from '../../base/errors.ts';
 import { Counters, type CounterValues } from '../../observe/counters.ts';
 import type { MetricDefinition, Sample } from '../../observe/metrics.ts';
@@ -95,7 +95,7 @@ export class RelayThreads {
   async start(places: readonly Endpoint[]): Promise<void> {
     const { clock, challenges } = this.#parts;
     this.#places = places;
-    this.#unsubscribes.push(clock.onTick((now) => this.#tick(now)));
+    this.#unsubscribes.push(clock.onTick((now) => this.#tick(now), SLOW_TICK_MS));
     const unsubscribe = challenges?.onAlpnChange?.((serverName, pair) => {
       if (pair === null) this.#challenges.delete(serverName);
       else this.#challenges.set(serverName, pair);

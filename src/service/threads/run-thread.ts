@@ -1,4 +1,4 @@
-import { Clock } from '../../base/clock.ts';
+import { Clock, SLOW_TICK_MS } from '../../base/clock.ts';
 import { errorMessage, internalError, onInternalError } from '../../base/errors.ts';
 import { ResidentMemory } from '../../base/resident-memory.ts';
 import { Relay, type RelayEvents } from '../../relay/relay.ts';
@@ -74,7 +74,7 @@ export class RelayThread {
       ...sharedPorts(memory, index),
     });
     this.#http = new ThreadHttp(http, this.#relay, this.#clock);
-    this.#clock.onTick((now) => this.#tick(now));
+    this.#clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
     this.#clock.start();
     this.#surviveBugs();
     this.#port.tell({ kind: 'started' });
@@ -127,15 +127,21 @@ export class RelayThread {
     this.#port.tell({ kind: 'counted', counters: copy, sessions: sessionCount, open: guard.open, queuedBytes });
   }
 
+  /** The main thread is told of the event at the next tick, which comes soon. */
+  #tellSoon(event: ThreadEvent): void {
+    this.#events.push(event);
+    this.#clock.tickBy(this.#clock.now);
+  }
+
   #relayEvents(): RelayEvents {
     return {
       refused: (reason, remote, key, detail) => {
         if (this.#refusals++ >= REFUSALS_PER_TICK) return;
-        this.#events.push({ kind: 'refused', reason, remote, key: key === null ? null : new Uint8Array(key), detail });
+        this.#tellSoon({ kind: 'refused', reason, remote, key: key === null ? null : new Uint8Array(key), detail });
       },
       // All of them: the service keeps account of who is connected.
-      opened: (remote, key, app) => this.#events.push({ kind: 'opened', remote, key: new Uint8Array(key), app }),
-      closed: (remote, key, reason) => this.#events.push({ kind: 'closed', remote, key: new Uint8Array(key), reason }),
+      opened: (remote, key, app) => this.#tellSoon({ kind: 'opened', remote, key: new Uint8Array(key), app }),
+      closed: (remote, key, reason) => this.#tellSoon({ kind: 'closed', remote, key: new Uint8Array(key), reason }),
       listenerError: (error) => this.#port.tell({ kind: 'listenerError', message: errorMessage(error) }),
       // The main thread has the ports of STUN.
       stunError: () => undefined,
