@@ -143,9 +143,16 @@ export class ClientPolicy implements Admission {
 
   /** Whether a key has used up its bytes, also one that is not connected now: then it gets no endpoint of the peer relay. */
   isOverQuota(key: string): boolean {
-    const source = this.#clients.get(key)?.source ?? this.#parts.admission.sourceOf(key);
-    const tier = this.#tiers.isEmpty || source === null ? null : this.#tierOf(key, source);
+    const tier = this.#knownTier(key);
     return tier !== null && this.#usedUp(key, tier) !== null;
+  }
+
+  /**
+   * What a key may send through the UDP relay, bytes per second, also one that is not connected now; 0: no limit. Null when
+   * neither its tier nor an operator says anything of it.
+   */
+  udpRate(key: string): number | null {
+    return this.#rates.get(key) ?? this.#knownTier(key)?.bytesPerSecond ?? null;
   }
 
   /** Keys that have used up their bytes. */
@@ -244,6 +251,13 @@ export class ClientPolicy implements Admission {
 
   #factsOf(key: string, source: string): NodeFacts {
     return this.#parts.admission.facts(source, key) ?? NO_FACTS;
+  }
+
+  /** The tier of a key, connected or not. */
+  #knownTier(key: string): TierConfig | null {
+    if (this.#tiers.isEmpty) return null;
+    const source = this.#clients.get(key)?.source ?? this.#parts.admission.sourceOf(key);
+    return source === null ? null : this.#tierOf(key, source);
   }
 
   #tierOf(key: string, source: string): TierConfig | null {

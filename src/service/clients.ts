@@ -147,6 +147,11 @@ export class Clients implements Admission {
     return this.#policy.isOverQuota(key);
   }
 
+  /** What a key may send through the UDP relay, bytes per second; 0: no limit; null: as all others. */
+  udpRate(key: string): number | null {
+    return this.#policy.udpRate(key);
+  }
+
   metrics(): MetricDefinition[] {
     return [
       {

@@ -305,6 +305,7 @@ export class Service {
       stun: { places: stun.listen, ...relaySettings(this.#config, this.keyPair).stun },
       transport,
       isOverQuota: (key) => this.clients.isOverQuota(key.toString('hex')),
+      rateOf: (key) => this.clients.udpRate(key.toString('hex')),
       openDoor: (settings) => openUdpDoor(settings, { transport, clock, log }),
       environment: process.env,
     });

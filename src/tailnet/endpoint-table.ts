@@ -1,6 +1,6 @@
 import type { SocketAddress } from '../wire/relay-endpoint.ts';
 import type { AllocationRefusal } from '../relay/udp/endpoints.ts';
-import type { GrantedEndpoint, UdpRelayAnswer, UdpRelayCommand } from '../relay/udp/commands.ts';
+import type { GrantedEndpoint, NodeRate, UdpRelayAnswer, UdpRelayCommand } from '../relay/udp/commands.ts';
 
 /** A permitted request for an endpoint. */
 export interface EndpointRequest {
@@ -28,11 +28,18 @@ export type CommandPort = (command: UdpRelayCommand) => Promise<unknown>;
 export class RemoteEndpointTable implements EndpointTable {
   readonly #command: CommandPort;
   readonly #addresses: () => readonly SocketAddress[];
+  readonly #ratesOf: (nodes: readonly string[]) => readonly NodeRate[];
   #lastId = 0;
 
-  constructor(command: CommandPort, addresses: () => readonly SocketAddress[]) {
+  /** `ratesOf` tells what nodes may send. */
+  constructor(
+    command: CommandPort,
+    addresses: () => readonly SocketAddress[],
+    ratesOf: (nodes: readonly string[]) => readonly NodeRate[],
+  ) {
     this.#command = command;
     this.#addresses = addresses;
+    this.#ratesOf = ratesOf;
   }
 
   addresses(): readonly SocketAddress[] {
@@ -40,7 +47,10 @@ export class RemoteEndpointTable implements EndpointTable {
   }
 
   async allocate(request: EndpointRequest): Promise<GrantedEndpoint | AllocationRefusal> {
-    const answer = (await this.#command({ kind: 'allocate', id: ++this.#lastId, ...request })) as UdpRelayAnswer | null;
+    const { node, otherNode } = request;
+    const rates = this.#ratesOf(otherNode === null ? [node] : [node, otherNode]);
+    const command: UdpRelayCommand = { kind: 'allocate', id: ++this.#lastId, ...request, rates };
+    const answer = (await this.#command(command)) as UdpRelayAnswer | null;
     if (answer?.kind === 'granted') return answer.endpoint;
     if (answer?.kind === 'refused') return answer.reason;
     throw new Error('the UDP relay gave no answer to an allocation');

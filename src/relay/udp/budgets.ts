@@ -4,12 +4,19 @@ export interface BudgetRate {
   readonly burst: number;
 }
 
-/** Token buckets of one rate, by number; refilled from the time that each call is given, without an allocation. */
+/** Rates of single buckets; below 0: the common one. Made when the first bucket has one. */
+interface OwnRates {
+  readonly perMs: Float64Array;
+  readonly burst: Float64Array;
+}
+
+/** Token buckets of one rate, but for those that have their own, by number; refilled from the time that each call is given, without an allocation. */
 export class Budgets {
   readonly #tokens: Float64Array;
   readonly #refilledAt: Float64Array;
   #perMs = 0;
   #burst = 0;
+  #own: OwnRates | null = null;
 
   constructor(size: number, rate: BudgetRate) {
     this.#tokens = new Float64Array(size);
@@ -24,29 +31,51 @@ export class Budgets {
     this.#burst = burst;
   }
 
-  /** Fills a bucket that somebody else gets. `now` in milliseconds. */
+  /** Another rate of one bucket, null for the common one. What it holds beyond that is lost when it is next used. */
+  setOwnRate(index: number, rate: BudgetRate | null): void {
+    if (rate === null && this.#own === null) return;
+    const size = this.#tokens.length;
+    this.#own ??= { perMs: new Float64Array(size).fill(-1), burst: new Float64Array(size) };
+    this.#own.perMs[index] = rate === null ? -1 : rate.perSecond / 1000;
+    this.#own.burst[index] = rate?.burst ?? 0;
+  }
+
+  /** Fills a bucket that somebody else gets, of the common rate. `now` in milliseconds. */
   reset(index: number, now: number): void {
+    this.setOwnRate(index, null);
     this.#tokens[index] = this.#burst;
     this.#refilledAt[index] = now;
   }
 
   /** Takes `amount`, at most the burst; false, and nothing is taken, when that much is not there. */
   take(index: number, amount: number, now: number): boolean {
-    if (this.#perMs === 0) return true;
+    if (this.#perMsOf(index) === 0) return true;
     const tokens = this.#refilled(index, now);
-    const wanted = amount < this.#burst ? amount : this.#burst;
+    const burst = this.#burstOf(index);
+    const wanted = amount < burst ? amount : burst;
     this.#tokens[index] = tokens < wanted ? tokens : tokens - wanted;
     return tokens >= wanted;
   }
 
   /** Whether nothing of a bucket is missing, so that it may be forgotten. */
   isFull(index: number, now: number): boolean {
-    return this.#perMs === 0 || this.#refilled(index, now) >= this.#burst;
+    return this.#perMsOf(index) === 0 || this.#refilled(index, now) >= this.#burstOf(index);
   }
 
   #refilled(index: number, now: number): number {
-    const tokens = this.#tokens[index]! + (now - this.#refilledAt[index]!) * this.#perMs;
+    const tokens = this.#tokens[index]! + (now - this.#refilledAt[index]!) * this.#perMsOf(index);
+    const burst = this.#burstOf(index);
     this.#refilledAt[index] = now;
-    return tokens < this.#burst ? tokens : this.#burst;
+    return tokens < burst ? tokens : burst;
+  }
+
+  #perMsOf(index: number): number {
+    const own = this.#own === null ? -1 : this.#own.perMs[index]!;
+    return own < 0 ? this.#perMs : own;
+  }
+
+  #burstOf(index: number): number {
+    const own = this.#own;
+    return own === null || own.perMs[index]! < 0 ? this.#burst : own.burst[index]!;
   }
 }

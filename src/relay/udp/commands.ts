@@ -16,7 +16,11 @@ export type UdpRelayCommand =
       readonly askingKey: Uint8Array;
       readonly node: string;
       readonly otherNode: string | null;
+      /** What both may send; absent: as all others. */
+      readonly rates?: readonly NodeRate[];
     }
+  /** What these nodes may send from now on. Nodes that are not known are left out. No answer. */
+  | { readonly kind: 'rates'; readonly rates: readonly NodeRate[] }
   /** Ends all endpoints of these nodes. No answer. */
   | { readonly kind: 'revoke'; readonly nodes: readonly string[] }
   /** Other limits from now on. No answer. */
@@ -25,6 +29,13 @@ export type UdpRelayCommand =
   /** What each node has sent and received since the last such command. */
   | { readonly kind: 'traffic'; readonly id: number }
   | { readonly kind: 'export'; readonly id: number };
+
+/** What a node may send, in place of the limit that all have. */
+export interface NodeRate {
+  readonly node: string;
+  /** 0: no limit; null: as all others. */
+  readonly bytesPerSecond: number | null;
+}
 
 /** What a client is told of its endpoint. */
 export interface GrantedEndpoint {

@@ -30,6 +30,11 @@ export class Nodes {
     this.#bytes.setRate(byteRate(limits.bytesPerSecondPerNode));
   }
 
+  /** What a node may send, bytes per second, in place of the common limit; 0: no limit; null: the common one. */
+  setRate(number: number, bytesPerSecond: number | null): void {
+    if (number !== NO_NODE) this.#bytes.setOwnRate(number, bytesPerSecond === null ? null : byteRate(bytesPerSecond));
+  }
+
   get size(): number {
     return this.#numbers.size;
   }

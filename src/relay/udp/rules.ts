@@ -1,7 +1,7 @@
 import { GENEVE_BYTES, geneveVni, isGeneve, isGeneveControl } from '../../wire/geneve.ts';
 import { nodeKeyPair } from '../../wire/keys.ts';
 import { Budgets } from './budgets.ts';
-import type { UdpRelayAnswer, UdpRelayCommand } from './commands.ts';
+import type { NodeRate, UdpRelayAnswer, UdpRelayCommand } from './commands.ts';
 import { DropReason } from './drop-reasons.ts';
 import { Endpoints } from './endpoints.ts';
 import { ControlResult, CONTROL_BYTES, Handshake } from './handshake.ts';
@@ -110,6 +110,9 @@ export class UdpRelayRules implements DatagramRules {
       case 'limits':
         this.#setLimits(command.limits);
         return null;
+      case 'rates':
+        this.#setRates(command.rates);
+        return null;
       case 'snapshot':
         return { kind: 'snapshot', id: command.id, snapshot: snapshotOf(this.#parts, now, command) };
       case 'traffic':
@@ -131,13 +134,14 @@ export class UdpRelayRules implements DatagramRules {
   }
 
   #allocate(command: Extract<UdpRelayCommand, { kind: 'allocate' }>, now: number): UdpRelayAnswer {
-    const { id, node, otherNode } = command;
+    const { id, node, otherNode, rates } = command;
     const endpoints = this.#endpoints;
     const [first, second] = command.clientKeys;
     const clientKeys = [Buffer.from(first), Buffer.from(second)] as const;
     const before = endpoints.lamportId;
     const slot = endpoints.allocate({ clientKeys, askingKey: Buffer.from(command.askingKey), node, otherNode }, now);
     if (typeof slot === 'string') return { kind: 'refused', id, reason: slot };
+    if (rates !== undefined) this.#setRates(rates);
     if (endpoints.lamportId !== before) {
       this.counts.allocations++;
       this.#handshake.began(slot, now);
@@ -151,6 +155,10 @@ export class UdpRelayRules implements DatagramRules {
       steadyLifetimeMs: endpoints.limits.idleSeconds * 1000,
     };
     return { kind: 'granted', id, endpoint };
+  }
+
+  #setRates(rates: readonly NodeRate[]): void {
+    for (const { node, bytesPerSecond } of rates) this.#nodes.setRate(this.#nodes.find(node), bytesPerSecond);
   }
 
   #setLimits(limits: UdpRelayLimits): void {

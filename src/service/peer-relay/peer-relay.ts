@@ -10,7 +10,7 @@ import type { MetricDefinition } from '../../observe/metrics.ts';
 import type { KeyTraffic } from '../../relay/session/key-traffic.ts';
 import type { Router } from '../../relay/routing/router.ts';
 import type { Offload } from '../../relay/udp/offload.ts';
-import type { UdpRelayAnswer } from '../../relay/udp/commands.ts';
+import type { NodeRate, UdpRelayAnswer } from '../../relay/udp/commands.ts';
 import { DoorCount } from '../../relay/udp/door-counts.ts';
 import type { DoorPlace } from '../../relay/udp/door-sockets.ts';
 import type { UdpDoor, UdpDoorSettings } from '../../relay/udp/door.ts';
@@ -47,6 +47,8 @@ export interface PeerRelayParts {
   readonly transport: Transport;
   /** Whether a node key has used up its bytes: then it gets no endpoint. */
   readonly isOverQuota: (key: Buffer) => boolean;
+  /** What a node key may send, bytes per second; 0: no limit; null: as all others. */
+  readonly rateOf: (key: Buffer) => number | null;
   readonly openDoor: (settings: UdpDoorSettings) => Promise<UdpDoor>;
   /** What names proxies. */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -75,6 +77,8 @@ export class PeerRelay {
   #nextDropsAt = 0;
   #nextTouchAt = 0;
   #offload: Offload = offloadOf([]);
+  /** Some node has had a rate of its own. */
+  #hadRates = false;
   #loggedDrops: Readonly<Record<string, number>> = {};
 
   /**
@@ -111,6 +115,7 @@ export class PeerRelay {
     const table = new RemoteEndpointTable(
       (command) => this.#command(command),
       () => this.#search.addresses.addresses,
+      (nodes) => this.#ratesOf(nodes),
     );
     this.#table = table;
     const { limits, stateDirectory } = config;
@@ -241,11 +246,10 @@ export class PeerRelay {
   async takeTraffic(): Promise<KeyTraffic[]> {
     const answer = await this.#command({ kind: 'traffic', id: 0 }).catch(() => null);
     if (answer?.kind !== 'traffic') return [];
+    this.#followRates(answer.nodes.map(({ node }) => node));
     return answer.nodes.flatMap(({ node, sentBytes, sentPackets, receivedBytes, receivedPackets }): KeyTraffic[] => {
-      const key = this.#tailnets.map(({ relay }) => relay.keyOf(node)).find((found) => found !== null);
-      return key === undefined
-        ? []
-        : [{ key: key.toString('hex'), sentBytes, sentPackets, receivedBytes, receivedPackets }];
+      const key = this.#keyOf(node);
+      return key === null ? [] : [{ key: key.toString('hex'), sentBytes, sentPackets, receivedBytes, receivedPackets }];
     });
   }
 
@@ -303,6 +307,29 @@ export class PeerRelay {
         if (name !== null && this.#tailnets.every(({ relay }) => relay.idOf(name) === null)) strangers.add(name);
     }
     if (strangers.size > 0) this.#table.revoke([...strangers]);
+  }
+
+  #keyOf(node: string): Buffer | null {
+    for (const { relay } of this.#tailnets) {
+      const key = relay.keyOf(node);
+      if (key !== null) return key;
+    }
+    return null;
+  }
+
+  #ratesOf(nodes: readonly string[]): NodeRate[] {
+    return nodes.map((node) => {
+      const key = this.#keyOf(node);
+      return { node, bytesPerSecond: key === null ? null : this.#parts.rateOf(key) };
+    });
+  }
+
+  /** Tells the door what nodes may send now: tiers and operators may have changed it. */
+  #followRates(nodes: readonly string[]): void {
+    const rates = this.#ratesOf(nodes);
+    const hasRates = rates.some(({ bytesPerSecond }) => bytesPerSecond !== null);
+    if (hasRates || this.#hadRates) this.#command({ kind: 'rates', rates }).catch(() => undefined);
+    this.#hadRates ||= hasRates;
   }
 
   async #command(command: unknown): Promise<UdpRelayAnswer | null> {

@@ -232,6 +232,40 @@ suite('data (peer relay §5.5)', () => {
     assert.equal(world.snapshot().drops['node_rate'], 600 - burst - later);
   });
 
+  test('a node may have a rate of its own, which can change and end', () => {
+    const world = new RulesWorld({ bytesPerSecondPerNode: 1_000_000 });
+    const { endpoint } = boundPair(world);
+    const payload = data(endpoint.vni, 992);
+    const sentBy = (): number => {
+      let sent = 0;
+      for (let i = 0; i < 3000; i++) if (world.send(...A, payload).verdict === 'forward') sent++;
+      return sent;
+    };
+    const setRate = (bytesPerSecond: number | null): void =>
+      void world.rules.command(
+        {
+          kind: 'rates',
+          rates: [
+            { node: 'a', bytesPerSecond },
+            { node: 'x', bytesPerSecond },
+          ],
+        },
+        world.now,
+      );
+    setRate(100_000);
+    const burst = sentBy();
+    assert.ok(burst >= 60 && burst <= 70, `${burst} at once`);
+    world.pass(500);
+    const later = sentBy();
+    assert.ok(later >= 45 && later <= 55, `${later} after half a second`);
+    setRate(0);
+    assert.equal(sentBy(), 3000, 'no limit');
+    setRate(null);
+    world.pass(100);
+    const common = sentBy();
+    assert.ok(common >= 95 && common <= 260, `${common} by the common limit`);
+  });
+
   test('a node over its limit takes nothing from others; all together are limited too', () => {
     const world = new RulesWorld({ bytesPerSecondPerNode: 100_000, totalBytesPerSecond: 300_000 });
     const { endpoint } = boundPair(world);

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { loadConfig } from '../../../src/config/load.ts';
+import { formatNodeKey } from '../../../src/wire/keys.ts';
 import { BAD_NETWORK, GRANT, MANY_BLOCK_BYTES, MANY_BYTES, overDerp, RelayWorld, TRIES } from './relay-world.ts';
 import { transfer } from './transfer.ts';
 
@@ -83,11 +85,49 @@ suite('a peer relay', { timeout: 115_000 }, () => {
       endpoints: config.peerRelay.limits.endpoints + 1,
     };
     const { restart } = relay.relay.reload({ ...config, peerRelay: { ...config.peerRelay, limits } });
-    assert.deepEqual(restart, ['peerRelay']);
+    assert.deepEqual(restart, ['peerRelay.limits.endpoints']);
     assert.ok(has('peerRelay.limits.endpoints grows with a restart alone')(), 'it says what needs a restart');
     await world.connect();
     assert.equal(await world.a.allocate(world.b, world.keys, 1), undefined, 'the other limits hold');
     await relay.until(has('node_limit'), 'and the refusal names them');
+  });
+
+  test('holds a node to the rate of its tier, and counts its bytes and those of DERP together', async (t) => {
+    const world = await RelayWorld.open(t);
+    const { a, b, relay } = world;
+    const key = a.nodeKeys.publicKey;
+    const setTier = (tier: object | null): void => {
+      const tiers = tier === null ? [] : [{ name: 'small', keys: [formatNodeKey(key)], ...tier }];
+      const { fairness } = loadConfig({ env: { TOWPATH_FAIRNESS_TIERS: JSON.stringify(tiers) } }).config;
+      relay.relay.reload({ ...relay.config, fairness });
+    };
+    const drops = async (): Promise<number> =>
+      (await relay.relay.api.udpSessions(new URLSearchParams())).drops['node_rate'] ?? 0;
+    const status = () => relay.relay.clients.status({ key: key.toString('hex'), source: 'open' });
+    await world.connect();
+    setTier({ bytesPerSecond: 200_000 });
+    await world.meet();
+    await world.exchange();
+    assert.ok((await drops()) > 0, 'it sends more than its tier lets it');
+    setTier(null);
+    let before = -1;
+    for (let i = 0; i < TRIES && before !== (await drops()); i++) {
+      before = await drops();
+      await world.exchange(300_000);
+    }
+    assert.equal(await drops(), before, 'a reload ends the limit of open endpoints');
+
+    await relay.until(() => status().dayBytes >= 500_000, 'what it sent by UDP is counted');
+    setTier({ bytesPerDay: status().dayBytes + 10_000_000, floorBytesPerSecond: 1000 });
+    const used = status().dayBytes;
+    for (let i = 0; i < 10; i++) a.derp!.send(b.nodeKeys.publicKey, Buffer.alloc(20_000));
+    await relay.until(() => status().dayBytes >= used + 200_000, 'what it sent by DERP is counted with it');
+    assert.equal(status().isOverQuota, false);
+    setTier({ bytesPerDay: status().dayBytes + 1, floorBytesPerSecond: 1000 });
+    for (let i = 0; i < TRIES && !status().isOverQuota; i++) await a.ping();
+    await relay.until(() => status().isOverQuota, 'UDP uses the rest up');
+    for (let i = 0; i < TRIES && (await a.ping()); i++);
+    assert.equal(await a.ping(), false, 'its endpoint has ended');
   });
 
   test('does not share its state directory with another process', async (t) => {
