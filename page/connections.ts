@@ -46,14 +46,15 @@ const COLUMNS: readonly Column<ConnectionRow>[] = [
     look: 'right',
     cell: ({ queuedBytes }) => (queuedBytes === 0 ? '' : bytes(queuedBytes)),
   },
-  { title: 'What', look: 'wide', cell: (row) => tagsOf(row) },
+  { title: 'Notes', look: 'wide', cell: (row) => tagsOf(row) },
 ];
 
 function nodeCell({ name, owner, shortKey, state }: ConnectionRow): HTMLElement {
   const key = h('span', { class: 'mono' }, shortKey === '' ? state : shortKey);
   if (name === null && owner === null) return key;
-  const who = owner === null ? '' : ` (${owner})`;
-  return h('span', {}, `${name ?? ''}${who} `, h('span', { class: 'soft' }, key));
+  // Names come from others: they may be long, and run from right to left.
+  const label = `${name ?? ''}${owner === null ? '' : ` (${owner})`}`.trim();
+  return h('span', {}, h('bdi', { class: 'name', title: label }, label), ' ', h('span', { class: 'soft' }, key));
 }
 
 /** The drops of a connection by their most frequent reason. */
@@ -128,18 +129,18 @@ export class ConnectionTable {
       this.#changed();
     };
     const empty = total === 0 ? 'Nobody is connected.' : 'No connection fits the search.';
-    const focused = this.#focusedRow();
-    show(this.#rows, table(COLUMNS, rows, { sorting: { by, isDescending, choose }, open: this.#open, empty }));
-    if (focused >= 0) this.#rowElements()[focused]?.focus();
+    const sorting = { by, isDescending, choose };
+    const focused = this.#focused();
+    show(this.#rows, table(COLUMNS, rows, { sorting, open: this.#open, id: ({ id }) => id, empty }));
+    if (focused !== undefined) this.#rows.querySelector<HTMLElement>(`[data-id="${CSS.escape(focused)}"]`)?.focus();
   }
 
-  #rowElements(): HTMLElement[] {
-    return [...this.#rows.querySelectorAll<HTMLElement>('tbody tr')];
-  }
-
-  /** The rows are made anew; who walks through them by keyboard stays where they are. */
-  #focusedRow(): number {
-    return this.#rowElements().findIndex((row) => row === document.activeElement);
+  /** The rows are made anew: who walks through them and their titles by keyboard stays where they are. */
+  #focused(): string | undefined {
+    const { activeElement } = document;
+    return activeElement !== null && this.#rows.contains(activeElement)
+      ? (activeElement as HTMLElement).dataset['id']
+      : undefined;
   }
 
   #searched(): void {

@@ -48,10 +48,16 @@ export interface Sorting {
 export function table<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
-  options: { readonly sorting?: Sorting; readonly open?: (row: Row) => void; readonly empty: string },
+  options: {
+    readonly sorting?: Sorting;
+    readonly open?: (row: Row) => void;
+    /** What tells the rows apart when they are made again. */
+    readonly id?: (row: Row) => string;
+    readonly empty: string;
+  },
 ): HTMLElement {
   if (rows.length === 0) return h('p', { class: 'soft' }, options.empty);
-  const { sorting, open } = options;
+  const { sorting, open, id } = options;
   const heads = columns.map(({ title, sort, look = '' }) => {
     if (sort === undefined || sorting === undefined) return h('th', { scope: 'col', class: look }, title);
     const isIt = sorting.by === sort;
@@ -60,7 +66,7 @@ export function table<Row>(
     return h(
       'th',
       { scope: 'col', class: look, ...(isIt ? { 'aria-sort': order } : {}) },
-      h('button', { type: 'button', click: () => sorting.choose(sort) }, `${title}${mark}`),
+      h('button', { type: 'button', 'data-id': `sort ${sort}`, click: () => sorting.choose(sort) }, `${title}${mark}`),
     );
   });
   const body = rows.map((row) => {
@@ -74,7 +80,7 @@ export function table<Row>(
       if (event instanceof KeyboardEvent && event.key !== 'Enter') return;
       open(row);
     };
-    return h('tr', { class: 'link', tabindex: '0', click: act, keydown: act }, ...cells);
+    return h('tr', { class: 'link', tabindex: '0', 'data-id': id?.(row) ?? '', click: act, keydown: act }, ...cells);
   });
   return h(
     'div',

@@ -68,6 +68,11 @@ const live = new Live({
   tokenNeeded: askToken,
 });
 
+/** The name of a table in the address. */
+function nameOf({ title }: Tab): string {
+  return title.toLowerCase().replace(' ', '-');
+}
+
 function redraw(): void {
   if (status !== null) showState(status, lostMs === null ? null : (Date.now() - lostMs) / 1000, refusals);
 }
@@ -119,8 +124,9 @@ function choose(index: number): void {
     button.setAttribute('aria-selected', String(i === index));
     button.setAttribute('tabindex', i === index ? '0' : '-1');
   }
+  byId('panel').setAttribute('aria-labelledby', `tab-${index}`);
   byId('panel').replaceChildren();
-  location.hash = tabs[index]!.title.toLowerCase().replace(' ', '-');
+  location.hash = nameOf(tabs[index]!);
   void loadPanel();
   follow();
 }
@@ -259,7 +265,13 @@ function onKey(event: KeyboardEvent): void {
 }
 
 for (const [i, { title }] of tabs.entries()) {
-  byId('tabs').append(h('button', { type: 'button', role: 'tab', click: () => choose(i) }, title));
+  byId('tabs').append(
+    h(
+      'button',
+      { type: 'button', role: 'tab', id: `tab-${i}`, 'aria-controls': 'panel', click: () => choose(i) },
+      title,
+    ),
+  );
 }
 byId('reload').addEventListener('click', () => {
   const text = 'Configuration, certificate and key lists are read again, as SIGHUP does. Open connections stay.';
@@ -279,5 +291,15 @@ document.addEventListener('visibilitychange', () => void refresh());
 setInterval(() => void refresh(), HISTORY_MS);
 setInterval(() => void loadPanel(), PANEL_MS);
 setInterval(redraw, 1000);
-const wanted = tabs.findIndex(({ title }) => `#${title.toLowerCase().replace(' ', '-')}` === location.hash);
-choose(Math.max(0, wanted));
+/** The table that the address names, if it does. */
+function indexOfHash(): number {
+  return tabs.findIndex((tab) => `#${nameOf(tab)}` === location.hash);
+}
+
+addEventListener('hashchange', () => {
+  const index = indexOfHash();
+  if (index < 0 || index === current) return;
+  choose(index);
+  byId('panel').focus();
+});
+choose(Math.max(0, indexOfHash()));

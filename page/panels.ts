@@ -36,7 +36,7 @@ export function refusalsPanel({ total, reasons }: RefusalsAnswer): HTMLElement {
   );
 }
 
-function explanation({ meaning, advice, last }: Reason): HTMLElement {
+function explanation({ reason, meaning, advice, last }: Reason): HTMLElement {
   const examples = last.map(({ at, ip, shortKey, detail }) =>
     h('li', { class: 'wrap' }, `${localTime(at)}: ${ip} ${shortKey} ${detail}`.trim()),
   );
@@ -44,7 +44,14 @@ function explanation({ meaning, advice, last }: Reason): HTMLElement {
     'div',
     {},
     meaning,
-    h('details', {}, h('summary', {}, 'What to do, and the last ones'), h('p', {}, advice), h('ul', {}, ...examples)),
+    h(
+      'details',
+      {},
+      h('summary', {}, 'What to do, and the last ones'),
+      h('p', {}, advice),
+      h('p', { class: 'soft' }, `More: docs/refusals.md#${reason}`),
+      h('ul', {}, ...examples),
+    ),
   );
 }
 

@@ -26,7 +26,9 @@ function verdictOf(status: StatusAnswer, lostSeconds: number | null): Verdict {
   }
   const { connections, keys } = status.totals;
   const who =
-    keys === 0 ? 'Nobody is connected.' : `It serves ${count(keys)} nodes with ${count(connections)} connections.`;
+    keys === 0
+      ? 'Nobody is connected.'
+      : `It serves ${keys === 1 ? 'one node' : `${count(keys)} nodes`} with ${connections === 1 ? 'one connection' : `${count(connections)} connections`}.`;
   if (status.warnings.length > 0) {
     return { look: 'warn', sign: '!', title: 'The relay works, and something needs attention', text: who };
   }
@@ -69,26 +71,36 @@ function showNumbers({ totals, rates, process }: StatusAnswer, refusals: Refusal
   show(
     byId('numbers'),
     number('Connections', count(totals.connections), `${count(totals.keys)} nodes${duplicates}`),
-    number('At home here', count(totals.homeConnections), 'clients that prefer this relay'),
+    number('At home here', count(totals.homeConnections), 'use this relay first; others come to reach them'),
     number('From clients', rate(rates?.receivedBytes ?? null), `${bytes(totals.receivedBytes)} since the start`),
     number('To clients', rate(rates?.sentBytes ?? null), `${bytes(totals.sentBytes)} since the start`),
     number('Dropped', `${count(drops)}/s`, `${count(totals.droppedPackets)} packets since the start`, drops > 0),
-    number('Refused, last hour', count(refusals?.total ?? null), top === undefined ? 'nothing' : `most: ${top.reason}`),
+    h(
+      'a',
+      { class: 'card', href: '#refusals' },
+      ...numberParts(
+        'Refused, last hour',
+        count(refusals?.total ?? null),
+        top === undefined ? 'nothing' : `why: ${top.reason}…`,
+      ),
+    ),
     number(
       'Processor',
       percent(process.cpuShare),
-      `of one core; pauses up to ${milliseconds(process.loopDelaySeconds)}`,
+      `of one core; longest pause ${milliseconds(process.loopDelaySeconds)}`,
     ),
     number('Memory', bytes(process.residentBytes), `${count(totals.stunAnswers)} STUN answers`),
   );
 }
 
 function number(title: string, value: string, under: string, isBad = false): HTMLElement {
-  return h(
-    'div',
-    { class: 'card' },
+  return h('div', { class: 'card' }, ...numberParts(title, value, under, isBad));
+}
+
+function numberParts(title: string, value: string, under: string, isBad = false): HTMLElement[] {
+  return [
     h('h2', {}, title),
     h('div', { class: isBad ? 'number bad' : 'number' }, value),
     h('div', { class: 'under' }, under),
-  );
+  ];
 }

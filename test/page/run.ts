@@ -108,10 +108,36 @@ async function check(browser: Browser, count: number): Promise<void> {
     await browser.key('ArrowLeft');
     await browser.until(`document.querySelector('#panel').textContent.includes('page 1 of')`);
   }
+  await hostileOwner(browser);
+  await browser.evaluate(`${rows}[0].focus()`);
+  const focused = `document.activeElement.dataset.id`;
+  const id = await browser.evaluate<string>(focused);
+  await browser.evaluate('new Promise((resolve) => setTimeout(resolve, 4500))');
+  assert.equal(await browser.evaluate<string>(focused), id, 'the focus stays on its connection');
+  await browser.evaluate(`document.querySelector('#numbers a').click()`);
+  await browser.until(`document.querySelector('[role=tab][aria-selected=true]').textContent === 'Refusals'`);
+  await browser.key('1');
+  await browser.until(`${rows}.length >= ${Math.min(count, 50)}`);
   await browser.evaluate(`${rows}[0].click()`);
   await browser.until(`document.querySelector('dialog[open]')?.textContent.includes('node key')`);
   await browser.evaluate(`document.querySelector('dialog').close()`);
   await browser.evaluate('document.activeElement.blur()');
+}
+
+/** Names come from others: they are shown as text, and none of them moves the table. */
+async function hostileOwner(browser: Browser): Promise<void> {
+  const wide = await browser.evaluate<boolean>(`(() => {
+    const row = document.querySelector('#panel tbody tr').cloneNode(true);
+    const name = document.createElement('bdi');
+    name.className = 'name';
+    name.textContent = '\u202e<img src=x onerror=alert(1)>' + 'W'.repeat(10000);
+    row.firstElementChild.replaceChildren(name);
+    document.querySelector('#panel tbody').append(row);
+    const isWide = document.documentElement.scrollWidth > innerWidth;
+    row.remove();
+    return isWide;
+  })()`);
+  assert.equal(wide, false, 'a name of 10,000 characters does not make the page wide');
 }
 
 async function otherTables(browser: Browser): Promise<void> {
