@@ -29,7 +29,7 @@ interface Parts {
 }
 
 /** One relay of a region. */
-export interface RegionMember {
+interface RegionMember {
   readonly ip: string;
   /** The addresses of the others. */
   readonly others: readonly string[];

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes what the relays of a private region share: make-certificates.sh FOLDER NAME...
-# A mesh key, a certificate authority, and a certificate for each NAME, a DNS name or an IP address. Needs openssl.
+# A mesh key, a certificate authority, a certificate for each NAME, a DNS name or an IP address, and the password and the
+# configuration of a Valkey or Redis server. Needs openssl.
 # What is there already stays, so that a further relay gets its certificate from the same authority.
 set -eu
 folder=$1
@@ -9,6 +10,10 @@ umask 077
 mkdir -p "$folder"
 cd "$folder"
 [ -e mesh.key ] || openssl rand -hex 32 > mesh.key
+[ -e valkey-password ] || openssl rand -hex 32 > valkey-password
+if [ ! -e valkey.conf ]; then
+  printf 'requirepass %s\nsave ""\nappendonly no\n' "$(cat valkey-password)" > valkey.conf
+fi
 new="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 if [ ! -e authority.pem ]; then
   # shellcheck disable=SC2086

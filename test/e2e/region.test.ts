@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { parse } from 'yaml';
 import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import { transport } from '../../src/transport/runtime.ts';
+import { SERVER } from '../cluster/server.ts';
 import { freePort } from '../free-port.ts';
 import { nextPacket, within } from '../service/support.ts';
 import { RelayProcess } from './relay-process.ts';
@@ -17,7 +18,25 @@ const REGION = path.resolve(import.meta.dirname, '../../deploy/region');
 const PATIENCE_MS = 60_000;
 
 interface Compose {
-  readonly services: Readonly<Record<string, { readonly environment: Readonly<Record<string, string>> }>>;
+  readonly services: Readonly<Record<string, ComposeService>>;
+}
+
+interface ComposeService {
+  /** Only relays have it. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly command: readonly string[];
+}
+
+/** Starts the Valkey of the Compose file where this machine has one, and returns its port. */
+async function startStore(context: TestContext, { command }: ComposeService, folder: string): Promise<number> {
+  const port = await freePort();
+  const [program, config, ...rest] = command;
+  assert.deepEqual([program, rest], ['valkey-server', []]);
+  if (SERVER === undefined) return port;
+  const file = config!.replace('/region/', `${folder}/`);
+  const child = spawn(SERVER, [file, '--port', String(port), '--bind', '127.0.0.1'], { stdio: 'ignore', cwd: folder });
+  context.after(() => child.kill('SIGKILL'));
+  return port;
 }
 
 test('the relays of deploy/region/compose.yaml, as processes with addresses in place of names, reach each other', async (t) => {
@@ -28,9 +47,11 @@ test('the relays of deploy/region/compose.yaml, as processes with addresses in p
   writeFileSync(config, inHere(readFileSync(path.join(REGION, 'towpath.yaml'), 'utf8')));
 
   const { services } = parse(readFileSync(path.join(REGION, 'compose.yaml'), 'utf8'), { merge: true }) as Compose;
+  const { valkey: store, ...named } = services;
+  const storePort = await startStore(t, store!, folder);
   const ports = new Map<string, number>();
-  for (const name of Object.keys(services)) ports.set(name, await freePort());
-  const relays = Object.entries(services).map(([name, { environment }]) => {
+  for (const name of Object.keys(named)) ports.set(name, await freePort());
+  const relays = Object.entries(named).map(([name, { environment = {} }]) => {
     const env: Record<string, string> = {};
     for (const [key, text] of Object.entries(environment)) env[key] = inHere(text).replace(`${name}.`, '127.0.0.1.');
     const others = environment['TOWPATH_MESH_WITH']!.split(',').map((other) => `127.0.0.1:${ports.get(other)!}`);
@@ -40,7 +61,12 @@ test('the relays of deploy/region/compose.yaml, as processes with addresses in p
       mkdtempSync(path.join(folder, `${name}-`)),
       undefined,
       undefined,
-      { env: { ...process.env, ...env, TOWPATH_MESH_WITH: others.join(',') } },
+      {
+        env: {
+          ...{ ...process.env, ...env, TOWPATH_MESH_WITH: others.join(',') },
+          TOWPATH_CLUSTER_VALKEY: `redis://127.0.0.1:${storePort}`,
+        },
+      },
     );
   });
   t.after(async () => {
@@ -53,6 +79,10 @@ test('the relays of deploy/region/compose.yaml, as processes with addresses in p
       await relay.says(new RegExp(`opened .*mesh link.*127\\.0\\.0\\.1:${port}`), PATIENCE_MS);
     }
   }
+
+  // Without a server on this machine they say that, and go on.
+  const counting = SERVER === undefined ? /server of the region is away/ : /counts are shared with the other relays/;
+  for (const relay of relays) await relay.says(counting, PATIENCE_MS);
 
   const clock = new Clock();
   clock.start();
