@@ -28,6 +28,18 @@ export class TokenBucket {
     this.#tokens = Math.min(this.#burst, this.#tokens + tokens);
   }
 
+  /** Tokens that are there at `now`; below zero when more were taken than there were. */
+  level(now: number): number {
+    this.#refill(now);
+    return this.#tokens;
+  }
+
+  /** Takes `taken` tokens that were used elsewhere, whether they are there or not; at most `level` are left. */
+  charge(taken: number, level: number, now: number): void {
+    this.#refill(now);
+    this.#tokens = Math.min(this.#tokens - taken, level);
+  }
+
   /** Returns whether the bucket is full at `now`. */
   isFull(now: number): boolean {
     this.#refill(now);

@@ -25,7 +25,7 @@ import type { SharedPlaces } from './door/shared-places.ts';
 import { SourceGuard } from './door/source-guard.ts';
 import { FrontDoor, type DoorHandlers } from './door/front-door.ts';
 import { CountedMemory } from './door/memory-limit.ts';
-import type { FairShare } from './fairness/fair-share.ts';
+import type { KeyLimits } from './fairness/key-limits.ts';
 import type { SharedUse } from './fairness/shared-use.ts';
 import { sharedLimits } from './fairness/shares.ts';
 import { ThreadShares } from './fairness/thread-shares.ts';
@@ -106,8 +106,7 @@ export class Relay {
   readonly #stopTicking: () => void;
   /** Null when this thread is the only one. */
   readonly #shares: ThreadShares | null;
-  /** The total limit; null: there is none. */
-  #share: FairShare | null = null;
+  #keyLimits: KeyLimits | null = null;
   #live: LiveSettings;
   /** Packets and connections that had come at the last tick. */
   #seen = 0;
@@ -205,7 +204,7 @@ export class Relay {
     // A reload without changes must not fill the buckets of clients that are at their limit.
     if (JSON.stringify(fairness) === JSON.stringify(before)) return;
     const limits = sharedLimits(fairness, this.#wakes, this.#settings.threads);
-    this.#share = limits.keyLimits.share;
+    this.#useLimits(limits.keyLimits);
     this.#sessions.setLimits(limits);
   }
 
@@ -290,6 +289,7 @@ export class Relay {
     const seen = packetsReceived + tcpAccepts;
     if (seen !== this.#seen) this.#ports.clock.tickBy(now + CLOCK_TICK_MS);
     this.#seen = seen;
+    this.#tellKeyUses();
   }
 
   #joinThreads(order: EventOrder): ThreadLinks {
@@ -298,9 +298,31 @@ export class Relay {
     const threads = new ThreadLinks({
       ...{ router: this.router, turn: this.#turn, counters: this.counters, order },
       sourceEvent: (event, path) => rates.countElsewhere(event, path, clock.now),
+      keyUsed: (key, [bytes = 0, level = 0, bytesPerSecond = 0, burstBytes = 0]) => {
+        const use = { bytes, level, rate: { bytesPerSecond, burstBytes } };
+        this.#keyLimits?.usedElsewhere(key.toString('latin1'), use, clock.readNow());
+      },
     });
     rates.listener = (event, path) => threads.tellSourceEvent(event, path);
     return threads;
+  }
+
+  /** These limits hold from now on, for the keys of this thread together with what they use in others. */
+  #useLimits(keyLimits: KeyLimits): void {
+    const { threads } = this;
+    this.#keyLimits = keyLimits;
+    if (threads === null) return;
+    keyLimits.listener = (name, { bytes, level, rate }) => {
+      const numbers = Float64Array.of(bytes, level, rate.bytesPerSecond, rate.burstBytes);
+      threads.tellKeyUse(Buffer.from(name, 'latin1'), numbers);
+    };
+  }
+
+  /** Tells the other threads what the keys have used that are connected to them, too. */
+  #tellKeyUses(): void {
+    if (this.threads === null || this.counters.duplicateKeys === 0) return;
+    const now = this.#ports.clock.readNow();
+    for (const key of this.threads.sharedKeys()) this.#keyLimits?.tellUse(key.toString('latin1'), now);
   }
 
   #shareWithThreads(space: QueueSpace): ThreadShares | null {
@@ -308,7 +330,14 @@ export class Relay {
     if (use === undefined || use === null) return null;
     const totalBytesPerSecond = (): number => this.#live.fairness.totalBytesPerSecond;
     const queueBytes = this.#settings.totalQueueBytes;
-    return new ThreadShares({ use, clock, space, queueBytes, totalBytesPerSecond, share: () => this.#share });
+    return new ThreadShares({
+      use,
+      clock,
+      space,
+      queueBytes,
+      totalBytesPerSecond,
+      share: () => this.#keyLimits?.share ?? null,
+    });
   }
 
   #buildGuard(space: QueueSpace): SourceGuard {
@@ -328,7 +357,7 @@ export class Relay {
     const { limits, live } = this.#settings;
     const { clock, admission, events } = this.#ports;
     const shared = sharedLimits(live.fairness, this.#wakes, this.#settings.threads);
-    this.#share = shared.keyLimits.share;
+    this.#useLimits(shared.keyLimits);
     return {
       clock,
       counters: this.counters,

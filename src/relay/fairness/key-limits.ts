@@ -18,6 +18,19 @@ const NEW_KEYS_RATE = 0.02;
 /** A client with an IPv6 network can use all its addresses. */
 const IPV6_NETWORK_BYTES = 8;
 
+/** What a key has used of its rate in one thread, as plain data for the others. */
+export interface KeyUse {
+  /** Bytes since the other threads were told the last time. */
+  readonly bytes: number;
+  /** Bytes that are left to the key now. */
+  readonly level: number;
+  /** The rate of the key. */
+  readonly rate: ByteRate;
+}
+
+/** Tells the other threads what a key has used, 32 bytes as Latin-1. */
+export type KeyUseListener = (name: string, use: KeyUse) => void;
+
 /**
  * The common account of all connections of one key: the rate of the key, and its share of the relay's total. Made by
  * {@link KeyLimits.join}.
@@ -32,6 +45,8 @@ export class KeyAccount implements LimitedSender {
   #newFrom: string | null;
   readonly #joinedAt: number;
   #lentBytes = 0;
+  /** Bytes that the other threads have not been told of. */
+  #untoldBytes = 0;
   /** Its account in the total while there are connections. */
   #turns: ShareAccount | null = null;
   /** Connections that wait for the total, in order. */
@@ -55,10 +70,29 @@ export class KeyAccount implements LimitedSender {
     this.#bucket = newBucket(rate, now, 'full');
   }
 
+  /** What the other threads are to be told, once; null when the rate is not limited or nothing is missing. */
+  takeUse(now: number): KeyUse | null {
+    if (this.#bucket === null || this.#bucket.isFull(now)) return null;
+    const bytes = this.#untoldBytes;
+    this.#untoldBytes = 0;
+    return { bytes, level: this.#bucket.level(now), rate: this.#rate };
+  }
+
+  /** The key has used some of its rate in another thread. */
+  charge({ bytes, level }: KeyUse, now: number): void {
+    this.#bucket?.charge(bytes, level, now);
+  }
+
   /** Takes `bytes` off the rate of the key; returns 0, or the milliseconds until they will be there. */
   takeRate(bytes: number, now: number): number {
     if (this.#bucket === null) return 0;
-    const waitMs = this.#bucket.take(bytes, now);
+    const waitMs = this.#takeRate(this.#bucket, bytes, now);
+    if (waitMs === 0) this.#untoldBytes += bytes;
+    return waitMs;
+  }
+
+  #takeRate(bucket: ByteBucket, bytes: number, now: number): number {
+    const waitMs = bucket.take(bytes, now);
     if (waitMs === 0 || this.#newFrom === null) return waitMs;
     // A new key takes its first burst from its source, except the tokens that it has gained since.
     const { bytesPerSecond, burstBytes } = this.#rate;
@@ -68,8 +102,8 @@ export class KeyAccount implements LimitedSender {
     if (wantedBytes > Math.ceil(missingBytes) || !this.#limits.lend(this.#newFrom, this.#rate, wantedBytes, now))
       return waitMs;
     this.#lentBytes += wantedBytes;
-    this.#bucket.add(wantedBytes);
-    return this.#bucket.take(bytes, now);
+    bucket.add(wantedBytes);
+    return bucket.take(bytes, now);
   }
 
   /** Returns true when `connection` may send `bytes` of the total. After false it waits for `sendMore`. */
@@ -125,6 +159,8 @@ interface Refilling {
 export class KeyLimits {
   readonly rate: ByteRate;
   readonly share: FairShare | null;
+  /** Tells the other threads; null when this one is alone. */
+  listener: KeyUseListener | null = null;
   readonly #accounts = new Map<string, KeyAccount>();
   /** Accounts without a connection, in the order in which they were left. */
   readonly #left = new Map<string, KeyAccount>();
@@ -165,7 +201,28 @@ export class KeyLimits {
     account.exit(connection);
     if (account.connections > 0) return;
     this.#accounts.delete(account.name);
+    this.#tell(account, now);
     if (!account.isFull(now)) remember(this.#left, account.name, account, now);
+  }
+
+  /** Tells the other threads what the key has used, 32 bytes as Latin-1, which has connections there too. */
+  tellUse(name: string, now: number): void {
+    const account = this.#accounts.get(name);
+    if (account !== undefined) this.#tell(account, now);
+  }
+
+  /** A key has used some of its rate in another thread. It is remembered here, too, in case that the key connects. */
+  usedElsewhere(name: string, use: KeyUse, now: number): void {
+    const known = this.#accounts.get(name) ?? this.#left.get(name);
+    const account = known ?? new KeyAccount(this, name, use.rate, null, now);
+    account.charge(use, now);
+    if (known === undefined) remember(this.#left, name, account, now);
+  }
+
+  #tell(account: KeyAccount, now: number): void {
+    if (this.listener === null) return;
+    const use = account.takeUse(now);
+    if (use !== null) this.listener(account.name, use);
   }
 
   /** Returns whether a new key with `rate` may send `bytes` from the burst of its `source`. */

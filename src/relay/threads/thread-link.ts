@@ -31,6 +31,8 @@ export const RecordKind = {
   Forward: 8,
   /** An event of a source, limited for all threads together: `detail` is its number, the payload the path of the source as JSON. */
   SourceEvent: 9,
+  /** What the key has used of its rate here: the payload is four float64 in the byte order of the machine, see `KeyUse`. */
+  KeyUsed: 10,
 } as const;
 /** In the detail of a packet: another relay of the region has forwarded it, so that the key of its source is not proved here. */
 export const UNPROVED = 2;

@@ -9,6 +9,7 @@ import { type Counters, DropReason } from '../../observe/counters.ts';
 import { KEY_BYTES } from '../../wire/frames.ts';
 import { Speech } from '../routing/duplicates.ts';
 import type { EventOrder } from '../routing/event-order.ts';
+import { KEY_WORDS } from '../routing/key-words.ts';
 import type { Peer } from '../routing/peer.ts';
 import { ForwardedSource } from '../routing/forwarded-source.ts';
 import type { Presence, Recipient, Source } from '../routing/recipient.ts';
@@ -41,6 +42,8 @@ interface ThreadLinksParts {
   readonly order: EventOrder;
   /** Receives the arguments of {@link ThreadLinks.tellSourceEvent} in another thread. */
   readonly sourceEvent: (event: number, path: readonly string[]) => void;
+  /** Receives the arguments of {@link ThreadLinks.tellKeyUse} in another thread. */
+  readonly keyUsed: (key: Buffer, numbers: Float64Array) => void;
 }
 
 export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
@@ -93,6 +96,26 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     const payload = Buffer.from(JSON.stringify(path));
     const record = { kind: RecordKind.SourceEvent, connection: 0, detail: event, event: 0, key: null, payload };
     for (const link of this.#links.values()) link.tellIfRoom(record);
+  }
+
+  /** Tells the other threads some numbers about what `key`, 32 bytes, has used. A thread whose ring is full is not told. */
+  tellKeyUse(key: Buffer, numbers: Float64Array): void {
+    const words = Int32Array.from({ length: KEY_WORDS }, (_, i) => key.readInt32LE(i * 4));
+    const payload = Buffer.from(numbers.buffer);
+    const record = { kind: RecordKind.KeyUsed, connection: 0, detail: 0, event: 0, key: words, payload };
+    for (const link of this.#links.values()) link.tellIfRoom(record);
+  }
+
+  /** Keys that have connections here and in other threads. */
+  *sharedKeys(): IterableIterator<Buffer> {
+    for (const peer of this.#ofPeer.keys()) {
+      if (peer.size < 2) continue;
+      for (const { isElsewhere } of peer.members) {
+        if (isElsewhere !== true) continue;
+        yield peer.key;
+        break;
+      }
+    }
   }
 
   /** Connections that other threads have. */
@@ -210,7 +233,10 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
       } else if (kind === RecordKind.ClosePeer) this.#local.get(number)?.recipient.closePeer();
       else if (kind === RecordKind.Left) this.#left(link.connections.get(number));
       else if (kind === RecordKind.Spoke) this.#spoke(link.connections.get(number), detail as Speech, event);
-      else if (kind === RecordKind.SourceEvent) {
+      else if (kind === RecordKind.KeyUsed) {
+        const numbers = new Float64Array(Uint8Array.from(buffer.subarray(from, to)).buffer);
+        this.#parts.keyUsed(keyOf(buffer, keyAt), numbers);
+      } else if (kind === RecordKind.SourceEvent) {
         this.#parts.sourceEvent(detail, JSON.parse(buffer.toString('utf8', from, to)) as string[]);
       } else if (kind === RecordKind.Forwarded) this.#remoteKeys.forwarded(link, buffer, keyAt);
       else if (kind === RecordKind.Unforwarded) this.#remoteKeys.unforwarded(link, buffer, keyAt);

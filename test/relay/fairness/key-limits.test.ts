@@ -20,6 +20,39 @@ suite('limits by key', () => {
     assert.equal(new KeyLimits({ bytesPerSecond: 0, burstBytes: 0 }, null).join(key(1), IP, 1, 0), null);
   });
 
+  test('threads that tell each other what a key has used let no more of it pass together than one does', () => {
+    const step = fc.record({
+      thread: fc.nat(1),
+      connection: fc.nat(2),
+      leaves: fc.boolean(),
+      bytes: fc.integer({ min: 5, max: 65_568 }),
+      ms: fc.integer({ min: 0, max: 400 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        let now = 0;
+        const threads = [0, 1].map(() => ({ limits: new KeyLimits(RATE, null), open: new Map<number, KeyAccount>() }));
+        for (const [i, { limits }] of threads.entries()) {
+          limits.listener = (name, use) => threads[1 - i]!.limits.usedElsewhere(name, use, now);
+        }
+        let passed = 0;
+        for (const { thread, connection, leaves, bytes, ms } of steps) {
+          now += ms;
+          const { limits, open } = threads[thread]!;
+          let account = open.get(connection);
+          if (account === undefined) open.set(connection, (account = limits.join(key(1), null, 1, now)!));
+          if (account.takeRate(bytes, now) === 0) passed += bytes;
+          limits.tellUse(account.name, now);
+          if (leaves) {
+            limits.leave(account, NOBODY, now);
+            open.delete(connection);
+          }
+          assert.ok(passed <= 65_568 + (now * RATE.bytesPerSecond) / 1000 + 1e-6);
+        }
+      }),
+    );
+  });
+
   test('whatever connections of a key come, send and go, no more passes than rate × time + burst', () => {
     const step = fc.record({
       connection: fc.nat(5),

@@ -26,6 +26,7 @@ export class Thread {
       counters: this.counters,
       order,
       sourceEvent: (event, path) => this.sourceEvents.push([event, path]),
+      keyUsed: () => undefined,
     });
   }
 }

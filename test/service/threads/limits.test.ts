@@ -4,6 +4,8 @@ import { connect } from 'node:net';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DerpClient } from '../../../src/client/derp-client.ts';
+import { encodeFrame, FrameType } from '../../../src/wire/frames.ts';
+import { generateNodeKeyPair } from '../../../src/wire/keys.ts';
 import { PATIENCE_MS, TwoThreads } from './support.ts';
 
 const TOTAL = 1_000_000;
@@ -12,8 +14,10 @@ const WINDOW_MS = 1000;
 
 /** Sends for as long as the relay takes it. */
 function sendAlways(from: DerpClient, to: DerpClient): void {
+  // As a frame: a client keeps to the rate that the relay announces.
+  const frame = encodeFrame(FrameType.SendPacket, to.publicKey, PACKET);
   const drained = (): void => {
-    while (from.send(to.publicKey, PACKET));
+    while (from.sendFrame(frame));
   };
   from.handler = { drained };
   drained();
@@ -66,6 +70,30 @@ suite('limits of a relay of two threads', { timeout: 120_000 }, () => {
       (came, perSecond) => perSecond < 1.15 * TOTAL && came.every((one) => one > 0.25 * TOTAL && one < 0.42 * TOTAL),
       'three senders in two threads never have equal shares',
     );
+  });
+
+  test('a key has its rate once, whichever threads its connections are in', async (t) => {
+    const rate = 400_000;
+    const two = await TwoThreads.start({
+      TOWPATH_FAIRNESS_PER_CLIENT_BYTES_PER_SECOND: `${rate}`,
+      TOWPATH_FAIRNESS_PER_CLIENT_BURST_BYTES: '100000',
+    });
+    t.after(() => two.stop());
+    const keys = generateNodeKeyPair();
+    const receiver = await two.client(0);
+    const bytes = count(receiver);
+    for (const thread of [0, 1, 1]) sendAlways(await two.client(thread, { keys }), receiver);
+    const sum = (): number => bytes.get(keys.publicKey.toString('hex')) ?? 0;
+    await two.until(() => sum() > 2 * rate, 'the bursts are over');
+    const endAt = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const [before, startedAt] = [sum(), performance.now()];
+      await sleep(2 * WINDOW_MS);
+      const perSecond = ((sum() - before) * 1000) / (performance.now() - startedAt);
+      // Each of the two threads for itself would let the whole rate through.
+      if (perSecond > 0.6 * rate && perSecond < 1.3 * rate) return;
+      assert.ok(performance.now() < endAt, `${perSecond} bytes per second`);
+    }
   });
 
   test('failures of one source count together, whichever threads they come to', async (t) => {
