@@ -286,7 +286,7 @@ describe('a node and a control server in trouble', () => {
   const wrong: readonly [string, RegExp, (bench: Bench) => void][] = [
     ['no key', /holds no key/, ({ control }) => (control.behaviour.key = '{}')],
     ['a key that is no JSON', /holds no key/, ({ control }) => (control.behaviour.key = '<html>')],
-    ['another response', /no handshake/, ({ control }) => (control.behaviour.handshake = Buffer.alloc(51))],
+    ['another response', /not a handshake/, ({ control }) => (control.behaviour.handshake = Buffer.alloc(51))],
     [
       'a response of nobody',
       /handshake .*failed/,
