@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { hashOfKey, KEY_WORDS, KeyViews } from './key-words.ts';
+import { KEY_WORDS, KeyTable } from './key-words.ts';
 import type { Peer } from './peer.ts';
 
 const INITIAL_SLOTS = 256;
@@ -8,18 +7,11 @@ const INITIAL_SLOTS = 256;
  * Node key → peer, looked up by the key as it lies in a frame. Open addressing over flat key words, because a table of
  * objects misses the cache.
  */
-export class PeerTable {
+export class PeerTable extends KeyTable {
   #slots = INITIAL_SLOTS;
   #words = new Int32Array(INITIAL_SLOTS * KEY_WORDS);
   #peers: (Peer | null)[] = new Array<Peer | null>(INITIAL_SLOTS).fill(null);
   #size = 0;
-  readonly #seed: number;
-  readonly #views = new KeyViews();
-
-  /** `seed` is random unless a test wants collisions. */
-  constructor(seed: number = randomBytes(4).readInt32LE(0)) {
-    this.#seed = seed;
-  }
 
   get size(): number {
     return this.#size;
@@ -27,18 +19,18 @@ export class PeerTable {
 
   /** The peer whose key is the 32 bytes at `offset`, or null. */
   find(buffer: Buffer, offset: number): Peer | null {
-    return this.#peers[this.#locate(this.#views.of(buffer), offset)] ?? null;
+    return this.#peers[this.#locate(this.viewOf(buffer), offset)] ?? null;
   }
 
   /** The peer of this key, or null. */
   named(key: Buffer): Peer | null {
-    return this.#peers[this.#locate(this.#views.ofKey(key), 0)] ?? null;
+    return this.#peers[this.#locate(this.viewOfKey(key), 0)] ?? null;
   }
 
   /** Adds a peer whose key is not in the table yet. */
   add(peer: Peer): void {
     if (this.#size * 2 >= this.#slots) this.#grow();
-    const view = this.#views.ofKey(peer.key);
+    const view = this.viewOfKey(peer.key);
     const slot = this.#locate(view, 0);
     if (this.#peers[slot] === null) this.#size++;
     this.#peers[slot] = peer;
@@ -48,12 +40,12 @@ export class PeerTable {
 
   /** Removes the peer; later entries of its probe run move up, so there are no tombstones. */
   remove(peer: Peer): void {
-    let hole = this.#locate(this.#views.ofKey(peer.key), 0);
+    let hole = this.#locate(this.viewOfKey(peer.key), 0);
     if (this.#peers[hole] !== peer) return;
     const mask = this.#slots - 1;
     this.#size--;
     for (let at = (hole + 1) & mask; this.#peers[at] !== null; at = (at + 1) & mask) {
-      const home = this.#hash(this.#words[at * KEY_WORDS]!, this.#words[at * KEY_WORDS + 1]!);
+      const home = this.#home(this.#words[at * KEY_WORDS]!, this.#words[at * KEY_WORDS + 1]!);
       if (((at - home) & mask) < ((at - hole) & mask)) continue;
       this.#peers[hole] = this.#peers[at]!;
       this.#words.copyWithin(hole * KEY_WORDS, at * KEY_WORDS, (at + 1) * KEY_WORDS);
@@ -77,8 +69,8 @@ export class PeerTable {
     for (const peer of this.#peers) if (peer !== null) yield peer;
   }
 
-  #hash(first: number, second: number): number {
-    return hashOfKey(first, second, this.#seed) & (this.#slots - 1);
+  #home(first: number, second: number): number {
+    return this.hash(first, second) & (this.#slots - 1);
   }
 
   /** The slot that holds the key at `offset`, or the empty one where it would go. */
@@ -87,7 +79,7 @@ export class PeerTable {
     const words = this.#words;
     const mask = this.#slots - 1;
     const second = view.getInt32(offset + 4, true);
-    let slot = this.#hash(first, second);
+    let slot = this.#home(first, second);
     for (; this.#peers[slot] !== null; slot = (slot + 1) & mask) {
       const base = slot * KEY_WORDS;
       if (
@@ -117,7 +109,7 @@ export class PeerTable {
       const peer = peers[slot] ?? null;
       if (peer === null) continue;
       const base = slot * KEY_WORDS;
-      let at = this.#hash(words[base]!, words[base + 1]!);
+      let at = this.#home(words[base]!, words[base + 1]!);
       while (this.#peers[at] !== null) at = (at + 1) & mask;
       this.#peers[at] = peer;
       for (let i = 0; i < KEY_WORDS; i++) this.#words[at * KEY_WORDS + i] = words[base + i]!;

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { KEY_BYTES } from '../../wire/frames.ts';
-import { hashOfKey, KEY_WORDS, KeyViews } from './key-words.ts';
+import { KEY_WORDS, KeyTable } from './key-words.ts';
 import type { Forwarder } from './recipient.ts';
 
 const INITIAL_SLOTS = 64;
@@ -62,7 +61,7 @@ export class Way {
  * no object. The entries lie one behind the other in pages, so that growing copies no key. An index with open addressing
  * leads to them; a key with several forwarders has several entries, the oldest first in its probe run.
  */
-export class RemoteKeys {
+export class RemoteKeys extends KeyTable {
   /** Number of the entry plus 1; 0: the slot is empty. */
   #index = new Int32Array(INITIAL_SLOTS);
   /** Words of the keys. */
@@ -72,13 +71,6 @@ export class RemoteKeys {
   #size = 0;
   /** By their numbers; the first place stays empty. */
   readonly #ways: (Way | null)[] = [null];
-  readonly #seed: number;
-  readonly #views = new KeyViews();
-
-  /** `seed` is random unless a test wants collisions. */
-  constructor(seed: number = randomBytes(4).readInt32LE(0)) {
-    this.#seed = seed;
-  }
 
   /** Keys, each as often as it has forwarders. */
   get size(): number {
@@ -102,12 +94,12 @@ export class RemoteKeys {
    * The forwarder of the key that is the 32 bytes at `at`: the oldest that is up, else the oldest; null when there is none.
    */
   find(buffer: Buffer, at: number): Forwarder | null {
-    return this.#size === 0 ? null : this.#find(this.#views.of(buffer), at);
+    return this.#size === 0 ? null : this.#find(this.viewOf(buffer), at);
   }
 
   /** Whether a forwarder leads to this key, 32 bytes. */
   has(key: Buffer): boolean {
-    return this.#size > 0 && this.#find(this.#views.ofKey(key), 0) !== null;
+    return this.#size > 0 && this.#find(this.viewOfKey(key), 0) !== null;
   }
 
   /**
@@ -116,7 +108,7 @@ export class RemoteKeys {
    */
   add(buffer: Buffer, at: number, way: Way): Added {
     if (this.#size >= this.#index.length * MOST_TAKEN) this.#growIndex();
-    const view = this.#views.of(buffer);
+    const view = this.viewOf(buffer);
     const owners = this.#owners;
     let added: Added = Added.First;
     let hasOld = false;
@@ -143,7 +135,7 @@ export class RemoteKeys {
 
   /** `way` does not lead to the key at `at` any more. */
   remove(buffer: Buffer, at: number, way: Way): Removed {
-    const view = this.#views.of(buffer);
+    const view = this.viewOf(buffer);
     let own = -1;
     let hasOther = false;
     let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
@@ -160,7 +152,7 @@ export class RemoteKeys {
 
   /** Whether `way` leads to the key at `at`. */
   leads(buffer: Buffer, at: number, way: Way): boolean {
-    const view = this.#views.of(buffer);
+    const view = this.viewOf(buffer);
     let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
     for (; this.#index[slot] !== 0; slot = this.#next(slot)) {
       const entry = this.#index[slot]! - 1;
@@ -201,7 +193,7 @@ export class RemoteKeys {
     for (let entry = 0; entry < this.#size; entry++) {
       if (this.#ways[this.#owners[entry]! >> 1]!.forwarder.isElsewhere === true) continue;
       this.#readKey(entry, key);
-      const view = this.#views.ofKey(key);
+      const view = this.viewOfKey(key);
       let slot = this.#home(view.getInt32(0, true), view.getInt32(4, true));
       while (!this.#holds(this.#index[slot]! - 1, view, 0)) slot = this.#next(slot);
       if (this.#index[slot]! - 1 === entry) visit(key);
@@ -224,7 +216,7 @@ export class RemoteKeys {
   // ---- the index
 
   #home(first: number, second: number): number {
-    return hashOfKey(first, second, this.#seed) & (this.#index.length - 1);
+    return this.hash(first, second) & (this.#index.length - 1);
   }
 
   #next(slot: number): number {

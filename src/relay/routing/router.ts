@@ -1,8 +1,8 @@
 /**
  * Where the destination of a packet is looked up. The router finds the peer of a key in `peer-table.ts` and gives the packet
  * to its connection, or, when the key is connected elsewhere, to a forwarder of `remote-keys.ts` (`recipient.ts` is the one
- * interface that carries every packet). A key with several connections is in `duplicates.ts`; `contacts.ts` remembers who must hear that a key has
- * left, and `presence.ts` is what those are told who watch all keys.
+ * interface that carries every packet). A key with several connections is in `duplicates.ts`; `contacts.ts` remembers who must
+ * hear that a key has left, and `presence.ts` is what those are told who watch all keys.
  */
 import { KEY_BYTES, looksLikeDisco } from '../../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../../observe/counters.ts';
