@@ -21,6 +21,7 @@ const config: KnipConfig = {
     'page/main.ts',
     'page/load-report/main.ts',
     'test/packages/*.ts',
+    'test/packages/real/run.ts',
     'bench/*.ts',
     'bench/udp/{flood,generate,traffic}.ts',
     'bench/relay/sibling-process.ts',

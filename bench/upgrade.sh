@@ -4,6 +4,6 @@
 set -euo pipefail
 # shellcheck source=bench/programs.sh
 source "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
-(cd "$repository" && npm run --silent build)
+(cd "$repository" && npm run --silent build:binary)
 export PEER_RELAY_COMMAND="$repository/bench/upgrade.ts"
 exec "$repository/test/interop/peer-relay/run.sh" "$@"

@@ -1,8 +1,8 @@
 /**
  * How long a stream of small messages between two real tailscaled is interrupted while their DERP relay is replaced by its
- * next version: `npm run bench:upgrade -- [--rounds 3] [--relays derper,towpath,towpath-sockets]`. A message is sent each
- * 10 ms. With `--region` there are two relays in one region, a client on each, and both relays are replaced, one after the
- * other. Needs root, and what `test/interop/peer-relay/run.sh` builds.
+ * next version: `npm run bench:upgrade -- [--rounds 3] [--relays derper,towpath,towpath-sockets,towpath-next]`. A message
+ * is sent each 10 ms. With `--region` there are two relays in one region, a client on each, and both relays are replaced, one
+ * after the other. Needs root, and what `test/interop/peer-relay/run.sh` builds.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { findRuntime } from '../../src/cli/runtime.ts';
 import { REGION } from '../../test/interop/peer-relay/headscale.ts';
 import { HUB_IP, type Network } from '../../test/interop/peer-relay/network.ts';
 import { Program, until } from '../../test/interop/peer-relay/program.ts';
@@ -15,8 +14,11 @@ export interface UpgradedRelay {
   stop(): Promise<void>;
 }
 
-/** What is compared: derper restarted, towpath restarted, and towpath whose sockets stay open (socket activation). */
-export const UPGRADES = ['derper', 'towpath', 'towpath-sockets'] as const;
+/**
+ * What is compared: derper restarted, towpath restarted, towpath whose sockets stay open (socket activation), and towpath whose
+ * next process takes over the sockets (SIGUSR2), as the package does it.
+ */
+export const UPGRADES = ['derper', 'towpath', 'towpath-sockets', 'towpath-next'] as const;
 export type UpgradeName = (typeof UPGRADES)[number];
 
 interface Parts {
@@ -37,7 +39,8 @@ interface RegionMember {
   readonly secrets: string;
 }
 
-const MAIN = path.resolve(import.meta.dirname, '../../dist/main.js');
+/** The executable of the packages. */
+const TOWPATH = path.resolve(import.meta.dirname, '../../build/towpath');
 const HOLDER = path.join(import.meta.dirname, 'socket-holder.ts');
 const STUN_PORT = 3478;
 const DERP_PORT = 443;
@@ -50,8 +53,9 @@ export function makeRelay(name: UpgradeName, parts: Parts): UpgradedRelay {
     const environment = member === undefined ? {} : { SSL_CERT_FILE: path.join(member.secrets, 'authority.pem') };
     return new RestartedRelay(network, ip, derperCommand(parts, ip), environment);
   }
-  const command = towpathCommand(parts, ip, name === 'towpath-sockets');
-  return name === 'towpath' ? new RestartedRelay(network, ip, command) : new HeldRelay(network, ip, command);
+  const command = towpathCommand(parts, ip, name !== 'towpath');
+  if (name === 'towpath') return new RestartedRelay(network, ip, command);
+  return new HeldRelay(network, ip, command, name === 'towpath-next' ? 'next' : 'restart');
 }
 
 /** The way of a plain `systemctl restart`: the old process ends, then the next starts. */
@@ -89,18 +93,23 @@ class RestartedRelay implements UpgradedRelay {
   }
 }
 
-/** The way of `systemctl restart` with socket units: clients that connect between the two processes wait in the sockets. */
+/**
+ * The ways of socket units. `restart`: clients that connect between the two processes wait in the sockets. `next`: the next
+ * process starts before the old one ends.
+ */
 class HeldRelay implements UpgradedRelay {
   readonly #network: Network;
   readonly #ip: string;
   readonly #command: readonly string[];
+  readonly #way: 'restart' | 'next';
   #holder: ChildProcess | null = null;
   #output = '';
 
-  constructor(network: Network, ip: string, command: readonly string[]) {
+  constructor(network: Network, ip: string, command: readonly string[], way: 'restart' | 'next') {
     this.#network = network;
     this.#ip = ip;
     this.#command = command;
+    this.#way = way;
   }
 
   async start(): Promise<void> {
@@ -109,13 +118,14 @@ class HeldRelay implements UpgradedRelay {
     this.#holder = spawn(program, rest, { stdio: ['pipe', 'pipe', 'pipe'] });
     for (const stream of [this.#holder.stdout, this.#holder.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => (this.#output += text));
-    await this.#next();
+    await this.#ready('start');
   }
 
   async upgrade(): Promise<void> {
+    if (this.#way === 'next') return this.#ready('next');
     this.#holder?.stdin?.write('stop\n');
     await until('the old relay has ended', () => this.#output.includes('ended '));
-    await this.#next();
+    await this.#ready('start');
   }
 
   stop(): Promise<void> {
@@ -124,10 +134,11 @@ class HeldRelay implements UpgradedRelay {
     return Promise.resolve();
   }
 
-  async #next(): Promise<void> {
+  /** Gives the holder a command, and waits for the process that is ready then. */
+  async #ready(command: 'start' | 'next'): Promise<void> {
     const ready = (): number => this.#output.split('"msg":"ready"').length;
     const before = ready();
-    this.#holder?.stdin?.write('start\n');
+    this.#holder?.stdin?.write(`${command}\n`);
     await until(
       () => `the relay is ready:\n${this.#output}`,
       () => ready() > before,
@@ -178,5 +189,5 @@ function towpathCommand({ folder, member }: Parts, ip: string, isHeld: boolean):
       ...{ admin, certificate, mesh },
     }),
   );
-  return [findRuntime('bun'), MAIN, 'serve', '--config', config];
+  return [TOWPATH, 'serve', '--config', config];
 }

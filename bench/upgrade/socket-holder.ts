@@ -1,7 +1,7 @@
 /**
  * `socket-holder.ts IP TCP-PORT UDP-PORT COMMAND…`: opens the sockets of a relay, as systemd does for socket units. For each
- * line `start` on standard input it starts the command with them, and for `stop` it ends that. The sockets stay open, so
- * clients that connect meanwhile wait for the next process.
+ * line `start` on standard input it starts the command with them, for `stop` it ends that, and for `next` the command starts
+ * its next process. The sockets stay open, so clients that connect meanwhile wait for the next process.
  */
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
@@ -15,11 +15,13 @@ while read -r command; do
     start)
       sh -c 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=derp:stun exec "$@"' sh "$@" < /dev/null &
       pid=$! ;;
+    next)
+      kill -USR2 $pid ;;
     stop)
       kill $pid; wait $pid; echo "ended $pid" ;;
   esac
 done
-kill $pid`;
+kill 0`;
 
 const [ip = '', tcpPort = '', udpPort = '', ...command] = process.argv.slice(2);
 const server = createServer().listen(Number(tcpPort), ip);
@@ -37,7 +39,10 @@ function descriptor(holder: object): number {
 
 const state = Object.getOwnPropertySymbols(datagrams).find(({ description }) => description === 'state symbol');
 const sockets = [descriptor(server), descriptor(Reflect.get(datagrams, state!) as object)];
-const holder = spawn('sh', ['-c', HOLDER, 'sh', ...command], { stdio: ['inherit', 'inherit', 'inherit', ...sockets] });
+const holder = spawn('sh', ['-c', HOLDER, 'sh', ...command], {
+  stdio: ['inherit', 'inherit', 'inherit', ...sockets],
+  detached: true,
+});
 // This process must not take what comes in.
 server.close();
 datagrams.close();

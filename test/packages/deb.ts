@@ -9,12 +9,12 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { VERSION } from '../../scripts/packages/executable.ts';
 import { run, runAnyway } from './command.ts';
+import { NEXT_VERSION, nextDeb } from './next-deb.ts';
 import { UnitProcess } from './unit-process.ts';
 
 const [root, deb] = process.argv.slice(2) as [string, string];
 const CONFIG = '/etc/towpath/towpath.yaml';
 const KEY = '/var/lib/towpath/derper.key';
-const NEXT_VERSION = `${VERSION}+next`;
 /** What `systemd-analyze security` may find, of 100. */
 const MOST_EXPOSURE = 20;
 const APT = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
@@ -31,17 +31,6 @@ function at(file: string): string {
 function install(file: string): string {
   run('cp', [file, at('/towpath.deb')]);
   return inside('apt-get', 'install', '--yes', '/towpath.deb');
-}
-
-/** The same package with a higher version. */
-function nextDeb(): string {
-  const folder = at('/next');
-  run('dpkg-deb', ['-R', deb, folder]);
-  const control = path.join(folder, 'DEBIAN/control');
-  writeFileSync(control, readFileSync(control, 'utf8').replace(/^Version: .*$/m, `Version: ${NEXT_VERSION}`));
-  run('dpkg-deb', ['--root-owner-group', '-Zgzip', '-z1', '--build', folder, `${folder}.deb`]);
-  run('rm', ['-r', folder]);
-  return `${folder}.deb`;
 }
 
 function checkFiles(): void {
@@ -85,7 +74,7 @@ function relayed(): string {
 }
 
 mountSystem();
-const upgrade = nextDeb();
+const upgrade = nextDeb(deb, at('/next'));
 console.log('  installing');
 assert.match(install(deb), /towpath setup/);
 checkFiles();

@@ -2,22 +2,21 @@
  * Builds every package, installs it where it belongs and starts it: `npm run test:packages`, or with the names of the steps
  * that are wanted. Needs root and Debian; installs the Debian packages that it uses. Prints the seconds of each step.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { ROOT, VERSION } from '../../scripts/packages/executable.ts';
+import { makeBase } from './base.ts';
 import { has, run } from './command.ts';
 
 const DEBIAN_PACKAGES = ['mmdebstrap', 'systemd', 'iproute2', 'skopeo', 'umoci', 'crun', 'binutils', 'procps'];
-const HELM_VERSION = 'v3.18.6';
-const BASE = path.join(ROOT, 'build', 'base.tar');
 const work = mkdtempSync(path.join(tmpdir(), 'towpath-packages-'));
 
 const STEPS: Readonly<Record<string, () => void>> = {
   'Debian packages': installDebianPackages,
   'build:deb': () => npm('build:deb'),
-  base: makeBase,
+  base: () => void makeBase(),
   deb: testDeb,
   'build:image': () => npm('build:image'),
   image: testImage,
@@ -45,16 +44,11 @@ function installDebianPackages(): void {
   run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], environment);
 }
 
-/** A small Debian as a user has it: procps has the kill of the unit, the others are for install.sh. It is kept for the next run. */
-function makeBase(): void {
-  if (!existsSync(BASE)) run('mmdebstrap', ['--variant=minbase', '--include=procps,minisign,curl', 'bookworm', BASE]);
-}
-
 /** A root directory from {@link makeBase}. */
 function freshRoot(name: string): string {
   const root = path.join(work, name);
   run('mkdir', [root]);
-  run('tar', ['-C', root, '-xf', BASE]);
+  run('tar', ['-C', root, '-xf', makeBase()]);
   return root;
 }
 
@@ -81,28 +75,10 @@ function testImage(): void {
 }
 
 function testChart(): void {
-  const helm = goProgram('helm', `helm.sh/helm/v3/cmd/helm@${HELM_VERSION}`);
-  console.log('  not tested: kubeconform, whose schemas are on GitHub only');
-  if (helm !== null) script('chart.ts', path.join(ROOT, 'build', `towpath-${VERSION}.tgz`), folder('chart'), helm);
-}
-
-/**
- * A program in Go, from the PATH or built earlier. It is built here when its step was named, as that takes minutes. Null when
- * there is none.
- */
-function goProgram(name: string, module: string): string | null {
-  if (spawnSync('sh', ['-c', `command -v ${name}`]).status === 0) return name;
-  const program = path.join(ROOT, 'build', 'tools', name);
-  if (existsSync(program)) return program;
-  if (!wanted.includes('chart')) {
-    console.log(
-      `  not tested: lint and templates, as there is no ${name} here; npm run test:packages -- chart builds it`,
-    );
-    return null;
-  }
-  if (!has('go', `lint and templates with ${name}`)) return null;
-  run('go', ['install', module], { GOBIN: path.dirname(program) });
-  return program;
+  if (!has('go', 'lint and templates, checked with the types of the Kubernetes API')) return;
+  const render = path.join(work, 'render');
+  run('go', ['build', '-C', path.join(import.meta.dirname, 'render'), '-o', render, '.'], { CGO_ENABLED: '0' });
+  script('chart.ts', path.join(ROOT, 'build', `towpath-${VERSION}.tgz`), folder('chart'), render);
 }
 
 function testNpm(source: 'archive' | 'git'): void {
