@@ -378,7 +378,7 @@ export interface LimitsAnswer {
   readonly keys: readonly KeyRateRow[];
 }
 
-export interface KeyRateRow {
+interface KeyRateRow {
   readonly key: string;
   /** What it may send; 0: no limit. */
   readonly bytesPerSecond: number;

@@ -1,5 +1,5 @@
 // Made by "npm run build:page" from page/. Do not edit.
-// Sources: 040d638ac10c1daa3ad16aa76f49f806739f5eff9abe31925c25ff27ba2f5536
+// Sources: a39a99563ca5a92accc45be2e4c96041a2d6280eda4196a6ad9d690100b48a97
 // With uPlot (MIT License, Copyright (c) 2022 Leon Sorokin).
 /** The files of the status page as text. */
 export const PAGE_FILES: Readonly<Record<'html' | 'script' | 'style' | 'icon', string>> = {
