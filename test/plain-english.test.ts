@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 const ROOT = path.join(import.meta.dirname, '..');
 /** What is read by users and contributors. docs/style.md gives the reasons. */
-const WHERE = ['src', 'docs', 'examples', 'deploy', '*.md', ':!docs/style.md'];
+const WHERE = ['src', 'page', 'docs', 'examples', 'deploy', '*.md', ':!docs/style.md', ':!docs/reference'];
 
 /** Phrases that are hard to read for people whose first language is not English, and what to write instead. */
 const HABITS: readonly (readonly [RegExp, string])[] = [
@@ -19,6 +19,19 @@ const HABITS: readonly (readonly [RegExp, string])[] = [
   [/\bfor want of\b/i, 'without, or because there is no …'],
   [/\bc(?:o|a)mes? about\b/i, 'happens, succeeds, is computed'],
   [/\bwhoever\b/i, 'the client, the program, the operator'],
+  [/\b(?:some|any)body\b/i, 'a person, another process, any client'],
+  [/\b(?:by|from|of|than) who\b/i, 'the client, the program, the operator'],
+  [/(?<!there )\b(?:is|are|was|were) no (?!longer\b|more\b|one\b|reason\b|way\b)/i, 'is not a …'],
+  [/\bfor so long\b/i, 'for this time'],
+  [/\bfor good\b/i, 'permanently'],
+  [/\bdearer?\b/i, 'expensive'],
+  [/\bgoodbye\b/i, 'in order, or with a reset'],
+  [/\bin the place of\b/i, 'instead of'],
+  [/\bbecomes of\b/i, 'the result of'],
+  [/\bbeside\b/i, 'next to, in addition to'],
+  [/\btroubles?\b/i, 'problem'],
+  [/\b(?:can|could)(?:not)? be told\b/i, 'is unknown, or cannot be distinguished'],
+  [/\bone behind the other\b/i, 'in order'],
 ];
 
 test('texts and comments are in plain English', () => {

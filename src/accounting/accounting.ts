@@ -6,7 +6,7 @@ import { ThreadStore } from './thread-store.ts';
 import { STORE_FILE, type TrafficRow, type UsedBytes } from './traffic-store.ts';
 import { dayOf } from './usage.ts';
 
-/** Rows that wait in memory while they cannot be written: about 40 MB. What is new beyond that is not counted. */
+/** Most rows that wait in memory while they cannot be written: about 40 MB. Further rows are not counted. */
 const MOST_WAITING = 100_000;
 /** Rows of one message to the store. */
 const ROWS_AT_ONCE = 10_000;
@@ -41,7 +41,10 @@ export class Accounting {
     this.#store = new ThreadStore(join(config.directory, STORE_FILE));
   }
 
-  /** What each key has sent in `day`, and in its month so far; null, with a warning, when the store cannot be read. */
+  /**
+   * Returns what each key has sent in `day` and in its month so far; null, with a warning, when the store cannot be
+   * read.
+   */
   async used(day: string): Promise<readonly UsedBytes[] | null> {
     try {
       return await this.#store.used(day);
@@ -66,21 +69,21 @@ export class Accounting {
     known.receivedPackets += row.receivedPackets;
   }
 
-  /** Whether it is time to write; asked with the monotonic clock in milliseconds. */
+  /** Returns whether it is time to write; `now` is monotonic, in milliseconds. */
   isDue(now: number): boolean {
     if (now - this.#writtenAt < this.#config.flushSeconds * 1000) return false;
     this.#writtenAt = now;
     return true;
   }
 
-  /** Writes what waits. Resolves when it is on disk, or cannot be written now. */
+  /** Writes the waiting counts. Resolves when they are on disk, or cannot be written now. */
   async flush(): Promise<void> {
-    // While a slow disk is busy, counts go on waiting.
+    // While a slow disk is busy, counts keep waiting.
     this.#writing ??= this.#write().finally(() => (this.#writing = null));
     await this.#writing;
   }
 
-  /** Writes what waits, if it is wanted, and closes the store. */
+  /** Closes the store. Writes the waiting counts first if `isWanted`. */
   async close(isWanted: boolean): Promise<void> {
     await this.#writing;
     if (isWanted) await this.flush();

@@ -1,6 +1,7 @@
 /**
- * What admitted clients may do: the tier of each key, and whether its bytes are used up. This file decides; `tiers.ts` knows the tiers, `usage.ts` the bytes, and `accounting.ts` keeps them on disk. The relay
- * gets plain data: limits with the verdict, and changes of them later.
+ * The policy for admitted clients: the tier of each key, and whether its quota is used up. This file decides;
+ * `tiers.ts` has the tiers, `usage.ts` the bytes, and `accounting.ts` stores them on disk. The relay gets plain data:
+ * limits with the verdict, and later changes of them.
  */
 import { NO_FACTS, type NodeFacts } from '../admission/node-facts.ts';
 import { hasQuota, type TierConfig } from '../config/schema/tiers.ts';
@@ -10,17 +11,17 @@ import type { KeyEnding, KeyLimitsChange } from '../relay/session/sessions.ts';
 import type { Tiers } from './tiers.ts';
 import type { KeyUsage, Usage } from './usage.ts';
 
-/** Clients whose limits are followed while they are connected; the one that was admitted first is forgotten first. */
+/** Most clients whose limits are updated while they are connected. The one that was admitted first is dropped first. */
 const MOST_CLIENTS = 200_000;
 
-/** What is known of a key, for the status page. */
+/** Facts about a key, for the status page. */
 export interface KeyStatus extends KeyUsage, NodeFacts {
-  /** The name of its tier; empty when it is of none. */
+  /** The name of its tier; empty when it has none. */
   readonly tier: string;
   /** 0: no limit. */
   readonly dayLimitBytes: number;
   readonly monthLimitBytes: number;
-  /** Its bytes are used up. */
+  /** True when its quota is used up. */
   readonly isOverQuota: boolean;
 }
 
@@ -30,12 +31,12 @@ export interface ClientPolicyParts {
     sourceOf(key: string): string | null;
   };
   readonly usage: Usage;
-  /** The relay, which is told of changes. */
+  /** The relay, which gets the changes. */
   readonly relay: {
     setKeyLimits(changes: readonly KeyLimitsChange[]): void;
     endKeys(endings: readonly KeyEnding[]): unknown;
   };
-  /** A key has used up its bytes, or has some again. */
+  /** Called when a key has used up its quota, or has bytes again. */
   readonly quotaChanged: (key: string, tier: string, isOver: boolean) => void;
 }
 
@@ -49,13 +50,13 @@ export interface ConnectedKey {
 
 interface Client {
   readonly source: string;
-  /** Those that the relay has; null: the common ones, whatever they are. */
+  /** The limits that the relay has; null: the common limits. */
   limits: ClientLimits | null;
   isOver: boolean;
   connections: number;
 }
 
-/** Decides about tiers and quotas behind the admission sources. */
+/** Decides about tiers and quotas after the admission sources. */
 export class ClientPolicy implements Admission {
   readonly #parts: ClientPolicyParts;
   readonly #clients = new Map<string, Client>();
@@ -75,7 +76,7 @@ export class ClientPolicy implements Admission {
     return verdict instanceof Promise ? verdict.then((later) => this.#judge(key, later)) : this.#judge(key, verdict);
   }
 
-  /** Takes other tiers over, for the keys that are connected too, one entry for each connection. */
+  /** Applies other tiers, also to connected keys. `connected` has one entry per connection. */
   reload(tiers: Tiers, connected: Iterable<ConnectedKey>): void {
     this.#tiers = tiers;
     this.#followAll(connected);
@@ -117,12 +118,12 @@ export class ClientPolicy implements Admission {
     this.#forgetUnused(key, client);
   }
 
-  /** Looks at all clients again: a source may know other things of them, or a day is over. */
+  /** Checks all clients again: a source may have other facts about them, or a day is over. */
   review(): void {
     this.check(this.#clients.keys());
   }
 
-  /** Looks at some keys again, whose usage has changed, and tells the relay what is new. */
+  /** Checks some keys whose usage has changed, and sends changes to the relay. */
   check(keys: Iterable<string>): void {
     const changes: KeyLimitsChange[] = [];
     const endings: KeyEnding[] = [];
@@ -141,7 +142,10 @@ export class ClientPolicy implements Admission {
     if (endings.length > 0) this.#parts.relay.endKeys(endings);
   }
 
-  /** Whether a key has used up its bytes, also one that is not connected now: then it gets no endpoint of the peer relay. */
+  /**
+   * Returns whether a key has used up its quota, even if it is not connected: it then gets no endpoint of the peer
+   * relay.
+   */
   isOverQuota(key: string): boolean {
     const tier = this.#knownTier(key);
     return tier !== null && this.#usedUp(key, tier) !== null;
@@ -160,7 +164,7 @@ export class ClientPolicy implements Admission {
     return this.#overQuota;
   }
 
-  /** What is known of a key (64 hex digits) that the admission source of this name admitted. */
+  /** Returns the facts about a key (64 hex digits) that the named admission source admitted. */
   status({ key, source }: ConnectedKey): KeyStatus {
     const facts = this.#factsOf(key, source);
     const tier = this.#tiers.of({ key, source, facts });
@@ -174,12 +178,12 @@ export class ClientPolicy implements Admission {
     };
   }
 
-  /** Connections that a connected key may have; null: as many as every key. */
+  /** Returns how many connections a connected key may have; null: the limit of all keys. */
   connectionLimit(key: string): number | null {
     return this.#clients.get(key)?.limits?.connections ?? null;
   }
 
-  /** Connected keys that have a quota, for those who count across relays. */
+  /** Returns the connected keys with a quota, for counts over several relays. */
   *keysWithQuota(): IterableIterator<string> {
     for (const [key, client] of this.#clients) {
       const tier = this.#tierOf(key, client.source);
@@ -188,7 +192,7 @@ export class ClientPolicy implements Admission {
   }
 
   #judge(key: string, verdict: AdmissionVerdict): AdmissionVerdict {
-    // Without a source it is the relay's own test.
+    // A client without a source is the relay's own test.
     if (!verdict.admitted || verdict.source === undefined) return verdict;
     const { source } = verdict;
     if (this.#tiers.isEmpty && !this.#clients.has(key) && !this.#rates.has(key)) return verdict;
@@ -198,7 +202,9 @@ export class ClientPolicy implements Admission {
     return client.limits === null ? verdict : { ...verdict, limits: client.limits };
   }
 
-  /** One that has used up its bytes is remembered while it is away, so that its way back is no news. */
+  /**
+   * A key that has used up its bytes is remembered while it is disconnected, so that its return is not reported again.
+   */
   #forgetUnused(key: string, client: Client): void {
     if (client.connections <= 0 && !client.isOver) this.#clients.delete(key);
   }
@@ -215,7 +221,7 @@ export class ClientPolicy implements Admission {
     return client;
   }
 
-  /** Finds the limits of a client anew; returns how it ends when it may not go on. */
+  /** Updates the limits of a client. Returns the end of its connections when it is no longer allowed. */
   #update(key: string, client: Client): KeyEnding | null {
     const tier = this.#tierOf(key, client.source);
     const used = tier === null ? null : this.#usedUp(key, tier);
@@ -226,7 +232,7 @@ export class ClientPolicy implements Admission {
       this.#parts.quotaChanged(key, tier?.name ?? '', client.isOver);
     }
     const limits = this.#limitsOf(key, tier, client.isOver);
-    // Connections that have limits of their own do not follow the common ones by themselves.
+    // Connections with their own limits do not follow changes of the common ones.
     client.limits = limits ?? (client.limits === null ? null : this.#tiers.common);
     if (used === null || tier?.overQuota !== 'refuse') return null;
     return { key: Buffer.from(key, 'hex'), refusal: 'over_quota', detail: `tier ${tier.name}: ${used}` };
@@ -239,7 +245,7 @@ export class ClientPolicy implements Admission {
     return bytesPerSecond === undefined ? limits : { ...(limits ?? this.#tiers.common), bytesPerSecond };
   }
 
-  /** What of its bytes a key has used up, as text, or null. */
+  /** Returns which quota a key has used up, as text, or null. */
   #usedUp(key: string, tier: TierConfig): string | null {
     if (!hasQuota(tier)) return null;
     const { dayBytes, monthBytes } = this.#parts.usage.total(key);

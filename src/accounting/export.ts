@@ -9,7 +9,7 @@ const COLUMNS = ['day', 'key', 'path', 'sent_bytes', 'sent_packets', 'received_b
 /** Rows in one piece of text. */
 const ROWS_AT_ONCE = 500;
 
-/** The rows as text, in pieces: CSV with a line of names (RFC 4180), or a JSON list with a row on each line. */
+/** Returns the rows as pieces of text: CSV with a header line (RFC 4180), or a JSON list with one row per line. */
 export async function* exportTraffic(rows: AsyncIterable<TrafficRow>, format: ExportFormat): AsyncGenerator<string> {
   const isCsv = format === 'csv';
   let piece = isCsv ? `${COLUMNS.join(',')}\r\n` : '[';

@@ -1,12 +1,12 @@
 import type { TrafficRow, UsedBytes } from './traffic-store.ts';
 
-/** What the thread of the store starts with. */
+/** The start data of the store's thread. */
 export interface StoreThreadData {
   /** The file of the store. */
   readonly path: string;
 }
 
-/** What the main thread wants of the store. */
+/** Requests of the main thread to the store. */
 export type StoreRequest =
   | { readonly kind: 'add'; readonly rows: readonly TrafficRow[]; readonly forgetBefore: string | null }
   | { readonly kind: 'used'; readonly day: string }

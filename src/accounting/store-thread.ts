@@ -4,8 +4,8 @@ import type { NumberedRequest, StoreAnswer, StoreRequest, StoreThreadData } from
 import { TrafficStore, type UsedBytes } from './traffic-store.ts';
 
 /**
- * The start of the thread that has the store of accounting: the disk may be slow, and SQLite waits for it. A store that
- * cannot be opened is tried again with the next request.
+ * The main module of the accounting store's thread. It is separate because the disk may be slow, and SQLite waits for
+ * it. A store that cannot be opened is tried again with the next request.
  */
 const { path } = workerData as StoreThreadData;
 let store: TrafficStore | null = null;

@@ -9,7 +9,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The store of accounting in a thread of its own, which is started when it is needed, and again when it has ended. */
+/** The accounting store in its own thread. The thread is started when it is needed, and again after it has ended. */
 export class ThreadStore {
   readonly #path: string;
   readonly #waiting = new Map<number, Waiting>();
@@ -21,7 +21,7 @@ export class ThreadStore {
     this.#path = path;
   }
 
-  /** Adds rows and forgets the days before `forgetBefore`, if it is given. Rejects with SQLite's message. */
+  /** Adds rows, and deletes the days before `forgetBefore` if given. Rejects with SQLite's message. */
   async add(rows: readonly TrafficRow[], forgetBefore: string | null): Promise<void> {
     await this.#ask({ kind: 'add', rows, forgetBefore });
   }
@@ -54,7 +54,7 @@ export class ThreadStore {
   #start(): Worker {
     const data: StoreThreadData = { path: this.#path };
     const worker = new Worker(threadUrl(), { workerData: data });
-    // A process that ends does not wait for it.
+    // The thread must not keep an ending process alive.
     worker.unref();
     let failure = new Error('the thread of the accounting has ended');
     worker.on('message', (answer: StoreAnswer) => {

@@ -4,7 +4,7 @@ import type { TierConfig } from '../config/schema/tiers.ts';
 import { MIN_BURST_BYTES } from '../relay/fairness/byte-bucket.ts';
 import type { ClientLimits } from '../relay/fairness/client-limits.ts';
 
-/** A client, as its tier is found. */
+/** The facts about a client that decide its tier. */
 export interface TieredClient {
   /** The node key as 64 hex digits. */
   readonly key: string;
@@ -24,7 +24,7 @@ interface Matcher {
   readonly keys: ReadonlySet<string>;
 }
 
-/** The tiers of the configuration: which one a client is of, and what its keys may do. */
+/** The tiers of the configuration: the tier of each client, and the limits of its keys. */
 export class Tiers {
   readonly #matchers: readonly Matcher[];
   readonly #perClient: FairnessConfig['perClient'];
@@ -36,12 +36,12 @@ export class Tiers {
     this.#connectionsPerKey = connectionsPerKey;
   }
 
-  /** There are none: all keys have the common limits. */
+  /** True without tiers: all keys have the common limits. */
   get isEmpty(): boolean {
     return this.#matchers.length === 0;
   }
 
-  /** The tier of a client: the first that names it; null when none does. */
+  /** Returns the tier of a client: the first that matches it, or null. */
   of({ key, source, facts }: TieredClient): TierConfig | null {
     const found = this.#matchers.find(
       (matcher) =>
@@ -55,12 +55,12 @@ export class Tiers {
     return found?.config ?? null;
   }
 
-  /** What a key of no tier may do. */
+  /** The limits of keys without a tier. */
   get common(): ClientLimits {
     return { tier: '', ...this.#perClient, weight: 1, connections: this.#connectionsPerKey };
   }
 
-  /** What a key of `tier` may do; `isOver`: it has used up its bytes and is held at the floor. */
+  /** Returns the limits of a key in `tier`. `isOver`: it has used up its quota, and gets the floor rate. */
   limits(tier: TierConfig, isOver: boolean): ClientLimits {
     const bytesPerSecond = tier.bytesPerSecond ?? this.#perClient.bytesPerSecond;
     return {
@@ -73,7 +73,7 @@ export class Tiers {
   }
 }
 
-/** The lower of two rates, of which the first may be 0: no limit. */
+/** Returns the lower of two rates. The first may be 0, which means no limit. */
 function lower(rate: number, floor: number): number {
   return rate === 0 ? floor : Math.min(rate, floor);
 }

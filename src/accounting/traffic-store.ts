@@ -3,10 +3,10 @@ import { dirname } from 'node:path';
 import { TowpathError } from '../base/errors.ts';
 import { openSqlite, type SqlDatabase, type SqlRow, type SqlStatement } from '../system/sqlite.ts';
 
-/** How traffic passed: through a DERP connection, or as datagrams of the peer relay. */
+/** The path of traffic: a DERP connection, or datagrams of the peer relay. */
 type TrafficPath = 'derp' | 'udp';
 
-/** What a key has sent and received in a day (UTC) on one path: payloads alone. */
+/** The traffic of a key in a day (UTC) on one path: payloads only. */
 export interface TrafficRow {
   /** Such as `2026-11-27`. */
   readonly day: string;
@@ -32,7 +32,7 @@ const SCHEMA_VERSION = 1;
 /** Another process, such as an export or a backup, may hold the file for a moment. */
 const BUSY_MS = 5000;
 const DIRECTORY_MODE = 0o700;
-/** Keys whose usage is read at the start: those that have sent most. */
+/** Most keys whose usage is read at the start: those that have sent most. */
 const MOST_KEYS = 200_000;
 
 const SCHEMA = `
@@ -82,7 +82,7 @@ export class TrafficStore {
     }
   }
 
-  /** Adds rows to what is there; all of them or, when it throws, none. */
+  /** Adds rows to the stored counts: all of them or, when it throws, none. */
   add(rows: readonly TrafficRow[]): void {
     this.#database.exec('BEGIN IMMEDIATE');
     try {
@@ -108,7 +108,7 @@ export class TrafficStore {
     return used;
   }
 
-  /** Forgets the days before `day`. */
+  /** Deletes the days before `day`. */
   forgetBefore(day: string): void {
     this.#database.prepare('DELETE FROM traffic WHERE day < ?').run(day);
   }
@@ -150,7 +150,7 @@ function rollBack(database: SqlDatabase): void {
   try {
     database.exec('ROLLBACK');
   } catch {
-    // SQLite has done it already, as it does when the disk is full.
+    // SQLite has already rolled back, as it does when the disk is full.
   }
 }
 

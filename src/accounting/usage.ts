@@ -7,10 +7,10 @@ export interface KeyUsage {
 interface Entry {
   dayBytes: number;
   monthBytes: number;
-  /** What of it was counted before this process started. */
+  /** The part that was counted before this process started. */
   earlierDayBytes: number;
   earlierMonthBytes: number;
-  /** What other relays of the region have counted. */
+  /** Counts of the other relays of the region. */
   otherDayBytes: number;
   otherMonthBytes: number;
 }
@@ -19,7 +19,7 @@ const NOTHING: Entry = {
   ...{ dayBytes: 0, monthBytes: 0, earlierDayBytes: 0, earlierMonthBytes: 0 },
   ...{ otherDayBytes: 0, otherMonthBytes: 0 },
 };
-/** Keys that are remembered. When there are more, the one that was added first is forgotten. */
+/** Most keys that are remembered. When there are more, the oldest one is dropped. */
 const MOST_KEYS = 200_000;
 
 /** The day of a time (milliseconds since 1970) in UTC, such as `2026-11-27`. */
@@ -32,7 +32,7 @@ function monthOf(day: string): string {
   return day.slice(0, 7);
 }
 
-/** What each key has used, in memory. `accounting.ts` fills it from the disk at the start. */
+/** The usage of each key, in memory. `accounting.ts` fills it from the disk at the start. */
 export class Usage {
   readonly #entries = new Map<string, Entry>();
   #day: string;
@@ -46,7 +46,7 @@ export class Usage {
     return this.#day;
   }
 
-  /** Begins another day, and month; returns false when it is the same. */
+  /** Begins another day, and month if it changes; returns false when the day is the same. */
   begin(day: string): boolean {
     if (day === this.#day) return false;
     const isNewMonth = monthOf(day) !== monthOf(this.#day);
@@ -63,7 +63,9 @@ export class Usage {
     entry.monthBytes += bytes;
   }
 
-  /** What this relay had counted of `key` before this process started, as one of several places tells it: the most counts. */
+  /**
+   * Adds this relay's counts of `key` from before its start. When several stores have such counts, the largest is used.
+   */
   adopt(key: string, { dayBytes, monthBytes }: KeyUsage): void {
     if (monthBytes === 0) return;
     const entry = this.#entry(key);
@@ -75,20 +77,20 @@ export class Usage {
     entry.earlierMonthBytes += moreOfMonth;
   }
 
-  /** What the other relays of the region have counted of `key` by now. */
+  /** Sets the counts of `key` at the other relays of the region. */
   setOthers(key: string, dayBytes: number, monthBytes: number): void {
     const entry = this.#entry(key);
     entry.otherDayBytes = dayBytes;
     entry.otherMonthBytes = monthBytes;
   }
 
-  /** What this relay has counted of `key`. */
+  /** Returns this relay's counts of `key`. */
   own(key: string): KeyUsage {
     const { dayBytes = 0, monthBytes = 0 } = this.#entries.get(key) ?? {};
     return { dayBytes, monthBytes };
   }
 
-  /** What all relays of the region have counted of `key`. */
+  /** Returns the counts of `key` at all relays of the region. */
   total(key: string): KeyUsage {
     const entry = this.#entries.get(key);
     if (entry === undefined) return { dayBytes: 0, monthBytes: 0 };

@@ -53,7 +53,7 @@ export class ListCache {
       origin: this.#origin,
       fetchedAt,
       keys: [...nodes.keys()],
-      // Beside the keys, so that an older towpath still reads those.
+      // Stored next to the keys, so that an older towpath can still read those.
       facts: Object.fromEntries(nodes),
     };
     try {

@@ -18,7 +18,7 @@ export type NodeList = ReadonlyMap<string, NodeFacts>;
 const MOST_CHARACTERS = 256;
 const MOST_TAGS = 64;
 
-/** Makes facts of values from elsewhere; what is no text, or too long, counts as unknown. */
+/** Makes facts from untrusted values. A value that is not a text, or too long, counts as unknown. */
 export function nodeFacts(label: unknown, user: unknown, tags: unknown): NodeFacts {
   const list = Array.isArray(tags) ? (tags as unknown[]) : [];
   return {

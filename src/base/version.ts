@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 
-/** Set by `npm run build:binary`: an executable has no package.json beside it. */
+/** Set by `npm run build:binary`: an executable has no package.json. */
 declare const TOWPATH_VERSION: string | undefined;
 
-/** The version of this package, from its package.json beside `src/` or `dist/`. */
+/** The version of this package, from the package.json next to `src/` or `dist/`. */
 export const VERSION: string = typeof TOWPATH_VERSION === 'string' ? TOWPATH_VERSION : readVersion();
 
 /** The runtime and its version: `Node 24.21.0`. */

@@ -13,7 +13,7 @@ import type { WallTime } from './wall-clock.ts';
  * certificate comes after it, and clients connect anew, at once, when their map changes. So the certificate has to change
  * first and the map right after it; then only clients that connect in between are refused. Hence the plan:
  *
- * 1. `renewBeforeDays` before the end the next certificate is written beside the old one, and announced in the log every
+ * 1. `renewBeforeDays` before the end the next certificate is written next to the old one, and announced in the log every
  *    day with its pin and a date.
  * 2. At a time of their choosing before that date, operators run `mv NAME.next.crt NAME.crt`, which the running relay
  *    takes up within `pollSeconds`, and then put the output of `towpath derp-map` into the map.

@@ -5,7 +5,7 @@ import type { DerpMap } from '../derp-map/derp-map.ts';
 import { lineDiff, policyWithRegion } from '../derp-map/policy-edit.ts';
 import { TailnetPolicy, type PolicyCredential } from '../derp-map/tailnet-policy.ts';
 
-/** What {@link addApplyFlags} adds. */
+/** The flags of {@link addApplyFlags}. */
 export interface ApplyFlags {
   readonly apply?: 'tailscale';
   readonly dryRun?: true;

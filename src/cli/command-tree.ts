@@ -1,15 +1,15 @@
 import type { Command, Option } from 'commander';
 
-/** What may follow a flag or a command. */
+/** The kind of value after a flag or a command. */
 export type ValueKind =
-  /** Nothing: it is a switch. */
+  /** No value: it is a switch. */
   | { readonly kind: 'none' }
   | { readonly kind: 'file' }
   | { readonly kind: 'words'; readonly words: readonly string[] }
-  /** Something that cannot be guessed. */
+  /** A value without suggestions. */
   | { readonly kind: 'other' };
 
-/** One flag as the command line has it. */
+/** One flag of the command line. */
 interface Flag {
   /** Its spellings with their dashes, such as `-c` and `--config`. */
   readonly names: readonly string[];
@@ -23,7 +23,7 @@ export interface CommandEntry {
   readonly description: string;
   readonly subcommands: readonly { readonly name: string; readonly description: string }[];
   readonly flags: readonly Flag[];
-  /** What stands behind the command itself. */
+  /** The argument of the command itself. */
   readonly argument: ValueKind;
 }
 

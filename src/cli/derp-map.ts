@@ -71,8 +71,8 @@ export function relayMap(sources: ConfigSources, overrides: MapOverrides, note: 
 }
 
 /**
- * The certificate that the relay has or will have. When a name was given on this command line only, the relay's own
- * certificate goes by another name, and a new one would have a pin that nobody ever serves.
+ * Returns the certificate that the relay has or will have. When the name was given only on this command line, the
+ * relay's own certificate has another name, and a new one would have a pin that is never served.
  */
 function findCertificate(config: Config, sources: ConfigSources, note: Note): CertificateInfo {
   if (config.transport === 'plain') return proxyCertificate(config.certificate.names).info();
@@ -88,7 +88,7 @@ function certificateSettings({ certificate, listen }: Config): CertificateSettin
   return { ...certificate, listenIps: listen.map(({ ip }) => ip) };
 }
 
-/** A person reads these, so only the sentence and the file are shown. */
+/** Shows only the sentence and the file, because a person reads them. */
 function noteLog(note: Note): CertificateLog {
   const write = (fields: object, message: string): void => {
     note('certPath' in fields && typeof fields.certPath === 'string' ? `${message} (${fields.certPath})` : message);

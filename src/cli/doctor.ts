@@ -94,7 +94,7 @@ async function run(command: Command, flags: DoctorFlags, write: (text: string) =
   return examineAloud(options, flags.json !== true, write);
 }
 
-/** Examines a relay, and writes each section as soon as it is there; on a terminal, also what is being looked at. */
+/** Examines a relay and writes each section when it is complete. On a terminal, it also shows the present check. */
 export async function examineAloud(
   options: Omit<DoctorOptions, 'transport' | 'clock' | 'onStart' | 'onSection'>,
   isForPerson: boolean,
@@ -122,7 +122,7 @@ export async function examineAloud(
   }
 }
 
-/** Tells a person who waits what is being looked at. A pipe gets nothing of it. */
+/** Shows the present check on a terminal. Writes nothing to a pipe. */
 class Progress {
   readonly #isShown: boolean;
 

@@ -9,9 +9,9 @@ export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 /** Codes of errors that are wrong usage, not failure. */
 const USAGE_CODES = /^TOWPATH_(?:CONFIG|USAGE)(?:_|$)/;
 
-/** Tells the person at the terminal what went wrong, and returns the exit code. */
+/** Writes the error for the user, and returns the exit code. */
 export function reportFailure(error: unknown): ExitCode {
-  // commander has already written its message, or the help that was asked for.
+  // commander has already written its message or the help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.Done : ExitCode.Usage;
   if (error instanceof TowpathError) {
     // Only a configuration has several problems, a line for each; elsewhere a line end comes from a peer.

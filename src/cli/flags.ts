@@ -13,18 +13,18 @@ export function addConfigFlags(command: Command): Command {
   return command;
 }
 
-/** What a command with {@link addConfigFlags} takes its configuration from, besides the variables of towpath. */
+/** The sources of a command's configuration, besides the variables of towpath. */
 interface ConfigFlags {
   readonly file: string | undefined;
   readonly flags: FlagValues;
-  /** What the variables of a derper image mean, when there are any. */
+  /** The configuration from the variables of a derper image, if there are any. */
   readonly values?: object;
   readonly valuesFrom?: string;
 }
 
 /**
- * What the command line of a command with {@link addConfigFlags} says, and the variables of a derper image, which count less
- * than a file. Throws `TOWPATH_CONFIG_INVALID` when one of these has no meaning here.
+ * Reads the configuration flags of a command, and the variables of a derper image, which a file overrides. Throws
+ * `TOWPATH_CONFIG_INVALID` when one of these has no meaning here.
  */
 export function readConfigFlags(command: Command): ConfigFlags {
   const flags: Record<string, FlagValues[string]> = {};
@@ -47,7 +47,7 @@ function flagOptions(key: ConfigKey): Option[] {
     case 'boolean': {
       const on = new Option(`--${name}`, help);
       const off = new Option(`--no-${name}`, key.initial === true ? `Turn this off: ${help}` : help);
-      // The form that only repeats the default is for overruling a file; it would be noise in the help.
+      // A flag that repeats the default is only useful to override a file, so the help hides it.
       return key.initial === true ? [on.hideHelp(), off] : [on, off.hideHelp()];
     }
     case 'list':

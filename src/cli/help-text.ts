@@ -1,14 +1,14 @@
 import type { AddHelpTextContext, Command, Help } from 'commander';
 import { wrapWords } from '../base/terminal-text.ts';
 
-/** What commander takes for a pipe, which has no width. */
+/** Width that commander uses for a pipe. */
 const PIPE_COLUMNS = 80;
 const ITEM_INDENT = 2;
 const SPACE_BETWEEN = 2;
-/** Descriptions do not start further to the right than behind this many columns. */
+/** Largest column at which descriptions start. */
 const LONGEST_TERM = 26;
 
-/** Text below the help of a command, wrapped at words as the help is. To be given to `addHelpText('after', …)`. */
+/** Returns text for below the help of a command, wrapped like the help. For `addHelpText('after', …)`. */
 export function helpNote(text: string): (context: AddHelpTextContext) => string {
   return ({ command }) => `\n${wrapWords(text, helpColumns(command))}`;
 }
@@ -21,8 +21,8 @@ export function pointToOwnHelp(command: Command, path: string): void {
 }
 
 /**
- * One entry of a list in the help: the description is wrapped at words beside its term, and stands below a term that is
- * too long for that. commander itself does not wrap where terms are long.
+ * One entry of a list in the help: the description is wrapped at words next to its term, and placed below a term that
+ * is too long for that. commander itself does not wrap where terms are long.
  */
 export function formatHelpItem(term: string, termWidth: number, description: string, helper: Help): string {
   const column = ITEM_INDENT + Math.min(termWidth, LONGEST_TERM) + SPACE_BETWEEN;

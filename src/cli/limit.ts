@@ -4,7 +4,7 @@ import { addAdminFlags, readAdminFlags } from './admin-flags.ts';
 import { helpNote } from './help-text.ts';
 import { secondsIn } from './seconds.ts';
 
-/** What stands in the place of a node key, and the limit of the configuration that it means. */
+/** Words that may be given instead of a node key, and the configuration key that each one means. */
 const COMMON_LIMITS: Readonly<Record<string, string>> = {
   all: 'fairness.perClient.bytesPerSecond',
   total: 'fairness.totalBytesPerSecond',

@@ -11,17 +11,17 @@ const MAX_WARM_UP_S = 60;
 const MAX_TIMEOUT_S = 60;
 const MAX_WORKERS = 64;
 const DEFAULT_WORKERS = 4;
-/** More makes the shared event loops the limit. */
+/** With more pairs, the shared event loops would be the limit. */
 const MAX_PAIRS = 10_000;
-/** More packets in one write would be more than a queue of 1 MiB at 1200 bytes. */
+/** More packets in one write could exceed a queue of 1 MiB. */
 const MAX_COALESCE = 256;
 const SAMPLE_MS = 500;
-/** A page with plots shows no more. */
+/** More points are not visible in a plot. */
 const MAX_POINTS = 600;
 const DRAIN_MS = 3000;
 const HANDSHAKES_AT_ONCE = 64;
 
-/** A rate as it was given. */
+/** A rate as it was typed. */
 export type Rate =
   { readonly unit: 'packets'; readonly perSecond: number } | { readonly unit: 'bits'; readonly perSecond: number };
 
@@ -90,7 +90,7 @@ export function addLoadFlags(command: Command): Command {
     .option('--i-own-this-server', 'allow a test of a relay that is not on this machine');
 }
 
-/** Adds `--size` and, unless the scenario calls it otherwise, `--pairs`. */
+/** Adds `--size`. */
 export function addSizeFlag(command: Command): Command {
   return command.option(
     '--size <bytes>',
@@ -100,7 +100,7 @@ export function addSizeFlag(command: Command): Command {
   );
 }
 
-/** Numbers of pairs or clients. */
+/** Parses a number of pairs. */
 export const pairCount: (text: string) => number = whole(1, MAX_PAIRS);
 
 /** Reads `2000`, `2k` or `2k/s` packets per second, or `1Mbit/s`. */
@@ -115,12 +115,12 @@ export function rateOption(text: string): Rate {
   );
 }
 
-/** Packets of `packetBytes` bytes in a second. */
+/** Converts a rate to packets of `packetBytes` bytes per second. */
 export function packetsPerSecond({ unit, perSecond }: Rate, packetBytes: number): number {
   return unit === 'packets' ? perSecond : perSecond / 8 / packetBytes;
 }
 
-/** Pairs that all do the same. */
+/** Returns a group of equal pairs. */
 export function pairGroup(
   className: PairGroup['className'],
   pairs: number,
@@ -130,13 +130,13 @@ export function pairGroup(
   return { className, pairs, packetBytes, sending };
 }
 
-/** Polite and greedy pairs need a thread each. */
+/** Returns the default number of threads. Polite and greedy pairs need separate threads. */
 function defaultWorkers(scenario: Scenario): number {
   const least = scenario === 'fairness' ? 2 : 1;
   return Math.max(least, Math.min(availableParallelism() - 1, DEFAULT_WORKERS));
 }
 
-/** What the flags of every scenario say, with what is the scenario's own. */
+/** Returns the plan from the common flags and the scenario's own settings. */
 export function planOf(
   scenario: Scenario,
   target: LoadTarget,

@@ -30,13 +30,13 @@ import { readTargets } from './probe-targets.ts';
 import { targetOverrides, whole } from './target-flags.ts';
 
 const MAX_WINDOW_PACKETS = 100_000;
-/** About as many local ports as there are to one address. */
+/** About the number of local ports to one address. */
 const MAX_CONNECTIONS = 60_000;
 /** Packets for receivers that do not read: large, so that they are soon full. */
 const FEED_BYTES = 8192;
 const FEED_BITS_PER_SECOND = 8e6;
 const MAX_FEED_BITS_PER_SECOND = 1e9;
-/** Relays of a map that a message names. */
+/** Most relay names in a message. */
 const MAX_NAMED = 20;
 
 type Own = Parameters<typeof planOf>[3];
@@ -205,9 +205,9 @@ function scenario(load: Command, name: Scenario, description: string): Command {
   return addLoadFlags(load.command(name).description(description).addHelpText('after', helpNote(EXIT_CODES)));
 }
 
-/** Does what the command line says, and sets the exit code. */
+/** Runs the load test of the command line, and sets the exit code. */
 async function run(command: Command, name: Scenario, relay: string, flags: LoadFlags, own: Own): Promise<void> {
-  // First, so that a mistake in them is not found after the run.
+  // Parsed first, so that a mistake is found before the run.
   const conditions = (flags.failIf ?? []).map((text) => parseCondition(text, name));
   const plan = planOf(name, await readTarget(relay, flags), flags, own);
   if (flags.iOwnThisServer !== true) await refuseForeign(plan.target);
@@ -237,7 +237,7 @@ async function write(path: string, text: string): Promise<void> {
   }
 }
 
-/** Runs it with progress on a terminal; null when it was interrupted before there was anything to tell. */
+/** Runs a plan with progress on a terminal; returns null when it was interrupted before there was a result. */
 async function watched(plan: LoadPlan, server: ServerProcess | null, quiet: boolean): Promise<LoadResult | null> {
   const isShown = !quiet && process.stderr.isTTY;
   const line = new ProgressLine(plan, isShown ? process.stderr : null);

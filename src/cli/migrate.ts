@@ -55,7 +55,7 @@ interface ContainerOptions {
   readonly service?: string;
 }
 
-/** The container that the options name, or null when they name none. */
+/** Returns the container of the options, or null without one. */
 function readContainer({ dockerInspect, compose, service }: ContainerOptions): Container | null {
   if (dockerInspect !== undefined) return fromInspect(readText(dockerInspect));
   if (compose === undefined) return null;
@@ -70,7 +70,7 @@ function readText(file: string): string {
   }
 }
 
-/** Without `--`, a flag of derper is one of this command, which does not have it. */
+/** Refuses flags of derper without `--`: commander would treat them as flags of this command. */
 function refuseFlags(words: readonly string[]): void {
   const flag = words.find((word) => word.startsWith('-'));
   if (flag === undefined) return;

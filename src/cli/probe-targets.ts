@@ -2,10 +2,10 @@ import { targetOfUrl, targetsOfMap, type ProbeTarget, type TargetOverrides } fro
 import { TowpathError } from '../base/errors.ts';
 import { placeForMessages, readDerpMap, webAddressOf } from '../derp-map/derp-map-file.ts';
 
-/** Tailscale's own map has some 120. Nobody waits for more, one after the other. */
+/** Most relays that are probed, one after the other. Tailscale's own map has about 120. */
 const MAX_RELAYS = 1000;
 
-/** The relays that the argument of `probe` means: a relay's URL, the URL of a DERP map, or the file of one. */
+/** Returns the relays for the argument of `probe`: a relay's URL, the URL of a DERP map, or the file of one. */
 export async function readTargets(
   text: string,
   region: string | null,

@@ -36,10 +36,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   completion: async () => (await import('./completion.ts')).registerCompletion,
   version: () => Promise.resolve(registerVersion),
 };
-/** They are about all commands. */
+/** Commands that need all other commands to be loaded. */
 const NEED_ALL: ReadonlySet<string> = new Set(['completion']);
 
-/** The command line of `argv`, which is without the runtime and the script. Nothing has run yet. */
+/** Returns the command line for `argv`, which is without the runtime and the script. It has not run yet. */
 export async function createProgram(argv: readonly string[]): Promise<Command> {
   const program = new Command('towpath')
     .description('A DERP relay server for Tailscale and Headscale networks')
@@ -48,7 +48,7 @@ export async function createProgram(argv: readonly string[]): Promise<Command> {
     .on('option:version', printVersion)
     .on('option:V', printVersion)
     .addHelpText('after', helpNote('Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.'))
-    // A net below what each command does with text from elsewhere.
+    // A second protection: each command already escapes text from elsewhere.
     .configureOutput({
       writeOut: (text) => process.stdout.write(printableLines(text)),
       writeErr: (text) => process.stderr.write(printableLines(text)),

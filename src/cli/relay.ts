@@ -19,15 +19,15 @@ import { addConfigFlags, readConfigFlags } from './flags.ts';
 export function registerRelay(program: Command): void {
   const relay = program.command('relay').description('The peer relay and its tailnets: login, status, why, logout');
   addConfigFlags(relay.command('login'))
-    .description('Let the node of this relay into its tailnets: prints a URL when there is no auth key that does it')
+    .description('Register the node of this relay in its tailnets; prints a URL to log in when there is no auth key')
     .argument('[tailnet]', 'name of the tailnet in peerRelay.tailnets; all of them by default')
     .action((name: string | undefined, _options: object, command: Command) => forEach(command, name, logIn));
   addConfigFlags(relay.command('status'))
-    .description('Tell whether the peer relay is ready in each tailnet, and if not, why and what to do')
+    .description('Show whether the peer relay is ready in each tailnet, and if not, why and how to fix it')
     .option('--json', 'print the report as JSON only')
     .action((options: { json?: boolean }, command: Command) => status(options.json === true, command));
   addConfigFlags(relay.command('why'))
-    .description('Tell why a node does not use the peer relay: every condition that the relay can see')
+    .description('Show why a node does not use the peer relay: every condition that the relay can check')
     .argument('<node>', 'the node: its name, its IP address in the tailnet, or its node key')
     .argument('[other]', 'the node that it talks to; all of them by default')
     .option('--json', 'print the report as JSON only')
@@ -123,14 +123,18 @@ async function why(
   if (/^ +✗ /m.test(text) || /"status": ?"unmet"/.test(text)) process.exitCode = ExitCode.Failed;
 }
 
-/** Asks the administration of the running relay for a page; throws a TowpathError when it does not answer with it. */
+/** Requests a page of the running relay's admin listener. Throws a TowpathError when there is no answer. */
 async function askRelay(command: Command, path: string, query: Readonly<Record<string, string>>): Promise<string> {
   const { config } = loadConfig({ ...readConfigFlags(command), env: process.env });
   const admin = openAdmin(config.admin);
   if (admin === null) {
-    throw new TowpathError('TOWPATH_USAGE_ADMIN', 'the relay is asked by its administration, which is off', {
-      hint: 'Set admin to an address such as 127.0.0.1:9090.',
-    });
+    throw new TowpathError(
+      'TOWPATH_USAGE_ADMIN',
+      'the running relay cannot be asked, because its admin listener is off',
+      {
+        hint: 'Set admin to an address such as 127.0.0.1:9090.',
+      },
+    );
   }
   const parameters = new URLSearchParams(query).toString();
   const answer = await admin.get(parameters === '' ? path : `${path}?${parameters}`);

@@ -1,4 +1,4 @@
-/** The commands that ask a running relay, here or elsewhere, through its admin API: status, top and actions. */
+/** The commands that use the admin API of a running relay, here or elsewhere: status, top and actions. */
 import type { Command } from 'commander';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ActionBodies, ActionName, ConnectionsAnswer } from '../api/shapes.ts';
@@ -11,7 +11,7 @@ import { helpNote } from './help-text.ts';
 import { secondsIn } from './seconds.ts';
 
 const TOP_PERIOD_MS = 2000;
-/** Rows in a pipe, and the most that are asked for. */
+/** Rows in a pipe, and the most that are requested. */
 const TOP_ROWS = 20;
 const MOST_ROWS = 200;
 const HOME_AND_CLEAR = '\u001b[H\u001b[J';
@@ -19,7 +19,7 @@ const HOME_AND_CLEAR = '\u001b[H\u001b[J';
 /** Adds `towpath status`. */
 export function registerStatus(program: Command): void {
   addAdminFlags(program.command('status'))
-    .description('Tell whether the running relay is well, who uses it and what is wrong')
+    .description('Show the state of the running relay: readiness, clients, traffic and problems')
     .option('--json', 'print the answer of the API only')
     .addHelpText('after', helpNote('Exit code 0: ready. 1: not ready, or no answer.'))
     .action(async ({ json }: { json?: boolean }, command: Command) => {
@@ -33,7 +33,9 @@ export function registerStatus(program: Command): void {
 /** Adds `towpath top`. */
 export function registerTop(program: Command): void {
   addAdminFlags(program.command('top'))
-    .description('Show who uses the running relay most, renewed every two seconds; once in a pipe')
+    .description(
+      'List the busiest connections of the running relay, updated every two seconds; printed once into a pipe',
+    )
     .option('--sort <column>', 'what to sort by: rate, receivedRate, sentRate, drops, queue, since or name', 'rate')
     .option('--search <text>', 'only connections with this in their name, owner, key, address or application')
     .option('--json', 'print one answer of the API only')
@@ -45,7 +47,7 @@ export function registerTop(program: Command): void {
         const [status, connections] = await Promise.all([client.status(), readConnections(client, options)]);
         if (options.json === true) write(`${JSON.stringify({ status, connections }, null, 2)}\n`);
         else {
-          // Not by writeOut, which lets nothing move the cursor.
+          // Not with writeOut, which removes cursor movements.
           if (isLive) process.stdout.write(HOME_AND_CLEAR);
           write(topText(status, connections, process.stdout.columns));
         }

@@ -3,18 +3,18 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { TowpathError } from '../base/errors.ts';
 
-/** What runs JavaScript. */
+/** The JavaScript runtimes. */
 export type RuntimeName = 'node' | 'bun';
 
 /** The runtimes that `serve --runtime` takes. */
 export const RUNTIMES: readonly RuntimeName[] = ['node', 'bun'];
 
-/** Where Bun keeps the files inside a compiled executable. */
+/** Paths of files inside a compiled executable of Bun. */
 const COMPILED = /[/\\](\$bunfs|~BUN)[/\\]/;
 
 /**
- * Goes on in `wanted`: in this process when it is that already, otherwise the other runtime takes the place of this
- * process, with the same number, descriptors, signals and output, and this function does not return.
+ * Continues in the runtime `wanted`. When this process runs in another one, the process is replaced (exec), with the
+ * same process id, descriptors, signals and output, and this function does not return.
  */
 export function continueIn(wanted: RuntimeName, argv: readonly string[] = process.argv): void {
   if (wanted === currentRuntime()) return;
@@ -49,7 +49,10 @@ function currentRuntime(): RuntimeName {
   return 'bun' in process.versions ? 'bun' : 'node';
 }
 
-/** The program of a runtime. Bun comes with the npm package `bun`; Node with the package `node` or from the PATH. */
+/**
+ * Returns the path of a runtime's program. Bun comes with the npm package `bun`; Node with the package `node` or from
+ * the PATH.
+ */
 export function findRuntime(name: RuntimeName): string {
   const found = fromPackage(name) ?? (name === 'node' ? fromPath('node') : null);
   if (found !== null) return found;

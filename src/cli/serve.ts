@@ -48,7 +48,10 @@ export function registerServe(program: Command): void {
     });
 }
 
-/** A turn of the event loop: a signal that came while code was loaded is delivered in it, and may end the process. */
+/**
+ * Waits for a turn of the event loop, in which a signal that came while code was loaded is delivered. It may end the
+ * process.
+ */
 async function signalsSoFar(): Promise<void> {
   await setImmediate();
 }

@@ -36,7 +36,7 @@ interface SetupFlags {
 
 type Write = (text: string) => void;
 
-/** Adds `towpath setup` to the program. `machine` is what it changes; tests have their own. */
+/** Adds `towpath setup` to the program. `machine` is the machine that it changes; tests have their own. */
 export function registerSetup(program: Command, _argv: readonly string[], machine: Machine = thisMachine()): void {
   const command = program.command('setup');
   command
@@ -124,7 +124,7 @@ async function setUp(command: Command, { flags, machine, prompt, write }: SetupP
   if (!isGood) process.exitCode = ExitCode.Failed;
 }
 
-/** The answers of flags and terminal. Throws `TOWPATH_USAGE_SETUP` that lists everything that is missing or wrong. */
+/** Returns the answers of flags and terminal. Throws `TOWPATH_USAGE_SETUP` with everything that is missing or wrong. */
 async function answersOf(command: Command, prompt: Prompt | null, folder: string): Promise<SetupAnswers> {
   const given = command.options
     .filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
@@ -147,7 +147,7 @@ async function test(answers: SetupAnswers, stateDirectory: string, write: Write)
   clock.start();
   try {
     const checks = await testAnswers(answers, { stateDirectory, transport, clock, timeoutMs: TIMEOUT_MS });
-    // That a file will be made is no news; that the source answers is.
+    // Files that will be made are not shown. The answer of the source is.
     const news = checks.filter(({ status, step }) => status !== 'ok' || step === 'admission-source');
     for (const found of news) write(checkLine(found, process.stdout.columns));
     if (checks.every(({ status }) => status !== 'failed')) return;

@@ -5,7 +5,7 @@ import { errorMessage, TowpathError } from '../base/errors.ts';
 import type { ServerVerification } from '../transport/port.ts';
 import { parsePin } from '../wire/pin.ts';
 
-/** What {@link addTargetFlags} adds. */
+/** The flags of {@link addTargetFlags}. */
 export interface TargetFlags {
   readonly region?: string;
   readonly pin?: string;
@@ -31,7 +31,7 @@ export function addTargetFlags(command: Command): Command {
     .option('--insecure', 'do not verify the certificate');
 }
 
-/** What the flags say over what the URL or the map says. */
+/** Returns the settings of the flags, which override those of the URL or the map. */
 export async function targetOverrides(flags: TargetFlags): Promise<TargetOverrides> {
   const verify = verification(flags);
   return {
@@ -49,7 +49,7 @@ export function whole(least: number, most: number): (text: string) => number {
   };
 }
 
-/** Null when URL or map decide. */
+/** Returns how the flags verify the certificate; null when the URL or the map decides. */
 function verification(flags: TargetFlags): ServerVerification | null {
   if (flags.insecure === true) return { kind: 'none' };
   return flags.pin === undefined ? null : { kind: 'pin', sha256: flags.pin };

@@ -2,7 +2,7 @@
 const COMMAND_NAME = /^[a-z][a-z-]{0,19}$/i;
 
 /**
- * An error of commander about wrong usage, without the values that were typed: behind an unknown flag or in the place of a
+ * An error of commander about wrong usage, without the values that were typed: behind an unknown flag or instead of a
  * command, there may be a token, and errors end in logs. Flags keep their names.
  */
 export function withoutTypedValues(text: string): string {

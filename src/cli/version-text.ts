@@ -6,7 +6,7 @@ import { RUNTIME, VERSION } from '../base/version.ts';
 /** Set by `npm run build:binary`. */
 declare const TOWPATH_COMMIT: string | undefined;
 
-/** `npm run build` writes it into dist/: a package has no repository beside it. */
+/** `npm run build` writes it into dist/: an installed package has no repository. */
 const COMMIT_FILE = path.join(import.meta.dirname, '..', 'commit');
 const ROOT = path.join(import.meta.dirname, '..', '..');
 const COMMIT = /^[0-9a-f]{7,40}$/;
@@ -16,7 +16,7 @@ export function versionText(): string {
   return `towpath ${VERSION} (commit ${commit() ?? 'unknown'}, ${RUNTIME})\n`;
 }
 
-/** The commit that this program was made from, or null when nothing says it. */
+/** Returns the commit of this build, or null when it is unknown. */
 function commit(): string | null {
   if (typeof TOWPATH_COMMIT === 'string') return commitIn(TOWPATH_COMMIT);
   try {
@@ -25,7 +25,7 @@ function commit(): string | null {
     const git = spawnSync('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: ROOT, encoding: 'utf8' });
     return git.status === 0 ? commitIn(git.stdout) : null;
   } catch {
-    // The file cannot be read: the version is told all the same.
+    // The file cannot be read. The version is printed without the commit.
     return null;
   }
 }

@@ -9,7 +9,7 @@ import type { Setting } from './setting.ts';
 /** Names the configuration file when no flag does. */
 export const CONFIG_FILE_VARIABLE = 'TOWPATH_CONFIG';
 
-/** Variables that are no keys: of the command line, and of our own build and test scripts. */
+/** Variables that are not configuration keys: those of the command line, and of our own build and test scripts. */
 const OTHER_NAMES = /^TOWPATH_(?:CONFIG|NODE|COMMAND|TOKEN|(?:INTEROP|TEST|BENCH)(?:_.*)?)$/;
 /** The environment of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;

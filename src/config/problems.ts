@@ -20,7 +20,7 @@ const SHOWN_PROBLEMS = 30;
 /** The longest piece of a wrong value that a message repeats. */
 const FOUND_CHARACTERS = 60;
 
-/** One error for all problems, one line each in the given order, of very many the first. */
+/** One error for all problems, one line each in the given order, at most the first of them. */
 export function configError(problems: readonly Problem[]): TowpathError {
   const lines = problems.map(({ origin, path, text, excerpt = [] }) => {
     const parts = [origin === undefined ? '' : formatOrigin(origin), path, text].filter((part) => part !== '');

@@ -8,7 +8,7 @@ const NAMED_SECRET =
 const QUERY = /(\/\/[^?#]{0,300}[?#]).*?("?)$/s;
 /** Host and port as a URL has them; anything else between `//` and the path may be a password. */
 const HOST_AND_PORT = /^(?:\[[^\]]*\]|[^:@[\]]*)(?::\d*)?$/;
-/** A name of this length with a digit is no key of any configuration, but may be a secret. */
+/** A name of this length with a digit is not a configuration key, but may be a secret. */
 const LONG_NAME = /[\w+=-]{12,}/g;
 
 /** A longer text is cut, so that reading it takes no time. */

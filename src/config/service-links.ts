@@ -23,7 +23,7 @@ export class ServiceLinks {
     }
   }
 
-  /** Whether the variable, which is no key, is one of them. */
+  /** Returns whether the variable, which is not a configuration key, is one of them. */
   has(name: string): boolean {
     return SERVICE_VARIABLE.test(name) || this.replaces(name) || this.#isLinkEnvironment(name);
   }

@@ -1,7 +1,7 @@
 import type { ConfigKey } from './keys.ts';
 import type { Origin } from './origin.ts';
 
-/** A value that somebody gave to a key, not yet checked. */
+/** A value of a configuration key, not checked yet. */
 export interface Setting {
   readonly key: ConfigKey;
   readonly value: unknown;

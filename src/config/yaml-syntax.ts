@@ -81,8 +81,8 @@ function excerptOf(line: string, at: number): string[] {
 }
 
 /**
- * The beginning `part` of `line` as it may be printed: the values of keys that are no secret, the punctuation of all
- * others, with their words shortened to `…`.
+ * Returns the beginning `part` of `line` in a form that may be printed: values of keys without secrets, and only the
+ * punctuation of all other values, with their words shortened to `…`.
  */
 function shown(line: string, part: string): string {
   const [, head, name] = KEY.exec(line) ?? [];

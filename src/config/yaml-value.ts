@@ -4,7 +4,7 @@ import { nameWithoutSecrets } from './secret-text.ts';
 /** More are of no use; each costs a walk over the whole document, and they multiply where one is within another. */
 const MAX_ALIASES = 100;
 
-/** A part of a YAML document that is no value of a configuration. */
+/** A part of a YAML document that cannot be a value of a configuration. */
 export class YamlValueError extends Error {
   readonly node: ParsedNode;
 

@@ -29,7 +29,7 @@ export interface MapOverrides {
 /** A map, and what has to be said about it. */
 export interface AdvertisedMap {
   readonly map: DerpMap;
-  /** Belongs beside the map, wherever it is kept. */
+  /** A note to keep next to the map. */
   readonly comments: readonly string[];
   /** Problems of the map, as full sentences for the user. */
   readonly notes: readonly string[];

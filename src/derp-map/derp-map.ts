@@ -1,7 +1,7 @@
 /**
- * The DERP map, the list of regions and relays that clients get from their control server. This file checks and reads one,
- * `derp-map-builder.ts` builds the entry of this relay, `derp-map-text.ts` prints it, `derp-map-file.ts` reads one that
- * somebody else wrote.
+ * The DERP map, the list of regions and relays that clients get from their control server. This file checks and reads
+ * one, `derp-map-builder.ts` builds the entry of this relay, `derp-map-text.ts` prints it, `derp-map-file.ts` reads one
+ * that others wrote.
  */
 import { TowpathError } from '../base/errors.ts';
 

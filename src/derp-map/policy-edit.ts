@@ -59,7 +59,7 @@ function refuseForeign(regions: JsonObject, id: string, map: DerpMap): void {
   const nodes = typeof found === 'object' && found !== null && 'Nodes' in found ? found.Nodes : null;
   const hosts = Array.isArray(nodes) ? nodes.map((node: unknown) => hostOf(node)) : [];
   if (hosts.length > 0 && hosts.every((host) => own.includes(host))) return;
-  const what = hosts.length === 0 ? 'something that is no relay' : hosts.join(', ');
+  const what = hosts.length === 0 ? 'something that is not a relay' : hosts.join(', ');
   throw new TowpathError(
     'TOWPATH_POLICY',
     `region ${id} of the policy file is ${what}, not this relay (${own.join(', ')})`,

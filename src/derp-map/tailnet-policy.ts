@@ -59,13 +59,13 @@ export class TailnetPolicy {
     throw new TowpathError('TOWPATH_POLICY_API', 'the API gave no version (ETag) or only a part of the policy file');
   }
 
-  /** Writes `text` in the place of the version `etag`; refuses when somebody has changed the file meanwhile. */
+  /** Writes `text` instead of the version `etag`. Rejects when the file has changed meanwhile. */
   async write(text: string, etag: string): Promise<void> {
     const headers = { Accept: HUJSON, 'Content-Type': HUJSON, 'If-Match': etag };
     const answer = await this.#ask('POST', headers, text);
     if (answer.status === 200) return;
     if (answer.status !== 412) throw refused('the policy file was not changed', answer);
-    throw new TowpathError('TOWPATH_POLICY_API', 'somebody has changed the policy file meanwhile; it was not changed', {
+    throw new TowpathError('TOWPATH_POLICY_API', 'the policy file has changed meanwhile; it was not changed', {
       hint: 'Run the command again.',
     });
   }

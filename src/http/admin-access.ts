@@ -5,16 +5,16 @@ import { hostOf } from './https-target.ts';
 
 /** The token of the admin listener. */
 export interface AccessToken {
-  /** False: the listener knows no token. */
+  /** False when the listener has no token. */
   readonly isNeeded: boolean;
-  /** Whether the Authorization header of a request lets it in. */
+  /** Returns whether the Authorization header of a request has the token. */
   isRight(header: string | undefined): boolean;
 }
 
-/** What needs no token: whether it lives and is ready. What a browser needs to ask for the token is listed by the caller. */
+/** Paths without a token: health and readiness. The caller adds the files that a browser needs to ask for the token. */
 const OPEN_PATHS = ['/healthz', '/readyz'];
 
-/** Decides who may ask the admin listener. */
+/** Decides which requests the admin listener answers. */
 export class AdminAccess {
   readonly #names: ReadonlySet<string>;
   readonly #token: AccessToken;
@@ -27,19 +27,19 @@ export class AdminAccess {
     this.#openPaths = new Set([...OPEN_PATHS, ...openPaths]);
   }
 
-  /** Why a request for `path` is not answered, or null. */
+  /** Returns why a request for `path` is refused, or null. */
   refusal({ headers }: IncomingMessage, path: string): ApiError | null {
     if (!this.#isOwnHost(headers.host)) return WRONG_HOST;
     if (this.#openPaths.has(path) || this.#token.isRight(headers.authorization)) return null;
     return headers.authorization === undefined ? NO_TOKEN : WRONG_TOKEN;
   }
 
-  /** Whether a request may see more than an open path shows to everybody. */
+  /** Returns whether a request may see more than the public part of an open path. */
   isTrusted({ headers }: IncomingMessage): boolean {
     return this.#token.isRight(headers.authorization);
   }
 
-  /** False for a name that is not ours: a web page may have made its own name point here (DNS rebinding). */
+  /** Returns false for a foreign host name: a web page may have pointed its own name here (DNS rebinding). */
   #isOwnHost(header: string | undefined): boolean {
     const host = hostOf(header);
     if (host === null) return false;

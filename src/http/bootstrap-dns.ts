@@ -146,7 +146,7 @@ export class BootstrapDns {
     }
   }
 
-  /** A missing or bad percentage shows the name to nobody. */
+  /** With a missing or invalid percentage, no client gets the name. */
   async #rolloutFraction(txtName: string): Promise<number> {
     const texts = await this.#resolver.texts(txtName).catch(() => []);
     const percent = texts.findLast((text) => DIGITS.holds(text, 1, 3) && Number(text) <= 100);

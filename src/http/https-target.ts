@@ -41,7 +41,7 @@ export function httpsTarget(header: string | undefined, httpsPort: number, path:
   return `https://${host}${port}${encoded(uri)}`;
 }
 
-/** The text with everything encoded that is no visible ASCII. */
+/** Returns the text with every character encoded that is not visible ASCII. */
 function encoded(uri: string): string {
   const parts: string[] = [];
   for (let at = 0; at < uri.length;) {

@@ -23,7 +23,7 @@ export interface HttpServerOptions {
 
 const DEFAULT_HEAD_MS = 10_000;
 const DEFAULT_HEAD_BYTES = 8192;
-/** A request body, which nobody here reads, may take this much longer than the head. */
+/** A request body, which is not read here, may take this much longer than the head. */
 const BODY_MS = 5000;
 const KEEP_ALIVE_MS = 5000;
 const CHECK_INTERVAL_MS = 2000;

@@ -137,7 +137,7 @@ export class Counters {
   /** Moving average of the time from the first frame that was queued to the write that took it, seconds. */
   queueDelaySeconds = 0;
 
-  /** Gauges, kept by who owns the state. */
+  /** Gauges, set by the owner of the state. */
   connections = 0;
   homeConnections = 0;
   notIdealConnections = 0;
@@ -145,7 +145,7 @@ export class Counters {
   localKeys = 0;
   /** Distinct keys that are only connected to other relays of the region. */
   remoteKeys = 0;
-  /** Connections that are told who comes and goes. */
+  /** Connections that watch which keys connect and leave. */
   watchers = 0;
   duplicateKeys = 0;
   duplicateConnections = 0;

@@ -6,8 +6,8 @@ import { parseOpenFileLimit } from '../base/open-files.ts';
 import { ProcFile } from '../base/proc-file.ts';
 
 /**
- * Descriptors that stay free for what is no connection of a client: administration, STUN, certificates, admission, log.
- * A sixteenth of the limit, within these bounds.
+ * Descriptors that stay free for other uses than client connections: administration, STUN, certificates, admission,
+ * log. A sixteenth of the limit, within these bounds.
  */
 const MIN_RESERVE = 16;
 const MAX_RESERVE = 256;
@@ -23,9 +23,9 @@ const WELL_AGAIN_SHARE = 0.95;
 
 /** Where descriptors and their limit are looked up; tests have their own. */
 interface DescriptorTable {
-  /** The limit of this process now; null where it cannot be told. */
+  /** The present limit of this process; null when it is unknown. */
   limit(): number | null;
-  /** Descriptors in use; null where that cannot be told cheaply. */
+  /** Descriptors in use; null when that is unknown or expensive to find out. */
   inUse(): number | null;
   /** Takes one; throws when none is left. */
   take(): number;

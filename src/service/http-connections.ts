@@ -81,7 +81,7 @@ export class HttpConnections {
     server.emit('connection', duplex);
   }
 
-  /** It is no HTTP connection any more. */
+  /** It is no longer an HTTP connection. */
   leave(duplex: object): void {
     const connection = connections.get(duplex);
     if (connection !== undefined) this.#remove(connection);

@@ -10,7 +10,7 @@ export interface KeyFile {
   readonly keyPair: NodeKeyPair;
   /** True when there was none and a new key was written. */
   readonly created: boolean;
-  /** What the operator should hear about; full sentences. */
+  /** Warnings for the operator; full sentences. */
   readonly warnings: readonly string[];
 }
 

@@ -93,7 +93,7 @@ export class Listeners {
     }
   }
 
-  /** A port that is to be shared opens beside that of any process of this user that shares its own. */
+  /** A shared port also opens when another process of this user shares it. */
   async #checkFree({ ip, port }: { readonly ip: string; readonly port: number }): Promise<void> {
     if (port === 0) return;
     const nobody = { accepted: () => null, refused: () => undefined, error: () => undefined };

@@ -13,9 +13,9 @@ interface LivenessParts {
   readonly now?: () => number;
 }
 
-/** A turn of the event loop takes so long on average while the loop counts as behind; half of it ends that. */
+/** Average length of a turn from which the loop counts as behind; half of it ends that. */
 const MAX_LAG_MS = 500;
-/** Over which time the average is taken, so that one long turn is no reason. */
+/** The time over which the average is taken, so that one long turn does not count. */
 const LAG_WINDOW_MS = 10_000;
 /** What one turn counts for at most: a process that was stopped for an hour is well again soon. */
 const LAG_SAMPLE_MAX_MS = 1000;

@@ -18,8 +18,8 @@ export class PreviousProcess {
   }
 
   /**
-   * Tells it that this process accepts clients: it drains and ends now. Resolves when it has ended, and its other ports are
-   * free. Throws an Error when it cannot be told.
+   * Tells it that this process accepts clients: it drains and ends now. Resolves when it has ended, and its other ports
+   * are free. Throws an Error when that is unknown.
    */
   async takeOver(): Promise<void> {
     if (process.ppid !== this.#pid) return;
@@ -28,7 +28,7 @@ export class PreviousProcess {
       closeSync(this.#fd);
     } catch (error) {
       // It has ended meanwhile, or it will go on; then the next port that both want says so.
-      throw new Error(`the previous process cannot be told: ${errorMessage(error)}`, { cause: error });
+      throw new Error(`the previous process is unknown: ${errorMessage(error)}`, { cause: error });
     }
     while (process.ppid === this.#pid) await delay(LOOK_MS);
   }

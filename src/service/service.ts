@@ -52,7 +52,7 @@ export class Service {
   readonly health: Health = new Health();
   /** What the admin listener shows and does. */
   readonly api: ServiceApi;
-  /** Whether the last reload was good; told by who reads the configuration. */
+  /** Whether the last reload succeeded; set by the reader of the configuration. */
   readonly reloads: ReloadState = new ReloadState(Date.now());
   readonly #clock = new Clock();
   readonly #transport: Transport;

@@ -9,8 +9,8 @@ const INET_IP_AT = 4;
 const INET6_IP_AT = 8;
 
 /**
- * Writes `ip` (text without a zone) and `port` as a `sockaddr` to `bytes` at `at`, which has room for
- * {@link SOCKET_ADDRESS_BYTES}. Returns its length, or 0 when the text is no address.
+ * Writes `ip` (text without a zone) and `port` as a `sockaddr` to `bytes` at `at`, which has room for {@link
+ * SOCKET_ADDRESS_BYTES}. Returns its length, or 0 when the text is not an address.
  */
 export function writeSocketAddress(bytes: Buffer, at: number, ip: string, port: number): number {
   const raw = parseIp(ip);

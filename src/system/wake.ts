@@ -32,7 +32,7 @@ export class Wake {
     return this.#calls.write(this.fd, this.#pointer, COUNT_BYTES) === COUNT_BYTES;
   }
 
-  /** Makes `fd` unreadable again; true when somebody had called `wake`. */
+  /** Makes `fd` unreadable again; true when `wake` had been called. */
   clear(): boolean {
     return this.#calls.read(this.fd, this.#pointer, COUNT_BYTES) === COUNT_BYTES;
   }

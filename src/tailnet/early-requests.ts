@@ -1,6 +1,6 @@
 import type { NodeKey, Source } from '../relay/routing/recipient.ts';
 
-/** Requests that are kept. Anybody who may connect may send one, so that the oldest makes room. */
+/** Requests that are kept. Any admitted client may send one, so that the oldest makes room. */
 const MOST = 64;
 /** Of one request: a disco message for an endpoint has 62 + 16 + 70 bytes. */
 const MOST_BYTES = 512;

@@ -68,7 +68,7 @@ export function whyNotRegistered(result: Registration, nodeKey: Buffer): string 
     case 'expired':
       return 'the new node key counts as expired';
     default:
-      return 'somebody must log in';
+      return 'a person must log in';
   }
 }
 

@@ -321,7 +321,7 @@ export class RelayNode implements Recipient {
     this.counts[outcome]++;
     if (peer !== null) this.#last.set(peer.id, { outcome, at: this.#parts.clock.now });
     if (outcome !== 'granted' && outcome !== 'pong' && outcome !== 'not_disco')
-      this.#parts.refused(outcome, peer === null ? 'somebody' : peer.name);
+      this.#parts.refused(outcome, peer === null ? 'an unknown node' : peer.name);
   }
 
   presence(): Presence {

@@ -164,7 +164,10 @@ export interface Listener {
 export type ServerVerification =
   /** Lowercase hex SHA-256 of the leaf certificate's DER; the chain may only add `derpkey…` certificates (protocol §8.3). */
   | { readonly kind: 'pin'; readonly sha256: string }
-  /** Chain to the system's authorities, or to `caPem` when given; the certificate must be for `name` (a host name or an IP; empty: for anybody). */
+  /**
+   * Chain to the system's authorities, or to `caPem` when given; the certificate must be for `name` (a host name or an
+   * IP; empty: any name).
+   */
   | { readonly kind: 'ca'; readonly name: string; readonly caPem?: string }
   /** Accept anything. Only for probes that judge the certificate themselves. */
   | { readonly kind: 'none' };

@@ -18,7 +18,7 @@ const DISCO_TAIL = 0x11;
 const WIREGUARD_TAIL = 0x12;
 
 /**
- * True when `[from, to)` starts with a header as clients write it: version and option length 0, no bit set beside
+ * True when `[from, to)` starts with a header as clients write it: version and option length 0, no bit set except
  * "control", one of the two protocols, and disco when it is a control packet.
  */
 export function isGeneve(bytes: Uint8Array, from: number, to: number): boolean {

@@ -58,7 +58,7 @@ export function parseRequestHead(text: string): RequestHead | BadHead {
     const end = lineEnd(text, at);
     if (TEXT.end(text, at, end) < end) return bad('a control character');
     const colon = text.indexOf(':', at);
-    if (colon <= at || colon >= end || TOKEN.end(text, at, colon) < colon) return bad('a line that is no header');
+    if (colon <= at || colon >= end || TOKEN.end(text, at, colon) < colon) return bad('a line that is not a header');
     fields.push(text.slice(at, colon), withoutBlanks(text, colon + 1, end));
     at = end + 2;
   }
@@ -104,7 +104,7 @@ function bodyProblem(head: RequestHead, version: string): BadHead | null {
     if (length !== undefined) return bad('a length and a transfer coding');
     if (version === '1.0') return bad('a transfer coding in HTTP/1.0');
   }
-  if (length !== undefined && !DIGITS.holds(length, 1, MAX_LENGTH_DIGITS)) return bad('a length that is no number');
+  if (length !== undefined && !DIGITS.holds(length, 1, MAX_LENGTH_DIGITS)) return bad('a length that is not a number');
   const hasBody = coding !== undefined || Number(length ?? 0) > 0;
   return hasBody && upgradeOf(head) !== null ? bad('an upgrade with a body') : null;
 }

@@ -33,7 +33,7 @@ describe('a relay with admission', () => {
     return path;
   };
 
-  it('lets members in, keeps strangers out, and ends the connection of who is taken from the file', async () => {
+  it('lets members in, keeps strangers out, and ends the connection of a key that is taken from the file', async () => {
     const [member, other, stranger] = [generateNodeKeyPair(), generateNodeKeyPair(), generateNodeKeyPair()];
     const file = allowFile(member.publicKey, other.publicKey);
     const relay = await TestRelay.start(sources({ kind: 'keys', name: 'office', allowFile: file, pollSeconds: 1 }));

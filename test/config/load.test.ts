@@ -324,7 +324,7 @@ describe('refusals', () => {
     });
   }
 
-  it('of what is no file: nothing waits for it', { skip: process.platform === 'win32' }, () => {
+  it('of something that is not a file: nothing waits for it', { skip: process.platform === 'win32' }, () => {
     const pipe = join(directory, 'pipe');
     execFileSync('mkfifo', [pipe]);
     for (const [file, message] of [

@@ -51,7 +51,7 @@ suite('a region in the policy file', () => {
         '{"derpMap":{"Regions":{"900":{"Nodes":[{"HostName":"other.example.com"}]}}}}',
         /region 900 .* is other\.example\.com, not this relay/,
       ],
-      ['{"derpMap":{"Regions":{"900":null}}}', /something that is no relay/],
+      ['{"derpMap":{"Regions":{"900":null}}}', /something that is not a relay/],
       ['[]', /not an object/],
       ['{"derpMap":1}', /derpMap is not an object/],
     ] as const) {
@@ -162,7 +162,7 @@ suite('towpath derp-map --apply tailscale', () => {
 
   test('does not write over the change of somebody else', async () => {
     isChangedAfterRead = true;
-    await assert.rejects(apply('--api-key-file', at('key')), /somebody has changed the policy file/);
+    await assert.rejects(apply('--api-key-file', at('key')), /the policy file has changed meanwhile/);
     isChangedAfterRead = false;
     assert.equal(policy, POLICY);
   });

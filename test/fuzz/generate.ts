@@ -71,7 +71,7 @@ function junk(random: Random): ReturnType<Kind> {
     () => Buffer.concat(Array.from({ length: EARLY_ALERTS }, () => Buffer.from('1503010002015a', 'hex'))),
     () => Buffer.concat(Array.from({ length: EARLY_ALERTS }, () => Buffer.from('1603010000', 'hex'))),
   ])();
-  return { name: 'bytes that are no TLS', tls: null, steps: [{ send: asBytes(bytes) }] };
+  return { name: 'bytes that are not TLS', tls: null, steps: [{ send: asBytes(bytes) }] };
 }
 
 function clientHello(random: Random, { hellos }: Recipe): ReturnType<Kind> {

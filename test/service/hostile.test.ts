@@ -78,7 +78,7 @@ suite('bad input from the network', () => {
     assert.equal(answer.length, 45);
   });
 
-  test('§9.13 §9.14 §9.11 a first frame that is no ClientInfo, too short, too long, for another key, or not JSON', async () => {
+  test('§9.13 §9.14 §9.11 a first frame that is not ClientInfo, too short, too long, for another key, or not JSON', async () => {
     const wrongLength = (bytes: number): Buffer => {
       const header = Buffer.from('0200000000', 'hex');
       header.writeUInt32BE(bytes, 1);

@@ -96,7 +96,7 @@ describe('nothing says what this server is without a valid upgrade', { concurren
     });
   }
 
-  it('bytes that are no TLS get no readable answer', async () => {
+  it('bytes that are not TLS get no readable answer', async () => {
     const socket = await relay.tcp();
     const text = await answer(socket, 'GET / HTTP/1.1\r\nHost: x');
     assert.doesNotMatch(text, TELLTALE);

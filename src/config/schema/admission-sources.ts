@@ -8,7 +8,7 @@ interface NamedSource {
   readonly name: string;
 }
 
-/** What every source has that asks somebody else. */
+/** Settings of every source that sends requests. */
 interface RemoteSource extends NamedSource {
   /** Admit when the source cannot be reached. */
   readonly failOpen: boolean;

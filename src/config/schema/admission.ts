@@ -18,7 +18,7 @@ export interface AdmissionConfig {
 const APP_NAME = /^[\x20-\x7e]{1,32}$/;
 /** Bounds the metric labels. */
 const MOST_SOURCES = 32;
-/** Labels of what is no single source. */
+/** Labels of counts that do not belong to a single source. */
 const RESERVED_NAMES = new Set(['all', 'open', 'error', 'exempt', 'operator']);
 const KINDS = Object.keys(admissionSourceKinds) as (keyof typeof admissionSourceKinds)[];
 /** A source as it was read: its name may be left out. */

@@ -9,7 +9,7 @@ export interface TailnetConfig {
   /** Names the tailnet in logs, metrics and the names of files. */
   readonly name: string;
   readonly controlUrl: string;
-  /** `env:NAME`. At most one of the two; without, somebody logs in by a URL. */
+  /** `env:NAME`. At most one of the two. Without both, a person logs in with a URL. */
   readonly authKey?: string | undefined;
   readonly authKeyFile?: string | undefined;
   readonly hostname: string;
@@ -18,7 +18,7 @@ export interface TailnetConfig {
   readonly caFile?: string | undefined;
 }
 
-/** How much the peer relay gives. Rates of 0 are no limit. */
+/** The limits of the peer relay. A rate of 0 means no limit. */
 export interface PeerRelayLimitsConfig {
   readonly endpoints: number;
   readonly endpointsPerNode: number;

@@ -3,11 +3,11 @@ import type { ConnectionQuery, LiveEvents } from '../../api/shapes.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { AdminApi } from './port.ts';
 
-/** Viewers at one time; each costs a connection and a page of rows per period. */
+/** Most viewers at the same time. Each costs a connection and a page of rows per period. */
 export const MOST_VIEWERS = 32;
 const STATUS_MS = 1000;
 const CONNECTIONS_MS = 2000;
-/** A viewer that takes nothing for this long is gone. */
+/** A viewer that takes no bytes for this time is disconnected. */
 const STALLED_MS = 30_000;
 
 interface Viewer {
@@ -20,7 +20,7 @@ interface Viewer {
 
 /**
  * Live updates as server-sent events: `status` once a second, and every two seconds the page of connections that a
- * viewer asked for. What viewers have in common is made once for all; nobody looking costs nothing.
+ * viewer asked for. Events for several viewers are made once. Without viewers, nothing is made.
  */
 export class LiveEventStreams {
   readonly #api: AdminApi;

@@ -16,7 +16,7 @@ import type {
   UdpUseAnswer,
 } from '../../api/shapes.ts';
 
-/** What the API shows and does. The service implements it; the HTTP side knows only this. */
+/** The interface behind the API. The service implements it; the HTTP code uses only this. */
 export interface AdminApi {
   status(): StatusAnswer;
   /** Reads the parameters of a list of connections. Throws an {@link ApiError} for wrong ones. */
@@ -33,6 +33,9 @@ export interface AdminApi {
   limits(): LimitsAnswer;
   refusals(): RefusalsAnswer;
   history(): HistoryAnswer;
-  /** Does an action whose body is not checked yet. `by` tells who, for the log. Throws an {@link ApiError} when it cannot. */
+  /**
+   * Runs an action; its body is not checked yet. `by` is the client, for the log. Throws an {@link ApiError} when it
+   * cannot.
+   */
   act(name: ActionName, body: unknown, by: string): ActionAnswer | Promise<ActionAnswer>;
 }

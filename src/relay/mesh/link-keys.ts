@@ -7,7 +7,7 @@ import type { Router } from '../routing/router.ts';
 const MOST_KEYS = 1_000_000;
 /** How long the keys of a link whose connection is gone are kept: a relay that restarts is back before that. */
 const GRACE_MS = 10_000;
-/** After a new connection, keys from before are forgotten when none of them has been confirmed for so long. */
+/** After a new connection, keys from before are forgotten when none of them has been confirmed for this time. */
 const CONFIRM_MS = 2000;
 /** Keys that are forgotten at most in one tick, some milliseconds of work. */
 const FORGOTTEN_PER_TICK = 2000;
@@ -71,7 +71,7 @@ export class LinkKeys {
     if (now - (isUp ? this.#confirmedAt : this.#lostAt) >= keptMs) this.#forget(FORGOTTEN_PER_TICK);
   }
 
-  /** Forgets all at once, for good: the link is closed. */
+  /** Removes all keys at once, because the link is closed. */
   close(): void {
     const { remote } = this.#router;
     remote.age(this.#way);

@@ -24,12 +24,12 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
 /** The pause after the other relay refused our mesh key, which only a person can solve. */
 const REFUSED_PAUSE_MS = 5000;
-/** A link that was open for so long begins again with the first pause. */
+/** A link that was open for this time starts again with the first pause. */
 const STEADY_MS = 5000;
 const PING_EVERY_MS = 5000;
-/** A relay that answers no Ping for so long is gone, or cannot be used. */
+/** A relay that has answered no Ping for this time has left, or cannot be used. */
 const PING_TIMEOUT_MS = 15_000;
-/** How long the other relay may take nothing of what waits for it (protocol reference §4.6). */
+/** How long the other relay may take no bytes while some wait for it (protocol reference §4.6). */
 const WRITE_DEADLINE_MS = 30_000;
 
 /** What all links share. */
@@ -43,7 +43,7 @@ export interface LinkParts {
   readonly keyPair: NodeKeyPair;
   /** Bytes of packets that wait for one link at most. */
   readonly queueBytes: number;
-  /** What this relay calls itself. */
+  /** This relay's program name, which it sends to the others. */
   readonly app: string;
   /** How long a packet may wait. */
   readonly queueMs: number;
@@ -69,7 +69,7 @@ export class Link implements Forwarder, Flushable {
   #since: number;
   #client: DerpClient | null = null;
   #serverKey: Buffer | null = null;
-  /** The other relay has told us of somebody, which it does for nobody without its mesh key. */
+  /** The other relay has reported a peer, which it does only for its mesh key. */
   #isTrusted = false;
   /** On this connection, the log has been told that keys were refused. */
   #hasToldOfRefusal = false;
@@ -170,7 +170,7 @@ export class Link implements Forwarder, Flushable {
     this.#attempts = 0;
   }
 
-  /** Gives up for good: the target is not in the configuration any more. */
+  /** Closes the link permanently: the target is no longer in the configuration. */
   close(): void {
     this.#to(LinkState.Closed);
     this.#disconnect();
@@ -200,7 +200,7 @@ export class Link implements Forwarder, Flushable {
       ...{ transport, clock, url, ipOverride: ip, serverName, verify },
       keys: keyPair,
       info: { meshKey, appName: this.#parts.app },
-      // So that a refused key can be told from a connection that failed.
+      // Keeps a refused key and a failed connection apart.
       fastStart: false,
       timeoutMs: CONNECT_MS,
       outgoing: this.#queue,
@@ -315,7 +315,7 @@ export class Link implements Forwarder, Flushable {
     this.#queue.disconnected();
   }
 
-  /** Looks whether the other relay is still there. */
+  /** Checks whether the other relay still answers. */
   #watch(client: DerpClient, now: number): void {
     if (!this.#isTrusted && now - this.#since >= CONNECT_MS) {
       this.#failed('silent', 'it tells nothing about its clients');

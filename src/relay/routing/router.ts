@@ -315,7 +315,10 @@ export class Router {
     return this.#remoteDestination;
   }
 
-  /** A peer for the key at `at`, which is connected elsewhere and has a packet for somebody here; null when it is nowhere. */
+  /**
+   * Returns a peer for the key at `at`, which is connected elsewhere and sends to a client here; null when the key is
+   * nowhere.
+   */
   #remotePeer(buffer: Buffer, at: number): Peer | null {
     if (this.remote.find(buffer, at) === null) return null;
     const peer = new Peer(Buffer.from(buffer.subarray(at, at + KEY_BYTES)));

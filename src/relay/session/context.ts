@@ -65,6 +65,6 @@ export interface SessionContext {
   meshKeys: readonly Buffer[];
   /** Rate limits of each key, and its share of the relay's total. */
   keyLimits: KeyLimits;
-  /** The rate of keys without limits of their own, announced in ServerInfo; 0 bytes per second is no limit. */
+  /** The rate of keys without limits of their own, announced in ServerInfo; 0 bytes per second means no limit. */
   rate: ByteRate;
 }

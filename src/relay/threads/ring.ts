@@ -36,7 +36,7 @@ export const RECORD_HEADER_BYTES: number = HEADER_WORDS * 4;
 /** Value instead of `PayloadBytes`: the rest of the ring is empty, and the next record is at its start. */
 const SKIP = -1;
 
-/** A record that is no packet. */
+/** A record that is not a packet. */
 export interface ControlRecord {
   /** The kind of the record, for its reader. */
   readonly kind: number;

@@ -79,7 +79,7 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
   readonly #reader: RingReader;
   readonly #port: MessagePort;
   #isTouched = false;
-  /** A packet found no room: nobody overtakes who waits. */
+  /** True after a packet found no room: later packets must wait, too. */
   #isFull = false;
   #waiting: WaitingSender[] = [];
   /** What found no room: of joining and leaving all, of speaking the latest of each connection. */
@@ -191,7 +191,7 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
     this.#show();
   }
 
-  /** Lets those go on who wait for room, if there is room. */
+  /** Lets waiting senders continue if there is room. */
   resume(): void {
     if (!this.#isFull) return;
     if (!this.#writer.hasSpace()) {
@@ -243,7 +243,7 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
     this.#reader.awake();
   }
 
-  /** The other thread is gone: nothing is written any more, and nobody waits for it. */
+  /** The other thread has ended: nothing is written any more, and no sender waits for it. */
   close(): void {
     this.#port.close();
     this.#unsent = [];

@@ -23,7 +23,7 @@ import { type LinkReceiver, RecordKind, type ThreadChannel, ThreadLink, UNPROVED
 /** As long as keys leave, the rings are read again so often at most; a key that left last may then count as gone for a moment. */
 const SETTLING_ROUNDS = 4;
 
-/** In the place of a number of connections: that of all keys. */
+/** Value instead of a number of connections: the limit of all keys. */
 const COMMON_LIMIT = -1;
 
 /** A connection of this thread, as the others know it. */
@@ -78,7 +78,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     this.woken();
   }
 
-  /** Another thread has ended: its connections are gone, and with them the keys that nobody else has. */
+  /** Another thread has ended: its connections have ended, and with them the keys that no other thread has. */
   detach(index: number): void {
     const link = this.#links.get(index);
     if (link === undefined) return;
@@ -125,7 +125,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     return count;
   }
 
-  /** Ends all links, without telling anybody. */
+  /** Ends all links without notices. */
   close(): void {
     this.#parts.router.listener = null;
     for (const link of this.#links.values()) link.close();

@@ -9,7 +9,7 @@ export interface AddressSocketsParts {
   readonly clock: Clock;
   /** Told, once for each change, which addresses have no socket of their own, and why the first of them has none. */
   readonly onMissing: (addresses: readonly string[], reason: string) => void;
-  /** The addresses of this machine; throws when they cannot be told. For tests. */
+  /** Returns the addresses of this machine; throws when the system does not list them. For tests. */
   readonly addresses?: (withIpv6: boolean) => Set<string>;
 }
 
@@ -140,8 +140,8 @@ function isWildcard(ip: string): boolean {
 }
 
 /**
- * A socket beside which others of this process can be bound. Whether the port is free shows only without sharing: that
- * another relay has it must not go unnoticed.
+ * Binds a socket that shares its port with others of this process. Whether the port is free shows only without sharing:
+ * that another relay has it must not go unnoticed.
  */
 async function bindShared(
   parts: Pick<AddressSocketsParts, 'transport' | 'handler'>,

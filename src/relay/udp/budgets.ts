@@ -1,4 +1,4 @@
-/** A rate: `perSecond` 0 is no limit; `burst` may come at once. */
+/** A rate and a burst. `perSecond` 0 means no limit. */
 export interface BudgetRate {
   readonly perSecond: number;
   readonly burst: number;
@@ -25,7 +25,7 @@ export class Budgets {
     this.#tokens.fill(rate.burst);
   }
 
-  /** Another rate from now on; what a bucket holds beyond it is lost when it is next used. */
+  /** Sets another rate. Tokens above the new burst are lost when a bucket is next used. */
   setRate({ perSecond, burst }: BudgetRate): void {
     this.#perMs = perSecond / 1000;
     this.#burst = burst;
@@ -57,7 +57,7 @@ export class Budgets {
     return tokens >= wanted;
   }
 
-  /** Whether nothing of a bucket is missing, so that it may be forgotten. */
+  /** Returns whether a bucket is full, so that it may be reused. */
   isFull(index: number, now: number): boolean {
     return this.#perMsOf(index) === 0 || this.#refilled(index, now) >= this.#burstOf(index);
   }

@@ -30,7 +30,7 @@ export interface DatagramLoopParts {
   readonly sockets: DoorSockets;
   readonly rules: DatagramRules;
   readonly stun: StunAnswers;
-  /** Told of each answer to a query of ours. */
+  /** Called with each answer to one of our queries. */
   readonly sighted: (sighting: StunSighting) => void;
   readonly counts: DoorCounts;
   /** The descriptor that wakes the thread. */
@@ -40,8 +40,8 @@ export interface DatagramLoopParts {
 }
 
 /**
- * The loop of the UDP thread: waits for datagrams, receives as many as there are, asks the rules what becomes of each and
- * sends what they say. It allocates nothing per datagram. It is also the {@link Arrival} that the rules look at.
+ * The loop of the UDP thread: waits for datagrams, receives all that are there, asks the rules for a verdict on each,
+ * and sends accordingly. It allocates nothing per datagram. It is also the {@link Arrival} that the rules read.
  */
 export class DatagramLoop implements Arrival {
   readonly bytes: Buffer<ArrayBuffer>;
@@ -93,8 +93,8 @@ export class DatagramLoop implements Arrival {
     4096;
 
   /**
-   * Waits until something happens, at most `timeoutMs`, and does what is to be done. True when somebody has woken the
-   * thread. Throws a {@link SystemCallError} when it cannot wait any more.
+   * Waits until something happens, at most `timeoutMs`, and handles it. Returns true when the thread was woken. Throws
+   * a {@link SystemCallError} when it cannot wait any more.
    */
   turn(timeoutMs: number): boolean {
     const { sockets, calls } = this.#parts;

@@ -16,7 +16,7 @@ export interface DoorPlace {
 export interface DoorSocketsListener {
   /** A socket was lost; it is opened again as often as it takes. */
   lost(place: DoorPlace, error: SystemCallError): void;
-  /** Opening it again failed, or worked with null. Told at the first failure and at the end of the trouble. */
+  /** Opening it again failed, or worked with null. Reported at the first failure and when it works again. */
   reopened(place: DoorPlace, error: SystemCallError | null): void;
 }
 

@@ -7,9 +7,9 @@ import { NO_NODE, type Nodes } from './nodes.ts';
 import { SIDE_WORDS, SideWord } from './port.ts';
 import type { VniPool } from './vni-pool.ts';
 
-/** Why no endpoint was given; the names are metric labels. The client hears nothing. */
+/** Why no endpoint was given; the names are metric labels. The client gets no answer. */
 export type AllocationRefusal =
-  /** A key that nobody can have, the same key twice, or our own. */
+  /** An invalid key, the same key twice, or our own key. */
   | 'bad_key'
   /** The request was sealed with a key that is none of the two. */
   | 'foreign_key'

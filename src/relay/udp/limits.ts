@@ -1,6 +1,6 @@
 import type { BudgetRate } from './budgets.ts';
 
-/** What the relay gives to its nodes. Rates of 0 are no limit. */
+/** The limits of the UDP relay. A rate of 0 means no limit. */
 export interface UdpRelayLimits {
   /** Endpoints at once; at most 65,536. */
   readonly endpoints: number;
@@ -10,19 +10,19 @@ export interface UdpRelayLimits {
   readonly endpointsPerPair: number;
   /** New endpoints that one node may ask for in a minute. */
   readonly allocationsPerMinute: number;
-  /** What one node may send. */
+  /** Byte rate of one node. */
   readonly bytesPerSecondPerNode: number;
-  /** What all nodes together may send. */
+  /** Byte rate of all nodes together. */
   readonly totalBytesPerSecond: number;
-  /** A bound endpoint ends when either side has been silent for so long. */
+  /** A bound endpoint ends when either side has been silent for this time. */
   readonly idleSeconds: number;
 }
 
-/** Told to clients: how long they have to bind (peer relay reference §7.1). */
+/** Time that clients have to bind, which they are told (peer relay reference §7.1). */
 export const BIND_LIFETIME_MS = 30_000;
-/** An endpoint ends when a side is not bound by then. The second client may have learnt of it late in its lifetime. */
+/** An endpoint ends when a side is not bound after this time. The second client may learn of it late. */
 export const UNBOUND_LIFE_MS = 55_000;
-/** An endpoint that was silent for so long makes room for a new one when a limit is reached. */
+/** When a limit is reached, an endpoint that was silent for this time is ended for a new one. */
 export const IDLE_MS = 60_000;
 /** A side's address before it bound again is still good as a source for this time (peer relay reference §5.4). */
 export const PREVIOUS_ADDRESS_MS = 7000;
@@ -32,12 +32,12 @@ export const CONTROL_PER_ENDPOINT: BudgetRate = { perSecond: 30, burst: 90 };
 /** Control packets of all endpoints: about a tenth of a core. */
 export const CONTROL_IN_ALL: BudgetRate = { perSecond: 8000, burst: 8000 };
 
-/** A byte rate with a quarter of a second at once, and room for the largest batch. */
+/** Returns a byte rate with a burst of a quarter of a second, and at least the largest batch. */
 export function byteRate(bytesPerSecond: number): BudgetRate {
   return { perSecond: bytesPerSecond, burst: Math.max(bytesPerSecond / 4, 65_536) };
 }
 
-/** A rate of allocations with those of a minute at once. */
+/** Returns a rate of allocations with a burst of one minute. */
 export function allocationRate(perMinute: number): BudgetRate {
   return { perSecond: perMinute / 60, burst: perMinute };
 }

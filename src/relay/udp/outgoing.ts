@@ -27,8 +27,8 @@ export interface SendSocket {
 }
 
 /**
- * The messages that wait to leave by one socket, and what becomes of each when the kernel does not take it: a message in
- * segments is sent again without, a lost one is counted, and none holds up those behind it.
+ * The messages that wait to be sent by one socket. When the kernel refuses a message with segments, it is sent again
+ * without them; a lost message is counted; and no message blocks those after it.
  */
 export class Outgoing {
   /** The socket in use; −1 while it is being opened again. */

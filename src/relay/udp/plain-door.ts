@@ -172,7 +172,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     else if (verdict === Verdict.Reply) this.#send(socket, this.#reply, 0, this.#rules.replyLength, ip, port);
   }
 
-  /** A socket is in trouble (transport port); it goes on. */
+  /** A socket has an error (transport port); it goes on. */
   error(error: Error): void {
     this.counts[DoorCount.socketErrors]! += 1;
     for (const sockets of this.#bound) sockets.suspect();
@@ -280,7 +280,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   }
 }
 
-/** A socket of `::` takes both families here: the place of IPv4 beside it needs none. */
+/** A socket of `::` takes both families here: a place of IPv4 with the same port needs none. */
 function withoutTwins(places: readonly DoorPlace[]): DoorPlace[] {
   const isTwin = ({ ip, port }: DoorPlace): boolean =>
     ip === '0.0.0.0' && places.some((other) => other.ip === '::' && other.port === port);

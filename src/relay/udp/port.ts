@@ -1,13 +1,13 @@
 /**
  * The UDP plane: STUN and the peer relay. `door.ts` opens it, in a thread of its own or as plain datagrams, `rules.ts`
- * decides what becomes of each datagram, and `endpoints.ts` is the table of bindings that it looks into.
+ * decides about each datagram, and `endpoints.ts` is the table of bindings that it uses.
  *
- * This file is the port between the rules of the peer relay and the thread that receives and sends its datagrams. The thread owns
- * sockets and memory and knows no protocol but STUN; the rules own all endpoints and know no socket. Both run in one
- * thread, so that a binding holds for the very next datagram (peer relay reference §5.5).
+ * This file is the port between the rules of the peer relay and the thread that receives and sends its datagrams. The
+ * thread owns sockets and memory and knows no protocol but STUN; the rules own all endpoints and know no socket. Both
+ * run in one thread, so that a binding holds for the very next datagram (peer relay reference §5.5).
  */
 
-/** What becomes of the datagrams that {@link DatagramRules.receive} looked at. */
+/** The decision about the datagrams of one {@link DatagramRules.receive} call. */
 export const Verdict = {
   /** Nothing; counted by reason in the rules. */
   Drop: 0,
@@ -92,11 +92,11 @@ export interface DatagramRules {
    * What is behind it needs another call.
    */
   readonly end: number;
-  /** Decides what becomes of the datagram at `from`, and of as many behind it as have the same way. Not for STUN. */
+  /** Decides about the datagram at `from`, and about the ones after it with the same destination. Not for STUN. */
   receive(arrival: Arrival): Verdict;
-  /** To be called about once a second: endpoints end, secrets change. Milliseconds of the same clock. */
+  /** Called about once a second: endpoints end, secrets change. Milliseconds of the same clock. */
   tick(now: number): void;
-  /** Takes a message of the main thread, plain data, and returns what goes back, plain data, or null. */
+  /** Handles a message of the main thread and returns the answer or null. Both are plain data. */
   command(message: unknown, now: number): unknown;
 }
 

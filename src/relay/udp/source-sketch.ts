@@ -8,7 +8,7 @@ const IPV4_BYTES = 4;
 const LINK_BYTES = 8;
 const SITE_BYTES = 6;
 
-/** How often a source may ask. */
+/** The rate limit of a source. */
 export interface SketchRule {
   readonly perSecond: number;
   /** Requests that may come at once. */
@@ -32,7 +32,7 @@ export class SourceSketch {
     this.#sites = new Cells(perSecond * siteFactor, burst * siteFactor);
   }
 
-  /** Counts one request of `ip`; false when its source has used up what it may do now, or it is no address. */
+  /** Counts one request of `ip`. Returns false when its source has reached its limit, or when it is not an address. */
   take(ip: string): boolean {
     const length = writeIp(scratch, 0, ip);
     return length > 0 && this.takeBytes(scratch, length);
@@ -54,7 +54,7 @@ export class SourceSketch {
 /**
  * A count-min sketch of leaky buckets. A prefix is refused when both of its counters are full, so strangers that share
  * one counter do not hurt each other. Which counters a prefix has is secret (tabulation hashing with random tables), so
- * nobody can aim at another one's.
+ * an attacker cannot target the counters of another source.
  */
 class Cells {
   readonly #perSecond: number;
@@ -77,7 +77,7 @@ class Cells {
     const second = ROW_CELLS + ((hash >>> 16) & (ROW_CELLS - 1));
     const used = Math.min(this.#cells[first]!, this.#cells[second]!);
     if (used >= this.#burst) return false;
-    // Only the smaller counters grow: the larger one already counts somebody else.
+    // Only the smaller counter grows: the larger one already counts another source.
     if (this.#cells[first] === used) this.#cells[first] = used + 1;
     if (this.#cells[second] === used) this.#cells[second] = used + 1;
     this.#dirty = true;

@@ -104,7 +104,7 @@ export class StunServer implements DatagramHandler {
     else this.#counters.stunIpv4 += 1;
   }
 
-  /** A socket is in trouble (transport port); it goes on. */
+  /** A socket has an error (transport port); it goes on. */
   error(error: Error): void {
     this.#counters.stunReadErrors += 1;
     for (const socket of this.#sockets) if (socket instanceof AddressSockets) socket.suspect();

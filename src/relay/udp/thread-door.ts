@@ -219,7 +219,7 @@ function lastMessage(port: MessagePort): FromUdpThread | null {
   return received?.message ?? null;
 }
 
-/** The module of the thread: beside this one, from the sources or from what was built of them, or in an executable. */
+/** The module of the thread: next to this one, from the sources or from what was built of them, or in an executable. */
 function threadUrl(): URL {
   if (COMPILED.test(import.meta.url)) return new URL('./relay/udp/thread.js', import.meta.url);
   return new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);

@@ -18,7 +18,7 @@ const STUN_MS = 300_000;
 const STUN_FAILED_MS = 15_000;
 /** A router that was restarted has forgotten its mappings: they are asked for again long before they end. */
 const MAPPING_MS = 600_000;
-/** In the place of a problem. */
+/** Value instead of a problem. */
 const GOOD = 'good';
 const DEFAULT_STUN_PORT = 3478;
 

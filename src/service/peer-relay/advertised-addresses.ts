@@ -195,7 +195,7 @@ export async function resolveName(name: string): Promise<readonly string[]> {
   return found.map(({ address }) => address);
 }
 
-/** IPv4 first; of IPv6 those that anybody may have on the way, two at most, since privacy addresses change. */
+/** IPv4 first; of IPv6 only public ones, two at most, since privacy addresses change. */
 function machineIps(): readonly string[] {
   const all = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
   const of = (family: string): string[] =>

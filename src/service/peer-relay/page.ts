@@ -81,7 +81,7 @@ function hasNews({ addresses, problem }: AddressSource): boolean {
 
 function sourceText({ name, addresses, how, foundAt, problem }: AddressSource): string {
   const age = foundAt === null ? '' : `, ${Math.max(0, Math.round((Date.now() - foundAt) / 1000))} s ago`;
-  const trouble = problem === null ? '' : `; the latest round failed: ${problem}`;
+  const failure = problem === null ? '' : `; the latest round failed: ${problem}`;
   const by = how === null ? '' : ` by ${how}`;
-  return `  ${name.padEnd(15)}${list(addresses)}${by}${age}${trouble}`;
+  return `  ${name.padEnd(15)}${list(addresses)}${by}${age}${failure}`;
 }

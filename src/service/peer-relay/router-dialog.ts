@@ -32,7 +32,7 @@ export async function askRouter(
     datagram: (_socket, buffer, from, to, ip) => {
       if (ip === gateway.ip) answered(buffer, from, to);
     },
-    // A port that is closed answers by ICMP: that is no answer.
+    // A closed port answers by ICMP, which does not count as an answer.
     error: () => undefined,
   });
   try {

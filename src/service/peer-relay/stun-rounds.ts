@@ -113,7 +113,7 @@ function queriesOf(places: readonly DoorPlace[], targets: readonly { ip: string;
   return sent;
 }
 
-/** Whether a place is of the family of a server. Without a place of IPv4 beside it, `::` may be both. */
+/** Whether a place is of the family of a server. Without a separate place of IPv4, `::` may be both. */
 function serves(places: readonly DoorPlace[], localIp: string, localPort: number, serverIp: string): boolean {
   if (localIp.includes(':') === serverIp.includes(':')) return true;
   return localIp === '::' && !places.some(({ ip, port }) => port === localPort && !ip.includes(':'));

@@ -40,7 +40,7 @@ export async function mapByUpnp(
   const answer = await call(service, 'GetExternalIPAddress', '');
   const ip = elementIn(answer.text, 'NewExternalIPAddress') ?? '';
   if (answer.status !== 200 || ipFamily(ip) !== 4)
-    throw new Error('the router does not tell its public address by UPnP');
+    throw new Error('the router does not report its public address by UPnP');
   return ports.map((port) => ({ localPort: port, ip, port }));
 }
 

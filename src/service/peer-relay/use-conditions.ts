@@ -72,7 +72,7 @@ export function relayConditions(problems: readonly NodeProblem[]): UseCondition[
 
 /**
  * The conditions of a node. `partner` is the other node of the pair, when one was named: one of the two must be able to
- * ask. `ownVersion` is the capability version of the relay, which Headscale gives in the place of every node's.
+ * ask. `ownVersion` is the capability version of the relay, which Headscale sends instead of each node's own.
  */
 export function nodeConditions(node: NodeUseFacts, partner: NodeUseFacts | null, ownVersion: number): UseCondition[] {
   const { peer } = node;
@@ -141,7 +141,7 @@ function versionCondition({ name, capabilityVersion }: NetmapPeer, ownVersion: n
   if (capabilityVersion !== 0 && capabilityVersion < LEAST_CAPABILITY_VERSION)
     return unmet('client_version', name, `its capability version is ${capabilityVersion}: it is older than 1.86`, hint);
   if (capabilityVersion === 0 || capabilityVersion === ownVersion) {
-    const text = 'the control server does not tell its version';
+    const text = 'the control server does not send its version';
     return unknown('client_version', name, text, 'Run "tailscale version" on it: 1.86 or newer is needed.');
   }
   return met('client_version', name, `its capability version is ${capabilityVersion}`);
@@ -161,7 +161,7 @@ function grantCondition({ peer, grant }: NodeUseFacts, partner: NodeUseFacts | n
 }
 
 function onlineCondition({ name, isOnline }: NetmapPeer): UseCondition {
-  if (isOnline === null) return unknown('online', name, 'the control server does not tell whether it is online', null);
+  if (isOnline === null) return unknown('online', name, 'the control server does not say whether it is online', null);
   if (isOnline) return met('online', name, 'the control server says that it is online');
   return unmet('online', name, 'the control server says that it is offline', 'Start Tailscale on it.');
 }

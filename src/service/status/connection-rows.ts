@@ -2,7 +2,7 @@ import type { ConnectionRow } from '../../api/shapes.ts';
 import type { SessionSnapshot } from '../../relay/session/traffic.ts';
 import { shortKey } from '../../wire/keys.ts';
 
-/** What is known about a node key beside its connections. */
+/** Facts about a node key in addition to its connections. */
 interface NodeFacts {
   /** Empty when unknown, as is the owner. */
   readonly name: string;

@@ -9,7 +9,7 @@ const FRESH_MS = 900;
 const MOST_SHARE = 0.02;
 /** But not longer than this: the first passes are slow, and viewers must not wait for it. */
 const OLDEST_MS = 4000;
-/** Nobody looked for this long: the rows are forgotten. */
+/** The rows are dropped when there was no request for this time. */
 const IDLE_MS = 60_000;
 
 interface ConnectionViewParts {
@@ -21,7 +21,7 @@ interface ConnectionViewParts {
 
 /**
  * The connections as viewers see them. One pass over the sessions makes the rows for all viewers, at most once a second
- * and only while somebody looks; the same page is made once.
+ * and only while there are viewers; each page is made once.
  */
 export class ConnectionView {
   readonly #parts: ConnectionViewParts;
@@ -56,7 +56,7 @@ export class ConnectionView {
     return this.#rows.find((row) => row.id === id) ?? null;
   }
 
-  /** Frees the rows when nobody has looked for a minute; to be called now and then. */
+  /** Frees the rows after a minute without a request. Call it regularly. */
   tidy(): void {
     if (this.#rows.length === 0 || this.#parts.now() - this.#lookedMs < IDLE_MS) return;
     this.#rows = [];

@@ -38,7 +38,7 @@ interface OpenThreadsParts extends Pick<
   readonly events: RelayEvents;
 }
 
-/** The relay threads of a service beside the main one, `count` with it. None is started yet. */
+/** Returns the relay threads of a service: `count` with the main one. None is started yet. */
 export function openThreads(count: number, parts: OpenThreadsParts): RelayThreads {
   const { config, certificate, events } = parts;
   const connected = new ConnectedKeys(events);

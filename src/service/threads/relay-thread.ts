@@ -5,7 +5,7 @@ import { type Answers, RequestPort } from './request-port.ts';
 
 const COMPILED = /[/\\](?:\$bunfs|~BUN)[/\\]/;
 
-/** What the service hears of one relay thread. */
+/** Receives the events of one relay thread. */
 export interface ThreadListener {
   readonly answers: Answers<ServiceRequests>;
   noted(note: Exclude<ServiceNote, { kind: 'started' | 'counted' }>): void;
@@ -67,7 +67,7 @@ export class RelayThreadProcess {
       reject(error);
       if (!this.#isEnding) listener.ended(this, error);
     });
-    // Who waits for it hears; nobody has to.
+    // Callers that wait for it get the error; a missing caller is fine.
     promise.catch(() => undefined);
   }
 
@@ -76,14 +76,14 @@ export class RelayThreadProcess {
     await this.#worker.terminate();
   }
 
-  /** Ends it for good. */
+  /** Ends it permanently. */
   async end(): Promise<void> {
     this.#isEnding = true;
     await this.#worker.terminate();
   }
 }
 
-/** The module of the thread: beside this one, from the sources or from what was built of them, or in an executable. */
+/** The module of the thread: next to this one, from the sources or from what was built of them, or in an executable. */
 function threadUrl(): URL {
   if (COMPILED.test(import.meta.url)) return new URL('./service/threads/thread.js', import.meta.url);
   return new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);

@@ -28,7 +28,7 @@ import { mainThreadState, ThreadFaults, threadState, type ThreadState } from './
 
 /** A thread that ended is started again after this. */
 const RESTART_MS = 1000;
-/** A thread is asked so often whether its event loop turns, and is ended when it has not answered for so long. */
+/** A thread is asked so often whether its event loop turns, and is ended when it has not answered for this time. */
 const PING_MS = 2000;
 const HUNG_MS = 20_000;
 /** What threads have of their sessions is asked for at most so often. */
@@ -85,7 +85,7 @@ export class RelayThreads {
   #sessionsAt = -Infinity;
   #isClosed = false;
 
-  /** `count` threads beside the main one, none of which is started yet. */
+  /** `count` threads in addition to the main thread. None is started yet. */
   constructor(count: number, parts: RelayThreadsParts) {
     this.#count = count;
     this.#parts = parts;

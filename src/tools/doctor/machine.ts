@@ -29,7 +29,7 @@ const KERNEL_LEAST = [
 ] as const;
 const PROXY_VARIABLES = ['HTTPS_PROXY'] as const;
 const NOTSENT_LOWAT = 'net/ipv4/tcp_notsent_lowat';
-/** What reference measurements recommend; the default is no limit. */
+/** The value that reference measurements recommend. By default there is no limit. */
 const NOTSENT_LOWAT_BYTES = 131_072;
 
 /** The version of towpath and of its runtime. */

@@ -25,7 +25,7 @@ export async function peerRelayChecks(examined: ExaminedRelay): Promise<Check[]>
     return [...tailnets.flatMap(tailnetChecks), ...(node === undefined ? [] : await useChecks(node, other, examined))];
   } catch {
     return [
-      check('peer-relay', 'skipped', `the relay at ${where} does not tell about its peer relay`, {
+      check('peer-relay', 'skipped', `the relay at ${where} does not report on its peer relay`, {
         fix: 'Start the relay with this configuration.',
       }),
     ];

@@ -70,7 +70,7 @@ function tcp(to: { readonly host: string; readonly port: number }, where: string
 
 const SOCKET_PROBLEMS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such socket; is its service running?',
-  ECONNREFUSED: 'nobody answers there; is its service running?',
+  ECONNREFUSED: 'no program answers there; is its service running?',
   EACCES: 'this user may not open the socket',
 };
 

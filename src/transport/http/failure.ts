@@ -39,7 +39,7 @@ export function tlsFailure(error: unknown, where: string): HttpFailure {
 /** Returns why a request ended; `hasHeard` says whether a byte of the answer had come. */
 export function requestFailure(error: unknown, hasHeard: boolean): HttpFailure {
   if (error instanceof HttpFailure) return error;
-  if (hasHeard) return new HttpFailure('answer', `the answer is no proper HTTP: ${describe(error)}`, error);
+  if (hasHeard) return new HttpFailure('answer', `the answer is not valid HTTP: ${describe(error)}`, error);
   return connectionFailure(error, '');
 }
 

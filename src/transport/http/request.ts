@@ -189,7 +189,7 @@ async function decoded(
     return { body: await unzip(body, { maxOutputLength: limitBytes }), isWhole: true };
   } catch (error) {
     if (error instanceof RangeError) return { body: Buffer.alloc(0), isWhole: false };
-    throw new HttpFailure('answer', 'the answer is no proper gzip', error);
+    throw new HttpFailure('answer', 'the answer is not valid gzip', error);
   }
 }
 
