@@ -21,7 +21,7 @@ const HABITS: readonly (readonly [RegExp, string])[] = [
   [/\bwhoever\b/i, 'the client, the program, the operator'],
   [/\b(?:some|any)body\b/i, 'a person, another process, any client'],
   [/\b(?:by|from|of|than) who\b/i, 'the client, the program, the operator'],
-  [/(?<!there )\b(?:is|are|was|were) no (?!longer\b|more\b|one\b|reason\b|way\b)/i, 'is not a …'],
+  [/(?<!there )\b(?:is|are|was|were) no (?!longer\b|more\b|later\b|one\b|reason\b|way\b)/i, 'is not a …'],
   [/\bfor so long\b/i, 'for this time'],
   [/\bfor good\b/i, 'permanently'],
   [/\bdearer?\b/i, 'expensive'],

@@ -5,12 +5,15 @@ export interface RememberedAnswer {
   readonly at: number;
 }
 
-/** Admitted addresses remembered for one key, so that a member that changes its address does not displace others. */
+/**
+ * Admitted addresses that are stored for one key, so that a member that changes its address does not displace others.
+ */
 const PLACES = 16;
 
 /**
- * The last answers about keys, each for a place (an address or nothing). The number of each kind is bounded, and the
- * oldest is forgotten first. Refusals have their own table, so that strangers with new keys cannot displace members.
+ * Stores the last answers about keys, each for a place (an address or an empty text). The number of each kind is
+ * limited, and the oldest is removed first. Refusals have their own table, so that unknown clients with new keys cannot
+ * displace members.
  */
 export class AnswerMemory {
   /** When each key was admitted, by place. */

@@ -14,7 +14,7 @@ const WAITING = 1024;
 /** A client that was admitted before waits no longer than this for the new answer. */
 const KNOWN_WAIT_MS = 300;
 
-/** What {@link AskedSource} needs. */
+/** Options of {@link AskedSource}. */
 export interface AskedSourceOptions {
   readonly name: string;
   readonly kind: string;
@@ -23,9 +23,9 @@ export interface AskedSourceOptions {
   readonly cacheSeconds: number;
   readonly maxConcurrent: number;
   readonly failOpen: boolean;
-  /** Asks about one key. Fails with a {@link SourceFailure}. */
+  /** Sends the request about one key. Rejects with a {@link SourceFailure}. */
   readonly request: (question: Question) => Promise<Reply>;
-  /** What an answer depends on: only the key, or the address too. */
+  /** Whether an answer depends only on the key, or also on the address. */
   readonly isByAddress: boolean;
   /** Text for the log when the source does not admit a key. */
   readonly no: string;
@@ -50,7 +50,7 @@ export class AskedSource implements AskingSource {
   readonly #options: AskedSourceOptions;
   readonly #parts: SourceParts;
   readonly #memory = new AnswerMemory(REMEMBERED_YES, REMEMBERED_NO);
-  /** What the service said of the keys that it admitted last. */
+  /** Facts of the service about the keys that it admitted last. */
   readonly #facts = new Map<string, NodeFacts>();
   readonly #places: WaitingPlaces;
   readonly #inquiries = new Map<string, Inquiry>();
@@ -141,7 +141,10 @@ export class AskedSource implements AskingSource {
     return inquiry;
   }
 
-  /** The answer, or yes when it takes too long. If it is a no after all, the connections admitted meanwhile are reviewed. */
+  /**
+   * Returns the answer, or yes when it takes too long. If the answer is a no later, the connections admitted meanwhile
+   * are reviewed.
+   */
   #orSoonYes(answer: Promise<Answer>): Promise<Answer> {
     return new Promise((resolve, reject) => {
       let isLate = false;
@@ -190,7 +193,7 @@ export class AskedSource implements AskingSource {
     if (typeof reply === 'boolean') return;
     this.#facts.set(key, reply);
     if (this.#facts.size > REMEMBERED_YES) this.#facts.delete(this.#facts.keys().next().value!);
-    // A connection that is open may be of another tier now.
+    // An open connection may have another tier now.
     if (before !== undefined && !isSameFacts(before, reply)) for (const listener of this.#listeners) listener();
   }
 

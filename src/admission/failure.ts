@@ -4,10 +4,10 @@
  */
 export type FailureKind = 'transport' | 'answer' | 'local';
 
-/** A source could not answer. The message is for the operator and holds no secret. */
+/** A source could not answer. The message is for the operator and contains no secret. */
 export class SourceFailure extends Error {
   readonly kind: FailureKind;
-  /** The server asked for no requests for this long (Retry-After). */
+  /** Pause before the next request, if the server asked for one (Retry-After). */
   readonly retryAfterMs: number | null;
 
   constructor(kind: FailureKind, message: string, retryAfterMs: number | null = null) {

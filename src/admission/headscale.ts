@@ -29,7 +29,7 @@ export function headscaleNodes(config: HeadscaleSourceConfig, now: () => number)
   };
 }
 
-/** The URL at which Headscale answers as an admission URL. */
+/** Returns Headscale's admission URL. */
 export function headscaleVerifyUrl(config: HeadscaleSourceConfig): string {
   return `${baseUrl(config.url)}/verify`;
 }

@@ -7,7 +7,7 @@ import { redactUrl } from '../base/redact-url.ts';
 
 /** Longest Retry-After that is obeyed. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
-/** Characters of an error text from the server that are logged, and how many bytes are searched for them. */
+/** Most characters of a server's error text that are logged, and most bytes of the body that are read for it. */
 const EXPLANATION_CHARACTERS = 120;
 const EXPLANATION_BYTES = 4096;
 const MASK = '********';
@@ -19,11 +19,11 @@ export interface JsonRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   readonly timeoutMs: number;
-  /** A longer answer is an error. */
+  /** Largest answer in bytes; a longer one is an error. */
   readonly limitBytes: number;
   /** The secret in the request, which must not appear in messages, or null. */
   readonly secret: string | null;
-  /** The keys of the answer that are read. An answer in which one object has one of them twice is malformed. */
+  /** The keys of the answer that are read. An answer with one of them twice in one object is malformed. */
   readonly decisive: readonly string[];
 }
 
@@ -38,18 +38,18 @@ const KINDS: Readonly<Record<HttpFailure['kind'], FailureKind>> = {
   local: 'local',
 };
 
-/** JSON, and what the clock of the service said when it answered, in milliseconds since 1970; null when it did not say. */
+/** JSON, and the time of the answer by the service's clock, in milliseconds since 1970; null when it was not sent. */
 export interface DatedJson {
   readonly value: unknown;
   readonly answeredAt: number | null;
 }
 
-/** The JSON of a 200 answer; everything else becomes a {@link SourceFailure}. Redirects are not followed. */
+/** Returns the JSON of a 200 answer; everything else becomes a {@link SourceFailure}. Redirects are not followed. */
 export async function requestJson(request: JsonRequest): Promise<unknown> {
   return (await requestDatedJson(request)).value;
 }
 
-/** {@link requestJson}, for what has to be judged by the clock of the service: ours may be wrong. */
+/** {@link requestJson} with the service's time, for comparisons of times: our clock may be wrong. */
 export async function requestDatedJson(request: JsonRequest): Promise<DatedJson> {
   const answer = await askSource(request);
   const where = redactUrl(request.url);
@@ -62,7 +62,7 @@ export async function requestDatedJson(request: JsonRequest): Promise<DatedJson>
   };
 }
 
-/** The answer to a request, with any status; throws a {@link SourceFailure} that names the URL when there is none. */
+/** Returns the answer to a request, with any status. Throws a {@link SourceFailure} with the URL when there is none. */
 export async function askSource(request: SourceRequest): Promise<HttpAnswer> {
   try {
     return await requestHttp(request);
@@ -72,7 +72,7 @@ export async function askSource(request: SourceRequest): Promise<HttpAnswer> {
   }
 }
 
-/** The answer is longer than it may be. */
+/** Returns the failure for an answer that is too long. */
 export function tooLong(where: string, limitBytes: number): SourceFailure {
   return new SourceFailure('answer', `${where}: the answer is longer than ${limitBytes} bytes`);
 }

@@ -13,12 +13,12 @@ export interface Sources {
   readonly open: boolean;
 }
 
-/** Stands for a source where everyone is admitted. */
+/** Used as the source's name when every client is admitted. */
 export const OPEN = 'open';
 /** Name used for several sources that all refuse. */
 const ALL = 'all';
 
-/** A source and its no. */
+/** A source and its refusal. */
 interface Objection {
   readonly source: string;
   readonly refusal: Refusal;
@@ -33,8 +33,8 @@ export function judge(sources: Sources, question: Question): Judgement | Promise
 }
 
 /**
- * Decides about an open connection. Of the sources that are asked about each key, only those in `due` are asked again;
- * for the others the last answer counts, if there is one.
+ * Decides about an open connection. Of the sources with a request per key, only those in `due` are asked again; for the
+ * others the last answer is used, if there is one.
  */
 export function judgeAgain(
   sources: Sources,
@@ -73,7 +73,7 @@ function judgeByLists({ lists, open }: Sources, question: Question): [Judgement 
   return [null, objections];
 }
 
-/** The first yes counts at once; a no counts when all sources have answered. */
+/** Asks all sources. The first yes admits at once; a no refuses when all sources have answered. */
 function askAll(
   sources: readonly AskingSource[],
   question: Question,

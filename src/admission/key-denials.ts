@@ -1,4 +1,4 @@
-/** Denials that there can be at one time. */
+/** Largest number of denials at the same time. */
 const MOST = 10_000;
 
 /** One key that is refused for a time. */
@@ -11,7 +11,7 @@ export interface KeyDenial {
   readonly reason: string;
 }
 
-/** Keys that an operator has denied for a time, whatever the sources say. They end with the process. */
+/** Keys that an operator has denied for a time. A denial overrides the sources, and ends with the process. */
 export class KeyDenials {
   readonly #byKey = new Map<string, KeyDenial>();
   readonly #now: () => number;
@@ -29,7 +29,7 @@ export class KeyDenials {
     return true;
   }
 
-  /** Takes the denial of a key back; returns whether there was one. */
+  /** Removes the denial of a key; returns whether there was one. */
   remove(key: string): boolean {
     return this.#byKey.delete(key);
   }
@@ -44,7 +44,7 @@ export class KeyDenials {
     return null;
   }
 
-  /** All that count now. */
+  /** Returns all present denials. */
   list(): readonly KeyDenial[] {
     this.#forgetPast();
     return [...this.#byKey.values()];

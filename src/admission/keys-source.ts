@@ -5,9 +5,9 @@ import type { Answer, ListSource, SourceParts, SourceState } from './source.ts';
 import { WatchedKeyList } from './watched-key-list.ts';
 
 /**
- * Keys from files. Both are looked at every `pollSeconds`: watching does not work for mounted secrets. A file that
- * became unreadable or invalid leaves its old list in use: the allow list for `keepSeconds`, the deny list for ever,
- * because it is never safe to forget a denied key. The other file is still read.
+ * Keys from files. Both files are checked every `pollSeconds`, because file watching does not work for mounted secrets.
+ * When a file becomes unreadable or invalid, its old list stays in use: the allow list for `keepSeconds`, the deny list
+ * permanently, because it is never safe to drop a denied key. The other file is still read.
  */
 export class KeysSource implements ListSource {
   readonly style = 'list';
@@ -74,7 +74,7 @@ export class KeysSource implements ListSource {
     return { problem: this.#problem, isUsable: this.#isKept(), keys: this.#allow?.keys.size ?? 0, ageSeconds };
   }
 
-  /** Whether the old allow list may still be used; without an allow file nothing can become too old. */
+  /** Returns whether the old allow list may still be used. Always true without an allow file. */
   #isKept(): boolean {
     if (this.#allow === null || this.#allow.problem === null) return true;
     return this.#parts.clock.now - this.#goodAt < this.#config.keepSeconds * 1000;

@@ -5,7 +5,7 @@ import { writePrivateFile } from '../base/private-file.ts';
 import { errorMessage, systemErrorCode } from '../base/errors.ts';
 
 const VERSION = 1;
-/** The answer from which the list was made is longer than the list, and has at most this. */
+/** Largest file. The list is shorter than the answer that it was made from, which has this limit. */
 const LIMIT_BYTES = 64 * 1024 * 1024;
 const KEY = /^[0-9a-f]{64}$/;
 

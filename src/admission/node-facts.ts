@@ -1,20 +1,22 @@
-/** What a source knows of a node besides its key. Plain data; it decides the tier of the node and is shown to people. */
+/**
+ * A source's facts about a node besides its key. Plain data. They decide the tier of the node and are shown to people.
+ */
 export interface NodeFacts {
   /** The label in a file of keys, or the name of the node in the list of its control server; empty when unknown. */
   readonly label: string;
-  /** Whose node it is: a login name; empty when unknown. */
+  /** The owner's login name; empty when unknown. */
   readonly user: string;
   /** Tags such as `tag:server`. */
   readonly tags: readonly string[];
 }
 
-/** Nothing is known. */
+/** Facts about an unknown node. */
 export const NO_FACTS: NodeFacts = { label: '', user: '', tags: [] };
 
 /** The keys that a source admits, as 64 hex digits, with what it knows of each. */
 export type NodeList = ReadonlyMap<string, NodeFacts>;
 
-/** Longest label, user or tag that is kept: others write them. */
+/** Longest label, user or tag that is kept, because others write them. */
 const MOST_CHARACTERS = 256;
 const MOST_TAGS = 64;
 
@@ -28,7 +30,7 @@ export function nodeFacts(label: unknown, user: unknown, tags: unknown): NodeFac
   };
 }
 
-/** True when two lists have the same keys and know the same of them. */
+/** Returns whether two lists have the same keys with the same facts. */
 export function isSameList(a: NodeList, b: NodeList): boolean {
   if (a.size !== b.size) return false;
   for (const [key, facts] of a) {
@@ -38,7 +40,7 @@ export function isSameList(a: NodeList, b: NodeList): boolean {
   return true;
 }
 
-/** True when both say the same. */
+/** Returns whether both facts are equal. */
 export function isSameFacts(a: NodeFacts, b: NodeFacts): boolean {
   return a.label === b.label && a.user === b.user && a.tags.join('\n') === b.tags.join('\n');
 }

@@ -3,12 +3,13 @@ import type { NodeFacts, NodeList } from './node-facts.ts';
 import { SourceFailure } from './failure.ts';
 import { redactUrl } from '../base/redact-url.ts';
 
-/** One entry of such a list. */
+/** One entry of a list in an answer. */
 export type ListedNode = Readonly<Record<string, unknown>>;
 
 /**
- * The node keys in an answer of `url` such as `{"devices":[{"nodeKey":"nodekey:…"}]}`, of the entries that `isMember` accepts,
- * with what `factsOf` finds in each. An answer without the list is an error: it must not mean "no nodes".
+ * Returns the node keys in an answer of `url` such as `{"devices":[{"nodeKey":"nodekey:…"}]}`: those of entries that
+ * `isMember` accepts, with the facts of `factsOf`. An answer without the list is an error, because it must not mean "no
+ * nodes".
  */
 export function nodesOf(
   answer: unknown,

@@ -20,8 +20,9 @@ import { whoIsRequest } from './tailscaled.ts';
 import { verifyRequest } from './verify-request.ts';
 
 /**
- * Opens admission as configured. Throws a TowpathError when a key file is unusable. Without sources and without
- * `open: true` it logs a warning that everyone is admitted. `shared` is that of an admission that this one replaces.
+ * Opens admission as configured. Throws a TowpathError when a key file is unusable. Without sources and without `open:
+ * true` it logs a warning that everyone is admitted. `shared` is the shared state of the admission that this one
+ * replaces.
  */
 export function openSourceAdmission(
   config: Omit<AdmissionConfig, 'denyApps'>,
@@ -97,7 +98,10 @@ function polled(
   return new PolledSource({ ...config, fetchNodes, cache }, parts);
 }
 
-/** With the tailnet `-`, the credential decides which tailnet is meant; its file or variable identifies it. */
+/**
+ * Returns the name of the credential's file or variable: with the tailnet `-`, the credential decides which tailnet is
+ * meant.
+ */
 function credentialOf({ apiKey, apiKeyFile, clientId }: TailscaleApiSourceConfig): string {
   return clientId ?? apiKeyFile ?? apiKey ?? '';
 }

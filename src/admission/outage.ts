@@ -4,7 +4,7 @@ import type { AdmissionLog, TickingClock } from './source.ts';
 /** Shortest time between log lines about a source that fails from time to time, or with changing messages. */
 const QUIET_MS = 10_000;
 
-/** Whether a source fails now; decides what is logged about it. */
+/** Records whether a source fails, and decides what is logged about it. */
 export class Outage {
   readonly #source: string;
   readonly #clock: TickingClock;

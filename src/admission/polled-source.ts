@@ -13,16 +13,16 @@ const LONGEST_PAUSE_MS = 300_000;
 const REWRITE_MS = 600_000;
 /** An unknown key may belong to a new node: the list is fetched again, but not sooner than this after the last time. */
 const EARLY_MS = 5000;
-/** Fetching may take at most this part of the time. */
+/** Early fetches may use at most this part of the time. */
 const EARLY_SHARE = 1 / 20;
 /**
- * How often in a row, and how often on average: strangers with unknown keys must not use up the request limit of the
- * server, or it refuses us when a member is removed.
+ * Early fetches in a row, and the average time between them: clients with unknown keys must not use up the server's
+ * request limit, or it refuses our requests when a member is removed.
  */
 const EARLY_BURST = 12;
 const EARLY_EVERY_MS = 30_000;
 
-/** What {@link PolledSource} needs. */
+/** Options of {@link PolledSource}. */
 export interface PolledSourceOptions {
   readonly name: string;
   readonly kind: string;
@@ -35,8 +35,8 @@ export interface PolledSourceOptions {
 }
 
 /**
- * A node list that is fetched every `refreshSeconds`. While that fails, the last list counts for `keepSeconds`, over a
- * restart too, and attempts become rarer.
+ * A node list that is fetched every `refreshSeconds`. While that fails, the last list is valid for `keepSeconds`, also
+ * after a restart, and attempts become rarer.
  */
 export class PolledSource implements ListSource {
   readonly style = 'list';
@@ -128,7 +128,7 @@ export class PolledSource implements ListSource {
     this.#nextAt = this.#earlyAt;
   }
 
-  /** A list that is refreshed in time always counts; one that is not, for `keepSeconds`. */
+  /** Returns whether the list is valid: always when it is refreshed in time, otherwise for `keepSeconds`. */
   #isKept(): boolean {
     if (this.#fetchedAt === null) return false;
     const ageMs = this.#parts.clock.now - this.#fetchedAt;
@@ -199,7 +199,7 @@ export class PolledSource implements ListSource {
     const { refreshSeconds } = this.#options;
     const longest = Math.max(LONGEST_PAUSE_MS, refreshSeconds * 1000);
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(this.#failures - 1, 16), longest);
-    // Random, so that many relays do not ask at the same moment when the service is back.
+    // Random, so that many relays do not send requests at the same moment when the service is back.
     const pauseMs = Math.max(pause * (0.75 + Math.random() * 0.5), failure.retryAfterMs ?? 0);
     this.#nextAt = clock.now + pauseMs;
     if (!isNews) return;

@@ -6,11 +6,11 @@ import type { AdmissionLog, Question, RefusalReason, TickingClock } from './sour
 const KEPT = 256;
 /** A key is logged once in this time. */
 const QUIET_MS = 60_000;
-/** Largest number of lines in that time, for all keys together: a stranger can use a new key for each connection. */
+/** Largest number of lines in that time, for all keys together: an attacker can use a new key for each connection. */
 const LINES = 60;
-/** Largest number of lines about one address in that time, so that one stranger does not hide the others. */
+/** Largest number of lines about one address in that time, so that one address does not hide the others. */
 const LINES_OF_ADDRESS = 6;
-/** Extra lines for open connections that were closed: strangers never have an open connection. */
+/** Additional lines for open connections that were closed: clients that were never admitted cannot cause these. */
 const LINES_OF_ENDED = 60;
 
 /** A client was not admitted, or an open connection was closed. */

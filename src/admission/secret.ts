@@ -33,7 +33,7 @@ function readSecretFile(file: string): string {
 
 function usable(secret: string, place: string): string {
   if (secret === '') throw new SourceFailure('local', `${place} is empty or not set`);
-  // With a line end or a non-ASCII character in it, the header would be refused with a message that contains the secret.
+  // A header with a line end or a non-ASCII character would be refused with a message that contains the secret.
   if (!/^[\x21-\x7e]+$/.test(secret)) throw new SourceFailure('local', `${place} does not contain a usable secret`);
   return secret;
 }

@@ -27,10 +27,10 @@ export interface AdmissionReport {
 }
 
 const NOTHING_DUE: DueSources = new Set();
-/** Stands for a source where an operator has decided. */
+/** Used as the source's name when an operator has decided. */
 const OPERATOR = 'operator';
 
-/** What stays when other sources take over. */
+/** State that stays when a reload replaces the sources. */
 export interface SharedState {
   readonly counts: AdmissionCounts;
   readonly denials: KeyDenials;
@@ -103,14 +103,17 @@ export class SourceAdmission implements Admission {
       : this.#settleReview(question, judgement);
   }
 
-  /** Denies a key for a time, whatever the sources say, and has the open connections reviewed. False: too many denials. */
+  /**
+   * Denies a key for a time, also against the sources, and asks for a review of open connections. Returns false when
+   * there are too many denials.
+   */
   deny(denial: KeyDenial): boolean {
     if (!this.shared.denials.add(denial)) return false;
     this.#announce(NOTHING_DUE);
     return true;
   }
 
-  /** Takes the denial of a key (64 hex digits) back; returns whether there was one. */
+  /** Removes the denial of a key (64 hex digits); returns whether there was one. */
   allow(key: string): boolean {
     return this.shared.denials.remove(key);
   }
@@ -120,18 +123,18 @@ export class SourceAdmission implements Admission {
     return this.shared.denials.list();
   }
 
-  /** What the source of that name knows of a key, as 64 hex digits; null when it knows nothing of it. */
+  /** Returns the named source's facts about a key (64 hex digits); null when it does not know the key. */
   facts(source: string, key: string): NodeFacts | null {
     return this.#all.find(({ name }) => name === source)?.facts(key) ?? null;
   }
 
-  /** The name of the first source that knows a key, as 64 hex digits; null when none does. */
+  /** Returns the name of the first source that knows a key (64 hex digits); null when none does. */
   sourceOf(key: string): string | null {
     if (this.#sources.open) return OPEN;
     return this.#all.find((source) => source.facts(key) !== null)?.name ?? null;
   }
 
-  /** The sources that are asked about each key. */
+  /** The sources with a request per key. */
   get asked(): DueSources {
     return new Set(this.#sources.asked);
   }

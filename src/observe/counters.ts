@@ -1,8 +1,8 @@
 /**
- * What an operator sees: counters (this file) and their names as metrics (`metric-names.ts`, `metrics.ts`), the log with its
- * rate limits (`log.ts`, `event-summary.ts`), and the health that `/readyz` answers with (`health.ts`).
+ * Observability: counters (this file) and their names as metrics (`metric-names.ts`, `metrics.ts`), the log with its
+ * rate limits (`log.ts`, `event-summary.ts`), and the health behind `/readyz` (`health.ts`).
  *
- * All counts of the process as plain fields (protocol reference §4.13): a packet costs nothing but increments.
+ * All counts of the process are plain fields (protocol reference §4.13), so a packet costs only increments.
  * `metrics.ts` copies them out at scrape time.
  */
 
@@ -29,14 +29,14 @@ export const DROP_REASON_NAMES: readonly string[] = [
   'dup_client',
 ];
 
-/** What a packet looks like from outside; the second index of the drop tables. */
+/** Kinds of packets, as far as the relay can see; the second index of the drop tables. */
 export const PacketKind = { Other: 0, Disco: 1 } as const;
 export type PacketKind = (typeof PacketKind)[keyof typeof PacketKind];
 export const PACKET_KIND_NAMES: readonly string[] = ['other', 'disco'];
 
 /**
- * Every reason for which a connection is refused or ended by us. The names are metric labels and appear in logs, so
- * they are stable.
+ * All reasons why the relay refuses or ends a connection. The names are metric labels and appear in logs, so they are
+ * stable.
  */
 const REFUSAL_REASONS = [
   'source_limit',
@@ -81,7 +81,7 @@ const REFUSAL_REASONS = [
 ] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
-/** Upper bounds of {@link Counters.flushSizes}: frames that one write carried. A last bucket takes the rest. */
+/** Upper bounds of {@link Counters.flushSizes}: frames that one write carried. A last bucket counts larger ones. */
 export const FLUSH_SIZE_BOUNDS: readonly number[] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 25, 50, 100];
 /** Weight of the newest sample in {@link Counters.queueDelaySeconds}. */
 const QUEUE_DELAY_WEIGHT = 0.1;
@@ -91,7 +91,7 @@ function dropTable(): number[][] {
   return DROP_REASON_NAMES.map(() => PACKET_KIND_NAMES.map(() => 0));
 }
 
-/** What a {@link Counters} holds, without its methods: what `structuredClone` makes of one. */
+/** The fields of {@link Counters} without its methods, as `structuredClone` returns them. */
 export type CounterValues = Omit<Counters, 'drop' | 'flush' | 'queueDelay'>;
 
 export class Counters {
@@ -103,14 +103,14 @@ export class Counters {
   /** SendPacket payloads (keys and headers not counted). */
   packetsReceived = 0;
   bytesReceived = 0;
-  /** Of these, disco-looking ones. */
+  /** The part of these that looks like disco packets. */
   discoPacketsReceived = 0;
-  /** Packets to and from other relays of the region (ForwardPacket), payloads alone. */
+  /** Packets to and from other relays of the region (ForwardPacket), without headers. */
   packetsForwardedOut = 0;
   bytesForwardedOut = 0;
   packetsForwardedIn = 0;
   bytesForwardedIn = 0;
-  /** RecvPacket payloads put on their way. */
+  /** RecvPacket payloads that were queued or written. */
   packetsSent = 0;
   bytesSent = 0;
   readonly dropPackets: number[][] = dropTable();
@@ -194,7 +194,7 @@ export class Counters {
     this.flushSizes[bucket]! += 1;
   }
 
-  /** Takes one waiting time into the moving average. */
+  /** Adds one waiting time to the moving average. */
   queueDelay(ms: number): void {
     this.queueDelaySeconds += (ms / 1000 - this.queueDelaySeconds) * QUEUE_DELAY_WEIGHT;
   }

@@ -8,8 +8,8 @@ interface DerperMetric {
 }
 
 /**
- * The counts of this relay under the names that Go derper gives them at `/debug/varz`, so that dashboards and rules made
- * for derper go on working (docs/reference/derp.md §4.13). What has no counterpart here is absent.
+ * Returns the counts of this relay under Go derper's names at `/debug/varz`, so that dashboards and rules for derper
+ * keep working (docs/reference/derp.md §4.13). Counts without a counterpart are left out.
  */
 export function derperMetrics(counters: Counters): readonly DerperMetric[] {
   const set = (type: DerperMetric['type'], values: Readonly<Record<string, number>>): DerperMetric[] =>

@@ -3,11 +3,11 @@ import { SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 
 /** Time between two lines about the same reason. */
 const EVERY_MS = 10_000;
-/** Reasons that are told apart; any further one is summed up as {@link OTHER}. */
+/** Most reasons with their own line. Others are counted as {@link OTHER}. */
 const MAX_REASONS = 64;
 const OTHER = 'other';
 
-/** What happened for one reason since the last line about it. */
+/** The events of one reason since the last line about it. */
 interface Tally {
   count: number;
   sinceMs: number;
@@ -17,18 +17,18 @@ interface Tally {
 interface EventSummaryOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** What was done: `refused`. */
+  /** The verb, such as `refused`. */
   readonly verb: string;
-  /** To how many of what: `connection`. */
+  /** The noun, such as `connection`. */
   readonly noun: string;
   readonly level?: 'debug' | 'info' | 'warn';
   readonly everyMs?: number;
 }
 
 /**
- * Keeps refusals and drops from flooding the log: the first event of a reason gets a line at once, what follows gets
- * one line per reason and interval with the count and the last example, such as
- * `refused 120 connections in 10 s: tls_timeout (last from 203.0.113.7)`.
+ * Limits the log lines about refusals and drops. The first event of a reason gets a line at once. Later events get one
+ * line per reason and interval, with the count and the last example, such as `refused 120 connections in 10 s:
+ * tls_timeout (last from 203.0.113.7)`.
  */
 export class EventSummary {
   readonly #clock: Clock;
@@ -64,13 +64,13 @@ export class EventSummary {
     tally.detail = detail;
   }
 
-  /** Writes what is not written yet. */
+  /** Writes the waiting lines. */
   flush(): void {
     for (const [reason, tally] of this.#tallies) this.#write(reason, tally, this.#clock.now);
     this.#tallies.clear();
   }
 
-  /** Writes the rest and leaves the clock. */
+  /** Writes the waiting lines and unsubscribes from the clock. */
   close(): void {
     this.#leaveClock();
     this.flush();

@@ -4,7 +4,7 @@ export interface HealthProblem {
   readonly problem: string;
 }
 
-/** The problems because of which the process is not ready. Each part reports under its own name. */
+/** The problems that make the process not ready. Each part reports under its own name. */
 export class Health {
   readonly #problems = new Map<string, string>();
   readonly #notes = new Map<string, string>();
@@ -24,13 +24,13 @@ export class Health {
     return [...this.#problems].map(([name, problem]) => ({ name, problem })).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Tells the operator something because of which the process is still ready; null: it is over. */
+  /** Sets a note for the operator that does not affect readiness; null removes it. */
   note(name: string, text: string | null): void {
     if (text === null) this.#notes.delete(name);
     else this.#notes.set(name, text);
   }
 
-  /** What the operator is told besides, by name. */
+  /** The notes for the operator, by name. */
   notes(): readonly HealthProblem[] {
     return [...this.#notes].map(([name, problem]) => ({ name, problem }));
   }

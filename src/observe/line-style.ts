@@ -1,6 +1,6 @@
 import { printable } from '../base/printable.ts';
 
-/** Colours of the terminal by level; others have none. */
+/** Terminal colours by level. Other levels have none. */
 const COLORS: Readonly<Record<string, number>> = { warn: 33, error: 31, fatal: 31, debug: 36, trace: 36 };
 const DIM = 2;
 const LEVEL_WIDTH = 5;

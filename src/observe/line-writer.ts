@@ -2,9 +2,9 @@ import { write, writeSync } from 'node:fs';
 import { systemErrorCode } from '../base/errors.ts';
 
 export interface LineWriterOptions {
-  /** Lines wait until there are this many characters of them; 0 writes each at once. */
+  /** Lines are written when this many characters wait; 0 writes each line at once. */
   readonly blockLength: number;
-  /** Lines that wait at most this long, milliseconds. */
+  /** Longest time that a line waits, in milliseconds. */
   readonly everyMs: number;
   /** Called when writing works again, with the number of lost lines. */
   readonly onLost: (lines: number) => void;
@@ -16,8 +16,8 @@ const MAX_WAITING = 1_048_576;
 const RETRY_MS = 100;
 
 /**
- * Writes lines to a file descriptor without ever waiting for it: not on a full disk, not on a pipe that nobody reads, and
- * not at the end of the process. What cannot be written is lost.
+ * Writes lines to a file descriptor and never blocks: not on a full disk, not on a pipe without a reader, and not at
+ * the end of the process. Lines that cannot be written are lost.
  */
 export class LineWriter {
   readonly #fd: number;
@@ -34,7 +34,7 @@ export class LineWriter {
     this.#fd = fd;
     this.#options = options;
     this.#timer = setInterval(() => this.#writeAll(), options.everyMs).unref();
-    // After an uncaught error there is no other time for what waits.
+    // After an uncaught error, this is the last chance to write waiting lines.
     process.once('exit', () => this.#writeAtExit());
   }
 
@@ -112,7 +112,7 @@ export class LineWriter {
   }
 
   #writeAtExit(): void {
-    // A write that is under way may be one that blocks: this one would as well.
+    // A running write may be blocked. This one would block, too.
     if (this.#isWriting || this.#lines.length === 0) return;
     try {
       writeSync(this.#fd, this.#lines.join(''));

@@ -29,7 +29,7 @@ export interface LogOptions {
   readonly format: 'auto' | 'json' | 'pretty';
   /** A stream of the caller, which gets each line at once, or a file descriptor; standard error by default. */
   readonly stream?: LogStream | number;
-  /** For the server: nothing waits for the file, and JSON lines are written in blocks. Needs a flush at the end. */
+  /** For the server: writes never block, and JSON lines are written in blocks. Needs a flush at the end. */
   readonly isBuffered?: boolean;
 }
 
@@ -38,7 +38,7 @@ export interface Log {
   readonly log: Logger;
   /** Resolves when every line so far has reached the file or pipe, or cannot; a second from now at the latest. */
   readonly flush: () => Promise<void>;
-  /** Gives up the lines that are not written yet, so that the end of the process does not wait for them. */
+  /** Drops the lines that are not written yet, so that the end of the process does not wait for them. */
   readonly close: () => void;
 }
 

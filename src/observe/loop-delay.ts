@@ -5,8 +5,8 @@ const NS_PER_MS = 1_000_000;
 const NS_PER_SECOND = 1_000_000_000;
 
 /**
- * How late the ticks of the clock come: the time for which something else held the event loop. The runtime's own
- * monitor wakes an idle process a hundred times a second for it.
+ * Measures how late the ticks of the clock are: the time for which other work blocked the event loop. The runtime's own
+ * monitor would wake an idle process a hundred times a second.
  */
 export class LoopDelay {
   readonly #histogram = createHistogram();

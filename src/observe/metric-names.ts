@@ -4,7 +4,7 @@ import type { Counters } from './counters.ts';
 export interface FieldMetric {
   readonly name: string;
   readonly type: 'counter' | 'gauge';
-  /** A sentence; of the fields that share a name, the first one's counts. */
+  /** A sentence. Of fields with the same name, the first one's is used. */
   readonly help: string;
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -13,7 +13,7 @@ type NumberField = { [K in keyof Counters]: Counters[K] extends number ? K : nev
 /** These two make one metric with the label `kind`, see `metrics.ts`. */
 type ComputedField = 'packetsReceived' | 'discoPacketsReceived';
 
-/** Every plain field has a name here; the type makes sure of it. */
+/** The metric name of every plain field. The type checks that none is missing. */
 export const FIELD_METRICS: Readonly<Record<Exclude<NumberField, ComputedField>, FieldMetric>> = {
   accepts: counter('towpath_accepts_total', 'Upgrades to DERP that were accepted, before their handshake.'),
   websocketAccepts: counter('towpath_websocket_accepts_total', 'Accepted DERP connections that came as WebSockets.'),

@@ -18,7 +18,7 @@ export interface MetricsOptions {
   readonly more?: readonly MetricDefinition[];
 }
 
-/** They cost milliseconds per scrape with many sockets. */
+/** Metrics that cost milliseconds per scrape with many sockets. */
 const EXPENSIVE = [
   'process_open_fds',
   'nodejs_active_handles',
@@ -28,13 +28,13 @@ const EXPENSIVE = [
   'nodejs_active_requests',
   'nodejs_active_requests_total',
 ];
-/** Their names end in their types, which `promtool check metrics` objects to; one gauge of ours says enough. */
+/** Metrics whose names end in their types, which `promtool check metrics` refuses. Our own gauge replaces them. */
 const MISNAMED = ['nodejs_eventloop_utilization_summary', 'nodejs_eventloop_utilization_histogram'];
-/** `LoopDelay` gives them at a tenth of the cost. */
+/** Metrics that `LoopDelay` provides at a tenth of the cost. */
 const LOOP_DELAYS = ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'].map(
   (name) => `nodejs_eventloop_lag_${name}_seconds`,
 );
-/** As long as a timer can be: the misnamed metrics are sampled by one. */
+/** Longest time of a timer, which samples the misnamed metrics. */
 const NEVER_MS = 2_147_483_647;
 
 /**
@@ -182,7 +182,7 @@ function registerState(registry: Registry, options: MetricsOptions): void {
       const loopNow = performance.eventLoopUtilization();
       const { utilization, idle, active } = performance.eventLoopUtilization(loopNow, loopBefore);
       loopBefore = loopNow;
-      // Bun does not measure it, and a loop that is never busy would be a lie.
+      // Bun does not measure it, and a constant 0 would be wrong.
       return idle + active > 0 ? [[{}, utilization]] : [];
     },
   });

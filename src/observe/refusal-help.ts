@@ -1,6 +1,6 @@
 import type { RefusalReason } from './counters.ts';
 
-/** What a reason means and what an operator can do about it. */
+/** The meaning of a reason, and what an operator can do. */
 export interface RefusalHelp {
   readonly meaning: string;
   readonly advice: string;

@@ -56,10 +56,10 @@ export class Way {
 }
 
 /**
- * The keys that are connected elsewhere, and the forwarders that lead to each (protocol reference §4.10). A region may have
- * a hundred thousand of them, and most never send a packet through this relay: an entry is some 40 bytes of flat memory and
- * no object. The entries lie one behind the other in pages, so that growing copies no key. An index with open addressing
- * leads to them; a key with several forwarders has several entries, the oldest first in its probe run.
+ * The keys that are connected elsewhere, and the forwarders that reach each (protocol reference §4.10). A region may
+ * have a hundred thousand of them, and most never send a packet through this relay. So an entry is about 40 bytes of
+ * flat memory and not an object. The entries are stored in pages, so that growing copies no key. An index with open
+ * addressing leads to them; a key with several forwarders has several entries, the oldest first in its probe run.
  */
 export class RemoteKeys extends KeyTable {
   /** Number of the entry plus 1; 0: the slot is empty. */
