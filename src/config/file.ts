@@ -10,16 +10,16 @@ import type { Setting } from './setting.ts';
 import { syntaxProblems } from './yaml-syntax.ts';
 import { nameOf, YamlValueError, YamlValues } from './yaml-value.ts';
 
-/** What one layer of the configuration says, and what is wrong with it. */
+/** The settings and problems of one layer of the configuration. */
 export interface Layer {
   readonly settings: readonly Setting[];
   readonly problems: readonly Problem[];
 }
 
-/** A configuration has some KiB. The library takes up to 15 µs for a character that makes no sense. */
+/** Real configurations have a few KiB. The library takes up to 15 µs for an invalid character. */
 const MAX_CHARACTERS = 524_288;
 const MAX_BYTES = 1_048_576;
-/** Where shells put `<(…)` and the standard input: pipes that are read once, at the start. */
+/** Paths of `<(…)` and of the standard input: pipes that are read once, at the start. */
 const OWN_DESCRIPTOR = /^\/(?:dev\/(?:fd\/\d+|stdin)|proc\/self\/fd\/\d+)$/;
 
 /** Reads a YAML or JSON file. Throws `TOWPATH_CONFIG_FILE` when it cannot be read. */
@@ -35,7 +35,7 @@ export function readConfigFile(file: string): Layer {
   return parseConfigText(content, file);
 }
 
-/** Reads what a program gives instead of a file, in the words of a file; messages call it `from`. */
+/** Reads the values of a program instead of a file; messages call them `from`. */
 export function readConfigValues(values: object, from = 'options'): Layer {
   return parseConfigText(JSON.stringify(values, null, 1), from);
 }
@@ -47,7 +47,7 @@ function parseConfigText(content: string, file: string): Layer {
     return { settings: [], problems: [{ origin: { kind: 'file', file, line: 1 }, path: '', text }] };
   }
   const lines = new LineCounter();
-  // The library's own search for keys that stand twice takes time that is quadratic in their number.
+  // The library's own check for repeated keys takes quadratic time.
   const options = { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: 'error' } as const;
   const document = parseDocument(content, options);
   if (document.errors.length > 0) {
@@ -106,7 +106,7 @@ class FileReader {
     else if (value !== null) this.#readSection(entry, value, place);
   }
 
-  /** Runs `read`; what it finds that no configuration can have becomes a problem. */
+  /** Runs `read`, and turns its YamlValueErrors into problems. */
   #noting(read: () => void): void {
     try {
       read();

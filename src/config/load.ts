@@ -10,22 +10,25 @@ import { configError, describeFound, type Problem } from './problems.ts';
 import { configSchema, type Config } from './schema.ts';
 import type { Setting } from './setting.ts';
 
-/** What the command line gives, by the path of the key. */
+/** The values of the command line, by the path of the key. */
 export type FlagValues = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
-/** Where a configuration is taken from. A flag wins over the environment, that over the file, that over defaults. */
+/**
+ * The sources of a configuration. Flags override the environment, which overrides the file, which overrides the
+ * defaults.
+ */
 export interface ConfigSources {
   /** Without it, `TOWPATH_CONFIG` in `env` names the file; without both there is no file. */
   readonly file?: string | undefined;
   /** The content of a file, for programs that have none. */
   readonly values?: object;
-  /** What `values` are called in messages. */
+  /** The name of `values` in messages. */
   readonly valuesFrom?: string;
   readonly env?: Environment;
   readonly flags?: FlagValues;
 }
 
-/** A configuration that is fit for use. */
+/** A valid configuration. */
 export interface LoadedConfig {
   readonly config: Config;
   /** Where each value comes from, by the path of its key. */
@@ -102,7 +105,7 @@ function withAbsolutePaths(key: ConfigKey, value: unknown, origin: Origin): unkn
   });
 }
 
-/** A path in a file counts from the directory of that file, any other from the current directory. */
+/** Makes a path absolute. A path in a file is relative to that file's directory, others to the current directory. */
 function absolutePath(value: unknown, origin: Origin): unknown {
   if (typeof value !== 'string' || value === '') return value;
   return origin.kind === 'file' ? resolve(dirname(origin.file), value) : fromCurrentDirectory(value);
@@ -128,7 +131,7 @@ function toProblem(issue: z.core.$ZodIssue, settings: ReadonlyMap<string, Settin
   };
 }
 
-/** What was written nearest to a key that is missing: another key of its section. */
+/** Returns another key of the same section, whose place is shown for a missing key. */
 function sectionSetting(path: string, settings: ReadonlyMap<string, Setting>): Setting | undefined {
   const prefix = path.slice(0, path.lastIndexOf('.') + 1);
   return prefix === '' ? undefined : [...settings.values()].find((setting) => setting.key.path.startsWith(prefix));

@@ -1,6 +1,6 @@
 /**
- * The name that was most likely meant, or undefined when none is near. Case and separators do not count, so that
- * `key_file` and `key-file` find `keyFile`.
+ * Returns the most similar name, or undefined when none is similar. Case and separators are ignored, so that `key_file`
+ * and `key-file` find `keyFile`.
  */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   const plain = simplify(name);

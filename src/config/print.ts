@@ -6,7 +6,7 @@ import { formatOrigin } from './origin.ts';
 import { withoutUrlSecrets } from './secret-text.ts';
 
 const MASK = '********';
-/** Says where a secret is, and is none. */
+/** A reference to a secret, which is not secret itself. */
 const REFERENCE = /^(?:env|credential):/;
 
 /** The effective configuration as YAML that can be loaded again, with the origin of every value in a comment. */
@@ -49,7 +49,7 @@ function shownValue(key: ConfigKey, { config }: LoadedConfig): unknown {
   return showValue(key, value);
 }
 
-/** A value as one would write it, masked when it is a secret; undefined when there is none. */
+/** Returns a value as it is written in a file, masked when it is a secret; undefined when there is none. */
 export function showValue(key: ConfigKey, value: unknown): unknown {
   if (value === undefined) return undefined;
   if (key.secret) return typeof value === 'string' && REFERENCE.test(value) ? value : MASK;

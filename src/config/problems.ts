@@ -3,9 +3,9 @@ import { printable } from '../base/printable.ts';
 import { formatOrigin, type Origin } from './origin.ts';
 import { withoutSecrets } from './secret-text.ts';
 
-/** One thing that is wrong with a configuration. */
+/** One problem of a configuration. */
 export interface Problem {
-  /** Where it stands; undefined when nothing was written, for instance when a key is missing. */
+  /** Its place; undefined when there is none, for example for a missing key. */
   readonly origin: Origin | undefined;
   /** The path of the key; empty when it is about the whole. */
   readonly path: string;
@@ -15,7 +15,7 @@ export interface Problem {
   readonly excerpt?: readonly string[];
 }
 
-/** Of another file than meant, every line may be wrong. */
+/** Most problems that are shown. In a wrong file, every line may be a problem. */
 const SHOWN_PROBLEMS = 30;
 /** The longest piece of a wrong value that a message repeats. */
 const FOUND_CHARACTERS = 60;
@@ -35,7 +35,7 @@ export function configError(problems: readonly Problem[]): TowpathError {
   });
 }
 
-/** A value as a message repeats it: JSON, shortened, without what may be a secret. */
+/** Returns a value for a message: JSON, shortened, without possible secrets. */
 export function describeFound(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   const text = withoutSecrets(typeof value === 'bigint' ? String(value) : JSON.stringify(value));

@@ -160,7 +160,7 @@ export const configSchema: z.ZodType<Config> = section(
     },
     complete: (values): Config => ({
       ...values,
-      // Whatever the proxy in front connects to, clients come to its port.
+      // Clients connect to the port of the proxy in front.
       derpPort: values.derpPort ?? (values.transport === 'plain' ? 443 : undefined),
       certificate: { ...values.certificate, names: certificateNames(values) },
       accounting: {
@@ -187,8 +187,8 @@ function refuseOverlaps(
 }
 
 /**
- * A source that is asked while a node waits has to be given up before the node is: nobody would come in by `failOpen`, and
- * no log would say that the source is silent.
+ * Refuses sources with a time limit longer than the handshake's: `failOpen` would never admit a client, and the log
+ * would never say that the source is silent.
  */
 function refuseLateAnswers(
   { admission, limits }: Pick<Config, 'admission' | 'limits'>,

@@ -4,8 +4,8 @@ import type { AdminConfig } from '../config/schema/admin.ts';
 import { readAdminToken } from './admin-token.ts';
 
 /**
- * How a program on this machine reaches the admin listener of the relay with this configuration: by its Unix socket where
- * it has one. Null when the listener is off. Throws a TowpathError when the token cannot be read.
+ * Returns how a program on this machine reaches the admin listener of a relay with this configuration: by its Unix
+ * socket if there is one. Null when the listener is off. Throws a TowpathError when the token cannot be read.
  */
 export function adminTarget(
   admin: AdminConfig,
@@ -19,7 +19,9 @@ export function adminTarget(
   return { url: `${admin.tls ? 'https' : 'http'}://${formatHostPort(local, port)}`, token };
 }
 
-/** The client for that listener, with the time limit of a request in milliseconds; null when the listener is off. */
+/**
+ * Returns a client for that listener, with the time limit of a request in milliseconds; null when the listener is off.
+ */
 export function openAdmin(admin: AdminConfig, timeoutMs?: number): AdminClient | null {
   const target = adminTarget(admin);
   return target === null ? null : new AdminClient(target, timeoutMs);

@@ -10,7 +10,7 @@ const HOW = 'Make one with: openssl rand -hex 32';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The configured token, null when there is none. Throws a TowpathError when it cannot be read or is too weak. */
+/** Returns the configured token, or null. Throws a TowpathError when it cannot be read or is too weak. */
 export function readAdminToken({ token, tokenFile }: AdminConfig, env: Environment): string | null {
   if (token === undefined && tokenFile === undefined) return null;
   const name = token?.slice('env:'.length) ?? '';
@@ -35,7 +35,7 @@ function readFile(file: string): string {
   }
 }
 
-/** Compares what clients show with the token of the admin listener, in constant time. Only its hash is kept. */
+/** Compares tokens of clients with the token of the admin listener, in constant time. Only its hash is kept. */
 export class AdminToken {
   readonly #admin: AdminConfig;
   readonly #env: Environment;
@@ -53,7 +53,7 @@ export class AdminToken {
     return this.#hash !== null;
   }
 
-  /** Whether the Authorization header of a request lets it in. */
+  /** Returns whether the Authorization header of a request has the token. */
   isRight(header: string | undefined): boolean {
     if (this.#hash === null) return true;
     const shown = BEARER.exec(header ?? '')?.[1];

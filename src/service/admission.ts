@@ -15,7 +15,10 @@ import { errorMessage, internalError } from '../base/errors.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Admission, AdmissionRequest, AdmissionVerdict } from '../relay/session/admission.ts';
 
-/** The relay starts at the latest after this time; a client that connects before a source has its list is refused and tries again. */
+/**
+ * Longest time that the start waits for the sources. A client that connects before a source has its list is refused and
+ * tries again.
+ */
 const START_MS = 3000;
 const HEALTH_EVERY_MS = 1000;
 
@@ -29,8 +32,8 @@ interface AdmissionServiceParts {
 }
 
 /**
- * Admission in a running relay: starts the sources, reviews open connections, reports to health and to the admin page. A
- * reload puts other sources in their place.
+ * Admission in a running relay: it starts the sources, reviews open connections, and reports to health and the admin
+ * page. A reload replaces the sources.
  */
 export class AdmissionService implements Admission {
   readonly #parts: AdmissionServiceParts;
@@ -38,7 +41,7 @@ export class AdmissionService implements Admission {
   readonly #exempt = new Map<Buffer, () => void>();
   readonly #listeners = new Set<() => void>();
   #current: SourceAdmission;
-  /** Sources that take over when they have started, or null. */
+  /** The next sources, which take over when they have started, or null. */
   #next: SourceAdmission | null = null;
   #relay: ReviewedRelay | null = null;
   #unsubscribe: () => void = () => undefined;
@@ -59,17 +62,17 @@ export class AdmissionService implements Admission {
     return this.#current.admit(request);
   }
 
-  /** What the source of that name knows of a key, as 64 hex digits; null when it knows nothing of it. */
+  /** Returns the named source's facts about a key (64 hex digits); null when it does not know the key. */
   facts(source: string, key: string): NodeFacts | null {
     return this.#current.facts(source, key);
   }
 
-  /** The name of the first source that knows a key, as 64 hex digits; null when none does. */
+  /** Returns the name of the first source that knows a key (64 hex digits); null when none does. */
   sourceOf(key: string): string | null {
     return this.#current.sourceOf(key);
   }
 
-  /** Admits `key` whatever the sources say, for the self-test; returns a function that takes it back. */
+  /** Admits `key` without the sources, for the self-test; returns a function that ends this. */
   exempt(key: Buffer): () => void {
     this.#exempt.set(key, this.#current.exempt(key));
     return () => {
@@ -78,12 +81,12 @@ export class AdmissionService implements Admission {
     };
   }
 
-  /** Denies a key for a time and ends its connections. False: there are too many denials. */
+  /** Denies a key for a time and ends its connections. Returns false when there are too many denials. */
   deny(denial: KeyDenial): boolean {
     return this.#current.deny(denial);
   }
 
-  /** Takes the denial of a key (64 hex digits) back; returns whether there was one. */
+  /** Removes the denial of a key (64 hex digits); returns whether there was one. */
   allow(key: string): boolean {
     return this.#current.allow(key);
   }
@@ -105,8 +108,8 @@ export class AdmissionService implements Admission {
   }
 
   /**
-   * Resolves when the sources know their keys, or when it has taken too long. From now on the open connections of
-   * `relay` are reviewed when a source wants it.
+   * Resolves when the sources know their keys, or after {@link START_MS}. From now on the open connections of `relay`
+   * are reviewed when a source asks for it.
    */
   async start(relay: ReviewedRelay): Promise<void> {
     const { clock } = this.#parts;
@@ -123,8 +126,8 @@ export class AdmissionService implements Admission {
   }
 
   /**
-   * Puts other sources in place of the present ones, as soon as they have started or {@link START_MS} have passed. Until
-   * then the present ones decide. Throws a TowpathError, and changes nothing, when a key file is unusable.
+   * Replaces the sources when the new ones have started, or after {@link START_MS}. Until then the present ones decide.
+   * Throws a TowpathError, and changes nothing, when a key file is unusable.
    */
   replace(config: AdmissionConfig): void {
     const next = openSourceAdmission(config, this.#sourceParts, this.#current.shared);
@@ -144,7 +147,7 @@ export class AdmissionService implements Admission {
     this.#current.stop();
   }
 
-  /** The metrics of the sources, whichever they are when they are read. */
+  /** The metrics of the present sources. */
   metrics(): MetricDefinition[] {
     return this.#current.metrics().map((definition) => ({
       ...definition,
@@ -186,7 +189,7 @@ export class AdmissionService implements Admission {
     this.#review(relay, next.asked);
   }
 
-  /** Requests for a review during a review are done together after it. */
+  /** Requests that come during a review are handled together after it. */
   #review(relay: ReviewedRelay, due: DueSources): void {
     this.#due = new Set([...(this.#due ?? []), ...due]);
     if (this.#isReviewing) return;

@@ -9,8 +9,8 @@ import type { Endpoint } from '../transport/port.ts';
 import type { Service } from './service.ts';
 
 /**
- * What an operator needs after the start: addresses, public key, certificate pin and the DERP map entry, as text for a
- * terminal. Ends with a newline.
+ * Returns the facts that an operator needs after the start: addresses, public key, certificate pin and the DERP map
+ * entry, as text for a terminal. Ends with a newline.
  */
 export function banner(config: Config, service: Service): string {
   const { derp, http, stun, admin } = service.addresses;
@@ -41,7 +41,7 @@ export function banner(config: Config, service: Service): string {
   return printableLines(text);
 }
 
-/** Where this should not be its first start, the path of the key file is wrong. */
+/** Tells the operator about a new key: if this is not the first start, the path of the key file is wrong. */
 function newKey({ keyFile }: Config): [string, string] {
   return ['', `new: there was no key file, so the relay made ${keyFile}`];
 }

@@ -20,9 +20,9 @@ import type { Endpoint } from '../transport/port.ts';
 import type { PeerRelay } from './peer-relay/peer-relay.ts';
 import { shortKey } from '../wire/keys.ts';
 
-/** The relay starts at the latest after this time, and learns later what was used before. */
+/** Longest time that the start waits for the earlier usage. After that it is read later. */
 const START_MS = 3000;
-/** How often the bytes of the keys are counted: a key may go beyond its quota by what it sends in this time. */
+/** Time between two counts of the keys' bytes. A key may exceed its quota by the bytes of this time. */
 const COUNT_MS = 2000;
 
 interface ClientRelay extends Pick<Relay, 'setKeyLimits' | 'takeTraffic' | 'snapshot'> {
@@ -31,9 +31,9 @@ interface ClientRelay extends Pick<Relay, 'setKeyLimits' | 'takeTraffic' | 'snap
 
 export interface ClientsParts {
   readonly admission: AdmissionService;
-  /** The peer relay, which is made after this; null: there is none. */
+  /** Returns the peer relay, which is made later; null when there is none. */
   readonly peerRelay: () => Pick<PeerRelay, 'takeTraffic' | 'revoke'> | null;
-  /** The relay, which is made after this. */
+  /** Returns the relay, which is made later. */
   readonly relay: () => ClientRelay;
   readonly clock: Clock;
   readonly log: Logger;
@@ -42,8 +42,8 @@ export interface ClientsParts {
 }
 
 /**
- * The clients of the relay by their node keys (64 hex digits): their tiers, and what they have used. Asked by the relay
- * whether a client may come in, and by the status page what is known of it.
+ * The clients of the relay by their node keys (64 hex digits): their tiers and their usage. It decides for the relay
+ * whether a client may connect, and gives the status page the facts about it.
  */
 export class Clients implements Admission {
   readonly #parts: ClientsParts;
@@ -51,11 +51,11 @@ export class Clients implements Admission {
   readonly #policy: ClientPolicy;
   /** Null: it is off. */
   readonly #accounting: Accounting | null;
-  /** Null: this relay counts for itself. */
+  /** Null when this relay counts alone. */
   readonly #member: ServiceRegionMember | null;
   #leaves: (() => void)[] = [];
   #countAt = 0;
-  /** What the keys used before the start is known, or on its way. */
+  /** True when the usage before the start is known or being read. */
   #hasUsed = false;
   #isReading = false;
 
@@ -82,19 +82,19 @@ export class Clients implements Admission {
           });
   }
 
-  /** Counts from now on. Resolves when it is known what the keys have used before, or when it takes too long. */
+  /** Starts counting. Resolves when the earlier usage is known, or after {@link START_MS}. */
   async start(): Promise<void> {
     const { admission, clock } = this.#parts;
     this.#leaves = [
       clock.onTick((now) => this.#tick(now), SLOW_TICK_MS),
-      // A source may know other things of a node now.
+      // A source may have other facts about a node now.
       admission.onReviewed(() => this.#policy.review()),
     ];
     if (this.#accounting !== null) await withinTime(this.#keep(this.#accounting), START_MS);
     this.#member?.region.start();
   }
 
-  /** Counts what is left and writes it. */
+  /** Counts the rest and writes it. */
   async stop(): Promise<void> {
     if (this.#leaves.length > 0) {
       this.#count();
@@ -104,7 +104,7 @@ export class Clients implements Admission {
     await Promise.all([this.#accounting?.close(this.#hasUsed), this.#member?.region.stop()]);
   }
 
-  /** Takes tiers and common limits over, for open connections too. */
+  /** Applies tiers and common limits, also to open connections. */
   reload(config: Config): void {
     this.#policy.reload(tiersOf(config), this.#connected());
   }
@@ -132,7 +132,7 @@ export class Clients implements Admission {
     this.#member?.closed(hex, remote);
   }
 
-  /** Tells the other relays of the region what an operator has done here. */
+  /** Sends an operator's action to the other relays of the region. */
   announce(event: RegionEvent): void {
     this.#member?.region.announce(event);
   }
@@ -142,7 +142,7 @@ export class Clients implements Admission {
     return this.#policy.status(connected);
   }
 
-  /** Whether a key has used up its bytes. */
+  /** Returns whether a key has used up its quota. */
   isOverQuota(key: string): boolean {
     return this.#policy.isOverQuota(key);
   }
@@ -183,7 +183,7 @@ export class Clients implements Admission {
     if (this.#accounting?.isDue(now) === true) void this.#keep(this.#accounting);
   }
 
-  /** What the relay has received of a client, the client has sent. */
+  /** Counts the traffic of DERP connections. Bytes that the relay received are bytes that the client sent. */
   #count(): void {
     const traffic = this.#parts.relay().takeTraffic();
     const isNewDay = this.#usage.begin(dayOf(Date.now()));
@@ -195,7 +195,7 @@ export class Clients implements Admission {
     else this.#policy.check(traffic.map(({ key }) => key));
   }
 
-  /** The same for the peer relay, which says it from the side of the client. A key over its quota loses its endpoints. */
+  /** The same for the peer relay, which counts from the client's side. A key over its quota loses its endpoints. */
   async #countUdp(): Promise<void> {
     const peerRelay = this.#parts.peerRelay();
     if (peerRelay === null) return;
@@ -211,7 +211,7 @@ export class Clients implements Admission {
     this.#accounting?.add({ day: this.#usage.day, path, ...traffic });
   }
 
-  /** Writes what was counted, but first reads what was there before: it must not be counted twice. */
+  /** Writes the counts. It first reads the earlier counts, which must not be counted twice. */
   async #keep(accounting: Accounting): Promise<void> {
     if (this.#hasUsed) await accounting.flush();
     else if (!this.#isReading) await this.#takeUsed(accounting);
@@ -224,7 +224,7 @@ export class Clients implements Admission {
     this.#isReading = false;
     if (used === null) return;
     this.#hasUsed = true;
-    // Midnight has passed while the disk was busy: the day is over, and perhaps the month.
+    // A new day began while the disk was busy, and perhaps a new month.
     const isSameDay = this.#usage.day === day;
     const isSameMonth = this.#usage.day.slice(0, 7) === day.slice(0, 7);
     for (const { key, dayBytes, monthBytes } of used) {

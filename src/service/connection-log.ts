@@ -7,7 +7,7 @@ import type { SessionReporter } from '../relay/session/context.ts';
 import type { Endpoint } from '../transport/port.ts';
 import { shortKey } from '../wire/keys.ts';
 
-/** The connection was open: the relay ended it, and did not refuse it. */
+/** Reasons for the end of open connections. All others are refusals. */
 const ENDED: ReadonlySet<RefusalReason> = new Set([
   'write_timeout',
   'control_queue_full',
@@ -18,12 +18,12 @@ const ENDED: ReadonlySet<RefusalReason> = new Set([
   'no_mesh_rights',
   'mesh_source',
 ]);
-/** The source of a verdict that no source gave: the admission itself failed, and has no line of its own. */
+/** Start of the source's name when admission itself failed, which has no log line of its own. */
 const ADMISSION_FAILED = 'error: ';
 
 /**
- * Logs what happens to connections and keeps the log readable: one line per reason of refusal and interval with an
- * example, and a line for each connection only at level debug.
+ * Logs events of connections: one line per refusal reason and interval, with an example; a line for each connection
+ * only at level debug.
  */
 export class ConnectionLog implements SessionReporter {
   readonly #log: Logger;

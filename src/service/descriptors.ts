@@ -12,32 +12,32 @@ import { ProcFile } from '../base/proc-file.ts';
 const MIN_RESERVE = 16;
 const MAX_RESERVE = 256;
 const RESERVE_SHARE = 16;
-/** Held to be given up when none are left: an accept that finds none would be tried again and again (Bun). */
+/** Spare descriptors that are released when none are left: Bun would repeat a failed accept endlessly. */
 const SPARES = 4;
 /** The limit may be changed while the process runs (`prlimit`). */
 const CHECK_MS = 1000;
-/** Connections for which there is always room, even where the limit is absurd. */
+/** Connections that are always allowed, even with a tiny limit. */
 const MIN_CONNECTIONS = 4;
 /** Part of the connections that must be closed before the relay counts as healthy again. */
 const WELL_AGAIN_SHARE = 0.95;
 
-/** Where descriptors and their limit are looked up; tests have their own. */
+/** Reads descriptors and their limit. Tests have their own. */
 interface DescriptorTable {
   /** The present limit of this process; null when it is unknown. */
   limit(): number | null;
   /** Descriptors in use; null when that is unknown or expensive to find out. */
   inUse(): number | null;
-  /** Takes one; throws when none is left. */
+  /** Takes a descriptor; throws when none is left. */
   take(): number;
   give(descriptor: number): void;
   close(): void;
 }
 
-/** Whose connections are bounded. */
+/** The owner of connections with a limit. */
 interface Bounded {
   /** Connections that are open. */
   readonly open: number;
-  /** How many may be. */
+  /** Sets the largest number of connections. */
   setConnectionLimit(connections: number, isForDescriptors: boolean): void;
 }
 
@@ -52,14 +52,14 @@ export interface DescriptorsParts {
 }
 
 /**
- * Keeps the connections of clients below the number of descriptors that the process may have, so that accepting is
- * never what finds that none is left; and keeps the relay reachable when something else has used them up.
+ * Keeps the number of client connections below the descriptor limit of the process, so that accepting never fails for
+ * that reason. It also keeps the relay reachable when something else has used up the descriptors.
  */
 export class Descriptors {
   readonly #parts: DescriptorsParts;
   readonly #spares: number[] = [];
   readonly #leaveClock: () => void;
-  /** Descriptors that are not connections, as far as known. */
+  /** Known descriptors that are not connections. */
   #others = 0;
   #limit: number | null = null;
   #areUsedUp = false;
@@ -92,7 +92,7 @@ export class Descriptors {
     this.#check();
   }
 
-  /** Whether there is one more than the spare ones. */
+  /** Takes the spare descriptors. Returns whether one more was free. */
   #takeSpares(): boolean {
     const { table } = this.#parts;
     try {
@@ -115,7 +115,7 @@ export class Descriptors {
     const inUse = table.inUse();
     if (inUse !== null) this.#others = Math.max(inUse - bounded.open, 0);
     const fit = limit === null ? Infinity : Math.max(limit - this.#others - reserve(limit), MIN_CONNECTIONS);
-    // Even if the numbers say otherwise: when no descriptor is left, there must not be more connections.
+    // When no descriptor is left, no more connections are allowed, even if the numbers differ.
     const bound = this.#areUsedUp ? Math.min(fit, Math.max(bounded.open - SPARES, MIN_CONNECTIONS)) : fit;
     bounded.setConnectionLimit(Math.min(connections, bound), bound < connections);
     if (limit !== this.#limit) this.#tell(limit, fit);
@@ -147,7 +147,7 @@ function reserve(limit: number): number {
   return SPARES + Math.min(Math.max(Math.floor(limit / RESERVE_SHARE), MIN_RESERVE), MAX_RESERVE);
 }
 
-/** The descriptors of this process, by /proc where there is one. */
+/** The descriptors of this process, from /proc if it exists. */
 export class ProcessDescriptors implements DescriptorTable {
   readonly #limits = new ProcFile('/proc/self/limits');
   #folder: number | null;

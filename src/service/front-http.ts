@@ -7,7 +7,7 @@ import type { RequestHead } from '../wire/request-head.ts';
 import { HttpConnections, streamUnder } from './http-connections.ts';
 import { handleUpgrades } from './upgrades.ts';
 
-/** What the HTTP behind the front door needs. */
+/** Options of the HTTP on the relay's ports. */
 export interface FrontHttpParts {
   readonly relay: Relay;
   readonly clock: Clock;
@@ -17,17 +17,19 @@ export interface FrontHttpParts {
   readonly connectionLimit: number;
 }
 
-/** Who decides on further requests of streams that carry several clients. */
+/** Checks of further requests on streams that carry several clients. */
 const judges = new WeakMap<Stream, (head: RequestHead) => boolean>();
 
-/** Whether a request that came over `duplex` may be answered, where it depends on the client that the request names. */
+/** Returns whether a request over `duplex` may be answered, if that depends on the client in the request. */
 export function isRequestAllowed(duplex: object, head: RequestHead): boolean {
   const stream = streamUnder(duplex);
   const judge = stream === undefined ? undefined : judges.get(stream);
   return judge === undefined || judge(head);
 }
 
-/** HTTP and WebSocket on the ports of the relay: returns what takes the connections that are not for DERP at once. */
+/**
+ * HTTP and WebSocket on the ports of the relay. Returns the handler of connections whose first request is not for DERP.
+ */
 export function frontHttp({ relay, clock, server, connectionLimit }: FrontHttpParts): DoorHandlers['http'] {
   const refused: DoorHandlers['refused'] = (reason, remote, detail) => relay.refused(reason, remote, null, detail);
   const httpConnections = new HttpConnections({ server, limit: connectionLimit, clock, refused });

@@ -7,9 +7,9 @@ import { streamToDuplex } from '../transport/shared/duplex.ts';
 import type { Endpoint, Stream } from '../transport/port.ts';
 import { sourcePath } from '../base/ip-prefix.ts';
 
-/** Requests that one connection may make; the answer to the last one ends it. */
+/** Most requests on one connection. The answer to the last one ends it. */
 const MAX_REQUESTS = 1000;
-/** A source that holds most makes room for itself only by what is older than this. */
+/** The source with the most connections makes room for itself only with connections older than this. */
 const PATIENCE_MS = 1000;
 /** Where idle ones give way: what may come beyond the limit in one turn of the event loop, as much as the system hands over at once. */
 const BURST = 512;
@@ -39,12 +39,12 @@ interface HttpConnection {
   requests: number;
 }
 
-/** By the HTTP server's view of a stream, so that a request finds its way back to the stream below. */
+/** Connections by the HTTP server's duplex, to find the stream of a request. */
 const connections = new WeakMap<object, HttpConnection>();
 
 /**
- * Gives streams to an HTTP server, a bounded number at a time. When it is full, the connection that was idle for longest
- * is ended, of the source that holds most.
+ * Gives streams to an HTTP server, a limited number at a time. At the limit, the connection that was idle for longest
+ * is ended, of the source with the most connections.
  */
 export class HttpConnections {
   readonly #parts: HttpConnectionsParts;
@@ -56,13 +56,16 @@ export class HttpConnections {
 
   constructor(parts: HttpConnectionsParts) {
     this.#parts = parts;
-    // Before the handler, which may have sent the head of its answer when it returns.
+    // Registered before the handler, which may send the head of its answer at once.
     parts.server.prependListener('request', (request: IncomingMessage, response: ServerResponse) =>
       this.#requested(request, response),
     );
   }
 
-  /** Hands the stream over with what was read of it, or ends it when its source holds most and is busy. */
+  /**
+   * Gives the stream to the server with the bytes already read, or ends it when its source has the most connections and
+   * is busy.
+   */
   enter(stream: Stream, received: Buffer): void {
     const { server, clock, limit, refused } = this.#parts;
     const path = sourcePath(stream.remote.ip);
@@ -159,7 +162,7 @@ export class HttpConnections {
   }
 }
 
-/** The stream below what an HTTP server has been given; undefined for anything else. */
+/** Returns the stream of an HTTP server's duplex; undefined for anything else. */
 export function streamUnder(duplex: object): Stream | undefined {
   return connections.get(duplex)?.stream;
 }

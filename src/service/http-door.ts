@@ -10,12 +10,12 @@ interface HttpDoorParts {
   readonly httpConnections: HttpConnections;
   readonly counters: Counters;
   readonly refused: (reason: RefusalReason, remote: Endpoint, detail: string) => void;
-  /** Null: everybody may connect, as to the administration, which strangers do not reach. */
+  /** Null when every client may connect, as on the admin listener, which is not public. */
   readonly guard: DoorGuard | null;
   readonly onListenerError: (error: Error) => void;
 }
 
-/** Stands behind a listener on which everything is HTTP: port 80 and the administration. */
+/** The handler of a listener with HTTP only: port 80 and the admin listener. */
 export class HttpDoor implements ListenerHandler, Door {
   readonly counters: Counters;
   readonly #parts: HttpDoorParts;

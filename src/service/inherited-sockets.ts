@@ -1,6 +1,6 @@
 import { TowpathError } from '../base/errors.ts';
 
-/** What a listening socket can be for. */
+/** The uses of a listening socket. */
 const ROLES = ['derp', 'http', 'stun', 'admin'] as const;
 type Role = (typeof ROLES)[number];
 
@@ -17,9 +17,9 @@ export const NO_SOCKETS: InheritedSockets = { derp: [], http: [], stun: [], admi
 export type Environment = Record<string, string | undefined>;
 
 /**
- * The sockets that systemd opened for this process (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`), or that the relay passes on
- * which it replaces (`LISTEN_PREVIOUS_PID`); takes the variables out of `env`, so that no child believes they are its own.
- * Throws a TowpathError when a socket has no known name.
+ * The sockets that systemd opened for this process (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`), or that the relay
+ * passes on which it replaces (`LISTEN_PREVIOUS_PID`); removes the variables from `env`, so that child processes do not
+ * use them. Throws a TowpathError when a socket has no known name.
  */
 export function takeInheritedSockets(
   env: Environment = process.env,
@@ -53,7 +53,10 @@ export function describeSockets(sockets: InheritedSockets): { fds: number[]; var
   return { fds: all.map(({ fd }) => fd), variables };
 }
 
-/** The peer relay opens its UDP ports itself, in a way that no service manager does. Throws a TowpathError that says so. */
+/**
+ * Throws a TowpathError for inherited STUN sockets: the peer relay must open its UDP ports itself, with its own
+ * options.
+ */
 export function refuseStunSockets({ stun }: InheritedSockets): void {
   if (stun.length === 0) return;
   throw new TowpathError(

@@ -5,7 +5,7 @@ import { generatePrivateKeyText, parsePrivateKey, type NodeKeyPair } from '../wi
 import { readSmallFile } from '../base/file-stamp.ts';
 import { isOpenToEveryone, isOpenToOthers, writePrivateFile } from '../base/private-file.ts';
 
-/** What reading a key file gave. */
+/** The result of reading a key file. */
 export interface KeyFile {
   readonly keyPair: NodeKeyPair;
   /** True when there was none and a new key was written. */
@@ -14,7 +14,7 @@ export interface KeyFile {
   readonly warnings: readonly string[];
 }
 
-/** A key file has some 100 bytes. */
+/** Largest key file. Real ones have about 100 bytes. */
 const LARGEST_FILE_BYTES = 1024 * 1024;
 const RESTORE_HINT =
   'Restore the file from a backup. Or move it away and start again: the relay makes a new key, and clients learn it automatically.';
@@ -24,7 +24,7 @@ export function newKeyFileText(): string {
   return `${JSON.stringify({ PrivateKey: generatePrivateKeyText() }, null, '\t')}\n`;
 }
 
-/** Reads the text of a key file; `path` is for the error only. Keys are found in any case, as Go does. */
+/** Reads the text of a key file; `path` is for the error only. JSON keys match in any case, as in Go. */
 export function parseKeyFile(text: string, path: string): NodeKeyPair {
   const value = parseJson(text, path);
   const entries = typeof value === 'object' && value !== null ? Object.entries(value) : [];
@@ -41,7 +41,7 @@ function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // The parser's message quotes the text, which is a secret.
+    // The parser's message would repeat the text, which is a secret.
     throw invalid(path, text.trim() === '' ? 'it is empty' : 'it is not JSON');
   }
 }
@@ -84,8 +84,8 @@ function unreadable(path: string, cause: unknown): TowpathError {
 }
 
 /**
- * Writes a new key to `path`; throws `TOWPATH_KEY_FILE_EXISTS` when there is a file already. Only the last folder of the
- * path is made: where more are missing, the path is more likely wrong, and a relay with a new key is another relay.
+ * Writes a new key to `path`; throws `TOWPATH_KEY_FILE_EXISTS` when there is a file already. Only the last folder of
+ * the path is made. When more are missing, the path is probably wrong, and a relay with a new key is another relay.
  */
 export function createKeyFile(path: string): KeyFile {
   refuseMissingFolders(path);
@@ -147,7 +147,7 @@ export function loadOrCreateKeyFile(path: string): KeyFile {
   try {
     return createKeyFile(path);
   } catch (error) {
-    // Another process was quicker; its key counts.
+    // Another process was faster. Its key is used.
     if (error instanceof TowpathError && error.code === 'TOWPATH_KEY_FILE_EXISTS') return loadKeyFile(path);
     throw error;
   }

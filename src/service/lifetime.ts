@@ -12,16 +12,16 @@ import type { ProcessControl, ReloadOutcome } from './status/actions.ts';
 const EXIT_INTERRUPTED = 130;
 const CANNOT_REPLACE =
   'no next process is started, as that needs sockets from systemd and no peer relay: restart the relay instead';
-/** What follows the drain has steps of at most one second each. */
+/** Time limit after the drain. Its steps take at most one second each. */
 const CLOSE_MS = 10_000;
 
-/** What {@link Lifetime} needs. */
+/** Options of {@link Lifetime}. */
 export interface LifetimeParts {
   readonly service: Service;
   readonly log: Log;
-  /** Null: no service manager waits for messages. */
+  /** Null when no service manager waits for messages. */
   readonly systemd: SystemdState | null;
-  /** Reads the configuration again; throws a TowpathError when it is not fit for use. */
+  /** Reads the configuration again; throws a TowpathError when it cannot be used. */
   readonly reload: () => Config;
   /** Starts the process that takes over from this one; null: its sockets cannot be passed on. */
   readonly startNext: (() => Pick<NextProcess, 'accepts' | 'cancel'>) | null;
@@ -29,7 +29,7 @@ export interface LifetimeParts {
   readonly endNow: (code: number) => never;
 }
 
-/** The effect of signals and of the admin API on a relay, from before its start to its end. */
+/** Handles signals and actions of the admin API, from before the relay's start to its end. */
 export class Lifetime implements ProcessControl {
   /** Resolves with the exit code when the relay has ended. */
   readonly ended: Promise<number>;
@@ -62,20 +62,21 @@ export class Lifetime implements ProcessControl {
     else log.info({ signal }, 'the configuration is not reloaded: the relay is stopping');
   }
 
-  /** The relay is open for clients. A reload that was asked for meanwhile is done now. */
+  /** The relay accepts clients. A reload that was requested meanwhile runs now. */
   started(): void {
     if (this.#state !== 'starting') return;
     this.#state = 'serving';
     if (this.#wantsReload) this.reload();
   }
 
-  /** Reads configuration, certificate and key lists again, while the relay serves; says in the log what it found. */
+  /** Reads configuration, certificate and key lists again, while the relay serves, and logs the result. */
   reload(): ReloadOutcome {
     const { service, log, systemd, reload } = this.#parts;
     if (this.#state !== 'serving') return { error: `the relay is ${this.#state}`, restartKeys: [] };
     systemd?.reloading();
     try {
-      // First, and whatever the configuration is like: a certificate that was renewed must not wait for its next fix.
+      // The certificate comes first, even if the configuration is invalid: a renewed certificate must not wait for a
+      // fix of the configuration.
       service.reloadFiles();
       const config = reload();
       log.log.level = config.log.level;

@@ -1,6 +1,6 @@
 import { TowpathError } from '../base/errors.ts';
 
-/** What an operator can do about the address of each kind of listener, in the words of the configuration. */
+/** Advice about the address of each kind of listener, with its configuration key. */
 const WAYS_OUT = {
   listen: 'The key is listen (--listen); if clients use another port, set derpPort too.',
   http: 'The key is http (--http); "http: off" turns it off.',
@@ -8,7 +8,7 @@ const WAYS_OUT = {
   admin: 'The key is admin (--admin); "admin: off" turns it off.',
 } as const;
 
-/** A key of the configuration that says where the relay listens. */
+/** A configuration key of a listen address. */
 export type ListenKey = keyof typeof WAYS_OUT;
 
 /**

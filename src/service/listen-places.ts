@@ -2,7 +2,7 @@ import { readlinkSync } from 'node:fs';
 import { readSystemFile, socketRows } from '../base/proc-file.ts';
 import type { ListenAddress } from '../config/schema.ts';
 
-/** Where to listen: on the sockets that a service manager has opened, or else on the configured addresses. */
+/** Returns where to listen: the sockets of a service manager, or the configured addresses. */
 export function listenPlaces(
   inherited: readonly number[],
   configured: readonly ListenAddress[],

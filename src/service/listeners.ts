@@ -21,14 +21,14 @@ export interface RelayAddresses {
 
 /** The handler of each port. */
 export interface PortHandlers {
-  /** Opens its own ports, for DERP and STUN. */
+  /** The relay, which opens the ports for DERP and STUN. */
   readonly relay: Relay;
   readonly http: ListenerHandler;
-  /** Asked for when the administration has a port. */
+  /** Called when the admin listener has a port. */
   readonly admin: () => ListenerHandler;
 }
 
-/** All ports of the process: those that the configuration names, or that a service manager has opened in their place. */
+/** All ports of the process: those of the configuration, or those that a service manager has opened instead. */
 export class Listeners {
   readonly #transport: Transport;
   readonly #inherited: InheritedSockets;
@@ -82,7 +82,7 @@ export class Listeners {
       this.#admin.push(listener);
       const { ip, port } = listener.address;
       const hasToken = admin.token !== undefined || admin.tokenFile !== undefined;
-      // The configuration is checked for this already; an inherited socket may be anywhere.
+      // The configuration was checked for this. An inherited socket may have any address.
       if (ip !== '' && !isLoopback(ip) && !(secure && hasToken)) throw exposed(formatHostPort(ip, port));
     }
     if (admin.socket !== undefined) {

@@ -17,17 +17,17 @@ interface LivenessParts {
 const MAX_LAG_MS = 500;
 /** The time over which the average is taken, so that one long turn does not count. */
 const LAG_WINDOW_MS = 10_000;
-/** What one turn counts for at most: a process that was stopped for an hour is well again soon. */
+/** Largest length of one turn in the average: a process that was stopped for an hour recovers soon. */
 const LAG_SAMPLE_MAX_MS = 1000;
-/** So long after its last error a listener counts as well again. */
+/** Time after its last error from which a listener counts as working again. */
 const LISTENER_PATIENCE_MS = 10_000;
 const CHECK_MS = 1000;
 
 type Names = 'certificate-validity' | 'listener' | 'event-loop';
 
 /**
- * A region whose STUN answers while its TLS does not keeps its clients and serves none of them: while the certificate is not valid, connections cannot be accepted or the event loop is behind, readiness
- * fails with the reason and STUN is silent.
+ * Stops STUN and readiness when the relay cannot serve: the certificate is not valid, connections cannot be accepted,
+ * or the event loop is behind. If STUN still answered, clients would stay with a region that does not work.
  */
 export class Liveness {
   readonly #parts: LivenessParts;
@@ -70,7 +70,7 @@ export class Liveness {
     const elapsed = now - this.#tickedMs;
     this.#tickedMs = now;
     const lag = Math.min(this.#parts.clock.lateMs, LAG_SAMPLE_MAX_MS);
-    // Weighted by time, because a loop that is behind ticks seldom.
+    // Weighted by time, because a slow loop has few ticks.
     const weight = 1 - Math.exp(-Math.min(elapsed, LAG_SAMPLE_MAX_MS) / LAG_WINDOW_MS);
     this.#lagMs += (lag - this.#lagMs) * weight;
     if (now - this.#checkedMs >= CHECK_MS) this.#check(now);

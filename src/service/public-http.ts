@@ -24,11 +24,11 @@ interface PublicHttpParts {
   readonly onListenerError: (error: Error) => void;
 }
 
-/** The HTTP that everybody reaches: on the ports of the relay, and on port 80. */
+/** The public HTTP: on the ports of the relay, and on port 80. */
 export class PublicHttp {
-  /** Takes the connections to the ports of the relay that are not for DERP. */
+  /** The handler of connections to the relay's ports that are not for DERP. */
   readonly front: DoorHandlers['http'];
-  /** Stands behind the listeners of `http`. */
+  /** The handler of the listeners of `http`. */
   readonly port80: HttpDoor;
   readonly #parts: PublicHttpParts;
   readonly #bootstrapDns: BootstrapDns;

@@ -5,7 +5,7 @@ import type { Health } from '../observe/health.ts';
 export interface ReadinessParts {
   readonly health: Health;
   readonly log: Logger;
-  /** Goes through the relay as a client; gives fields for the log, rejects with what failed. Null: no test. */
+  /** Connects to the relay as a client. Resolves with fields for the log, rejects with the failure. Null: no test. */
   readonly selfTest: (() => Promise<object>) | null;
   /** Time to the second test, milliseconds; doubles for each further one. */
   readonly retryMs?: number;
@@ -18,9 +18,8 @@ const RETRY_MAX_MS = 60_000;
 export const ENDING = 'shutdown';
 
 /**
- * Says in the log whether the relay is ready, which is exactly when its health has no problem: `ready` never stands there
- * while `/readyz` answers 503, nor the reverse. The self-test is repeated until it passes, and at once when another
- * problem goes, which may have been its cause.
+ * Logs whether the relay is ready, which means that its health has no problem: the log always agrees with `/readyz`.
+ * The self-test is repeated until it passes, and at once when another problem is solved, which may have been its cause.
  */
 export class Readiness {
   readonly #parts: ReadinessParts;
@@ -95,7 +94,7 @@ export class Readiness {
   #changed(): void {
     const { health, selfTest } = this.#parts;
     const problems = health.problems();
-    // A relay that is ending does not become ready any more, and says so otherwise.
+    // A relay that is ending does not become ready again. Its end is logged elsewhere.
     if (problems.some(({ name }) => name === ENDING)) {
       this.stop();
       return;
@@ -103,7 +102,7 @@ export class Readiness {
     const isLess = problems.length < this.#problems;
     this.#problems = problems.length;
     if (this.#failure !== '' && isLess && selfTest !== null) void this.#test(selfTest);
-    // Before the first test nothing is to be said.
+    // Nothing is logged before the first test.
     if (this.#said !== null) this.#say();
   }
 

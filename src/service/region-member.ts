@@ -10,7 +10,7 @@ import type { KeyEnding } from '../relay/session/sessions.ts';
 import type { Endpoint } from '../transport/port.ts';
 import type { AdmissionService } from './admission.ts';
 
-/** Characters of the name by which the other relays know this one. */
+/** Length of this relay's id for the other relays. */
 const RELAY_ID_CHARACTERS = 16;
 
 export interface RegionMemberParts {
@@ -23,7 +23,7 @@ export interface RegionMemberParts {
   readonly noted: (note: string | null) => void;
 }
 
-/** This relay as a member of its region: it knows its connections by key, and does what other relays say. */
+/** This relay as a member of its region: it has its connections by key, and runs actions of other relays. */
 export class ServiceRegionMember implements RegionMember {
   readonly region: Region;
   readonly #parts: RegionMemberParts;

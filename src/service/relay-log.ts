@@ -17,13 +17,13 @@ interface RelayLogParts {
   readonly log: Logger;
   readonly clock: Clock;
   readonly health: Health;
-  /** These are made after this. */
+  /** These parts are made later. */
   readonly clients: () => Pick<Clients, 'opened' | 'closed'>;
   readonly api: () => Pick<ServiceApi, 'refused'>;
   readonly liveness: () => Pick<Liveness, 'listenerError'>;
 }
 
-/** What happens in the relay: logs it, and tells the parts of the service that it is for. */
+/** Receives the events of the relay: logs them, and passes them to other parts of the service. */
 export class RelayLog implements RelayEvents {
   readonly #parts: RelayLogParts;
   readonly #connections: ConnectionLog;
@@ -73,7 +73,7 @@ export class RelayLog implements RelayEvents {
     this.#parts.health.set('memory', problem);
   }
 
-  /** Writes what is not written yet, and leaves the clock. */
+  /** Writes the waiting lines, and unsubscribes from the clock. */
   close(): void {
     for (const part of [this.#connections, this.#links, this.#stunErrors]) part.close();
   }

@@ -5,16 +5,16 @@ import type { LiveSettings, RelaySettings } from '../relay/settings.ts';
 import { meshSettings } from './mesh/settings.ts';
 import { privateKeyBytes, type NodeKeyPair } from '../wire/keys.ts';
 
-/** Part of the memory of the container or machine that may be in use while new connections are still let in. */
+/** Part of the memory of the container or machine up to which new connections are accepted. */
 const MEMORY_SHARE = 0.85;
 const MEGABYTE = 1_000_000;
 const NEW_CONNECTIONS_WINDOW_SECONDS = 10;
 const STUN_WINDOW_SECONDS = 10;
 const MISBEHAVIOUR_WINDOW_SECONDS = 60;
-/** Proxies end connections that are idle for a minute, some for 50 seconds: two of these fit in. */
+/** KeepAlive period behind a proxy. Proxies end connections that are idle for 50 to 60 seconds: two periods fit in. */
 const PROXY_KEEP_ALIVE_SECONDS = 25;
 
-/** What a relay is told of the configuration, as plain data. */
+/** Returns the settings of a relay from the configuration, as plain data. */
 export function relaySettings(config: Config, keyPair: NodeKeyPair, threads = 1): RelaySettings {
   const { limits } = config;
   const { derpHandshakeMs, writeDeadlineMs, queueBytes, discoQueueBytes, queueMs, readBudgetBytes } = limits;
@@ -37,7 +37,7 @@ export function relaySettings(config: Config, keyPair: NodeKeyPair, threads = 1)
   };
 }
 
-/** The part of it that a reload takes over. */
+/** Returns the part that a reload can change. */
 export function liveSettings({ duplicates, fairness, admission, mesh }: Config): LiveSettings {
   const { perClient, totalBytesPerSecond } = fairness;
   return {
@@ -48,7 +48,7 @@ export function liveSettings({ duplicates, fairness, admission, mesh }: Config):
   };
 }
 
-/** What the listeners have that strangers reach. */
+/** Returns the settings of the public listeners. */
 export function frontSettings({ transport, proxy, limits }: Config): RelaySettings['front'] {
   const { protocol, trusted, headerMs } = proxy;
   return {
@@ -57,7 +57,7 @@ export function frontSettings({ transport, proxy, limits }: Config): RelaySettin
   };
 }
 
-/** Periods of KeepAlive frames: short enough for what stands in front. */
+/** Returns the periods of KeepAlive frames: short enough for a proxy in front. */
 export function keepAlivePeriods({ transport, proxy, limits }: Config): KeepAlivePeriods {
   const behindProxy = Math.min(limits.keepAliveSeconds, PROXY_KEEP_ALIVE_SECONDS) * 1000;
   const isAlwaysBehindProxy = transport === 'plain' || proxy.protocol;
@@ -80,12 +80,12 @@ function guardSettings({ limits, sources, proxy }: Config): RelaySettings['guard
     refusals: { ...misbehaviour, count: sources.refusalsPerMinute },
     siteFactor: sources.siteFactor,
     trackedSources: sources.tracked,
-    // All clients behind a proxy look like the proxy until it says who they are.
+    // All clients behind a proxy have the proxy's address until it names them.
     exempt: [...sources.exempt, ...proxy.trusted],
   };
 }
 
-/** None where a PROXY header before TLS tells of the client. */
+/** Returns null when a PROXY header before TLS names the client. */
 function proxySettings({ transport, proxy }: Config): RelaySettings['proxies'] {
   const isTls = transport === 'tls';
   if (isTls && proxy.protocol) return null;

@@ -1,6 +1,6 @@
 import type { MetricDefinition } from '../observe/metrics.ts';
 
-/** Whether the last reading of the configuration was good, and when one was. */
+/** Whether the last reload of the configuration succeeded, and when one last did. */
 export class ReloadState {
   #isGood = true;
   #goodAt: number;

@@ -1,11 +1,11 @@
 import { changedKeys } from '../config/changed-keys.ts';
 import type { Config } from '../config/schema.ts';
 
-/** What a reload found, as dotted paths of configuration keys. */
+/** The result of a reload, as dotted paths of configuration keys. */
 export interface ReloadedKeys {
-  /** Different from what was read before. */
+  /** Keys that differ from the last read. */
   readonly changed: readonly string[];
-  /** Different from what is in use, until a restart. */
+  /** Keys that differ from the values in use until a restart. */
   readonly restart: readonly string[];
 }
 

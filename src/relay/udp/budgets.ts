@@ -40,7 +40,7 @@ export class Budgets {
     this.#own.burst[index] = rate?.burst ?? 0;
   }
 
-  /** Fills a bucket that somebody else gets, of the common rate. `now` in milliseconds. */
+  /** Fills a bucket that another node gets, of the common rate. `now` in milliseconds. */
   reset(index: number, now: number): void {
     this.setOwnRate(index, null);
     this.#tokens[index] = this.#burst;

@@ -3,7 +3,7 @@ import type { Clock } from '../../base/clock.ts';
 import { EventSummary } from '../../observe/event-summary.ts';
 import type { LinkEvent } from '../../relay/mesh/snapshot.ts';
 
-/** Logs what happens to the links of the mesh: one line at once, and then one for each kind of event and interval. */
+/** Logs the events of the mesh links: the first line at once, then one line per kind of event and interval. */
 export class LinkLog {
   readonly #opened: EventSummary;
   readonly #lost: EventSummary;

@@ -1,7 +1,7 @@
 import type { MetricDefinition, Sample } from '../../observe/metrics.ts';
 import { LinkState, type LinkSnapshot } from '../../relay/mesh/snapshot.ts';
 
-/** Of which each link has one value. */
+/** A metric with one value per link. */
 interface LinkMetric {
   readonly name: string;
   readonly help: string;
@@ -60,7 +60,7 @@ const LINK_METRICS: readonly LinkMetric[] = [
   },
 ];
 
-/** The metrics of the links to other relays. This relay itself, which a name may stand for too, is not among them. */
+/** The metrics of the links to other relays, without links to this relay itself. */
 export function meshMetrics(links: () => readonly LinkSnapshot[]): MetricDefinition[] {
   const others = (): LinkSnapshot[] =>
     links().filter(({ state }) => state !== LinkState.Self && state !== LinkState.Duplicate);

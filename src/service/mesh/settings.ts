@@ -6,7 +6,7 @@ import { MESH_ENTRY, type MeshConfig } from '../../config/schema/mesh.ts';
 import type { RelaySettings } from '../../relay/settings.ts';
 import { isZeroKey, parseHexKey } from '../../wire/keys.ts';
 
-/** What a relay calls itself towards the others, at most 32 bytes (protocol reference §12). */
+/** The program name that a relay sends to the others, at most 32 bytes (protocol reference §12). */
 export const MESH_APP: string = `towpath/${VERSION}`.slice(0, 32);
 
 const KEY_BYTES = 4096;
@@ -19,8 +19,8 @@ type MeshSettings = RelaySettings['live']['mesh'];
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * What the relay is told of the mesh. Reads the mesh key and the authorities; throws a TowpathError that names the file or
- * the variable, and never repeats what is in it.
+ * Returns the relay's mesh settings. Reads the mesh key and the authorities. Throws a TowpathError with the file or the
+ * variable, and never with their contents.
  */
 export function meshSettings(config: MeshConfig, environment: Environment): MeshSettings {
   return {

@@ -13,10 +13,10 @@ import { StunRounds, type StunRoundsParts } from './stun-rounds.ts';
 
 /** Behind a NAT, STUN also keeps the mapping of each port open: most forget one after 30 s or later. */
 const STUN_BEHIND_NAT_MS = 25_000;
-/** Where the machine has its public address itself. */
+/** Interval when the machine itself has the public address. */
 const STUN_MS = 300_000;
 const STUN_FAILED_MS = 15_000;
-/** A router that was restarted has forgotten its mappings: they are asked for again long before they end. */
+/** A restarted router has lost its mappings, so they are renewed long before they end. */
 const MAPPING_MS = 600_000;
 /** Value instead of a problem. */
 const GOOD = 'good';
@@ -30,18 +30,18 @@ interface SearchLog {
 
 export interface AddressSearchParts extends Pick<StunRoundsParts, 'door'> {
   readonly advertise: PeerRelayConfig['advertise'];
-  /** The ports, in the order in which clients are told of them. */
+  /** The ports, in the order in which clients get them. */
   readonly ports: () => readonly number[];
   /** STUN servers that the tailnets name, for a configuration that names none. */
   readonly tailnetServers: () => readonly StunServerName[];
   readonly transport: Transport;
-  /** The 12 bytes that tie the port mapping of a port to this relay: the same after a restart. */
+  /** Returns the 12-byte nonce of a port's mapping, which stays the same after a restart. */
   readonly nonceOf: (port: number) => Buffer;
   readonly clock: Clock;
   readonly log: SearchLog;
 }
 
-/** Looks for the addresses that clients are told, again and again. */
+/** Finds the addresses for clients, repeatedly. */
 export class AddressSearch {
   readonly addresses: AdvertisedAddresses;
   readonly #parts: AddressSearchParts;
@@ -71,7 +71,7 @@ export class AddressSearch {
     this.#stun = new StunRounds({ door, clock, servers: () => this.#servers(), resolve: resolveName });
   }
 
-  /** Looks at the configured names and the interfaces, and goes on looking. Call it when the door is open. */
+  /** Resolves the configured names, reads the interfaces, and repeats that. Call it when the UDP ports are open. */
   async start(): Promise<void> {
     const { clock } = this.#parts;
     await this.addresses.refresh();
@@ -99,7 +99,7 @@ export class AddressSearch {
       void this.#askRouter();
     }
     if (this.#parts.advertise.only || now < this.#nextStunAt || this.#isStunBusy) return;
-    // The tailnets name servers only once there is a network map.
+    // The tailnets have servers only after the first network map.
     this.#nextStunAt = now + 1000;
     if (this.#servers().length > 0) void this.#askStun();
   }
@@ -144,7 +144,7 @@ export class AddressSearch {
     }
   }
 
-  /** True when that is news. */
+  /** Returns true when this is a change. */
   #worked(name: 'STUN' | 'port mapping'): boolean {
     const isNews = this.#problems[name] !== GOOD;
     this.#problems[name] = GOOD;

@@ -6,7 +6,7 @@ import { PrefixSet } from '../../base/ip-prefix.ts';
 import type { SocketAddress } from '../../wire/relay-endpoint.ts';
 import type { ReachedAddress } from './reached-address.ts';
 
-/** Clients try all at once, so that a longer list only costs them packets (peer relay reference §8). */
+/** Most addresses. Clients try all at once, so a longer list only costs packets (peer relay reference §8). */
 const MOST_ADDRESSES = 8;
 /** How often names are resolved and interfaces are read again. */
 export const REFRESH_MS = 60_000;
@@ -23,11 +23,11 @@ const NOT_FOR_CLIENTS = new PrefixSet([
   'fd7a:115c:a1e0::/48',
 ]);
 
-/** Where addresses come from, in the order in which clients are told of them. */
+/** Sources of addresses, in the order in which clients get them. */
 const SOURCES = ['configured', 'port mapping', 'STUN', 'interfaces'] as const;
 export type AddressSourceName = (typeof SOURCES)[number];
 
-/** What one source last found; plain data. */
+/** The last result of one source; plain data. */
 export interface AddressSource {
   readonly name: AddressSourceName;
   readonly addresses: readonly SocketAddress[];
@@ -56,19 +56,19 @@ export interface AdvertisedParts {
 
 interface Found {
   how: string | null;
-  /** What is reached at one IP address stands together, in the order of the ports. */
+  /** Addresses grouped by IP address, in the order of the ports. */
   groups: readonly (readonly ReachedAddress[])[];
   foundAt: number | null;
   problem: string | null;
 }
 
 /**
- * The addresses that clients are told (peer relay reference §8): those configured, those of a port mapping, those that
- * STUN servers see, and those of this machine. When a round of a source fails, what it last found stays.
+ * The addresses for clients (peer relay reference §8): the configured ones, those of a port mapping, those that STUN
+ * servers see, and those of this machine. When a round of a source fails, its last result stays.
  */
 export class AdvertisedAddresses {
   readonly #parts: AdvertisedParts;
-  /** By configured entry, what it last stood for. */
+  /** The last result of each configured entry. */
   readonly #resolved = new Map<string, readonly string[]>();
   readonly #found: Readonly<Record<AddressSourceName, Found>>;
   #ips: { readonly configured: readonly string[]; readonly interfaces: readonly string[] } = {
@@ -138,7 +138,7 @@ export class AdvertisedAddresses {
     this.#found.interfaces.foundAt = now;
   }
 
-  /** A round of STUN or of the port mapping is over: what it found, and by which protocol, or why it failed. */
+  /** Records the result of a round of STUN or port mapping, with its protocol, or why it failed. */
   setFound(
     name: 'port mapping' | 'STUN',
     found: readonly ReachedAddress[] | Error,

@@ -3,8 +3,8 @@ import type { NodeKeyPair } from '../../wire/keys.ts';
 import { PCP_NONCE_BYTES } from '../../wire/pcp.ts';
 
 /**
- * The bytes that tie the port mapping of a port to this relay: nobody else can guess them, and a relay that was started
- * again renews its mapping instead of being refused (RFC 6887 §11.2).
+ * Returns the nonce of a port's mapping. Others cannot guess it, and it is the same after a restart, so the relay
+ * renews its mapping instead of being refused (RFC 6887 §11.2).
  */
 export function mappingNonce({ privateKey }: NodeKeyPair, port: number): Buffer {
   const key = privateKey.export({ type: 'pkcs8', format: 'der' });

@@ -7,12 +7,12 @@ import { writePrivateFile } from '../../base/private-file.ts';
 import type { UdpRelayState } from '../../relay/udp/state.ts';
 
 const FILE = 'endpoints.json';
-/** Clients have found another way long before that, and what is older may be a backup. */
+/** Oldest usable state. Clients have found another path long before, and an older file may be a backup. */
 const MOST_AGE_MS = 600_000;
 /** An endpoint takes about 1.3 KiB, and there are at most 65,536. */
 const LIMIT_BYTES = 128 * 1024 * 1024;
 
-/** What the process before left, and how long ago. */
+/** The state of the earlier process, and its age. */
 export interface EarlierState {
   readonly state: UdpRelayState;
   readonly ageMs: number;
@@ -53,7 +53,7 @@ const stored = z.object({
   }),
 });
 
-/** Writes the endpoints for the next process, for its owner's eyes alone: there are keys in it. */
+/** Writes the endpoints for the next process. Only the owner can read the file, because it contains keys. */
 export function saveState(directory: string, state: UdpRelayState, now: number = Date.now()): void {
   const text = JSON.stringify({ version: 1, savedAt: now, state }, (_name, value: unknown) =>
     value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value,
@@ -62,8 +62,8 @@ export function saveState(directory: string, state: UdpRelayState, now: number =
 }
 
 /**
- * Takes what the process before left: it is removed, so that it is used once. Null when there is nothing that can be
- * used; `problem` gets the reason, unless the file is missing or too old.
+ * Reads and removes the state of the earlier process, so that it is used once. Null when there is no usable state;
+ * `problem` gets the reason, unless the file is missing or too old.
  */
 export function takeState(
   directory: string,
@@ -85,7 +85,7 @@ export function takeState(
     const ageMs = now - savedAt;
     return ageMs >= 0 && ageMs <= MOST_AGE_MS ? { state, ageMs } : null;
   } catch {
-    // What is wrong may name a key.
+    // The parser's message may contain a key.
     problem(`${path} is not what this version writes`);
     return null;
   }

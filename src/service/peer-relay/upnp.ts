@@ -12,7 +12,7 @@ const ANSWER_BYTES = 32 * 1024;
 const MOST_SERVICES = 64;
 /** Services that forward ports, the usual one first. */
 const SERVICE = /^urn:schemas-upnp-org:service:(?:WANIPConnection:[12]|WANPPPConnection:1)$/;
-/** The router gives mappings only for ever. */
+/** Error code: the router supports only permanent mappings. */
 const ONLY_PERMANENT = 725;
 const CONFLICT = 718;
 

@@ -15,7 +15,7 @@ import {
   type UseCondition,
 } from './use-conditions.ts';
 
-/** Endpoints of one node that are looked at. */
+/** Most endpoints of one node that are checked. */
 const MOST_ENDPOINTS = 50;
 
 /** Why a node, or a pair of nodes, does not use the relay in one tailnet; plain data. */
@@ -30,7 +30,7 @@ export interface UseReport {
   readonly conditions: readonly UseCondition[];
 }
 
-/** What the report is made of. */
+/** The parts of the process that the report uses. */
 export interface UseSources {
   readonly tailnets: readonly RelayTailnet[];
   readonly facts: ReadinessFacts;
@@ -42,8 +42,8 @@ export interface UseSources {
 }
 
 /**
- * Judges every condition for the use of the relay that the relay can see (addendum §3). `node` and `other` are names, IP
- * addresses or node keys; without `other`, all endpoints of the node are looked at. One report for each tailnet that
+ * Checks every condition for the use of the relay that the relay can see (addendum §3). `node` and `other` are names,
+ * IP addresses or node keys; without `other`, all endpoints of the node are checked. One report for each tailnet that
  * has the node; for each of all tailnets when none has.
  */
 export async function explainUse(sources: UseSources, node: string, other: string | null): Promise<UseReport[]> {

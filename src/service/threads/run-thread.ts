@@ -139,7 +139,7 @@ export class RelayThread {
         if (this.#refusals++ >= REFUSALS_PER_TICK) return;
         this.#tellSoon({ kind: 'refused', reason, remote, key: key === null ? null : new Uint8Array(key), detail });
       },
-      // All of them: the service keeps account of who is connected.
+      // All of them: the service keeps account of which clients are connected.
       opened: (remote, key, app) => this.#tellSoon({ kind: 'opened', remote, key: new Uint8Array(key), app }),
       closed: (remote, key, reason) => this.#tellSoon({ kind: 'closed', remote, key: new Uint8Array(key), reason }),
       listenerError: (error) => this.#port.tell({ kind: 'listenerError', message: errorMessage(error) }),
