@@ -11,7 +11,7 @@ import { WATCH_CONNS_FRAME } from '../../wire/mesh-frames.ts';
 import { Delivery, type Forwarder, type NodeKey, type Source, type WaitingSender } from '../routing/recipient.ts';
 import type { Router } from '../routing/router.ts';
 import type { QueueSpace } from '../session/frame-queue.ts';
-import type { Flushable, LoopTurn } from '../session/loop-turn.ts';
+import type { Flushable, LoopTurn, Reader } from '../session/loop-turn.ts';
 import type { Target } from './addresses.ts';
 import { LinkKeys } from './link-keys.ts';
 import { LinkQueue } from './link-queue.ts';
@@ -31,6 +31,8 @@ const PING_EVERY_MS = 5000;
 const PING_TIMEOUT_MS = 15_000;
 /** How long the other relay may take no bytes while some wait for it (protocol reference §4.6). */
 const WRITE_DEADLINE_MS = 30_000;
+/** Keys that are taken in one turn of the event loop, and those that the same read brings: some 2 ms of work. */
+const KEYS_PER_TURN = 500;
 
 /** What all links share. */
 export interface LinkParts {
@@ -58,7 +60,7 @@ export interface LinkParts {
  * The way to one other relay of the region: a DERP client that watches who is connected there and forwards packets to
  * them (protocol reference §4.10, §8.7). What it knows outlives its connection for a while.
  */
-export class Link implements Forwarder, Flushable {
+export class Link implements Forwarder, Flushable, Reader {
   readonly target: Target;
   readonly keys: LinkKeys;
   readonly #parts: LinkParts;
@@ -84,6 +86,8 @@ export class Link implements Forwarder, Flushable {
   #pingAt = 0;
   #isPinging = false;
   #isTouched = false;
+  /** Keys that it was told of since it was last paused. */
+  #keysInTurn = 0;
   /** When the other relay was last seen to take something, and what it had taken then. */
   #movedAt = 0;
   #movedBytes = 0;
@@ -159,6 +163,12 @@ export class Link implements Forwarder, Flushable {
   flush(): void {
     this.#isTouched = false;
     this.#client?.flush();
+  }
+
+  resumeReading(): number {
+    this.#keysInTurn = 0;
+    this.#client?.resume();
+    return 0;
   }
 
   // ---- from the mesh
@@ -254,6 +264,7 @@ export class Link implements Forwarder, Flushable {
   #present(buffer: Buffer, keyAt: number): void {
     const { keyPair, clock } = this.#parts;
     if (!this.#isTrusted) this.#trusted();
+    if (++this.#keysInTurn === KEYS_PER_TURN) this.#pause();
     if (buffer.compare(keyPair.publicKey, 0, KEY_BYTES, keyAt, keyAt + KEY_BYTES) === 0) return;
     if (this.keys.present(buffer, keyAt, clock.now) || this.#hasToldOfRefusal) return;
     this.#hasToldOfRefusal = true;
@@ -261,6 +272,13 @@ export class Link implements Forwarder, Flushable {
       'unused',
       `it tells of more than ${this.keys.mostKeys} clients, and others do not reach the rest of them`,
     );
+  }
+
+  /** Reads on in the next turn: a relay with many clients must not hold up those of this one. */
+  #pause(): void {
+    // In this order: see `FrameReader.bytes`.
+    this.#parts.turn.resumeAtEnd(this);
+    this.#client?.pause();
   }
 
   /** The other relay accepts our mesh key. */
