@@ -33,6 +33,7 @@ export const bars: readonly Bar[] = [
     ...{ ...CPU, metric: 'cpuMsPerMb', title: 'CPU per MB, two tailscaled', case: 'tailscaled' },
     limits: { node: 0.65, bun: 0.5 },
   },
+  { ...CPU, title: 'CPU per packet across a mesh link, both relays', case: 'mesh', limits: { node: 0.6, bun: 0.6 } },
   {
     ...{ title: 'Flood: lost', case: 'flood', metric: 'lostPercent', digits: 3, of: 'figure', direction: 'at most' },
     ...{ limits: { node: 0, bun: 0 }, unit: ' %' },

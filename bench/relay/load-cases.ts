@@ -4,11 +4,11 @@ import { runGenerator, type LoadResult, type LoadWindow } from './programs.ts';
 import { ServerName } from './server.ts';
 import { summarize } from './statistics.ts';
 
-const CPU: Metric = { key: 'cpuUs', title: 'CPU µs/packet', digits: 2, ratio: true };
-const RATE: Metric = { key: 'kpps', title: 'kpackets/s', digits: 1, ratio: false };
-const LOST: Metric = { key: 'lostPercent', title: 'lost %', digits: 2, ratio: false };
-const P50: Metric = { key: 'p50Us', title: 'p50 µs', digits: 0, ratio: false };
-const P99: Metric = { key: 'p99Us', title: 'p99 µs', digits: 0, ratio: true };
+export const CPU: Metric = { key: 'cpuUs', title: 'CPU µs/packet', digits: 2, ratio: true };
+export const RATE: Metric = { key: 'kpps', title: 'kpackets/s', digits: 1, ratio: false };
+export const LOST: Metric = { key: 'lostPercent', title: 'lost %', digits: 2, ratio: false };
+export const P50: Metric = { key: 'p50Us', title: 'p50 µs', digits: 0, ratio: false };
+export const P99: Metric = { key: 'p99Us', title: 'p99 µs', digits: 0, ratio: true };
 const OVERLOADED: readonly Metric[] = [
   { key: 'ofCeilingPercent', title: 'delivered, % of closed loop', digits: 0, ratio: false },
   { key: 'offeredPercent', title: 'offered, % of closed loop', digits: 0, ratio: false },
@@ -117,7 +117,8 @@ function load(name: string, title: string, metrics: readonly Metric[], flags: Fl
   };
 }
 
-function readLoad(result: LoadResult, ceiling: number | undefined): Sample {
+/** The figures of a load. `ceiling` is what the closed loop reached, in packets per second. */
+export function readLoad(result: LoadResult, ceiling: number | undefined): Sample {
   const windows = result.windows ?? [];
   const median = (value: (window: LoadWindow) => number | null): number | null =>
     summarize(windows.map(value).filter((one) => one !== null))?.median ?? null;

@@ -1,14 +1,13 @@
-import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import { transport } from '../../src/transport/runtime.ts';
-import { Fresh, ORDINARY, type Case, type Sample } from './case.ts';
+import { Fresh, ORDINARY, type Case, type RoundContext, type Sample } from './case.ts';
+import { makeMeshKey } from './mesh-key.ts';
 import type { RelayFiles } from './programs.ts';
-import { Server } from './server.ts';
+import { checkoutOf, Server } from './server.ts';
 import { Sibling } from './sibling.ts';
 
 const REMOTE_KEYS = 100_000;
@@ -35,8 +34,8 @@ function remoteKeysCase(rounds: number): Case {
     title: `${REMOTE_KEYS} keys at another relay of the region`,
     metrics: [{ key: 'bytesPerKey', title: 'RSS bytes/key', digits: 0, ratio: true }],
     ...{ ...ORDINARY, fresh: Fresh.Always, rounds },
-    run: (server, { files }) =>
-      withSibling(server, files, false, async (member, sibling) => {
+    run: (server, context) =>
+      withSibling(server, context, false, async (member, sibling) => {
         await sibling.listen();
         await sibling.heard('joined');
         await quiet(member.pid);
@@ -68,10 +67,10 @@ function joinCase(rounds: number): Case {
       { key: 'loopMaxMs', title: 'latest ms', digits: 1, ratio: false },
     ],
     ...{ ...ORDINARY, fresh: Fresh.Always, rounds },
-    run: (server, { files }) =>
-      withSibling(server, files, true, async (member, sibling) => {
+    run: (server, context) =>
+      withSibling(server, context, true, async (member, sibling) => {
         const watched = await sibling.addKeys(JOIN_KEYS);
-        const pair = await Pair.connect(member, files);
+        const pair = await Pair.connect(member, context.files);
         try {
           await sleep(PAIR_WARM_MS);
           // What it says now is from its start on.
@@ -102,17 +101,18 @@ function joinCase(rounds: number): Case {
 /** Runs `measure` with a server of the same kind that is to link to another relay, which does not listen yet. */
 async function withSibling(
   { name }: Server,
-  files: RelayFiles,
+  { files, options }: RoundContext,
   loopDelay: boolean,
   measure: (member: Server, sibling: Sibling) => Promise<Sample['values']>,
 ): Promise<Sample> {
-  const key = randomBytes(32).toString('hex');
-  const keyFile = join(files.dir, 'mesh.key');
-  writeFileSync(keyFile, `${key}\n`, { mode: 0o600 });
+  const { key, keyFile } = makeMeshKey(files.dir);
   const sibling = await Sibling.start(files, key);
   try {
     const mesh = { keyFile, with: `127.0.0.1:${sibling.port}` };
-    const member = await Server.start(name, files, { pinned: true, loopDelay, mesh });
+    const member = await Server.start(name, files, {
+      ...{ pinned: true, loopDelay, mesh },
+      ...checkoutOf(name, options.before),
+    });
     try {
       return { values: await measure(member, sibling), foreignShare: null, notes: [] };
     } finally {

@@ -2,7 +2,7 @@ import { FOREIGN_SHARE, Fresh, type Case, type RoundContext, type Sample } from 
 import type { BenchOptions } from './options.ts';
 import type { RelayFiles } from './programs.ts';
 import { awaitQuiet } from './quiet.ts';
-import { isBefore, Server, type Placement, type ServerName } from './server.ts';
+import { checkoutOf, Server, type Placement, type ServerName } from './server.ts';
 
 /** One run of one case against one server, or why there is none. */
 export interface Run {
@@ -136,12 +136,11 @@ class Round {
   }
 
   #placement(one: Case, name: ServerName, keep: boolean): Placement {
-    const { before } = this.#rounds.options;
     return {
       pinned: one.pinned,
       loopDelay: one.loopDelay && !keep,
       ...(one.env === undefined ? {} : { env: one.env }),
-      ...(isBefore(name) && before !== null ? { checkout: before } : {}),
+      ...checkoutOf(name, this.#rounds.options.before),
     };
   }
 

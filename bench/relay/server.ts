@@ -45,8 +45,15 @@ export function isBefore(name: ServerName): boolean {
   return name === ServerName.NodeBefore || name === ServerName.BunBefore;
 }
 
+/** The checkout that a server runs, where it is not this one. `before` is what the user gave as --before. */
+export function checkoutOf(name: ServerName, before: string | null): Pick<Placement, 'checkout'> {
+  return isBefore(name) && before !== null ? { checkout: before } : {};
+}
+
 /** How a server is started. */
 export interface Placement {
+  /** Where it accepts clients; a free port if absent. */
+  readonly port?: number;
   /** On its own CPU, or where the scheduler likes. */
   readonly pinned: boolean;
   /** With a timer that measures how late it fires; towpath only. */
@@ -98,7 +105,7 @@ export class Server {
 
   /** Starts a server on free ports and waits until it accepts connections. */
   static async start(name: ServerName, files: RelayFiles, where: Placement): Promise<Server> {
-    const ports = { derp: await freePort(), stun: await freePort() };
+    const ports = { derp: where.port ?? (await freePort()), stun: await freePort() };
     // taskset replaces itself by the command, so that the process id is the server's.
     const placement = where.pinned ? ['taskset', '-c', String(SERVER_CPU)] : [];
     const command = [...placement, ...commandOf(name, files, ports, where)];

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"time"
@@ -8,17 +9,20 @@ import (
 
 // loadFlags is the command line of "load".
 type loadFlags struct {
-	address    string
-	pid        int
-	mode       string
-	pairs      int
-	shape      shape
-	window     int
-	rate       float64
-	warm       time.Duration
-	windows    int
-	windowTime time.Duration
-	probe      bool
+	address string
+	pid     int
+	// receivers is where the receivers connect to; empty for address. receiversPid is then that relay's process.
+	receivers    string
+	receiversPid int
+	mode         string
+	pairs        int
+	shape        shape
+	window       int
+	rate         float64
+	warm         time.Duration
+	windows      int
+	windowTime   time.Duration
+	probe        bool
 }
 
 // windowResult is what was measured in one window.
@@ -55,6 +59,8 @@ func runLoad(flags *flag.FlagSet, arguments []string) (*loadResult, error) {
 	var f loadFlags
 	flags.StringVar(&f.address, "address", "", "loopback address of the relay")
 	flags.IntVar(&f.pid, "pid", 0, "process id of the relay")
+	flags.StringVar(&f.receivers, "receivers-address", "", "loopback address of another relay of the region, for the receivers")
+	flags.IntVar(&f.receiversPid, "receivers-pid", 0, "its process id; the CPU of both relays is counted")
 	flags.StringVar(&f.mode, "mode", modeClosed, "closed (a window per pair), rate (evenly spaced), flood (as the sockets take)")
 	flags.IntVar(&f.pairs, "pairs", 10, "pairs of clients")
 	flags.IntVar(&f.shape.size, "size", 1200, "bytes of a packet")
@@ -70,6 +76,11 @@ func runLoad(flags *flag.FlagSet, arguments []string) (*loadResult, error) {
 	if err := checkLoopback(f.address); err != nil {
 		return nil, err
 	}
+	if f.receivers != "" {
+		if err := checkLoopback(f.receivers); err != nil {
+			return nil, err
+		}
+	}
 	if f.shape.size < minPacketBytes || f.shape.size > 65536 || f.shape.batch() < 1 || f.pairs < 1 || f.rate <= 0 {
 		return nil, errors.New("a size, batch, rate or number of pairs is out of range")
 	}
@@ -79,6 +90,11 @@ func runLoad(flags *flag.FlagSet, arguments []string) (*loadResult, error) {
 	l, err := f.open()
 	if err != nil {
 		return nil, err
+	}
+	if f.receivers != "" {
+		if err := l.awaitMesh(); err != nil {
+			return nil, err
+		}
 	}
 	return f.measure(l)
 }
@@ -90,11 +106,11 @@ func (f *loadFlags) open() (*loop, error) {
 	}
 	l.mode, l.window, l.interval = f.mode, f.window, float64(f.shape.batch())/f.rate*1e9
 	for i := range f.pairs {
-		sender, err := f.client()
+		sender, err := f.client(f.address)
 		if err != nil {
 			return nil, err
 		}
-		receiver, err := f.client()
+		receiver, err := f.client(cmp.Or(f.receivers, f.address))
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +121,7 @@ func (f *loadFlags) open() (*loop, error) {
 		}
 	}
 	if f.probe {
-		if l.probe, err = f.client(); err != nil {
+		if l.probe, err = f.client(f.address); err != nil {
 			return nil, err
 		}
 		return l, l.watch(watched{client: l.probe})
@@ -113,16 +129,25 @@ func (f *loadFlags) open() (*loop, error) {
 	return l, nil
 }
 
-func (f *loadFlags) client() (*client, error) {
-	c, err := connect(f.address)
+func (f *loadFlags) client(address string) (*client, error) {
+	c, err := connect(address)
 	if err != nil {
 		return nil, err
 	}
 	return c, c.prepare(f.shape.frameBytes())
 }
 
+// pids are the relays whose CPU is counted.
+func (f *loadFlags) pids() []int {
+	if f.receivers == "" {
+		return []int{f.pid}
+	}
+	return []int{f.pid, f.receiversPid}
+}
+
 func (f *loadFlags) measure(l *loop) (*loadResult, error) {
 	result := &loadResult{}
+	earlier := l.totals()
 	var err error
 	if result.RSSAtStart, err = memory(f.pid, "VmRSS"); err != nil {
 		return nil, err
@@ -146,7 +171,7 @@ func (f *loadFlags) measure(l *loop) (*loadResult, error) {
 	if err == nil {
 		err = l.drain()
 	}
-	result.Total = l.totals()
+	result.Total = l.totals().minus(earlier)
 	result.Total.Lost = result.Total.Sent - result.Total.Delivered
 	result.Stalls, result.Missed = l.stalls, l.missed
 	result.GeneratorLimited = limited(result.Windows)
@@ -164,14 +189,14 @@ func (f *loadFlags) measure(l *loop) (*loadResult, error) {
 func (f *loadFlags) measureWindow(l *loop) (windowResult, error) {
 	l.latency.reset()
 	countsBefore := l.totals()
-	before, err := readUsage(f.pid)
+	before, err := readUsage(f.pids()...)
 	if err != nil {
 		return windowResult{}, err
 	}
 	if err := l.runUntil(before.at + int64(f.windowTime)); err != nil {
 		return windowResult{}, err
 	}
-	after, err := readUsage(f.pid)
+	after, err := readUsage(f.pids()...)
 	if err != nil {
 		return windowResult{}, err
 	}

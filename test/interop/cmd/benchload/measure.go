@@ -12,7 +12,8 @@ import (
 
 // usage is what the machine has spent so far, in nanoseconds.
 type usage struct {
-	at     int64
+	at int64
+	// server is that of all relays under test.
 	server int64
 	self   int64
 	// machine is the busy time of all CPUs, in steps of 10 ms.
@@ -24,10 +25,14 @@ var started = time.Now()
 // now is monotonic and counts from the start of the process.
 func now() int64 { return int64(time.Since(started)) }
 
-func readUsage(pid int) (usage, error) {
-	server, err := processCPU(pid)
-	if err != nil {
-		return usage{}, err
+func readUsage(pids ...int) (usage, error) {
+	var server int64
+	for _, pid := range pids {
+		spent, err := processCPU(pid)
+		if err != nil {
+			return usage{}, err
+		}
+		server += spent
 	}
 	var self syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil {
