@@ -45,7 +45,7 @@ export function fairnessCases(stalled: number): FairnessCase[] {
       wanted: [share(97), p99(null), jain(null), megabits(), cpu()],
     },
     {
-      ...{ name: 'stalled', title: `healthy pairs beside ${stalled} receivers that stop reading`, scenario: 'slow' },
+      ...{ name: 'stalled', title: `healthy pairs next to ${stalled} receivers that stop reading`, scenario: 'slow' },
       // Their kernel buffers must be full before anything can wait in the relay.
       ...{ flags: ['--stalled', String(stalled)], longer: 3 },
       environment: {},

@@ -2,6 +2,7 @@ import type { Case } from './case.ts';
 import { heldCases } from './held-cases.ts';
 import { meshCases } from './mesh-cases.ts';
 import { meshLoads } from './mesh-load-cases.ts';
+import { slowSiblingCase } from './slow-sibling-case.ts';
 import { counterCase, mainLoads, moreLoads } from './load-cases.ts';
 import type { BenchOptions } from './options.ts';
 
@@ -11,7 +12,15 @@ import type { BenchOptions } from './options.ts';
  */
 export function casesOf(options: BenchOptions): Case[] {
   const held = heldCases(options);
-  const every = [...mainLoads, ...moreLoads, counterCase, ...held, ...meshLoads, ...meshCases(options.short)];
+  const every = [
+    ...mainLoads,
+    ...moreLoads,
+    counterCase,
+    ...held,
+    ...meshLoads,
+    slowSiblingCase,
+    ...meshCases(options.short),
+  ];
   if (options.cases.length === 0) return options.short ? [...mainLoads, ...held] : every;
   const wanted = every.filter(({ name }) => isWanted(name, options.cases));
   const needed = wanted.some(({ needsCeiling }) => needsCeiling);

@@ -4,11 +4,10 @@ import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import { transport } from '../../src/transport/runtime.ts';
-import { Fresh, ORDINARY, type Case, type RoundContext, type Sample } from './case.ts';
-import { makeMeshKey } from './mesh-key.ts';
+import { Fresh, ORDINARY, type Case } from './case.ts';
 import type { RelayFiles } from './programs.ts';
-import { checkoutOf, Server } from './server.ts';
-import { Sibling } from './sibling.ts';
+import type { Server } from './server.ts';
+import { withSibling } from './sibling-link.ts';
 
 const REMOTE_KEYS = 100_000;
 const JOIN_KEYS = 50_000;
@@ -43,11 +42,12 @@ function remoteKeysCase(rounds: number): Case {
         await sibling.addKeys(REMOTE_KEYS);
         await quiet(member.pid);
         const after = residentBytes(member.pid);
-        return {
+        const values = {
           bytesPerKey: (after - before) / REMOTE_KEYS,
           rssBeforeMiB: before / 2 ** 20,
           rssAfterMiB: after / 2 ** 20,
         };
+        return { values, foreignShare: null, notes: [] };
       }),
   };
 }
@@ -83,7 +83,7 @@ function joinCase(rounds: number): Case {
           const reached = await sibling.heard('reached');
           await sleep(PAIR_AFTER_MS);
           const busy = await member.loopDelay();
-          return {
+          const values = {
             joinMs: reached.at - joined.at,
             beforeMs: pair.delays(-Infinity, joined.at).p99Ms,
             ...pair.delays(joined.at, Infinity),
@@ -91,36 +91,12 @@ function joinCase(rounds: number): Case {
             loopP99Ms: busy?.p99Ms ?? null,
             loopMaxMs: busy?.maxMs ?? null,
           };
+          return { values, foreignShare: null, notes: [] };
         } finally {
           pair.close();
         }
       }),
   };
-}
-
-/** Runs `measure` with a server of the same kind that is to link to another relay, which does not listen yet. */
-async function withSibling(
-  { name }: Server,
-  { files, options }: RoundContext,
-  loopDelay: boolean,
-  measure: (member: Server, sibling: Sibling) => Promise<Sample['values']>,
-): Promise<Sample> {
-  const { key, keyFile } = makeMeshKey(files.dir);
-  const sibling = await Sibling.start(files, key);
-  try {
-    const mesh = { keyFile, with: `127.0.0.1:${sibling.port}` };
-    const member = await Server.start(name, files, {
-      ...{ pinned: true, loopDelay, mesh },
-      ...checkoutOf(name, options.before),
-    });
-    try {
-      return { values: await measure(member, sibling), foreignShare: null, notes: [] };
-    } finally {
-      await member.stop();
-    }
-  } finally {
-    sibling.stop();
-  }
 }
 
 /** Two clients of a relay, of which one sends to the other all the time. */

@@ -40,6 +40,8 @@ export interface LoadWindow extends LoadCounts {
 export interface LoadResult {
   readonly windows: readonly LoadWindow[] | null;
   readonly total: LoadCounts;
+  /** Packets of the client that sends to a key outside of the pairs. */
+  readonly stream?: { readonly sent: number; readonly skipped: number };
   readonly stalls: number;
   readonly missed: number;
   readonly lagP99Us: number | null;

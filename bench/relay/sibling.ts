@@ -85,6 +85,15 @@ export class Sibling {
     }
   }
 
+  /** From now on it reads nothing, until it resumes. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   stop(): void {
     this.#child.kill('SIGKILL');
   }

@@ -14,15 +14,18 @@ type loadFlags struct {
 	// receivers is where the receivers connect to; empty for address. receiversPid is then that relay's process.
 	receivers    string
 	receiversPid int
-	mode         string
-	pairs        int
-	shape        shape
-	window       int
-	rate         float64
-	warm         time.Duration
-	windows      int
-	windowTime   time.Duration
-	probe        bool
+	// streamTo is the key that one more client sends to, as hex; empty for none.
+	streamTo   string
+	streamRate float64
+	mode       string
+	pairs      int
+	shape      shape
+	window     int
+	rate       float64
+	warm       time.Duration
+	windows    int
+	windowTime time.Duration
+	probe      bool
 }
 
 // windowResult is what was measured in one window.
@@ -41,6 +44,7 @@ type windowResult struct {
 type loadResult struct {
 	Windows []windowResult `json:"windows"`
 	Total   counts         `json:"total"`
+	Stream  *stream        `json:"stream,omitempty"`
 	// Stalls are windows of a pair that were given up; missed batches of an open load were never sent.
 	Stalls     uint64   `json:"stalls"`
 	Missed     uint64   `json:"missed"`
@@ -61,6 +65,8 @@ func runLoad(flags *flag.FlagSet, arguments []string) (*loadResult, error) {
 	flags.IntVar(&f.pid, "pid", 0, "process id of the relay")
 	flags.StringVar(&f.receivers, "receivers-address", "", "loopback address of another relay of the region, for the receivers")
 	flags.IntVar(&f.receiversPid, "receivers-pid", 0, "its process id; the CPU of both relays is counted")
+	flags.StringVar(&f.streamTo, "stream-to", "", "key, as hex, that one more client sends packets to")
+	flags.Float64Var(&f.streamRate, "stream-rate", 5000, "packets per second of that client")
 	flags.StringVar(&f.mode, "mode", modeClosed, "closed (a window per pair), rate (evenly spaced), flood (as the sockets take)")
 	flags.IntVar(&f.pairs, "pairs", 10, "pairs of clients")
 	flags.IntVar(&f.shape.size, "size", 1200, "bytes of a packet")
@@ -81,7 +87,7 @@ func runLoad(flags *flag.FlagSet, arguments []string) (*loadResult, error) {
 			return nil, err
 		}
 	}
-	if f.shape.size < minPacketBytes || f.shape.size > 65536 || f.shape.batch() < 1 || f.pairs < 1 || f.rate <= 0 {
+	if f.shape.size < minPacketBytes || f.shape.size > 65536 || f.shape.batch() < 1 || f.pairs < 1 || f.rate <= 0 || f.streamRate <= 0 {
 		return nil, errors.New("a size, batch, rate or number of pairs is out of range")
 	}
 	if f.mode == modeClosed && f.window < f.shape.batch() {
@@ -117,6 +123,18 @@ func (f *loadFlags) open() (*loop, error) {
 		p := newPair(i, sender, receiver, f.shape)
 		l.pairs = append(l.pairs, p)
 		if err := errors.Join(l.watch(watched{client: sender, pair: p}), l.watch(watched{client: receiver, pair: p, receiving: true})); err != nil {
+			return nil, err
+		}
+	}
+	if f.streamTo != "" {
+		c, err := f.client(f.address)
+		if err != nil {
+			return nil, err
+		}
+		if l.stream, err = newStream(c, f.streamTo, f.shape.size, f.streamRate); err != nil {
+			return nil, err
+		}
+		if err := l.watch(watched{client: c}); err != nil {
 			return nil, err
 		}
 	}
@@ -173,6 +191,7 @@ func (f *loadFlags) measure(l *loop) (*loadResult, error) {
 	}
 	result.Total = l.totals().minus(earlier)
 	result.Total.Lost = result.Total.Sent - result.Total.Delivered
+	result.Stream = l.stream
 	result.Stalls, result.Missed = l.stalls, l.missed
 	result.GeneratorLimited = limited(result.Windows)
 	if peak, problem := memory(f.pid, "VmHWM"); problem == nil {

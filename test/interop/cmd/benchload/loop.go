@@ -35,6 +35,7 @@ type loop struct {
 	interval float64
 	pairs    []*pair
 	probe    *client
+	stream   *stream
 
 	epoll     int
 	watched   []watched
@@ -49,7 +50,7 @@ type loop struct {
 	stalls, missed     uint64
 }
 
-// watched is what an event belongs to. pair is nil for the probe.
+// watched is what an event belongs to. pair is nil for the probe and the stream.
 type watched struct {
 	client    *client
 	pair      *pair
@@ -79,6 +80,11 @@ func (l *loop) turn() error {
 	if l.producing {
 		if err := l.produce(at); err != nil {
 			return err
+		}
+		if l.stream != nil {
+			if err := l.stream.produce(at); err != nil {
+				return err
+			}
 		}
 	}
 	if l.probe != nil && at >= l.probeAt {
@@ -240,6 +246,9 @@ func (l *loop) patience(at int64) time.Duration {
 				return 0
 			}
 		}
+	}
+	if l.producing && l.stream != nil {
+		wait = min(wait, time.Duration(l.stream.due)-time.Duration(at))
 	}
 	return max(0, wait)
 }
