@@ -35,6 +35,9 @@ export interface RelayTailnetParts {
   readonly changed: () => void;
 }
 
+/** The state of a tailnet from the start until its first network map. */
+const WAITING = 'there is no network map yet. It comes as soon as the control server has let the node in.';
+
 /** Reads the state of the node in a tailnet, or makes it; nothing is started. Throws a TowpathError for a bad file. */
 export function openRelayTailnet(config: TailnetConfig, parts: RelayTailnetParts): RelayTailnet {
   const { clock, environment, health, limits, log, region, router, table } = parts;
@@ -50,7 +53,9 @@ export function openRelayTailnet(config: TailnetConfig, parts: RelayTailnetParts
       parts.changed();
       const [first] = nodeProblems(node, parts.facts());
       const problem = first === undefined ? null : `${first.problem}. ${first.hint}`;
-      if (health.set(`tailnet ${name}`, problem) && problem !== null)
+      // Waiting for the first map is not a fault, so it is not logged.
+      const state = problem ?? (node.netmap.self === null ? WAITING : null);
+      if (health.set(`tailnet ${name}`, state) && problem !== null)
         log.warn({ tailnet: name, problem }, 'the peer relay is not ready for this tailnet');
     },
     keyChanged: () => relay.keyChanged(),
