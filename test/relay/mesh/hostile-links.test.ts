@@ -29,7 +29,7 @@ function stranger(): Buffer {
   return generateNodeKeyPair().publicKey;
 }
 
-suite('a relay that is linked to one that does wrong', { concurrency: true }, () => {
+suite('a relay that is linked to one that does wrong', { concurrency: 2 }, () => {
   const endings: Readonly<Record<string, (socket: Socket) => void>> = {
     'random bytes': (socket) =>
       socket.write(Buffer.concat([header(FrameType.PeerPresent, 0xffff_ffff), randomBytes(5000)])),
@@ -102,7 +102,7 @@ suite('a relay that is linked to one that does wrong', { concurrency: true }, ()
         encodePing(Buffer.alloc(8)),
         encodeFrame(FrameType.PeerPresent, stranger()),
       ];
-      for (let i = 0; i < 2000; i++) for (const frame of frames) socket.write(frame);
+      socket.write(Buffer.concat(Array.from({ length: 2000 }, () => frames).flat()));
       socket.write(presentFrame(attacked.clients[0]!.publicKey));
     });
     attacked.link(sibling);
@@ -120,10 +120,8 @@ suite('a relay that is linked to one that does wrong', { concurrency: true }, ()
     const last = stranger();
     const sibling = await ScriptedSibling.start(t, (socket) => {
       for (const key of keys) socket.write(encodePeerGone(key, PeerGoneReason.Disconnected));
-      for (let i = 0; i < 500; i++) {
-        for (const key of keys) socket.write(presentFrame(key));
-        for (const key of keys) socket.write(encodePeerGone(key, PeerGoneReason.Disconnected));
-      }
+      const moves = [...keys.map(presentFrame), ...keys.map((key) => encodePeerGone(key, PeerGoneReason.Disconnected))];
+      socket.write(Buffer.concat(Array.from({ length: 500 }, () => moves).flat()));
       for (const key of [...keys, last]) socket.write(presentFrame(key));
     });
     attacked.link(sibling);
@@ -135,7 +133,7 @@ suite('a relay that is linked to one that does wrong', { concurrency: true }, ()
 
   test('it invents tens of thousands of clients, and takes them back: local clients notice nothing', async (t) => {
     const attacked = await Attacked.start(t);
-    const count = 20_000;
+    const count = 10_000;
     const keys = Array.from({ length: count }, () => randomBytes(32));
     let isGone = false;
     const sibling = await ScriptedSibling.start(t, (socket) => {
