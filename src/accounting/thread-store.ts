@@ -1,8 +1,7 @@
 import { Worker } from 'node:worker_threads';
+import { threadModule } from '../base/thread-module.ts';
 import type { NumberedRequest, StoreAnswer, StoreRequest, StoreThreadData } from './store-messages.ts';
 import type { TrafficRow, UsedBytes } from './traffic-store.ts';
-
-const COMPILED = /[/\\](?:\$bunfs|~BUN)[/\\]/;
 
 interface Waiting {
   readonly resolve: (answer: StoreAnswer) => void;
@@ -53,7 +52,7 @@ export class ThreadStore {
 
   #start(): Worker {
     const data: StoreThreadData = { path: this.#path };
-    const worker = new Worker(threadUrl(), { workerData: data });
+    const worker = new Worker(threadModule('accounting/store-thread'), { workerData: data });
     // The thread must not keep an ending process alive.
     worker.unref();
     let failure = new Error('the thread of the accounting has ended');
@@ -69,9 +68,4 @@ export class ThreadStore {
     });
     return worker;
   }
-}
-
-function threadUrl(): URL {
-  if (COMPILED.test(import.meta.url)) return new URL('./accounting/store-thread.js', import.meta.url);
-  return new URL(import.meta.url.endsWith('.ts') ? './store-thread.ts' : './store-thread.js', import.meta.url);
 }

@@ -1,4 +1,5 @@
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
+import { threadModule } from '../../base/thread-module.ts';
 import { Arena } from '../../system/arena.ts';
 import { SystemCallError } from '../../system/linux.ts';
 import type { SystemCalls } from '../../system/port.ts';
@@ -13,7 +14,6 @@ import type { FailedCall, FromUdpThread, ToUdpThread, UdpThreadData } from './th
 
 /** A thread that ended by a bug is started again after this. */
 const RESTART_MS = 1000;
-const COMPILED = /[/\\](?:\$bunfs|~BUN)[/\\]/;
 
 interface Waiting {
   readonly resolve: (answer: unknown) => void;
@@ -61,7 +61,7 @@ export class ThreadDoor implements UdpDoor {
     calls: SystemCalls,
     settings: UdpDoorSettings,
     listener: UdpDoorListener,
-    module: URL = threadUrl(),
+    module: URL = threadModule('relay/udp/thread'),
   ): Promise<ThreadDoor> {
     const door = new ThreadDoor(calls, settings, listener, module);
     try {
@@ -217,10 +217,4 @@ function placed(place: DoorPlace, { call, errno }: FailedCall): PlacedError {
 function lastMessage(port: MessagePort): FromUdpThread | null {
   const received = receiveMessageOnPort(port) as { message: FromUdpThread } | undefined;
   return received?.message ?? null;
-}
-
-/** The module of the thread: next to this one, from the sources or from what was built of them, or in an executable. */
-function threadUrl(): URL {
-  if (COMPILED.test(import.meta.url)) return new URL('./relay/udp/thread.js', import.meta.url);
-  return new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);
 }

@@ -1,9 +1,8 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
+import { threadModule } from '../../base/thread-module.ts';
 import type { CounterValues } from '../../observe/counters.ts';
 import type { RelayThreadData, ServiceNote, ServiceRequests, ThreadNote, ThreadRequests } from './messages.ts';
 import { type Answers, RequestPort } from './request-port.ts';
-
-const COMPILED = /[/\\](?:\$bunfs|~BUN)[/\\]/;
 
 /** Receives the events of one relay thread. */
 export interface ThreadListener {
@@ -35,7 +34,7 @@ export class RelayThreadProcess {
     index: number,
     data: Omit<RelayThreadData, 'port' | 'index'>,
     listener: ThreadListener,
-    module: URL = threadUrl(),
+    module: URL = threadModule('service/threads/thread'),
   ) {
     this.index = index;
     const { port1, port2 } = new MessageChannel();
@@ -81,10 +80,4 @@ export class RelayThreadProcess {
     this.#isEnding = true;
     await this.#worker.terminate();
   }
-}
-
-/** The module of the thread: next to this one, from the sources or from what was built of them, or in an executable. */
-function threadUrl(): URL {
-  if (COMPILED.test(import.meta.url)) return new URL('./service/threads/thread.js', import.meta.url);
-  return new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url);
 }

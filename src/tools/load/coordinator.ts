@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { errorMessage, TowpathError } from '../../base/errors.ts';
+import { threadModule } from '../../base/thread-module.ts';
 import { Collector } from './collector.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { divide, type LoadPlan } from './plan.ts';
@@ -12,9 +13,6 @@ import type { ServerProcess } from './server-process.ts';
 
 /** How long workers may take to end, after the time for packets in flight. */
 const END_PATIENCE_MS = 5000;
-
-/** Paths of files inside an executable of Bun, where all modules are one. */
-const COMPILED = /[/\\](\$bunfs|~BUN)[/\\]/;
 
 /** Receives the progress of a run. */
 export interface LoadObserver {
@@ -72,7 +70,7 @@ class Coordinator {
     this.#collector = new Collector(plan, server);
     this.#opened = Array.from({ length: plan.workers }, () => 0);
     this.#workers = divide(plan).map((part) => {
-      const worker = new Worker(workerUrl(), { workerData: part });
+      const worker = new Worker(threadModule('tools/load/worker'), { workerData: part });
       worker.on('message', (message: FromWorker) => this.#receive(message));
       worker.on('error', (error: unknown) => this.#crashed(error));
       return worker;
@@ -153,10 +151,4 @@ class Coordinator {
       new TowpathError('TOWPATH_LOAD_WORKER', `a worker thread ended: ${errorMessage(error)}`, { cause: error }),
     );
   }
-}
-
-/** Returns the module of the threads: next to this one, as source or built, or inside an executable. */
-function workerUrl(): URL {
-  if (COMPILED.test(import.meta.url)) return new URL('./tools/load/worker.js', import.meta.url);
-  return new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 }
