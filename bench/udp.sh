@@ -6,7 +6,7 @@
 #   bench/udp.sh --contenders stock,node --seconds 2 --rows load
 set -euo pipefail
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-(cd "$repository" && npm run --silent build)
+(cd "$repository" && npm run --silent compile)
 export PEER_RELAY_COMMAND="$repository/bench/udp.ts"
 TOWPATH_NODE=$("$repository/scripts/node-26.sh")
 export TOWPATH_NODE

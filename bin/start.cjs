@@ -4,6 +4,10 @@
 var fs = require('node:fs');
 var path = require('node:path');
 
-// A checkout that nobody has built has the sources, which Node 24 and Bun run as they are.
-var built = path.join(__dirname, '..', 'dist', 'main.js');
-import(fs.existsSync(built) ? '../dist/main.js' : '../src/main.ts');
+// Only an archive of `npm run pack` has dist/. A clone and an installation from a git URL have the sources.
+if (fs.existsSync(path.join(__dirname, '..', 'dist', 'main.js'))) {
+  import('../dist/main.js');
+} else {
+  require('./run-sources.cjs');
+  import('../src/main.ts');
+}

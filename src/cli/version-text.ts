@@ -6,7 +6,7 @@ import { RUNTIME, VERSION } from '../base/version.ts';
 /** Set by `npm run build:binary`. */
 declare const TOWPATH_COMMIT: string | undefined;
 
-/** `npm run build` writes it into dist/: an installed package has no repository. */
+/** `npm run compile` writes it into dist/: an installed package has no repository. */
 const COMMIT_FILE = path.join(import.meta.dirname, '..', 'commit');
 const ROOT = path.join(import.meta.dirname, '..', '..');
 const COMMIT = /^[0-9a-f]{7,40}$/;

@@ -23,12 +23,7 @@ const STEPS: Readonly<Record<string, () => void>> = {
   'build:chart': () => npm('build:chart'),
   chart: testChart,
   install: () => isolated('install.ts', freshRoot('install'), debFile()),
-  npm: () => testNpm('archive'),
-};
-
-/** Steps that run only when they are named, because they take minutes. */
-const MORE_STEPS: Readonly<Record<string, () => void>> = {
-  'npm from git': () => testNpm('git'),
+  npm: () => script('npm.ts', folder('npm')),
 };
 
 function npm(script: string): void {
@@ -81,10 +76,6 @@ function testChart(): void {
   script('chart.ts', path.join(ROOT, 'build', `towpath-${VERSION}.tgz`), folder('chart'), render);
 }
 
-function testNpm(source: 'archive' | 'git'): void {
-  script('npm.ts', folder(`npm-${source}`), source);
-}
-
 function folder(name: string): string {
   const made = path.join(work, name);
   run('mkdir', [made]);
@@ -102,10 +93,9 @@ function debArchitecture(): string {
 }
 
 const wanted = process.argv.slice(2);
-const steps = wanted.length > 0 ? { ...STEPS, ...MORE_STEPS } : STEPS;
 const seconds: string[] = [];
 try {
-  for (const [name, step] of Object.entries(steps)) {
+  for (const [name, step] of Object.entries(STEPS)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     console.log(`== ${name}`);
     const startedAt = performance.now();
