@@ -9,8 +9,8 @@ import { spawnSync } from 'node:child_process';
 import { ROOT, VERSION } from '../../scripts/packages/executable.ts';
 import { makeBase } from './base.ts';
 import { has, run } from './command.ts';
+import { debianArchitecture, installDebianPackages } from './debian-packages.ts';
 
-const DEBIAN_PACKAGES = ['mmdebstrap', 'systemd', 'iproute2', 'skopeo', 'umoci', 'crun', 'binutils', 'procps'];
 const work = mkdtempSync(path.join(tmpdir(), 'towpath-packages-'));
 
 const STEPS: Readonly<Record<string, () => void>> = {
@@ -28,15 +28,6 @@ const STEPS: Readonly<Record<string, () => void>> = {
 
 function npm(script: string): void {
   console.log(run('npm', ['run', '--silent', script]).trimEnd());
-}
-
-function installDebianPackages(): void {
-  const isMissing = (name: string): boolean => spawnSync('dpkg', ['-s', name]).status !== 0;
-  const missing = DEBIAN_PACKAGES.filter(isMissing);
-  if (missing.length === 0) return;
-  run('apt-get', ['update', '-qq']);
-  const environment = { DEBIAN_FRONTEND: 'noninteractive' };
-  run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], environment);
 }
 
 /** A root directory from {@link makeBase}. */
@@ -61,12 +52,12 @@ function testDeb(): void {
 }
 
 function debFile(): string {
-  return path.join(ROOT, 'build', `towpath_${VERSION}_${debArchitecture()}.deb`);
+  return path.join(ROOT, 'build', `towpath_${VERSION}_${debianArchitecture()}.deb`);
 }
 
 function testImage(): void {
   const archive = path.join(ROOT, 'build', `towpath-${VERSION}-oci.tar`);
-  isolated('image.ts', archive, folder('image'), debArchitecture());
+  isolated('image.ts', archive, folder('image'), debianArchitecture());
 }
 
 function testChart(): void {
@@ -86,10 +77,6 @@ function folder(name: string): string {
 function script(file: string, ...args: string[]): void {
   const { status } = spawnSync(process.execPath, [path.join(import.meta.dirname, file), ...args], { stdio: 'inherit' });
   if (status !== 0) throw new Error(`${file} failed`);
-}
-
-function debArchitecture(): string {
-  return run('dpkg', ['--print-architecture']).trim();
 }
 
 const wanted = process.argv.slice(2);

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds what test/packages/real/run.ts needs, and runs it. Needs root. Takes some three minutes, and once more for the programs.
+# Builds the real programs that test/packages/real/run.ts needs, and runs it. Needs root. Takes some five minutes, and once more
+# for the programs.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$here/../../..
 cd "$repository"
-npm run --silent build:deb "$(dpkg --print-architecture)"
 export PEER_RELAY_COMMAND=$here/run.ts
-exec "$repository/test/interop/peer-relay/run.sh"
+exec "$repository/test/interop/peer-relay/run.sh" "$@"

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Headscale } from '../../interop/peer-relay/headscale.ts';
+import { Network } from '../../interop/peer-relay/network.ts';
+import { Tailnet } from './tailnet.ts';
+import type { Transcript } from './transcript.ts';
+
+/** The command of a client that Headscale does not know. */
+const STRANGER = ['load', 'latency', 'https://127.0.0.1/derp', '--insecure', '--duration', '1'];
+
+/** The real programs that the tests use. */
+export interface RealPrograms {
+  readonly headscale: string;
+  /** A folder with `tailscale` and `tailscaled`. */
+  readonly tailscale: string;
+}
+
+/** What a package is installed into: a network with a Headscale, and a place for files. */
+export class Surroundings {
+  readonly network: Network;
+  readonly folder: string;
+  readonly transcript: Transcript;
+  readonly #programs: RealPrograms;
+  readonly #ends: (() => unknown)[] = [];
+  #control: Headscale | null = null;
+  #tailnet: Tailnet | null = null;
+
+  private constructor(transcript: Transcript, programs: RealPrograms) {
+    this.transcript = transcript;
+    this.#programs = programs;
+    this.folder = mkdtempSync('/tmp/tpt-');
+    this.atEnd(() => rmSync(this.folder, { recursive: true, force: true }));
+    this.network = new Network();
+    this.atEnd(() => this.network.remove());
+  }
+
+  /** Makes them, calls `use`, and removes all of it. */
+  static async with(
+    transcript: Transcript,
+    programs: RealPrograms,
+    use: (surroundings: Surroundings) => Promise<void>,
+  ): Promise<void> {
+    const surroundings = new Surroundings(transcript, programs);
+    try {
+      const control = await Headscale.start(surroundings.network, programs.headscale, surroundings.folder);
+      surroundings.atEnd(() => control.program.stop());
+      surroundings.#control = control;
+      await use(surroundings);
+    } finally {
+      for (const end of surroundings.#ends.toReversed()) await end();
+    }
+  }
+
+  /** Calls `end` when all of it is removed; what came last is removed first. */
+  atEnd(end: () => unknown): void {
+    this.#ends.push(end);
+  }
+
+  /**
+   * Two tailscaled join, and talk through the relay that runs in the hub; a stranger is refused. `prompt` is what `run`, which
+   * runs a command of towpath where the relay is, is called in the transcript.
+   */
+  async talk(prompt: string, run: (argv: readonly string[]) => string): Promise<void> {
+    this.#tailnet = await Tailnet.join(this.network, this.#control!, this.#programs.tailscale, this.folder);
+    const tailnet = this.#tailnet;
+    this.atEnd(() => tailnet.stop());
+    await this.ping();
+    this.transcript.say(`a$ download from b: ${await tailnet.download()}`);
+    const refused = run(STRANGER);
+    assert.match(refused, /not_admitted|refused|admit/i, 'a stranger may not use the relay');
+    this.transcript.command(`${prompt} ${STRANGER.join(' ')}`, refused);
+  }
+
+  /** The two nodes reach each other over DERP. */
+  async ping(): Promise<void> {
+    this.transcript.say(`a$ tailscale ping b: ${await this.#tailnet!.ping()}`);
+  }
+
+  /** Replaces the relay while the two nodes talk; the longest time without a message may be `mostMs`. */
+  async replace(mostMs: number, change: () => void | Promise<void>): Promise<void> {
+    const gap = await this.#tailnet!.longestGap(change);
+    const shown = gap === 0 ? 'below 50' : Math.round(gap);
+    this.transcript.say(
+      `longest time without a message during the replacement, of one each 10 ms: ${shown} ms; the next ones arrived`,
+    );
+    assert.ok(gap < mostMs, `${gap} ms`);
+  }
+}
