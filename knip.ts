@@ -35,7 +35,6 @@ const config: KnipConfig = {
   ignoreBinaries: [
     'caddy',
     'dpkg-query',
-    'crun',
     'chromium',
     'dpkg',
     'dpkg-deb',

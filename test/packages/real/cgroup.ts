@@ -4,35 +4,33 @@ import path from 'node:path';
 import { until } from '../../interop/peer-relay/program.ts';
 import { run } from '../command.ts';
 
-const WITHOUT = 'Without it, only the image can be shown: npm run test:transcript -- image';
+const CONSEQUENCE = 'Without it, only the image can be tested: npm run test:transcript -- image';
 
-/** Throws an error that says what is missing when this machine does not let a systemd have its control groups. */
-export async function checkCgroups(): Promise<void> {
-  const cgroup = makeCgroup('check');
+/** What is missing when this machine does not let a systemd have its control groups, as text for a person; null when nothing is. */
+export async function missingForSystemd(): Promise<string | null> {
+  let cgroup: string;
+  try {
+    cgroup = makeCgroup('check');
+  } catch (error) {
+    return `${(error as Error).message}. The systemd that runs the Debian package needs one. ${CONSEQUENCE}`;
+  }
   const moved = spawnSync('sh', ['-c', `echo $$ > ${cgroup}/cgroup.procs`], { encoding: 'utf8' });
   await removeCgroups(cgroup);
-  if (moved.status === 0) return;
-  throw new Error(
-    `no process may be moved to a control group in ${cgroup}, which systemd needs: ${moved.stderr}${WITHOUT}`,
-  );
+  if (moved.status === 0) return null;
+  return `no process may enter a control group that is made in ${path.dirname(cgroup)}, as systemd needs: ${moved.stderr}${CONSEQUENCE}`;
 }
 
-/** Makes a control group, in version 2; returns its folder. */
+/** Makes a control group, in version 2; returns its folder. Throws an error whose message says why there is none. */
 export function makeCgroup(name: string): string {
   const mounted = /^\S+ (\S+) cgroup2 /m.exec(readFileSync('/proc/self/mounts', 'utf8'))?.[1];
   if (mounted === undefined) {
-    throw new Error(
-      `cgroup2 is not mounted, and the systemd that runs the Debian package needs it (mount -t cgroup2 none FOLDER). ${WITHOUT}`,
-    );
+    throw new Error('no control group can be made, because cgroup2 is not mounted (mount -t cgroup2 none FOLDER)');
   }
   const cgroup = path.join(mounted, `towpath-${name}-${process.pid}`);
   try {
     mkdirSync(cgroup);
   } catch (error) {
-    throw new Error(
-      `no control group can be made in ${mounted}, and the systemd that runs the Debian package needs one. ${WITHOUT}`,
-      { cause: error },
-    );
+    throw new Error(`no control group can be made: ${(error as Error).message}`, { cause: error });
   }
   return cgroup;
 }

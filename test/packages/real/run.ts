@@ -7,7 +7,7 @@
 import path from 'node:path';
 import { ROOT } from '../../../scripts/packages/executable.ts';
 import { installDebianPackages } from '../debian-packages.ts';
-import { checkCgroups } from './cgroup.ts';
+import { missingForSystemd } from './cgroup.ts';
 import { useDeb } from './deb.ts';
 import { useImage } from './image.ts';
 import { Surroundings } from './surroundings.ts';
@@ -20,12 +20,14 @@ if (headscale === undefined || tailscale === undefined) {
 
 const PACKAGES = { deb: useDeb, image: useImage };
 const wanted = process.argv.slice(2);
-for (const name of wanted) {
-  if (!(name in PACKAGES)) throw new Error(`${name}: not one of ${Object.keys(PACKAGES).join(', ')}`);
-}
+const unknown = wanted.find((name) => !(name in PACKAGES));
+if (unknown !== undefined) stop(`${unknown}: not one of ${Object.keys(PACKAGES).join(', ')}`);
 const parts = Object.entries(PACKAGES).filter(([name]) => wanted.length === 0 || wanted.includes(name));
+if (parts.some(([name]) => name === 'deb')) {
+  const missing = await missingForSystemd();
+  if (missing !== null) stop(missing);
+}
 installDebianPackages();
-if (parts.some(([name]) => name === 'deb')) await checkCgroups();
 
 const transcript = new Transcript();
 try {
@@ -34,3 +36,8 @@ try {
   transcript.write(path.join(ROOT, 'build', 'transcript.txt'));
 }
 process.exit(0);
+
+function stop(reason: string): never {
+  console.error(`test:transcript: ${reason}`);
+  process.exit(1);
+}

@@ -8,6 +8,9 @@ import type { Transcript } from './transcript.ts';
 /** The command of a client that Headscale does not know. */
 const STRANGER = ['load', 'latency', 'https://127.0.0.1/derp', '--insecure', '--duration', '1'];
 
+/** Where both packages have the admin listener, if nothing else is configured. */
+const METRICS = 'http://127.0.0.1:9090/metrics';
+
 /** The real programs that the tests use. */
 export interface RealPrograms {
   readonly headscale: string;
@@ -69,6 +72,17 @@ export class Surroundings {
     const refused = run(STRANGER);
     assert.match(refused, /not_admitted|refused|admit/i, 'a stranger may not use the relay');
     this.transcript.command(`${prompt} ${STRANGER.join(' ')}`, refused);
+    this.#checkAdmission();
+  }
+
+  /** Headscale was asked: it admitted both nodes, and did not know the stranger. */
+  #checkAdmission(): void {
+    const metrics = this.network.run('hub', 'curl', '-sf', METRICS);
+    const counted = (metrics.match(/^towpath_admission_(?:admits|refusals)_total\{.*$/gm) ?? []).join('\n');
+    this.transcript.command(`# curl ${METRICS} | grep admission`, counted);
+    const admits = /^towpath_admission_admits_total\{source="headscale"\} (\d+)$/m.exec(counted)?.[1];
+    assert.ok(Number(admits) >= 2, `${admits} connections admitted by Headscale`);
+    assert.match(counted, /^towpath_admission_refusals_total\{source="headscale",.*\} [1-9]/m);
   }
 
   /** The two nodes reach each other over DERP. */

@@ -24,9 +24,9 @@ export class SystemdRoot {
     const cgroup = makeCgroup('systemd');
     const spaces = ['--mount', '--pid', '--uts', '--ipc', '--cgroup', '--fork', '--kill-child'];
     const boot = ['unshare', ...spaces, path.join(import.meta.dirname, 'boot.sh'), root];
-    // A cgroup name space begins where its first process is.
-    const script = `echo $$ > ${cgroup}/cgroup.procs; exec "$@"`;
-    const unshare = new Program(network.inside('hub', ['sh', '-c', script, 'sh', ...boot]));
+    // A cgroup name space begins where its first process is, and the one of the network has another /sys.
+    const script = `echo $$ > ${cgroup}/cgroup.procs && exec "$@"`;
+    const unshare = new Program(['sh', '-c', script, 'sh', ...network.inside('hub', boot)]);
     let system: SystemdRoot | null = null;
     await until(
       () => `systemd has started:\n${unshare.output}`,
@@ -37,7 +37,10 @@ export class SystemdRoot {
         return /running|degraded/.test(runAnyway('nsenter', system.#enter('systemctl', 'is-system-running')));
       },
     );
-    if (!unshare.isRunning) throw new Error(`systemd did not start:\n${unshare.output}`);
+    if (!unshare.isRunning) {
+      await removeCgroups(cgroup);
+      throw new Error(`systemd did not start:\n${unshare.output}`);
+    }
     return system!;
   }
 
