@@ -5,6 +5,12 @@ import { GENERATOR_CPU, type RelayFiles } from './programs.ts';
 
 const PATIENCE_MS = 60_000;
 
+const running = new Set<ChildProcess>();
+// One that is paused would not notice that this process has ended.
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** What the process of a sibling is started with. */
 export interface SiblingSettings {
   readonly port: number;
@@ -36,6 +42,8 @@ export class Sibling {
   private constructor(port: number, child: ChildProcess) {
     this.port = port;
     this.#child = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     child.on('message', (news: SiblingNews) => {
       if (!this.#news.has(news.kind)) this.#news.set(news.kind, { at: performance.now(), detail: news.detail });
       this.#changed();
