@@ -113,11 +113,11 @@ suite('limits of a relay of two threads', { timeout: 120_000 }, () => {
       const closed = new Promise((resolve) => socket.once('close', resolve));
       socket.resume().end('no TLS at all');
       await closed;
-      // The other thread and the main one hear of it within a tick of the clock.
+      // The other thread and the main one hear of it a tick of the clock later, which a busy machine may delay.
       if (attempts >= 20) await relayTest.until(() => true, 'a tick');
     }
-    // Each thread for itself would have let about twice as many through.
-    assert.ok(attempts >= 20 && attempts <= 26, `${attempts} failures`);
+    // Each thread for itself would have let some 40 through.
+    assert.ok(attempts >= 20 && attempts <= 34, `${attempts} failures`);
     const { tcpAccepts } = relay.ownCounters;
     assert.ok(tcpAccepts >= 3 && tcpAccepts <= attempts - 3, `${tcpAccepts} of ${attempts} came to the main thread`);
   });
