@@ -4,7 +4,7 @@
 var fs = require('node:fs');
 var path = require('node:path');
 
-// Only an archive of `npm run pack` has dist/. A clone and an installation from a git URL have the sources.
+// An archive of `npm run pack` has dist/. A clone and an installation from a git URL have only the sources, until they are compiled.
 if (fs.existsSync(path.join(__dirname, '..', 'dist', 'main.js'))) {
   import('../dist/main.js');
 } else {
