@@ -37,8 +37,7 @@ const LISTENERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 for (const [relayName, args] of Object.entries(LISTENERS)) {
-  // Each test is mostly a wait for deadlines, and has a relay of its own.
-  describe(`${PEERS} peers that never answer a FIN, ${relayName}`, { ...needsBun, concurrency: 2 }, () => {
+  describe(`${PEERS} peers that never answer a FIN, ${relayName}`, needsBun, () => {
     for (const [name, request] of Object.entries(KINDS)) {
       it(`${name}: every descriptor comes back`, async () => {
         const relay = new RelayProcess([...FREE_PORTS, '--no-self-test', ...args], undefined, BUN!);
