@@ -10,7 +10,7 @@ import { FREE_PORTS, RelayProcess } from '../e2e/relay-process.ts';
 import { eventually } from '../transport/support.ts';
 import { BUN, needsBun } from './installed.ts';
 
-const PEERS = 500;
+const PEERS = 200;
 /** The deadlines are 2 and 5 seconds. With `end()` in place of `shutdown()`, Bun 1.4.5 holds on for ten more. */
 const FREED_MS = 9000;
 /** What the process may open besides connections, for example to look something up. */

@@ -1,8 +1,8 @@
 import { suite, test } from 'node:test';
 import { checkRegion } from './region/check.ts';
 
-const STEPS = 120;
-const SECONDS = 6;
+const STEPS = 60;
+const SECONDS = 3;
 
 suite('random steps in a region', () => {
   test('three relays do together what the model says', { timeout: 120_000 }, async (context) => {
