@@ -8,7 +8,7 @@ import { dayOf } from './usage.ts';
 
 /** Most rows that wait in memory while they cannot be written: about 40 MB. Further rows are not counted. */
 const MOST_WAITING = 100_000;
-/** Rows of one message to the store. */
+/** Largest number of rows in one message to the store. */
 const ROWS_AT_ONCE = 10_000;
 const DAY_MS = 86_400_000;
 
@@ -21,8 +21,8 @@ interface AccountingLog {
 type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /**
- * Keeps the traffic by key and day on disk. Counts wait in memory for `flushSeconds` at most, and for longer while the disk
- * is full or the file is locked: then the log says so once, and nothing is lost until there are too many.
+ * Keeps the traffic by key and day on disk. Counts wait in memory for at most `flushSeconds`. They wait longer while
+ * the disk is full or the file is locked: the log then says so once, and only rows above {@link MOST_WAITING} are lost.
  */
 export class Accounting {
   readonly #config: AccountingConfig;

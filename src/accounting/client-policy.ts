@@ -60,7 +60,7 @@ interface Client {
 export class ClientPolicy implements Admission {
   readonly #parts: ClientPolicyParts;
   readonly #clients = new Map<string, Client>();
-  /** Rates that an operator has set for keys, bytes per second; 0: no limit. They hold in place of those of tiers. */
+  /** Rates that an operator has set for keys, in bytes per second; 0: no limit. They override the rates of tiers. */
   readonly #rates = new Map<string, number>();
   #tiers: Tiers;
   #overQuota = 0;
@@ -84,8 +84,8 @@ export class ClientPolicy implements Admission {
   }
 
   /**
-   * Another rate of a key (64 hex digits) in place of that of its tier, bytes per second; 0: no limit; null: that of its tier
-   * again. `connected` has an entry for each connection.
+   * Sets the rate of a key (64 hex digits) in bytes per second, instead of the rate of its tier. 0: no limit; null: the
+   * rate of its tier again. `connected` has one entry per connection.
    */
   setRate(key: string, bytesPerSecond: number | null, connected: Iterable<ConnectedKey>): void {
     if (bytesPerSecond === null) this.#rates.delete(key);
@@ -104,13 +104,13 @@ export class ClientPolicy implements Admission {
     for (const [key, count] of counts) this.#clients.get(key)!.connections = count;
   }
 
-  /** A connection of a key is open. */
+  /** Records that a connection of a key has opened. */
   opened(key: string): void {
     const client = this.#clients.get(key);
     if (client !== undefined) client.connections++;
   }
 
-  /** A connection of a key has ended. */
+  /** Records that a connection of a key has ended. */
   closed(key: string): void {
     const client = this.#clients.get(key);
     if (client === undefined) return;
@@ -118,7 +118,7 @@ export class ClientPolicy implements Admission {
     this.#forgetUnused(key, client);
   }
 
-  /** Checks all clients again: a source may have other facts about them, or a day is over. */
+  /** Checks all clients again: a source may have other facts about them, or a new day may have begun. */
   review(): void {
     this.check(this.#clients.keys());
   }
@@ -142,24 +142,21 @@ export class ClientPolicy implements Admission {
     if (endings.length > 0) this.#parts.relay.endKeys(endings);
   }
 
-  /**
-   * Returns whether a key has used up its quota, even if it is not connected: it then gets no endpoint of the peer
-   * relay.
-   */
+  /** Returns whether a key has used up its quota, connected or not. Such a key gets no endpoint of the UDP relay. */
   isOverQuota(key: string): boolean {
     const tier = this.#knownTier(key);
     return tier !== null && this.#usedUp(key, tier) !== null;
   }
 
   /**
-   * What a key may send through the UDP relay, bytes per second, also one that is not connected now; 0: no limit. Null when
-   * neither its tier nor an operator says anything of it.
+   * Returns the rate of a key through the UDP relay in bytes per second, connected or not; 0: no limit. Null when
+   * neither its tier nor an operator has set one.
    */
   udpRate(key: string): number | null {
     return this.#rates.get(key) ?? this.#knownTier(key)?.bytesPerSecond ?? null;
   }
 
-  /** Keys that have used up their bytes. */
+  /** Number of keys that have used up their quota. */
   get overQuota(): number {
     return this.#overQuota;
   }
@@ -203,7 +200,8 @@ export class ClientPolicy implements Admission {
   }
 
   /**
-   * A key that has used up its bytes is remembered while it is disconnected, so that its return is not reported again.
+   * Forgets a client without connections. A key that has used up its quota is remembered while it is disconnected, so
+   * that its return is not reported again.
    */
   #forgetUnused(key: string, client: Client): void {
     if (client.connections <= 0 && !client.isOver) this.#clients.delete(key);
@@ -238,7 +236,7 @@ export class ClientPolicy implements Admission {
     return { key: Buffer.from(key, 'hex'), refusal: 'over_quota', detail: `tier ${tier.name}: ${used}` };
   }
 
-  /** The limits of a key; null: the common ones. */
+  /** Returns the limits of a key; null: the common limits. */
   #limitsOf(key: string, tier: TierConfig | null, isOver: boolean): ClientLimits | null {
     const limits = tier === null ? null : this.#tiers.limits(tier, isOver);
     const bytesPerSecond = this.#rates.get(key);
@@ -259,7 +257,7 @@ export class ClientPolicy implements Admission {
     return this.#parts.admission.facts(source, key) ?? NO_FACTS;
   }
 
-  /** The tier of a key, connected or not. */
+  /** Returns the tier of a key, connected or not. */
   #knownTier(key: string): TierConfig | null {
     if (this.#tiers.isEmpty) return null;
     const source = this.#clients.get(key)?.source ?? this.#parts.admission.sourceOf(key);

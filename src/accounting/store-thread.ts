@@ -23,7 +23,7 @@ async function answer(request: StoreRequest): Promise<readonly UsedBytes[]> {
   return [];
 }
 
-/** One request after the other, in the order in which they came. */
+/** The latest request. Requests run one after the other, in the order in which they arrive. */
 let last: Promise<void> = Promise.resolve();
 parentPort?.on('message', ({ id, request }: NumberedRequest) => {
   last = last.then(async () => {

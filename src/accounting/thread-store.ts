@@ -25,7 +25,7 @@ export class ThreadStore {
     await this.#ask({ kind: 'add', rows, forgetBefore });
   }
 
-  /** What each key has sent in a day, and in its month so far. Rejects with SQLite's message. */
+  /** Returns the bytes that each key has sent in a day, and in its month so far. Rejects with SQLite's message. */
   async used(day: string): Promise<readonly UsedBytes[]> {
     return (await this.#ask({ kind: 'used', day })).used;
   }

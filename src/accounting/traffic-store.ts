@@ -19,7 +19,7 @@ export interface TrafficRow {
   readonly receivedPackets: number;
 }
 
-/** What a key has sent on all paths. */
+/** Bytes that a key has sent on all paths. */
 export interface UsedBytes {
   readonly key: string;
   readonly dayBytes: number;
@@ -32,7 +32,7 @@ const SCHEMA_VERSION = 1;
 /** Another process, such as an export or a backup, may hold the file for a moment. */
 const BUSY_MS = 5000;
 const DIRECTORY_MODE = 0o700;
-/** Most keys whose usage is read at the start: those that have sent most. */
+/** Most keys whose usage is read at the start. The keys with the most bytes are read. */
 const MOST_KEYS = 200_000;
 
 const SCHEMA = `
@@ -50,8 +50,8 @@ const SCHEMA = `
 `;
 
 /**
- * Traffic by day, key and path in a SQLite file. A write-ahead log keeps it whole whenever the process ends; what was
- * committed survives kill −9, and all but the last moments survive a power cut.
+ * Traffic by day, key and path in a SQLite file. A write-ahead log keeps the file valid whenever the process ends.
+ * Committed rows survive kill −9; a power cut may lose the commits of the last moments.
  */
 export class TrafficStore {
   readonly #database: SqlDatabase;
@@ -68,7 +68,9 @@ export class TrafficStore {
         received_packets = received_packets + excluded.received_packets`);
   }
 
-  /** Opens the store in a file, and makes both and the folder when they are missing. Rejects when it cannot be used. */
+  /**
+   * Opens the store at `path`. Creates the file and its folder when they are missing. Rejects when it cannot be used.
+   */
   static async open(path: string): Promise<TrafficStore> {
     mkdirSync(dirname(path), { recursive: true, mode: DIRECTORY_MODE });
     const database = await openSqlite(path, false);
@@ -96,7 +98,7 @@ export class TrafficStore {
     }
   }
 
-  /** What each key has sent in `day`, and in its month so far. */
+  /** Returns the bytes that each key has sent in `day`, and in its month so far. */
   used(day: string): UsedBytes[] {
     const statement = this.#database.prepare(`
       SELECT key, SUM(CASE WHEN day = ? THEN sent_bytes ELSE 0 END) AS dayBytes, SUM(sent_bytes) AS monthBytes
@@ -119,8 +121,8 @@ export class TrafficStore {
 }
 
 /**
- * Reads the rows of the days `from` to `to`, in order, while a relay may go on writing. Throws a TowpathError when there is
- * no store in the file.
+ * Reads the rows of the days `from` to `to`, in order, while a relay may continue to write. Throws a TowpathError when
+ * there is no store in the file.
  */
 export async function* readTraffic(path: string, from: string, to: string): AsyncGenerator<TrafficRow> {
   const database = await openSqlite(path, true).catch((error: unknown) => {

@@ -1,4 +1,4 @@
-/** Bytes that a key has sent in the present day and month, both of UTC: through DERP and UDP, payloads alone. */
+/** Bytes that a key has sent in the present day and month, both of UTC: through DERP and UDP, only payloads. */
 export interface KeyUsage {
   readonly dayBytes: number;
   readonly monthBytes: number;
@@ -22,12 +22,12 @@ const NOTHING: Entry = {
 /** Most keys that are remembered. When there are more, the oldest one is dropped. */
 const MOST_KEYS = 200_000;
 
-/** The day of a time (milliseconds since 1970) in UTC, such as `2026-11-27`. */
+/** Returns the day of a time (milliseconds since 1970) in UTC, such as `2026-11-27`. */
 export function dayOf(time: number): string {
   return new Date(time).toISOString().slice(0, 10);
 }
 
-/** The month of a day, such as `2026-11`. */
+/** Returns the month of a day, such as `2026-11`. */
 function monthOf(day: string): string {
   return day.slice(0, 7);
 }
@@ -41,12 +41,12 @@ export class Usage {
     this.#day = day;
   }
 
-  /** The day that the counts are of. */
+  /** The day of the counts, such as `2026-11-27`. */
   get day(): string {
     return this.#day;
   }
 
-  /** Begins another day, and month if it changes; returns false when the day is the same. */
+  /** Starts another day, and another month if it changes. Returns false when the day is the same. */
   begin(day: string): boolean {
     if (day === this.#day) return false;
     const isNewMonth = monthOf(day) !== monthOf(this.#day);

@@ -6,12 +6,12 @@ import { loadConfig } from '../config/load.ts';
 import { openAdmin } from '../service/admin-target.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 
-/** Of a token, or of a chain of certificates. */
+/** Largest size of a token or of a certificate chain, in bytes. */
 const MOST_BYTES = 65_536;
 /** Not TOWPATH_ADMIN_TOKEN: that is the key admin.token of a relay, which names a variable. */
 const TOKEN_VARIABLE = 'TOWPATH_TOKEN';
 
-/** Adds the flags that say which running relay a command asks: that of the configuration, or one elsewhere. */
+/** Adds the flags that name the running relay of a command: the one of the configuration, or another one. */
 export function addAdminFlags(command: Command): Command {
   const group = 'Relay elsewhere:';
   const option = (flags: string, help: string): void => {
@@ -26,7 +26,7 @@ export function addAdminFlags(command: Command): Command {
   return addConfigFlags(command);
 }
 
-/** The client for the relay that the flags name. Throws a TowpathError when they do not say one. */
+/** Returns the client for the relay that the flags name. Throws a TowpathError when they name none. */
 export function readAdminFlags(command: Command): AdminClient {
   const { url, adminTokenPath, ca } = command.opts<{ url?: string; adminTokenPath?: string; ca?: string }>();
   if (url !== undefined) {

@@ -30,7 +30,7 @@ export interface CommandEntry {
 /** Placeholders of values that are files or folders. */
 const FILE_PLACEHOLDER = /[<[](?:file|path|folder|directory)(?:\.\.\.)?[>\]]/;
 
-/** A command and all below it, each once, a command before those below it. Hidden flags are left out. */
+/** Returns a command and all its subcommands, each once, the parents first. Hidden flags are left out. */
 export function commandEntries(command: Command, path: string = command.name()): CommandEntry[] {
   const subcommands = command.commands.map((child) => ({ name: child.name(), description: child.description() }));
   const [argument] = command.registeredArguments;

@@ -3,7 +3,7 @@ import type { CommandEntry, ValueKind } from './command-tree.ts';
 /** The first sentence of a description: menus have one line for each entry. */
 const FIRST_SENTENCE = /^.*?(?=[.:;] |[.:;]?$)/;
 
-/** A completion script for bash. `entries` are all commands, the program itself first. */
+/** Returns a completion script for bash. `entries` are all commands, the program itself first. */
 export function bashCompletion(entries: readonly CommandEntry[]): string {
   const values = entries.flatMap(({ path, flags }) =>
     flags.flatMap(({ names, value }) => names.map((name) => ({ pattern: quote(`${path} ${name}`), value }))),
@@ -51,7 +51,7 @@ function bashWords(words: readonly string[]): string {
   return `COMPREPLY=($(compgen -W ${quote(words.join(' '))} -- "$cur"))`;
 }
 
-/** A completion script for zsh. */
+/** Returns a completion script for zsh. */
 export function zshCompletion(entries: readonly CommandEntry[]): string {
   const values = entries.flatMap(({ path, flags }) =>
     flags.flatMap(({ names, value }) => names.map((name) => ({ at: quote(`${path} ${name}`), value }))),
@@ -96,7 +96,7 @@ function zshItem(name: string, description: string): string {
   return quote(text === '' ? name : `${name}:${text.replaceAll(':', '\\:')}`);
 }
 
-/** A completion script for fish. */
+/** Returns a completion script for fish. */
 export function fishCompletion(entries: readonly CommandEntry[]): string {
   const paths = entries.slice(1).map(({ path }) => fishQuote(path));
   const lines = entries.flatMap((entry) => {
@@ -147,7 +147,7 @@ function wordsOf({ subcommands, flags, argument }: CommandEntry): string[] {
   return [...subcommands.map(({ name }) => name), ...words, ...flags.flatMap(({ names }) => names)];
 }
 
-/** Pattern of a shell's `case` for every command but the program itself. */
+/** Returns the pattern of a shell's `case` for every command except the program itself. */
 function commandPattern(entries: readonly CommandEntry[]): string {
   return entries
     .slice(1)

@@ -11,7 +11,7 @@ import { ExitCode } from './failure.ts';
 import { helpNote } from './help-text.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
 
-/** `towpath config check|print|schema`. */
+/** Adds `towpath config check|print|schema` to the program. */
 export function registerConfig(program: Command): void {
   const config = program.command('config').description('Check or print the configuration, or print its JSON Schema');
   config

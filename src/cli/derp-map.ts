@@ -24,7 +24,7 @@ const HOST_KEYS = new Set(['hostname', 'publicIp']);
 
 type Note = (text: string) => void;
 
-/** Adds `towpath derp-map` to the program. Standard output is the map alone, so that it can be redirected. */
+/** Adds `towpath derp-map` to the program. Standard output has only the map, so that it can be redirected. */
 export function registerDerpMap(program: Command): void {
   const command = program
     .command('derp-map')
@@ -60,7 +60,7 @@ export function registerDerpMap(program: Command): void {
   });
 }
 
-/** The DERP map of the relay that `sources` configure. Tells `note` what is wrong with it. */
+/** Returns the DERP map of the relay that `sources` configure. Calls `note` with each problem of the map. */
 export function relayMap(sources: ConfigSources, overrides: MapOverrides, note: Note): AdvertisedMap {
   const { config } = loadConfig(sources);
   const certificate = findCertificate(config, sources, note);

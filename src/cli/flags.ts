@@ -13,7 +13,7 @@ export function addConfigFlags(command: Command): Command {
   return command;
 }
 
-/** The sources of a command's configuration, besides the variables of towpath. */
+/** The sources of a command's configuration, without the `TOWPATH_…` variables. */
 interface ConfigFlags {
   readonly file: string | undefined;
   readonly flags: FlagValues;
@@ -60,7 +60,7 @@ function flagOptions(key: ConfigKey): Option[] {
   }
 }
 
-/** Lists come comma separated, or by repeating the flag. */
+/** Appends the entries of one flag: a list is separated by commas, or the flag is repeated. */
 function appendList(value: string, previous: readonly string[] | undefined): string[] {
   return [...(previous ?? []), ...splitList(value)];
 }

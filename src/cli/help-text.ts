@@ -13,7 +13,7 @@ export function helpNote(text: string): (context: AddHelpTextContext) => string 
   return ({ command }) => `\n${wrapWords(text, helpColumns(command))}`;
 }
 
-/** After a usage error, each command names its own help. Called when all commands are registered. */
+/** Makes each command name its own help after a usage error. Call it when all commands are registered. */
 export function pointToOwnHelp(command: Command, path: string): void {
   const what = command.commands.length > 0 ? 'lists the commands' : 'lists the flags';
   command.showHelpAfterError(`(${path} --help ${what})`);
@@ -21,8 +21,8 @@ export function pointToOwnHelp(command: Command, path: string): void {
 }
 
 /**
- * One entry of a list in the help: the description is wrapped at words next to its term, and placed below a term that
- * is too long for that. commander itself does not wrap where terms are long.
+ * Returns one entry of a list in the help. The description is wrapped at words next to its term, or placed below a term
+ * that is too long for that. commander itself does not wrap next to long terms.
  */
 export function formatHelpItem(term: string, termWidth: number, description: string, helper: Help): string {
   const column = ITEM_INDENT + Math.min(termWidth, LONGEST_TERM) + SPACE_BETWEEN;

@@ -41,7 +41,7 @@ export function registerLimit(program: Command): void {
     });
 }
 
-/** Bytes per second; null: as the configuration says. */
+/** Returns the bytes per second of the flags; null: the value of the configuration. */
 function rateOf({ rate, reset }: LimitOptions): number | null {
   if ((rate === undefined) === (reset !== true)) {
     throw new TowpathError('TOWPATH_USAGE_RATE', 'limit needs either --rate or --reset', {

@@ -11,7 +11,10 @@ import { fromCompose, fromInspect } from '../tools/migrate/read-container.ts';
 
 const LARGEST_FILE_BYTES = 1024 * 1024;
 
-/** Adds `towpath migrate derper` to the program. Standard output is the configuration alone, so that it can be redirected. */
+/**
+ * Adds `towpath migrate derper` to the program. Standard output has only the configuration, so that it can be
+ * redirected.
+ */
 export function registerMigrate(program: Command, argv: readonly string[]): void {
   const migrate = program.command('migrate').description("Convert another relay's settings to a towpath configuration");
   const command = migrate.command('derper');
@@ -83,7 +86,7 @@ function refuseFlags(words: readonly string[]): void {
   );
 }
 
-/** What may be a password in a URL is not repeated. */
+/** Returns a word for a message, without the user and password of a URL. */
 function withoutUser(word: string): string {
   return word.replace(/:\/\/[^/]*@/, '://…@');
 }

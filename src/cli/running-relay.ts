@@ -11,7 +11,7 @@ import { helpNote } from './help-text.ts';
 import { secondsIn } from './seconds.ts';
 
 const TOP_PERIOD_MS = 2000;
-/** Rows in a pipe, and the most that are requested. */
+/** Rows when the output is not a terminal, and the most rows that are requested. */
 const TOP_ROWS = 20;
 const MOST_ROWS = 200;
 const HOME_AND_CLEAR = '\u001b[H\u001b[J';

@@ -38,7 +38,7 @@ export function continueIn(wanted: RuntimeName, argv: readonly string[] = proces
   process.execve(program, [program, script, ...withoutRuntime(argv.slice(2))], process.env);
 }
 
-/** How this process was started: the program, and all its arguments. */
+/** Returns the command that started this process: the program and all its arguments. */
 export function ownCommand(argv: readonly string[] = process.argv): string[] {
   const [, script = '', ...args] = argv;
   const isCompiled = COMPILED.test(import.meta.url) || COMPILED.test(script);
@@ -80,7 +80,7 @@ function fromPath(file: string): string | null {
   return folders.map((folder) => path.join(folder, file)).find((program) => existsSync(program)) ?? null;
 }
 
-/** The arguments without `--runtime`, for the process that already runs in it. */
+/** Returns the arguments without `--runtime`, for the process that already runs in it. */
 function withoutRuntime(args: readonly string[]): string[] {
   return args.filter(
     (arg, i) => arg !== '--runtime' && !arg.startsWith('--runtime=') && (i === 0 || args[i - 1] !== '--runtime'),

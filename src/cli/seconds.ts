@@ -2,7 +2,10 @@ import { TowpathError } from '../base/errors.ts';
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, min: 60, m: 60, h: 3600, d: 86_400 };
 
-/** The seconds in the value of `--for`, such as `30min`; a number alone is seconds. Throws `TOWPATH_USAGE_TIME` for other text. */
+/**
+ * Returns the seconds in the value of `--for`, such as `30min`; a number alone is seconds. Throws `TOWPATH_USAGE_TIME`
+ * for any other text.
+ */
 export function secondsIn(text: string): number {
   const [, number = '', unit = 's'] = /^(\d{1,9})(s|min|m|h|d)?$/.exec(text) ?? [];
   if (number !== '') return Number(number) * SECONDS[unit]!;

@@ -9,7 +9,7 @@ import { addConfigFlags, readConfigFlags } from './flags.ts';
 import { helpNote } from './help-text.ts';
 import { continueIn, ownCommand, RUNTIMES, type RuntimeName } from './runtime.ts';
 
-/** `towpath serve`. */
+/** Adds `towpath serve` to the program. */
 export function registerServe(program: Command): void {
   addConfigFlags(program.command('serve').description('Run the relay'))
     .addOption(
@@ -27,7 +27,7 @@ export function registerServe(program: Command): void {
     .action(async ({ runtime }: { runtime?: RuntimeName }, command: Command) => {
       await signalsSoFar();
       if (runtime !== undefined) continueIn(runtime);
-      // Now, as an upgrade of the package moves the file of this program away.
+      // Read at the start: an upgrade of the package moves the file of this program away.
       const program = ownCommand();
       const [{ loadConfig }, { serve }] = await Promise.all([
         import('../config/load.ts'),

@@ -147,7 +147,7 @@ async function test(answers: SetupAnswers, stateDirectory: string, write: Write)
   clock.start();
   try {
     const checks = await testAnswers(answers, { stateDirectory, transport, clock, timeoutMs: TIMEOUT_MS });
-    // Files that will be made are not shown. The answer of the source is.
+    // Files that will be created are not shown. The answer of the admission source is shown.
     const news = checks.filter(({ status, step }) => status !== 'ok' || step === 'admission-source');
     for (const found of news) write(checkLine(found, process.stdout.columns));
     if (checks.every(({ status }) => status !== 'failed')) return;

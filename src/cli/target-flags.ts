@@ -40,7 +40,7 @@ export async function targetOverrides(flags: TargetFlags): Promise<TargetOverrid
   };
 }
 
-/** A parser of whole numbers from `least` to `most`. */
+/** Returns a parser of whole numbers from `least` to `most`. */
 export function whole(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);

@@ -2,8 +2,8 @@
 const COMMAND_NAME = /^[a-z][a-z-]{0,19}$/i;
 
 /**
- * An error of commander about wrong usage, without the values that were typed: behind an unknown flag or instead of a
- * command, there may be a token, and errors end in logs. Flags keep their names.
+ * Returns commander's message about wrong usage without the typed values. A typed value may be a token, and error
+ * messages end up in logs. Names of flags stay.
  */
 export function withoutTypedValues(text: string): string {
   return text

@@ -11,7 +11,7 @@ const COMMIT_FILE = path.join(import.meta.dirname, '..', 'commit');
 const ROOT = path.join(import.meta.dirname, '..', '..');
 const COMMIT = /^[0-9a-f]{7,40}$/;
 
-/** One line for `towpath --version`: version, commit and runtime, with its line end. */
+/** Returns one line for `towpath --version`: version, commit and runtime, with its line end. */
 export function versionText(): string {
   return `towpath ${VERSION} (commit ${commit() ?? 'unknown'}, ${RUNTIME})\n`;
 }

@@ -15,7 +15,7 @@ const CONNECT_MS = 3000;
 const DAY_MS = 86_400_000;
 /** A relay that was away for this long has no bytes in the present month. */
 const RELAY_MS = 32 * DAY_MS;
-/** How long the counts of a day and a month are kept. */
+/** Lifetime of the counts of a day and of a month, in seconds. */
 const DAY_SECONDS = 2 * 86_400;
 const MONTH_SECONDS = 33 * 86_400;
 /** Records of connections are sent again after `REPEAT_MS`, and are valid for `BELIEVED_MS`. */
@@ -45,12 +45,12 @@ export interface RegionMember {
   /** The totals that this relay had stored before its start. */
   adopt(key: string, stored: KeyUsage): void;
   setOthers(key: string, dayBytes: number, monthBytes: number): void;
-  /** The usage of these keys has changed. */
+  /** Called when the usage of these keys has changed. */
   changed(keys: readonly string[]): void;
   /** Its connections of a key; empty when there are none. */
   connections(key: string): readonly OpenConnection[];
   connectionLimit(key: string): number;
-  /** Ends one connection of a key: the region has too many. */
+  /** Ends one connection of a key, because the region has too many. */
   end(key: string, connection: OpenConnection): void;
   /** Runs an operator's action of another relay here. */
   apply(event: RegionEvent): void;
@@ -66,6 +66,7 @@ export interface RegionParts {
   readonly noted: (note: string | null) => void;
 }
 
+/** Exchanges data with the other relays of the region, in rounds. */
 export class Region {
   readonly #parts: RegionParts;
   /** The last stored counts of the day, by `day key`. */
@@ -89,6 +90,7 @@ export class Region {
     this.#parts = parts;
   }
 
+  /** Connects to the server. {@link tick} makes the rounds. */
   start(): void {
     this.#parts.valkey.open();
   }
@@ -99,7 +101,7 @@ export class Region {
     if (!this.#isInRound) this.#away(problem);
   }
 
-  /** The connections of a key have changed. */
+  /** Records that the connections of a key have changed. The next round sends them. */
   connectionsChanged(key: string): void {
     this.#due.add(key);
   }

@@ -63,10 +63,12 @@ export class Valkey {
     this.#client.connect().catch(() => undefined);
   }
 
+  /** Closes the connection, and stops the retries. */
   close(): void {
     if (this.#client.isOpen) this.#client.destroy();
   }
 
+  /** True while the server is connected. */
   get isReady(): boolean {
     return this.#client.isReady;
   }

@@ -1,6 +1,6 @@
 /**
- * The keys whose values differ between two configurations, as dotted paths in the order of the first, for example
- * `fairness.perClient.bytesPerSecond`. A list is one value. The values themselves, which may be secret, are not given.
+ * Returns the keys whose values differ between two configurations, as dotted paths in the order of the first, for
+ * example `fairness.perClient.bytesPerSecond`. A list is one value. The values, which may be secret, are not returned.
  */
 export function changedKeys(before: object, after: object): string[] {
   const changed: string[] = [];

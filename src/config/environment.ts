@@ -14,7 +14,7 @@ const OTHER_NAMES = /^TOWPATH_(?:CONFIG|NODE|COMMAND|TOKEN|(?:INTEROP|TEST|BENCH
 /** The environment of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Reads all `TOWPATH_…` variables. One that is set to nothing counts as not set. */
+/** Reads all `TOWPATH_…` variables. An empty variable counts as not set. */
 export function readEnvironment(env: Environment): Layer {
   const settings: Setting[] = [];
   const known = new Set<string>();
@@ -39,7 +39,10 @@ export function readEnvironment(env: Environment): Layer {
   return { settings, problems };
 }
 
-/** A value from text as a file would hold it. What does not fit stays text, and the schema refuses it by name. */
+/**
+ * Returns a value from text as a file would hold it. Text that does not fit the key stays text, and the schema refuses
+ * it with the name of the key.
+ */
 export function valueFromText(key: ConfigKey, text: string): unknown {
   const trimmed = text.trim();
   switch (key.kind) {

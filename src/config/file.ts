@@ -146,7 +146,7 @@ class FileReader {
   }
 }
 
-/** `; did you mean …?` for a wrong name in a section, or what the section does have. */
+/** Returns `; did you mean …?` for a wrong name in a section, or the names that the section has. */
 function suggestKey(section: ConfigSection, name: string): string {
   const prefix = section.path === '' ? '' : `${section.path}.`;
   const sibling = nearest(name, section.entries.keys());

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { sectionMeta } from './schema/fields.ts';
 import { configSchema } from './schema.ts';
 
-/** The JSON Schema of the configuration file, for editors. */
+/** Returns the JSON Schema of the configuration file, for editors. */
 export function configJsonSchema(): z.core.JSONSchema.BaseSchema {
   const schema = z.toJSONSchema(configSchema, {
     io: 'input',

@@ -31,7 +31,7 @@ export const configKeys: ReadonlyMap<string, ConfigKey> = new Map(
   [...keysBelow(configTree)].map((found) => [found.path, found]),
 );
 
-/** The keys of a section and of the sections in it. */
+/** Yields the keys of a section and of its sections. */
 export function* keysBelow(section: ConfigSection): Generator<ConfigKey> {
   for (const entry of section.entries.values()) {
     if (entry.type === 'key') yield entry;

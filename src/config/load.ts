@@ -81,7 +81,7 @@ function readFlags(flags: FlagValues): Layer {
   return { settings, problems };
 }
 
-/** The object that the schema checks, with paths made absolute. */
+/** Returns the object that the schema checks, with absolute paths. */
 function toTree(settings: Iterable<Setting>): Record<string, unknown> {
   const tree: Record<string, unknown> = {};
   for (const { key, value, origin } of settings) {
@@ -143,7 +143,7 @@ function originOf(key: ConfigKey, settings: ReadonlyMap<string, Setting>): Origi
   return key.computed === undefined ? { kind: 'default' } : { kind: 'computed', from: key.computed };
 }
 
-/** Problems of the file come first, in its order. */
+/** Sorts problems: those of the file come first, in its order. */
 function byLine(a: Problem, b: Problem): number {
   const line = ({ origin }: Problem): number => (origin?.kind === 'file' ? origin.line : Number.MAX_SAFE_INTEGER);
   return line(a) - line(b);

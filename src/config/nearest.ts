@@ -17,7 +17,9 @@ function simplify(name: string): string {
   return name.slice(0, 80).replaceAll(/[-_.]/g, '').toLowerCase();
 }
 
-/** Insertions, removals, replacements and swaps of neighbours that turn one text into the other. */
+/**
+ * Returns the number of insertions, removals, replacements and swaps of neighbours that turn one text into the other.
+ */
 function editDistance(from: string, to: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: to.length + 1 }, (_, i) => i);

@@ -8,7 +8,7 @@ export type Origin =
   /** `name` has no dashes. */
   | { readonly kind: 'flag'; readonly name: string };
 
-/** For people: `default`, `towpath.yaml:3`, `env TOWPATH_LISTEN` or `flag --listen`. */
+/** Returns an origin as text: `default`, `towpath.yaml:3`, `env TOWPATH_LISTEN` or `flag --listen`. */
 export function formatOrigin(origin: Origin): string {
   switch (origin.kind) {
     case 'default':

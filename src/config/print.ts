@@ -9,14 +9,16 @@ const MASK = '********';
 /** A reference to a secret, which is not secret itself. */
 const REFERENCE = /^(?:env|credential):/;
 
-/** The effective configuration as YAML that can be loaded again, with the origin of every value in a comment. */
+/**
+ * Returns the effective configuration as YAML that can be loaded again, with the origin of every value in a comment.
+ */
 export function printYaml(loaded: LoadedConfig): string {
   const lines: string[] = [];
   printSection(configTree, '', loaded, lines);
   return printableLines(`${lines.join('\n')}\n`);
 }
 
-/** The effective configuration as JSON: for every key its value, null when there is none, and its origin. */
+/** Returns the effective configuration as JSON: the value of every key, null when there is none, and its origin. */
 export function printJson(loaded: LoadedConfig): string {
   const entries = [...configKeys.values()].map((key) => {
     const value = shownValue(key, loaded) ?? null;

@@ -7,7 +7,7 @@ import { withoutSecrets } from './secret-text.ts';
 export interface Problem {
   /** Its place; undefined when there is none, for example for a missing key. */
   readonly origin: Origin | undefined;
-  /** The path of the key; empty when it is about the whole. */
+  /** The path of the key; empty when the problem is about the whole configuration. */
   readonly path: string;
   /** For example `found "many"; allowed: a whole number from 1 to 9`. */
   readonly text: string;
@@ -20,7 +20,9 @@ const SHOWN_PROBLEMS = 30;
 /** The longest piece of a wrong value that a message repeats. */
 const FOUND_CHARACTERS = 60;
 
-/** One error for all problems, one line each in the given order, at most the first of them. */
+/**
+ * Returns one error for all problems, with one line each in the given order, at most {@link SHOWN_PROBLEMS} of them.
+ */
 export function configError(problems: readonly Problem[]): TowpathError {
   const lines = problems.map(({ origin, path, text, excerpt = [] }) => {
     const parts = [origin === undefined ? '' : formatOrigin(origin), path, text].filter((part) => part !== '');

@@ -75,7 +75,7 @@ export interface Config {
   readonly cluster: ClusterConfig;
 }
 
-/** The one source of the configuration: types, defaults, checks, help texts. */
+/** The only source of the configuration's types, defaults, checks and help texts. */
 export const configSchema: z.ZodType<Config> = section(
   'Configuration of a towpath relay.',
   {

@@ -1,6 +1,6 @@
 /** `tcp://10.0.0.1:443`, also with an IPv6 address in brackets. */
 const SERVICE_URL = /^(?:tcp|udp|sctp):\/\/\S+:\d{1,5}$/i;
-/** What stands behind the name of a Service, in variables whose name alone says that they are of one. */
+/** Endings of variable names that only a Service has. */
 const SERVICE_VARIABLE = /_SERVICE_(?:HOST|PORT(?:_\w+)?)$|_PORT_\d{1,5}_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?$/;
 /** Links of Docker name the container, as in `/proxy/towpath`. */
 const CONTAINER_NAME = /^\/[^/]+\/[^/]+$/;
@@ -12,7 +12,7 @@ const CONTAINER_NAME = /^\/[^/]+\/[^/]+$/;
  */
 export class ServiceLinks {
   readonly #env: Readonly<Record<string, string | undefined>>;
-  /** The names of Services and links that there are, as variables begin with them. */
+  /** Names of the Services and links, as the names of their variables begin. */
   readonly #services = new Set<string>();
 
   constructor(env: Readonly<Record<string, string | undefined>>) {
@@ -23,12 +23,12 @@ export class ServiceLinks {
     }
   }
 
-  /** Returns whether the variable, which is not a configuration key, is one of them. */
+  /** Returns whether Kubernetes or Docker has set the variable, which is not a configuration key. */
   has(name: string): boolean {
     return SERVICE_VARIABLE.test(name) || this.replaces(name) || this.#isLinkEnvironment(name);
   }
 
-  /** Whether the variable, which has the name of a key, holds what Kubernetes or Docker put there. */
+  /** Returns whether the variable, which has the name of a key, holds a value of Kubernetes or Docker. */
   replaces(name: string): boolean {
     if (this.#isServiceUrl(name) || this.#services.has(name.replace(SERVICE_VARIABLE, ''))) return true;
     const service = name.endsWith('_NAME') ? name.slice(0, -'_NAME'.length) : null;
@@ -39,7 +39,9 @@ export class ServiceLinks {
     return name.endsWith('_PORT') && SERVICE_URL.test(this.#env[name] ?? '');
   }
 
-  /** Docker passes on the environment of the linked container as `TOWPATH_ENV_…`. */
+  /**
+   * Returns whether the variable comes from a linked container: Docker passes on its environment as `TOWPATH_ENV_…`.
+   */
   #isLinkEnvironment(name: string): boolean {
     const at = name.indexOf('_ENV_');
     return at >= 0 && this.#services.has(name.slice(0, at));

@@ -3,7 +3,7 @@ import { configKeys } from './keys.ts';
 import type { Problem } from './problems.ts';
 import { withoutSecrets } from './secret-text.ts';
 
-/** One mistake makes the parser stumble many times; the first places are those to look at. */
+/** Most errors that are shown. One mistake causes many errors of the parser, and the first ones show its place. */
 const SHOWN_ERRORS = 3;
 const EXCERPT_CHARACTERS = 76;
 /** Columns before the mark that stay in the excerpt of a long line. */
@@ -13,7 +13,7 @@ const KEY = /^(\s*(?:- +)*["']?([\w.-]+)["']?\s*:)/;
 const SECOND_KEY = /:\s+\S{8}/;
 const INDENT = /^\s*/;
 
-/** What an error of the parser means for the person who wrote the file. */
+/** Explains the parser's errors to the author of the file. */
 const TEXTS: Readonly<Partial<Record<YAMLError['code'], string>>> = {
   TAB_AS_INDENT: 'a tab is used to indent; YAML allows only spaces',
   BAD_INDENT: 'this line is not indented like the other lines of its section',
@@ -40,7 +40,7 @@ const MARK_CODES: ReadonlySet<string> = new Set([
   'BAD_COLLECTION_TYPE',
 ]);
 
-/** The errors of the parser as problems of the configuration, each with the line it is about; one for each line. */
+/** Returns the parser's errors as problems of the configuration, one for each line, with the line. */
 export function syntaxProblems(
   errors: readonly YAMLError[],
   content: string,
@@ -69,7 +69,7 @@ function textOf({ code, message }: YAMLError): string {
   return TEXTS[code] ?? 'this is not valid YAML';
 }
 
-/** The line with a mark below the place, without what may be a secret. */
+/** Returns the line with a mark below the place, without possible secrets. */
 function excerptOf(line: string, at: number): string[] {
   const before = shown(line, line.slice(0, at));
   const all = shown(line, line);

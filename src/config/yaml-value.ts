@@ -1,7 +1,7 @@
 import { isAlias, isMap, isScalar, isSeq, type Document, type ParsedNode } from 'yaml';
 import { nameWithoutSecrets } from './secret-text.ts';
 
-/** More are of no use; each costs a walk over the whole document, and they multiply where one is within another. */
+/** Most aliases. Each costs a pass over the whole document, and nested aliases multiply. */
 const MAX_ALIASES = 100;
 
 /** A part of a YAML document that cannot be a value of a configuration. */
@@ -26,7 +26,7 @@ export class YamlValues {
     this.#document = document;
   }
 
-  /** The value of `node`. Throws a {@link YamlValueError} for what cannot stand in a configuration. */
+  /** Returns the value of `node`. Throws a {@link YamlValueError} for a node that a configuration cannot have. */
   value(node: ParsedNode | null): unknown {
     if (node === null) return null;
     if (isScalar(node)) return node.value;
@@ -43,7 +43,7 @@ export class YamlValues {
     return Object.fromEntries(entries);
   }
 
-  /** What an alias stands for; any other node itself. */
+  /** Returns the node that an alias stands for; any other node itself. */
   target(node: ParsedNode | null): ParsedNode | null {
     if (!isAlias(node)) return node;
     if (++this.#aliases > MAX_ALIASES) {
@@ -55,7 +55,7 @@ export class YamlValues {
   }
 }
 
-/** The key of a mapping as text. Throws a {@link YamlValueError} for a list or a mapping. */
+/** Returns the key of a mapping as text. Throws a {@link YamlValueError} for a list or a mapping. */
 export function nameOf(key: ParsedNode): string {
   if (!isScalar(key)) throw new YamlValueError(key, 'a key must be plain text, not a list or a mapping');
   return String(key.value);

@@ -6,7 +6,7 @@ import { formatPin } from '../wire/pin.ts';
 import { isWildcard } from '../certificates/names.ts';
 import type { CertificateInfo } from '../certificates/source.ts';
 
-/** Stands in the map until the operator says where the relay is. */
+/** Placeholder in the map until the operator says where the relay is. */
 const UNKNOWN_HOST = 'REPLACE-WITH-NAME-OR-IP';
 const CAPTIVE_PORTAL_PORT = 80;
 const NO_STUN = -1;
@@ -26,7 +26,7 @@ export interface MapOverrides {
   readonly omitDefaultRegions?: boolean | undefined;
 }
 
-/** A map, and what has to be said about it. */
+/** A map, and notes about it. */
 export interface AdvertisedMap {
   readonly map: DerpMap;
   /** A note to keep next to the map. */
@@ -35,7 +35,7 @@ export interface AdvertisedMap {
   readonly notes: readonly string[];
 }
 
-/** The DERP map of this relay as it is configured, for the banner of `serve` and for `towpath derp-map`. */
+/** Returns the DERP map of this relay as it is configured, for the banner of `serve` and for `towpath derp-map`. */
 export function advertisedMap(
   config: AdvertisedConfig,
   certificate: CertificateInfo,
@@ -58,7 +58,10 @@ export function advertisedMap(
   return { map, comments: renewalComments(certificate), notes: notesOn(hostName, certificate) };
 }
 
-/** A certificate that stands in for another one is gone before anyone has its pin. */
+/**
+ * Returns whether clients can use the pin of a certificate. A temporary certificate is replaced before a client has its
+ * pin.
+ */
 function isPinned({ selfSigned, provisional = false }: CertificateInfo): boolean {
   return selfSigned && !provisional;
 }
@@ -93,7 +96,7 @@ function notesOn(hostName: string, certificate: CertificateInfo): string[] {
   if (/^(?:127\.|::1$|localhost$)/.test(hostName)) {
     notes.push(`${hostName} is this machine itself; clients on other machines cannot reach the relay with this map`);
   }
-  // With an IP clients send no server name, and a pin is then all they check (§8.3).
+  // With an IP address, clients send no server name, and check only the pin if there is one (§8.3).
   if ((ipFamily(hostName) === 0 || !isPinned(certificate)) && !isNamed(certificate, hostName)) {
     notes.push(
       `clients ask for ${hostName}, but the certificate is for ${certificate.names.join(', ') || 'no name'} and they will refuse it; ` +
@@ -103,7 +106,7 @@ function notesOn(hostName: string, certificate: CertificateInfo): string[] {
   return notes;
 }
 
-/** What to say about a certificate that is not valid by the clock of this machine, or null. */
+/** Returns a note about a certificate that is not valid by the clock of this machine, or null. */
 export function validityNote({ notBefore, notAfter }: CertificateInfo, now: number): string | null {
   const which = now < notBefore.getTime() ? 'before' : now >= notAfter.getTime() ? 'after' : null;
   if (which === null) return null;

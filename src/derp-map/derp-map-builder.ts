@@ -20,7 +20,7 @@ export interface DerpMapSettings {
   readonly omitDefaultRegions: boolean;
 }
 
-/** The DERP map with this relay as its only region. */
+/** Returns the DERP map with this relay as its only region. */
 export function derpMapFor(settings: DerpMapSettings): DerpMap {
   const { region } = settings;
   const mapped = { RegionID: region.id, RegionCode: region.code, RegionName: region.name, Nodes: [nodeFor(settings)] };
@@ -42,12 +42,15 @@ function nodeFor(settings: DerpMapSettings): DerpNode {
     ...(ipv6 === '' ? {} : { IPv6: ipv6 }),
     ...(derpPort === DEFAULT_DERP_PORT ? {} : { DERPPort: derpPort }),
     ...(stunPort === DEFAULT_STUN_PORT ? {} : { STUNPort: stunPort }),
-    // Clients only check port 80 of a node whose IPv4 address they are told.
+    // Clients check port 80 only of a node with an IPv4 address in the map.
     ...(settings.answersPort80 && ipFamily(ipv4) === 4 ? { CanPort80: true } : {}),
   };
 }
 
-/** Where the host name is an IP, the DNS has no address of the other family, and `none` spares clients the question. */
+/**
+ * Returns the address of a family. When the host name is an IP address of the other family, it is `none`, so that
+ * clients make no useless DNS query.
+ */
 function addressOrNone(settings: DerpMapSettings, family: 4 | 6): string {
   const given = family === 4 ? settings.ipv4 : settings.ipv6;
   if (given !== '') return given;

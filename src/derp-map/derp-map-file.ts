@@ -10,19 +10,21 @@ import { parsePlainYaml } from './plain-yaml.ts';
 const MAX_MAP_BYTES = 4 * 1024 * 1024;
 const MAX_MAP_TEXT = '4 MiB';
 const MAX_REDIRECTS = 5;
-/** One letter and a colon begin a path of Windows. */
+/** An address with a scheme. A single letter and a colon begin a path of Windows. */
 const ADDRESS = /^\s*[a-z][a-z0-9+.-]+:\//i;
 const WEB_PROTOCOLS: ReadonlySet<string> = new Set(['http:', 'https:']);
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/** The DERP map in a file or at a URL. */
+/** Reads the DERP map of a file or a URL. Each request has the time limit `timeoutMs`. Rejects with a TowpathError. */
 export async function readDerpMap(place: string, timeoutMs: number): Promise<DerpMap> {
   const url = webAddressOf(place);
   const text = url === null ? await readMap(place) : await fetchMap(url, timeoutMs);
   return parseDerpMapText(text, placeForMessages(place));
 }
 
-/** The web address that `place` is; null for a file. Throws `TOWPATH_USAGE` for an address that cannot be fetched. */
+/**
+ * Returns the web address in `place`; null for a file. Throws `TOWPATH_USAGE` for an address that cannot be fetched.
+ */
 export function webAddressOf(place: string): URL | null {
   if (!ADDRESS.test(place)) return null;
   const url = URL.parse(place);
@@ -30,13 +32,13 @@ export function webAddressOf(place: string): URL | null {
   throw usage(`${redactUrl(place)} is not a URL that starts with https:// or http://`);
 }
 
-/** A file, or a URL without what may be a secret in it. */
+/** Returns a place for messages: a file, or a URL without possible secrets. */
 export function placeForMessages(place: string): string {
   return ADDRESS.test(place) ? redactUrl(place) : place;
 }
 
 /**
- * The map in text: the map itself as JSON, the `derpMap` of a tailnet policy or of the part of it that `derp-map` prints
+ * Parses a map: the map itself as JSON, the `derpMap` of a tailnet policy or of the part of it that `derp-map` prints
  * (both HuJSON), or the YAML of Headscale. `place` is for the errors.
  */
 function parseDerpMapText(text: string, place: string): DerpMap {
@@ -86,7 +88,7 @@ async function readMap(path: string): Promise<string> {
   }
 }
 
-/** Through the proxy that the environment names, as everything else that is asked over HTTP. */
+/** Fetches the map. It uses the proxy of the environment, like every other HTTP request. */
 async function fetchMap(url: URL, timeoutMs: number): Promise<string> {
   try {
     const { status, body, isWhole } = await followed(url, timeoutMs);
@@ -105,7 +107,7 @@ async function fetchMap(url: URL, timeoutMs: number): Promise<string> {
   }
 }
 
-/** The answer of the last server of a chain of redirects; each of them has `timeoutMs`. */
+/** Follows redirects and returns the last answer. Each request has the time limit `timeoutMs`. */
 async function followed(url: URL, timeoutMs: number): Promise<HttpAnswer> {
   let target = url;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {

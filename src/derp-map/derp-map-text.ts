@@ -9,7 +9,8 @@ export const DERP_MAP_FORMATS = ['policy', 'headscale', 'json'] as const;
 export type DerpMapFormat = (typeof DERP_MAP_FORMATS)[number];
 
 /**
- * The map as text that can be pasted or written to a file as it is. `notes` become comments where the form has them.
+ * Returns the map as text that can be pasted or written to a file as it is. `notes` become comments where the form has
+ * them.
  *
  * - `policy`: the `derpMap` section of a tailnet policy file (HuJSON), to be put into its outermost braces;
  * - `headscale`: a YAML file for `derp.paths`;
@@ -36,10 +37,10 @@ function policy({ omitDefaultRegions, ...rest }: DerpMap): string {
   return `"derpMap": ${printableLines(JSON.stringify(spelled, null, 2))},\n`;
 }
 
-/** Texts are quoted as in JSON, so that none of them is taken for something else. */
+/** All texts are quoted as in JSON, so that YAML reads none of them as another type. */
 const YAML_STYLE = { defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0 } as const;
 
-/** Headscale reads Go's structures without tags, which makes every key lower case, and regions by number. */
+/** Headscale reads Go's structures without tags: all keys are lower case, and regions have numbers as keys. */
 function yamlMapping(_key: unknown, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return new Map(

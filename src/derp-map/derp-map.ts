@@ -102,7 +102,7 @@ function parseNode(value: unknown, where: string, regionId: number): DerpNode {
   });
 }
 
-/** Optional fields as they may be absent, but not undefined. */
+/** Fields that may be absent, but not undefined. */
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
 function withoutUndefined<T extends object>(value: T): Present<T> {

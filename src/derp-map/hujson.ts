@@ -8,9 +8,9 @@ const MAX_DEPTH = 256;
 type Open = { readonly items: unknown[] } | { readonly entries: Map<string, unknown>; name: string };
 
 /**
- * Parses HuJSON, which tailnet policies are written in: JSON with `//` and block comments anywhere between its parts, and
- * with commas after the last element. The time is linear. Throws `TOWPATH_HUJSON` with line and column for what is wrong,
- * and for a key that stands twice in one object: programs differ in which of the two they take.
+ * Parses HuJSON, the format of tailnet policies: JSON with `//` and block comments anywhere between its parts, and with
+ * commas after the last element. The time is linear. Throws `TOWPATH_HUJSON` with line and column for a syntax error,
+ * and for a key that occurs twice in one object: programs differ in which of the two they take.
  */
 export function parseHuJson(text: string): unknown {
   const open: Open[] = [];
@@ -47,7 +47,7 @@ export function parseHuJson(text: string): unknown {
       },
       onLiteralValue: add,
       onComment(offset, length, line, character) {
-        // Others read on to the line feed: what stands in between would be a comment there, and a value here.
+        // Other parsers end the comment at the line feed: the text before it is a comment for them, and a value here.
         const isCut = text[offset + length] === '\r' && text[offset + length + 1] !== '\n' && text[offset + 1] === '/';
         if (isCut) throw invalid(line, character, 'a carriage return alone does not end a comment');
       },
@@ -61,8 +61,8 @@ export function parseHuJson(text: string): unknown {
 }
 
 /**
- * How text begins, comments left out: as a JSON value, as the inside of an object (`"key": {`, which `towpath derp-map`
- * prints for a policy), or as neither of them.
+ * Returns how a text begins, without comments: as a JSON value, as the inside of an object (`"key": {`, which
+ * `towpath derp-map` prints for a policy), or as neither of them.
  */
 export function huJsonStart(text: string): 'value' | 'members' | null {
   const scanner = createScanner(text, true);

@@ -1,15 +1,15 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type ParsedNode } from 'yaml';
 import { errorMessage, TowpathError } from '../base/errors.ts';
 
-/** Headscale's maps are a few KiB. The library takes up to 15 µs for a byte that makes no sense. */
+/** Headscale's maps are a few KiB. The library takes up to 15 µs for an invalid character. */
 const MAX_CHARACTERS = 524_288;
-/** More is of no use in a map of relays; each costs a walk over the whole document. */
+/** Most aliases. A map of relays needs few, and each costs a pass over the whole document. */
 const MAX_ALIASES = 100;
 
 /**
- * Parses YAML of mappings with scalar keys, lists and scalars. Throws `TOWPATH_YAML` with the line for anything else, and
- * for a key that stands twice in one mapping. The library's own conversion takes time that is exponential in the depth of
- * mappings used as keys, and its own search for doubles is quadratic.
+ * Parses YAML of mappings with scalar keys, lists and scalars. Throws `TOWPATH_YAML` with the line for anything else,
+ * and for a key that occurs twice in one mapping. The library's own conversion takes time that is exponential in the
+ * depth of mappings used as keys, and its own check for duplicate keys is quadratic.
  */
 export function parsePlainYaml(text: string): unknown {
   if (text.length > MAX_CHARACTERS) {
@@ -26,7 +26,7 @@ function parsed(text: string, lines: LineCounter): Document.Parsed {
   try {
     return parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: 'error' });
   } catch (error) {
-    // The parser is recursive: what is nested too deep ends it.
+    // The parser is recursive: too deep nesting overflows its stack.
     throw new TowpathError('TOWPATH_YAML', `it is not valid YAML: ${errorMessage(error)}`, { cause: error });
   }
 }

@@ -10,8 +10,9 @@ const CONTEXT_LINES = 3;
 const FORMAT = { formattingOptions: { insertSpaces: true, tabSize: 2, eol: '\n' } } as const;
 
 /**
- * The policy file of a tailnet (HuJSON) with the one region of `map` in it. Comments and everything else stay as they are.
- * Throws `TOWPATH_POLICY` when the file is invalid, and when a region of this number belongs to another relay.
+ * Returns the policy file of a tailnet (HuJSON) with the one region of `map` in it. Comments and everything else stay
+ * as they are. Throws `TOWPATH_POLICY` when the file is invalid, and when a region of this number belongs to another
+ * relay.
  */
 export function policyWithRegion(policy: string, map: DerpMap): string {
   const before = asObject(parseHuJson(policy), 'the policy file');
@@ -24,14 +25,17 @@ export function policyWithRegion(policy: string, map: DerpMap): string {
   const path = [derpMapKey, regionsKey, id];
   const text = applyEdits(policy, modify(policy, path, region, FORMAT));
   const wanted = { ...before, [derpMapKey]: { ...derpMap, [regionsKey]: { ...regions, [id]: region } } };
-  // The edit is one of text: what programs read must be what was meant.
+  // The edit changes text. This checks that the parsed result is the wanted one.
   if (isDeepStrictEqual(plain(parseHuJson(text)), plain(wanted))) return text;
   throw new TowpathError('TOWPATH_POLICY', 'the policy file cannot be edited without another change in it', {
     hint: 'Put the output of "towpath derp-map" into it by hand.',
   });
 }
 
-/** The lines that differ, with `-` and `+` before them and some lines around; empty when nothing differs. */
+/**
+ * Returns the lines that differ, after `-` and `+`, with {@link CONTEXT_LINES} lines around them; empty when nothing
+ * differs.
+ */
 export function lineDiff(before: string, after: string): string {
   if (before === after) return '';
   const [old, now] = [before.split('\n'), after.split('\n')];
@@ -51,7 +55,7 @@ export function lineDiff(before: string, after: string): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** A region of this number that names another host is another relay's, and `null` takes a default region away. */
+/** Throws when the region of this number names another host, or is `null`, which removes a default region. */
 function refuseForeign(regions: JsonObject, id: string, map: DerpMap): void {
   if (!(id in regions)) return;
   const own = Object.values(map.Regions)[0]!.Nodes.map((node) => node.HostName);
@@ -73,7 +77,7 @@ function hostOf(node: unknown): string {
   return typeof node === 'object' && node !== null && 'HostName' in node ? String(node.HostName) : '?';
 }
 
-/** Go finds keys in any case; a second spelling of one that is there would be a second key. */
+/** Returns the spelling of a key that is in the object. Go ignores case, so another spelling would be a second key. */
 function spelling(object: JsonObject, key: string): string {
   return Object.keys(object).find((name) => name.toLowerCase() === key.toLowerCase()) ?? key;
 }
@@ -85,7 +89,7 @@ function asObject(value: unknown, what: string): JsonObject {
   });
 }
 
-/** Without keys that are undefined, and without prototypes. */
+/** Returns a value without undefined keys and without prototypes. */
 function plain(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }

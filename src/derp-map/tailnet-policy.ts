@@ -36,6 +36,7 @@ export class TailnetPolicy {
     this.#token = token;
   }
 
+  /** Opens the policy file with an API key, or with a token that it gets for an OAuth client. */
   static async open(place: PolicyPlace, credential: PolicyCredential): Promise<TailnetPolicy> {
     if (credential.kind === 'key') return new TailnetPolicy(place, credential.key);
     const { clientId, clientSecret } = credential;
@@ -51,6 +52,7 @@ export class TailnetPolicy {
     throw refused('the OAuth client was not accepted', answer);
   }
 
+  /** Reads the policy file and its version. Rejects when the API gives only a part of it. */
   async read(): Promise<PolicyFile> {
     const answer = await this.#ask('GET', { Accept: HUJSON }, null);
     if (answer.status !== 200) throw refused('the policy file cannot be read', answer);

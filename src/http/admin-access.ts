@@ -20,7 +20,7 @@ export class AdminAccess {
   readonly #token: AccessToken;
   readonly #openPaths: ReadonlySet<string>;
 
-  /** `names`: besides IP addresses and localhost. `openPaths`: further paths that need no token. */
+  /** `names`: host names, in addition to IP addresses and localhost. `openPaths`: further paths that need no token. */
   constructor(names: readonly string[], token: AccessToken, openPaths: readonly string[] = []) {
     this.#names = new Set(['localhost', ...names.map((name) => name.toLowerCase())]);
     this.#token = token;

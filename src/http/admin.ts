@@ -13,7 +13,7 @@ export interface AdminOptions {
   readonly metrics: { readonly contentType: string; metrics(): Promise<string> };
   readonly health: Health;
   readonly access: AdminAccess;
-  /** Told of each request that is refused: by whom and why. */
+  /** Called for each refused request, with the reason. */
   readonly refused: (request: IncomingMessage, why: string) => void;
   /** Absent: there is no JSON API. */
   readonly api?: ApiRouter;
@@ -40,7 +40,7 @@ const OWN_PAGES: readonly (readonly [string, string])[] = [
 const HEALTHY = textPage(200, 'ok\n');
 const WRONG_METHOD = errorPage(405, 'GET or HEAD only', { Allow: 'GET, HEAD' });
 const UNKNOWN = errorPage(404, 'Not found');
-/** Without the reasons, which are not for everybody. */
+/** Without the reasons: only clients with access may see them. */
 const NOT_READY = textPage(503, 'not ready\n');
 const PAGE_FAILED = errorPage(500, 'The page cannot be made');
 const METRICS_FAILED = errorPage(500, 'The metrics cannot be read');
@@ -77,7 +77,7 @@ function refusalPage(refusal: ApiError, isApi: boolean): Page {
   return isApi ? errorJson(refusal, headers) : errorPage(refusal.status, refusal.message, headers);
 }
 
-/** A promise never rejects. */
+/** Returns the page for a request. Its promise never rejects. */
 function adminPage(options: AdminOptions, request: IncomingMessage): Page | Promise<Page> {
   if (request.method !== 'GET' && request.method !== 'HEAD') return WRONG_METHOD;
   const { path, query } = splitTarget(request.url ?? '');

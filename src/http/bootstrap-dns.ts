@@ -5,13 +5,13 @@ import type { Counters } from '../observe/counters.ts';
 import { DIGITS } from '../wire/character-set.ts';
 import { isRolledOutTo } from './rollout.ts';
 
-/** All names together may take this long; after it, the refresh goes on with what it has. */
+/** Time limit of a refresh of all names. After it, the refresh uses the results that it has. */
 const REFRESH_BUDGET_MS = 60_000;
 const DEFAULT_REFRESH_SECONDS = 600;
 /** The set of queried names is only for a gauge; it is emptied at this size, as the reference does. */
 const MAX_QUERIED_NAMES = 500;
 
-/** Looks names up. Rejects when a name has nothing of the kind. */
+/** Looks names up. Rejects when a name has no such record. */
 export interface NameResolver {
   /** IPv4 and IPv6 addresses. */
   addresses(name: string): Promise<string[]>;
@@ -60,12 +60,12 @@ export class BootstrapDns {
     this.#refreshMs = (options.refreshSeconds ?? DEFAULT_REFRESH_SECONDS) * 1000;
   }
 
-  /** False when there is no name to tell. */
+  /** False when no name is configured. */
   get configured(): boolean {
     return this.#options.published.length + this.#options.unpublished.length > 0;
   }
 
-  /** Distinct names that were asked for lately. */
+  /** Number of distinct names that clients have asked for. */
   get queriedNames(): number {
     return this.#queried.size;
   }
@@ -77,7 +77,7 @@ export class BootstrapDns {
     await this.refresh();
   }
 
-  /** Ends the refreshes. What is known stays known. */
+  /** Ends the refreshes. The known addresses stay. */
   stop(): void {
     this.#stopTicking?.();
     this.#stopTicking = null;
@@ -91,7 +91,10 @@ export class BootstrapDns {
     await this.#running;
   }
 
-  /** The JSON for a request of the client at `ip` with the query parameter `q`, which is null or empty when absent. */
+  /**
+   * Returns the JSON for a request of the client at `ip` with the query parameter `q`, which is null or empty when
+   * absent.
+   */
   answer(q: string | null, ip: string): Buffer {
     const { counters } = this.#options;
     counters.bootstrapDnsRequests += 1;
@@ -154,7 +157,7 @@ export class BootstrapDns {
   }
 }
 
-/** Lookups by DNS only: the system's own way would block one of four threads for each name. */
+/** Looks names up by DNS only: `getaddrinfo` would block one of four threads for each name. */
 class SystemResolver implements NameResolver {
   readonly #resolver = new Resolver({ timeout: 5000, tries: 2 });
 
@@ -175,7 +178,7 @@ class SystemResolver implements NameResolver {
   }
 }
 
-/** In the form of the reference: names sorted, indented by tabs. */
+/** Returns the entries in the form of the reference: names sorted, indented by tabs. */
 function toJson(entries: ReadonlyMap<string, Entry>): Buffer {
   const sorted = [...entries].sort(([a], [b]) => (a < b ? -1 : 1));
   const object = Object.fromEntries(sorted.map(([name, entry]) => [name, entry.addresses]));

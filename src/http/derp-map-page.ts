@@ -13,7 +13,10 @@ export interface PublishedDerpMap {
 
 const PATH = '/derpmap/';
 
-/** The page for `path`, or null when it is another path or not the secret one. The time does not depend on the secret. */
+/**
+ * Returns the page for `path`, or null when it is another path or not the secret one. The time does not depend on the
+ * secret.
+ */
 export function derpMapPage(map: PublishedDerpMap | null, path: string): Page | null {
   if (map === null || !path.startsWith(PATH)) return null;
   if (!timingSafeEqual(digest(path.slice(PATH.length)), digest(map.secret))) return null;

@@ -2,7 +2,7 @@ import type { Counters } from '../observe/counters.ts';
 import { derperMetrics, derperMetricsText } from '../observe/derper-metrics.ts';
 import type { AdminPage } from './admin.ts';
 
-/** `/debug/varz`: the counts by the names of Go derper. */
+/** Returns the page `/debug/varz`: the counts under the names of Go derper. */
 export function derperMetricsPage(counters: Counters): AdminPage {
   return {
     help: 'The same counts under the names of Go derper',

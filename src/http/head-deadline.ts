@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 /**
- * Closes connections on which no request head arrives in time. Node does this itself, and answers 408; Bun does not
- * for a server that is given its connections, so there this is all there is. A timer per connection is affordable,
+ * Closes connections on which no request head arrives in time. Node does this itself, and answers 408. Bun does not for
+ * a server that is given its connections, so this is the only deadline there. A timer per connection is affordable,
  * because ordinary HTTP connections are few (`limits.httpConnections`).
  */
 export class HeadDeadline {

@@ -12,17 +12,17 @@ export interface HomeSettings {
   readonly file?: string | undefined;
 }
 
-/** What a browser sees at `/` and at every path that is nothing else. */
+/** What a browser sees at `/` and at every path without a page of its own. */
 export interface HomePage {
-  /** True when no answer may tell what this server is: with every page but the one that says so itself. */
+  /** True when no answer may show what this server is. Only the page of mode `full` shows it. */
   readonly neutral: boolean;
   readonly page: Page;
 }
 
 const HTML = 'text/html; charset=utf-8';
-/** Small images and fonts may be in it. */
+/** Largest home page in bytes. It may contain small images and fonts. */
 const LARGEST_PAGE_BYTES = 16 * 1024 * 1024;
-/** A page from the operator may carry its style and small images in itself. */
+/** The operator's page may contain its style and small images. */
 const FILE_POLICY = "; style-src 'self' 'unsafe-inline'; img-src 'self' data:";
 
 const FULL_PAGE = `<!DOCTYPE html>

@@ -7,7 +7,10 @@ const LABEL = new CharacterSet('0-9', 'A-Z', 'a-z', '_-');
 /** Characters that a browser does not encode. */
 const URI = new CharacterSet('!-~');
 
-/** The name or address in a Host header, in brackets when it is IPv6 and without a port; null when it is neither. */
+/**
+ * Returns the name or address in a Host header, in brackets when it is IPv6 and without a port; null when it is
+ * neither.
+ */
 export function hostOf(header: string | undefined): string | null {
   const text = header ?? '';
   const isBracketed = text.startsWith('[');
@@ -30,8 +33,8 @@ function isHostName(text: string): boolean {
 }
 
 /**
- * Where a browser that came to port 80 finds the same page with TLS (protocol reference §5.7, rule 6); null when its
- * Host header is missing or no host. The port of the Host header is port 80's, so it is not echoed.
+ * Returns where a browser that came to port 80 finds the same page with TLS (protocol reference §5.7, rule 6). Null
+ * when its Host header is missing or is not a host. The port of the Host header is that of port 80, so it is not used.
  */
 export function httpsTarget(header: string | undefined, httpsPort: number, path: string, query: string): string | null {
   const host = hostOf(header);

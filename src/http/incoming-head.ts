@@ -4,8 +4,8 @@ import { type BadHead, checkRequestHead, type RequestHead } from '../wire/reques
 const heads = new WeakMap<IncomingMessage, RequestHead | BadHead>();
 
 /**
- * The head of a request that an HTTP server has parsed, checked by the rules of the first one on a connection: what is
- * refused there is refused here, and what is an upgrade there is one here.
+ * Returns the head of a request that an HTTP server has parsed. The same rules apply as for the first request of a
+ * connection: the same heads are refused, and the same heads are upgrades.
  */
 export function headOf(request: IncomingMessage): RequestHead | BadHead {
   const known = heads.get(request);

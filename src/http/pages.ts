@@ -10,7 +10,7 @@ export interface Page {
   readonly body: Buffer;
 }
 
-/** What the reference sends with every page that a browser may show (protocol reference §5.2). */
+/** The headers that the reference sends with every page that a browser may show (protocol reference §5.2). */
 export const BROWSER_HEADERS: Readonly<Record<string, string>> = {
   'Strict-Transport-Security': 'max-age=63072000; includeSubDomains',
   'Content-Security-Policy':
@@ -30,22 +30,22 @@ export function sendPage(request: IncomingMessage, response: ServerResponse, pag
   response.end(page.body);
 }
 
-/** An answer without a body. */
+/** Returns an answer without a body. */
 export function emptyPage(status: number, headers: Readonly<Record<string, string>> = {}): Page {
   return { status, headers, body: EMPTY };
 }
 
-/** An error page with a text, in the form of the reference. */
+/** Returns an error page with a text, in the form of the reference. */
 export function errorPage(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Page {
   return textPage(status, `${message}\n`, { 'X-Content-Type-Options': 'nosniff', ...headers });
 }
 
-/** A plain text page. */
+/** Returns a plain text page. */
 export function textPage(status: number, text: string, headers: Readonly<Record<string, string>> = {}): Page {
   return { status, headers: { 'Content-Type': 'text/plain; charset=utf-8', ...headers }, body: Buffer.from(text) };
 }
 
-/** An error page without any name, so that a scanner learns nothing from it. */
+/** Returns an error page without any name, so that a scanner learns nothing from it. */
 export function neutralPage(status: number, title: string): Page {
   const line = `${status} ${title}`;
   const html = [
@@ -60,7 +60,10 @@ export function neutralPage(status: number, title: string): Page {
   return { status, headers: { 'Content-Type': 'text/html' }, body: Buffer.from(html) };
 }
 
-/** Path and query of a request target; the absolute form loses its scheme and host, anything else but a path is `*`. */
+/**
+ * Returns path and query of a request target. The absolute form loses its scheme and host; any other target that is not
+ * a path becomes `*`.
+ */
 export function splitTarget(target: string): { readonly path: string; readonly query: string } {
   const hostEnd = absoluteHostEnd(target);
   const local = target.slice(hostEnd);
@@ -70,7 +73,7 @@ export function splitTarget(target: string): { readonly path: string; readonly q
   return mark < 0 ? { path: rooted, query: '' } : { path: rooted.slice(0, mark), query: rooted.slice(mark + 1) };
 }
 
-/** Where scheme and host of an absolute target end, or 0. */
+/** Returns where scheme and host of an absolute target end, or 0. */
 function absoluteHostEnd(target: string): number {
   const scheme = ['http://', 'https://'].find((one) => target.slice(0, one.length).toLowerCase() === one);
   if (scheme === undefined) return 0;
@@ -78,7 +81,7 @@ function absoluteHostEnd(target: string): number {
   return Math.min(target.length, ...ends);
 }
 
-/** Runs `handler`; whatever it throws ends only this connection. */
+/** Returns a handler that runs `handler`. An exception ends only this connection. */
 export function guarded(handler: RequestHandler): RequestHandler {
   return (request, response) => {
     try {

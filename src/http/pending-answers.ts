@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** How long a peer may take to read the answers to what it asked before an upgrade. */
+/** Time that a client has to read the answers to its requests before an upgrade. */
 const DEADLINE_MS = 5000;
 
 interface Pending {
@@ -11,7 +11,7 @@ interface Pending {
 
 const pending = new WeakMap<Duplex, Pending>();
 
-/** Counts an answer that is on its way. */
+/** Counts an answer that is not finished yet. */
 export function answering(socket: Duplex, response: ServerResponse): void {
   const answers = pending.get(socket) ?? { count: 0, done: null };
   answers.count++;
@@ -23,8 +23,9 @@ export function answering(socket: Duplex, response: ServerResponse): void {
 }
 
 /**
- * Calls `done` when everything that was asked for on the connection before has been answered: requests may come without
- * waiting for that. It is not called when the connection ends meanwhile; one that reads nothing is ended.
+ * Calls `done` when all earlier requests of the connection have their answers: a client may send a request before the
+ * last answer. `done` is not called when the connection ends meanwhile. A connection that does not read its answers is
+ * ended.
  */
 export function afterAnswers(socket: Duplex, done: () => void): void {
   const answers = pending.get(socket);

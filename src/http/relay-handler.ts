@@ -1,6 +1,7 @@
 /**
- * What browsers, probers and operators see over HTTP: the page of the relay, probes, captive-portal checks and bootstrap DNS
- * (this file leads to them), and the administration (`admin.ts`). `server.ts` puts limits on Node's HTTP server.
+ * What browsers, probers and operators see over HTTP: the page of the relay, probes, captive-portal checks and
+ * bootstrap DNS (this file calls them), and the administration (`admin.ts`). `server.ts` puts limits on Node's HTTP
+ * server.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CharacterSet } from '../wire/character-set.ts';
@@ -28,7 +29,7 @@ export interface RelayHttpOptions {
   readonly bootstrapDns?: BootstrapDns | null;
   /** Null: the relay does not hand out its DERP map. */
   readonly derpMap?: PublishedDerpMap | null;
-  /** Port that browsers are sent to from port 80. */
+  /** The port to which browsers are sent from port 80. */
   readonly httpsPort?: number;
   /** The answer to an ACME HTTP-01 challenge, or null when the token is not one of ours. */
   readonly challengeResponse?: ((token: string) => string | null) | undefined;
@@ -61,7 +62,7 @@ const USE_HTTPS = errorPage(400, 'Use HTTPS');
 const NOT_FOUND = neutralPage(404, 'Not Found');
 const BAD_REQUEST = neutralPage(400, 'Bad Request');
 
-/** Makes the request handlers of a relay. Upgrades of `/derp` are not theirs. */
+/** Makes the request handlers of a relay. They do not handle upgrades of `/derp`. */
 export function createRelayHttpHandler(options: RelayHttpOptions): RelayHttp {
   const routes = new RelayRoutes(options);
   return {
@@ -92,13 +93,16 @@ class RelayRoutes {
     return { status: 200, headers, body: names?.answer(q, this.#remoteIp(request)) ?? Buffer.alloc(0) };
   }
 
-  /** The DERP map, where `path` is the secret one. */
+  /** Returns the DERP map when `path` is the secret one. */
   derpMap(path: string, isPlain: boolean): Page | null {
     const map = this.#options.derpMap ?? null;
     return isPlain && map?.plainHttp !== true ? null : derpMapPage(map, path);
   }
 
-  /** Null when no certificate is being proven this way, so that another ACME client behind HTTPS may answer. */
+  /**
+   * Returns the answer to an ACME challenge. Null while no name is being proved this way, so that another ACME client
+   * behind HTTPS may answer.
+   */
   acmeChallenge(path: string): Page | null {
     const { challengeResponse } = this.#options;
     if (challengeResponse === undefined || !path.startsWith(CHALLENGE_PATH)) return null;
@@ -121,7 +125,8 @@ function mainPage(routes: RelayRoutes, request: IncomingMessage, path: string, q
   const { home } = routes;
   switch (path) {
     case '/derp':
-      // Clients always ask for the upgrade; who does not is a scanner (a chosen difference from §5.1 in all modes but full).
+      // Clients always ask for the upgrade. A request without it is a scanner's (a chosen difference from §5.1 in all
+      // modes but full).
       return home.neutral ? home.page : UPGRADE_REQUIRED;
     case '/derp/probe':
     case '/derp/latency-check':

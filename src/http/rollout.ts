@@ -11,7 +11,7 @@ const INCREMENT = 0x5851f42d4c957f2d14057b7ef767814fn;
 const OUTPUT_MULTIPLIER = 0xda942042e4dd58b5n;
 const MANTISSA_BITS = 53;
 
-/** The number in [0, 1) that belongs to an address of 4 or 16 bytes. */
+/** Returns the number in [0, 1) that belongs to an address of 4 or 16 bytes. */
 export function rolloutValue(ip: Buffer): number {
   const bytes = ip.length === 4 ? Buffer.concat([IPV4_MAPPED_PREFIX, ip]) : ip;
   const state = (bytes.readBigUInt64LE(0) << 64n) | bytes.readBigUInt64LE(8);
@@ -27,7 +27,10 @@ export function rolloutValue(ip: Buffer): number {
 
 const IPV4_MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
 
-/** Whether the client at `ip` is among the `fraction` (0 to 1) of all. A loopback client gets a coin toss, for trials. */
+/**
+ * Returns whether the client at `ip` is among the `fraction` (0 to 1) of all. For a loopback client the answer is
+ * random, for trials.
+ */
 export function isRolledOutTo(ip: string, fraction: number, random: () => number = Math.random): boolean {
   if (fraction <= 0) return false;
   if (fraction >= 1) return true;

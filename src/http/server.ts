@@ -13,11 +13,14 @@ export interface HttpServerOptions {
   readonly headMs?: number;
   /** Bytes that a request head may have. */
   readonly headBytes?: number;
-  /** Counts the requests that are none. */
+  /** Counts invalid requests. */
   readonly counters?: Counters;
-  /** When it returns true, CONNECT is refused without the reference's words. */
+  /** Returns true when CONNECT is refused without the reference's text. */
   readonly neutral?: () => boolean;
-  /** Whether a request may be answered; when not, that has been reported. For connections that carry several clients. */
+  /**
+   * Returns whether a request may be answered; a refusal is already reported. For connections that carry several
+   * clients.
+   */
   readonly isAllowed?: (socket: object, head: RequestHead) => boolean;
 }
 
@@ -30,9 +33,9 @@ const CHECK_INTERVAL_MS = 2000;
 const LATE_MS: number = CHECK_INTERVAL_MS + 1000;
 
 /**
- * An HTTP/1 server with tight limits. It never listens: `server.emit('connection', duplex)` gives it a connection.
- * Who handles DERP listens to its `upgrade` event, which comes for upgrades of `/derp` to `derp` or `websocket`
- * only, the first request of a connection or a later one; all others are ordinary requests for `handler`.
+ * An HTTP/1 server with tight limits. It never listens: `server.emit('connection', duplex)` gives it a connection. The
+ * handler of DERP listens to its `upgrade` event, which comes only for upgrades of `/derp` to `derp` or `websocket`, in
+ * the first request of a connection or in a later one. All other requests are ordinary requests for `handler`.
  */
 export function createHttpServer(handler: RequestHandler, options: HttpServerOptions = {}): Server {
   const headMs = options.headMs ?? DEFAULT_HEAD_MS;
@@ -60,7 +63,7 @@ export function createHttpServer(handler: RequestHandler, options: HttpServerOpt
     },
     (request, response) => requests.answer(request, response),
   );
-  // All headers: one that is left out because there are too many may be the one that names the client.
+  // No limit of the number: a header that is dropped could be the one that names the client.
   server.maxHeadersCount = 0;
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
     endWith(
@@ -93,7 +96,7 @@ class Requests {
   readonly #count: (reason: RefusalReason) => void;
   readonly #isAllowed: (socket: object, head: RequestHead) => boolean;
   readonly #problems = new WeakMap<IncomingMessage, Page | null>();
-  /** Connections whose last answer is given: what follows on them is nobody's request. */
+  /** Connections that have had their last answer. Bytes that follow are not a request. */
   readonly #ending = new WeakSet();
 
   constructor(
@@ -126,7 +129,7 @@ class Requests {
     if (response.getHeader('connection') === 'close') this.#ending.add(request.socket);
   }
 
-  /** The page to answer with in place of what was asked for, or null. */
+  /** Returns the page to answer with instead of the requested one, or null. */
   #problem(request: IncomingMessage): Page | null {
     const known = this.#problems.get(request);
     if (known !== undefined) return known;
@@ -157,7 +160,7 @@ function headError(code: string): HeadError {
     case 'HPE_HEADER_OVERFLOW':
       return { reason: 'head_too_large', page: neutralPage(431, 'Request Header Fields Too Large') };
     default:
-      // Parser errors alone have something to answer to; the others mean that the connection is gone.
+      // Only parser errors get an answer. After any other error the connection is gone.
       return code.startsWith('HPE_')
         ? { reason: 'head_invalid', page: neutralPage(400, 'Bad Request') }
         : { reason: null, page: null };

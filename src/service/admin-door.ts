@@ -23,7 +23,10 @@ import { peerRelayPages } from './peer-relay/page.ts';
 import type { PeerRelay } from './peer-relay/peer-relay.ts';
 import type { ServiceApi } from './status/service-api.ts';
 
-/** A handful of scrapers and viewers, and room for what a flood opens before the request of one of these was read. */
+/**
+ * Most connections of the admin listener: a few scrapers and viewers, and room for connections of a flood that come
+ * before their requests are read.
+ */
 const ADMIN_CONNECTIONS = 256;
 
 export interface AdminDoorParts {
@@ -34,7 +37,7 @@ export interface AdminDoorParts {
   readonly token: AccessToken;
   readonly api: ServiceApi;
   readonly relay: Relay;
-  /** Of all relay threads. */
+  /** The counters of all relay threads. */
   readonly counters: Counters;
   readonly certificate: CertificateSource;
   readonly admission: AdmissionService;
@@ -48,7 +51,7 @@ export interface AdminDoorParts {
 
 /** The HTTP of the admin listener: API, status page, metrics and health. */
 export class AdminDoor {
-  /** Stands behind the listeners of `admin`. */
+  /** The handler of the listeners of `admin`. */
   readonly door: HttpDoor;
   readonly #server: Server;
 

@@ -139,6 +139,7 @@ export class AdmissionService implements Admission {
     );
   }
 
+  /** Stops the sources and the reviews. */
   stop(): void {
     this.#isStopped = true;
     this.#unsubscribe();

@@ -49,9 +49,9 @@ export class Clients implements Admission {
   readonly #parts: ClientsParts;
   readonly #usage: Usage;
   readonly #policy: ClientPolicy;
-  /** Null: it is off. */
+  /** Null: accounting is off. */
   readonly #accounting: Accounting | null;
-  /** Null when this relay counts alone. */
+  /** Null: this relay shares no counts with others. */
   readonly #member: ServiceRegionMember | null;
   #leaves: (() => void)[] = [];
   #countAt = 0;
@@ -109,7 +109,10 @@ export class Clients implements Admission {
     this.#policy.reload(tiersOf(config), this.#connected());
   }
 
-  /** What a key may send in place of the rate of its tier, bytes per second; 0: no limit; null: the rate of its tier again. */
+  /**
+   * Sets the rate of a key in bytes per second, instead of the rate of its tier; 0: no limit; null: the rate of its
+   * tier again.
+   */
   setRate(key: string, bytesPerSecond: number | null): void {
     this.#policy.setRate(key, bytesPerSecond, this.#connected());
   }
@@ -118,14 +121,14 @@ export class Clients implements Admission {
     return this.#policy.admit(request);
   }
 
-  /** A connection of `key` is open. */
+  /** Records that a connection of `key` has opened. */
   opened(key: Buffer, remote: Endpoint): void {
     const hex = key.toString('hex');
     this.#policy.opened(hex);
     this.#member?.opened(hex, remote);
   }
 
-  /** A connection of `key` has ended. */
+  /** Records that a connection of `key` has ended. */
   closed(key: Buffer, remote: Endpoint): void {
     const hex = key.toString('hex');
     this.#policy.closed(hex);
@@ -137,7 +140,7 @@ export class Clients implements Admission {
     this.#member?.region.announce(event);
   }
 
-  /** Name, owner, tier and usage of a key; `source` is its admission source. */
+  /** Returns name, owner, tier and usage of a key; `source` is its admission source. */
   status(connected: ConnectedKey): KeyStatus {
     return this.#policy.status(connected);
   }
@@ -147,7 +150,7 @@ export class Clients implements Admission {
     return this.#policy.isOverQuota(key);
   }
 
-  /** What a key may send through the UDP relay, bytes per second; 0: no limit; null: as all others. */
+  /** Returns the rate of a key through the UDP relay in bytes per second; 0: no limit; null: the common rate. */
   udpRate(key: string): number | null {
     return this.#policy.udpRate(key);
   }
@@ -166,7 +169,7 @@ export class Clients implements Admission {
     ];
   }
 
-  /** One entry for each open connection. */
+  /** Returns one entry for each open connection. */
   #connected(): ConnectedKey[] {
     const { sessions } = this.#parts.relay().snapshot();
     return sessions.flatMap(({ key, isOpen, admittedBy }): ConnectedKey[] =>
@@ -195,7 +198,10 @@ export class Clients implements Admission {
     else this.#policy.check(traffic.map(({ key }) => key));
   }
 
-  /** The same for the peer relay, which counts from the client's side. A key over its quota loses its endpoints. */
+  /**
+   * Counts the traffic of the peer relay, which counts from the client's side. A key over its quota loses its
+   * endpoints.
+   */
   async #countUdp(): Promise<void> {
     const peerRelay = this.#parts.peerRelay();
     if (peerRelay === null) return;

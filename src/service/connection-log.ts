@@ -56,7 +56,7 @@ export class ConnectionLog implements SessionReporter {
     }
   }
 
-  /** Writes what is not written yet, and leaves the clock. */
+  /** Writes the waiting lines, and unsubscribes from the clock. */
   close(): void {
     this.#refused.close();
     this.#ended.close();

@@ -66,7 +66,7 @@ export class Descriptors {
   #isFull = false;
   #checkedMs = -Infinity;
 
-  /** To be made when all ports are open. */
+  /** Create it when all ports are open. */
   constructor(parts: DescriptorsParts) {
     this.#parts = parts;
     this.#takeSpares();
@@ -74,6 +74,7 @@ export class Descriptors {
     this.#leaveClock = parts.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
   }
 
+  /** Stops the checks, and frees the spare descriptors. */
   close(): void {
     this.#leaveClock();
     for (const spare of this.#spares.splice(0)) this.#parts.table.give(spare);

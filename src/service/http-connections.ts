@@ -9,20 +9,26 @@ import { sourcePath } from '../base/ip-prefix.ts';
 
 /** Most requests on one connection. The answer to the last one ends it. */
 const MAX_REQUESTS = 1000;
-/** The source with the most connections makes room for itself only with connections older than this. */
+/**
+ * A new connection of the source with the most connections replaces only connections that were idle for this time, in
+ * milliseconds.
+ */
 const PATIENCE_MS = 1000;
-/** Where idle ones give way: what may come beyond the limit in one turn of the event loop, as much as the system hands over at once. */
+/**
+ * With `idleGivesWay`: most connections above the limit in one turn of the event loop, the number that the system
+ * delivers at once.
+ */
 const BURST = 512;
-/** After this many turns a connection has had the time to say what it wants. */
+/** Turns of the event loop after which a connection has had the time to send its request. */
 const TURNS = 2;
 
 export interface HttpConnectionsParts {
   readonly server: Server;
-  /** Connections at a time. */
+  /** Most connections at a time. */
   readonly limit: number;
   /**
-   * True: when it is full, a connection without a request gives way to a newcomer, however young it is. Where one source is
-   * all there is, as on loopback, a flood of it would keep everybody out otherwise.
+   * True: at the limit, a connection without a request is ended for a new one, however young it is. For listeners with
+   * a single source, such as loopback: otherwise a flood would keep all other clients out.
    */
   readonly idleGivesWay?: boolean;
   readonly clock: Clock;
@@ -32,7 +38,7 @@ export interface HttpConnectionsParts {
 interface HttpConnection {
   readonly stream: Stream;
   place: Place<HttpConnection> | null;
-  /** Where idle ones give way: its place among them while it has no request. */
+  /** With `idleGivesWay`: its place among the idle connections while it has no request. */
   idlePlace: Place<HttpConnection> | null;
   /** The {@link HttpConnections.#turn} in which it came. */
   readonly turn: number;
@@ -50,7 +56,7 @@ export class HttpConnections {
   readonly #parts: HttpConnectionsParts;
   readonly #table = new SourceTable<HttpConnection>();
   readonly #idle = new SourceTable<HttpConnection>();
-  /** Counts on while there are more connections than the limit. */
+  /** Number of the turn. It counts while there are more connections than the limit. */
   #turn = 0;
   #isTrimming = false;
 
@@ -84,7 +90,7 @@ export class HttpConnections {
     server.emit('connection', duplex);
   }
 
-  /** It is no longer an HTTP connection. */
+  /** Removes a connection that is no longer HTTP. */
   leave(duplex: object): void {
     const connection = connections.get(duplex);
     if (connection !== undefined) this.#remove(connection);
@@ -110,12 +116,15 @@ export class HttpConnections {
     connection.stream.abort();
   }
 
-  /** False while the request of a connection may wait to be read: all that come in one turn are accepted before any is read. */
+  /**
+   * Returns whether a connection has had the time to send its request: all connections of one turn are accepted before
+   * any is read.
+   */
   #wasHeard({ turn }: HttpConnection): boolean {
     return this.#turn - turn >= TURNS;
   }
 
-  /** Ends what is idle beyond the limit, once it was heard. */
+  /** Ends idle connections above the limit, when they have had the time to send a request. */
   #trimLater(): void {
     if (this.#isTrimming) return;
     this.#isTrimming = true;

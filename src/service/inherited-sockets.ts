@@ -17,8 +17,8 @@ export const NO_SOCKETS: InheritedSockets = { derp: [], http: [], stun: [], admi
 export type Environment = Record<string, string | undefined>;
 
 /**
- * The sockets that systemd opened for this process (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`), or that the relay
- * passes on which it replaces (`LISTEN_PREVIOUS_PID`); removes the variables from `env`, so that child processes do not
+ * Returns the sockets that systemd opened for this process (`LISTEN_PID`, `LISTEN_FDS`, `LISTEN_FDNAMES`), or that the
+ * previous process passes on (`LISTEN_PREVIOUS_PID`). Removes the variables from `env`, so that child processes do not
  * use them. Throws a TowpathError when a socket has no known name.
  */
 export function takeInheritedSockets(
@@ -46,7 +46,10 @@ export function takeInheritedSockets(
   return sockets;
 }
 
-/** The descriptors of `sockets` in their order, and the variables that describe them to a process that gets them from 3 on. */
+/**
+ * Returns the descriptors of `sockets` in their order, and the variables that describe them to a process that gets them
+ * from 3 on.
+ */
 export function describeSockets(sockets: InheritedSockets): { fds: number[]; variables: Record<string, string> } {
   const all = ROLES.flatMap((role) => sockets[role].map((fd) => ({ role, fd })));
   const variables = { LISTEN_FDS: String(all.length), LISTEN_FDNAMES: all.map(({ role }) => role).join(':') };

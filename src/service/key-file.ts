@@ -19,7 +19,7 @@ const LARGEST_FILE_BYTES = 1024 * 1024;
 const RESTORE_HINT =
   'Restore the file from a backup. Or move it away and start again: the relay makes a new key, and clients learn it automatically.';
 
-/** The text of a new key file, as derper writes it (protocol reference §7.2). */
+/** Returns the text of a new key file, as derper writes it (protocol reference §7.2). */
 export function newKeyFileText(): string {
   return `${JSON.stringify({ PrivateKey: generatePrivateKeyText() }, null, '\t')}\n`;
 }
@@ -65,8 +65,8 @@ export function loadKeyFile(path: string): KeyFile {
 }
 
 /**
- * Whether systemd made the file for this service (`LoadCredential=`). It gives the user access by an access control list, which shows
- * as rights of the group.
+ * Returns whether systemd made the file for this service (`LoadCredential=`). It gives the user access by an access
+ * control list, which shows as rights of the group.
  */
 function isCredential(path: string): boolean {
   const directory = process.env['CREDENTIALS_DIRECTORY'] ?? '';

@@ -46,12 +46,12 @@ export class Lifetime implements ProcessControl {
     this.#end = resolve;
   }
 
-  /** Whether a signal to end has come. */
+  /** True when the process is ending. */
   get isEnding(): boolean {
     return this.#state === 'ending';
   }
 
-  /** A signal came. */
+  /** Handles a signal. */
   signal(wish: SignalWish, signal: NodeJS.Signals): void {
     const { log } = this.#parts.log;
     if (wish === 'nothing') log.info({ signal }, 'this signal does nothing');
@@ -62,7 +62,7 @@ export class Lifetime implements ProcessControl {
     else log.info({ signal }, 'the configuration is not reloaded: the relay is stopping');
   }
 
-  /** The relay accepts clients. A reload that was requested meanwhile runs now. */
+  /** Called when the relay accepts clients. A reload that was requested meanwhile runs now. */
   started(): void {
     if (this.#state !== 'starting') return;
     this.#state = 'serving';
@@ -95,8 +95,8 @@ export class Lifetime implements ProcessControl {
   }
 
   /**
-   * Starts the next process with the sockets of this one, which drains and ends when the next one accepts clients. When the
-   * next one fails, this one serves on and logs why.
+   * Starts the next process with the sockets of this one. This one drains and ends when the next one accepts clients.
+   * When the next one fails, this one continues and logs the reason.
    */
   replace(): void {
     const { log } = this.#parts.log;
@@ -116,7 +116,7 @@ export class Lifetime implements ProcessControl {
       await next.accepts;
     } catch (error) {
       this.#next = null;
-      // Its end is what this process wanted when it ends itself.
+      // When this process ends, it has cancelled the next one itself.
       if (this.#state !== 'ending') this.#parts.log.log.error({ error: errorMessage(error) }, 'this process serves on');
       return;
     }

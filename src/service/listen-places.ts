@@ -11,7 +11,7 @@ export function listenPlaces(
   return inherited.map((fd) => ({ ip: isIpv4Datagram(fd) ? '0.0.0.0' : '::', port: 0, fd }));
 }
 
-/** Datagram sockets have to be treated by their family, and only the kernel knows that of an inherited one. */
+/** Returns whether a datagram socket is an IPv4 socket. Only the kernel knows the family of an inherited one. */
 function isIpv4Datagram(fd: number): boolean {
   try {
     const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];

@@ -44,8 +44,8 @@ export class Listeners {
   }
 
   /**
-   * Opens the ports of clients, those for DERP with `tls` or without. With `sharesPorts`, others may listen on those for
-   * DERP, too. Throws a TowpathError when one cannot be opened; others stay open.
+   * Opens the ports of clients, those for DERP with `tls` or without. With `sharesPorts`, other threads may also listen
+   * on the ports for DERP. Throws a TowpathError when one cannot be opened; others stay open.
    */
   async openFront(
     config: Config,
@@ -93,13 +93,14 @@ export class Listeners {
     }
   }
 
-  /** A shared port also opens when another process of this user shares it. */
+  /** Throws when the port is in use: a shared port would also open when another process of this user shares it. */
   async #checkFree({ ip, port }: { readonly ip: string; readonly port: number }): Promise<void> {
     if (port === 0) return;
     const nobody = { accepted: () => null, refused: () => undefined, error: () => undefined };
     await (await this.#transport.listen({ ip, port, tls: null }, nobody)).close();
   }
 
+  /** The real addresses of the open ports. */
   get addresses(): RelayAddresses {
     const { relay } = this.#doors;
     return {
@@ -121,6 +122,7 @@ export class Listeners {
     for (const listener of this.#admin) listener.replaceCertificate(pair);
   }
 
+  /** Closes the ports of the administration. */
   async closeAdmin(): Promise<void> {
     await Promise.all(this.#admin.map((listener) => listener.close()));
   }

@@ -5,9 +5,9 @@ interface LivenessParts {
   readonly clock: Clock;
   readonly health: Health;
   readonly stun: { setSilent(reason: string | null): void };
-  /** Null where no TLS is done here. */
+  /** Null when this process does no TLS. */
   readonly certificate: (() => { readonly notBefore: Date; readonly notAfter: Date }) | null;
-  /** Told of each change: the reason why STUN is silent, or null. */
+  /** Called at each change with the reason why STUN is silent, or null. */
   readonly changed: (reason: string | null) => void;
   /** Wall clock, milliseconds since 1970; for tests. */
   readonly now?: () => number;
@@ -49,7 +49,7 @@ export class Liveness {
     this.#leaveClock = parts.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
   }
 
-  /** A listener could not accept. */
+  /** Records that a listener could not accept. */
   listenerError(error: Error): void {
     this.#listenerError = error.message;
     this.#listenerErrorMs = this.#parts.clock.now;

@@ -3,7 +3,7 @@ import { errorMessage, TowpathError } from '../base/errors.ts';
 import { describeSockets, FIRST_FD, type Environment, type InheritedSockets } from './inherited-sockets.ts';
 import { ACCEPTS } from './previous-process.ts';
 
-/** The next process has this time until it accepts clients: it may have to fetch long lists of an admission source. */
+/** Longest time until the next process accepts clients: it may have to fetch long lists of an admission source. */
 const START_MS = 60_000;
 
 /** What {@link NextProcess} needs. */
@@ -17,9 +17,9 @@ export interface NextProcessParts {
 }
 
 /**
- * The process that takes over the sockets of this one, which came from a service manager. It is a child, and reads program
- * and configuration anew: after an upgrade it is the new version. It says on a pipe of its own when it accepts clients; until
- * then both accept, and when it fails nothing has changed for the clients.
+ * The process that takes over the sockets of this one, which came from a service manager. It is a child process, and
+ * reads program and configuration again: after an upgrade it is the new version. It reports on a separate pipe when it
+ * accepts clients. Until then both processes accept clients, and when it fails nothing has changed for the clients.
  */
 export class NextProcess {
   /** Resolves when it accepts clients. Rejects when it ends before, cannot be started or takes too long; it has ended then. */
@@ -31,7 +31,7 @@ export class NextProcess {
   constructor({ command, env, sockets, startMs = START_MS }: NextProcessParts) {
     const [program, ...args] = command as [string, ...string[]];
     const { fds, variables } = describeSockets(sockets);
-    // The numbers in these are those of this process.
+    // These variables have the process id of this process.
     const own = { LISTEN_PID: undefined, WATCHDOG_PID: undefined };
     this.#child = spawn(program, args, {
       stdio: ['inherit', 'inherit', 'inherit', ...fds, 'pipe'],
@@ -49,7 +49,7 @@ export class NextProcess {
         said = (said + bytes.toString('latin1')).slice(0, ACCEPTS.length);
         if (said === ACCEPTS) resolve(true);
       })
-      // The end of the process says more.
+      // The end of the process shows the problem better.
       .on('error', () => undefined);
     this.#child.once('error', (error) => reject(failure(errorMessage(error))));
     this.#child.once('exit', (code, signal) =>
@@ -57,7 +57,7 @@ export class NextProcess {
     );
   }
 
-  /** Ends it, when it is not to take over any more. */
+  /** Ends it when it must not take over any more. */
   cancel(): void {
     this.#child.kill('SIGKILL');
   }

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errorMessage } from '../base/errors.ts';
 import { FIRST_FD, type Environment } from './inherited-sockets.ts';
 
-/** What the next process writes to the previous one when it accepts clients. */
+/** The message of the next process to the previous one when it accepts clients. */
 export const ACCEPTS = 'accepts\n';
 const LOOK_MS = 10;
 
@@ -18,8 +18,8 @@ export class PreviousProcess {
   }
 
   /**
-   * Tells it that this process accepts clients: it drains and ends now. Resolves when it has ended, and its other ports
-   * are free. Throws an Error when that is unknown.
+   * Tells the previous process that this one accepts clients, so that it drains and ends. Resolves when it has ended,
+   * and its other ports are free. Throws an Error when that is unknown.
    */
   async takeOver(): Promise<void> {
     if (process.ppid !== this.#pid) return;
@@ -27,14 +27,18 @@ export class PreviousProcess {
       writeSync(this.#fd, ACCEPTS);
       closeSync(this.#fd);
     } catch (error) {
-      // It has ended meanwhile, or it will go on; then the next port that both want says so.
+      // It has ended meanwhile, or it continues. Then a port that both processes need cannot be opened, and that error
+      // is shown.
       throw new Error(`the previous process is unknown: ${errorMessage(error)}`, { cause: error });
     }
     while (process.ppid === this.#pid) await delay(LOOK_MS);
   }
 }
 
-/** The process that this one replaces (`LISTEN_PREVIOUS_PID`), or null. Leaves the variables to `takeInheritedSockets`. */
+/**
+ * Returns the process that this one replaces (`LISTEN_PREVIOUS_PID`), or null. Leaves the variables to
+ * `takeInheritedSockets`.
+ */
 export function previousProcess(env: Environment = process.env, ppid: number = process.ppid): PreviousProcess | null {
   const { LISTEN_PREVIOUS_PID: pid = '', LISTEN_FDS: count = '' } = env;
   if (pid !== String(ppid) || !/^\d{1,2}$/.test(count)) return null;

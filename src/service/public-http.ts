@@ -60,7 +60,7 @@ export class PublicHttp {
     });
   }
 
-  /** Names that bootstrap DNS looks up. */
+  /** Number of distinct names that clients have asked bootstrap DNS for. */
   get queriedNames(): number {
     return this.#bootstrapDns.queriedNames;
   }
@@ -70,7 +70,7 @@ export class PublicHttp {
     this.#handler.setHome(page);
   }
 
-  /** Looks names up from now on. */
+  /** Starts the look-ups of bootstrap DNS. */
   start(): void {
     void this.#bootstrapDns.start();
   }

@@ -9,7 +9,10 @@ import type { PublishedDerpMap } from '../http/derp-map-page.ts';
 const SECRET = /^[\w-]{16,128}$/;
 const FILE_BYTES = 4096;
 
-/** The DERP map that the relay hands out, or null when that is off. Throws `TOWPATH_DERP_MAP_PATH` for an unusable file. */
+/**
+ * Returns the DERP map that the relay hands out, or null when that is off. Throws `TOWPATH_DERP_MAP_PATH` for an
+ * unusable file.
+ */
 export function publishedMap(config: Config, certificate: CertificateSource): PublishedDerpMap | null {
   const { pathFile, plainHttp } = config.derpMap.publish;
   if (pathFile === undefined) return null;

@@ -42,7 +42,7 @@ export class Readiness {
     this.#leaveHealth = parts.health.onChange(() => this.#changed());
   }
 
-  /** The relay is open for clients. Resolves when the first test is over. */
+  /** Starts the tests when the relay is open for clients. Resolves when the first test is over. */
   async begin(): Promise<void> {
     if (this.#parts.selfTest !== null) await this.#test(this.#parts.selfTest);
     else this.#passed({});

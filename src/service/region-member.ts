@@ -23,7 +23,7 @@ export interface RegionMemberParts {
   readonly noted: (note: string | null) => void;
 }
 
-/** This relay as a member of its region: it has its connections by key, and runs actions of other relays. */
+/** This relay as a member of its region: it knows its connections by key, and runs actions of other relays. */
 export class ServiceRegionMember implements RegionMember {
   readonly region: Region;
   readonly #parts: RegionMemberParts;
@@ -39,7 +39,7 @@ export class ServiceRegionMember implements RegionMember {
     this.region = new Region({ valkey, relayId, member: this, log: parts.log, noted: parts.noted });
   }
 
-  /** A connection of a key is open. */
+  /** Records that a connection of a key has opened. */
   opened(key: string, { ip, port }: Endpoint): void {
     const connections = this.#open.get(key) ?? [];
     connections.push({ ip, port, openedAt: Date.now() });
@@ -47,7 +47,7 @@ export class ServiceRegionMember implements RegionMember {
     this.region.connectionsChanged(key);
   }
 
-  /** A connection of a key has ended. */
+  /** Records that a connection of a key has ended. */
   closed(key: string, { ip, port }: Endpoint): void {
     const left = this.connections(key).filter((connection) => connection.ip !== ip || connection.port !== port);
     if (left.length === 0) this.#open.delete(key);

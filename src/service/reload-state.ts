@@ -1,6 +1,6 @@
 import type { MetricDefinition } from '../observe/metrics.ts';
 
-/** Whether the last reload of the configuration succeeded, and when one last did. */
+/** The result of the last reload of the configuration, and the time of the last successful one. */
 export class ReloadState {
   #isGood = true;
   #goodAt: number;
@@ -10,13 +10,13 @@ export class ReloadState {
     this.#goodAt = now;
   }
 
-  /** The configuration was read again and is in use. */
+  /** Records that the configuration was read again and is in use. */
   succeeded(now: number): void {
     this.#isGood = true;
     this.#goodAt = now;
   }
 
-  /** It has an error; the old one stays in use. */
+  /** Records that the new configuration has an error, so that the old one stays in use. */
   failed(): void {
     this.#isGood = false;
   }

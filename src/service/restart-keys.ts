@@ -12,7 +12,7 @@ export interface ReloadedKeys {
 /** Sections that `Service.reload` takes over without a restart. */
 const LIVE_SECTIONS: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'log', 'admission', 'mesh']);
 
-/** The keys whose change needs a restart, as dotted paths: what is in `after` and not in `inUse`. */
+/** Returns the keys whose change needs a restart, as dotted paths: those that differ between `inUse` and `after`. */
 export function restartKeys(inUse: Config, after: Config): string[] {
   return changedKeys(inUse, after).filter((key) => !LIVE_SECTIONS.has(key.split('.', 1)[0]!));
 }

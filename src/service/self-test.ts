@@ -24,22 +24,22 @@ export interface SelfTestTimes {
   readonly stunMs: number | null;
 }
 
-/** What is tested. */
+/** The relay to test. */
 export interface SelfTestTarget {
   readonly transport: Transport;
   readonly derp: Endpoint;
   readonly stun: Endpoint | null;
   /** Lowercase hex SHA-256 of the certificate that must be presented; null where there is no TLS. */
   readonly pinSha256: string | null;
-  /** The name to ask for. */
+  /** The server name of the TLS handshake. */
   readonly serverName: string;
   /** Admits a key that the admission sources do not know; returns a function that ends this. */
   readonly exempt: (key: Buffer) => () => void;
 }
 
 /**
- * Goes through the relay's own front door as a stranger would: TLS, upgrade, two throw-away clients, a packet each way,
- * a STUN request. Throws a TowpathError that says which step failed.
+ * Tests the public ports as a client uses them: TLS, upgrade, two temporary clients, a packet each way, a STUN request.
+ * Throws a TowpathError that says which step failed.
  */
 export async function runSelfTest(target: SelfTestTarget): Promise<SelfTestTimes> {
   const clock = new Clock();
@@ -67,7 +67,7 @@ export async function runSelfTest(target: SelfTestTarget): Promise<SelfTestTimes
   }
 }
 
-/** An address of this machine at which something that listens on `endpoint` can be reached. */
+/** Returns an address of this machine at which something that listens on `endpoint` can be reached. */
 export function reachable({ ip, port }: Endpoint): Endpoint {
   return { ip: ip === '::' || ip === '0.0.0.0' ? '127.0.0.1' : ip, port };
 }
@@ -132,7 +132,7 @@ async function askStun(transport: Transport, server: Endpoint): Promise<number> 
   }
 }
 
-/** Fails with the step's name when it takes too long. */
+/** Waits for a step. Rejects with the step's name when it takes too long. */
 async function within<T>(step: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {

@@ -22,13 +22,14 @@ import { reachable, runSelfTest } from './self-test.ts';
 export interface ServeOptions extends Pick<LifetimeParts, 'reload' | 'endNow'> {
   readonly config: Config;
   readonly signals: ServeSignals;
-  /** How this process was started: the program and its arguments. */
+  /** The command that started this process: the program and its arguments. */
   readonly command: readonly string[];
 }
 
 /**
- * Runs the relay until a signal ends it; resolves with the exit code. SIGHUP reloads, SIGUSR2 starts the
- * next process, SIGTERM, SIGINT and SIGQUIT drain, a second one ends at once. Throws a TowpathError when the relay cannot be started.
+ * Runs the relay until a signal ends it. Resolves with the exit code. SIGHUP reloads, SIGUSR2 starts the next process,
+ * and SIGTERM, SIGINT and SIGQUIT drain; a second one ends the process at once. Throws a TowpathError when the relay
+ * cannot be started.
  */
 export async function serve({ config, signals, command, ...parts }: ServeOptions): Promise<number> {
   transport.prepareServer?.();
@@ -39,7 +40,7 @@ export async function serve({ config, signals, command, ...parts }: ServeOptions
     const sockets = takeInheritedSockets();
     const service = new Service(config, transport, log.log, sockets);
     const systemd = await openSystemdState(process.env, { health: service.health, log: log.log });
-    // The peer relay has its UDP ports and its directory for itself.
+    // The peer relay cannot share its UDP ports and its directory with the next process.
     const isReplaceable = sockets.derp.length > 0 && config.peerRelay.tailnets.length === 0;
     const startNext = isReplaceable ? (): NextProcess => new NextProcess({ command, env, sockets }) : null;
     const lifetime = new Lifetime({ ...parts, service, log, systemd, startNext });
@@ -91,7 +92,7 @@ async function start({ config, service, log, lifetime, systemd, previous }: Star
   return lifetime.ended;
 }
 
-/** From now on a bug costs at most the connection that it is about: thousands of others depend on this process. */
+/** Limits the damage of a bug to the connection that it is about: thousands of others depend on this process. */
 function surviveBugs(service: Service, log: Log): void {
   const errors = new InternalErrors(service.ownCounters, log.log);
   onInternalError((where, error) => errors.caught(where, error));
@@ -99,11 +100,11 @@ function surviveBugs(service: Service, log: Log): void {
   process.on('unhandledRejection', (error) => internalError('unhandled rejection', error));
 }
 
-/** Tests the relay as it is now; gives the times for the log. */
+/** Tests the relay as it is now. Returns the times for the log. */
 async function selfTest(config: Config, service: Service): Promise<object> {
   const { derp, stun } = service.addresses;
   const { tlsMs, openMs, packetMs, stunMs } = await runSelfTest({
-    // The relay is a neighbour of itself: where proxies on this machine are trusted, it has to speak as they do.
+    // The test connects from this machine. With the PROXY protocol it must send a header, as a proxy does.
     transport: config.proxy.protocol ? withPreamble(transport, encodeProxyHeader(null)) : transport,
     derp: derp[0]!,
     stun: stun[0] ?? null,

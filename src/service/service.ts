@@ -50,7 +50,7 @@ export class Service {
   readonly isKeyNew: boolean;
   readonly certificate: CertificateSource;
   readonly health: Health = new Health();
-  /** What the admin listener shows and does. */
+  /** The data and the actions of the admin listener. */
   readonly api: ServiceApi;
   /** Whether the last reload succeeded; set by the reader of the configuration. */
   readonly reloads: ReloadState = new ReloadState(Date.now());
@@ -60,7 +60,7 @@ export class Service {
   readonly #memory = new ResidentMemory();
   readonly #relayLog: RelayLog;
   readonly #admission: AdmissionService;
-  /** What is known of the clients by their keys. */
+  /** The facts about the clients by their keys. */
   readonly clients: Clients;
   readonly #relay: Relay;
   /** All relay threads, that of {@link #relay} included; null when it is the only one. */
@@ -74,7 +74,7 @@ export class Service {
   readonly #listeners: Listeners;
   #descriptors: Descriptors | null = null;
   #config: Config;
-  /** As it was read last, with what waits for a restart. */
+  /** The configuration that was read last, with changes that wait for a restart. */
   #readConfig: Config;
 
   /** Reads key and certificate; opens no port yet. Throws a TowpathError when a file is unusable. */
@@ -151,12 +151,12 @@ export class Service {
     });
   }
 
-  /** What was counted so far, to be read. The object stays the same. */
+  /** The counts of all threads, for reading. The object stays the same. */
   get counters(): Counters {
     return this.#all.counters;
   }
 
-  /** Those of the main thread, for what counts here. */
+  /** The counters of the main thread, for parts that count in it. */
   get ownCounters(): Counters {
     return this.#relay.counters;
   }
@@ -165,24 +165,24 @@ export class Service {
     return this.threads ?? this.#relay;
   }
 
-  /** Sessions of all states. */
+  /** Number of sessions in all states. */
   get sessionCount(): number {
     return this.#all.sessionCount;
   }
 
-  /** How long the drain takes at most, in milliseconds. */
+  /** Longest time of the drain in milliseconds. */
   get drainMs(): number {
     return this.#config.drain.seconds * 1000 + DRAIN_GRACE_MS;
   }
 
-  /** Admits `key` whatever the admission sources say, for the self-test; returns a function that takes it back. */
+  /** Admits `key` without the admission sources, for the self-test. Returns a function that ends this. */
   exempt(key: Buffer): () => void {
     return this.#admission.exempt(key);
   }
 
   /**
-   * Opens the ports of clients, waits for `clientsMayCome`, and opens those of the administration, which a process that this
-   * one replaces has until then. When one of them cannot be opened, the others are closed again.
+   * Opens the ports of clients, waits for `clientsMayCome`, and opens those of the administration, which the previous
+   * process has until then. When one of them cannot be opened, the others are closed again.
    */
   async start(clientsMayCome: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     const config = this.#config;
@@ -208,6 +208,7 @@ export class Service {
     }
   }
 
+  /** The real addresses of the open ports, those of the peer relay included. */
   get addresses(): RelayAddresses {
     const { addresses } = this.#listeners;
     return { ...addresses, stun: [...addresses.stun, ...(this.#peerRelay?.places ?? [])] };
@@ -225,8 +226,8 @@ export class Service {
   }
 
   /**
-   * Takes over what may change while running: admission, rate limits and tiers, home page, duplicate policy. Throws a
-   * TowpathError, and changes nothing, when a file cannot be used.
+   * Applies the parts that may change while the relay runs: admission, rate limits and tiers, home page, duplicate
+   * policy. Throws a TowpathError, and changes nothing, when a file cannot be used.
    */
   reload(config: Config): ReloadedKeys {
     const changed = changedKeys(this.#readConfig, config);
@@ -244,7 +245,7 @@ export class Service {
     this.#config = { ...before, home, duplicates, fairness, admission, mesh, peerRelay };
     this.#readConfig = config;
     this.clients.reload(this.#config);
-    // What the other threads have is known a moment later.
+    // The sessions of the other threads are known a moment later.
     void this.threads?.refreshSessions().then(() => this.clients.reload(this.#config));
     this.api.reloaded();
     return { changed, restart: restartKeys(this.#config, config) };

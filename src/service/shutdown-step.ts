@@ -9,8 +9,8 @@ export interface ClosingLog {
 }
 
 /**
- * Does one step of the shutdown and waits for it, but not longer than `limitMs`. Never rejects: what cannot be closed in
- * good order must not keep the rest open, and the end of the process closes it.
+ * Does one step of the shutdown and waits for it at most `limitMs`. Never rejects: a step that fails must not prevent
+ * the next ones, and the end of the process closes the rest.
  */
 export async function shutdownStep(
   what: string,

@@ -6,7 +6,7 @@ import { openNotify, type Notify } from '../system/notify.ts';
 
 type Environment = Record<string, string | undefined>;
 
-/** Shorter watchdogs than this would only make work. */
+/** Shortest watchdog time that is used: a shorter one would only cost work. */
 const LEAST_WATCHDOG_MS = 100;
 /** The service manager shows the state on one line. */
 const STATUS_CHARACTERS = 200;
@@ -42,30 +42,30 @@ export class SystemdState {
     this.#leaveHealth = health.onChange(() => this.#healthChanged());
   }
 
-  /** The relay serves clients, or does again after a reload. */
+  /** Tells systemd that the relay serves clients, or does again after a reload. */
   ready(): void {
     if (this.#state === 'stopping') return;
     this.#state = 'ready';
     this.#send(`READY=1\n${this.#status()}`);
   }
 
-  /** The configuration is read again; {@link ready} follows. */
+  /** Tells systemd that the configuration is read again. {@link ready} follows. */
   reloading(): void {
     if (this.#state === 'ready') this.#send('RELOADING=1\nSTATUS=Reading the configuration again');
   }
 
-  /** This process is the main one of the service from now on; resolves when the service manager has been told. */
+  /** Makes this process the main one of the service. Resolves when the service manager has been told. */
   async becomeMain(): Promise<void> {
     this.#send(`MAINPID=${process.pid}`);
     await this.#last;
   }
 
-  /** Another process is the main one from now on; this one says nothing more. */
+  /** Stops all messages, because another process is the main one from now on. */
   handedOver(): void {
     this.#state = 'stopping';
   }
 
-  /** The relay drains and ends within `limitMs`, for which the service manager waits. */
+  /** Tells systemd that the relay drains and ends within `limitMs`, for which the service manager waits. */
   stopping(limitMs: number): void {
     if (this.#state === 'stopping') return;
     this.#state = 'stopping';
@@ -102,8 +102,9 @@ export class SystemdState {
 }
 
 /**
- * The service manager that waits for messages of this process, or null when there is none (`NOTIFY_SOCKET`,
- * `WATCHDOG_USEC`, `WATCHDOG_PID`). Takes the variables out of `env`, so that no child speaks for the relay.
+ * Connects to the service manager that waits for messages of this process; null when there is none (`NOTIFY_SOCKET`,
+ * `WATCHDOG_USEC`, `WATCHDOG_PID`). Removes the variables from `env`, so that no child process sends messages for the
+ * relay.
  */
 export async function openSystemdState(
   env: Environment,

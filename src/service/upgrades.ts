@@ -18,8 +18,8 @@ interface UpgradeParts {
 }
 
 /**
- * Makes DERP connections of the upgrades that an HTTP server comes upon: WebSockets, and DERP itself when it is not the
- * first request of a connection, as a proxy sends it that uses its connections again.
+ * Makes DERP connections from the upgrades of an HTTP server: WebSockets, and DERP in a later request of a connection,
+ * as a proxy sends it that reuses its connections.
  */
 export function handleUpgrades({ relay, server, httpConnections }: UpgradeParts): void {
   const webSockets = createWebSocketServer();

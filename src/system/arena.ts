@@ -7,8 +7,9 @@ const HALF = 0x1_0000_0000;
 const DEFAULT_ALIGNMENT = 16;
 
 /**
- * The one owner of all native memory that a group of sockets uses: a single buffer, out of which `reserve` gives parts. A
- * part is known by its offset; its address never changes. The memory stays until `release`, even if other objects still refer to the arena.
+ * The only owner of all native memory that a group of sockets uses: a single buffer, of which `reserve` gives parts. A
+ * part is known by its offset; its address never changes. The memory stays until `release`, even if no other object
+ * refers to the arena.
  */
 export class Arena {
   /** The whole memory as bytes. */
@@ -33,7 +34,7 @@ export class Arena {
     inUse.add(this);
   }
 
-  /** How many arenas have not been released, for tests. */
+  /** Number of arenas that have not been released, for tests. */
   static get count(): number {
     return inUse.size;
   }
@@ -46,7 +47,7 @@ export class Arena {
     return offset;
   }
 
-  /** The address of `offset`. It may allocate: made once, before the loop. */
+  /** Returns the address of `offset`. It may allocate, so it is called once, before the loop. */
   pointer(offset: number): Pointer {
     return this.#calls.pointer(this.#address + BigInt(offset));
   }
@@ -59,7 +60,7 @@ export class Arena {
     this.words[word + 1] = low >= HALF ? this.#high + 1 : this.#high;
   }
 
-  /** Lets the memory go. No descriptor or thread may use it afterwards. */
+  /** Releases the memory. No descriptor or thread may use it afterwards. */
   release(): void {
     inUse.delete(this);
   }

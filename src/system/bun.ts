@@ -4,10 +4,10 @@ import { callsOf, ERRNO_BYTES, LIBC, type LibcFunctions } from './libc.ts';
 import { createNoCalls } from './none.ts';
 import type { Pointer, SystemCalls } from './port.ts';
 
-/** glibc, then musl: Bun wants the name of a library. */
+/** The libraries of glibc and of musl: Bun needs the name of a library. */
 const LIBRARIES = ['libc.so.6', 'libc.musl-x86_64.so.1', 'libc.musl-aarch64.so.1'];
 
-/** The system calls by `bun:ffi`, for the thread that calls this. Never rejects. */
+/** Loads the system calls by `bun:ffi`, for the thread that calls this. Never rejects. */
 export async function createBunCalls(): Promise<SystemCalls> {
   let reason = '';
   try {

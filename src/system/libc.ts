@@ -23,7 +23,10 @@ export const LIBC: Readonly<Record<LibcName, readonly Parameter[]>> = {
   close: ['i32'],
 };
 
-/** What a runtime gives for {@link LIBC}, and for `__errno_location`, whose result has the runtime's form of a pointer. */
+/**
+ * The functions that a runtime loads for {@link LIBC}, and `__errno_location`, whose result has the runtime's form of a
+ * pointer.
+ */
 export type LibcFunctions<Address> = Readonly<
   Record<LibcName, (...values: readonly (number | bigint | null)[]) => number>
 > & { readonly __errno_location: () => Address };
@@ -32,8 +35,8 @@ export type LibcFunctions<Address> = Readonly<
 export const ERRNO_BYTES = 4;
 
 /**
- * The port over loaded functions. `errnoMemory` is the memory of this thread's `errno`: the C library keeps one per
- * thread, so that its address is asked for once. `own` is what differs between the runtimes.
+ * Returns the port over loaded functions. `errnoMemory` is the memory of this thread's `errno`: the C library keeps one
+ * per thread, so that its address is needed only once. `own` has the parts that differ between the runtimes.
  */
 export function callsOf<Address>(
   c: LibcFunctions<Address>,

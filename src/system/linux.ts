@@ -56,7 +56,7 @@ export const Errno = {
   EHOSTUNREACH: 113,
 } as const;
 
-/** The C name of an error number, or `errno N`. */
+/** Returns the C name of an error number, or `errno N`. */
 export function errnoName(errno: number): string {
   return Object.entries(Errno).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`;
 }

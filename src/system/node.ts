@@ -13,10 +13,10 @@ interface NodeFfi {
   toArrayBuffer(pointer: bigint, length: number, copy: boolean): ArrayBuffer;
 }
 
-/** What `node:ffi` calls the types. */
+/** The names of the types in `node:ffi`. */
 const TYPES: Readonly<Record<Parameter, string>> = { i32: 'int32', u32: 'uint32', u64: 'uint64', ptr: 'pointer' };
 
-/** The system calls by `node:ffi` (Node 26 and later), for the thread that calls this. Never throws. */
+/** Loads the system calls by `node:ffi` (Node 26 and later), for the thread that calls this. Never throws. */
 export function createNodeCalls(): SystemCalls {
   const ffi = withoutFfiWarning(() => process.getBuiltinModule('node:ffi') as unknown as NodeFfi | undefined);
   if (ffi === undefined) return createNoCalls(`Node ${process.versions.node} has no node:ffi, Node 26 has`);
@@ -29,7 +29,7 @@ export function createNodeCalls(): SystemCalls {
 
 /**
  * Runs `load` without Node's warning that FFI is experimental, which comes once in each thread: the relay probes what it
- * needs and goes on without it. Any other warning passes.
+ * needs and works without it. Any other warning passes.
  */
 function withoutFfiWarning<T>(load: () => T): T {
   const emitWarning = Reflect.get(process, 'emitWarning');

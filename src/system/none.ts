@@ -1,7 +1,10 @@
 import { Errno } from './linux.ts';
 import type { SystemCalls } from './port.ts';
 
-/** The adapter where there are no system calls: each of them fails with ENOSYS. `reason` says why, as text for the log. */
+/**
+ * Returns the adapter for a machine without system calls: each call fails with ENOSYS. `reason` says why, as text for
+ * the log.
+ */
 export function createNoCalls(reason: string): SystemCalls {
   const fail = (): number => -1;
   return {

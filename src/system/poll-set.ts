@@ -2,7 +2,7 @@ import type { Arena } from './arena.ts';
 import { POLLIN } from './linux.ts';
 import type { Pointer, SystemCalls } from './port.ts';
 
-/** `struct pollfd`: the descriptor, then what is asked (16 bits) and what is so (16 bits). */
+/** `struct pollfd`: the descriptor, the events to wait for (16 bits) and the events that were found (16 bits). */
 const ENTRY_BYTES = 8;
 
 /** Memory for one `poll` that waits until one of several descriptors can be read. */
@@ -27,7 +27,7 @@ export class PollSet {
     return size * ENTRY_BYTES + 16;
   }
 
-  /** Has entry `i` watch a descriptor; −1: none. */
+  /** Makes entry `i` watch a descriptor; −1: none. */
   set(i: number, fd: number): void {
     const entry = (this.#entries >> 2) + i * 2;
     this.#words[entry] = fd;
@@ -39,7 +39,7 @@ export class PollSet {
     return this.#calls.poll(this.#pointer, this.size, timeoutMs);
   }
 
-  /** What `poll` found of entry `i`: `POLLIN`, `POLLERR`, … or 0. */
+  /** Returns what `poll` found for entry `i`: `POLLIN`, `POLLERR`, … or 0. */
   found(i: number): number {
     return this.#words[(this.#entries >> 2) + i * 2 + 1]! >>> 16;
   }

@@ -2,7 +2,7 @@
  * The port of system calls: what the UDP plane and the messages to systemd need of the C library
  * (docs/reference/runtimes.md §6). Three adapters implement it, `node.ts`, `bun.ts` and `none.ts`; nothing above this
  * folder knows which one runs. Every call returns what the C function returns, does not throw and does not allocate. `−1`
- * means an error, whose number `errno()` tells as long as no other call was made on the same thread.
+ * means an error, whose number `errno()` returns as long as no other call was made on the same thread.
  */
 
 /** An address in the form that the runtime passes to C: a bigint on Node, a number on Bun. Made by an `Arena` only. */

@@ -18,7 +18,7 @@ const SLOTS = 4;
 const SLOT_BYTES = 2048;
 const BUFFER_BYTES = 65_536;
 const WAIT_MS = 2000;
-/** Of different lengths, so that a wrong layout of the messages shows. */
+/** Lengths of the test datagrams. They differ, so that a wrong layout of the messages shows. */
 const LENGTHS = [1200, 7, 1];
 const LOOPBACK = ['127.0.0.1', '::1'];
 

@@ -33,12 +33,12 @@ import { SOCKET_ADDRESS_BYTES } from './socket-address.ts';
 /** The local address (IPv6), the segment size and the count of overflows. */
 const CONTROL_BYTES = controlSpace(20) + controlSpace(4) + controlSpace(4);
 const NAME_BYTES = 32;
-/** With UDP_GRO the kernel truncates what does not fit, in silence: a slot holds the largest there can be. */
+/** With UDP_GRO the kernel truncates datagrams without an error: a slot holds the largest possible one. */
 export const GRO_SLOT_BYTES = 65_535;
 
 /**
- * Memory for one `recvmmsg`: `slots` datagrams of up to `slotBytes`, each with the address it came from and what the
- * kernel says of it. What it holds is valid until the next `receive`.
+ * Memory for one `recvmmsg`: `slots` datagrams of up to `slotBytes`, each with its source address and the kernel's
+ * control data. The content is valid until the next `receive`.
  */
 export class ReceiveBatch {
   readonly slots: number;
@@ -100,7 +100,7 @@ export class ReceiveBatch {
     return slots * (MESSAGE_BYTES + NAME_BYTES + CONTROL_BYTES + VECTOR_BYTES + slotBytes + 64) + 256;
   }
 
-  /** Receives what waits at the socket, at most `slots` messages; returns how many, or −1 with errno. */
+  /** Receives the messages that wait at the socket, at most `slots`. Returns how many, or −1 with errno. */
   receive(fd: number, flags: number, slots: number = this.slots): number {
     const words = this.#words;
     for (let i = 0; i < this.#used; i++) {
@@ -113,24 +113,24 @@ export class ReceiveBatch {
     return received;
   }
 
-  /** Where the bytes of slot `i` begin in the arena. */
+  /** Returns where the bytes of slot `i` begin in the arena. */
   dataOffset(i: number): number {
     return this.#data + i * this.#dataStep;
   }
 
-  /** Where the `sockaddr` of the sender stands in the arena. */
+  /** Returns where the `sockaddr` of the sender is in the arena. */
   nameOffset(i: number): number {
     return this.#names + i * NAME_BYTES;
   }
 
-  /** How many bytes slot `i` received. */
+  /** Returns how many bytes slot `i` received. */
   length(i: number): number {
     return this.#words[(this.#messages + i * MESSAGE_BYTES + LENGTH_AT) >> 2]!;
   }
 
   /**
-   * Reads what the kernel says of slot `i` into the fields of this object. False when the datagram or its control data
-   * did not fit, so that it cannot be trusted.
+   * Reads the kernel's control data of slot `i` into the fields of this object. Returns false when the datagram or its
+   * control data did not fit, so that it cannot be trusted.
    */
   read(i: number): boolean {
     const words = this.#words;
@@ -170,7 +170,7 @@ export class ReceiveBatch {
     }
   }
 
-  /** Whether slot `i` came from an IPv4 address. */
+  /** Returns whether slot `i` came from an IPv4 address. */
   isInet(i: number): boolean {
     return (this.#words[this.nameOffset(i) >> 2]! & 0xffff) === AF_INET;
   }

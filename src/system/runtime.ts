@@ -1,12 +1,15 @@
 import { createNoCalls } from './none.ts';
 import type { SystemCalls } from './port.ts';
 
-/** Where the layouts of `receive-batch.ts` and `send-batch.ts` hold: 64 bits, little-endian, Linux' own numbers. */
+/**
+ * The architectures for the layouts of `receive-batch.ts` and `send-batch.ts`: 64 bits, little-endian, Linux' own
+ * numbers.
+ */
 const ARCHITECTURES: readonly string[] = ['x64', 'arm64'];
 
 /**
- * The system calls of the runtime that this thread runs on, or those of `none.ts` with the reason. Each thread loads its
- * own, because errno belongs to a thread. Never rejects.
+ * Loads the system calls of the runtime that this thread runs on, or those of `none.ts` with the reason. Each thread
+ * loads its own, because errno belongs to a thread. Never rejects.
  */
 export async function loadSystemCalls(): Promise<SystemCalls> {
   const { platform, arch } = process;

@@ -23,7 +23,7 @@ const INET_PKTINFO_BYTES = 12;
 const INET6_PKTINFO_BYTES = 20;
 const SEGMENT_BYTES = 2;
 const CONTROL_BYTES = controlSpace(INET6_PKTINFO_BYTES) + controlSpace(SEGMENT_BYTES);
-/** Pieces of a message, unless told otherwise: one, and a tail that is not where the rest is. */
+/** Usual number of pieces of a message: one, and a tail in another part of the memory. */
 const USUAL_PIECES = 2;
 
 /** Memory for one `sendmmsg`: up to `slots` messages, each with its destination, source address and segment size. */
@@ -39,7 +39,7 @@ export class SendBatch {
   readonly #controls: number;
   readonly #vectors: number;
   readonly #pieces: number;
-  /** The address of each message, for a send that goes on in the middle. */
+  /** The address of each message, for a send that continues in the middle of the batch. */
   readonly #pointers: readonly Pointer[];
 
   /** Each message may lie in up to `pieces` parts of the memory. */
@@ -68,7 +68,7 @@ export class SendBatch {
   }
 
   /**
-   * Adds a message: `length` bytes at `dataOffset` of the arena, to the `sockaddr` that stands in `addresses` from word
+   * Adds a message: `length` bytes at `dataOffset` of the arena, to the `sockaddr` in `addresses` from word
    * `at` on. The batch has room for it.
    */
   add(dataOffset: number, length: number, addresses: Int32Array, at: number): void {
@@ -103,8 +103,8 @@ export class SendBatch {
   }
 
   /**
-   * Has the message added last leave from a local address: one word of IPv4, or four of IPv6, in `locals` from word `at`
-   * on. `interfaceIndex` is 0 except for link-local addresses, which need it.
+   * Sets the local address of the message that was added last: one word of IPv4, or four of IPv6, in `locals` from word
+   * `at` on. `interfaceIndex` is 0 except for link-local addresses, which need it.
    */
   setSource(locals: Int32Array, at: number, interfaceIndex: number): void {
     const words = this.#words;
@@ -126,7 +126,10 @@ export class SendBatch {
     }
   }
 
-  /** Has the kernel cut a message into datagrams of `segmentBytes`, the last of which may be shorter; once for each. */
+  /**
+   * Makes the kernel cut a message into datagrams of `segmentBytes`, the last of which may be shorter. Once for each
+   * message.
+   */
   setSegment(segmentBytes: number, slot: number = this.count - 1): void {
     const control = this.#appendControl(slot, SOL_UDP, UDP_SEGMENT, SEGMENT_BYTES);
     this.#words[control] = segmentBytes;
@@ -137,7 +140,7 @@ export class SendBatch {
     return this.#calls.sendmmsg(fd, this.#pointers[from]!, this.count - from, flags);
   }
 
-  /** How many bytes of message `i` were sent. */
+  /** Returns how many bytes of message `i` were sent. */
   sentBytes(i: number): number {
     return this.#words[(this.#messages + i * MESSAGE_BYTES + LENGTH_AT) >> 2]!;
   }

@@ -23,7 +23,10 @@ export function writeSocketAddress(bytes: Buffer, at: number, ip: string, port: 
   return isInet ? INET_BYTES : SOCKET_ADDRESS_BYTES;
 }
 
-/** The address and port of a `sockaddr` at `at`; null when it is of another family. Allocates: not for every packet. */
+/**
+ * Reads the address and port of a `sockaddr` at `at`; null when it is of another family. Allocates: not for every
+ * packet.
+ */
 export function readSocketAddress(bytes: Buffer, at: number): { ip: string; port: number } | null {
   const family = bytes.readUInt16LE(at);
   if (family !== AF_INET && family !== AF_INET6) return null;

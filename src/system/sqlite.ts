@@ -12,7 +12,7 @@ export type SqlRow = Readonly<Record<string, SqlValue>>;
 /** A statement that was compiled once. Its calls throw an Error with SQLite's message. */
 export interface SqlStatement {
   run(...values: readonly SqlValue[]): void;
-  /** The rows, one at a time. */
+  /** Returns the rows, one at a time. */
   rows(...values: readonly SqlValue[]): IterableIterator<SqlRow>;
 }
 
@@ -23,7 +23,7 @@ export interface SqlDatabase {
   close(): void;
 }
 
-/** Opens the database in a file, which is made unless `isReadOnly`. Rejects with SQLite's error. */
+/** Opens the database in a file, which is created unless `isReadOnly`. Rejects with SQLite's error. */
 export async function openSqlite(path: string, isReadOnly: boolean): Promise<SqlDatabase> {
   return 'bun' in process.versions ? openOnBun(path, isReadOnly) : openOnNode(path, isReadOnly);
 }

@@ -25,9 +25,9 @@ import {
 import type { Pointer, SystemCalls } from './port.ts';
 import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from './socket-address.ts';
 
-/** How to open a UDP socket. */
+/** Options of a UDP socket. */
 export interface UdpOpenOptions {
-  /** IP text; `::` takes IPv6 alone: the other family has a socket of its own. */
+  /** IP text; `::` takes only IPv6: IPv4 has its own socket. */
   readonly ip: string;
   /** 0 takes any free port. */
   readonly port: number;
@@ -50,7 +50,7 @@ export interface UdpSocket {
 
 const VALUE_BYTES = 4;
 
-/** Opens UDP sockets that tell the local address of each datagram. Holds the few bytes of memory that this takes. */
+/** Opens UDP sockets that report the local address of each datagram. Holds the few bytes of memory that this takes. */
 export class UdpOpener {
   readonly #calls: SystemCalls;
   readonly #arena: Arena;
@@ -109,7 +109,7 @@ export class UdpOpener {
     return this.#calls.setsockopt(fd, level, option, this.#valuePointer, VALUE_BYTES) === 0;
   }
 
-  /** Above net.core.rmem_max only with a privilege. */
+  /** Sets the size of a buffer. A size above net.core.rmem_max needs a privilege. */
   #buffer(fd: number, forced: number, usual: number, bytes: number): void {
     if (!this.#set(fd, SOL_SOCKET, forced, bytes)) this.#set(fd, SOL_SOCKET, usual, bytes);
   }

@@ -5,7 +5,7 @@ import type { Pointer, SystemCalls } from './port.ts';
 /** Room for a `sockaddr_un`: two bytes of family, and the path (unix(7)). */
 const ADDRESS_BYTES = 110;
 const PATH_AT = 2;
-/** Longer messages are cut off. */
+/** Longest message in bytes. Longer messages are cut off. */
 const MESSAGE_BYTES = 1024;
 
 /** Sends datagrams to one socket of the family `AF_UNIX`, which neither runtime can do itself. */

@@ -10,11 +10,11 @@ export interface AccountingConfig {
   readonly flushSeconds: number;
 }
 
-/** As it is written: whether it is on may be left out. */
+/** The section as written in a file: `enabled` may be missing. */
 type WrittenAccounting = Omit<AccountingConfig, 'enabled'> & { readonly enabled?: boolean | undefined };
 
 const MOST_DAYS = 3660;
-/** So much is lost when the process is killed. */
+/** Longest `flushSeconds`. A killed process loses the traffic of this time. */
 const MOST_FLUSH_SECONDS = 60;
 
 export const accounting: z.ZodType<WrittenAccounting> = section(

@@ -7,12 +7,12 @@ type AcmeChallenge = 'http-01' | 'tls-alpn-01' | 'dns-01';
 
 /** How certificates are obtained from a certificate authority. */
 export interface AcmeConfig {
-  /** With `staging` already taken into account. */
+  /** The URL of the directory. `staging` is already applied. */
   readonly directory: string;
   readonly staging: boolean;
   readonly termsAgreed: boolean;
   readonly email?: string | undefined;
-  /** Empty: whatever can be used, in the order of the default. */
+  /** Empty: all challenges that can be used, in the order of the default. */
   readonly challenges: readonly AcmeChallenge[];
   readonly dnsHook: DnsHookConfig;
   readonly eab: ExternalAccountConfig;
@@ -27,7 +27,7 @@ interface DnsHookConfig {
   readonly waitSeconds: number;
 }
 
-/** Both or none. */
+/** Both fields are set, or none. */
 interface ExternalAccountConfig {
   readonly keyId?: string | undefined;
   readonly hmacKeyFile?: string | undefined;

@@ -3,18 +3,18 @@ import { formatHostPort, isLoopback } from '../../base/ip-address.ts';
 import { key, optionalKey, section } from './fields.ts';
 import { filePath, hostNames, localAddressOrOff, text, toggle, type ListenAddress } from './values.ts';
 
-/** Where the admin listener is, and who may use it. */
+/** The admin listener: its addresses, and the clients that may use it. */
 export interface AdminConfig {
   /** Null: not on TCP. */
   readonly listen: ListenAddress | null;
-  /** The path of a Unix socket, besides. */
+  /** The path of a Unix socket, in addition to `listen`. */
   readonly socket?: string | undefined;
-  /** With the certificate of the relay. */
+  /** True: TLS with the certificate of the relay. */
   readonly tls: boolean;
-  /** `env:NAME`. */
+  /** A reference to a variable: `env:NAME`. */
   readonly token?: string | undefined;
   readonly tokenFile?: string | undefined;
-  /** Names under which it may be asked, besides addresses and localhost. */
+  /** Host names that requests may have, in addition to IP addresses and localhost. */
   readonly names: readonly string[];
 }
 

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { key, optionalKey, section } from './fields.ts';
 import { choice, filePath, integer, text, toggle, webAddress, type Value } from './values.ts';
 
-/** What every source has. */
+/** The field of every source. */
 interface NamedSource {
   /** Appears in logs and metrics; unique. */
   readonly name: string;
@@ -12,18 +12,18 @@ interface NamedSource {
 interface RemoteSource extends NamedSource {
   /** Admit when the source cannot be reached. */
   readonly failOpen: boolean;
-  /** Seconds between two looks at keys that are connected. */
+  /** Seconds between two checks of connected keys. */
   readonly refreshSeconds: number;
   /** Seconds for which the last good answer counts while the source is down. */
   readonly keepSeconds: number;
 }
 
-/** A secret: at most one of the two. `apiKey` and its like are `env:NAME`. */
+/** A secret, in at most one of two fields: `N` has the form `env:NAME`, `NFile` is a path. */
 type SecretFields<N extends string> = Readonly<Partial<Record<N | `${N}File`, string | undefined>>>;
 
 export interface KeysSourceConfig extends NamedSource {
   readonly kind: 'keys';
-  /** At least one of the two is there. */
+  /** At least one of the two files is set. */
   readonly allowFile?: string | undefined;
   readonly denyFile?: string | undefined;
   readonly pollSeconds: number;
@@ -71,15 +71,20 @@ const ENV_REFERENCE = /^env:[A-Za-z_][A-Za-z0-9_]*$/;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$/;
 const DAY_SECONDS = 86_400;
 const YEAR_SECONDS = 365 * DAY_SECONDS;
-/** A list that is fetched as a whole may serve for long while its owner is down; the operator hears of it meanwhile. */
+/**
+ * Default of `keepSeconds` for whole lists. It is long, because the operator gets a warning while the source is down.
+ */
 const KEEP_LIST_SECONDS = DAY_SECONDS;
 const KEEP_ANSWER_SECONDS = 3600;
-/** The reference gives an admission URL this time (protocol reference §4.9). */
+/** Time limit in seconds that the reference has for an admission URL (protocol reference §4.9). */
 const ASK_SECONDS = 5;
 
 const SOCKET = process.platform === 'darwin' ? '/var/run/tailscaled.socket' : '/var/run/tailscale/tailscaled.sock';
 
-/** Where a service is whose paths are known: what people copy along with its address is taken off. */
+/**
+ * Returns a value for the address of a service with known paths. A known path that was copied along with the address is
+ * removed.
+ */
 function serviceAddress(): Value<string> {
   const address = webAddress('https', 'http');
   const schema = address.schema
@@ -91,7 +96,7 @@ function serviceAddress(): Value<string> {
   return { ...address, schema, allowed: `${address.allowed}, without anything behind ? or #` };
 }
 
-/** The parts of a path before those of the API of Headscale or Tailscale, and before the `/verify` that derper wants. */
+/** Returns the parts of a path before the API of Headscale or Tailscale, and before the `/verify` of derper. */
 function withoutKnownPath(path: readonly string[]): string[] {
   const parts = path.filter((part) => part !== '');
   const api = parts.findIndex((part, i) => part === 'api' && /^v\d$/.test(parts[i + 1] ?? ''));
@@ -148,7 +153,7 @@ const asking = () => ({
 
 type Refuse = (key: string, message: string) => void;
 
-/** A secret comes from one place, or from none. */
+/** Refuses a secret in both fields and, with `isNeeded`, one in neither. */
 function oneSecret(values: Readonly<Record<string, unknown>>, field: string, refuse: Refuse, isNeeded: boolean): void {
   const file = `${field}File`;
   if (values[field] !== undefined && values[file] !== undefined) refuse(file, `cannot be used together with ${field}`);

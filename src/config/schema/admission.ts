@@ -5,18 +5,18 @@ import { key, section } from './fields.ts';
 import { entryJsonSchema, pathFieldsOf, readEntry } from './list-entries.ts';
 import { filePath, texts, toggle, type Value } from './values.ts';
 
-/** Who may come in. */
+/** Which clients may connect. */
 export interface AdmissionConfig {
   readonly open: boolean;
-  /** Where the lists of sources that are fetched are kept over a restart. */
+  /** The directory that keeps fetched lists of sources over a restart. */
   readonly cacheDirectory: string;
-  /** Names of client programs. */
+  /** Names of client programs that are refused. */
   readonly denyApps: readonly string[];
   readonly sources: readonly AdmissionSourceConfig[];
 }
 
 const APP_NAME = /^[\x20-\x7e]{1,32}$/;
-/** Bounds the metric labels. */
+/** Most sources. It limits the number of metric labels. */
 const MOST_SOURCES = 32;
 /** Labels of counts that do not belong to a single source. */
 const RESERVED_NAMES = new Set(['all', 'open', 'error', 'exempt', 'operator']);

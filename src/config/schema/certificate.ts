@@ -89,7 +89,10 @@ export const certificate: z.ZodType<CertificateSection> = section(
   },
 );
 
-/** What keeps mode acme from working with the rest of the configuration: the key to blame and why. */
+/**
+ * Returns what keeps mode acme from working with the rest of the configuration: the wrong key and the reason. Null when
+ * nothing does.
+ */
 export function acmeConflict(
   { mode, names, acme: { challenges } }: CertificateConfig,
   hasHttp: boolean,

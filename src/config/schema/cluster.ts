@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { optionalKey, section } from './fields.ts';
 import { filePath, text } from './values.ts';
 
-/** What the relays of a region share. */
+/** The server through which the relays of a region share data. */
 export interface ClusterConfig {
   /** The URL of a Valkey or Redis server; undefined: each relay counts for itself. */
   readonly valkey?: string | undefined;

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { key, optionalKey, section } from './fields.ts';
 import { filePath, toggle } from './values.ts';
 
-/** How the relay hands out its entry of the DERP map. */
+/** How the relay publishes its entry of the DERP map. */
 export interface DerpMapConfig {
   readonly publish: {
     /** Undefined: off. */

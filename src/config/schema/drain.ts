@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { key, section } from './fields.ts';
 import { integer } from './values.ts';
 
-/** How the relay ends. */
+/** How the relay closes the connections of clients before it ends. */
 export interface DrainConfig {
   readonly seconds: number;
   readonly closesPerSecond: number;

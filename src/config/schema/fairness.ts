@@ -6,7 +6,7 @@ import { integer } from './values.ts';
 /** A bucket must hold at least one largest packet with its address (§4.8). */
 const LEAST_BURST_BYTES = 65_568;
 
-/** How a greedy client is held back. */
+/** Limits for the rate of each client and of all together. */
 export interface FairnessConfig {
   readonly perClient: {
     /** 0: no limit. */

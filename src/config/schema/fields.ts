@@ -4,11 +4,11 @@ import type { Value } from './values.ts';
 /** A default, written as it would be in a file. */
 type Initial = string | number | boolean | readonly string[];
 
-/** What the schema knows about one key besides its type. */
+/** What the schema knows about one key in addition to its type. */
 export interface KeyMeta {
   /** One sentence with the unit, for the documentation, the JSON Schema and `--help`. */
   readonly help: string;
-  /** What may stand here; completes "allowed: …". */
+  /** The allowed values; completes "allowed: …". */
   readonly allowed: string;
   /** How text from the environment or a flag is read. */
   readonly kind: Value<unknown>['kind'];
@@ -18,11 +18,11 @@ export interface KeyMeta {
   readonly computed: string | undefined;
   /** The flag's name without dashes where it differs from the path, or false for no flag. */
   readonly flag: string | false | undefined;
-  /** A file or directory: relative ones are resolved. */
+  /** True for the path of a file or directory. A relative path is made absolute. */
   readonly isPath: boolean;
-  /** Of a list of objects: the fields of them that are paths. */
+  /** In a list of objects: the fields that are paths. */
   readonly pathFields: readonly string[];
-  /** Refers to a secret, as env:NAME. Anything else that is written here is never shown. */
+  /** True when the value refers to a secret, such as `env:NAME`. Any other value of the key is masked. */
   readonly secret: boolean;
 }
 
@@ -30,13 +30,13 @@ export interface KeyMeta {
 interface SectionMeta {
   readonly help: string;
   readonly shape: Readonly<Record<string, z.ZodType>>;
-  /** The key that is meant when the section is given a bare value, as in `stun: off`. */
+  /** The key that a bare value of the section sets, as in `stun: off`. */
   readonly shorthand: string | undefined;
   /** False: the keys of this section have no flags. */
   readonly flags: boolean;
 }
 
-/** What is known about every key and section, by its schema. */
+/** The facts about every key and section, by its schema. */
 export const keyMeta: WeakMap<z.core.$ZodType, KeyMeta> = new WeakMap();
 export const sectionMeta: WeakMap<z.core.$ZodType, SectionMeta> = new WeakMap();
 
@@ -49,12 +49,12 @@ interface KeyOptions {
   readonly secret?: boolean;
 }
 
-/** A key with a default, written as it would be in a file. */
+/** Makes a key with a default, written as it would be in a file. */
 export function key<T>(value: Value<T>, initial: Initial, help: string, options: KeyOptions = {}): z.ZodType<T> {
   return enter(value.schema.prefault(initial), value, initial, help, options);
 }
 
-/** A key that may be left out. */
+/** Makes a key that may be missing. */
 export function optionalKey<T>(value: Value<T>, help: string, options: KeyOptions = {}): z.ZodType<T | undefined> {
   return enter(value.schema.optional(), value, undefined, help, options);
 }
@@ -83,7 +83,9 @@ function enter<S extends z.ZodType>(
 
 type Shape = Readonly<Record<string, z.ZodType>>;
 type ShapeOutput<S extends Shape> = { readonly [K in keyof S]: z.output<S[K]> };
-/** Refuses a combination of values: the key to blame, what is wrong in one sentence, and, in a section, which key of it. */
+/**
+ * Refuses a combination of values: the wrong key, what is wrong in one sentence, and, for a section, which key of it.
+ */
 type Refuse<K> = (key: K, message: string, inner?: string) => void;
 
 interface SectionOptions<S extends Shape, O> {
@@ -95,7 +97,7 @@ interface SectionOptions<S extends Shape, O> {
   readonly flags?: false;
 }
 
-/** A group of keys; its type follows from the keys, or from `complete`. */
+/** Makes a group of keys. Its type follows from the keys, or from `complete`. */
 export function section<S extends Shape, O>(help: string, shape: S, options: SectionOptions<S, O>): z.ZodType<O>;
 export function section<S extends Shape>(
   help: string,

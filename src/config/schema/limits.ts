@@ -3,7 +3,7 @@ import { MAX_PACKET_FRAME_BYTES } from '../../wire/frames.ts';
 import { key, optionalKey, section } from './fields.ts';
 import { integer, type Value } from './values.ts';
 
-/** Bounds that keep one peer from costing the others. */
+/** Limits that protect the relay and its other clients from one client. */
 export interface LimitsConfig {
   readonly tlsHandshakeMs: number;
   readonly requestHeadMs: number;

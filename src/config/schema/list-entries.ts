@@ -4,7 +4,10 @@ import { describeFound } from '../problems.ts';
 import { nameWithoutSecrets } from '../secret-text.ts';
 import { keyMeta, sectionMeta } from './fields.ts';
 
-/** Reads one entry of a list by the section that describes it; null when something is wrong, which `refuse` is told. */
+/**
+ * Reads one entry of a list by the section that describes it. Calls `refuse` with each problem, and returns null when
+ * there is one.
+ */
 export function readEntry<T>(section: z.ZodType<T>, entry: object, refuse: (message: string) => void): T | null {
   const parsed = section.safeParse(entry);
   if (parsed.success) return parsed.data;
@@ -30,7 +33,7 @@ function describeIssue(issue: z.core.$ZodIssue, section: z.ZodType, entry: objec
   return [`${name}: found ${shown}; allowed: ${meta.allowed}`];
 }
 
-/** The fields of an entry that are paths. */
+/** Returns the fields of an entry that are paths. */
 export function pathFieldsOf(section: z.ZodType): string[] {
   const { shape } = sectionMeta.get(section)!;
   return Object.entries(shape)
@@ -38,7 +41,7 @@ export function pathFieldsOf(section: z.ZodType): string[] {
     .map(([name]) => name);
 }
 
-/** The JSON Schema of one entry. */
+/** Returns the JSON Schema of one entry. */
 export function entryJsonSchema(section: z.ZodType, required: readonly string[]): object {
   const schema: Record<string, unknown> = { ...z.toJSONSchema(section, { io: 'input' }) };
   delete schema['$schema'];

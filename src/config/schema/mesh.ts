@@ -7,7 +7,7 @@ export interface MeshConfig {
   /** `env:NAME` or `credential:NAME`. At most one of the two. */
   readonly key?: string | undefined;
   readonly keyFile?: string | undefined;
-  /** As they are written, see {@link MESH_ENTRY}. */
+  /** The entries as text, see {@link MESH_ENTRY}. */
   readonly with: readonly string[];
   readonly caFile?: string | undefined;
   readonly queueBytes: number;
@@ -20,7 +20,7 @@ export interface MeshConfig {
 export const MESH_ENTRY: RegExp =
   /^(?:(https?):\/\/)?(?:\[([0-9a-f:.]+)\]|([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?\.?))(?::(\d{1,5}))?(?:#sha256-raw:([0-9a-f]{64}))?$/i;
 const SECRET_REFERENCE = /^(?:env:[A-Za-z_][A-Za-z0-9_]*|credential:[A-Za-z0-9][A-Za-z0-9_.-]*)$/;
-/** A queue below this would drop what a fast link takes at once. */
+/** Smallest queue in bytes. A smaller queue would drop packets that a fast link takes at once. */
 const LEAST_QUEUE_BYTES = 65_536 + 1024;
 
 export const mesh: z.ZodType<MeshConfig> = section(

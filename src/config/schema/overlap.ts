@@ -7,7 +7,7 @@ export interface KeyAddresses<K extends string> {
   readonly addresses: readonly ListenAddress[];
 }
 
-/** Two addresses of which the kernel gives only one; the second of them is in `key`. */
+/** Two addresses of which the kernel opens only one. The second of them is in `key`. */
 export interface Overlap<K extends string> {
   readonly key: K;
   /** Completes `found …; allowed: …`. */
@@ -15,8 +15,8 @@ export interface Overlap<K extends string> {
 }
 
 /**
- * Every address that overlaps with one before it. The keys are of one protocol: TCP and UDP have ports of
- * their own. Port 0 is another free port each time, so it never overlaps.
+ * Returns every address that overlaps an earlier one. The keys are of one protocol: TCP and UDP have separate ports.
+ * Port 0 is another free port each time, so it never overlaps.
  */
 export function overlaps<K extends string>(keys: readonly KeyAddresses<K>[]): Overlap<K>[] {
   const found: Overlap<K>[] = [];
@@ -35,7 +35,7 @@ function doOverlap(a: ListenAddress, b: ListenAddress): boolean {
   return a.port === b.port && a.port !== 0 && (a.ip === b.ip || includes(a.ip, b.ip) || includes(b.ip, a.ip));
 }
 
-/** Whether `ip` is a wildcard that takes the connections to `other` too; `::` takes those of both families. */
+/** Returns whether `ip` is a wildcard that also takes the connections to `other`. `::` takes those of both families. */
 function includes(ip: string, other: string): boolean {
   return ip === '::' || (ip === '0.0.0.0' && ipFamily(other) === 4);
 }

@@ -54,10 +54,10 @@ const ENV_REFERENCE = /^env:[A-Za-z_][A-Za-z0-9_]*$/;
 /** A DNS name, an IPv4 address or an IPv6 address in brackets, and a port if it is not 3478. */
 const STUN_SERVER = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9][A-Za-z0-9.-]{0,252})(?::[1-9]\d{0,4})?$/;
 const MOST_TAILNETS = 16;
-/** Clients try all at once; a list that is longer only costs them packets (peer relay reference §8). */
+/** Most ports. Clients try all at once, so a longer list only costs packets (peer relay reference §8). */
 const MOST_PORTS = 4;
 const DAY_SECONDS = 86_400;
-/** Clients take no relay with a lower one (peer relay reference §10.2). */
+/** Lowest capability version: clients ignore a relay with a lower one (peer relay reference §10.2). */
 const LEAST_CAPABILITY = 121;
 const ALLOWED = 'a list of tailnets, each with a name (docs/peer-relay.md)';
 
@@ -202,7 +202,7 @@ export const peerRelay: z.ZodType<PeerRelayConfig> = section(
   },
 );
 
-/** UDP ports, each once. */
+/** A list of UDP ports, each once. */
 function ports(): Value<number[]> {
   const { schema } = texts(/^(?:[1-9]\d{0,4}|0)$/, 'ports');
   const asNumbers = schema
@@ -231,7 +231,7 @@ function tailnetList(): Value<TailnetConfig[]> {
       }
       const read = readEntry(tailnet, entry, (message) => refuse(message, i));
       if (read === null) continue;
-      // Files are named after it, and some file systems see no difference in case.
+      // The name is part of file names, and some file systems ignore case.
       const name = read.name.toLowerCase();
       if (names.has(name)) refuse(`name: ${read.name} is taken; give this tailnet a name of its own`, i);
       names.add(name);

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { key, optionalKey, section } from './fields.ts';
 import { integer, text } from './values.ts';
 
-/** How the relay is entered into a DERP map. */
+/** The relay's entry in a DERP map. */
 export interface RegionConfig {
   readonly id: number;
   readonly code: string;

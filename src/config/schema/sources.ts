@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { key, section } from './fields.ts';
 import { integer, networks } from './values.ts';
 
-/** What one source of connections may do: an IPv4 address, an IPv6 /64, and with `siteFactor` an IPv6 /48. */
+/** The limits of one source of connections: an IPv4 address, an IPv6 /64, and with `siteFactor` an IPv6 /48. */
 export interface SourcesConfig {
   /** 0: no limit, as for the other counts. */
   readonly connectionsPer10Seconds: number;

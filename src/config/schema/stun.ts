@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { key, optionalKey, section } from './fields.ts';
 import { addressesOrOff, integer, toggle, type ListenAddress } from './values.ts';
 
-/** Answers to "what is my address", over UDP. */
+/** The STUN listener, which tells clients their addresses over UDP. */
 export interface StunConfig {
   /** Empty: off. */
   readonly listen: readonly ListenAddress[];

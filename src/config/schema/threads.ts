@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { Value } from './values.ts';
 
-/** More would share the memory of one machine for nothing. */
+/** Most relay threads. More would use memory without a gain. */
 const MOST_THREADS = 32;
 
-/** Relay threads; auto: what suits the machine. */
+/** The number of relay threads; auto: it follows from the cores of the machine. */
 export type ThreadsConfig = number | 'auto';
 
 /** A number of relay threads, or auto. */

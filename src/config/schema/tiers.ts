@@ -4,28 +4,31 @@ import { key, optionalKey, section } from './fields.ts';
 import { entryJsonSchema, readEntry } from './list-entries.ts';
 import { choice, integer, text, texts, type Value } from './values.ts';
 
-/** Clients that are treated alike, and what each of their keys may use. */
+/** A group of clients, and the limits of each of their keys. */
 export interface TierConfig {
   /** Unique; appears in logs, metrics and on the status page. */
   readonly name: string;
-  /** A client is of this tier when one of these lists names it. When all are empty: every client that no earlier tier names. */
+  /**
+   * A client is of this tier when one of these lists names it. A tier with empty lists takes every client that no
+   * earlier tier names.
+   */
   readonly sources: readonly string[];
   readonly labels: readonly string[];
   readonly users: readonly string[];
   readonly tags: readonly string[];
   /** `nodekey:` and 64 hex digits each. */
   readonly keys: readonly string[];
-  /** How many shares each connection has; those without a tier have one. */
+  /** Shares of each connection. A connection without a tier has one share. */
   readonly weight: number;
   /** Undefined: as in `fairness.perClient`; 0: no limit. */
   readonly bytesPerSecond?: number | undefined;
   readonly burstBytes?: number | undefined;
-  /** What a key may send in a day and in a month, both of UTC; 0: no limit. */
+  /** Bytes that a key may send in a day and in a month, both of UTC; 0: no limit. */
   readonly bytesPerDay: number;
   readonly bytesPerMonth: number;
   /** Undefined: as in `limits.connectionsPerKey`. */
   readonly connections?: number | undefined;
-  /** What happens to a key that has used them up. */
+  /** What happens to a key that has used up its quota. */
   readonly overQuota: 'floor' | 'refuse';
   readonly floorBytesPerSecond: number;
 }
@@ -115,7 +118,7 @@ function readTier(entry: unknown, refuse: (message: string) => void): TierConfig
   return { ...tier, name: tier.name ?? first ?? 'everyone' };
 }
 
-/** Whether a tier limits the bytes of a day or a month. */
+/** Returns whether a tier limits the bytes of a day or a month. */
 export function hasQuota({ bytesPerDay, bytesPerMonth }: TierConfig): boolean {
   return bytesPerDay > 0 || bytesPerMonth > 0;
 }

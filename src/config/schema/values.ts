@@ -23,7 +23,7 @@ const DNS_NAME =
   /^(?=.{1,253}\.?$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)*\.?$/i;
 const ADDRESS = 'an address such as 127.0.0.1:443, [::]:443 or 443';
 
-/** A whole number of `unit` between two bounds, both allowed. */
+/** A whole number of `unit` from `min` to `max`. */
 export function integer(min: number, max: number, unit = ''): Value<number> {
   const noun = unit === '' ? 'a whole number' : `a whole number of ${unit}`;
   return { schema: z.int().min(min).max(max), kind: 'number', allowed: `${noun} from ${min} to ${max}` };
@@ -44,7 +44,7 @@ export function text(pattern: RegExp, allowed: string): Value<string> {
   return { schema: z.string().regex(pattern), kind: 'text', allowed };
 }
 
-/** The path of a file or directory; a relative one counts from where it was written. */
+/** The path of a file or directory. A relative path is resolved by `load.ts`. */
 export function filePath(): Value<string> {
   return { schema: z.string().min(1), kind: 'text', allowed: 'a path', isPath: true };
 }
@@ -94,7 +94,7 @@ export function texts(pattern: RegExp, allowed: string): Value<string[]> {
   return list((entry) => (pattern.test(entry) ? entry : null), allowed);
 }
 
-/** One listening address, or null for `off`; a port alone is one of the loopback. */
+/** One listening address, or null for `off`. A port alone is a port of the loopback address. */
 export function localAddressOrOff(): Value<ListenAddress | null> {
   const schema = z.union([z.string(), z.int().min(0).max(65_535)]).transform((input, context) => {
     if (input === 'off') return null;
@@ -119,7 +119,7 @@ export function addressesOrOff(): Value<ListenAddress[]> {
   return { schema, kind: 'list', allowed: `${ADDRESS}, a list of them, or off` };
 }
 
-/** A list of entries, or one text with commas between them. `empty` is a word that stands for the empty list. */
+/** A list of entries, or one text with commas between them. `empty` is the word for the empty list. */
 function list<T>(parse: (entry: string) => T | null, noun: string, empty?: string): Value<T[]> {
   // YAML reads a bare port as a number.
   const entry = z.union([z.string(), z.int().min(0).max(65_535)]);
@@ -138,7 +138,7 @@ function list<T>(parse: (entry: string) => T | null, noun: string, empty?: strin
   return { schema, kind: 'list', allowed: `a list of ${noun}` };
 }
 
-/** The entries of a text with commas between them. */
+/** Returns the entries of a text with commas between them. */
 export function splitList(input: string): string[] {
   return input
     .split(',')

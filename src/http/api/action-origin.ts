@@ -2,8 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { ApiError } from './api-error.ts';
 
 /**
- * Why a request must not cause an action, or null. A page of another site can make a browser send requests here: it
- * cannot send JSON without asking first, which is never granted, and browsers tell where a request comes from.
+ * Returns why a request must not cause an action, or null. A page of another site can make a browser send requests
+ * here. It cannot send JSON without a preflight request, which is never granted, and browsers say where a request comes
+ * from.
  */
 export function actionProblem({ headers }: IncomingMessage): ApiError | null {
   const type = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
@@ -23,7 +24,7 @@ const FOREIGN = new ApiError(
   'actions are taken from the status page itself only, not from other sites',
 );
 
-/** Host and port of an origin; null when it has none, as `null` of a file. */
+/** Returns host and port of an origin; null when it has none, such as the origin `null` of a file. */
 function hostOfOrigin(origin: string): string | null {
   const url = URL.parse(origin);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return null;

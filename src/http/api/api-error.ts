@@ -16,13 +16,13 @@ export class ApiError extends Error {
   }
 }
 
-/** An answer of the API. */
+/** Returns an answer of the API. */
 export function jsonPage(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Page {
   const body = Buffer.from(`${JSON.stringify(value)}\n`);
   return { status, headers: { 'Content-Type': 'application/json', ...JSON_HEADERS, ...headers }, body };
 }
 
-/** The answer that tells of an error. */
+/** Returns the answer for an error. */
 export function errorJson(error: ApiError, headers: Readonly<Record<string, string>> = {}): Page {
   const { status, code, message, hint } = error;
   return jsonPage(status, { error: { code, message, hint } } satisfies ErrorAnswer, headers);

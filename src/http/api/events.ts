@@ -12,9 +12,9 @@ const STALLED_MS = 30_000;
 
 interface Viewer {
   readonly response: ServerResponse;
-  /** Null: it wants no connections. */
+  /** Null: the viewer does not want connections. */
   readonly query: ConnectionQuery | null;
-  /** When it has taken all that was written. */
+  /** When the viewer had last taken everything that was written, by the clock in milliseconds. */
   tookMs: number;
 }
 
@@ -35,7 +35,7 @@ export class LiveEventStreams {
     this.#clock = clock;
   }
 
-  /** Begins the stream of one viewer; false when there are too many. */
+  /** Starts the stream of one viewer. Returns false when there are too many. */
   open(response: ServerResponse, query: ConnectionQuery | null): boolean {
     if (this.#viewers.size >= MOST_VIEWERS) return false;
     const viewer: Viewer = { response, query, tookMs: this.#clock.now };

@@ -34,8 +34,8 @@ export interface AdminApi {
   refusals(): RefusalsAnswer;
   history(): HistoryAnswer;
   /**
-   * Runs an action; its body is not checked yet. `by` is the client, for the log. Throws an {@link ApiError} when it
-   * cannot.
+   * Runs an action; its body is not checked yet. `by` is the client, for the log. Throws an {@link ApiError} when the
+   * action cannot be done.
    */
   act(name: ActionName, body: unknown, by: string): ActionAnswer | Promise<ActionAnswer>;
 }

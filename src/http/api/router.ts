@@ -35,7 +35,7 @@ const READS: Readonly<Record<string, Read>> = {
   history: (api) => api.history(),
 };
 
-/** Answers requests below `/api/v1/`. The caller has checked that the client may ask at all. */
+/** Answers requests below `/api/v1/`. The caller has checked that the client has access. */
 export class ApiRouter {
   readonly #api: AdminApi;
   readonly #events: LiveEventStreams;
@@ -106,7 +106,7 @@ function isAction(name: string): name is keyof ActionBodies {
   return Object.hasOwn(ACTIONS, name);
 }
 
-/** The client as the log names it. */
+/** Returns the client as the log names it. */
 function clientOf({ socket }: IncomingMessage): string {
   const { remoteAddress = '', remotePort = 0 } = socket;
   return remoteAddress === '' ? 'unix socket' : `${remoteAddress} port ${remotePort}`;

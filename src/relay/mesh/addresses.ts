@@ -49,11 +49,11 @@ export const systemResolver: Resolver = {
   services: async (name) => (await resolveSrv(name)).map(({ name: host, port }) => ({ host, port })),
 };
 
-/** The present addresses of an entry. */
+/** The present addresses of an entry, as {@link findTargets} returns them. */
 export interface FoundTargets {
-  /** At most {@link MOST_ADDRESSES}; an answer in another order gives the same ones. */
+  /** At most {@link MOST_ADDRESSES}. The order of the DNS answer does not change which ones these are. */
   readonly targets: readonly Target[];
-  /** What of the entry cannot be used, for the log; empty: all is. */
+  /** Why some addresses of the entry are not used, for the log; empty: all are used. */
   readonly unused: string;
 }
 
@@ -94,7 +94,7 @@ async function addressesOf(host: string, resolver: Resolver): Promise<readonly s
   return ipFamily(host) === 0 ? [...new Set(await resolver.addresses(host))] : [host];
 }
 
-/** The first {@link MOST_ADDRESSES} in the order of a text. */
+/** Returns the first {@link MOST_ADDRESSES} in the order of a text. */
 function first<T>(all: readonly T[], text: (one: T) => string): readonly T[] {
   if (all.length <= MOST_ADDRESSES) return all;
   return all.toSorted((a, b) => (text(a) < text(b) ? -1 : 1)).slice(0, MOST_ADDRESSES);

@@ -3,18 +3,19 @@ import type { Forwarder } from '../routing/recipient.ts';
 import { Added, type Way } from '../routing/remote-keys.ts';
 import type { Router } from '../routing/router.ts';
 
-/** Keys that one link may lead to; more are not entered. */
+/** Most keys of one link. More keys are not entered. */
 const MOST_KEYS = 1_000_000;
-/** How long the keys of a link whose connection is gone are kept: a relay that restarts is back before that. */
+/** Time that keys stay after the connection of their link has ended. A relay that restarts is back before that. */
 const GRACE_MS = 10_000;
 /** After a new connection, keys from before are forgotten when none of them has been confirmed for this time. */
 const CONFIRM_MS = 2000;
-/** Keys that are forgotten at most in one tick, some milliseconds of work. */
+/** Most keys that are forgotten in one tick: a few milliseconds of work. */
 const FORGOTTEN_PER_TICK = 2000;
 
 /**
- * Which keys a link leads to. Those from before a new connection count on until the other relay has told of all its
- * clients again, so that nobody who is there counts as gone meanwhile. The protocol does not say where that list ends.
+ * The keys that a link leads to. After a new connection, the earlier keys stay until the other relay has sent all its
+ * clients again, so that connected clients do not count as gone meanwhile. The protocol does not mark the end of that
+ * list.
  */
 export class LinkKeys {
   readonly #router: Router;
@@ -36,7 +37,10 @@ export class LinkKeys {
     return this.#way.keys;
   }
 
-  /** The key that is the 32 bytes at `at` is connected there. False when it is not entered because there are too many. */
+  /**
+   * Records that a key, the 32 bytes at `at`, is connected to the other relay. Returns false when there are too many
+   * keys to enter it.
+   */
   present(buffer: Buffer, at: number, now: number): boolean {
     const { remote } = this.#router;
     if (this.size >= this.mostKeys && !remote.leads(buffer, at, this.#way)) {
@@ -47,18 +51,18 @@ export class LinkKeys {
     return true;
   }
 
-  /** The key that is the 32 bytes at `at` has left there. */
+  /** Records that a key, the 32 bytes at `at`, has left the other relay. */
   gone(buffer: Buffer, at: number): void {
     this.#router.removeForwarder(buffer, at, this.#way);
   }
 
-  /** There is a new connection, on which everything is told again. */
+  /** Records a new connection, on which the other relay sends all its clients again. */
   connected(now: number): void {
     this.#router.remote.age(this.#way);
     this.#confirmedAt = now;
   }
 
-  /** The connection is gone. */
+  /** Records that the connection is gone. */
   disconnected(now: number): void {
     this.#router.remote.age(this.#way);
     this.#lostAt = now;

@@ -5,12 +5,13 @@ import { encodeFrame, FrameType } from '../../wire/frames.ts';
 import { FORWARD_PACKET_OVERHEAD_BYTES } from '../../wire/mesh-frames.ts';
 import { type DropListener, FrameQueue, type QueueSpace } from '../session/frame-queue.ts';
 
-/** Control frames of a link are its pings, and answers to those of the other relay. */
+/** Limit of the control frames of a link in bytes: our pings, and answers to those of the other relay. */
 const CONTROL_BYTES = 65_536;
 
 /**
- * What waits to be written to another relay of the region: control frames, then packets, of which the oldest are dropped
- * when there are too many. It outlives the connection: what was not written waits for the next one, but not for long.
+ * The frames that wait to be written to another relay of the region: first control frames, then packets, of which the
+ * oldest are dropped when there are too many. The queue outlives the connection: packets wait for the next one, for a
+ * limited time.
  */
 export class LinkQueue implements OutgoingFrames, DropListener {
   readonly #control: FrameQueue;
@@ -33,6 +34,7 @@ export class LinkQueue implements OutgoingFrames, DropListener {
     this.#packets = new FrameQueue(limitBytes, space, this);
   }
 
+  /** Bytes that wait to be written, headers included. */
   get pendingBytes(): number {
     return this.#control.bytes + this.#packets.bytes;
   }
@@ -64,12 +66,12 @@ export class LinkQueue implements OutgoingFrames, DropListener {
     }
   }
 
-  /** Drops the packets that were waiting at the last call of this already. */
+  /** Drops the packets that already waited at the last call. */
   dropAged(): void {
     this.#packets.dropAged();
   }
 
-  /** The connection is gone. What of a frame was written already is lost with it, and control frames were for it alone. */
+  /** Called when the connection is gone. A frame that was partly written is lost, and control frames are dropped. */
   disconnected(): void {
     this.#control.clear();
     const { begunBytes, unfinishedBytes } = this.#packets;

@@ -17,7 +17,7 @@ import { LinkKeys } from './link-keys.ts';
 import { LinkQueue } from './link-queue.ts';
 import { LINK_FAILURES, LinkState, type LinkEvent, type LinkFailure, type LinkSnapshot } from './snapshot.ts';
 
-/** From DNS to ServerInfo. */
+/** Longest time of one attempt to connect, from DNS to ServerInfo. */
 const CONNECT_MS = 10_000;
 /** The pause after the first failure, doubled with each further one up to the longest, times a random 0.5 to 1.5. */
 const FIRST_PAUSE_MS = 100;
@@ -29,9 +29,11 @@ const STEADY_MS = 5000;
 const PING_EVERY_MS = 5000;
 /** A relay that has answered no Ping for this time has left, or cannot be used. */
 const PING_TIMEOUT_MS = 15_000;
-/** How long the other relay may take no bytes while some wait for it (protocol reference §4.6). */
+/** Longest time that the other relay may take no bytes while some wait for it (protocol reference §4.6). */
 const WRITE_DEADLINE_MS = 30_000;
-/** Keys that are taken in one turn of the event loop, and those that the same read brings: some 2 ms of work. */
+/**
+ * Keys after which reading pauses until the next turn of the event loop: about 2 ms of work. One read may bring more.
+ */
 const KEYS_PER_TURN = 500;
 
 /** What all links share. */
@@ -43,22 +45,22 @@ export interface LinkParts {
   readonly turn: LoopTurn;
   readonly space: QueueSpace;
   readonly keyPair: NodeKeyPair;
-  /** Bytes of packets that wait for one link at most. */
+  /** Most bytes of packets that wait for one link. */
   readonly queueBytes: number;
   /** This relay's program name, which it sends to the others. */
   readonly app: string;
-  /** How long a packet may wait. */
+  /** Longest time that a packet may wait, in milliseconds. */
   readonly queueMs: number;
-  /** Our mesh keys, of which the first is shown; the next one when that is refused. */
+  /** Our mesh keys. The link sends the first one, and the next one after a refusal. */
   readonly meshKeys: () => readonly Buffer[];
   readonly happened: (event: LinkEvent) => void;
-  /** Another link is open to the relay with this key. */
+  /** Returns whether another link is open to the relay with this key. */
   readonly isLinked: (serverKey: Buffer, link: Link) => boolean;
 }
 
 /**
- * The way to one other relay of the region: a DERP client that watches who is connected there and forwards packets to
- * them (protocol reference §4.10, §8.7). What it knows outlives its connection for a while.
+ * The link to one other relay of the region: a DERP client that watches which clients are connected there and forwards
+ * packets to them (protocol reference §4.10, §8.7). Its keys and packets outlive its connection for a limited time.
  */
 export class Link implements Forwarder, Flushable, Reader {
   readonly target: Target;
@@ -73,11 +75,11 @@ export class Link implements Forwarder, Flushable, Reader {
   #serverKey: Buffer | null = null;
   /** The other relay has reported a peer, which it does only for its mesh key. */
   #isTrusted = false;
-  /** On this connection, the log has been told that keys were refused. */
+  /** On this connection, the log already says that keys were refused. */
   #hasToldOfRefusal = false;
   #keyIndex = 0;
   #attempts = 0;
-  /** Connections in a row that the other relay closed before it told of anyone. */
+  /** Connections in a row that the other relay closed before it reported any client. */
   #earlyEnds = 0;
   #connects = 0;
   #retryAt = 0;
@@ -86,9 +88,9 @@ export class Link implements Forwarder, Flushable, Reader {
   #pingAt = 0;
   #isPinging = false;
   #isTouched = false;
-  /** Keys that it was told of since it was last paused. */
+  /** Keys that the other relay has reported since the last pause. */
   #keysInTurn = 0;
-  /** When the other relay was last seen to take something, and what it had taken then. */
+  /** When the other relay last took bytes, and how many it had taken until then. */
   #movedAt = 0;
   #movedBytes = 0;
   #agedAt = 0;
@@ -110,7 +112,7 @@ export class Link implements Forwarder, Flushable, Reader {
     return this.#state;
   }
 
-  /** Packets get through. */
+  /** True while packets can be sent. */
   get isUp(): boolean {
     return this.#state === LinkState.Open;
   }
@@ -120,7 +122,7 @@ export class Link implements Forwarder, Flushable, Reader {
     return this.#serverKey;
   }
 
-  /** Its connection leads to the relay with this key. */
+  /** Returns whether its connection leads to the relay with this key. */
   isConnectedTo(serverKey: Buffer): boolean {
     return this.#client !== null && this.#serverKey?.equals(serverKey) === true;
   }
@@ -173,7 +175,7 @@ export class Link implements Forwarder, Flushable, Reader {
 
   // ---- from the mesh
 
-  /** Connects at the next tick, whatever it waits for: the other relay has been heard of. */
+  /** Connects at the next tick instead of after the pause, because the other relay may be reachable again. */
   retryNow(): void {
     if (this.#state === LinkState.Duplicate) this.#to(LinkState.Waiting);
     this.#retryAt = 0;
@@ -188,12 +190,15 @@ export class Link implements Forwarder, Flushable, Reader {
     this.keys.close();
   }
 
+  /**
+   * Connects when the pause is over, checks the connection, and drops packets that are too old. `now` in milliseconds.
+   */
   tick(now: number): void {
     if (this.#client !== null) this.#watch(this.#client, now);
     else if (this.#state === LinkState.Waiting && now >= this.#retryAt) this.#connect();
     this.keys.tick(now, this.isUp);
     if (now < this.#agedAt) return;
-    // Twice in the time, so that nothing waits for longer than that.
+    // Twice per `queueMs`, so that no packet waits for longer.
     this.#agedAt = now + this.#parts.queueMs / 2;
     this.#queue.dropAged();
   }
@@ -210,7 +215,7 @@ export class Link implements Forwarder, Flushable, Reader {
       ...{ transport, clock, url, ipOverride: ip, serverName, verify },
       keys: keyPair,
       info: { meshKey, appName: this.#parts.app },
-      // Keeps a refused key and a failed connection apart.
+      // Distinguishes a refused key from a failed connection.
       fastStart: false,
       timeoutMs: CONNECT_MS,
       outgoing: this.#queue,
@@ -281,7 +286,7 @@ export class Link implements Forwarder, Flushable, Reader {
     this.#client?.pause();
   }
 
-  /** The other relay accepts our mesh key. */
+  /** Called when the other relay has accepted our mesh key. */
   #trusted(): void {
     this.#isTrusted = true;
     this.#earlyEnds = 0;
@@ -294,15 +299,16 @@ export class Link implements Forwarder, Flushable, Reader {
 
   #closed(error: TowpathError | null): void {
     if (this.#client === null) return;
-    // Upstream says nothing to a client whose mesh key it does not accept: it closes when that asks for more.
+    // Upstream does not answer a client whose mesh key it does not accept: it closes the connection when the client
+    // uses the key.
     if (this.#isTrusted || hasCode(error, 'TOWPATH_CLIENT_FRAME')) this.#failed('closed', errorMessage(error));
     else this.#endedEarly('it does not accept our mesh key');
   }
 
-  /** The other relay has closed the connection before it told of anyone. */
+  /** Handles a connection that the other relay has closed before it reported any client. */
   #endedEarly(detail: string): void {
     this.#keyIndex++;
-    // One that ends at this moment does the same, and is back soon: only what happens again is a refusal.
+    // A relay that is ending does the same, and is back soon. Only a second time in a row is a refusal.
     if (this.#earlyEnds++ === 0) this.#failed('closed', 'the connection ended before anything was told on it');
     else this.#failed('refused_key', detail);
   }

@@ -1,7 +1,7 @@
 /**
- * The other relays of the region (protocol reference §4.10). One `link.ts` for each address of each entry of `mesh.with`
- * (`addresses.ts`); `link-keys.ts` is which keys it leads to, `link-queue.ts` what waits for it. What connections with the mesh
- * key may ask of this relay is in `session/mesh-frames.ts`.
+ * The other relays of the region (protocol reference §4.10). One `link.ts` for each address of each entry of
+ * `mesh.with` (`addresses.ts`); `link-keys.ts` has the keys that it leads to, `link-queue.ts` the frames that wait for
+ * it. The requests of other relays to this one are in `session/mesh-frames.ts`.
  */
 import { CLOCK_TICK_MS, SLOW_TICK_MS, type Clock } from '../../base/clock.ts';
 import { errorMessage, internalError } from '../../base/errors.ts';
@@ -26,20 +26,20 @@ import {
 import { Link, type LinkParts } from './link.ts';
 import { LINK_FAILURES, LinkState, type LinkEvent, type LinkFailure, type LinkSnapshot } from './snapshot.ts';
 
-/** How often names are looked up again: while all of their links are open, and while one is not. */
+/** Time between two look-ups of a name: while all of its links are open, and while one is not. */
 const LOOK_UP_MS = 30_000;
 const LOOK_UP_SOON_MS = 3000;
 
 /** The mesh as plain data. */
 export interface MeshSettings {
-  /** The accepted mesh keys, 32 bytes each, of which the first is shown to others; none: there is no mesh. */
+  /** The accepted mesh keys, 32 bytes each. This relay sends the first one. Empty: there is no mesh. */
   readonly keys: readonly Uint8Array[];
   readonly with: readonly SiblingSettings[];
-  /** Authorities besides the system's, PEM; null: none. */
+  /** Authorities in addition to the system's, PEM; null: none. */
   readonly caPem: string | null;
-  /** Bytes of packets that wait for one other relay at most. */
+  /** Most bytes of packets that wait for one other relay. */
   readonly queueBytes: number;
-  /** What this relay calls itself towards the others: at most 32 bytes of ASCII. */
+  /** The program name that this relay sends to the others: at most 32 bytes of ASCII. */
   readonly app: string;
 }
 
@@ -51,13 +51,13 @@ export interface MeshParts {
   readonly turn: LoopTurn;
   readonly space: QueueSpace;
   readonly keyPair: NodeKeyPair;
-  /** How long a packet may wait for a link, in milliseconds. */
+  /** Longest time that a packet may wait for a link, in milliseconds. */
   readonly queueMs: number;
   readonly happened: (event: LinkEvent) => void;
   readonly resolver?: Resolver;
 }
 
-/** One entry of `mesh.with` and the links that came of it, by address. */
+/** One entry of `mesh.with` and its links, by address. */
 interface Entry {
   readonly settings: SiblingSettings;
   readonly links: Map<string, Link>;
@@ -96,7 +96,7 @@ export class Mesh implements PresenceWatcher {
     this.#open();
   }
 
-  /** Takes over other settings: links to relays that are still named live on, with what they know. */
+  /** Applies other settings. Links to relays that are still named stay open and keep their keys. */
   apply(settings: MeshSettings): void {
     const hasOtherTerms = settings.caPem !== this.#settings.caPem || settings.queueBytes !== this.#settings.queueBytes;
     this.#settings = settings;
@@ -112,12 +112,14 @@ export class Mesh implements PresenceWatcher {
     this.#open();
   }
 
+  /** Returns the state of each link, and one for each entry that has no address. */
   snapshot(): LinkSnapshot[] {
     return this.#entries.flatMap((entry) =>
       entry.links.size === 0 ? [this.#missing(entry)] : [...entry.links.values()].map((link) => link.snapshot()),
     );
   }
 
+  /** Closes all links permanently. */
   close(): void {
     for (const unsubscribe of this.#unsubscribes) unsubscribe();
     this.#unsubscribes = [];
@@ -125,7 +127,7 @@ export class Mesh implements PresenceWatcher {
     this.#entries = [];
   }
 
-  /** Another relay that connects to us can be connected to. */
+  /** Retries the links when another relay has connected to this one. */
   present(peer: Peer, connection: Recipient): void {
     for (const link of this.#links()) {
       if (link.state !== LinkState.Waiting) continue;
@@ -195,7 +197,7 @@ export class Mesh implements PresenceWatcher {
   #found(entry: Entry, targets: readonly Target[], unused: string): void {
     const { settings, links } = entry;
     entry.listed = new Set(targets.map(({ address }) => address));
-    // Open links to addresses that are listed no more count too: each answer could hold others.
+    // Open links to addresses that are no longer listed count too: each answer could have other addresses.
     const added = targets
       .filter(({ address }) => !links.has(address))
       .slice(0, Math.max(0, MOST_ADDRESSES - links.size));

@@ -6,11 +6,11 @@ import { KEY_BYTES } from '../../wire/frames.ts';
 import { KEY_WORDS } from '../routing/key-words.ts';
 
 /**
- * Memory of a ring without its header; a power of two. With a quarter of it, a packet costs 1.3 times as much, because
- * the ring is full too often.
+ * Bytes of a ring without its header; a power of two. With a quarter of this size, a packet costs 1.3 times as much,
+ * because the ring is full too often.
  */
 export const RING_BYTES = 1_048_576;
-/** The part that packets leave free for records about keys. */
+/** The share of a ring that packets leave free for records about keys. */
 const CONTROL_SHARE = 1 / 8;
 /** The free part at which a waiting writer continues: the largest packet then fits at any position. */
 const SPACE_SHARE = 3 / 4;
@@ -46,7 +46,7 @@ export interface ControlRecord {
   readonly detail: number;
   /** The number of an event in an `EventOrder`. */
   readonly event: number;
-  /** As eight little-endian words. */
+  /** Eight little-endian words. */
   readonly key: Int32Array | null;
   /** A few hundred bytes at most. */
   readonly payload: Buffer | null;
@@ -67,7 +67,7 @@ export interface RecordReader {
   ): void;
 }
 
-/** Shared memory for one ring of `bytes`, a power of two. */
+/** Returns shared memory for one ring of `bytes`, a power of two. */
 export function createRing(bytes: number = RING_BYTES): SharedArrayBuffer {
   return new SharedArrayBuffer(HEAD_BYTES + bytes);
 }
@@ -122,7 +122,10 @@ export class RingWriter {
     return true;
   }
 
-  /** The same for a packet to a key and not to a connection: `destination`, as eight words, is in front of the payload. */
+  /**
+   * Writes a packet to a key instead of a connection: `destination`, as eight words, is in front of the payload. False
+   * when there is no room for it.
+   */
   forward(
     kind: number,
     detail: number,
@@ -180,7 +183,7 @@ export class RingWriter {
     return this.#free >= this.#memory.size * SPACE_SHARE;
   }
 
-  /** Bytes that the reader has not been shown. */
+  /** Bytes that are written and not published yet. */
   get hiddenBytes(): number {
     return (this.#written - this.#published) | 0;
   }
@@ -193,7 +196,7 @@ export class RingWriter {
     return this.#memory.size - ((this.#written - this.#read) | 0);
   }
 
-  /** The header of a packet; returns where its payload goes, or −1 when there is no room. */
+  /** Writes the header of a packet. Returns the position of its payload, or −1 when there is no room. */
   #packetHeader(kind: number, connection: number, detail: number, key: Int32Array, payloadBytes: number): number {
     const { words, size } = this.#memory;
     const at = this.#reserve(payloadBytes, size * CONTROL_SHARE);
@@ -207,7 +210,7 @@ export class RingWriter {
     return at + RECORD_HEADER_BYTES;
   }
 
-  /** Makes room for a record, beyond which `spare` bytes stay free; returns where it goes, or −1. */
+  /** Makes room for a record and leaves `spare` bytes free. Returns its position, or −1. */
   #reserve(payloadBytes: number, spare: number): number {
     const { size, words } = this.#memory;
     const bytes = recordBytes(payloadBytes);
@@ -236,7 +239,7 @@ export class RingReader {
     this.#read = Atomics.load(this.#memory.head, HeadWord.Read);
   }
 
-  /** Nothing that was published waits. */
+  /** True when every published record is read. */
   get isEmpty(): boolean {
     return Atomics.load(this.#memory.head, HeadWord.Written) === this.#read;
   }
@@ -283,10 +286,7 @@ export class RingReader {
     return Atomics.load(head, HeadWord.Waits) === 1 && Atomics.exchange(head, HeadWord.Waits, 0) === 1;
   }
 
-  /**
-   * From now on the writer must wake this side. Returns false when a record is already waiting; then this side stays
-   * awake.
-   */
+  /** Asks the writer to wake this side. Returns false when a record is already waiting; then this side stays awake. */
   sleep(): boolean {
     const { head } = this.#memory;
     Atomics.store(head, HeadWord.Asleep, 1);
@@ -295,7 +295,7 @@ export class RingReader {
     return false;
   }
 
-  /** This side reads the ring again by itself. */
+  /** Tells the writer that this side reads again without being woken. */
   awake(): void {
     Atomics.store(this.#memory.head, HeadWord.Asleep, 0);
   }

@@ -4,7 +4,7 @@ import type { Delivery, Forwarder, NodeKey, Source, WaitingSender } from '../rou
 import type { Way } from '../routing/remote-keys.ts';
 import type { Router } from '../routing/router.ts';
 
-/** The way to a thread that has links to other relays. */
+/** The link to a thread that has links to other relays. */
 interface ForwardingLink {
   /** Writes a packet for a key that a link of that thread leads to. */
   forward(source: Source, destination: NodeKey, buffer: Buffer, from: number, to: number, kind: PacketKind): Delivery;
@@ -36,19 +36,21 @@ interface ThreadOfLinks {
   readonly forwarder: ThreadForwarder;
 }
 
-/** The keys of other relays that links of other threads lead to, as these threads tell of them. */
+/** The keys of other relays that links of other threads lead to, as these threads report them. */
 export class KeysOfLinks {
   readonly #router: Router;
-  /** By the thread; one that has no links has none. */
+  /** By thread. A thread without links has no entry. */
   readonly #ways = new Map<ThreadOfLinks, Way>();
-  /** Keys in hex that links of a thread lead to no more, until it is known that no other thread has the key meanwhile. */
+  /**
+   * Keys in hex that the links of a thread no longer lead to, until it is known whether another thread has the key now.
+   */
   readonly #leaving = new Map<string, Way>();
 
   constructor(router: Router) {
     this.#router = router;
   }
 
-  /** Links of `thread` lead to the key at `at`. */
+  /** Records that links of `thread` lead to the key at `at`. */
   forwarded(thread: ThreadOfLinks, buffer: Buffer, at: number): void {
     let way = this.#ways.get(thread);
     if (way === undefined) this.#ways.set(thread, (way = this.#router.remote.open(thread.forwarder)));
@@ -56,7 +58,7 @@ export class KeysOfLinks {
     if (this.isLeaving) this.#leaving.delete(nameOf(buffer, at));
   }
 
-  /** No link of `thread` leads to the key at `at` any more. */
+  /** Records that no link of `thread` leads to the key at `at` any more. */
   unforwarded(thread: ThreadOfLinks, buffer: Buffer, at: number): void {
     const way = this.#ways.get(thread);
     if (way !== undefined) this.#leaving.set(nameOf(buffer, at), way);
@@ -71,7 +73,7 @@ export class KeysOfLinks {
     return this.isLeaving ? [...this.#leaving.keys()] : [];
   }
 
-  /** No other thread has said meanwhile that it has these keys: those that are still leaving are gone. */
+  /** Removes those of these keys that are still leaving: no other thread has reported them meanwhile. */
   settle(names: readonly string[]): void {
     for (const name of names) {
       const way = this.#leaving.get(name);
@@ -81,7 +83,7 @@ export class KeysOfLinks {
     }
   }
 
-  /** The thread has ended, and its links with it. */
+  /** Removes the keys of a thread that has ended. */
   close(thread: ThreadOfLinks): void {
     const way = this.#ways.get(thread);
     if (way === undefined) return;

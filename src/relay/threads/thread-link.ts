@@ -10,11 +10,14 @@ import { type ConnectionLink } from './remote-connection.ts';
 import { ThreadForwarder } from './thread-forwarder.ts';
 import { createRing, RingReader, RingWriter, type ControlRecord, type RecordReader } from './ring.ts';
 
-/** What a record in a ring says. */
+/** The kinds of records in a ring. */
 export const RecordKind = {
   /** A packet for the connection; `detail` is its `PacketKind`, and {@link UNPROVED}; the key is that of its source. */
   Packet: 0,
-  /** A connection has entered under the key; `detail` is how many the key may have, the payload its `Presence` as JSON. */
+  /**
+   * A connection of the key has opened; `detail` is how many connections the key may have, the payload its `Presence`
+   * as JSON.
+   */
   Joined: 1,
   Left: 2,
   /** A connection has sent a frame; `detail` is the `Speech`. */
@@ -25,13 +28,16 @@ export const RecordKind = {
   JoinedSpeaking: 5,
   /** A link of this thread leads to the key, which is connected to another relay of the region. */
   Forwarded: 6,
-  /** None does any more. */
+  /** No link of this thread leads to the key any more. */
   Unforwarded: 7,
   /** As {@link RecordKind.Packet}, for a key that a link of the other thread leads to: the payload begins with this key. */
   Forward: 8,
   /** An event of a source, limited for all threads together: `detail` is its number, the payload the path of the source as JSON. */
   SourceEvent: 9,
-  /** What the key has used of its rate here: the payload is four float64 in the byte order of the machine, see `KeyUse`. */
+  /**
+   * The use of the key's rate in this thread: the payload is four float64 in the byte order of the machine, see
+   * `KeyUse`.
+   */
   KeyUsed: 10,
 } as const;
 /** In the detail of a packet: another relay of the region has forwarded it, so that the key of its source is not proved here. */
@@ -44,7 +50,7 @@ export interface ThreadChannel {
   readonly port: MessagePort;
 }
 
-/** Memory and ports for two threads: what each of the two is given. */
+/** Makes memory and ports for two threads. Returns the channel of each of the two. */
 export function createChannels(): readonly [ThreadChannel, ThreadChannel] {
   const [there, back] = [createRing(), createRing()];
   const { port1, port2 } = new MessageChannel();
@@ -54,20 +60,23 @@ export function createChannels(): readonly [ThreadChannel, ThreadChannel] {
   ];
 }
 
-/** Bytes that are shown to the other thread before this one has ended its turn: it works at the same time then. */
+/**
+ * Bytes after which the other thread is shown the records before the end of the turn, so that both threads work at
+ * once.
+ */
 const SHOWN_EARLY_BYTES = 65_536;
 const WAKE = 0;
 
-/** Who handles what comes from another thread. */
+/** Handles the records of another thread. */
 export interface LinkReceiver {
-  /** The other thread has written, or has read what it was sent. */
+  /** Called when the other thread has written, or has read what it was sent. */
   woken(): void;
-  /** There is room again: the link is to be told to go on in a later turn. */
+  /** Called when there is room again: the receiver lets the link resume in a later turn. */
   resumeLater(): void;
   record(link: ThreadLink, ...record: Parameters<RecordReader['record']>): void;
 }
 
-/** What this thread has of another one: a ring each way, its connections, and the senders that wait for it. */
+/** Another thread as this one sees it: a ring each way, its connections, and the senders that wait for it. */
 export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
   /** The connections of the other thread by their numbers there. */
   readonly connections: Map<number, RemoteConnection> = new Map();
@@ -82,7 +91,7 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
   /** True after a packet found no room: later packets must wait, too. */
   #isFull = false;
   #waiting: WaitingSender[] = [];
-  /** What found no room: of joining and leaving all, of speaking the latest of each connection. */
+  /** Records that found no room: all about joining and leaving; of speaking, only the latest of each connection. */
   #unsent: ControlRecord[] = [];
   readonly #unsentSpeech = new Map<number, ControlRecord>();
   /** By key in hex. */
@@ -176,7 +185,7 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
       return;
     }
     const name = buffer.toString('hex', at, at + KEY_BYTES);
-    // The other thread has not heard of the last change, and need not: it is undone.
+    // The last change is not sent yet, and this one undoes it: neither is sent.
     if (!this.#unsentForwarding.delete(name)) this.#unsentForwarding.set(name, control);
     this.#awaitRoom();
   }
@@ -195,7 +204,7 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
   resume(): void {
     if (!this.#isFull) return;
     if (!this.#writer.hasSpace()) {
-      // It was woken when there was some room, and has to be once more.
+      // It was woken when there was some room, and must be woken again when there is enough.
       if (!this.#writer.awaitSpace()) this.#receiver.resumeLater();
       return;
     }
@@ -212,14 +221,14 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
     if (this.isFull && !this.#writer.awaitSpace()) this.#receiver.resumeLater();
   }
 
-  /** Packets have to wait. */
+  /** True while packets have to wait. */
   get isFull(): boolean {
     return this.#isFull;
   }
 
   // ---- from the other thread
 
-  /** Hands over what has come, up to `mostBytes`; returns how many bytes. */
+  /** Delivers the records that have arrived, up to `mostBytes`. Returns the number of bytes. */
   read(mostBytes: number): number {
     const bytes = this.#reader.read(this, mostBytes);
     if (bytes > 0 && this.#reader.takeWaiting()) this.#port.postMessage(WAKE);
@@ -234,7 +243,7 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
     this.#receiver.record(this, ...record);
   }
 
-  /** False when something waits to be read already. */
+  /** Asks to be woken. Returns false when a record already waits. */
   sleep(): boolean {
     return this.#reader.sleep();
   }
@@ -258,7 +267,7 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
     if (this.#writer.publish()) this.#port.postMessage(WAKE);
   }
 
-  /** False when some of it has to wait still. */
+  /** Sends the records that found no room. Returns false when some must still wait. */
   #sendUnsent(): boolean {
     if (!this.#hasUnsent) return true;
     let sent = 0;
@@ -271,7 +280,7 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
     return isWhole;
   }
 
-  /** False when there is no room for the rest. */
+  /** Sends these records. Returns false when there is no room for the rest. */
   #sendEach<Key>(unsent: Map<Key, ControlRecord>): boolean {
     for (const [key, control] of unsent) {
       if (!this.#writer.control(control)) return false;

@@ -1,7 +1,7 @@
 /**
- * The relay threads of one process as one of them sees the others: it tells them of its connections, knows theirs, and
- * passes packets on. `ring.ts` is the memory between two threads, `thread-link.ts` one other thread, and
- * `remote-connection.ts` a connection that is there.
+ * The relay threads of one process as one of them sees the others: it reports its connections to them, knows theirs,
+ * and passes packets on. `ring.ts` is the memory between two threads, `thread-link.ts` one other thread, and
+ * `remote-connection.ts` a connection of that thread.
  */
 import { internalError } from '../../base/errors.ts';
 import type { PacketKind } from '../../observe/counters.ts';
@@ -20,7 +20,7 @@ import { KeysOfLinks } from './thread-forwarder.ts';
 import { RING_BYTES } from './ring.ts';
 import { type LinkReceiver, RecordKind, type ThreadChannel, ThreadLink, UNPROVED } from './thread-link.ts';
 
-/** As long as keys leave, the rings are read again so often at most; a key that left last may then count as gone for a moment. */
+/** Most times that the rings are read again while keys leave. After that, a key may count as gone for a moment. */
 const SETTLING_ROUNDS = 4;
 
 /** Value instead of a number of connections: the limit of all keys. */
@@ -46,15 +46,18 @@ interface ThreadLinksParts {
   readonly keyUsed: (key: Buffer, numbers: Float64Array) => void;
 }
 
+/** This thread's links to all other relay threads. */
 export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
   readonly #parts: ThreadLinksParts;
   /** By the index of the other thread. */
   readonly #links = new Map<number, ThreadLink>();
   readonly #local = new Map<number, LocalConnection>();
-  /** The same by peer: one recipient may have several keys. */
+  /** By peer: one recipient may have several keys. */
   readonly #ofPeer = new Map<Peer, LocalConnection[]>();
   #lastNumber = 0;
-  /** Peers whose last connection has left, each with that one, until it is known that no other thread has another. */
+  /**
+   * Peers whose last connection has left, each with that connection, until it is known whether another thread has one.
+   */
   readonly #leaving = new Map<Peer, RemoteConnection>();
   readonly #remoteKeys: KeysOfLinks;
   readonly #unproved = new ForwardedSource();
@@ -67,7 +70,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     parts.router.listener = this;
   }
 
-  /** Another thread has started: tells it of all connections that are here. */
+  /** Adds a thread that has started, and tells it all connections of this thread. */
   attach(index: number, channel: ThreadChannel): void {
     this.detach(index);
     const link = new ThreadLink(channel, this, this.#parts.turn);
@@ -78,11 +81,11 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     this.woken();
   }
 
-  /** Another thread has ended: its connections have ended, and with them the keys that no other thread has. */
+  /** Removes a thread that has ended, with its connections and the keys that no other thread has. */
   detach(index: number): void {
     const link = this.#links.get(index);
     if (link === undefined) return;
-    // What it wrote before it ended is delivered.
+    // The records that it wrote before it ended are delivered.
     this.#readAll();
     this.#links.delete(index);
     for (const connection of link.connections.values()) this.#left(connection);
@@ -118,7 +121,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     }
   }
 
-  /** Connections that other threads have. */
+  /** Number of connections that other threads have. */
   get remoteConnections(): number {
     let count = 0;
     for (const { connections } of this.#links.values()) count += connections.size;
@@ -202,7 +205,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     this.#schedule();
   }
 
-  /** A turn: reads on, and sleeps when there is nothing more. */
+  /** Reads on in a new turn, and sleeps when there is nothing more. */
   resumeReading(): number {
     this.#isScheduled = false;
     const bytes = this.#readAll();
@@ -241,12 +244,12 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
       } else if (kind === RecordKind.Forwarded) this.#remoteKeys.forwarded(link, buffer, keyAt);
       else if (kind === RecordKind.Unforwarded) this.#remoteKeys.unforwarded(link, buffer, keyAt);
     } catch (error) {
-      // What one connection throws must not cost the others what waits behind it.
+      // An exception of one connection must not lose the records of others that follow.
       internalError('thread link', error);
     }
   }
 
-  // ---- what comes
+  // ---- records of the other threads
 
   #packet(number: number, detail: number, buffer: Buffer, keyAt: number, from: number, to: number): void {
     const { router, counters } = this.#parts;
@@ -260,7 +263,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     router.deliverFromElsewhere(source, connection.peer, connection.recipient, buffer, from, to, kind);
   }
 
-  /** A packet to the key in front of it, which a link of this thread leads to. */
+  /** Forwards a packet to the key in front of it, which a link of this thread leads to. */
   #forward(detail: number, buffer: Buffer, keyAt: number, destinationAt: number, to: number): void {
     const { router } = this.#parts;
     const kind = (detail & ~UNPROVED) as PacketKind;
@@ -268,7 +271,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     router.forwardFromElsewhere(source, buffer, destinationAt, destinationAt + KEY_BYTES, to, kind);
   }
 
-  /** The source of a packet with this detail, whose key is at `keyAt`. */
+  /** Returns the source of a packet with this detail, whose key is at `keyAt`. */
   #source(detail: number, buffer: Buffer, keyAt: number): Source {
     const known = (detail & UNPROVED) === 0 ? this.#parts.router.table.find(buffer, keyAt) : null;
     if (known !== null) return known;
@@ -312,7 +315,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     const peer = connection?.peer ?? null;
     if (connection === undefined || peer === null) return;
     connection.forget();
-    // The rings have no common order: another thread may have said before that it has the key now.
+    // The rings have no common order: another thread may already have reported the key.
     if (peer.size === 1) this.#leaving.set(peer, connection);
     else this.#parts.router.unregisterElsewhere(peer, connection);
   }
@@ -340,7 +343,7 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     return bytes;
   }
 
-  /** No other thread has said that it has these keys: they are gone. */
+  /** Removes the keys that no other thread has reported meanwhile. */
   #settle(
     left: readonly [Peer, RemoteConnection][] = [...this.#leaving],
     unforwarded: readonly string[] = this.#remoteKeys.leaving,
@@ -368,19 +371,19 @@ export class ThreadLinks implements ConnectionListener, LinkReceiver, Reader {
     this.#parts.turn.resumeAtEnd(this);
   }
 
-  /** False when something has come meanwhile. */
+  /** Asks all threads to wake this one. Returns false when a record has come meanwhile. */
   #sleep(): boolean {
     for (const link of this.#links.values()) if (!link.sleep()) return false;
     return true;
   }
 
-  // ---- what is told
+  // ---- to the other threads
 
   #find(peer: Peer, recipient: Recipient): LocalConnection | undefined {
     return this.#ofPeer.get(peer)?.find((connection) => connection.recipient === recipient);
   }
 
-  /** For a thread that does not know which of several connections of a key has spoken last. */
+  /** Tells the other threads again which connection of a key has spoken last, because one of them does not know it. */
   #tellSpeech({ peer }: LocalConnection): void {
     if (peer.size < 2) return;
     const at = this.#parts.order.next();

@@ -7,24 +7,27 @@ export interface AddressSocketsParts {
   readonly transport: Transport;
   readonly handler: DatagramHandler;
   readonly clock: Clock;
-  /** Told, once for each change, which addresses have no socket of their own, and why the first of them has none. */
+  /**
+   * Called once for each change, with the addresses that have no socket of their own and the reason of the first one.
+   */
   readonly onMissing: (addresses: readonly string[], reason: string) => void;
   /** Returns the addresses of this machine; throws when the system does not list them. For tests. */
   readonly addresses?: (withIpv6: boolean) => Set<string>;
 }
 
-/** How often the addresses of the machine are looked at. */
+/** Time between two checks of the machine's addresses. */
 const LOOK_MS = 5000;
-/** Sockets for single addresses. A machine with more of them has to name those that matter. */
+/** Most sockets for single addresses. On a machine with more, the operator must configure the addresses that matter. */
 const MAX_SOCKETS = 256;
-/** A free port that was found and lost again is looked for so often. */
+/** Most attempts to find a free port: another program may take it in between. */
 const TRIES = 5;
 
 /**
- * A UDP socket on one address; or one on all addresses, and one more on each address of the machine. An answer from the first would leave from
- * the address that the kernel prefers, which is often not the one that was asked, and then firewalls and connected
- * sockets drop it; neither runtime can tell or choose it (IP_PKTINFO). What has no socket of its own yet, such as an
- * address that has just been added, is still answered by the first.
+ * A UDP socket on one address; or one on all addresses, and one more on each address of the machine. An answer from the
+ * first would leave from the address that the kernel prefers, which is often not the one that the request was sent to.
+ * Firewalls and connected sockets then drop the answer, and neither runtime can read or choose the address
+ * (IP_PKTINFO). The first still answers for an address without a socket of its own, such as one that has just been
+ * added.
  */
 export class AddressSockets {
   readonly #parts: AddressSocketsParts;
@@ -64,7 +67,7 @@ export class AddressSockets {
     return this.#all.send(buffer, from, to, ip, port);
   }
 
-  /** The socket that answers leave from when `ip`, canonical text, was asked. */
+  /** Returns the socket that answers requests to `ip`, canonical text. */
   socketOf(ip: string): DatagramSocket {
     return this.#single.get(ip) ?? this.#all;
   }
@@ -76,7 +79,7 @@ export class AddressSockets {
     await this.#looking;
   }
 
-  /** The addresses of the machine may have changed: looks at them soon. */
+  /** Checks the addresses of the machine within about a second, because they may have changed. */
   suspect(): void {
     this.#lookedAt = Math.min(this.#lookedAt, this.#parts.clock.now - LOOK_MS + 1000);
   }
@@ -140,8 +143,8 @@ function isWildcard(ip: string): boolean {
 }
 
 /**
- * Binds a socket that shares its port with others of this process. Whether the port is free shows only without sharing:
- * that another relay has it must not go unnoticed.
+ * Binds a socket that shares its port with others of this process. It first binds without sharing, because only that
+ * shows whether another relay has the port.
  */
 async function bindShared(
   parts: Pick<AddressSocketsParts, 'transport' | 'handler'>,

@@ -4,13 +4,16 @@ export interface BudgetRate {
   readonly burst: number;
 }
 
-/** Rates of single buckets; below 0: the common one. Made when the first bucket has one. */
+/** Rates of single buckets; below 0: the common rate. Allocated when the first bucket gets its own rate. */
 interface OwnRates {
   readonly perMs: Float64Array;
   readonly burst: Float64Array;
 }
 
-/** Token buckets of one rate, but for those that have their own, by number; refilled from the time that each call is given, without an allocation. */
+/**
+ * Token buckets by number. All have the same rate, except buckets with their own. They are refilled from the time that
+ * each call is given, without an allocation.
+ */
 export class Budgets {
   readonly #tokens: Float64Array;
   readonly #refilledAt: Float64Array;
@@ -31,7 +34,7 @@ export class Budgets {
     this.#burst = burst;
   }
 
-  /** Another rate of one bucket, null for the common one. What it holds beyond that is lost when it is next used. */
+  /** Sets the rate of one bucket; null: the common rate. Tokens above the new burst are lost when it is next used. */
   setOwnRate(index: number, rate: BudgetRate | null): void {
     if (rate === null && this.#own === null) return;
     const size = this.#tokens.length;
@@ -40,14 +43,14 @@ export class Budgets {
     this.#own.burst[index] = rate?.burst ?? 0;
   }
 
-  /** Fills a bucket that another node gets, of the common rate. `now` in milliseconds. */
+  /** Fills a bucket for another node, with the common rate. `now` in milliseconds. */
   reset(index: number, now: number): void {
     this.setOwnRate(index, null);
     this.#tokens[index] = this.#burst;
     this.#refilledAt[index] = now;
   }
 
-  /** Takes `amount`, at most the burst; false, and nothing is taken, when that much is not there. */
+  /** Takes `amount`, at most the burst. Returns false and takes nothing when the bucket has less. */
   take(index: number, amount: number, now: number): boolean {
     if (this.#perMsOf(index) === 0) return true;
     const tokens = this.#refilled(index, now);

@@ -5,8 +5,8 @@ import type { SnapshotChoice, UdpRelaySnapshot } from './snapshot.ts';
 import type { UdpRelayState } from './state.ts';
 
 /**
- * What the main thread says to the rules, and what they answer: plain data, as it comes out of a message port (a Buffer as
- * a Uint8Array). Each answer has the `id` of its question.
+ * Commands of the main thread to the rules, and their answers: plain data, as a message port delivers it (a Buffer as a
+ * Uint8Array). Each answer has the `id` of its question.
  */
 export type UdpRelayCommand =
   | {
@@ -16,28 +16,28 @@ export type UdpRelayCommand =
       readonly askingKey: Uint8Array;
       readonly node: string;
       readonly otherNode: string | null;
-      /** What both may send; absent: as all others. */
+      /** The rates of both nodes; absent: the common rate. */
       readonly rates?: readonly NodeRate[];
     }
-  /** What these nodes may send from now on. Nodes that are not known are left out. No answer. */
+  /** Sets the rates of these nodes. Unknown nodes are ignored. No answer. */
   | { readonly kind: 'rates'; readonly rates: readonly NodeRate[] }
   /** Ends all endpoints of these nodes. No answer. */
   | { readonly kind: 'revoke'; readonly nodes: readonly string[] }
-  /** Other limits from now on. No answer. */
+  /** Sets other limits. No answer. */
   | { readonly kind: 'limits'; readonly limits: UdpRelayLimits }
   | ({ readonly kind: 'snapshot'; readonly id: number } & SnapshotChoice)
-  /** What each node has sent and received since the last such command. */
+  /** Asks what each node has sent and received since the last such command. */
   | { readonly kind: 'traffic'; readonly id: number }
   | { readonly kind: 'export'; readonly id: number };
 
-/** What a node may send, in place of the limit that all have. */
+/** The rate of a node, instead of the common limit. */
 export interface NodeRate {
   readonly node: string;
-  /** 0: no limit; null: as all others. */
+  /** 0: no limit; null: the common limit. */
   readonly bytesPerSecond: number | null;
 }
 
-/** What a client is told of its endpoint. */
+/** What the relay tells a client about its endpoint. */
 export interface GrantedEndpoint {
   readonly serverDisco: Uint8Array;
   /** In ascending order. */

@@ -17,7 +17,7 @@ const RECEIVE_SLOTS = 32;
 const LONG_RECEIVE_SLOTS = 8;
 /** From this mean length on, in bytes, the messages of a batch are long. */
 const LONG_MESSAGE_BYTES = 8192;
-/** System calls on one socket before the others and the wake are looked at. */
+/** Most system calls on one socket before the other sockets and the wake descriptor are checked. */
 const RECEIVES_IN_TURN = 32;
 /** Replies that wait in memory, at most, and the room for each: a challenge has 160 bytes, an answer of STUN 44. */
 const REPLIES = 64;
@@ -40,7 +40,7 @@ export interface DatagramLoopParts {
 }
 
 /**
- * The loop of the UDP thread: waits for datagrams, receives all that are there, asks the rules for a verdict on each,
+ * The loop of the UDP thread: waits for datagrams, receives all that have arrived, asks the rules for a verdict on each,
  * and sends accordingly. It allocates nothing per datagram. It is also the {@link Arrival} that the rules read.
  */
 export class DatagramLoop implements Arrival {
@@ -118,7 +118,7 @@ export class DatagramLoop implements Arrival {
     return ready > 0 && this.#poll.found(0) !== 0;
   }
 
-  /** Asks STUN servers, each from the socket that its query names. */
+  /** Sends queries to STUN servers, each from the socket that it names. */
   query(queries: readonly StunQuery[]): void {
     const { arena, sockets } = this.#parts;
     for (const { id, place, ip, port } of queries) {
@@ -135,7 +135,7 @@ export class DatagramLoop implements Arrival {
     }
   }
 
-  /** Where the datagrams of this moment were sent to, for the side that they bind (arrival). */
+  /** Writes the address that the present datagrams were sent to, for the side that they bind (arrival). */
   writeLocal(sides: Int32Array, side: number): void {
     const { local, interfaceIndex } = this.#receive;
     for (let i = 0; i < 4; i++) sides[side + SideWord.LocalIp + i] = local[i]!;
@@ -182,14 +182,14 @@ export class DatagramLoop implements Arrival {
     }
   }
 
-  /** An ICMP answer to one datagram says nothing of the socket. Anything else is the end of it. */
+  /** Handles an error of a socket. An ICMP answer is about one datagram; any other error closes the socket. */
   #failed(socket: DoorSocket, errno: number): void {
     if (errno === Errno.ECONNREFUSED || errno === Errno.EHOSTUNREACH || errno === Errno.ENETUNREACH) return;
     if (errno === Errno.ENOMEM || errno === Errno.ENOBUFS) return;
     this.#parts.sockets.fail(socket, new SystemCallError('recvmmsg', errno), this.now);
   }
 
-  /** The kernel tells with each datagram how many it has dropped so far. */
+  /** Counts dropped datagrams. The kernel reports the total with each datagram. */
   #countDropped(socket: DoorSocket): void {
     const { overflows } = this.#receive;
     if (overflows === socket.overflows || overflows === 0) return;
@@ -197,7 +197,7 @@ export class DatagramLoop implements Arrival {
     socket.overflows = overflows;
   }
 
-  /** Does what is to be done with message `i`, and returns its length. */
+  /** Handles message `i`, and returns its length. */
   #handle(i: number): number {
     const { counts, rules } = this.#parts;
     const receive = this.#receive;
@@ -258,7 +258,9 @@ export class DatagramLoop implements Arrival {
     return this.#replies[this.#repliesUsed]!;
   }
 
-  /** Sends what `#nextReply` holds back to where the datagram came from, from the address that was asked. */
+  /**
+   * Sends the content of `#nextReply` to the sender of the datagram, from the address that the datagram was sent to.
+   */
   #sendReply(length: number): void {
     const at = this.#replyAt + this.#repliesUsed++ * REPLY_BYTES;
     const { local, interfaceIndex } = this.#receive;
@@ -272,7 +274,7 @@ export class DatagramLoop implements Arrival {
   }
 }
 
-/** Whether a local address is one of IPv6 that means nothing without its interface (fe80::/10). */
+/** Returns whether a local address is an IPv6 address that needs its interface (fe80::/10). */
 function needsInterface(local: Int32Array): boolean {
   return (local[0]! & 0xc0ff) === 0x80fe && (local[2]! | local[3]!) !== 0;
 }

@@ -1,4 +1,4 @@
-/** What the UDP door counts; each name is a place in the memory that {@link createDoorCounts} makes. */
+/** The counts of the UDP door. Each name is an index of the memory that {@link createDoorCounts} makes. */
 export const DoorCount = {
   /** Datagrams and bytes that were received, as the kernel gave them: several of one sender may be one. */
   receivedBatches: 0,
@@ -15,7 +15,7 @@ export const DoorCount = {
   stunNotStun: 8,
   stunRateLimited: 9,
   stunWriteErrors: 10,
-  /** Sends that failed, by reason. What could be sent another way is not among them. */
+  /** Sends that failed, by reason. Sends that worked in another way are not counted. */
   sendBlocked: 11,
   sendRefused: 12,
   sendUnreachable: 13,
@@ -24,7 +24,7 @@ export const DoorCount = {
   /** Sends in segments that the kernel or the path refused and that were repeated without: by EIO, and by EMSGSIZE. */
   segmentsRefused: 16,
   segmentsTooLong: 17,
-  /** Sends that the local address was taken away from, repeated from the one the kernel chose. */
+  /** Sends whose local address was removed from the machine, repeated from the address that the kernel chose. */
   sourceGone: 18,
   /** Datagrams for a socket that is not open now. */
   socketDown: 19,

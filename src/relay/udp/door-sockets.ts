@@ -6,21 +6,24 @@ import { DoorCount, type DoorCounts } from './door-counts.ts';
 import type { Offload } from './offload.ts';
 import { Outgoing } from './outgoing.ts';
 
-/** An address to listen on; `::` is IPv6 alone. */
+/** An address to listen on; `::` is only IPv6. */
 export interface DoorPlace {
   readonly ip: string;
   readonly port: number;
 }
 
-/** What the door says of its sockets, outside the data path. */
+/** Receives the events of the door's sockets, outside the data path. */
 export interface DoorSocketsListener {
-  /** A socket was lost; it is opened again as often as it takes. */
+  /** A socket was lost. It is opened again, with as many attempts as needed. */
   lost(place: DoorPlace, error: SystemCallError): void;
-  /** Opening it again failed, or worked with null. Reported at the first failure and when it works again. */
+  /** Opening it again failed; null: it worked. Called at the first failure and when it works again. */
   reopened(place: DoorPlace, error: SystemCallError | null): void;
 }
 
-/** What the kernel may hold of one socket, each way (upstream's figure); above net.core.rmem_max with a privilege only. */
+/**
+ * Size of each buffer of a socket in the kernel, in bytes (upstream's value). Above net.core.rmem_max it needs a
+ * privilege.
+ */
 const BUFFER_BYTES = 7 * 1024 * 1024;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 5000;
@@ -34,7 +37,7 @@ export class DoorSocket {
   place: DoorPlace;
   isInet: boolean;
   fd = -1;
-  /** Count of datagrams dropped by the kernel, as last told; it starts again with each descriptor. */
+  /** Datagrams that the kernel has dropped, by its last report. It starts again with each descriptor. */
   overflows = 0;
   retryAt = 0;
   waitMs: number = FIRST_WAIT_MS;
@@ -53,7 +56,7 @@ export class DoorSockets {
   readonly all: DoorSocket[] = [];
   /** Counts up whenever a descriptor changes. */
   version = 0;
-  /** How many sockets wait to be opened again. */
+  /** Number of sockets that wait to be opened again. */
   closed = 0;
   readonly #calls: SystemCalls;
   readonly #arena: Arena;
@@ -83,7 +86,7 @@ export class DoorSockets {
     return socket;
   }
 
-  /** Changes what may be done with several datagrams at once; a change of `gro` opens the sockets again. */
+  /** Changes the offload. A change of `gro` opens the sockets again. */
   setOffload(offload: Offload, now: number): void {
     const hasChanged = offload.gro !== this.#offload.gro;
     this.#offload = offload;
@@ -134,7 +137,7 @@ export class DoorSockets {
     }
   }
 
-  /** How long until a socket is to be opened again, at most `otherwise`, in milliseconds. */
+  /** Returns the time until a socket must be opened again, at most `otherwise`, in milliseconds. */
   untilDue(now: number, otherwise: number): number {
     let wait = otherwise;
     for (const socket of this.all) {

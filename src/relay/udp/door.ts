@@ -6,11 +6,11 @@ import type { Offload } from './offload.ts';
 import type { StunQuery, StunSighting } from './stun-queries.ts';
 import type { UdpRelaySettings } from './rules.ts';
 
-/** What the UDP door is opened with; plain data, because it goes to a thread. */
+/** Start settings of the UDP door; plain data, because it goes to a thread. */
 export interface UdpDoorSettings {
-  /** Where to listen, in the order in which they are numbered; `::` is IPv6 alone. */
+  /** Where to listen, in the order in which they are numbered; `::` is only IPv6. */
   readonly places: readonly DoorPlace[];
-  /** Whether a port that cannot be listened on is left out, as long as another one can. */
+  /** True: a port that cannot be opened is skipped, if another one can be opened. */
   readonly skipsTaken: boolean;
   readonly offload: Offload;
   readonly stun: {
@@ -19,17 +19,17 @@ export interface UdpDoorSettings {
     /** Prefixes that `limit` does not apply to. */
     readonly exempt: readonly string[];
   };
-  /** Of the peer relay; null: STUN alone. */
+  /** Settings of the peer relay; null: STUN only. */
   readonly rules: UdpRelaySettings | null;
   /** Endpoints that the rules have memory for. */
   readonly endpoints: number;
 }
 
-/** Told of what befalls an open door. None of the calls may throw. */
+/** Receives the events of an open door. No call may throw. */
 export interface UdpDoorListener {
-  /** A place could not be listened on at the start and is left out. `error` has the words for the log. */
+  /** A place could not be opened at the start and is skipped. `error` has the text for the log. */
   skipped(place: DoorPlace, error: Error): void;
-  /** A socket was lost, and is opened again as often as it takes. */
+  /** A socket was lost. It is opened again, with as many attempts as needed. */
   lost(place: DoorPlace, error: Error): void;
   /** The first failure to open it again; null: it is open again. */
   reopened(place: DoorPlace, error: Error | null): void;
@@ -37,24 +37,26 @@ export interface UdpDoorListener {
   crashed(error: Error): void;
 }
 
-/** The door of everything that comes by UDP: STUN and the peer relay on the same ports. */
+/** The door of all UDP traffic: STUN and the peer relay on the same ports. */
 export interface UdpDoor {
-  /** What receives and sends, for the log: `node:ffi`, `bun:ffi` or `datagrams`. */
+  /** The adapter that receives and sends, for the log: `node:ffi`, `bun:ffi` or `datagrams`. */
   readonly how: string;
   /** Where it listens, with real ports, in the order of the settings. */
   readonly places: readonly DoorPlace[];
   readonly counts: DoorCounts;
   /** Gives the rules a message and resolves with their answer. Rejects once the door is closed. */
   command(message: unknown): Promise<unknown>;
-  /** Has other limits from now on, also after a crash of the thread; without a peer relay there are none. */
+  /** Sets other limits, which stay after a crash of the thread. Without a peer relay it does nothing. */
   setLimits(limits: UdpRelayLimits): void;
-  /** Stops or begins to answer STUN. */
+  /** Stops or starts answers to STUN. */
   setSilent(isSilent: boolean): void;
-  /** Sends queries to STUN servers; each answer goes to {@link onSighting}. What is lost is for the caller to repeat. */
+  /**
+   * Sends queries to STUN servers; each answer goes to {@link onSighting}. The caller repeats queries that were lost.
+   */
   query(queries: readonly StunQuery[]): void;
-  /** Told where a socket of the door was seen to send from. Must not throw. */
+  /** Called with the address that a STUN server has seen for a socket of the door. Must not throw. */
   onSighting: (sighting: StunSighting) => void;
-  /** Has another offload from now on; without system calls there is none. */
+  /** Sets another offload. A door without system calls has none. */
   setOffload(offload: Offload): void;
   /** Closes all sockets; resolves when they are closed. */
   close(): Promise<void>;

@@ -8,7 +8,7 @@ export const DropReason = {
   NotGeneve: 1,
   UnknownVni: 2,
   ControlNotDisco: 3,
-  /** The sender's key is none of the two of the endpoint. */
+  /** The sender's key is neither of the two keys of the endpoint. */
   UnknownKey: 4,
   /** More control packets than an endpoint or the relay takes. */
   ControlRate: 5,

@@ -7,30 +7,30 @@ import { NO_NODE, type Nodes } from './nodes.ts';
 import { SIDE_WORDS, SideWord } from './port.ts';
 import type { VniPool } from './vni-pool.ts';
 
-/** Why no endpoint was given; the names are metric labels. The client gets no answer. */
+/** Reasons for a request without an endpoint. The names are metric labels. The client gets no answer. */
 export type AllocationRefusal =
   /** An invalid key, the same key twice, or our own key. */
   | 'bad_key'
-  /** The request was sealed with a key that is none of the two. */
+  /** The request was sealed with neither of the two keys. */
   | 'foreign_key'
   | 'allocation_rate'
   | 'node_limit'
   | 'pair_limit'
   | 'endpoint_limit';
 
-/** A request that was found to be permitted. */
+/** A permitted request for an endpoint. */
 export interface Allocation {
   /** Disco keys of the two clients, in any order. */
   readonly clientKeys: readonly [Buffer, Buffer];
   /** The one of them that sealed the request. */
   readonly askingKey: Buffer;
-  /** The asking node: any name that only this node has. */
+  /** The requesting node, by a name that only this node has. */
   readonly node: string;
-  /** Who has the other key, when that is known. */
+  /** The node that has the other key; null when it is unknown. */
   readonly otherNode: string | null;
 }
 
-/** What the table needs to know of the relay. */
+/** Parts of the relay that the table needs. */
 export interface EndpointParts {
   readonly serverPrivate: KeyObject;
   readonly serverPublic: Buffer;
@@ -48,12 +48,12 @@ export class Endpoints {
   lamportId = 0;
   readonly lamportIds: Float64Array;
   readonly allocatedAt: Float64Array;
-  /** The node that asked first. */
+  /** By slot: the node that first requested the endpoint. */
   readonly askers: Int32Array;
   /** By side: the client's disco key, and the key that it shares with the relay. */
   readonly keys: (Buffer | null)[];
   readonly sharedKeys: (Buffer | null)[];
-  /** By side: the generation of a handshake that goes on, or 0. */
+  /** By side: the generation of the present handshake, or 0. */
   readonly generations: Uint32Array;
   readonly lastSeen: Float64Array;
   /** By side: when it sent its latest bind, and when it was bound; −1: never. */
@@ -61,11 +61,11 @@ export class Endpoints {
   readonly boundAt: Float64Array;
   readonly packets: Float64Array;
   readonly bytes: Float64Array;
-  /** By side: what of them {@link traffic} has. */
+  /** By side: the part of packets and bytes that {@link traffic} already has. */
   readonly settledPackets: Float64Array;
   readonly settledBytes: Float64Array;
   readonly traffic: NodeTrafficTable;
-  /** By side: whose bytes they are. */
+  /** By side: the node of the side. */
   readonly sideNodes: Int32Array;
   /** By side: the address before the latest bind, in {@link SIDE_WORDS} words, and until when it is good as a source. */
   readonly previous: Int32Array;
@@ -92,6 +92,7 @@ export class Endpoints {
     this.previous = new Int32Array(2 * slots * SIDE_WORDS);
   }
 
+  /** Number of endpoints. */
   get size(): number {
     return this.#slots.size;
   }
@@ -101,24 +102,25 @@ export class Endpoints {
     return this.#slots.values();
   }
 
+  /** Returns whether a side is bound to an address. */
   isBound(side: number): boolean {
     return this.#parts.sides[side * SIDE_WORDS + SideWord.FamilyAndPort] !== 0;
   }
 
-  /** Whether traffic passes. */
+  /** Returns whether traffic passes: both sides are bound. */
   isOpen(slot: number): boolean {
     return this.isBound(2 * slot) && this.isBound(2 * slot + 1);
   }
 
-  /** The side of an endpoint that a disco key belongs to, or −1. */
+  /** Returns the side of an endpoint that a disco key belongs to, or −1. */
   sideOf(slot: number, key: Buffer): number {
     if (this.keys[2 * slot]!.equals(key)) return 2 * slot;
     return this.keys[2 * slot + 1]!.equals(key) ? 2 * slot + 1 : -1;
   }
 
   /**
-   * The endpoint of a pair, known or new, as its slot; or why there is none (peer relay reference §5.2). A known one is
-   * given as it is, and its times are not touched.
+   * Returns the slot of the endpoint of a pair, known or new; or why there is none (peer relay reference §5.2). A known
+   * endpoint is returned unchanged, with its times.
    */
   allocate(request: Allocation, now: number): number | AllocationRefusal {
     const { clientKeys, askingKey } = request;
@@ -136,7 +138,10 @@ export class Endpoints {
     return this.#make(keys, request, now);
   }
 
-  /** Puts an endpoint of an earlier process back. The caller has taken its slot and fills in the rest. */
+  /**
+   * Restores an endpoint of an earlier process. The caller has taken its slot and fills in the rest. Returns false when
+   * the pair already has an endpoint.
+   */
   restore(slot: number, keys: readonly [Buffer, Buffer], sharedKeys: readonly [Buffer, Buffer]): boolean {
     const name = pairName(keys);
     if (this.#slots.has(name)) return false;
@@ -148,14 +153,14 @@ export class Endpoints {
     return true;
   }
 
-  /** Whose the sides are; `asker` counts against limits. */
+  /** Sets the nodes of an endpoint. The limits count it for `asker`. */
   setNodes(slot: number, asker: number, nodes: readonly [number, number]): void {
     this.askers[slot] = asker;
     this.#parts.nodes.use(asker);
     for (const i of [0, 1] as const) this.#setSideNode(2 * slot + i, nodes[i]);
   }
 
-  /** Whether a node asked for the endpoint or is one of its sides. */
+  /** Returns whether a node requested the endpoint or is one of its sides. */
   isOf(slot: number, node: number): boolean {
     const { askers, sideNodes } = this;
     if (node === NO_NODE) return false;
@@ -174,11 +179,12 @@ export class Endpoints {
     return ended;
   }
 
-  /** Ends what is too old (peer relay reference §5.6). */
+  /** Ends the endpoints that are too old (peer relay reference §5.6). */
   tick(now: number): void {
     for (const slot of this.#slots.values()) if (this.#isOver(slot, now)) this.end(slot);
   }
 
+  /** Ends an endpoint and frees its slot. {@link takeTraffic} still returns its traffic. */
   end(slot: number): void {
     this.#settle(slot);
     const { sides, nodes, pool } = this.#parts;
@@ -197,13 +203,16 @@ export class Endpoints {
     pool.release(slot);
   }
 
-  /** What each node has sent and received since the last call. */
+  /** Returns what each node has sent and received since the last call. */
   takeTraffic(): NodeTraffic[] {
     for (const slot of this.#slots.values()) this.#settle(slot);
     return this.traffic.take();
   }
 
-  /** A side whose node is not known yet sends for the one that asked, as with the limits. */
+  /**
+   * Adds the traffic of an endpoint to its nodes. A side without a known node counts for the node that requested the
+   * endpoint, as with the limits.
+   */
   #settle(slot: number): void {
     const { packets, bytes, settledPackets, settledBytes, sideNodes, askers } = this;
     for (const side of [2 * slot, 2 * slot + 1]) {
@@ -216,7 +225,7 @@ export class Endpoints {
     }
   }
 
-  /** When anything last came from either client. */
+  /** Returns when anything last came from either client, in milliseconds. */
   lastActivity(slot: number): number {
     return Math.max(this.allocatedAt[slot]!, this.lastSeen[2 * slot]!, this.lastSeen[2 * slot + 1]!);
   }
@@ -250,7 +259,7 @@ export class Endpoints {
     return slot;
   }
 
-  /** The second client asks for its pair: from now on its side has a name. */
+  /** Records the node of the second client when it requests the endpoint too. */
   #learnNodes(slot: number, { askingKey, node }: Allocation, now: number): void {
     const side = this.sideOf(slot, askingKey);
     if (this.sideNodes[side] !== NO_NODE) return;
@@ -262,7 +271,10 @@ export class Endpoints {
     this.sideNodes[side] = node;
   }
 
-  /** At each limit the endpoint that was silent for longest makes room, unless all are in use. */
+  /**
+   * Ends, at each limit that is reached, the endpoint that was silent for longest. Returns the refusal when all are in
+   * use.
+   */
   #makeRoom(asker: number, other: number, now: number): AllocationRefusal | null {
     const { endpoints, endpointsPerNode, endpointsPerPair } = this.limits;
     const ofNode = new Room(endpointsPerNode);
@@ -280,7 +292,7 @@ export class Endpoints {
       [ofAll, 'endpoint_limit'],
     ] as const) {
       if (!room.isFull) continue;
-      // What has made room for one limit may have done so for the next one too.
+      // An endpoint that was ended for one limit may also make room for the next one.
       if (room.oldest >= 0 && this.keys[2 * room.oldest] === null) continue;
       if (room.oldest < 0 || now - room.oldestActivity < IDLE_MS) return refusal;
       this.end(room.oldest);

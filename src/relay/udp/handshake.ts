@@ -15,10 +15,10 @@ import type { VniPool } from './vni-pool.ts';
 /** Every control packet has this length, so that no answer is larger than what asked for it (peer relay reference §3.1). */
 export const CONTROL_BYTES = 160;
 
-/** What a control packet led to, when it was not dropped. */
+/** The result of a control packet that was not dropped. */
 export const ControlResult = { Challenge: -1, Bound: -2 } as const;
 
-/** What binding needs of the relay. */
+/** Parts of the relay that binding needs. */
 export interface HandshakeParts {
   readonly endpoints: Endpoints;
   readonly pool: VniPool;
@@ -40,7 +40,7 @@ export class Handshake {
     this.#perEndpoint = new Budgets(parts.pool.slots, CONTROL_PER_ENDPOINT);
   }
 
-  /** A slot has another endpoint now. */
+  /** Called when a slot gets another endpoint. */
   began(slot: number, now: number): void {
     this.#perEndpoint.reset(slot, now);
   }
@@ -69,7 +69,10 @@ export class Handshake {
     return message.type === DiscoType.Bind ? this.#bind(arrival, side, message) : this.#answer(arrival, side, message);
   }
 
-  /** No state per source: a client binds from one generation to all addresses at once and answers the first challenge. */
+  /**
+   * Answers a bind with a challenge. There is no state per source: a client sends binds of one generation to all
+   * addresses at once and answers the first challenge.
+   */
   #bind(arrival: Arrival, side: number, message: HandshakeMessage): number {
     const { endpoints, serverDisco, secrets } = this.#parts;
     endpoints.generations[side] = message.generation;
@@ -93,7 +96,7 @@ export class Handshake {
     return ControlResult.Bound;
   }
 
-  /** The side is reached at the source of `arrival` from now on; the address that it had stays good for a while. */
+  /** Moves the side to the source of `arrival`. Its earlier address stays valid for {@link PREVIOUS_ADDRESS_MS}. */
   #moveTo(arrival: Arrival, side: number): void {
     const { endpoints, sides } = this.#parts;
     const { words, source } = arrival;
@@ -104,7 +107,7 @@ export class Handshake {
     }
     sides.fill(0, at, at + SIDE_WORDS);
     const isIpv4 = (words[source]! & 0xffff) === AF_INET;
-    // Behind an IPv4 address the kernel leaves what was there before.
+    // After an IPv4 address, the kernel leaves the earlier bytes.
     const length = isIpv4 ? SideWord.Ipv4 + 1 : ADDRESS_WORDS;
     for (let i = 0; i < length; i++) sides[at + i] = words[source + i]!;
     arrival.writeLocal(sides, at);

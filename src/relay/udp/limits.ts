@@ -18,7 +18,7 @@ export interface UdpRelayLimits {
   readonly idleSeconds: number;
 }
 
-/** Time that clients have to bind, which they are told (peer relay reference §7.1). */
+/** Time that clients have to bind. The relay tells it to them (peer relay reference §7.1). */
 export const BIND_LIFETIME_MS = 30_000;
 /** An endpoint ends when a side is not bound after this time. The second client may learn of it late. */
 export const UNBOUND_LIFE_MS = 55_000;

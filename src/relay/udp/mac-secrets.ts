@@ -1,11 +1,14 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { ipBytesOf, portOf } from './side-address.ts';
 
-/** The secret changes this often. Slower than the slowest way from challenge to answer; upstream has the same. */
+/**
+ * Time between two changes of the secret. It is longer than the slowest answer to a challenge takes; upstream has the
+ * same.
+ */
 const ROTATION_MS = 120_000;
 const SECRET_BYTES = 32;
 
-/** What a challenge is bound to: it is good for this handshake from this address alone. */
+/** The facts that a challenge is bound to: it is valid only for this handshake from this address. */
 export interface ChallengeInput {
   readonly vni: number;
   readonly generation: number;
@@ -24,8 +27,8 @@ export interface ExportedSecrets {
 }
 
 /**
- * Makes and checks challenges without keeping anything for the sender (peer relay reference §5.4): HMAC-SHA-256 over the
- * handshake and its source, under a secret that lives for two rotations.
+ * Makes and checks challenges without state per sender (peer relay reference §5.4): HMAC-SHA-256 over the handshake and
+ * its source, under a secret that lives for two rotations.
  */
 export class MacSecrets {
   readonly #randomBytes: (length: number) => Buffer;
@@ -47,22 +50,24 @@ export class MacSecrets {
     this.#madeAt = now;
   }
 
-  /** The 32 bytes of the challenge. */
+  /** Returns the 32 bytes of the challenge. */
   challenge(input: ChallengeInput): Buffer {
     return mac(this.#current, input);
   }
 
-  /** Whether `challenge`, 32 bytes, was made for this input under one of the two secrets. */
+  /** Returns whether `challenge`, 32 bytes, was made for this input under one of the two secrets. */
   isValid(challenge: Uint8Array, input: ChallengeInput): boolean {
     if (timingSafeEqual(mac(this.#current, input), challenge)) return true;
     return this.#previous !== null && timingSafeEqual(mac(this.#previous, input), challenge);
   }
 
+  /** Returns the secrets for the next process. */
   export(now: number): ExportedSecrets {
     const secrets = this.#previous === null ? [this.#current] : [this.#current, this.#previous];
     return { secrets: secrets.map((secret) => new Uint8Array(secret)), ageMs: now - this.#madeAt };
   }
 
+  /** Takes over the secrets of an earlier process. None of them: the own ones stay. */
   import({ secrets, ageMs }: ExportedSecrets, now: number): void {
     const [current, previous] = secrets;
     if (current === undefined) return;

@@ -7,8 +7,8 @@ import { networkInterfaces } from 'node:os';
 const LOOPBACK: readonly string[] = [...Array.from({ length: 16 }, (_, i) => `127.0.0.${i + 1}`), '127.0.1.1'];
 
 /**
- * The addresses of this machine, link-local ones with their zone. Throws when the system does not list them, as in a
- * sandbox without AF_NETLINK sockets.
+ * Returns the addresses of this machine, link-local ones with their zone. Throws when the system does not list them, as
+ * in a sandbox without AF_NETLINK sockets.
  */
 export function machineAddresses(withIpv6: boolean): Set<string> {
   const addresses = new Set<string>();

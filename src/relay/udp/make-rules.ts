@@ -3,6 +3,6 @@ import type { MakeDatagramRules } from './port.ts';
 import { UdpRelayRules, type UdpRelaySettings } from './rules.ts';
 import { createStunOnly } from './stun-only.ts';
 
-/** The rules of the peer relay, or, without settings, those that drop all. */
+/** Makes the rules of the peer relay; without settings, rules that drop everything. */
 export const makeRelayRules: MakeDatagramRules<UdpRelaySettings | null> = (settings, memory, places, now) =>
   settings === null ? createStunOnly() : new UdpRelayRules(settings, memory, places, now, randomBytes);

@@ -1,6 +1,6 @@
 import { NO_NODE, type Nodes } from './nodes.ts';
 
-/** What a node has sent and received through the UDP relay since it was last asked: UDP payloads. Plain data. */
+/** UDP payloads that a node has sent and received through the UDP relay since the last request. Plain data. */
 export interface NodeTraffic {
   /** The name that the node has in the rules. */
   readonly node: string;
@@ -15,7 +15,10 @@ type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 /** Nodes whose traffic is kept until it is taken. */
 const MOST_NODES = 65_536;
 
-/** Adds up by node what its endpoints have forwarded. Endpoints are looked at when it is taken and when they end: a packet costs nothing. */
+/**
+ * Adds up by node what its endpoints have forwarded. It reads endpoints when the totals are taken and when they end, so
+ * that a packet costs nothing.
+ */
 export class NodeTrafficTable {
   readonly #byNode = new Map<string, Writable<NodeTraffic>>();
   readonly #nodes: Nodes;
@@ -24,7 +27,7 @@ export class NodeTrafficTable {
     this.#nodes = nodes;
   }
 
-  /** `sender` has sent this to `receiver`; either may be unknown. */
+  /** Adds traffic from `sender` to `receiver`. Either may be unknown. */
   add(sender: number, receiver: number, bytes: number, packets: number): void {
     const from = this.#of(sender);
     if (from !== null) {
@@ -37,7 +40,7 @@ export class NodeTrafficTable {
     to.receivedPackets += packets;
   }
 
-  /** All that was added since the last call. */
+  /** Returns all that was added since the last call. */
   take(): NodeTraffic[] {
     const all = [...this.#byNode.values()];
     this.#byNode.clear();

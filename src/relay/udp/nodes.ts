@@ -5,19 +5,21 @@ import { Budgets } from './budgets.ts';
 export const NO_NODE = -1;
 
 /**
- * The nodes that use the relay, each with a number and with what it may still ask for and send. A node is remembered
- * while an endpoint is its own and until its budget of allocations is full again.
+ * The nodes that use the relay, each with a number and with its budgets of allocations and bytes. A node is remembered
+ * while an endpoint names it and until its budget of allocations is full again.
  */
 export class Nodes {
   readonly #numbers = new Map<string, number>();
   readonly #names: (string | null)[] = [];
   readonly #free: number[] = [];
-  /** How many places in endpoints name it. */
+  /** By number: how many endpoints and sides name the node. */
   readonly #uses: Int32Array;
   readonly #allocations: Budgets;
   readonly #bytes: Budgets;
 
-  /** Each endpoint names three nodes at most, and allocations without an endpoint are refused when there are too many. */
+  /**
+   * Each endpoint names at most three nodes. Allocations without an endpoint are refused when there are too many nodes.
+   */
   constructor(endpoints: number, limits: UdpRelayLimits) {
     const capacity = 4 * endpoints + 64;
     this.#uses = new Int32Array(capacity);
@@ -30,16 +32,17 @@ export class Nodes {
     this.#bytes.setRate(byteRate(limits.bytesPerSecondPerNode));
   }
 
-  /** What a node may send, bytes per second, in place of the common limit; 0: no limit; null: the common one. */
+  /** Sets the rate of a node in bytes per second, instead of the common limit; 0: no limit; null: the common limit. */
   setRate(number: number, bytesPerSecond: number | null): void {
     if (number !== NO_NODE) this.#bytes.setOwnRate(number, bytesPerSecond === null ? null : byteRate(bytesPerSecond));
   }
 
+  /** Number of known nodes. */
   get size(): number {
     return this.#numbers.size;
   }
 
-  /** The number of a node, new or known; {@link NO_NODE} when there is no room for it. */
+  /** Returns the number of a node, new or known; {@link NO_NODE} when there is no room for it. */
   numberOf(name: string, now: number): number {
     const known = this.#numbers.get(name);
     if (known !== undefined) return known;
@@ -52,7 +55,7 @@ export class Nodes {
     return number;
   }
 
-  /** The number of a node that is known, or {@link NO_NODE}. */
+  /** Returns the number of a known node, or {@link NO_NODE}. */
   find(name: string): number {
     return this.#numbers.get(name) ?? NO_NODE;
   }
@@ -61,25 +64,27 @@ export class Nodes {
     return number === NO_NODE ? null : this.#names[number]!;
   }
 
-  /** An endpoint names the node from now on. */
+  /** Records that an endpoint names the node. */
   use(number: number): void {
     if (number !== NO_NODE) this.#uses[number]!++;
   }
 
-  /** An endpoint that named the node has ended. */
+  /** Records that an endpoint that named the node has ended. */
   release(number: number): void {
     if (number !== NO_NODE) this.#uses[number]!--;
   }
 
+  /** Takes one allocation from the budget of a node. Returns false when there is none left. */
   mayAllocate(number: number, now: number): boolean {
     return this.#allocations.take(number, 1, now);
   }
 
+  /** Takes `bytes` from the budget of a node. Returns false when it has less. An unknown node has no limit. */
   maySend(number: number, bytes: number, now: number): boolean {
     return number === NO_NODE || this.#bytes.take(number, bytes, now);
   }
 
-  /** Forgets nodes that nothing is known of but their name. */
+  /** Forgets nodes that have no endpoint and a full budget of allocations. */
   tick(now: number): void {
     for (const [name, number] of this.#numbers) {
       if (this.#uses[number] !== 0 || !this.#allocations.isFull(number, now)) continue;

@@ -25,9 +25,9 @@ export interface OpenDoorParts {
 }
 
 /**
- * Opens the UDP door: as a thread with system calls where the machine has them, and with the runtime's datagram sockets
- * elsewhere, which the log says once together with what is lost. Rejects with a TowpathError that names the port, and the
- * program that holds it.
+ * Opens the UDP door: as a thread with system calls where the machine has them, otherwise with the runtime's datagram
+ * sockets. The log then has one line with the reason and the loss. Rejects with a TowpathError that names the port, and
+ * the program that holds it.
  */
 export async function openUdpDoor(settings: UdpDoorSettings, parts: OpenDoorParts): Promise<UdpDoor> {
   const { log, transport, clock } = parts;

@@ -10,7 +10,7 @@ import { SideWord } from './port.ts';
 const SLOTS = 64;
 /** Pieces of memory that one message may consist of. */
 const PIECES = 64;
-/** How far back a message for the same side is looked for. */
+/** Number of last messages that are searched for one to the same side. */
 const LOOK_BACK = 12;
 /** No side: the message is a reply. */
 const NO_SIDE = -1;
@@ -20,7 +20,7 @@ const TRY_SEGMENTS_AGAIN_SECONDS = 600;
 const TOO_LONG = SideWord.Own;
 const TOO_LONG_SINCE = SideWord.Own + 1;
 
-/** Where messages leave. */
+/** The socket that sends the messages. */
 export interface SendSocket {
   readonly fd: number;
   readonly hasGso: boolean;
@@ -44,7 +44,7 @@ export class Outgoing {
   readonly #tail: number;
   #segmentsRefused = false;
   #sides: Int32Array = new Int32Array(0);
-  // What each message of the batch is, to send it in another way: its pieces, the bytes of them all, …
+  // The content of each message of the batch, to send it in another way.
   readonly #offsets: Int32Array = new Int32Array(SLOTS * PIECES);
   readonly #pieceLengths: Int32Array = new Int32Array(SLOTS * PIECES);
   readonly #pieces: Int32Array = new Int32Array(SLOTS);
@@ -67,12 +67,12 @@ export class Outgoing {
   static readonly arenaBytes: number =
     SendBatch.arenaBytes(SLOTS, PIECES + 1) + SendBatch.arenaBytes(MAX_SEGMENTS) + 64;
 
-  /** Whether messages wait. */
+  /** True while no messages wait. */
   get isEmpty(): boolean {
     return this.#batch.count === 0;
   }
 
-  /** A socket was opened, or closed with `fd` −1. What an earlier one refused is tried again. */
+  /** Sets the socket, with `fd` −1 when it was closed. Segments that an earlier socket refused are tried again. */
   use(socket: SendSocket): void {
     this.socket = socket;
     this.#segmentsRefused = false;
@@ -80,9 +80,9 @@ export class Outgoing {
   }
 
   /**
-   * Sends `[from, to)` of the arena to the side at word `side` of `sides`; `segment` bytes each but the last, or 0: it is
-   * one datagram. What goes the same way leaves in one message, in the order in which it came. The bytes must stay until
-   * `flush`.
+   * Sends `[from, to)` of the arena to the side at word `side` of `sides`; `segment` bytes each but the last, or 0: it
+   * is one datagram. Datagrams for one side leave in one message, in the order of their arrival. The bytes must stay
+   * until `flush`.
    */
   forward(from: number, to: number, segment: number, sides: Int32Array, side: number): void {
     this.#sides = sides;
@@ -116,7 +116,7 @@ export class Outgoing {
     this.#sideOf[slot] = NO_SIDE;
   }
 
-  /** Sends all that waits. */
+  /** Sends all waiting messages. */
   flush(): void {
     const batch = this.#batch;
     const { fd } = this.socket;
@@ -140,7 +140,7 @@ export class Outgoing {
     batch.count = 0;
   }
 
-  /** A message of its own, not cut. */
+  /** Adds a message without segments. */
   #add(from: number, length: number, side: number): void {
     if (this.#batch.count === SLOTS) this.flush();
     const slot = this.#batch.count;
@@ -162,15 +162,16 @@ export class Outgoing {
     this.#segments[slot] = segment;
   }
 
-  /** How many datagrams of `segment` bytes one message may hold. */
+  /** Returns how many datagrams of `segment` bytes one message may hold. */
   #rowOf(segment: number): number {
     const most = Math.min(MAX_SEGMENTS, Math.floor(MAX_SEGMENTED_BYTES / segment));
     return Math.max(1, this.offload.neverEqualTail ? most - 1 : most);
   }
 
   /**
-   * Puts `length` bytes, `unit` each but the last, behind the last message for the same side. False when there is none
-   * near, or it is full, or has other lengths: the last datagram of a message alone may be shorter.
+   * Appends `length` bytes, `unit` each but the last, to the last message for the same side. Returns false when there
+   * is none among the last ones, or it is full, or has other lengths: only the last datagram of a message may be
+   * shorter.
    */
   #join(from: number, length: number, unit: number, side: number): boolean {
     const oldest = Math.max(0, this.#batch.count - LOOK_BACK);
@@ -194,7 +195,7 @@ export class Outgoing {
     return false;
   }
 
-  /** One byte behind each long row of equal datagrams. */
+  /** Adds one byte after each long row of equal datagrams. */
   #addTails(): void {
     for (let slot = 0; slot < this.#batch.count; slot++) {
       const [segment, length] = [this.#segments[slot]!, this.#lengths[slot]!];
@@ -212,7 +213,7 @@ export class Outgoing {
     return true;
   }
 
-  /** Message `i` did not leave. Returns how many messages are done with: it, or all that wait. */
+  /** Handles message `i`, which was not sent. Returns how many messages are finished: this one, or all that wait. */
   #failed(i: number, errno: number): number {
     const counts = this.#counts;
     const segment = this.#segments[i]!;
@@ -235,7 +236,7 @@ export class Outgoing {
     return this.#lost(errno, this.#batch.count - i);
   }
 
-  /** Counts a message that is lost; with a full send buffer, all that wait. Returns how many are done with. */
+  /** Counts a message that is lost; with a full send buffer, all that wait. Returns how many are finished. */
   #lost(errno: number, waiting: number): number {
     const counts = this.#counts;
     switch (errno) {
@@ -267,16 +268,16 @@ export class Outgoing {
     return side !== NO_SIDE && isKnown(this.#sides, side + SideWord.LocalIp);
   }
 
-  /** The local address that a side sends to is gone from this machine: from now on the kernel chooses one. */
+  /** Clears the local address of a side, which this machine no longer has. The kernel then chooses one. */
   #forgetSource(side: number): void {
     const local = side + SideWord.LocalIp;
     this.#sides.fill(0, local, local + 4);
-    // It was not the segments that the kernel did not like.
+    // The segments were not the reason of the error.
     this.#sides[side + TOO_LONG] = 0;
     this.#counts[DoorCount.sourceGone]! += 1;
   }
 
-  /** Sends message `i` once more, each datagram for itself. Returns 1: it is done with. */
+  /** Sends message `i` again, each datagram separately. Returns 1, because the message is finished. */
   #apart(i: number, withSource: boolean): 1 {
     const plain = this.#plain;
     const [length, side] = [this.#lengths[i]!, this.#sideOf[i]!];
@@ -305,7 +306,7 @@ export class Outgoing {
     return 1;
   }
 
-  /** Puts message `i` without its first `skipped` datagrams into the batch of single ones. */
+  /** Adds message `i` without its first `skipped` datagrams to the batch of single datagrams. */
   #fillPlain(i: number, skipped: number, segment: number, withSource: boolean): void {
     const plain = this.#plain;
     const side = this.#sideOf[i]!;
@@ -326,12 +327,12 @@ export class Outgoing {
   }
 }
 
-/** Whether the reason may be that the source address is not one of this machine. */
+/** Returns whether the reason may be that the source address is not an address of this machine. */
 function mayBeSource(errno: number): boolean {
   return errno === Errno.EINVAL || errno === Errno.EADDRNOTAVAIL || errno === Errno.ENETUNREACH;
 }
 
-/** Whether an address of four words is given. */
+/** Returns whether the four words at `at` have an address. */
 function isKnown(words: Int32Array, at: number): boolean {
   return words[at] !== 0 || words[at + 1] !== 0 || words[at + 2] !== 0 || words[at + 3] !== 0;
 }

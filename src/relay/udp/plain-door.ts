@@ -23,12 +23,12 @@ import { StunQueries, type StunQuery } from './stun-queries.ts';
 import { looksLikeStun, StunAnswers } from './stun-answers.ts';
 
 const TICK_MS = 1000;
-/** Addresses that sides are told apart by; those of a machine are far fewer, but they may change for years. */
+/** Most numbers of local addresses. A machine has far fewer, but they may change for years. */
 const MAX_NUMBERS = 4096;
 /** A side that has not found its socket yet. */
 const NO_SOCKET = -1;
 
-/** What the door needs of its surroundings. */
+/** Parts that the door needs. */
 export interface PlainDoorParts {
   readonly transport: Transport;
   readonly clock: Clock;
@@ -51,7 +51,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   readonly how = 'datagrams';
   readonly counts: DoorCounts = createDoorCounts();
   onSighting: UdpDoor['onSighting'] = () => undefined;
-  // What the rules see of the datagram that is looked at (arrival).
+  // The present datagram, as the rules see it (arrival).
   bytes: Buffer = Buffer.alloc(0);
   from = 0;
   to = 0;
@@ -66,10 +66,10 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   readonly #response: Buffer = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
   readonly #reply: Buffer;
   readonly #bound: AddressSockets[] = [];
-  /** The socket of each address that was asked so far, by number. */
+  /** The socket of each local address that has received a datagram, by number. */
   readonly #sockets: DatagramSocket[] = [];
   readonly #numbers = new Map<string, number>();
-  /** Where it is to listen: sides come back before the sockets are bound. */
+  /** The ports to listen on: sides of an earlier process are restored before the sockets are bound. */
   readonly #ports: ReadonlySet<number>;
   readonly #texts: (SideText | undefined)[] = [];
   readonly #local: Int32Array = new Int32Array(ADDRESS_WORDS);
@@ -135,7 +135,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     }
   }
 
-  /** There is none. */
+  /** Does nothing: there is no offload without system calls. */
   setOffload(): void {
     return;
   }
@@ -172,7 +172,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     else if (verdict === Verdict.Reply) this.#send(socket, this.#reply, 0, this.#rules.replyLength, ip, port);
   }
 
-  /** A socket has an error (transport port); it goes on. */
+  /** Counts the error of a socket, which stays open (transport port). */
   error(error: Error): void {
     this.counts[DoorCount.socketErrors]! += 1;
     for (const sockets of this.#bound) sockets.suspect();
@@ -180,7 +180,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     if (place !== undefined) this.#parts.listener.lost(place, error);
   }
 
-  /** Where the datagram was sent to, for the side that it binds (arrival). */
+  /** Writes the address that the datagram was sent to, for the side that it binds (arrival). */
   writeLocal(sides: Int32Array, side: number): void {
     const { ip, port } = this.#socket!.address;
     writeAddress(this.#local, 0, ip, port);
@@ -231,7 +231,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     }
   }
 
-  /** The text of an address is made once for each binding. */
+  /** Returns the address of a side as text, which is made once for each binding. */
   #textOf(side: number, at: number): SideText {
     const { sides } = this.#rules;
     const known = this.#texts[side];
@@ -245,7 +245,10 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     return text;
   }
 
-  /** The socket of a side of an earlier process, by the address that it sends to: another one may be of the other family. */
+  /**
+   * Returns the socket of a side of an earlier process, by the local address of the side: another socket may be of the
+   * other family.
+   */
   #socketOf(sides: Int32Array, at: number): DatagramSocket {
     const words = isIpv6(sides, at) ? 4 : 1;
     const local = Buffer.alloc(words * 4);
@@ -256,7 +259,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     return socket;
   }
 
-  /** An address keeps its number also when its socket is opened again. */
+  /** Returns the number of a socket's address. It stays the same when the socket is opened again. */
   #number(socket: DatagramSocket): number {
     const { ip, port } = socket.address;
     const key = `${ip} ${port}`;
@@ -270,7 +273,9 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     return number;
   }
 
-  /** Sides of an earlier process are taken over before the sockets are bound: each finds its own when it is sent to. */
+  /**
+   * Accepts a side of an earlier process before the sockets are bound. The first datagram to the side finds its socket.
+   */
   #locate(sides: Int32Array, side: number): boolean {
     const port = sides[side + SideWord.LocalPort];
     const isBound = this.#bound.some(({ address }) => address.port === port);
@@ -280,7 +285,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   }
 }
 
-/** A socket of `::` takes both families here: a place of IPv4 with the same port needs none. */
+/** Returns the places without those that `::` covers: a socket of `::` takes both families here. */
 function withoutTwins(places: readonly DoorPlace[]): DoorPlace[] {
   const isTwin = ({ ip, port }: DoorPlace): boolean =>
     ip === '0.0.0.0' && places.some((other) => other.ip === '::' && other.port === port);

@@ -44,7 +44,7 @@ export const SideWord = {
   Socket: 7,
   /** The local address that this side sends to, 4 words; IPv4 has it in the first. */
   LocalIp: 8,
-  /** The interface that it lies on, or 0: by route. */
+  /** The interface of the local address, or 0: by route. */
   LocalInterface: 12,
   /** The local port, as a number. */
   LocalPort: 13,
@@ -52,9 +52,9 @@ export const SideWord = {
   Own: 14,
 } as const;
 
-/** The datagrams that one call looks at; one object, filled again for each. */
+/** The datagrams of one call. The object is reused for each call. */
 export interface Arrival {
-  /** What they were received into. */
+  /** The memory that they were received into. */
   readonly bytes: Uint8Array;
   /** They are `bytes[from, to)`, `segment` bytes each but the last, which may be shorter; `segment` 0: just one. */
   readonly from: number;
@@ -69,7 +69,7 @@ export interface Arrival {
   writeLocal(sides: Int32Array, side: number): void;
 }
 
-/** What the rules ask of the thread outside the data path. */
+/** What the rules need of the thread outside the data path. */
 export interface DatagramPlaces {
   /**
    * Fills {@link SideWord.Socket} of a side that was bound in an earlier process, by its family, local address and port.
@@ -88,8 +88,8 @@ export interface DatagramRules {
   /** The number of the side to forward to; its words start at `destination * SIDE_WORDS`. */
   readonly destination: number;
   /**
-   * Where the bytes end that the last verdict is about: as many of the segments as can go on together, at least one.
-   * What is behind it needs another call.
+   * End of the bytes that the last verdict is about: as many segments as have the same destination, at least one. The
+   * bytes after it need another call.
    */
   readonly end: number;
   /** Decides about the datagram at `from`, and about the ones after it with the same destination. Not for STUN. */

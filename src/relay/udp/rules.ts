@@ -16,10 +16,10 @@ import { VniPool } from './vni-pool.ts';
 
 const PRIVATE_KEY_BYTES = 32;
 
-/** What the rules start with: plain data, so that it can be handed to a thread. */
+/** Start settings of the rules: plain data, so that they can be passed to a thread. */
 export interface UdpRelaySettings {
   readonly limits: UdpRelayLimits;
-  /** What an earlier process left, or null, and how many milliseconds ago that was. */
+  /** The state that an earlier process left, or null, and its age in milliseconds. */
   readonly state: UdpRelayState | null;
   readonly stateAgeMs: number;
 }
@@ -28,8 +28,8 @@ export interface UdpRelaySettings {
 export type RandomBytes = (length: number) => Buffer;
 
 /**
- * The rules of the peer relay: who may send where (peer relay reference §5). Forwarding costs no allocation. Time and
- * random bytes are given, nothing is sent from here.
+ * The rules of the peer relay: which source may send to which side (peer relay reference §5). Forwarding costs no
+ * allocation. The caller gives time and random bytes, and sends the datagrams.
  */
 export class UdpRelayRules implements DatagramRules {
   readonly sides: Int32Array;
@@ -183,7 +183,7 @@ export class UdpRelayRules implements DatagramRules {
     return Verdict.Drop;
   }
 
-  /** The side that the data comes from, when both are bound; −1: from neither. */
+  /** Returns the side that the data comes from, when both are bound; −1: from neither. */
   #senderOf(slot: number, { words, source, now }: Arrival): number {
     const { sides } = this;
     const first = 2 * slot;
@@ -197,7 +197,7 @@ export class UdpRelayRules implements DatagramRules {
     return -1;
   }
 
-  /** Takes in all segments behind the first that are data of the same endpoint. Returns how many there are with it. */
+  /** Adds the segments after the first that are data of the same endpoint. Returns their number, with the first. */
   #extend({ bytes, to, segment }: Arrival, vni: number): number {
     let packets = 1;
     while (this.end < to) {

@@ -13,10 +13,13 @@ import { StunAnswers } from './stun-answers.ts';
 import type { StunSighting } from './stun-queries.ts';
 import type { FailedCall, FromUdpThread, ToUdpThread, UdpThreadData } from './thread-messages.ts';
 
-/** The thread looks at its clock at least so often, also for the sake of a process that ends without closing the door. */
+/** Longest wait of the loop. The thread must also notice that the process ends without closing the door. */
 const LONGEST_WAIT_MS = 500;
 
-/** Runs the UDP door in this thread, and returns when it is told to stop. The event loop of the thread stands still. */
+/**
+ * Runs the UDP door in this thread, and returns when it is told to stop. The thread's event loop does not run
+ * meanwhile.
+ */
 export async function runUdpThread(
   data: UdpThreadData,
   makeRules: MakeDatagramRules<UdpRelaySettings | null>,
@@ -66,7 +69,9 @@ function plain({ call, errno }: SystemCallError): FailedCall {
   return { call, errno };
 }
 
-/** False, with nothing open, when the door cannot be opened. IPv6 may be off on this machine. */
+/**
+ * Opens the places. Returns false, with nothing open, when the door cannot be opened. IPv6 may be off on this machine.
+ */
 function openAll(
   sockets: DoorSockets,
   places: readonly DoorPlace[],
@@ -90,7 +95,7 @@ function openAll(
   return sockets.all.length > 0;
 }
 
-/** A side of an earlier process has the socket of its family and port. */
+/** Returns the sockets for sides of an earlier process: each side gets the socket of its family and port. */
 function placesOf(sockets: DoorSockets): DatagramPlaces {
   return {
     locate(sides, side) {

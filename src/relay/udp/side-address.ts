@@ -3,12 +3,17 @@ import { ADDRESS_WORDS, AF_INET, AF_INET6, SideWord } from './port.ts';
 
 const scratch = Buffer.alloc(16);
 
-/** Port numbers lie in network order in the high half of a word that is read in the machine's, little-endian order. */
+/**
+ * Returns a port in the order of a word's high half: words are read in little-endian order, ports are in network order.
+ */
 function swapped(port: number): number {
   return ((port & 0xff) << 8) | (port >>> 8);
 }
 
-/** Writes a remote address to the {@link ADDRESS_WORDS} words at `at`; false, and nothing written, when `ip` is none. */
+/**
+ * Writes a remote address to the {@link ADDRESS_WORDS} words at `at`. Returns false and writes nothing when `ip` is
+ * invalid.
+ */
 export function writeAddress(words: Int32Array, at: number, ip: string, port: number): boolean {
   const length = writeIp(scratch, 0, ip);
   if (length === 0) return false;
@@ -19,32 +24,32 @@ export function writeAddress(words: Int32Array, at: number, ip: string, port: nu
   return true;
 }
 
-/** Whether there is an address: an unbound side has none. */
+/** Returns whether there is an address: an unbound side has none. */
 export function hasAddress(words: Int32Array, at: number): boolean {
   return words[at] !== 0;
 }
 
-/** Whether the address at `at` is one of IPv6. */
+/** Returns whether the address at `at` is an IPv6 address. */
 export function isIpv6(words: Int32Array, at: number): boolean {
   return (words[at]! & 0xffff) === AF_INET6;
 }
 
-/** The port of the address at `at`. */
+/** Returns the port of the address at `at`. */
 export function portOf(words: Int32Array, at: number): number {
   return swapped(words[at]! >>> 16);
 }
 
-/** The 4 or 16 bytes of the IP of the address at `at`, newly made. */
+/** Returns the 4 or 16 bytes of the IP of the address at `at`, in a new buffer. */
 export function ipBytesOf(words: Int32Array, at: number): Buffer {
   return isIpv6(words, at) ? bytesOf(words, at + SideWord.Ipv6, 4) : bytesOf(words, at + SideWord.Ipv4, 1);
 }
 
-/** The address at `at` as text, or the empty string when there is none. */
+/** Returns the address at `at` as text, or the empty string when there is none. */
 export function formatAddress(words: Int32Array, at: number): string {
   return hasAddress(words, at) ? formatHostPort(formatIp(ipBytesOf(words, at)), portOf(words, at)) : '';
 }
 
-/** Whether two addresses are the same; costs no allocation. */
+/** Returns whether two addresses are the same; costs no allocation. */
 export function sameAddress(a: Int32Array, i: number, b: Int32Array, j: number): boolean {
   const head = a[i]!;
   if (head !== b[j]) return false;

@@ -33,7 +33,7 @@ export interface EndpointSnapshot {
   readonly sides: readonly [SideSnapshot, SideSnapshot];
 }
 
-/** What the relay did since it started, and what it has. */
+/** Counts since the start of the relay, and its present state. */
 export interface UdpRelaySnapshot {
   readonly connecting: number;
   readonly open: number;
@@ -55,7 +55,7 @@ interface ForwardedSnapshot {
   readonly bytes: number;
 }
 
-/** What the rules count; indices of the forwarded ones are `in * 2 + out`, 1 being IPv6. */
+/** The counts of the rules. Indices of the forwarded ones are `in * 2 + out`; 1 is IPv6. */
 export class UdpRelayCounts {
   readonly drops: Float64Array = new Float64Array(DROP_REASON_NAMES.length);
   readonly forwardedPackets: Float64Array = new Float64Array(4);
@@ -66,7 +66,7 @@ export class UdpRelayCounts {
   allocations = 0;
 }
 
-/** Where the table's data comes from. */
+/** The sources of a snapshot. */
 interface SnapshotParts {
   readonly counts: UdpRelayCounts;
   readonly endpoints: Endpoints;
@@ -75,15 +75,15 @@ interface SnapshotParts {
   readonly sides: Int32Array;
 }
 
-/** Which endpoints a snapshot shows. */
+/** The endpoints that a snapshot shows. */
 export interface SnapshotChoice {
-  /** How many at most. */
+  /** Most endpoints. */
   readonly endpoints: number;
-  /** Only those that this node asked for or is a side of; all of them without it. */
+  /** Only endpoints that this node requested or is a side of; absent: all of them. */
   readonly node?: string | undefined;
 }
 
-/** Counts and states, with some of the endpoints. */
+/** Returns counts and states, with some of the endpoints. */
 export function snapshotOf(parts: SnapshotParts, now: number, choice: SnapshotChoice): UdpRelaySnapshot {
   const { counts, endpoints, nodes } = parts;
   const node = choice.node === undefined ? null : nodes.find(choice.node);
@@ -112,7 +112,7 @@ export function snapshotOf(parts: SnapshotParts, now: number, choice: SnapshotCh
   };
 }
 
-/** What was forwarded in all directions; nothing where there is no snapshot. */
+/** Returns the sum of what was forwarded in all directions; zeros without a snapshot. */
 export function forwardedOf(snapshot: UdpRelaySnapshot | null): { readonly packets: number; readonly bytes: number } {
   const sum = { packets: 0, bytes: 0 };
   for (const { packets, bytes } of snapshot?.forwarded ?? []) {

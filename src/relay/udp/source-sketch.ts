@@ -38,13 +38,15 @@ export class SourceSketch {
     return length > 0 && this.takeBytes(scratch, length);
   }
 
-  /** The same for the 4 or 16 bytes of an address that start `address`. */
+  /** Counts one request of the 4 or 16 bytes of an address at the start of `address`. Returns false at the limit. */
   takeBytes(address: Uint8Array, length: number): boolean {
     if (length === IPV4_BYTES) return this.#sources.take(address, IPV4_BYTES);
     return this.#sources.take(address, LINK_BYTES) && this.#sites.take(address, SITE_BYTES);
   }
 
-  /** Lets time pass: to be called at every tick of the clock, with its time in milliseconds. */
+  /**
+   * Drains the buckets by the time that has passed. Call it at every tick of the clock, with its time in milliseconds.
+   */
   drain(now: number): void {
     this.#sources.drain(now);
     this.#sites.drain(now);

@@ -6,8 +6,8 @@ import { hasAddress } from './side-address.ts';
 import type { VniPool } from './vni-pool.ts';
 
 /**
- * Everything that the next process needs so that bound pairs go on without a handshake (peer relay reference §7.3): plain
- * data, and secret. Times are ages, since clocks of two processes differ.
+ * Everything that the next process needs so that bound pairs continue without a handshake (peer relay reference §7.3):
+ * plain data, and secret. Times are ages, since clocks of two processes differ.
  */
 export interface UdpRelayState {
   /** 32 bytes. */
@@ -31,7 +31,7 @@ interface SideState {
   readonly node: string | null;
   /** Words of the side (port); null while it is not bound. */
   readonly words: readonly number[] | null;
-  /** The generation of a handshake that goes on, or 0. */
+  /** The generation of the present handshake, or 0. */
   readonly generation: number;
   readonly seenAgoMs: number;
   /** −1: never. */
@@ -49,6 +49,9 @@ interface StateParts {
   readonly secrets: MacSecrets;
 }
 
+/**
+ * Returns the endpoints for the next process. `now` is the clock of the rules in milliseconds. The result is secret.
+ */
 export function exportState(parts: StateParts, serverPrivateKey: Uint8Array, now: number): UdpRelayState {
   const { endpoints, nodes, pool } = parts;
   return {
@@ -83,9 +86,9 @@ function exportSide({ endpoints, nodes, sides }: StateParts, side: number, now: 
 }
 
 /**
- * Puts the endpoints of an earlier process back, but for the server's key, which the caller has taken. An endpoint is left
- * out when its slot is no longer there, or a side was bound to an address where no socket is any more. `then` is when the
- * state was taken, on the clock of this process. Returns how many came back.
+ * Restores the endpoints of an earlier process, except the server's key, which the caller has taken. An endpoint is
+ * skipped when its slot no longer exists, or when a side was bound to an address that has no socket now. `then` is when
+ * the state was taken, on the clock of this process in milliseconds. Returns how many were restored.
  */
 export function importState(parts: StateParts, state: UdpRelayState, places: DatagramPlaces, then: number): number {
   parts.endpoints.lamportId = state.lamportId;
@@ -120,7 +123,7 @@ function importSide(parts: StateParts, side: number, state: SideState, places: D
   endpoints.lastSeen[side] = then - state.seenAgoMs;
   endpoints.bindAt[side] = state.bindAgoMs < 0 ? -1 : then - state.bindAgoMs;
   endpoints.boundAt[side] = state.boundAgoMs < 0 ? -1 : then - state.boundAgoMs;
-  // The process before has told of them.
+  // The earlier process has reported them.
   endpoints.packets[side] = endpoints.settledPackets[side] = state.packets;
   endpoints.bytes[side] = endpoints.settledBytes[side] = state.bytes;
   if (state.words === null) return true;

@@ -6,10 +6,10 @@ import { isBindingRequest, isTailnodeRequest, writeBindingResponseTo } from '../
 import { DoorCount, type DoorCounts } from './door-counts.ts';
 import { AF_INET, SideWord } from './port.ts';
 
-/** What one source may ask; null: no limit, or for `generic`: no answer. */
+/** The limits of one source; null: no limit, or for `generic`: no answer. */
 export interface StunRules {
   readonly limit: SketchRule | null;
-  /** Also answer STUN clients that are not Tailscale's, within this. */
+  /** Also answer STUN clients that are not Tailscale's, within this limit. */
   readonly generic: SketchRule | null;
   /** Addresses that `limit` does not apply to. */
   readonly exempt?: PrefixSet | undefined;
@@ -17,7 +17,7 @@ export interface StunRules {
 
 /** Answers STUN binding requests from raw addresses (protocol reference §6), without state per client. */
 export class StunAnswers {
-  /** Whether there are answers at all. */
+  /** True: no request is answered. */
   isSilent = false;
   readonly #counts: DoorCounts;
   readonly #limit: SourceSketch | null;
@@ -33,7 +33,7 @@ export class StunAnswers {
     this.#exempt = rules.exempt;
   }
 
-  /** Lets time pass, in milliseconds. */
+  /** Drains the limits by the time that has passed; `now` in milliseconds. */
   tick(now: number): void {
     this.#limit?.drain(now);
     this.#generic?.drain(now);
@@ -56,7 +56,10 @@ export class StunAnswers {
     return writeBindingResponseTo(out, bytes, from, this.#address, length, port);
   }
 
-  /** Generic requests have limits of their own: those of Tailscale behind the same address live on. */
+  /**
+   * Returns whether a request is within its limit. Generic requests have their own, so that they take nothing from
+   * Tailscale's requests behind the same address.
+   */
   #mayAsk(bytes: Buffer, from: number, to: number, length: number): boolean {
     let isWithin: boolean;
     if (isTailnodeRequest(bytes, from, to)) {
@@ -76,7 +79,10 @@ export class StunAnswers {
   }
 }
 
-/** Whether `[from, to)` looks like STUN, which comes before Geneve (reference §4): byte 1, length and cookie decide. */
+/**
+ * Returns whether `[from, to)` looks like STUN, which comes before Geneve (reference §4): byte 1, length and cookie
+ * decide.
+ */
 export function looksLikeStun(bytes: Buffer, from: number, to: number): boolean {
   return (
     to - from >= 20 &&

@@ -1,6 +1,6 @@
 import { Verdict, type DatagramRules } from './port.ts';
 
-/** The rules where there is no peer relay: nothing is forwarded, and what is not STUN is dropped. */
+/** Makes the rules without a peer relay: nothing is forwarded, and everything except STUN is dropped. */
 export function createStunOnly(): DatagramRules {
   return {
     sides: new Int32Array(0),

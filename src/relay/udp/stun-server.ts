@@ -9,15 +9,15 @@ import { SourceSketch, type SketchRule } from './source-sketch.ts';
 export interface StunServerOptions {
   readonly counters: Counters;
   readonly clock: Clock;
-  /** What one source of Tailscale's requests may ask; null: no limit. */
+  /** The limit of Tailscale's requests of one source; null: no limit. */
   readonly limit?: SketchRule | null;
   /** Addresses that `limit` does not apply to. */
   readonly exempt?: PrefixSet;
-  /** Also answer STUN clients that are not Tailscale's, within this. Null, as the reference does: they get no answer. */
+  /** The limit of STUN clients that are not Tailscale's. Null, as in the reference: they get no answer. */
   readonly generic?: SketchRule | null;
-  /** Told of socket errors, which are counted and otherwise survived. */
+  /** Called for errors of sockets, which are counted. The server continues. */
   readonly onError?: (error: Error) => void;
-  /** Told of addresses of this machine that may be answered from another one, and why. */
+  /** Called with addresses of this machine that may be answered from another one, and the reason. */
   readonly onMissing?: AddressSocketsParts['onMissing'];
 }
 
@@ -52,8 +52,8 @@ export class StunServer implements DatagramHandler {
   }
 
   /**
-   * Listens on one more address and returns it with its real port. All addresses are followed one by one, but on an
-   * inherited descriptor. Rejects when the address cannot be opened.
+   * Listens on one more address and returns it with its real port. A wildcard address follows the addresses of the
+   * machine, except on an inherited descriptor. Rejects when the address cannot be opened.
    */
   async bind(transport: Transport, ip: string, port: number, fd?: number): Promise<Endpoint> {
     const socket =
@@ -104,14 +104,17 @@ export class StunServer implements DatagramHandler {
     else this.#counters.stunIpv4 += 1;
   }
 
-  /** A socket has an error (transport port); it goes on. */
+  /** Counts the error of a socket, which stays open (transport port). */
   error(error: Error): void {
     this.#counters.stunReadErrors += 1;
     for (const socket of this.#sockets) if (socket instanceof AddressSockets) socket.suspect();
     this.#onError?.(error);
   }
 
-  /** Generic requests have limits of their own: those of Tailscale behind the same address live on. */
+  /**
+   * Returns whether a request is within its limit. Generic requests have their own, so that they take nothing from
+   * Tailscale's requests behind the same address.
+   */
   #mayAsk(buffer: Buffer, from: number, to: number, ip: string): boolean {
     let isWithin: boolean;
     if (isTailnodeRequest(buffer, from, to)) {

@@ -12,7 +12,7 @@ import type { Offload } from './offload.ts';
 import type { StunQuery } from './stun-queries.ts';
 import type { FailedCall, FromUdpThread, ToUdpThread, UdpThreadData } from './thread-messages.ts';
 
-/** A thread that ended by a bug is started again after this. */
+/** Time until a thread that ended by a bug is started again. */
 const RESTART_MS = 1000;
 
 interface Waiting {
@@ -49,7 +49,7 @@ export class ThreadDoor implements UdpDoor {
     this.#module = module;
     this.#arena = new Arena(calls, 64);
     this.#wake = new Wake(calls, this.#arena);
-    // A process that ends joins its threads, and this one may be in a system call.
+    // A process waits for its threads at its end, and this one may block in a system call.
     process.on('exit', this.#onExit);
   }
 
@@ -124,7 +124,7 @@ export class ThreadDoor implements UdpDoor {
     this.#wake.wake();
   }
 
-  /** Resolves when the thread listens. */
+  /** Starts the thread. Resolves when it listens. */
   async #start(places: readonly DoorPlace[]): Promise<void> {
     const { port1, port2 } = new MessageChannel();
     const settings = { ...this.#settings, places, offload: this.#offload };
@@ -150,7 +150,7 @@ export class ThreadDoor implements UdpDoor {
       port1.on('message', take);
       this.#ended = new Promise((ended) => {
         worker.once('exit', () => {
-          // Its last words may still be on their way.
+          // Its last messages may not be delivered yet.
           for (let last = lastMessage(port1); last !== null; last = lastMessage(port1)) take(last);
           port1.close();
           const error = failure ?? new Error('the UDP thread ended');
@@ -177,13 +177,16 @@ export class ThreadDoor implements UdpDoor {
     }
   }
 
-  /** What an earlier process left is for the first thread alone: a later one would give old lamport ids again. */
+  /**
+   * Forgets the state of an earlier process: only the first thread uses it. A later one would give old Lamport ids
+   * again.
+   */
   #forgetState(): void {
     const { rules } = this.#settings;
     if (rules !== null) this.#settings = { ...this.#settings, rules: { ...rules, state: null, stateAgeMs: 0 } };
   }
 
-  /** The thread has ended. Unless that was meant, another one takes its place. */
+  /** Handles the end of the thread. Another one is started, unless the door was closed. */
   #gone(port: MessagePort, error: Error): void {
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();

@@ -5,7 +5,7 @@ import type { UdpDoorSettings } from './door.ts';
 import type { Offload } from './offload.ts';
 import type { StunQuery, StunSighting } from './stun-queries.ts';
 
-/** What the UDP thread is started with. */
+/** Start data of the UDP thread. */
 export interface UdpThreadData {
   readonly settings: UdpDoorSettings;
   readonly counts: DoorCounts;

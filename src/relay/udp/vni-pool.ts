@@ -2,10 +2,10 @@ import { MAX_VNI } from '../../wire/geneve.ts';
 
 /** The low bits of a VNI are the place of its endpoint in all tables, so that a packet finds it without a search. */
 const SLOT_BITS = 16;
-/** As many endpoints as a relay can have. */
+/** Most endpoints of a relay. */
 export const MAX_ENDPOINTS: number = 2 ** SLOT_BITS;
 const SLOT_MASK = MAX_ENDPOINTS - 1;
-/** How often a slot can be used before it has had all its VNIs. */
+/** Number of VNIs of one slot. */
 const ROUNDS = (MAX_VNI + 1) / MAX_ENDPOINTS;
 
 /**
@@ -16,7 +16,7 @@ export class VniPool {
   /** The VNI that each slot has now; 0: the slot is free. */
   readonly #vnis: Int32Array;
   readonly #rounds: Uint16Array;
-  /** Free slots, a ring. */
+  /** Free slots, as a ring. */
   readonly #free: Int32Array;
   #head = 0;
   #freeCount: number;
@@ -30,11 +30,12 @@ export class VniPool {
     this.#freeCount = slots;
   }
 
+  /** Number of slots, free and taken. */
   get slots(): number {
     return this.#vnis.length;
   }
 
-  /** How many slots are taken. */
+  /** Number of taken slots. */
   get used(): number {
     return this.#vnis.length - this.#freeCount;
   }

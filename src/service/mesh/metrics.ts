@@ -60,7 +60,7 @@ const LINK_METRICS: readonly LinkMetric[] = [
   },
 ];
 
-/** The metrics of the links to other relays, without links to this relay itself. */
+/** Returns the metrics of the links to other relays, without links to this relay itself. */
 export function meshMetrics(links: () => readonly LinkSnapshot[]): MetricDefinition[] {
   const others = (): LinkSnapshot[] =>
     links().filter(({ state }) => state !== LinkState.Self && state !== LinkState.Duplicate);

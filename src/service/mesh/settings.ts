@@ -47,7 +47,7 @@ function readKeys({ key, keyFile }: MeshConfig, environment: Environment): Buffe
   return parseKeys(readFile(path, KEY_BYTES), path);
 }
 
-/** One key, or two during a change of the key, each in a line. */
+/** Parses one key, or two during a change of the key, one per line. */
 function parseKeys(text: string, place: string): Buffer[] {
   const lines = text
     .split('\n')

@@ -144,7 +144,7 @@ export class AddressSearch {
     }
   }
 
-  /** Returns true when this is a change. */
+  /** Records that a source works. Returns true when it did not work before. */
   #worked(name: 'STUN' | 'port mapping'): boolean {
     const isNews = this.#problems[name] !== GOOD;
     this.#problems[name] = GOOD;
@@ -181,7 +181,7 @@ export class AddressSearch {
   }
 }
 
-/** `HOST` or `HOST:PORT`, as the configuration has been checked for. */
+/** Parses `HOST` or `HOST:PORT`. The configuration has checked the form. */
 function serverOf(text: string): StunServerName {
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(text) ?? [];
   return { host: bracketed ?? plain ?? text, port: port === undefined ? DEFAULT_STUN_PORT : Number(port) };

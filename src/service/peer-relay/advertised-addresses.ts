@@ -8,9 +8,11 @@ import type { ReachedAddress } from './reached-address.ts';
 
 /** Most addresses. Clients try all at once, so a longer list only costs packets (peer relay reference §8). */
 const MOST_ADDRESSES = 8;
-/** How often names are resolved and interfaces are read again. */
+/** Time between two look-ups of names and interfaces. */
 export const REFRESH_MS = 60_000;
-/** What clients cannot reach, or reach only inside the tunnel, and what is not the address of one machine. */
+/**
+ * Addresses that clients cannot reach, or only inside the tunnel, and those that are not the address of one machine.
+ */
 const NOT_FOR_CLIENTS = new PrefixSet([
   '0.0.0.0/8',
   '127.0.0.0/8',
@@ -35,22 +37,22 @@ export interface AddressSource {
   readonly how: string | null;
   /** Milliseconds since 1970 of its latest whole round; null: none yet. */
   readonly foundAt: number | null;
-  /** Why its latest round failed, or null. The addresses are those of an earlier round then. */
+  /** Why its latest round failed, or null. After a failure, the addresses are those of an earlier round. */
   readonly problem: string | null;
 }
 
 export interface AdvertisedParts {
   /** IPs and DNS names that are configured, in their order. */
   readonly configured: readonly string[];
-  /** Whether there are no others. */
+  /** True: only the configured addresses are used. */
   readonly only: boolean;
-  /** The ports, in the order in which clients are told of them. */
+  /** The ports, in the order in which clients get them. */
   readonly ports: () => readonly number[];
   /** The addresses of this machine. */
   readonly interfaces?: () => readonly string[];
   /** All addresses of a DNS name; rejects when it has none. */
   readonly resolve?: (name: string) => Promise<readonly string[]>;
-  /** Told of a name that cannot be resolved. */
+  /** Called with a name that cannot be resolved, and the error. */
   readonly onProblem: (name: string, error: unknown) => void;
 }
 
@@ -151,7 +153,7 @@ export class AdvertisedAddresses {
       return;
     }
     const ports = this.#parts.ports();
-    // A router without a connection tells 0.0.0.0, and a hostile STUN server anything.
+    // A router without a connection reports 0.0.0.0, and a hostile STUN server any address.
     const usable = found.filter(({ ip, port }) => port > 0 && ipFamily(ip) !== 0 && !NOT_FOR_CLIENTS.has(ip));
     const ips = [...new Set(usable.map(({ ip }) => ip))];
     source.groups = ips.map((ip) =>
@@ -189,13 +191,16 @@ export class AdvertisedAddresses {
   }
 }
 
-/** All addresses of a DNS name, in the order of the resolver; rejects when it has none. */
+/** Returns all addresses of a DNS name, in the order of the resolver. Rejects when it has none. */
 export async function resolveName(name: string): Promise<readonly string[]> {
   const found = await lookup(name, { all: true, order: 'verbatim' });
   return found.map(({ address }) => address);
 }
 
-/** IPv4 first; of IPv6 only public ones, two at most, since privacy addresses change. */
+/**
+ * Returns the addresses of this machine, IPv4 first. Of IPv6 it returns at most two public ones, because privacy
+ * addresses change.
+ */
 function machineIps(): readonly string[] {
   const all = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
   const of = (family: string): string[] =>

@@ -6,13 +6,13 @@ import { NodePhase } from '../../tailnet/node.ts';
 import type { RelayTailnet } from './relay-tailnet.ts';
 
 interface MetricSources {
-  /** As of a second ago. */
+  /** At most a second old. */
   readonly snapshot: () => UdpRelaySnapshot | null;
   readonly door: () => UdpDoor | null;
   readonly tailnets: readonly RelayTailnet[];
 }
 
-/** What the door counts, by the label of its metric. */
+/** The counts of the door, by the label of the metric. */
 const SEND_PROBLEMS: Readonly<Record<string, DoorCountName>> = {
   blocked: 'sendBlocked',
   refused: 'sendRefused',
@@ -32,7 +32,7 @@ const EVENTS: Readonly<Record<string, DoorCountName>> = {
   socket_reopened: 'socketsReopened',
 };
 
-/** The metrics of the peer relay; those of endpoints and forwarded packets have the labels of upstream's. */
+/** Returns the metrics of the peer relay. Those of endpoints and forwarded packets have the labels of upstream's. */
 export function peerRelayMetrics({ snapshot, door, tailnets }: MetricSources): MetricDefinition[] {
   const of = (read: (from: UdpRelaySnapshot) => Iterable<Sample>) => (): Iterable<Sample> => {
     const latest = snapshot();

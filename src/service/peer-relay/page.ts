@@ -10,11 +10,11 @@ import { useReportText, type UseReport } from './why.ts';
 /** The status of the peer relay as the page gives it in JSON. */
 export interface PeerRelayStatus {
   readonly listens: readonly { readonly ip: string; readonly port: number }[];
-  /** What clients are told. */
+  /** The addresses that clients get. */
   readonly addresses: readonly { readonly ip: string; readonly port: number }[];
   /** Milliseconds since 1970; null: not yet. */
   readonly addressesFoundAt: number | null;
-  /** Where these addresses come from; a source whose latest round failed has those of an earlier one. */
+  /** The sources of these addresses. A source whose latest round failed has those of an earlier one. */
   readonly addressSources: readonly AddressSource[];
   readonly tailnets: readonly NodeReport[];
 }
@@ -24,7 +24,7 @@ export function peerRelayPages(relay: PeerRelay): Readonly<Record<string, AdminP
   return { '/peer-relay': statusPage(relay), '/peer-relay/why': whyPage(relay) };
 }
 
-/** Where it listens, what clients are told, and whether it is ready in each tailnet. */
+/** Returns the page with the listeners, the addresses for clients, and the readiness in each tailnet. */
 function statusPage(relay: PeerRelay): AdminPage {
   return {
     help: 'the peer relay and its tailnets',
@@ -39,7 +39,7 @@ function statusPage(relay: PeerRelay): AdminPage {
   };
 }
 
-/** The page that says why a node, or a pair of nodes, does not use the relay: `?node=NODE&other=OTHER`. */
+/** Returns the page that says why a node, or a pair of nodes, does not use the relay: `?node=NODE&other=OTHER`. */
 function whyPage(relay: PeerRelay): AdminPage {
   const ask = (query: URLSearchParams): Promise<UseReport[]> => {
     const node = query.get('node') ?? '';

@@ -29,9 +29,9 @@ import { openRelayTailnet, type RelayTailnet } from './relay-tailnet.ts';
 import { saveState, takeState } from './state-file.ts';
 import { explainUse, type UseReport } from './why.ts';
 
-/** How often the counts of the UDP thread are asked for. */
+/** Time between two requests for the counts of the UDP thread. */
 const SNAPSHOT_MS = 1000;
-/** How often the log says what was dropped since it last said so. */
+/** Time between two log lines about dropped datagrams. */
 const DROPS_LOG_MS = 60_000;
 
 export interface PeerRelayParts {
@@ -42,21 +42,21 @@ export interface PeerRelayParts {
   readonly counters: Counters;
   /** The DERP region of this relay. */
   readonly region: number;
-  /** Where STUN listens, and what it gives to whom. */
+  /** Where STUN listens, and its limits. */
   readonly stun: { readonly places: readonly DoorPlace[] } & UdpDoorSettings['stun'];
   readonly transport: Transport;
-  /** Whether a node key has used up its bytes: then it gets no endpoint. */
+  /** Returns whether a node key has used up its quota. Then it gets no endpoint. */
   readonly isOverQuota: (key: Buffer) => boolean;
-  /** What a node key may send, bytes per second; 0: no limit; null: as all others. */
+  /** Returns the rate of a node key in bytes per second; 0: no limit; null: the common rate. */
   readonly rateOf: (key: Buffer) => number | null;
   readonly openDoor: (settings: UdpDoorSettings) => Promise<UdpDoor>;
-  /** What names proxies. */
+  /** The environment, which may name proxies. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /**
  * The peer relay of the process: the door of UDP with the rules of its endpoints, and a node in each tailnet. Endpoints are
- * on disk from {@link stop} to the next {@link start}, so that bound pairs go on without a handshake.
+ * on disk from {@link stop} to the next {@link start}, so that bound pairs continue without a handshake.
  */
 export class PeerRelay {
   readonly #parts: PeerRelayParts;
@@ -66,18 +66,18 @@ export class PeerRelay {
   readonly #search: AddressSearch;
   readonly #table: EndpointTable;
   readonly #lock: DirectoryLock;
-  /** What the door has memory for. */
+  /** Endpoints that the door has memory for. */
   readonly #mostEndpoints: number;
   #config: PeerRelayConfig;
   #door: UdpDoor | null = null;
-  /** The ports are open, and addresses were looked for. */
+  /** True when the ports are open and the first search for addresses is over. */
   #isStarted = false;
   #snapshot: UdpRelaySnapshot | null = null;
   #nextSnapshotAt = 0;
   #nextDropsAt = 0;
   #nextTouchAt = 0;
   #offload: Offload = offloadOf([]);
-  /** Some node has had a rate of its own. */
+  /** True after a node has had its own rate. */
   #hadRates = false;
   #loggedDrops: Readonly<Record<string, number>> = {};
 
@@ -136,7 +136,7 @@ export class PeerRelay {
   /** Opens the ports and starts the nodes. Throws a TowpathError when a port cannot be opened. */
   async start(): Promise<void> {
     const { clock, log, openDoor, stun } = this.#parts;
-    // Before the ports: to be let into a tailnet takes longer, and nobody can ask for an endpoint before DERP is open.
+    // Before the ports: to join a tailnet takes longer, and no client can request an endpoint before DERP is open.
     for (const { node, relay } of this.#tailnets) {
       relay.open();
       node.start();
@@ -185,17 +185,17 @@ export class PeerRelay {
     return this.#tailnets;
   }
 
-  /** What clients are told, and when it was last found, in milliseconds since 1970. */
+  /** The addresses that clients get, and when they were last found, in milliseconds since 1970. */
   get advertised(): Pick<AdvertisedAddresses, 'addresses' | 'foundAt' | 'sources'> {
     return this.#search.addresses;
   }
 
-  /** What was forwarded so far, at most a second old. */
+  /** The sum of what was forwarded, at most a second old. */
   get forwarded(): { readonly packets: number; readonly bytes: number } {
     return forwardedOf(this.#snapshot);
   }
 
-  /** What the readiness of each tailnet depends on besides its node. */
+  /** Returns the facts that the readiness of each tailnet depends on, in addition to its node. */
   facts(): ReadinessFacts {
     const snapshot = this.#snapshot;
     // Every datagram of a client that arrives for an endpoint is answered with a challenge first.
@@ -204,13 +204,13 @@ export class PeerRelay {
     return { addresses, unreachedEndpoints, now: Date.now() };
   }
 
-  /** Counts as they are now, and the endpoints that are wanted; null when the door is closed. */
+  /** Returns the present counts and the chosen endpoints; null when the door is closed. */
   async snapshot(choice: SnapshotChoice): Promise<UdpRelaySnapshot | null> {
     const answer = await this.#command({ kind: 'snapshot', id: 0, ...choice }).catch(() => null);
     return answer?.kind === 'snapshot' ? answer.snapshot : null;
   }
 
-  /** Why a node, or a pair of nodes, does not use the relay: see {@link explainUse}. */
+  /** Returns why a node, or a pair of nodes, does not use the relay: see {@link explainUse}. */
   why(node: string, other: string | null): Promise<UseReport[]> {
     const { clock, router } = this.#parts;
     return explainUse(
@@ -227,8 +227,8 @@ export class PeerRelay {
   }
 
   /**
-   * Takes other limits over and returns those that hold now: there is no memory for more endpoints than at the start.
-   * Whether anything else has changed, which needs a restart, is for the caller to see.
+   * Applies other limits and returns the limits in force: there is memory only for the endpoints of the start. The
+   * caller checks whether another change needs a restart.
    */
   reload(wanted: PeerRelayLimitsConfig): PeerRelayLimitsConfig {
     const limits = { ...wanted, endpoints: Math.min(wanted.endpoints, this.#mostEndpoints) };
@@ -242,7 +242,10 @@ export class PeerRelay {
     return limits;
   }
 
-  /** What each node key has sent and received through endpoints since the last call; nodes that are gone are left out. */
+  /**
+   * Returns what each node key has sent and received through endpoints since the last call. Nodes that are gone are
+   * left out.
+   */
   async takeTraffic(): Promise<KeyTraffic[]> {
     const answer = await this.#command({ kind: 'traffic', id: 0 }).catch(() => null);
     if (answer?.kind !== 'traffic') return [];
@@ -258,7 +261,7 @@ export class PeerRelay {
     for (const { relay } of this.#tailnets) relay.revoke(key);
   }
 
-  /** Stops answering STUN, with a reason that others log, or answers again with null. */
+  /** Stops answering STUN, for a reason that another part logs. With null it answers again. */
   setSilent(reason: string | null): void {
     this.#door?.setSilent(reason !== null);
   }
@@ -290,14 +293,14 @@ export class PeerRelay {
     return peerRelayMetrics({ snapshot: () => this.#snapshot, door: () => this.#door, tailnets: this.#tailnets });
   }
 
-  /** The ports as they are, in the order of the configuration: port 0 became another one. */
+  /** Returns the open ports, in the order of the configuration. Port 0 has become another port. */
   #ports(): readonly number[] {
     const open = new Set(this.places.map(({ port }) => port));
     const { ports } = this.#config;
     return ports.includes(0) ? [...open] : ports.filter((port) => open.has(port));
   }
 
-  /** Endpoints of the process before belong to the nodes that asked for them; those of tailnets that are gone end. */
+  /** Gives the endpoints of the earlier process to the nodes that requested them. Ends those of removed tailnets. */
   #takeOver(endpoints: UdpRelayState['endpoints']): void {
     const strangers = new Set<string>();
     for (const { asker, sides } of endpoints) {
@@ -324,7 +327,7 @@ export class PeerRelay {
     });
   }
 
-  /** Tells the door what nodes may send now: tiers and operators may have changed it. */
+  /** Tells the door the present rates of nodes: tiers and operators may have changed them. */
   #followRates(nodes: readonly string[]): void {
     const rates = this.#ratesOf(nodes);
     const hasRates = rates.some(({ bytesPerSecond }) => bytesPerSecond !== null);
@@ -361,7 +364,7 @@ export class PeerRelay {
     if (health.set('peer relay', problem) && problem !== null) log.error({ problem }, 'the peer relay is not alone');
   }
 
-  /** Tailnets may forbid to send or receive several datagrams at once. */
+  /** Applies the node attributes of the tailnets, which may forbid to send or receive several datagrams at once. */
   #followAttributes(): void {
     const attributes = this.#tailnets.map(({ node }) => node.netmap.self?.attributes ?? new Set<string>());
     const offload = offloadOf(attributes);
@@ -375,7 +378,7 @@ export class PeerRelay {
     this.#snapshot = (await this.snapshot({ endpoints: 0 })) ?? this.#snapshot;
   }
 
-  /** STUN of the door counts like that of a relay without one. */
+  /** Copies the STUN counts of the door to the counters, as those of a relay without a door. */
   #countStun(): void {
     const counts = this.#door?.counts;
     if (counts === undefined) return;
@@ -388,7 +391,7 @@ export class PeerRelay {
     counters.stunWriteErrors = counts[DoorCount.stunWriteErrors]!;
   }
 
-  /** One line a minute at most, however many datagrams there are. */
+  /** Logs what was dropped since the last line, if anything. */
   #logDrops(): void {
     const drops = this.#snapshot?.drops ?? {};
     const news = Object.entries(drops)
@@ -400,7 +403,7 @@ export class PeerRelay {
   }
 }
 
-/** Each port on every address, and what STUN listens on besides; `::` is IPv6 alone in the door. */
+/** Returns each port on every address, and the places of STUN; `::` is only IPv6 in the door. */
 function allPlaces(ports: readonly number[], stun: readonly DoorPlace[]): DoorPlace[] {
   const places = ports.flatMap((port) => wildcards(port));
   const more = stun.flatMap(({ ip, port }) => (ip === '::' ? wildcards(port) : [{ ip, port }]));

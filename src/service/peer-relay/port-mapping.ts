@@ -11,7 +11,7 @@ import type { ReachedAddress } from './reached-address.ts';
 import { askRouter, type RouterDialogParts } from './router-dialog.ts';
 import { mapByUpnp } from './upnp.ts';
 
-/** Asked for; routers may give less. The mapping outlives a restart of the relay. */
+/** Requested lifetime. Routers may give less. The mapping outlives a restart of the relay. */
 const LIFETIME_SECONDS = 7200;
 const NOT_PUBLIC = new PrefixSet([
   '0.0.0.0/8',
@@ -29,7 +29,7 @@ export interface PortMappingParts extends RouterDialogParts {
   readonly nonceOf: (port: number) => Buffer;
 }
 
-/** What a router gave. */
+/** The mapping that a router made. */
 export interface PortMapping {
   readonly how: 'PCP' | 'NAT-PMP' | 'UPnP';
   readonly addresses: readonly ReachedAddress[];
@@ -50,7 +50,7 @@ export async function mapPorts(parts: PortMappingParts): Promise<PortMapping> {
 
 type Mapped = Extract<PortMappingAnswer, { kind: 'mapped' }>;
 
-/** Null: the router does not speak PCP. */
+/** Maps the ports by PCP. Null: the router does not speak PCP. */
 async function byPcp(parts: PortMappingParts): Promise<PortMapping | null> {
   const { gateway, nonceOf, ports } = parts;
   const nonces = new Map(ports.map((port) => [port, nonceOf(port)]));
@@ -73,7 +73,7 @@ async function byPcp(parts: PortMappingParts): Promise<PortMapping | null> {
   return null;
 }
 
-/** Null: the router does not speak NAT-PMP. */
+/** Maps the ports by NAT-PMP. Null: the router does not speak NAT-PMP. */
 async function byNatPmp(parts: PortMappingParts): Promise<PortMapping | null> {
   const { ports } = parts;
   const mapped = new Map<number, Mapped>();
@@ -105,7 +105,7 @@ async function byUpnp(parts: PortMappingParts): Promise<PortMapping> {
   return { how: 'UPnP', addresses };
 }
 
-/** Asks until `take` says that all is there, another version is spoken, or no answer comes. */
+/** Sends requests until `take` returns true, the router uses another version or refuses, or no answer comes. */
 async function ask(
   parts: PortMappingParts,
   requests: () => readonly Buffer[],

@@ -2,6 +2,6 @@ import type { SocketAddress } from '../../wire/relay-endpoint.ts';
 
 /** An address at which a port of ours is reached from elsewhere, through a NAT or not. */
 export interface ReachedAddress extends SocketAddress {
-  /** The port of ours. */
+  /** The local port. */
   readonly localPort: number;
 }

@@ -28,10 +28,10 @@ export interface RelayTailnetParts {
   readonly stateDirectory: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly isOverQuota: (key: Buffer) => boolean;
-  /** Told of each request that got no endpoint: why, and whose it was. */
+  /** Called for each request that got no endpoint, with the reason and the node. */
   readonly refused: (reason: string, who: string) => void;
   readonly facts: () => ReadinessFacts;
-  /** Told when the network map has changed. */
+  /** Called when the network map has changed. */
   readonly changed: () => void;
 }
 

@@ -7,7 +7,7 @@ import type { DatagramSocket, Transport } from '../../transport/port.ts';
 const FIRST_WAIT_MS = 250;
 const TRIES = 4;
 
-/** What a dialog is made with. */
+/** Parts of a dialog with the router. */
 export interface RouterDialogParts {
   readonly transport: Transport;
   readonly clock: Clock;
@@ -19,8 +19,8 @@ export interface RouterDialogParts {
 }
 
 /**
- * Sends requests to UDP ports of the router and hands on what it answers, until `isOver` says that all is there or the
- * last try is over. Datagrams of others are ignored. Rejects when the socket cannot be opened.
+ * Sends requests to UDP ports of the router and passes its answers on, until `isOver` returns true or the last try is
+ * over. Datagrams from other senders are ignored. Rejects when the socket cannot be opened.
  */
 export async function askRouter(
   { transport, clock, gateway, signal, firstWaitMs = FIRST_WAIT_MS }: RouterDialogParts,

@@ -9,7 +9,9 @@ import type { StunServerName } from '../../tailnet/netmap.ts';
 import { STUN_TRANSACTION_ID_BYTES } from '../../wire/stun.ts';
 import type { ReachedAddress } from './reached-address.ts';
 
-/** Servers that are asked in one round, of each family: two show whether a NAT gives each destination a port of its own. */
+/**
+ * Servers that are asked in one round, of each family. Two show whether a NAT uses another port for each destination.
+ */
 const SERVERS_PER_FAMILY = 2;
 /** Servers whose names are looked up in one round. */
 const MOST_CANDIDATES = 6;
@@ -31,7 +33,7 @@ interface Sent extends StunQuery {
   seen: StunSighting | null;
 }
 
-/** Asks STUN servers from the sockets of the door where they are seen to send from (peer relay reference §8). */
+/** Asks STUN servers for the public addresses of the door's sockets (peer relay reference §8). */
 export class StunRounds {
   readonly #parts: StunRoundsParts;
 
@@ -72,7 +74,7 @@ export class StunRounds {
     return [4, 6].flatMap((family) => all.filter(({ ip }) => ipFamily(ip) === family).slice(0, SERVERS_PER_FAMILY));
   }
 
-  /** Resolves when all have an answer, or none comes any more. */
+  /** Sends the queries. Resolves when all have an answer, or after the last try. */
   async #ask(door: NonNullable<ReturnType<StunRoundsParts['door']>>, sent: readonly Sent[]): Promise<void> {
     const byId = new Map(sent.map((query) => [query.id, query]));
     door.onSighting = (sighting) => {
@@ -100,7 +102,7 @@ export class StunRounds {
   }
 }
 
-/** One query from each place to each server of its family. */
+/** Returns one query from each place to each server of its family. */
 function queriesOf(places: readonly DoorPlace[], targets: readonly { ip: string; port: number }[]): Sent[] {
   const sent: Sent[] = [];
   for (const [place, { ip: localIp, port: localPort }] of places.entries()) {
@@ -113,15 +115,15 @@ function queriesOf(places: readonly DoorPlace[], targets: readonly { ip: string;
   return sent;
 }
 
-/** Whether a place is of the family of a server. Without a separate place of IPv4, `::` may be both. */
+/** Returns whether a place is of the family of a server. Without a separate place of IPv4, `::` may be both. */
 function serves(places: readonly DoorPlace[], localIp: string, localPort: number, serverIp: string): boolean {
   if (localIp.includes(':') === serverIp.includes(':')) return true;
   return localIp === '::' && !places.some(({ ip, port }) => port === localPort && !ip.includes(':'));
 }
 
 /**
- * The addresses that the answers tell. A NAT that gives each destination a port of its own says nothing of the port
- * that clients would need: then it is ours, which is right where the port is forwarded by hand.
+ * Returns the addresses in the answers. A NAT that uses another port for each destination does not show the port for
+ * clients. Then it is the local port, which is right where the port is forwarded by hand.
  */
 function reachedBy(seen: readonly Sent[]): ReachedAddress[] {
   const reached = new Map<string, ReachedAddress>();

@@ -7,7 +7,7 @@ const KEY_BYTES = 4096;
 const AUTHORITY_BYTES = 1024 * 1024;
 const ENV_PREFIX = 'env:';
 
-/** The settings of the node in one tailnet. Throws a TowpathError when a file that they name cannot be read. */
+/** Returns the settings of the node in one tailnet. Throws a TowpathError when a file that they name cannot be read. */
 export function nodeSettings(config: TailnetConfig, region: number, limits: PeerRelayLimitsConfig): NodeSettings {
   const { name, controlUrl, hostname, tags, capabilityVersion, caFile } = config;
   return {
@@ -24,7 +24,7 @@ export function nodeSettings(config: TailnetConfig, region: number, limits: Peer
   };
 }
 
-/** The auth key as it is now, so that it can be replaced without a restart; null when none is configured. */
+/** Reads the auth key again, so that it can be replaced without a restart; null when none is configured. */
 function readAuthKey({ name, authKey, authKeyFile }: TailnetConfig): string | null {
   if (authKeyFile !== undefined) return usable(readFile(authKeyFile, KEY_BYTES, 'auth key'), authKeyFile, name);
   if (authKey === undefined) return null;

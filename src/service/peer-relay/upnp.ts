@@ -8,7 +8,7 @@ const SSDP_PORT = 1900;
 const TIMEOUT_MS = 5000;
 const DESCRIPTION_BYTES = 256 * 1024;
 const ANSWER_BYTES = 32 * 1024;
-/** Services of one description that are looked at; routers have about ten. */
+/** Most services of one description that are checked. Routers have about ten. */
 const MOST_SERVICES = 64;
 /** Services that forward ports, the usual one first. */
 const SERVICE = /^urn:schemas-upnp-org:service:(?:WANIPConnection:[12]|WANPPPConnection:1)$/;
@@ -44,7 +44,7 @@ export async function mapByUpnp(
   return ports.map((port) => ({ localPort: port, ip, port }));
 }
 
-/** The URL of the router's description; null when there is no answer, or one that leads elsewhere. */
+/** Returns the URL of the router's description; null when there is no answer, or one with a URL elsewhere. */
 async function discover(parts: RouterDialogParts): Promise<URL | null> {
   const { gateway } = parts;
   let location: URL | null = null;
@@ -72,7 +72,7 @@ async function discover(parts: RouterDialogParts): Promise<URL | null> {
   return location;
 }
 
-/** The service of the router that forwards ports; null when it has none. */
+/** Returns the service of the router that forwards ports; null when it has none. */
 async function readDescription(location: URL): Promise<Service | null> {
   const { status, text } = await request(location, 'GET', {}, null, DESCRIPTION_BYTES);
   if (status !== 200) return null;
@@ -132,7 +132,7 @@ async function request(
   return { status: answer.status, text: answer.body.toString('utf8') };
 }
 
-/** The text of the first element of this name, without its blanks; null when there is none. */
+/** Returns the trimmed text of the first element of this name; null when there is none. */
 function elementIn(xml: string, name: string): string | null {
   const start = xml.indexOf(`<${name}>`);
   const end = start < 0 ? -1 : xml.indexOf(`</${name}>`, start);

@@ -6,7 +6,7 @@ import type { GrantJudgement } from '../../tailnet/packet-filter.ts';
 
 /** Both clients send something every 3 s while they use an endpoint. */
 const IN_USE_MS = 30_000;
-/** What the docs say about what only the client can see. */
+/** Names the guide for conditions that only the client can see. */
 const ON_THE_CLIENT = 'What only the client can see is in docs/peer-relay.md, "Why is it not used?".';
 
 /** A condition for the use of the relay (addendum §3), as far as the relay can see it. The codes are stable. */
@@ -35,7 +35,7 @@ export interface UseCondition {
   readonly hint: string | null;
 }
 
-/** What the relay knows of one of the two nodes. Times are ages in milliseconds. */
+/** Facts that the relay knows about one of the two nodes. Times are ages in milliseconds. */
 export interface NodeUseFacts {
   readonly peer: NetmapPeer;
   /** Its name in the table of endpoints. */
@@ -46,7 +46,7 @@ export interface NodeUseFacts {
   readonly isConnected: boolean;
 }
 
-/** What to do about a request that got no endpoint. */
+/** Hints for requests that got no endpoint. */
 const REQUEST_HINTS: Readonly<Partial<Record<AllocationOutcome, string>>> = {
   no_grant: 'Grant the node tailscale.com/cap/relay towards the relay in the policy.',
   other_family_grant: 'Write the grant with names, tags or IPv4 addresses.',
@@ -62,7 +62,7 @@ const REQUEST_HINTS: Readonly<Partial<Record<AllocationOutcome, string>>> = {
   allocation_rate: 'Raise peerRelay.limits.allocationsPerMinute.',
 };
 
-/** The conditions of the relay itself: one that is met, or everything that is wrong. */
+/** Returns the conditions of the relay itself: one that is met, or every problem. */
 export function relayConditions(problems: readonly NodeProblem[]): UseCondition[] {
   if (problems.length === 0) {
     return [{ code: 'relay_ready', about: 'relay', status: 'met', text: 'the relay is ready', hint: null }];
@@ -71,8 +71,8 @@ export function relayConditions(problems: readonly NodeProblem[]): UseCondition[
 }
 
 /**
- * The conditions of a node. `partner` is the other node of the pair, when one was named: one of the two must be able to
- * ask. `ownVersion` is the capability version of the relay, which Headscale sends instead of each node's own.
+ * Returns the conditions of a node. `partner` is the other node of the pair, when one was named: one of the two must be
+ * able to ask. `ownVersion` is the capability version of the relay, which Headscale sends instead of each node's own.
  */
 export function nodeConditions(node: NodeUseFacts, partner: NodeUseFacts | null, ownVersion: number): UseCondition[] {
   const { peer } = node;
@@ -106,7 +106,9 @@ export function nodeConditions(node: NodeUseFacts, partner: NodeUseFacts | null,
   ];
 }
 
-/** The conditions of one endpoint; `names` gives the name of a node by that in the table of endpoints. */
+/**
+ * Returns the conditions of one endpoint. `names` returns the name of a node for its name in the table of endpoints.
+ */
 export function endpointConditions(endpoint: EndpointSnapshot, names: (tableName: string) => string): UseCondition[] {
   const asker = endpoint.asker === null ? 'an unknown node' : names(endpoint.asker);
   const text = `endpoint ${endpoint.vni}: ${endpoint.state}, ${asker} asked for it ${ago(endpoint.ageMs)}`;
@@ -118,7 +120,7 @@ export function endpointConditions(endpoint: EndpointSnapshot, names: (tableName
   ];
 }
 
-/** There is no endpoint at present. */
+/** Returns the condition that there is no endpoint at present. */
 export function noEndpoint(about: string, wasGranted: boolean): UseCondition {
   const text = wasGranted
     ? 'there is no endpoint any more: it was not bound in time, it was idle, or the relay was restarted'
@@ -131,7 +133,7 @@ export function noEndpoint(about: string, wasGranted: boolean): UseCondition {
   );
 }
 
-/** Whether both clients have sent something through an endpoint lately. */
+/** Returns whether both clients have sent something through an endpoint in the last {@link IN_USE_MS}. */
 export function isInUse({ state, sides }: EndpointSnapshot): boolean {
   return state === 'open' && sides.every(({ seenAgoMs }) => seenAgoMs !== null && seenAgoMs < IN_USE_MS);
 }

@@ -21,7 +21,7 @@ const MOST_ENDPOINTS = 50;
 /** Why a node, or a pair of nodes, does not use the relay in one tailnet; plain data. */
 export interface UseReport {
   readonly tailnet: string;
-  /** As the network map names them. Null: the tailnet has no such node, or several; `conditions` says it. */
+  /** The name in the network map. Null: the tailnet has no such node, or several; `conditions` has the reason. */
   readonly node: string | null;
   /** Null also when only one node was named. */
   readonly other: string | null;
@@ -35,16 +35,16 @@ export interface UseSources {
   readonly tailnets: readonly RelayTailnet[];
   readonly facts: ReadinessFacts;
   readonly snapshot: (choice: SnapshotChoice) => Promise<UdpRelaySnapshot | null>;
-  /** Milliseconds of the clock that the times of requests are of. */
+  /** The present time in milliseconds, by the clock of the requests. */
   readonly now: number;
-  /** Whether a node key of 32 bytes has a DERP connection to this relay. */
+  /** Returns whether a node key of 32 bytes has a DERP connection to this relay. */
   readonly isConnected: (nodeKey: Buffer) => boolean;
 }
 
 /**
  * Checks every condition for the use of the relay that the relay can see (addendum §3). `node` and `other` are names,
- * IP addresses or node keys; without `other`, all endpoints of the node are checked. One report for each tailnet that
- * has the node; for each of all tailnets when none has.
+ * IP addresses or node keys; without `other`, all endpoints of the node are checked. Returns one report for each
+ * tailnet that has the node. When none has it, there is one for every tailnet.
  */
 export async function explainUse(sources: UseSources, node: string, other: string | null): Promise<UseReport[]> {
   const withNode = sources.tailnets.filter((tailnet) => findPeers(tailnet.node.netmap, node).length > 0);
@@ -85,7 +85,7 @@ async function explainIn(
   return report(node.name, other?.name ?? null, endpoints.some(isInUse));
 }
 
-/** The node that `text` means; null, with a condition that says why, when that is not clear. */
+/** Returns the node that `text` means. Null, with a condition that says why, when no node or several nodes match. */
 function choose({ node }: RelayTailnet, text: string, conditions: UseCondition[]): NetmapPeer | null {
   const found = findPeers(node.netmap, text);
   if (found.length === 1) return found[0]!;
@@ -122,7 +122,7 @@ function nameOf({ node, relay }: RelayTailnet, tableName: string): string {
 
 const MARKS = { met: '✓', unmet: '✗', unknown: '?' } as const;
 
-/** A report for people, several lines. */
+/** Returns a report as text of several lines. */
 export function useReportText({ tailnet, node, other, isUsed, conditions }: UseReport): string {
   const who = [node, other].filter((name) => name !== null).join(' and ');
   const verdict = node === null ? 'unknown node' : `${who}: the relay is ${isUsed ? '' : 'not '}used now`;

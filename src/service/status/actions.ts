@@ -12,9 +12,9 @@ import { CHANGEABLE } from './limit-table.ts';
 const LONGEST_SECONDS = 31_536_000;
 const LONGEST_REASON = 200;
 
-/** What happened to a reload. */
+/** The result of a reload. */
 export interface ReloadOutcome {
-  /** What is wrong with the new configuration, so that the old one stays in use; null: it was taken over. */
+  /** Why the old configuration stays in use; null: the new one is in use. */
   readonly error: string | null;
   /** Keys whose changes need a restart. */
   readonly restartKeys: readonly string[];
@@ -62,7 +62,7 @@ const emptyBody = z.strictObject({});
 
 type Done = string | Promise<string>;
 
-/** The actions of the admin API. Each leaves one line in the log that says who did what, also when it failed. */
+/** The actions of the admin API. Each leaves one line in the log, also when it failed: the client and the action. */
 export class Actions {
   readonly #parts: ActionParts;
 
@@ -172,7 +172,7 @@ export class Actions {
   }
 }
 
-/** Whether the body is about one node key. */
+/** Returns whether the body is about one node key. */
 function hasKey(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'key' in body;
 }
@@ -186,7 +186,9 @@ function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.out
   throw new ApiError(400, 'invalid_body', problems.join('; '));
 }
 
-/** What the log repeats of a body: known fields only, and no more of them than a line can carry. */
+/**
+ * Returns the fields of a body for the log: only known fields, and texts of at most {@link LONGEST_REASON} characters.
+ */
 function auditFields(body: unknown): Record<string, string | number | null> {
   if (typeof body !== 'object' || body === null) return {};
   const fields: Record<string, string | number | null> = {};

@@ -5,7 +5,7 @@ const DEFAULT_SIZE = 50;
 const MOST_ROWS = 500;
 const LONGEST_SEARCH = 200;
 
-/** The parameters `search`, `sort`, `page` and `size` of a request, or what is wrong with them as text. */
+/** Reads the parameters `search`, `sort`, `page` and `size` of a request. Returns a text when they are wrong. */
 export function readConnectionQuery(parameters: URLSearchParams): ConnectionQuery | string {
   const search = (parameters.get('search') ?? '').trim().toLowerCase();
   if (search.length > LONGEST_SEARCH) return `search: longer than ${LONGEST_SEARCH} characters`;
@@ -20,7 +20,7 @@ export function readConnectionQuery(parameters: URLSearchParams): ConnectionQuer
   return { search, sort, isDescending, page, size };
 }
 
-/** The text of the query that {@link readConnectionQuery} reads, the same for equal queries. */
+/** Returns the text of the query that {@link readConnectionQuery} reads, the same for equal queries. */
 export function connectionQueryText({ search, sort, isDescending, page, size }: ConnectionQuery): string {
   return new URLSearchParams({
     search,
@@ -30,18 +30,18 @@ export function connectionQueryText({ search, sort, isDescending, page, size }: 
   }).toString();
 }
 
-/** The page of `rows` that a query asks for. A page behind the last one is the last one. */
+/** Returns the page of `rows` that a query asks for. A page after the last one is the last one. */
 export function connectionPage(rows: readonly ConnectionRow[], query: ConnectionQuery): Paged<ConnectionRow> {
   const { search, sort, isDescending } = query;
   const found = search === '' ? [...rows] : rows.filter((row) => isFound(row, search));
   const compare = COMPARE[sort];
   const sign = isDescending ? -1 : 1;
-  // By identity where two are equal, so that rows stay where they are from one answer to the next.
+  // By id where two are equal, so that rows stay where they are from one answer to the next.
   found.sort((a, b) => sign * compare(a, b) || (a.id < b.id ? -1 : 1));
   return { ...pageOf(found, query.page, query.size), total: rows.length };
 }
 
-/** A page of a list that is in its order. */
+/** Returns a page of a list that is sorted already. */
 export function pageOf<Row>(rows: readonly Row[], page: number, size: number): Paged<Row> {
   const last = Math.max(1, Math.ceil(rows.length / size));
   const at = Math.min(page, last);
@@ -54,7 +54,7 @@ export function pageOf<Row>(rows: readonly Row[], page: number, size: number): P
   };
 }
 
-/** A whole number that is not negative, `missing` when there is none, null when it is something else. */
+/** Parses a whole number that is not negative. Returns `missing` when there is no text, and null for any other text. */
 export function wholeNumber(text: string | null, missing: number): number | null {
   if (text === null || text === '') return missing;
   return /^\d{1,9}$/.test(text) ? Number(text) : null;

@@ -9,18 +9,20 @@ interface NodeFacts {
   readonly owner: string;
 }
 
-/** Looks a node key up, 64 hex digits, which the admission source of this name admitted; null when nothing is known. */
+/**
+ * Looks up a node key (64 hex digits) that the admission source of this name has admitted; null when nothing is known.
+ */
 export type Describe = (key: string, admittedBy: string) => NodeFacts | null;
 
-/** Bytes of a connection at the snapshot before. */
+/** Bytes of a connection at the previous snapshot. */
 interface Before {
   readonly receivedBytes: number;
   readonly sentBytes: number;
 }
 
 /**
- * Makes rows of the API of snapshots of the sessions. It remembers the bytes of the snapshot before, for the rates, so the
- * snapshots of one instance have to follow each other.
+ * Makes rows of the API from snapshots of the sessions. It remembers the bytes of the previous snapshot for the rates,
+ * so the caller must pass each snapshot in order.
  */
 export class ConnectionRows {
   readonly #describe: Describe;
@@ -31,7 +33,9 @@ export class ConnectionRows {
     this.#describe = describe;
   }
 
-  /** The rows of all sessions at `nowMs`, a clock that never goes back; `wallMs` is the same moment since 1970. */
+  /**
+   * Returns the rows of all sessions at `nowMs`, a clock that never goes back; `wallMs` is the same moment since 1970.
+   */
   take(sessions: readonly SessionSnapshot[], nowMs: number, wallMs: number): ConnectionRow[] {
     const seconds = (nowMs - this.#atMs) / 1000;
     const after = new Map<string, Before>();
@@ -45,7 +49,7 @@ export class ConnectionRows {
     return rows;
   }
 
-  /** Forgets the snapshot before: the next rows have no rates. */
+  /** Forgets the previous snapshot: the next rows have no rates. */
   forget(): void {
     this.#before = new Map();
     this.#atMs = -Infinity;
@@ -56,7 +60,7 @@ export class ConnectionRows {
     const facts = key === null ? null : this.#describe(key, session.admittedBy);
     const rate = (now: number, then: number | undefined): number | null => {
       if (then !== undefined) return Math.max(0, (now - then) / seconds);
-      // A connection that is younger than the snapshot before has an age to divide by.
+      // A connection that is younger than the previous snapshot has an age to divide by.
       return ageMs > 0 && ageMs < seconds * 1000 && seconds !== Infinity ? (now * 1000) / ageMs : null;
     };
     return {
@@ -95,7 +99,7 @@ export class ConnectionRows {
   }
 }
 
-/** Numbers are of one thread. */
+/** Returns the id of a session. Its number is unique only in its thread. */
 function idOf({ number, thread }: SessionSnapshot): string {
   return thread === undefined ? String(number) : `${thread}-${number}`;
 }

@@ -3,11 +3,13 @@ import type { SessionSnapshot } from '../../relay/session/traffic.ts';
 import { connectionPage, connectionQueryText } from './connection-list.ts';
 import { ConnectionRows, type Describe } from './connection-rows.ts';
 
-/** A snapshot serves all viewers for this long. */
+/** A snapshot serves all viewers for this time. */
 const FRESH_MS = 900;
-/** And longer when making one is expensive, so that the pass over the sessions takes at most this share of a core. */
+/**
+ * It serves them longer when making one is expensive: the pass over the sessions takes at most this share of a core.
+ */
 const MOST_SHARE = 0.02;
-/** But not longer than this: the first passes are slow, and viewers must not wait for it. */
+/** Longest time that a snapshot serves: the first passes are slow, and viewers must not wait for that. */
 const OLDEST_MS = 4000;
 /** The rows are dropped when there was no request for this time. */
 const IDLE_MS = 60_000;
@@ -38,7 +40,7 @@ export class ConnectionView {
     this.#maker = new ConnectionRows(parts.describe);
   }
 
-  /** The page that a query asks for. */
+  /** Returns the page that a query asks for. */
   page(query: ConnectionQuery): ConnectionsAnswer {
     this.#refresh();
     const name = connectionQueryText(query);
@@ -50,7 +52,7 @@ export class ConnectionView {
     return page;
   }
 
-  /** The connection of this id, or null. */
+  /** Returns the connection of this id, or null. */
   one(id: string): ConnectionRow | null {
     this.#refresh();
     return this.#rows.find((row) => row.id === id) ?? null;

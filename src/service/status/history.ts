@@ -2,7 +2,7 @@ import { HISTORY_COLUMNS, type HistoryAnswer, type HistoryColumn } from '../../a
 
 /** Time between two points. */
 export const HISTORY_STEP_MS = 5000;
-/** An hour. */
+/** The points of one hour. */
 const POINTS = 720;
 
 /** One point of the plots. */
@@ -21,7 +21,7 @@ export class History {
     for (const [name, values] of this.#columns) values[at] = point[name];
   }
 
-  /** All points, the oldest first. */
+  /** Returns all points, the oldest first. */
   answer(): HistoryAnswer {
     const columns = this.#columns.map(([name, values]) => [name, this.#inOrder(values)] as const);
     return {
@@ -38,7 +38,7 @@ export class History {
   }
 }
 
-/** Six digits are more than a plot shows. */
+/** Rounds to six digits, which are more than a plot shows. */
 function short(value: number): number {
   return Number.isInteger(value) ? value : Number(value.toPrecision(6));
 }

@@ -1,16 +1,18 @@
 import { ApiError } from '../../http/api/api-error.ts';
 
-/** Keys that have another rate at one time: more are a case for tiers. */
+/** Most keys with another rate at one time. Tiers are better for more keys. */
 const MOST_KEYS = 1000;
 
 interface LimitChangesParts {
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
-  /** Another value of a configuration key; null: that of the configuration. */
+  /** Sets another value of a configuration key; null: the value of the configuration. */
   readonly setLimit: (name: string, value: number | null) => void;
-  /** What a node key (64 hex digits) may send, bytes per second; 0: no limit; null: as the configuration says. */
+  /**
+   * Sets the rate of a node key (64 hex digits) in bytes per second; 0: no limit; null: the rate of the configuration.
+   */
   readonly setKeyRate: (key: string, bytesPerSecond: number | null) => void;
-  /** The time of a change is over. `what` is a configuration key or 64 hex digits. */
+  /** Called when the time of a change is over. `what` is a configuration key or 64 hex digits. */
   readonly ended: (what: string) => void;
 }
 
@@ -20,7 +22,7 @@ interface Change {
   readonly end: { readonly clockMs: number; readonly wallMs: number } | null;
 }
 
-/** Another rate of one key. */
+/** The changed rate of one key. */
 export interface KeyRate {
   /** 64 hex digits. */
   readonly key: string;
@@ -30,8 +32,8 @@ export interface KeyRate {
 }
 
 /**
- * Limits that an operator has changed while the relay runs. Those of configuration keys hold until the configuration is read
- * again, those of node keys until they are taken back. A restart ends all, and each may have an end of its own.
+ * Limits that an operator has changed while the relay runs. Those of configuration keys stay until the configuration is
+ * read again, those of node keys until they are reset. A restart ends all of them, and each may have its own end.
  */
 export class LimitChanges {
   readonly #parts: LimitChangesParts;
@@ -52,7 +54,7 @@ export class LimitChanges {
     return [...this.#keys].map(([key, { value, end }]) => ({ key, bytesPerSecond: value, until: end?.wallMs ?? null }));
   }
 
-  /** Changes a configuration key for some seconds, null for no time limit; value null takes the change back. */
+  /** Changes a configuration key for some seconds, null for no time limit; value null resets it. */
   changeLimit(name: string, value: number | null, seconds: number | null): void {
     this.#parts.setLimit(name, value);
     this.#names.delete(name);
@@ -60,7 +62,8 @@ export class LimitChanges {
   }
 
   /**
-   * The same for the rate of a node key. Throws an {@link ApiError} when there are too many changes, or nothing to take back.
+   * Changes the rate of a node key in the same way. Throws an {@link ApiError} when there are too many changes, or
+   * nothing to reset.
    */
   changeKey(key: string, bytesPerSecond: number | null, seconds: number | null): void {
     const isChanged = this.#keys.has(key);
@@ -76,12 +79,12 @@ export class LimitChanges {
     if (bytesPerSecond !== null) this.#keys.set(key, this.#change(bytesPerSecond, seconds));
   }
 
-  /** The configuration was read again: its limits hold, but for those of single keys. */
+  /** Forgets the changes of configuration keys after a reload. Those of node keys stay. */
   reloaded(): void {
     this.#names.clear();
   }
 
-  /** Takes back what has come to its end; to be called now and then. */
+  /** Resets the changes whose time is over. Call it regularly. */
   expire(): void {
     const now = this.#parts.now();
     for (const [name, { end }] of this.#names) if (end !== null && now >= end.clockMs) this.#endLimit(name);

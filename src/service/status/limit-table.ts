@@ -10,7 +10,10 @@ export const CHANGEABLE: ReadonlyMap<string, number> = new Map([
 ]);
 const SECTIONS = ['fairness.', 'limits.', 'sources.'];
 
-/** The limits of the configuration that are numbers; `used` tells how much of one is in use, null where nobody counts. */
+/**
+ * Returns the limits of the configuration that are numbers. `used` returns how much of one is in use; null when that is
+ * not counted.
+ */
 export function limitTable(
   config: Config,
   changed: ReadonlySet<string>,
@@ -29,7 +32,9 @@ export function limitTable(
   }));
 }
 
-/** The configuration with another number at a path that it has; null: with that of `read`, which was read last. */
+/**
+ * Returns the configuration with another number at a path that it has; null: the number of `read`, which was read last.
+ */
 export function withLimit(config: Config, path: string, value: number | null, read: Config): Config {
   const copy = structuredClone(config);
   const names = path.split('.');

@@ -1,7 +1,7 @@
 import type { MeshLink } from '../../api/shapes.ts';
 import type { LinkSnapshot } from '../../relay/mesh/snapshot.ts';
 
-/** A link to another relay of the region, as the API gives it. */
+/** Returns a link to another relay of the region, as the API gives it. */
 export function meshLinkOf(link: LinkSnapshot): MeshLink {
   const { name, address, state, ageMs, serverKey, roundTripMs, keys, queuedBytes } = link;
   const { sentPackets, sentBytes, droppedPackets, problem } = link;

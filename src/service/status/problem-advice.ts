@@ -13,7 +13,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   admission: 'No source can tell who may come in: see Admission. Nodes with an open connection stay connected.',
 };
 
-/** One sentence; for names that are made at run time, such as that of a tailnet, what holds for all of them. */
+/**
+ * Returns one sentence of advice. Names that are made at run time, such as that of a tailnet, get a general sentence.
+ */
 export function adviceFor(name: string): string {
   return ADVICE[name] ?? 'The log of the relay says more; towpath doctor checks the usual causes.';
 }

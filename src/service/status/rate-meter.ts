@@ -16,7 +16,7 @@ export class RateMeter<Name extends string> {
     if (this.#samples.length > SAMPLES) this.#samples.shift();
   }
 
-  /** Null until two samples were taken at different times. */
+  /** Returns the rates; null until two samples were taken at different times. */
   rates(): Readonly<Record<Name, number>> | null {
     const [first] = this.#samples;
     const last = this.#samples.at(-1);

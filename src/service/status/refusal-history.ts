@@ -7,11 +7,14 @@ const MINUTES = 60;
 const MINUTE_MS = 60_000;
 /** Examples that are kept of each reason. */
 const EXAMPLES = 10;
-/** Of one reason, an example is kept at most once in this time, unless there are few: a flood must not cost a string per refusal. */
+/**
+ * Shortest time between two kept examples of one reason, unless there are few: a flood must not cost a string per
+ * refusal.
+ */
 const EXAMPLE_EVERY_MS = 200;
 const LONGEST_DETAIL = 300;
 
-/** What was refused for one reason: a count for each minute in a ring, and the last examples. */
+/** The refusals for one reason: a count for each minute in a ring, and the last examples. */
 interface Tally {
   readonly perMinute: number[];
   /** The minute of the last refusal, since the start of the clock. */
@@ -20,7 +23,10 @@ interface Tally {
   exampleMs: number;
 }
 
-/** Connections that were refused or ended by the relay in the last hour, by reason. Bounded by the number of reasons. */
+/**
+ * Connections that were refused or ended by the relay in the last hour, by reason. Its size is limited by the number of
+ * reasons.
+ */
 export class RefusalHistory {
   readonly #tallies = new Map<RefusalReason, Tally>();
   readonly #now: () => number;

@@ -33,7 +33,7 @@ export class Sampler {
     this.#leaveClock = parts.clock.onTick((now) => this.#tick(now), SLOW_TICK_MS);
   }
 
-  /** Null until two samples were taken. */
+  /** Returns the rates; null until two samples were taken. */
   rates(): Rates | null {
     const rates = this.#meter.rates();
     if (rates === null) return null;
@@ -41,7 +41,9 @@ export class Sampler {
     return { receivedBytes, receivedPackets, sentBytes, sentPackets, droppedPackets, refusals };
   }
 
-  /** Share of one processor that the process used in the last seconds; null until two samples were taken. */
+  /**
+   * Returns the share of one processor that the process used in the last seconds; null until two samples were taken.
+   */
   cpuShare(): number | null {
     const rates = this.#meter.rates();
     return rates === null ? null : rates.cpuMs / 1000;
@@ -103,12 +105,12 @@ export class Sampler {
   }
 }
 
-/** Of all reasons and kinds. */
+/** Returns the dropped packets of all reasons and kinds. */
 export function droppedPackets({ dropPackets }: Pick<CounterValues, 'dropPackets'>): number {
   return dropPackets.reduce((sum, kinds) => kinds.reduce((inner, count) => inner + count, sum), 0);
 }
 
-/** Of all reasons. */
+/** Returns the refusals of all reasons. */
 export function refusalCount({ refusals }: Pick<CounterValues, 'refusals'>): number {
   return Object.values(refusals).reduce((sum, count) => sum + count, 0);
 }

@@ -45,7 +45,7 @@ import { threadRowOf } from './thread-row.ts';
 import { noUdpSessions, udpSessions } from './udp-sessions.ts';
 import { udpUse } from './udp-use.ts';
 
-/** Where the API gets its facts. Everything is asked for when it is needed. */
+/** The sources of the API's facts. They are read when they are needed. */
 export interface ServiceApiParts {
   readonly clock: Clock;
   readonly log: Logger;
@@ -67,15 +67,15 @@ export interface ServiceApiParts {
   readonly residentBytes: () => number;
   /** Ends the open connections of a key; resolves with how many there were. */
   readonly disconnect: (key: Buffer) => Promise<number>;
-  /** Another value of a limit; null: that of the configuration. */
+  /** Sets another value of a limit; null: the value of the configuration. */
   readonly setLimit: (name: string, value: number | null) => void;
-  /** Another rate of a key of 64 hex digits; null: that of the configuration. */
+  /** Sets another rate of a key of 64 hex digits; null: the rate of the configuration. */
   readonly setKeyRate: (key: string, bytesPerSecond: number | null) => void;
 }
 
 /** The API of the admin listener over one service: it joins what the parts of the service know. */
 export class ServiceApi implements AdminApi {
-  /** Who may end or reload the process; null for a relay inside another program. */
+  /** Ends or reloads the process; null for a relay inside another program. */
   control: ProcessControl | null = null;
   readonly #parts: ServiceApiParts;
   readonly #refusals: RefusalHistory;
@@ -128,12 +128,12 @@ export class ServiceApi implements AdminApi {
     });
   }
 
-  /** A connection was refused or ended. */
+  /** Records that a connection was refused or ended. */
   refused(reason: RefusalReason, ip: string, key: Buffer | null, detail: string): void {
     this.#refusals.add(reason, ip, key, detail);
   }
 
-  /** The configuration was read again: its limits hold. */
+  /** Called after a reload: the limits of the configuration apply again. */
   reloaded(): void {
     this.#changes.reloaded();
   }
@@ -254,7 +254,7 @@ export class ServiceApi implements AdminApi {
     return this.#actions.act(name, body, by);
   }
 
-  /** What the admission source of a node, or a tailnet of the peer relay, knows about it. */
+  /** Returns what the admission source of a node, or a tailnet of the peer relay, knows about it. */
   #describe(key: string, source: string): { name: string; owner: string } | null {
     const { label, user } = this.#parts.clients.status({ key, source });
     if (label !== '' || user !== '') return { name: label, owner: user };

@@ -21,7 +21,7 @@ interface Addresses {
   readonly admin: Endpoint | null;
 }
 
-/** Counts since the start and gauges, as the API gives them. */
+/** Returns counts since the start and gauges, as the API gives them. */
 export function totalsOf(counters: CounterValues): Totals {
   return {
     connections: counters.connections,
@@ -42,7 +42,7 @@ export function totalsOf(counters: CounterValues): Totals {
   };
 }
 
-/** The part of the status that health decides. */
+/** Returns the part of the status that health decides. */
 export function readinessOf(health: Health): Pick<StatusAnswer, 'isReady' | 'isDraining' | 'problems'> {
   const problems = health.problems();
   return {
@@ -52,7 +52,7 @@ export function readinessOf(health: Health): Pick<StatusAnswer, 'isReady' | 'isD
   };
 }
 
-/** All listeners as text. */
+/** Returns all listeners as text. */
 export function listenersOf({ derp, http, stun, admin }: Addresses): StatusAnswer['listeners'] {
   const text = ({ ip, port }: Endpoint): string => formatHostPort(ip, port);
   return {
@@ -63,7 +63,7 @@ export function listenersOf({ derp, http, stun, admin }: Addresses): StatusAnswe
   };
 }
 
-/** The certificate in use. */
+/** Returns the certificate in use. */
 export function certificateOf(info: CertificateInfo, transport: 'tls' | 'plain', now: number): CertificateAnswer {
   const { names, notBefore, notAfter, pinSha256, selfSigned, origin, provisional, next } = info;
   return {
@@ -80,10 +80,10 @@ export function certificateOf(info: CertificateInfo, transport: 'tls' | 'plain',
   };
 }
 
-/** What needs attention although the relay is ready. */
+/** Returns what needs attention although the relay is ready. */
 export function warningsOf(parts: {
   readonly certificate: CertificateAnswer;
-  /** Nobody wrote that everyone may come in, and yet everyone may. */
+  /** True when every client may connect although the configuration does not say so. */
   readonly isOpenByAccident: boolean;
   readonly sources: readonly { readonly name: string; readonly problem: string | null; readonly isUsable: boolean }[];
   readonly internalErrors: number;

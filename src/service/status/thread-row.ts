@@ -2,7 +2,7 @@ import type { ThreadRow } from '../../api/shapes.ts';
 import type { ThreadState } from '../threads/thread-state.ts';
 import { droppedPackets } from './sampler.ts';
 
-/** A relay thread, as the API gives it. */
+/** Returns a relay thread, as the API gives it. */
 export function threadRowOf(state: ThreadState): ThreadRow {
   const { index, isRunning, counters, queuedBytes, restarts, endedAtMs, problem } = state;
   return {

@@ -11,7 +11,7 @@ const MOST_ROWS = 500;
 /** Sessions beyond these are counted and not listed. */
 const MOST_SESSIONS = 10_000;
 
-/** The answer where there is no UDP relay. */
+/** Returns the answer of a relay without UDP relay. */
 export function noUdpSessions(): UdpSessionsAnswer {
   return {
     isOn: false,
@@ -27,7 +27,10 @@ export function noUdpSessions(): UdpSessionsAnswer {
   };
 }
 
-/** The UDP relay with one page of its sessions, the busiest first. Rejects with an {@link ApiError} for wrong parameters. */
+/**
+ * Returns the UDP relay with one page of its sessions, the busiest first. Rejects with an {@link ApiError} for wrong
+ * parameters.
+ */
 export async function udpSessions(relay: PeerRelay, parameters: URLSearchParams): Promise<UdpSessionsAnswer> {
   const page = wholeNumber(parameters.get('page'), 1);
   const size = wholeNumber(parameters.get('size'), DEFAULT_SIZE);

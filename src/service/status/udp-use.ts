@@ -2,7 +2,9 @@ import type { UdpUseAnswer } from '../../api/shapes.ts';
 import { ApiError } from '../../http/api/api-error.ts';
 import type { PeerRelay } from '../peer-relay/peer-relay.ts';
 
-/** Why the nodes that the parameters name do not use the UDP relay. Rejects with an {@link ApiError} without a node. */
+/**
+ * Returns why the nodes in the parameters do not use the UDP relay. Rejects with an {@link ApiError} without a node.
+ */
 export async function udpUse(relay: PeerRelay, parameters: URLSearchParams): Promise<UdpUseAnswer> {
   const node = parameters.get('node') ?? '';
   if (node === '') {

@@ -1,9 +1,9 @@
 import type { Admission, AdmissionRequest, AdmissionVerdict } from '../../relay/session/admission.ts';
 
-/** How a relay thread asks the service. */
+/** The requests of a relay thread to the service. */
 interface AdmissionPort {
   ask(question: { readonly key: Uint8Array; readonly ip: string; readonly id: number }): Promise<AdmissionVerdict>;
-  /** These wait no longer. */
+  /** Reports that these questions need no answer any more. */
   over(ids: readonly number[]): void;
 }
 
@@ -27,7 +27,7 @@ export class AskedAdmission implements Admission {
     }
   }
 
-  /** Called now and then: tells the service whose connections have ended while they waited. */
+  /** Tells the service which connections have ended while they waited. Call it regularly. */
   tick(): void {
     const over: number[] = [];
     for (const [id, { isOver }] of this.#waiting) {

@@ -2,16 +2,17 @@ import type { RelayEvents } from '../../relay/relay.ts';
 import type { Endpoint } from '../../transport/port.ts';
 import type { ConnectionNote } from './relay-threads.ts';
 
-/** Passes on what happens to connections of relay threads, and the end of all that a thread had when it ends itself. */
+/** Passes on the events of connections of relay threads, and the end of all connections of a thread that ends. */
 export class ConnectedKeys {
   readonly #events: RelayEvents;
-  /** Where the connections come from, by key in hex, by the index of the thread. */
+  /** Addresses of the open connections, by the index of the thread and by key in hex. */
   readonly #open = new Map<number, Map<string, Endpoint[]>>();
 
   constructor(events: RelayEvents) {
     this.#events = events;
   }
 
+  /** Passes on the events in a message of the thread `index`. */
   noted(index: number, note: ConnectionNote): void {
     if (note.kind === 'listenerError') {
       this.#events.listenerError(new Error(note.message));
@@ -34,6 +35,7 @@ export class ConnectedKeys {
     }
   }
 
+  /** Reports the end of all connections of a thread that has ended. */
   threadEnded(index: number): void {
     for (const [hex, remotes] of this.#open.get(index) ?? []) {
       for (const remote of remotes) this.#events.closed(remote, Buffer.from(hex, 'hex'), 'thread ended');

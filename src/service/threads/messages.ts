@@ -20,22 +20,22 @@ export interface ThreadHttpSettings {
   readonly httpsPort: number;
   readonly requestHeadMs: number;
   readonly requestHeadBytes: number;
-  /** Open streams that are ordinary HTTP. */
+  /** Most open streams that are ordinary HTTP. */
   readonly connections: number;
 }
 
-/** What a relay thread is started with. */
+/** Start data of a relay thread. */
 export interface RelayThreadData {
   readonly settings: RelaySettings;
   readonly http: ThreadHttpSettings;
   /** 0 is the main thread. */
   readonly index: number;
   readonly memory: ThreadMemory;
-  /** To the service. */
+  /** The port to the service. */
   readonly port: MessagePort;
 }
 
-/** What the service asks a relay thread for. */
+/** Requests of the service to a relay thread, with their answers. */
 export type ThreadRequests = {
   /** Listens at a place; `certificate` is null where there is no TLS. */
   readonly listen: {
@@ -48,17 +48,17 @@ export type ThreadRequests = {
     readonly answer: { readonly failed: readonly string[] };
   };
   readonly sessions: { readonly ask: null; readonly answer: readonly SessionSnapshot[] };
-  /** Ends connections of some keys; answers how many they were. */
+  /** Ends connections of some keys; the answer is their number. */
   readonly endKeys: { readonly ask: readonly KeyEnding[]; readonly answer: number };
   readonly drain: { readonly ask: DrainPlan; readonly answer: null };
   readonly closePorts: { readonly ask: null; readonly answer: null };
   /** Ends all connections, and with them the thread. */
   readonly close: { readonly ask: null; readonly answer: null };
-  /** Whether its event loop turns. */
+  /** Checks that its event loop runs. */
   readonly ping: { readonly ask: null; readonly answer: null };
 };
 
-/** What the service tells a relay thread. */
+/** Notes of the service to a relay thread. */
 export type ThreadNote =
   | { readonly kind: 'attach'; readonly index: number; readonly channel: ThreadChannel }
   | { readonly kind: 'detach'; readonly index: number }
@@ -70,7 +70,7 @@ export type ThreadNote =
   | { readonly kind: 'keyLimits'; readonly changes: readonly KeyLimitsChange[] }
   | { readonly kind: 'connections'; readonly limit: number; readonly isForDescriptors: boolean };
 
-/** What a relay thread asks the service for. */
+/** Requests of a relay thread to the service, with their answers. */
 export type ServiceRequests = {
   readonly admit: { readonly ask: ClientQuestion; readonly answer: AdmissionVerdict };
   readonly review: { readonly ask: ClientQuestion & { readonly round: number }; readonly answer: AdmissionVerdict };
@@ -95,7 +95,7 @@ export type ThreadEvent =
   | { readonly kind: 'opened'; readonly remote: Endpoint; readonly key: Uint8Array; readonly app: string }
   | { readonly kind: 'closed'; readonly remote: Endpoint; readonly key: Uint8Array; readonly reason: string };
 
-/** What a relay thread tells the service. */
+/** Notes of a relay thread to the service. */
 export type ServiceNote =
   | { readonly kind: 'started' }
   /** Ten times a second, unless nothing has changed. */
@@ -106,10 +106,10 @@ export type ServiceNote =
       readonly open: number;
       readonly queuedBytes: number;
     }
-  /** What the keys have done since the last time; every second, unless there was nothing. */
+  /** The traffic of the keys since the last message; every second, unless there was none. */
   | { readonly kind: 'traffic'; readonly traffic: readonly KeyTraffic[] }
   | { readonly kind: 'events'; readonly events: readonly ThreadEvent[] }
-  /** These clients wait for their admission no longer. */
+  /** These clients no longer wait for their admission. */
   | { readonly kind: 'over'; readonly ids: readonly number[] }
   | { readonly kind: 'listenerError'; readonly message: string }
   | { readonly kind: 'memory'; readonly problem: string | null }

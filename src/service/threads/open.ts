@@ -7,13 +7,13 @@ import type { ThreadHttpSettings } from './messages.ts';
 import { ConnectedKeys } from './connected-keys.ts';
 import { RelayThreads, type RelayThreadsParts } from './relay-threads.ts';
 
-/** With fewer cores, more threads cost more than they bring. */
+/** Fewest cores for several threads. With fewer cores, more threads cost more than they gain. */
 const LEAST_CORES = 4;
 const MOST_BY_ITSELF = 8;
 
 /**
- * How many relay threads there are. One, whatever is configured, with sockets from a service manager (`isInherited`), which
- * cannot be shared.
+ * Returns the number of relay threads. With sockets from a service manager (`isInherited`), which cannot be shared, it
+ * is always one.
  */
 export function threadCount(
   { threads }: Pick<Config, 'threads'>,

@@ -8,7 +8,7 @@ import { type Answers, RequestPort } from './request-port.ts';
 export interface ThreadListener {
   readonly answers: Answers<ServiceRequests>;
   noted(note: Exclude<ServiceNote, { kind: 'started' | 'counted' }>): void;
-  /** It has ended, and was not told to. */
+  /** Called when the thread has ended without being told to. */
   ended(thread: RelayThreadProcess, error: Error): void;
 }
 
@@ -16,20 +16,20 @@ export interface ThreadListener {
 export class RelayThreadProcess {
   readonly index: number;
   readonly port: RequestPort<ThreadRequests, ServiceRequests, ThreadNote, ServiceNote>;
-  /** Resolves when it runs; rejects when it ends before. */
+  /** Resolves when it runs. Rejects when it ends before. */
   readonly started: Promise<unknown>;
-  /** What it has told last; null before the first time. */
+  /** The counts that it has reported last; null before the first report. */
   counters: CounterValues | null = null;
   /** Sessions of all states. */
   sessions = 0;
   /** Connections that are open. */
   open = 0;
-  /** Memory of what waits to be written. */
+  /** Memory of the frames that wait to be written, in bytes. */
   queuedBytes = 0;
   readonly #worker: Worker;
   #isEnding = false;
 
-  /** `data` is what it is told, but for the port; `module` is what it runs. */
+  /** `data` is the start data without the port; `module` is what the thread runs. */
   constructor(
     index: number,
     data: Omit<RelayThreadData, 'port' | 'index'>,
@@ -70,7 +70,7 @@ export class RelayThreadProcess {
     promise.catch(() => undefined);
   }
 
-  /** Ends it at once, as a fault of its own would; another one takes its place. */
+  /** Ends the thread at once, as a fault would. Another one is started instead. */
   async kill(): Promise<void> {
     await this.#worker.terminate();
   }

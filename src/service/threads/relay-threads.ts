@@ -1,6 +1,7 @@
 /**
- * The relay threads of the process, for the service as if they were one relay. The main thread is a relay thread itself,
- * with index 0, and the service runs in it: so one thread is a relay without any of this. A thread that ends is started again.
+ * The relay threads of the process, for the service as if they were one relay. The main thread is a relay thread
+ * itself, with index 0, and the service runs in it. A relay with one thread needs none of this. A thread that ends is
+ * started again.
  */
 import type { Logger } from 'pino';
 import type { ChallengeAnswers } from '../../certificates/source.ts';
@@ -26,18 +27,18 @@ import type { ThreadMemory } from './shared-memory.ts';
 import { RelayThreadProcess, type ThreadListener } from './relay-thread.ts';
 import { mainThreadState, ThreadFaults, threadState, type ThreadState } from './thread-state.ts';
 
-/** A thread that ended is started again after this. */
+/** Time until a thread that ended is started again. */
 const RESTART_MS = 1000;
-/** A thread is asked so often whether its event loop turns, and is ended when it has not answered for this time. */
+/** Time between two checks of a thread's event loop, and the time without an answer after which the thread is ended. */
 const PING_MS = 2000;
 const HUNG_MS = 20_000;
-/** What threads have of their sessions is asked for at most so often. */
+/** Shortest time between two requests for the sessions of the threads. */
 const SESSIONS_MS = 1000;
 
 export interface RelayThreadsParts {
   /** The relay of the main thread. */
   readonly relay: Relay;
-  /** The relay of the main thread has it too. */
+  /** The shared memory, which the relay of the main thread also has. */
   readonly memory: ThreadMemory;
   readonly settings: () => RelaySettings;
   readonly http: () => ThreadHttpSettings;
@@ -45,31 +46,32 @@ export interface RelayThreadsParts {
   /** Null where there is no TLS. */
   readonly certificate: () => CertificatePair | null;
   readonly challenges: ChallengeAnswers | undefined;
-  /** Told what happens to connections of the threads. */
+  /** Called with each event of the threads' connections. */
   readonly noted: (index: number, note: ConnectionNote) => void;
-  /** A thread has ended, and all its connections with it. */
+  /** Called when a thread has ended, and all its connections with it. */
   readonly ended: (index: number) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** What a thread tells of its connections and its listener. */
+/** The messages of a thread about its connections and its listener. */
 export type ConnectionNote = Exclude<
   ServiceNote,
   { readonly kind: 'started' | 'counted' | 'over' | 'internalError' | 'memory' | 'traffic' }
 >;
 
+/** All relay threads of the process, as one relay. */
 export class RelayThreads {
-  /** What all threads have counted together. The object stays the same, and is at most a tick of the clock behind. */
+  /** The counts of all threads together. The object stays the same, and is at most a tick of the clock behind. */
   readonly counters: Counters = new Counters();
   readonly #count: number;
   readonly #parts: RelayThreadsParts;
   readonly #threads = new Map<number, RelayThreadProcess>();
-  /** What threads had counted that have ended, by their index. */
+  /** The counts of threads that have ended, by their index. */
   readonly #ended = new Map<number, CounterValues>();
   readonly #reviewers = new Map<number, Reviewer>();
   #lastRound = 0;
-  /** Clients that do not wait for their admission any more: the index of the thread and the number of the question. */
+  /** Clients that no longer wait for their admission: the index of the thread and the number of the question. */
   readonly #over = new Set<string>();
   readonly #challenges = new Map<string, CertificatePair>();
   readonly #restarting = new Map<number, NodeJS.Timeout>();
@@ -78,7 +80,7 @@ export class RelayThreads {
   #places: readonly Endpoint[] = [];
   #connections: ThreadNote | null = null;
   readonly #faults = new ThreadFaults();
-  /** What the keys have done in the other threads. */
+  /** The traffic of the keys in the other threads, until it is taken. */
   readonly #traffic: KeyTraffic[] = [];
   #pingAt = 0;
   #sessions: readonly SessionSnapshot[] = [];
@@ -91,7 +93,7 @@ export class RelayThreads {
     this.#parts = parts;
   }
 
-  /** Starts all threads, each of which listens at all places. Rejects when one cannot. */
+  /** Starts all threads. Each listens at all places. Rejects when one cannot. */
   async start(places: readonly Endpoint[]): Promise<void> {
     const { clock, challenges } = this.#parts;
     this.#places = places;
@@ -105,12 +107,12 @@ export class RelayThreads {
     await Promise.all(Array.from({ length: this.#count }, (_, i) => this.#start(i + 1)));
   }
 
-  /** Sessions of all states. */
+  /** Number of sessions in all states. */
   get sessionCount(): number {
     return this.#parts.relay.sessionCount + this.#sum((thread) => thread.sessions);
   }
 
-  /** Connections that are open. */
+  /** Number of open connections. */
   get open(): number {
     return this.#parts.relay.guard.open + this.#sum((thread) => thread.open);
   }
@@ -182,7 +184,7 @@ export class RelayThreads {
     this.#tellAll({ kind: 'apply', live });
   }
 
-  /** The page of the other threads; that of the main thread is not the relay's. */
+  /** Sets the home page of the other threads. `PublicHttp` has the page of the main thread. */
   setHome(home: HomeConfig): void {
     this.#tellAll({ kind: 'home', home });
   }
@@ -206,7 +208,7 @@ export class RelayThreads {
     return ended;
   }
 
-  /** What each key has sent and received since the last call; a key may be in it several times. */
+  /** Returns what each key has sent and received since the last call. A key may be in it several times. */
   takeTraffic(): KeyTraffic[] {
     return [...this.#parts.relay.takeTraffic(), ...this.#traffic.splice(0)];
   }
@@ -234,7 +236,7 @@ export class RelayThreads {
     await Promise.all([this.#parts.relay.drain(plan), this.#askAll(({ port }) => port.ask('drain', plan))]);
   }
 
-  /** The other threads stop listening; connections live on, and no thread is started again. */
+  /** Closes the ports of the other threads. Connections stay open, and no thread is started again. */
   async closePorts(): Promise<void> {
     this.#stopRestarts();
     await this.#askAll(({ port }) => port.ask('closePorts', null));
@@ -304,7 +306,7 @@ export class RelayThreads {
         if (note.kind === 'over') for (const id of note.ids) this.#over.add(`${index} ${id}`);
         else if (note.kind === 'internalError') internalError(note.where, new Error(note.details));
         else if (note.kind === 'traffic') this.#traffic.push(...note.traffic);
-        // The main thread looks at the memory of the process, too.
+        // The main thread also watches the memory of the process.
         else if (note.kind !== 'memory') noted(index, note);
       },
       ended: (thread, error) => this.#threadEnded(thread, error),
@@ -345,7 +347,7 @@ export class RelayThreads {
           this.#faults.restarted(index);
           this.#parts.log.warn({ thread: index }, 'the relay thread runs again');
         },
-        // One that has ended is started again by `#threadEnded`; one that cannot listen is ended for that.
+        // A thread that has ended is started again by `#threadEnded`. A thread that cannot listen is ended for that.
         () => void this.#threads.get(index)?.kill(),
       );
     }, RESTART_MS);
@@ -367,7 +369,10 @@ export class RelayThreads {
     for (const thread of this.#threads.values()) this.#ping(thread, now);
   }
 
-  /** A thread whose event loop stands still holds back who sends to its clients: it is ended. */
+  /**
+   * Checks that the event loop of a thread runs. A thread that does not answer is ended, because it delays the senders
+   * to its clients.
+   */
   #ping(thread: RelayThreadProcess, now: number): void {
     const answeredMs = this.#answeredMs.get(thread) ?? now;
     if (now - answeredMs > HUNG_MS) {
@@ -392,7 +397,7 @@ export class RelayThreads {
     for (const { port } of this.#threads.values()) port.tell(note);
   }
 
-  /** Resolves when all have done it; a thread that ends meanwhile has nothing left to do. */
+  /** Resolves when all have done it. A thread that ends meanwhile has nothing left to do. */
   async #askAll(ask: (thread: RelayThreadProcess) => Promise<unknown>): Promise<void> {
     await Promise.all(
       [...this.#threads.values()].map(async (thread) => {

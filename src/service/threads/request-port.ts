@@ -30,8 +30,8 @@ interface Waiting {
 }
 
 /**
- * One end between the service and a relay thread: requests that are answered, in both directions, and notes that are not.
- * All is plain data.
+ * One end between the service and a relay thread: requests with answers in both directions, and notes without answers.
+ * All messages are plain data.
  */
 export class RequestPort<Ours extends Requests, Theirs extends Requests, OurNote, TheirNote> {
   readonly #port: MessagePort;
@@ -54,7 +54,7 @@ export class RequestPort<Ours extends Requests, Theirs extends Requests, OurNote
     });
   }
 
-  /** Asks the other side; rejects when it cannot answer, or is gone. */
+  /** Asks the other side. Rejects when it cannot answer, or is gone. */
   ask<Name extends keyof Ours & string>(name: Name, ask: Ours[Name]['ask']): Promise<Ours[Name]['answer']> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     const id = ++this.#lastId;
@@ -64,12 +64,12 @@ export class RequestPort<Ours extends Requests, Theirs extends Requests, OurNote
     });
   }
 
-  /** Tells the other side something; what is in `transferred` is not of this side any more. */
+  /** Tells the other side something. The objects in `transferred` no longer belong to this side. */
   tell(note: OurNote, transferred: readonly Transferable[] = []): void {
     if (this.#closed === null) this.#send({ kind: 'note', note }, transferred);
   }
 
-  /** The other side is gone, for the reason of `error`: all requests that wait for an answer fail with it. */
+  /** Closes the port when the other side is gone: all requests that wait for an answer fail with `error`. */
   close(error: Error): void {
     if (this.#closed !== null) return;
     this.#closed = error;

@@ -17,11 +17,13 @@ import { RequestPort } from './request-port.ts';
 import { sharedPorts } from './shared-memory.ts';
 import { ThreadHttp } from './thread-http.ts';
 
-/** Refusals that are told in one tick of the clock; more are counted only, for a log could not hold them. */
+/**
+ * Most refusals that are reported in one tick of the clock. More are only counted, because a log could not hold them.
+ */
 const REFUSALS_PER_TICK = 500;
 const TRAFFIC_MS = 1000;
 
-/** One relay in a thread of its own. The service tells it everything, and it does nothing by itself but move packets. */
+/** One relay in a thread of its own. The service controls it; the thread only moves packets by itself. */
 export class RelayThread {
   readonly #clock = new Clock();
   readonly #memory = new ResidentMemory();
@@ -127,7 +129,7 @@ export class RelayThread {
     this.#port.tell({ kind: 'counted', counters: copy, sessions: sessionCount, open: guard.open, queuedBytes });
   }
 
-  /** The main thread is told of the event at the next tick, which comes soon. */
+  /** Reports an event to the main thread at the next tick, which comes soon. */
   #tellSoon(event: ThreadEvent): void {
     this.#events.push(event);
     this.#clock.tickBy(this.#clock.now);
@@ -139,20 +141,20 @@ export class RelayThread {
         if (this.#refusals++ >= REFUSALS_PER_TICK) return;
         this.#tellSoon({ kind: 'refused', reason, remote, key: key === null ? null : new Uint8Array(key), detail });
       },
-      // All of them: the service keeps account of which clients are connected.
+      // All of them: the service must know which clients are connected.
       opened: (remote, key, app) => this.#tellSoon({ kind: 'opened', remote, key: new Uint8Array(key), app }),
       closed: (remote, key, reason) => this.#tellSoon({ kind: 'closed', remote, key: new Uint8Array(key), reason }),
       listenerError: (error) => this.#port.tell({ kind: 'listenerError', message: errorMessage(error) }),
       // The main thread has the ports of STUN.
       stunError: () => undefined,
       stunMissing: () => undefined,
-      // So it has the links to other relays: this one never joins the region.
+      // The main thread also has the links to other relays: this one never joins the region.
       link: () => undefined,
       memory: (problem) => this.#port.tell({ kind: 'memory', problem }),
     };
   }
 
-  /** A bug costs at most the connection that it is about, as in the main thread. */
+  /** Limits the damage of a bug to the connection that it is about, as in the main thread. */
   #surviveBugs(): void {
     onInternalError((where, error) => {
       const details = error instanceof Error ? (error.stack ?? error.message) : String(error);

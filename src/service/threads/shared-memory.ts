@@ -5,15 +5,15 @@ import { SharedOrder } from '../../relay/threads/shared-order.ts';
 
 /** Memory that all relay threads of the process have. */
 export interface ThreadMemory {
-  /** Of a `SharedOrder`. */
+  /** Memory of a `SharedOrder`. */
   readonly order: SharedArrayBuffer;
-  /** Of `SharedPlaces`. */
+  /** Memory of `SharedPlaces`. */
   readonly places: SharedArrayBuffer;
-  /** Of `SharedUse`. */
+  /** Memory of `SharedUse`. */
   readonly use: SharedArrayBuffer;
 }
 
-/** Memory for this number of threads; null for one, which shares nothing. */
+/** Returns memory for this number of threads; null for one, which shares nothing. */
 export function createThreadMemory(threads: number): ThreadMemory | null {
   if (threads === 1) return null;
   return {
@@ -23,7 +23,7 @@ export function createThreadMemory(threads: number): ThreadMemory | null {
   };
 }
 
-/** The part of the ports of a relay that is in this memory; `index` is that of its thread. */
+/** Returns the ports of a relay that use this memory; `index` is that of its thread. */
 export function sharedPorts(
   memory: ThreadMemory | null,
   index: number,

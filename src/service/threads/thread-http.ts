@@ -10,7 +10,7 @@ import type { Relay } from '../../relay/relay.ts';
 import { frontHttp, isRequestAllowed } from '../front-http.ts';
 import type { ThreadHttpSettings } from './messages.ts';
 
-/** What a relay thread answers to requests that do not become a DERP connection: the same as the main thread. */
+/** Answers the requests of a relay thread that do not become a DERP connection, in the same way as the main thread. */
 export class ThreadHttp {
   /** Takes a connection whose first request is not for DERP. */
   readonly enter: DoorHandlers['http'];

@@ -2,7 +2,7 @@ import type { CounterValues } from '../../observe/counters.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { RelayThreadProcess } from './relay-thread.ts';
 
-/** How a relay thread has ended by faults. */
+/** The ends of a relay thread by faults. */
 interface ThreadFault {
   readonly restarts: number;
   /** When it last ended, milliseconds since 1970; null: never. */
@@ -15,7 +15,7 @@ export interface ThreadState extends ThreadFault {
   /** 0 is the main thread. */
   readonly index: number;
   readonly isRunning: boolean;
-  /** What it has counted since it was started; null: nothing yet. */
+  /** The counts since its start; null: none yet. */
   readonly counters: CounterValues | null;
   readonly queuedBytes: number;
 }
@@ -26,31 +26,34 @@ const NONE: ThreadFault = { restarts: 0, endedAtMs: null, problem: null };
 export class ThreadFaults {
   readonly #faults = new Map<number, ThreadFault>();
 
-  /** Of all threads. */
+  /** Number of restarts of all threads. */
   get restarts(): number {
     return [...this.#faults.values()].reduce((sum, { restarts }) => sum + restarts, 0);
   }
 
+  /** Returns the faults of a thread. */
   of(index: number): ThreadFault {
     return this.#faults.get(index) ?? NONE;
   }
 
+  /** Records that a thread has ended by a fault. */
   ended(index: number, problem: string): void {
     this.#faults.set(index, { ...this.of(index), endedAtMs: Date.now(), problem });
   }
 
+  /** Records that a thread was started again. */
   restarted(index: number): void {
     const before = this.of(index);
     this.#faults.set(index, { ...before, restarts: before.restarts + 1 });
   }
 }
 
-/** The thread of the service, which is a relay thread too. */
+/** Returns the state of the service's thread, which is a relay thread too. */
 export function mainThreadState({ counters, queuedBytes }: Relay): ThreadState {
   return { index: 0, isRunning: true, counters, queuedBytes, ...NONE };
 }
 
-/** Another thread; null: it does not run now. */
+/** Returns the state of another thread; null: it does not run now. */
 export function threadState(index: number, thread: RelayThreadProcess | null, fault: ThreadFault): ThreadState {
   const { counters, queuedBytes } = thread ?? { counters: null, queuedBytes: 0 };
   return { index, isRunning: thread !== null, counters, queuedBytes, ...fault };
