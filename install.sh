@@ -3,8 +3,9 @@
 #   sh install.sh                       downloads the newest release from TOWPATH_URL
 #   sh install.sh ./towpath_0.1.0_amd64.deb
 #   sh install.sh ./towpath-linux-amd64
-# A checksum file SHA256SUMS beside the artefact must fit; with SHA256SUMS.minisig and minisign, or SHA256SUMS.sigstore.json and
-# cosign, its signature too. Then `towpath setup` starts, unless there is no terminal or --no-setup is said.
+# If there is a SHA256SUMS next to the artefact, its checksum must match. With SHA256SUMS.minisig and minisign, or with
+# SHA256SUMS.sigstore.json and cosign, the signature must match too. Then `towpath setup` starts, unless there is no terminal or
+# --no-setup is given.
 set -eu
 
 url=${TOWPATH_URL:-}
@@ -91,7 +92,7 @@ case $name in
     ;;
 esac
 
-# The signature first: it says who wrote the checksums.
+# The signature first: it shows that the checksums are the right ones.
 if [ -f "$folder/SHA256SUMS.minisig" ] && has minisign && [ -n "$key" ]; then
   minisign -Vq -P "$key" -m "$folder/SHA256SUMS" || fail 'the signature of SHA256SUMS is wrong: do not install this'
   echo 'Signature: good (minisign)'

@@ -118,7 +118,7 @@ function summed(): FairnessResults {
     ),
   );
   const when = machine.date.slice(0, 16).replace('T', ' ');
-  // Decides how much of what nobody reads is in the kernel instead of the relay.
+  // This setting decides how much unread data is in the kernel instead of the relay.
   const lowat = readFileSync('/proc/sys/net/ipv4/tcp_notsent_lowat', 'utf8').trim();
   const title = `${when} UTC, ${values.rounds} rounds of ${values.seconds} s, ${formatVersions(machine.versions)}, \`tcp_notsent_lowat\` ${lowat}. The relay has one core, the load tester the other.`;
   return { machine, title, rows };

@@ -3,10 +3,10 @@
 # `npx speedscope FILE` or at https://www.speedscope.app, and the shares in flame-NAME.json.
 #
 #   bench/flame.sh after                     this checkout
-#   bench/flame.sh before --naive            the same, made what one would write first (bench/preload/naive.ts)
+#   bench/flame.sh before --naive            the same, with a simple data path (bench/preload/naive.ts)
 #   bench/flame.sh older /tmp/towpath-old    another one, made with: git worktree add --detach /tmp/towpath-old COMMIT
 #
-# Takes 15 seconds. With perf installed (and allowed) the shares of kernel, runtime and compiled code come along.
+# Takes 15 seconds. With perf installed (and allowed), the output has the shares of kernel, runtime and compiled code too.
 set -euo pipefail
 
 usage='usage: bench/flame.sh NAME [CHECKOUT | --naive]'

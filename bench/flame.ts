@@ -46,7 +46,7 @@ async function flame(): Promise<void> {
     if (performance.now() > deadline) throw new Error('the relay wrote no profile');
     await sleep(50);
   }
-  // Not at the same time: each would see the other.
+  // In turn: each would show the cost of the other.
   const perf = await sampleShares(server.pid, PERF_SECONDS, dir);
   const result = await load;
   await server.stop();

@@ -1,6 +1,6 @@
 /**
  * Micro-benchmarks of the parts that work per packet or per connection: nanoseconds per operation on this machine. With
- * `--keep` the figures go to bench/results, and `npm run bench:report` shows them.
+ * `--keep` the figures are written to bench/results, and `npm run bench:report` shows them.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';

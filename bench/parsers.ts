@@ -1,13 +1,13 @@
 /**
- * Cost per byte of every parser of foreign input, at 1, 2, 4 and 8 times its largest input: `npm run bench:parsers`, with
- * parts of titles for some of them. Ends with 1 when a cost per byte grows by more than {@link MOST_GROWTH}.
+ * Measures the cost per byte of every parser of foreign input, at 1, 2, 4 and 8 times its largest input: `npm run bench:parsers`, with
+ * parts of titles to select some. Exit code 1 when a cost per byte grows by more than {@link MOST_GROWTH}.
  */
 import { PARSER_CASES, type ParserCase } from './parsers/cases.ts';
 import { growth, measureCase } from './parsers/measure.ts';
 
 const SIZES = [1, 2, 4, 8];
 const MOST_GROWTH = 2;
-/** A case that seems to grow is measured again: a busy machine makes outliers, a slow parser is slow each time. */
+/** Attempts for a case whose cost seems to grow: a busy machine makes outliers, but a slow parser is slow each time. */
 const ATTEMPTS = 4;
 
 const wanted = process.argv.slice(2);

@@ -1,10 +1,10 @@
-# Sourced by run.sh, flame.sh and upgrade.sh: builds what is compared and what measures, and says where it is.
+# Sourced by run.sh, flame.sh and upgrade.sh: builds the compared programs and the load generators, and sets their paths.
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 interop=$repository/test/interop
 version=$(cd "$interop" && go list -m -f '{{.Version}}' tailscale.com)
 export TOWPATH_INTEROP_CACHE=${TOWPATH_INTEROP_CACHE:-$HOME/.cache/towpath-interop}
 export TOWPATH_BENCH_PROGRAMS=$TOWPATH_INTEROP_CACHE/$version
-# The derper that others are compared with is upstream's newest; its clients are those of the tests.
+# The other relays are compared with the newest derper of upstream; the clients are those of the tests.
 TOWPATH_BENCH_UPSTREAM=$(sed -n 's/.*tailscale\.com \(v[0-9.]*\)$/\1/p' "$interop/newer/go.mod")
 export TOWPATH_BENCH_UPSTREAM
 export TOWPATH_BENCH_DERPER=$TOWPATH_INTEROP_CACHE/$TOWPATH_BENCH_UPSTREAM/derper
@@ -17,7 +17,7 @@ for program in "$TOWPATH_BENCH_DERPER" "$TOWPATH_BENCH_PROGRAMS/tailscale" "$TOW
     break
   fi
 done
-# Go itself knows whether these are up to date.
+# Go checks whether these are up to date.
 for program in benchload benchtailscale; do
   (cd "$interop" && go build -trimpath -o "$TOWPATH_BENCH_PROGRAMS/$program" "./cmd/$program")
 done

@@ -50,7 +50,7 @@ async function bench(options: BenchOptions): Promise<number> {
   };
   const document = (): Results => {
     const all = merged(earlier, results());
-    // Rounds that an earlier start has measured remain that start's.
+    // Rounds of an earlier start stay in its results.
     return known.length > 0 ? { ...all, parts: [...earlier.parts, ...results().parts] } : all;
   };
   await runRounds({
@@ -94,7 +94,7 @@ function reportFailures(runs: readonly Run[]): number {
   return failed.length > 0 ? 1 : 0;
 }
 
-/** One line that is written over on a terminal, and lines elsewhere, so that a log shows where a run hangs. */
+/** Shows the progress: one line that is replaced on a terminal, and new lines elsewhere, so that a log shows where a run hangs. */
 function showProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
   else if (text !== '') process.stderr.write(`${text.trimEnd()}\n`);

@@ -1,6 +1,6 @@
 /**
  * Makes the tables of docs/performance.md from kept results: `npm run bench:report -- [FILE…]`. Without a file the newest
- * of bench/results counts; with several, a later one replaces the cases of those before it.
+ * of bench/results is used. With several, a later file replaces the cases of earlier ones.
  */
 import { PAGE, renderPage } from './relay/page.ts';
 

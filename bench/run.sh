@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures towpath beside Go derper on this machine, in interleaved rounds.
+# Compares towpath with Go derper on this machine, in interleaved rounds.
 #
 #   bench/run.sh                    short, for CI: under 90 seconds once everything is built
 #   bench/run.sh --full             five rounds of every case; keeps JSON in bench/results/, renders docs/performance.md
@@ -11,7 +11,7 @@ set -euo pipefail
 # shellcheck source=bench/programs.sh
 source "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
 
-# The idle case holds 10,000 connections, on either side.
+# The idle case holds 10,000 connections, each with a file here and one in the relay.
 hard=$(ulimit -Hn)
 if [[ $hard != unlimited ]] && ((hard < 65536)); then ulimit -Hn 65536 2> /dev/null || true; fi
 ulimit -Sn "$(ulimit -Hn)"

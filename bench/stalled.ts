@@ -1,7 +1,7 @@
 /**
- * Measures what the kernel holds for one client that does not read, with the settings of this machine:
- * `node bench/stalled.ts`. The relay runs in this process; the figure is the send queue of its socket, which is what
- * `tcp_notsent_lowat` bounds. Linux only. Exit code 1 when the client was not cut off within the deadline.
+ * Measures how many bytes the kernel holds for one client that does not read, with the settings of this machine:
+ * `node bench/stalled.ts`. The relay runs in this process; the figure is the size of the send queue of its socket, which
+ * `tcp_notsent_lowat` limits. Linux only. Exit code 1 when the client was not disconnected within the deadline.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -68,7 +68,7 @@ async function finish(isCut: boolean): Promise<void> {
   rmSync(folder, { recursive: true });
 }
 
-/** Bytes in the fullest send queue among the connections of a local TCP port. */
+/** Returns the bytes in the largest send queue of the connections of a local TCP port. */
 function largestSendQueue(localPort: number): number {
   const wanted = `:${localPort.toString(16).toUpperCase().padStart(4, '0')}`;
   const queues = ['/proc/net/tcp', '/proc/net/tcp6']

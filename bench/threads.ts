@@ -1,8 +1,8 @@
 /**
- * What a second relay thread costs, by processor time per packet: `node bench/threads.ts [node|bun] [ROUNDS]`. Each round
- * starts a relay with one thread and one with two, one after the other, and moves the same packets between as many pairs:
+ * Measures what a second relay thread costs, as processor time per packet: `node bench/threads.ts [node|bun] [ROUNDS]`. Each round
+ * starts a relay with one thread and one with two, in turn, and sends the same packets between the same number of pairs:
  * both ends of each pair in the main thread, pairs in both threads, and pairs with one end in each. The clients are in this
- * process, so that rates mean nothing; compare only figures of one round.
+ * process, so rates mean nothing; compare only figures of one round.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -26,7 +26,7 @@ const CPU_TICK_US = 10_000;
 
 type Pair = readonly [from: DerpClient, to: DerpClient];
 
-/** One relay process, and clients of it by the thread that has them. */
+/** One relay process, and its clients by thread. */
 class Relay {
   readonly #child: ChildProcess;
   readonly #url: string;
@@ -63,7 +63,7 @@ class Relay {
     return new Relay(child, portOf('derp'), portOf('admin'), clock);
   }
 
-  /** As many clients in each thread. The kernel chooses the thread, so that some are closed again. */
+  /** Connects `each` clients in each thread. The kernel chooses the thread, so some clients are closed again. */
   async clients(threads: number, each: number): Promise<DerpClient[][]> {
     const groups = Array.from({ length: threads }, (): DerpClient[] => []);
     while (groups.some(({ length }) => length < each)) {
@@ -79,7 +79,7 @@ class Relay {
     return groups;
   }
 
-  /** Moves packets, and returns the microseconds of processor time for each. */
+  /** Sends packets, and returns the processor time for each, in microseconds. */
   async cpuPerPacket(pairs: readonly Pair[], packets: number): Promise<number> {
     const before = this.#cpuUs();
     await Promise.all(pairs.map((pair) => move(pair, Math.ceil(packets / pairs.length))));
@@ -121,7 +121,7 @@ function move([from, to]: Pair, count: number): Promise<void> {
   });
 }
 
-/** Processor time per packet within the main thread, within both, and across, in microseconds; with one thread only the first. */
+/** Processor time per packet in microseconds: within the main thread, within both threads, and across. With one thread, only the first. */
 async function measure(relay: Relay, threads: number): Promise<number[]> {
   const [main, other] = (await relay.clients(threads, PAIRS * 2)) as [DerpClient[], DerpClient[] | undefined];
   const pair = (from: DerpClient[], to: DerpClient[], i: number): Pair => [from[i]!, to[PAIRS + i]!];

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The peer relay beside a stock tailscaled: builds what is compared, then runs bench/udp.ts on Node 26. Needs root.
+# Compares the peer relay with that of a stock tailscaled: builds both, then runs bench/udp.ts on Node 26. Needs root.
 #
 #   bench/udp.sh                                     three rounds of all rows but `idle`, kept in bench/results/
 #   bench/udp.sh --rows idle --rounds 1              330 s of silence, then the next message

@@ -1,7 +1,7 @@
 /**
- * The peer relay beside a stock tailscaled that is one, in network namespaces, on both runtimes: `npm run bench:udp`. Each
+ * Compares the peer relay with that of a stock tailscaled, in network namespaces, on both runtimes: `npm run bench:udp`. Each
  * round gives each contender a tailnet of its own with two real tailscaled, and prints and keeps what it measured. Needs
- * root, Node 26, two CPUs, and what `test/interop/peer-relay/run.sh` builds.
+ * root, Node 26, two CPUs, and the programs that `test/interop/peer-relay/run.sh` builds.
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';

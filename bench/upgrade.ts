@@ -1,8 +1,8 @@
 /**
- * How long a stream of small messages between two real tailscaled is interrupted while their DERP relay is replaced by its
+ * Measures how long a stream of small messages between two real tailscaled is interrupted while their DERP relay is replaced by its
  * next version: `npm run bench:upgrade -- [--rounds 3] [--relays derper,towpath,towpath-sockets,towpath-next]`. A message
  * is sent each 10 ms. With `--region` there are two relays in one region, a client on each, and both relays are replaced, one
- * after the other. Needs root, and what `test/interop/peer-relay/run.sh` builds.
+ * after the other. Needs root, and the programs that `test/interop/peer-relay/run.sh` builds.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -19,13 +19,13 @@ import { MessageStream } from './udp/message-stream.ts';
 import type { Arrival } from './udp/traffic.ts';
 import { makeRelay, UPGRADES, type UpgradedRelay, type UpgradeName } from './upgrade/relays.ts';
 
-/** So long the stream has to be whole again. In it, a derper links to the others again: it tries every five seconds. */
+/** Time in which the stream must stay complete, in milliseconds. In it, a derper links to the others again: it tries every five seconds. */
 const SETTLED_MS = 8000;
-/** Shorter silences are the machine's. A client that has another relay of its region to go to is quick. */
+/** Shorter silences are caused by the machine. With another relay in the region, a client reconnects fast. */
 const SHORTEST_GAP_MS = 50;
 const SHORTEST_GAP_IN_REGION_MS = 25;
 const SECOND_IP = '10.79.0.2';
-/** Of which the other relay has none. */
+/** Addresses of clients. That of the other relay does not match. */
 const CLIENT_ADDRESS = / 10\.79\.[12]\.2:/;
 const MAKE_CERTIFICATES = path.resolve(import.meta.dirname, '../deploy/region/make-certificates.sh');
 
@@ -89,7 +89,7 @@ async function measure(name: UpgradeName): Promise<Arrival[][]> {
       b = await node('b');
     } else {
       b = await node('b');
-      // It takes the relay that is there; the next client the one that all prefer.
+      // It connects to the only running relay; the next client connects to the preferred one.
       const [preferred, other] = nodeOrder(b) as [string, string];
       await relays.get(other)!.start();
       await until('the first client has its relay', () => clientsOf(network, other) === 1);

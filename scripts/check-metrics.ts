@@ -1,6 +1,6 @@
 /**
  * Gives all metrics to `promtool check metrics` (Debian package `prometheus`), which knows Prometheus's rules for names
- * and help, and lets it test the alerts of deploy/prometheus. Ends with 1 when it objects to anything, and with 2 when it
+ * and help, and lets it test the alerts of deploy/prometheus. Exit code 1: promtool reports an error. 2: promtool
  * is not installed.
  */
 import { spawnSync } from 'node:child_process';
@@ -22,7 +22,7 @@ promtool('all metrics', ['check', 'metrics'], await registry.metrics());
 promtool('the scrape example', ['check', 'config', deployed('prometheus.yaml')]);
 promtool('the alerts and their tests', ['test', 'rules', deployed('towpath-rules.test.yaml')]);
 
-/** Runs one check; `what` is what is checked. */
+/** Runs one check; `what` is its name in the output. */
 function promtool(what: string, args: readonly string[], input = ''): void {
   const result = spawnSync(PROMTOOL, args, { input, encoding: 'utf8' });
   if (result.error !== undefined) {

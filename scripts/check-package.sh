@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The package of npm must install and run as a user would have it, with production packages only: from the archive of
+# Checks that the npm package installs and runs with production packages only: from the archive of
 # `npm run pack` into an empty folder, and from a git URL for the whole machine (`npm install --global`), which compiles nothing.
 set -euo pipefail
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -14,7 +14,7 @@ finish() {
 }
 trap finish EXIT
 
-# npm prints nothing but what it installed: no warning, and no list of scripts.
+# npm prints only what it installed: no warning, and no list of scripts.
 quietly() {
   "$@" > "$work/npm.txt" 2>&1 || { cat "$work/npm.txt"; exit 1; }
   if grep -E '^npm (warn|error)|script' "$work/npm.txt"; then exit 1; fi

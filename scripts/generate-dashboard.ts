@@ -1,6 +1,6 @@
 /**
  * Writes deploy/grafana/towpath.json, a dashboard for Grafana: `npm run docs:dashboard`. The builders are Grafana's own, so
- * the types of its schema check what stands here.
+ * the types of its schema check this code.
  */
 import { writeFileSync } from 'node:fs';
 import {

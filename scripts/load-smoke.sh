@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # About a minute of `towpath load` against a relay from the sources, on the loopback with a self-signed certificate.
-# It fails on what no machine excuses: packets lost at a low rate, changed, repeated, misplaced, connections that end.
+# It fails on errors that a slow machine does not explain: packets that are lost at a low rate, changed, repeated or sent to another client, and connections that end.
 # TOWPATH_RUNTIME=node|bun chooses what both of them run on; node when not given.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -41,7 +41,7 @@ fi
 port=$(sed -n 's/^  DERP .*:\([0-9]*\).*/\1/p' "$work/out.txt" | head -1)
 pin=$(sed -n 's/^  pin *//p' "$work/out.txt" | head -1)
 
-# What may happen in no scenario.
+# These faults fail every scenario.
 faults=('reordered>0' 'duplicated>0' 'corrupted>0' 'misrouted>0' 'disconnects>0')
 load() {
   local scenario=$1

@@ -8,11 +8,11 @@ import path from 'node:path';
 import { findRuntime } from '../src/cli/runtime.ts';
 
 const AT_ONCE = 2;
-/** Longer than any file takes on a busy machine: what still runs then hangs. */
+/** Longest time of one file, in milliseconds; a file that runs longer hangs, even on a busy machine. */
 const LIMIT_MS = 240_000;
-/** It takes longest, so that it must not start last. */
+/** The slowest file. It starts first, so that the others do not wait for it at the end. */
 const FIRST = 'test/transport/bun.test.ts';
-/** They are about Node or about the sources, not about what runs. */
+/** Tests of Node or of the sources. They do not depend on Bun. */
 const NOT_FOR_BUN = /^test\/(transport\/node.*|layers|docs|(?:bun|bench)\/.*)\.test\.ts$/;
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -44,7 +44,7 @@ async function run(file: string): Promise<void> {
   const count = (what: keyof typeof totals): number =>
     Number(new RegExp(`^ *(\\d+) ${what}$`, 'm').exec(output)?.[1] ?? 0);
   for (const what of ['pass', 'skip', 'fail'] as const) totals[what] += count(what);
-  // Once where it happens, and once more in a summary.
+  // The name is printed here, and once more in the summary.
   for (const [, name] of output.matchAll(/^\(skip\) (.*?)(?: \[.*\])?$/gm)) skipped.push(`${file}: ${name}`);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   console.log(

@@ -5,15 +5,15 @@ import { suite, test } from 'node:test';
 
 const REPOSITORY = join(import.meta.dirname, '..');
 const CITING = ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.ts', 'test/interop/**/*.go', 'docs/*.md'];
-/** A section number with what stands before it: other documents have sections of their own. */
+/** A section number with the text before it, because other documents have sections too. */
 const CITATION = /(\bRFC \d+,? |\bpeer[- ]relay (?:reference )?)?§(\d+(?:\.\d+)*)/g;
 /** A word at the end of a line belongs to the citation on the next line. */
 const LINE_BREAK = /\n *(?:\*|\/\/)? */g;
 
-/** Files that are about the peer relay alone cite it without its name. */
+/** Files that cite the reference of the peer relay without its name. */
 const OF_PEER_RELAY = /^(?:src|test)\/tailnet\//;
 
-/** The pages that are cited, and the parts of each that are numbered lists of statements. */
+/** The cited pages, and their parts that are numbered lists of statements. */
 const PAGES = [
   { file: 'derp.md', lists: { 9: /^(\d+)\. /gm, 11: /^(\d+)\. \*\*/gm } },
   { file: 'peer-relay.md', lists: { 18: /^(\d+)\. /gm, 19: /^(\d+)\. /gm } },
@@ -22,7 +22,7 @@ type Page = (typeof PAGES)[number];
 
 const textOf = ({ file }: Page): string => readFileSync(join(REPOSITORY, 'docs', 'reference', file), 'utf8');
 
-/** Numbers of all headings, and of the statements of section 9 as `9.N`. */
+/** Returns the numbers of all headings, and of all statements as `9.N`. */
 function sectionsOf(page: Page): Set<string> {
   const text = textOf(page);
   const sections = new Set([...text.matchAll(/^#{2,3} (\d+(?:\.\d+)?)[. ]/gm)].map((match) => match[1]!));
@@ -34,7 +34,7 @@ function sectionsOf(page: Page): Set<string> {
   return sections;
 }
 
-/** What all files cite, with the page that it is on. */
+/** The citations in all files, with the page of each. */
 const cited = globSync(CITING, { cwd: REPOSITORY }).flatMap((file) =>
   [...readFileSync(join(REPOSITORY, file), 'utf8').replaceAll(LINE_BREAK, ' ').matchAll(CITATION)]
     .filter(([, elsewhere]) => elsewhere?.startsWith('RFC') !== true)

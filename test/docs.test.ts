@@ -16,18 +16,18 @@ const PAGES = [
     .map((name) => `docs/${name}`),
 ];
 
-/** Contents of the fenced blocks of `language` in a page. */
+/** Returns the contents of the fenced blocks of `language` in a page. */
 function blocks(page: string, language: string): string[] {
   const text = readFileSync(path.join(ROOT, page), 'utf8');
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map((match) => match[1]!);
 }
 
-/** The `towpath …` commands of a page, as words behind `towpath`. */
+/** Returns the `towpath …` commands of a page, as the words after `towpath`. */
 function commands(page: string): string[][] {
   return (
     blocks(page, 'sh')
       .flatMap((block) => block.replaceAll(/\\\n\s*/g, ' ').split('\n'))
-      // Redirections, pipes and comments are the shell's.
+      // Redirections, pipes and comments are not part of the command.
       .map((line) => /^(?:npx )?towpath (.*)$/.exec(line.trim().split(/\s[>#|]/, 1)[0]!)?.[1]?.trim())
       .filter((rest) => rest !== undefined)
       .map((rest) => rest.split(/\s+/))

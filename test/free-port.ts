@@ -2,12 +2,12 @@ import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** Below the ports that systems take for outgoing connections: what is free stays free until it is listened on. */
+/** Below the ports of outgoing connections, so that a free port stays free until the test listens on it. */
 const PORTS_FROM = 15_000;
 const PORTS_TO = 32_000;
 let nextPort = randomInt(PORTS_FROM, PORTS_TO);
 
-/** A TCP port of 127.0.0.1 on which nothing listens; each is handed out once. */
+/** Returns a TCP port of 127.0.0.1 on which no program listens; returns each port once. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = nextPort++;

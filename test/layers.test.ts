@@ -8,7 +8,7 @@ import { architectureDocs, DOCUMENT } from '../scripts/generate-layers-docs.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 
-/** Runs the layer rules over a tree of `files` in place of `src/`; returns what dependency-cruiser said. */
+/** Runs the layer rules over a tree of `files` instead of `src/`; returns the output of dependency-cruiser. */
 function cruise(files: Record<string, string>): { status: number | null; output: string } {
   const folder = mkdtempSync(path.join(tmpdir(), 'towpath-layers-'));
   try {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 const ROOT = path.join(import.meta.dirname, '..');
-/** What is read by users and contributors. docs/style.md gives the reasons. */
+/** The files that users and contributors read. docs/style.md has the rules. */
 const WHERE = ['src', 'page', 'docs', 'examples', 'deploy', '*.md', ':!docs/style.md', ':!docs/reference'];
 
 /** Phrases that are hard to read for people whose first language is not English, and what to write instead. */

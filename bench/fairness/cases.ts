@@ -1,11 +1,11 @@
-/** What `towpath load --json` calls metrics; shares are parts of 1, times milliseconds, memory bytes. */
+/** The `metrics` of `towpath load --json`; shares are parts of 1, times are in milliseconds, memory in bytes. */
 export type LoadMetrics = Readonly<Record<string, number | null>>;
 
-/** A metric that is shown, and what is asked of it. */
+/** A metric in the report, and its required value. */
 export interface Wanted {
   readonly title: string;
   readonly metric: string;
-  /** The metric times this is in `unit`. */
+  /** Factor from the metric to `unit`. */
   readonly scale: number;
   readonly unit: string;
   readonly digits: number;
@@ -19,7 +19,7 @@ export interface FairnessCase {
   readonly title: string;
   readonly scenario: 'fairness' | 'slow';
   readonly flags: readonly string[];
-  /** The usual length of a run times this. */
+  /** Factor for the length of the run. */
   readonly longer: number;
   /** Configuration of the relay. */
   readonly environment: Readonly<Record<string, string>>;
@@ -29,7 +29,7 @@ export interface FairnessCase {
 const CAP_BYTES_PER_SECOND = 25_000_000;
 const POLITE = ['--polite', '50', '--polite-rate', '1Mbit/s', '--greedy', '5'];
 
-/** The cases that the bars speak of; `stalled` receivers stop reading in the last one. */
+/** Returns the cases that have bars. In the last one, `stalled` receivers stop reading. */
 export function fairnessCases(stalled: number): FairnessCase[] {
   return [
     {
@@ -46,7 +46,7 @@ export function fairnessCases(stalled: number): FairnessCase[] {
     },
     {
       ...{ name: 'stalled', title: `healthy pairs next to ${stalled} receivers that stop reading`, scenario: 'slow' },
-      // Their kernel buffers must be full before anything can wait in the relay.
+      // The kernel buffers of the receivers must be full before packets wait in the relay.
       ...{ flags: ['--stalled', String(stalled)], longer: 3 },
       environment: {},
       wanted: [

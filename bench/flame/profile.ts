@@ -1,4 +1,4 @@
-/** What of Chrome's .cpuprofile is read here. */
+/** The part of Chrome's .cpuprofile that is read here. */
 export interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number;
@@ -9,7 +9,7 @@ export interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Whose code a frame is. */
+/** The owner of the code of a frame. */
 export const Owner = {
   Relay: 'towpath',
   Dependency: 'dependencies',
@@ -20,17 +20,17 @@ export const Owner = {
 } as const;
 export type Owner = (typeof Owner)[keyof typeof Owner];
 
-/** A frame with everything that it called; equal frames with equal callers are one. */
+/** A frame with the frames that it called. Equal frames with equal callers are one. */
 export interface Frame {
   readonly name: string;
   readonly owner: Owner;
-  /** Microseconds in the frame itself, and with what it called. */
+  /** Microseconds in the frame itself, and in total with the frames that it called. */
   selfUs: number;
   totalUs: number;
   readonly children: Map<string, Frame>;
 }
 
-/** The calls of a profile as a tree. Idle time is left out. `checkout` is cut off from file names. */
+/** Returns the calls of a profile as a tree, without idle time. `checkout` is removed from file names. */
 export function callTree(profile: CpuProfile, checkout: string): Frame {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const parents = new Map(profile.nodes.flatMap(({ id, children }) => (children ?? []).map((child) => [child, id])));
@@ -54,7 +54,7 @@ export function callTree(profile: CpuProfile, checkout: string): Frame {
   return root;
 }
 
-/** Self time by owner, as parts of one. */
+/** Returns the share of the self time of each owner, from 0 to 1. */
 export function sharesByOwner(root: Frame): Map<Owner, number> {
   const shares = new Map<Owner, number>(Object.values(Owner).map((owner) => [owner, 0]));
   const visit = (frame: Frame): void => {
@@ -65,7 +65,7 @@ export function sharesByOwner(root: Frame): Map<Owner, number> {
   return shares;
 }
 
-/** The functions with the most self time, wherever they were called, as parts of one. */
+/** Returns the functions with the most self time over all callers, with their shares from 0 to 1. */
 export function heaviest(root: Frame, count: number): (readonly [name: string, share: number])[] {
   const self = new Map<string, number>();
   const visit = (frame: Frame): void => {

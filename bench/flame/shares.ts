@@ -5,14 +5,14 @@ const run = promisify(execFile);
 
 const FREQUENCY = 999;
 
-/** Parts of one of a process's CPU time. */
+/** Shares of the CPU time of a process, from 0 to 1. */
 export interface CpuShares {
   readonly kernel: number;
-  /** The runtime's own program, with its TLS library. */
+  /** The program of the runtime, with its TLS library. */
   readonly runtime: number;
-  /** What it compiled from JavaScript. */
+  /** Code that the runtime compiled from JavaScript. */
   readonly compiled: number;
-  /** The C library: copying, for the most part. */
+  /** The C library: mostly copying. */
   readonly libc: number;
   readonly other: number;
 }

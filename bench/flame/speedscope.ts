@@ -20,7 +20,7 @@ export interface SpeedscopeFile {
   ];
 }
 
-/** The calls below `root` for speedscope. A stack stands once, with all of its self time. */
+/** Returns the calls below `root` for speedscope. Each stack is there once, with all of its self time. */
 export function speedscopeFile(root: Frame, title: string): SpeedscopeFile {
   const indices = new Map<string, number>();
   const samples: number[][] = [];

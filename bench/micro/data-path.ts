@@ -18,7 +18,7 @@ const FRAMES_PER_READ = 11;
 const QUEUE_BYTES = 262_144;
 const DISCO_QUEUE_BYTES = 32_768;
 
-/** Everything that a packet meets between two system calls. */
+/** All steps of a packet between two system calls. */
 export function benchDataPath(): void {
   benchDecoder();
   for (const peers of [20, 10_000]) benchTable(peers);

@@ -1,9 +1,9 @@
 import { formatSummary, summarize } from '../relay/statistics.ts';
 
-/** Runs the measured operation `times` times. The loop is the benchmark's own, so that no call is added to what is measured. */
+/** Runs the measured operation `times` times. The benchmark has its own loop, so that no call is added to the operation. */
 export type Loop = (times: number) => void;
 
-/** What was measured so far: the operation and its nanoseconds, median and spread. */
+/** The results so far: the operation and its nanoseconds, median and spread. */
 export const measured: (readonly [title: string, nanoseconds: string])[] = [];
 
 const WARM_MS = 300;
@@ -35,5 +35,5 @@ function digitsFor(value: number): number {
   return value < 100 ? 1 : 0;
 }
 
-/** Takes results, so that the compiler cannot leave their computation out. */
+/** Uses a result, so that the compiler cannot remove its computation. */
 export const sink: { value: unknown } = { value: null };

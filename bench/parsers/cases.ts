@@ -18,7 +18,7 @@ import { isBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
 /** One parser with one kind of hostile input. */
 export interface ParserCase {
   readonly title: string;
-  /** The largest input that the relay or its tools take. */
+  /** The largest input that the relay or its tools accept, in bytes. */
   readonly largestBytes: number;
   /** Makes an input of about this many bytes; the returned function parses it once. */
   readonly prepare: (bytes: number) => () => unknown;
@@ -38,7 +38,7 @@ const FILE_BYTES = 262_144;
 const HUJSON_BYTES = 65_536;
 const GET = 'GET / HTTP/1.1\r\n';
 
-/** What `unit` is when it is repeated up to `bytes`. */
+/** Returns `unit`, repeated up to `bytes` bytes. */
 function filled(unit: string, bytes: number): string {
   return unit.repeat(Math.max(1, Math.floor(bytes / unit.length)));
 }
@@ -54,14 +54,14 @@ function text(
     title: `${title}: ${JSON.stringify(unit)}`,
     largestBytes,
     prepare: (bytes) => {
-      // As it comes out of a read buffer: one piece, so that putting it together is not measured.
+      // One piece, as from a read buffer, so that joining pieces is not measured.
       const input = Buffer.from(wrap(filled(unit, bytes))).toString();
       return () => attempt(() => parse(input));
     },
   };
 }
 
-/** A refusal is a result too. */
+/** Runs the parser; an error is a result too. */
 function attempt(parse: () => unknown): unknown {
   try {
     return parse();
@@ -70,7 +70,7 @@ function attempt(parse: () => unknown): unknown {
   }
 }
 
-/** Calls `push` for each byte, as when a peer sends them one by one. */
+/** Calls `push` for each byte, as for a peer that sends single bytes. */
 function byteByByte(input: Buffer, push: (buffer: Buffer, from: number, to: number) => boolean): void {
   for (let at = 0; at < input.length; at++) if (!push(input, at, at + 1)) return;
 }
@@ -290,7 +290,7 @@ function others(): ParserCase[] {
   ];
 }
 
-/** Every parser of what strangers send, with inputs that would be slow for one that looks at a byte more than once. */
+/** Every parser of data from strangers, with inputs that are slow if a parser reads a byte more than once. */
 export const PARSER_CASES: readonly ParserCase[] = [
   ...requestHeads(),
   ...http(),

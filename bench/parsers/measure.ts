@@ -8,10 +8,10 @@ export interface Cost {
 }
 
 const SAMPLES = 7;
-/** A sample takes at least this long, so that the clock's grain does not matter. */
+/** Shortest time of a sample, in milliseconds, so that the resolution of the clock does not matter. */
 const SAMPLE_MS = 4;
 const WARM_UPS = 3;
-/** Fixed costs of a call count for less than this many nanoseconds: what costs less per input cannot be said to grow. */
+/** Fixed cost of a call, in nanoseconds. The growth of a smaller cost cannot be measured. */
 const FLOOR_NS = 2000;
 
 /** Measures one case with an input of about `bytes`. */
@@ -24,8 +24,8 @@ export function measureCase({ prepare }: ParserCase, bytes: number): Cost {
 }
 
 /**
- * By how much the cost per byte grows from the smallest input to a larger one: the lowest samples, because what another
- * program on the machine takes only ever adds to a sample.
+ * Returns the growth of the cost per byte from the smallest input to a larger one. It uses the lowest samples, because other
+ * programs on the machine only add to a sample.
  */
 export function growth(costs: readonly Cost[]): number {
   const [first, ...rest] = costs;

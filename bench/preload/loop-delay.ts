@@ -1,11 +1,11 @@
 /**
- * Loaded before the relay (`node --import`, `bun --preload`): measures how late a timer of 5 ms fires and prints what
- * it saw as one line on SIGUSR2, from where on it starts afresh.
+ * Loaded before the relay (`node --import`, `bun --preload`): measures how late a timer of 5 ms fires and prints the
+ * result as one line on SIGUSR2. Then it starts a new measurement.
  */
 import { LOOP_DELAY_MARK } from '../relay/loop-delay.ts';
 
 const PERIOD_MS = 5;
-/** Buckets of a tenth of a millisecond; the last one takes everything later. */
+/** Buckets of a tenth of a millisecond; the last one has all longer delays. */
 const BUCKETS_PER_MS = 10;
 const LONGEST_MS = 2000;
 

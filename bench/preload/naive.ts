@@ -1,6 +1,6 @@
 /**
- * Loaded before the relay (`node --import`): makes of it what one would write first. Reads come by 'data' events, a fresh
- * buffer each, and every frame is copied and given to the socket as soon as it is routed. The "before" of the flame graph.
+ * Loaded before the relay (`node --import`): gives it a simple data path, without our optimizations. Reads are 'data' events with a new
+ * buffer each, and every frame is copied and written to the socket when it is routed. This is the "before" of the flame graph.
  */
 import { rewriteSources, type Rewrite } from './rewrite.ts';
 

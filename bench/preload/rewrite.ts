@@ -6,13 +6,13 @@ import * as modules from 'node:module';
 export interface Rewrite {
   /** Matches the end of the file's path. */
   readonly file: RegExp;
-  /** Gives the new text and how many places it has changed. */
+  /** Returns the new text and the number of changed places. */
   readonly change: (text: string) => { text: string; places: number };
-  /** Fewer places than this are an error: a measurement of an unchanged relay would prove nothing. */
+  /** Fewer changed places are an error: an unchanged relay must not be measured. */
   readonly atLeast: number;
 }
 
-/** The slice of Bun's plugin API that is used here. */
+/** The part of Bun's plugin API that is used here. */
 interface BunGlobal {
   plugin(plugin: {
     name: string;

@@ -1,6 +1,6 @@
 /**
- * Loaded before the relay (`node --import`, `bun --preload`): takes the counting per packet and per write out of its
- * source as it is loaded, so that the price of the counters can be measured. Nothing of this is in the relay itself.
+ * Loaded before the relay (`node --import`, `bun --preload`): removes the counting per packet and per write from its
+ * source as it is loaded, so that the cost of the counters can be measured. The files of the relay do not change.
  */
 import { rewriteSources } from './rewrite.ts';
 
@@ -11,7 +11,7 @@ const EXPRESSIONS: readonly RegExp[] = [
     'g',
   ),
   new RegExp(String.raw`${OWNER}(?:flush|queueDelay)\([^;]*\)`, 'g'),
-  // Read for the counter of the delay only.
+  // This value is read only for the counter of the delay.
   /this\.#waitingSince = performance\.now\(\)/g,
 ];
 

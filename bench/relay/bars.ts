@@ -3,7 +3,7 @@ import type { Run } from './rounds.ts';
 import { ServerName } from './server.ts';
 import type { Summary } from './statistics.ts';
 
-/** What is asked of one figure, on each runtime. */
+/** The required value of one figure, for each runtime. */
 export interface Bar {
   readonly title: string;
   readonly case: string;
@@ -13,7 +13,7 @@ export interface Bar {
   readonly of: 'figure' | 'ratio';
   readonly direction: 'at most' | 'at least';
   readonly limits: Readonly<Record<Runtime, number>>;
-  /** Follows the numbers. */
+  /** Printed after the numbers. */
   readonly unit: string;
 }
 
@@ -60,13 +60,13 @@ export const bars: readonly Bar[] = [
   },
 ];
 
-/** What became of a bar; null where nothing was measured. */
+/** The result of a bar. */
 export interface Verdict {
   readonly measured: Summary;
   readonly met: boolean;
 }
 
-/** Judges one bar on one runtime. */
+/** Compares the runs with one bar on one runtime; returns null if it was not measured. */
 export function judge(bar: Bar, runtime: Runtime, runs: readonly Run[]): Verdict | null {
   const figure = figureOf(runs, { name: bar.case }, { key: bar.metric }, runtime);
   const measured = bar.of === 'ratio' ? figure.ratio : figure.summary;

@@ -7,8 +7,8 @@ import { counterCase, mainLoads, moreLoads } from './load-cases.ts';
 import type { BenchOptions } from './options.ts';
 
 /**
- * The cases that a run goes through, in this order in each round. A case that needs the rate of the closed loop brings
- * that one along. Throws an Error when none of the names that were asked for exists.
+ * Returns the cases of a run, in their order in each round. A case that needs the closed-loop rate adds
+ * the closed-loop case. Throws an Error when none of the requested names exists.
  */
 export function casesOf(options: BenchOptions): Case[] {
   const held = heldCases(options);

@@ -6,11 +6,11 @@ import { summarize, type Summary } from './statistics.ts';
 /** A figure of one server over all rounds. */
 export interface Figure {
   readonly summary: Summary | null;
-  /** Of the ratios inside each round to the base. */
+  /** Summary of the ratios to the base, each within one round. */
   readonly ratio: Summary | null;
 }
 
-/** Sums up one figure of a case; failed runs do not count. `base` is what `server` is usually compared with. */
+/** Sums up one figure of a case; failed runs do not count. `base` is the server that `server` is compared with. */
 export function figureOf(
   runs: readonly Run[],
   one: Pick<Case, 'name'>,
@@ -30,7 +30,7 @@ export function figureOf(
   return { summary: summarize(values), ratio: summarize(ratios) };
 }
 
-/** What was wrong with some of the runs of a case, and how many. */
+/** Returns the problems of the runs of a case, each with the number of runs. */
 export function notesOf(runs: readonly Run[], one: Pick<Case, 'name'>): string[] {
   const counts = new Map<string, number>();
   const own = runs.filter((run) => run.case === one.name);

@@ -6,17 +6,17 @@ import type { HandshakeResult, IdleResult, StunResult, StunWindow } from './prog
 import { type Server, ServerName } from './server.ts';
 import { summarize } from './statistics.ts';
 
-/** Opening the idle connections takes longest, and memory varies least. */
+/** Fewer rounds, because opening idle connections takes long and their memory varies little. */
 const IDLE_ROUNDS = 3;
-/** Each connection gets one KeepAlive in it: they are due after 60 to 65 seconds. */
+/** In this time each connection gets one KeepAlive: they are due after 60 to 65 seconds. */
 const KEEP_ALIVE_WATCH = '63s';
 const SHORT_WATCH = '3s';
-/** More than the ports of one address. */
+/** More connections than one address has ports. */
 const MANY_CONNECTIONS = 50_000;
 /** Files that a server or a generator has open besides its connections. */
 const SPARE_FILES = 200;
 
-/** What a relay does besides moving packets between two of the generator's clients. */
+/** The cases without packets between two clients of the generator: STUN, handshakes, tailscaled, idle connections. */
 export function heldCases(options: BenchOptions): Case[] {
   const rounds = options.short ? 1 : Infinity;
   return [
@@ -74,7 +74,7 @@ function idleCase(connections: number, short: boolean): Case {
   };
 }
 
-/** The memory of a connection must not grow with their number. */
+/** Shows that the memory of a connection does not grow with the number of connections. */
 function manyIdleCase(connections: number): Case {
   return {
     name: 'idle-many',
@@ -106,7 +106,7 @@ async function hold(server: Server, connections: number, watch: string | null): 
   };
 }
 
-/** How many files this process, and with it each server and generator, may have open. */
+/** Returns the limit of open files of this process; its child processes have the same. */
 function openFilesLimit(): number {
   const soft = /^Max open files +(\w+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
   return soft === 'unlimited' ? Infinity : Number(soft);

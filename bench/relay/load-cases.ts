@@ -16,12 +16,12 @@ const OVERLOADED: readonly Metric[] = [
   { key: 'loopDelayP99Ms', title: 'loop delay p99 ms', digits: 1, ratio: false },
   { key: 'rssPeakMiB', title: 'peak RSS MiB', digits: 0, ratio: false },
 ];
-/** How many bytes of large packets may be under way per pair: less than a queue of any of the servers holds. */
+/** Most bytes of large packets under way per pair: less than the queue of each server holds. */
 const LARGE_WINDOW_BYTES = 200_000;
 
 type Flags = (context: RoundContext, server: ServerName) => string[];
 
-/** The loads that the bars speak of. */
+/** The loads that have bars. */
 export const mainLoads: readonly Case[] = [
   closedCase('closed', '1200 bytes, a record per packet, 10 pairs, closed loop of 44', {}),
   load('paced', '20 000 packets/s evenly spaced, 10 pairs', [CPU, LOST, P50, P99], () => [
@@ -36,7 +36,7 @@ export const mainLoads: readonly Case[] = [
   },
 ];
 
-/** Further loads, which show where the figures of the main ones hold. */
+/** Further loads, which show for which sizes and rates the figures of the main loads are valid. */
 export const moreLoads: readonly Case[] = [
   load('paced-100', '60 000 packets/s evenly spaced, 100 pairs', [CPU, LOST, P50, P99], () => [
     ...['-mode', 'rate', '-rate', '60000', '-pairs', '100', '-records-per-write', '1'],
@@ -56,14 +56,14 @@ export const moreLoads: readonly Case[] = [
   ),
 ];
 
-/** The price of counting: the relay beside itself without it. */
+/** Measures the cost of counting: the relay with and without it. */
 export const counterCase: Case = {
   ...closedCase('counters', 'as closed, the relay with and without counting per packet', {}),
   fresh: Fresh.Always,
   servers: [ServerName.Node, ServerName.NodeUncounted, ServerName.Bun, ServerName.BunUncounted],
 };
 
-/** Several of these do not go into one system call. */
+/** Returns whether packets of this size are too large for several in one system call. */
 function isLarge(size: number): boolean {
   return size > 1400;
 }
@@ -78,7 +78,7 @@ function closedCase(name: string, title: string, { size = 1200, pairs = 10 }: { 
   return name === 'closed' ? made : { ...made, fresh: Fresh.PerRound };
 }
 
-/** All servers get the same rate, a share of what the slowest of them can do, because their latencies are compared. */
+/** All servers get the same rate, a share of the rate of the slowest server, because their latencies are compared. */
 function latencyCase(percent: number, fresh: Fresh): Case {
   const made = load(
     `latency-${percent}`,
@@ -89,7 +89,7 @@ function latencyCase(percent: number, fresh: Fresh): Case {
   return { ...made, fresh, needsCeiling: true };
 }
 
-/** Each server gets more than what it can do itself. */
+/** Each server gets a rate above its own closed-loop rate. */
 function overloadCase(times: number): Case {
   const made = load(
     `overload-${times}`,
@@ -107,7 +107,7 @@ function load(name: string, title: string, metrics: readonly Metric[], flags: Fl
       const { ceilings, windows } = context;
       const where = ['-address', server.address, '-pid', String(server.pid)];
       const parameters = [...flags(context, server.name), ...windows];
-      // From here on: what the start of the process cost is nobody's delay.
+      // Starts the measurement here: delays during the start of the process do not count.
       await server.loopDelay();
       const result = await runGenerator<LoadResult>('load', ...where, ...parameters);
       const delay = await server.loopDelay();
@@ -117,7 +117,7 @@ function load(name: string, title: string, metrics: readonly Metric[], flags: Fl
   };
 }
 
-/** The figures of a load. `ceiling` is what the closed loop reached, in packets per second. */
+/** Returns the figures of a load. `ceiling` is the closed-loop rate, in packets per second. */
 export function readLoad(result: LoadResult, ceiling: number | undefined): Sample {
   const windows = result.windows ?? [];
   const median = (value: (window: LoadWindow) => number | null): number | null =>

@@ -5,5 +5,5 @@ export interface LoopDelay {
   readonly maxMs: number;
 }
 
-/** What the line begins with in which a relay under test says its {@link LoopDelay}. */
+/** Start of the line with the {@link LoopDelay} of a relay under test. */
 export const LOOP_DELAY_MARK = 'bench-loop-delay ';

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { ServerName } from './server.ts';
 
-/** What a reader needs to know to judge the numbers. */
+/** The facts about a machine that a reader needs to judge the numbers. */
 export interface Machine {
   readonly date: string;
   readonly cpu: string;
@@ -13,7 +13,7 @@ export interface Machine {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** Describes this machine and what runs on it. */
+/** Describes this machine and its runtimes. */
 export function describeMachine(servers: readonly ServerName[]): Machine {
   const all = cpus();
   return {
@@ -35,7 +35,7 @@ export function describeMachine(servers: readonly ServerName[]): Machine {
   };
 }
 
-/** A name for files: what a reader would call this machine. */
+/** Returns a short name of this machine for file names. */
 export function machineSlug({ cpus: count, cpu }: Machine): string {
   const words = cpu
     .split('@', 1)[0]!

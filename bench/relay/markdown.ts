@@ -9,7 +9,7 @@ import { formatSummary } from './statistics.ts';
 
 const COMPARED = [ServerName.Derper, ServerName.Node, ServerName.Bun] as const;
 
-/** The machine, once for each start of the benchmark that has a case in the results. */
+/** Describes the machine, once for each start of the benchmark that has a case in the results. */
 export function machineText({ parts, runs }: Results): string {
   if (parts.length === 0) return 'Nothing measured yet.';
   const [first] = parts;
@@ -26,7 +26,7 @@ export function machineText({ parts, runs }: Results): string {
   return `${cpus} × ${cpu}, ${memoryGiB} GiB, Linux ${kernel}, loopback only.\n\n${table([head, ...rows])}`;
 }
 
-/** Every bar with what was measured and whether it was met. */
+/** Returns a table of the bars, with the measured value and whether it is met. */
 export function barsTable(runs: readonly Run[]): string {
   const rows = bars.map((bar) => [
     `${bar.title} (\`${bar.case}\`${bar.of === 'ratio' ? ', ÷ derper' : ''})`,
@@ -66,7 +66,7 @@ export function casesTable(cases: readonly Case[], runs: readonly Run[]): string
   ].join('\n\n');
 }
 
-/** What the counters cost. */
+/** Returns a table of the cost of the counters. */
 export function countersTable(cases: readonly Case[], runs: readonly Run[]): string {
   const one = cases.find(({ name }) => name === 'counters');
   const metric = one?.metrics.find(({ key }) => key === 'cpuUs');
@@ -85,7 +85,7 @@ export function countersTable(cases: readonly Case[], runs: readonly Run[]): str
   return table([['runtime', 'CPU µs/packet, counting', 'not counting', 'not counting ÷ counting'], ...rows]);
 }
 
-/** What each case is; the titles are those of the runs. */
+/** Returns a list of the cases with their titles. */
 export function caseList(cases: readonly Case[], titles: Results['titles']): string {
   return cases.map(({ name, title }) => `- \`${name}\`: ${titles[name] ?? title}`).join('\n');
 }

@@ -11,22 +11,22 @@ import { withSibling } from './sibling-link.ts';
 
 const REMOTE_KEYS = 100_000;
 const JOIN_KEYS = 50_000;
-/** A relay that has used less CPU than this in a second, in clock ticks of 10 ms, has nothing more to do. */
+/** CPU time per second below which a relay is idle, in clock ticks of 10 ms. */
 const QUIET_TICKS = 3;
 const QUIET_PATIENCE_SECONDS = 60;
-/** The pair on the relay that joins sends a packet so often, before and while it joins. */
+/** Interval between two packets of the pair on the joining relay, in milliseconds. */
 const PAIR_EVERY_MS = 2;
 const PAIR_WARM_MS = 2000;
 const PAIR_AFTER_MS = 1500;
 const ROUNDS = 3;
 
-/** What a relay has to do with others of its region. */
+/** The cases for the other relays of a region. */
 export function meshCases(short: boolean): Case[] {
   const rounds = short ? 1 : ROUNDS;
   return [remoteKeysCase(rounds), joinCase(rounds)];
 }
 
-/** Memory of a key that is connected to another relay. */
+/** Measures the memory for a key that is connected to another relay. */
 function remoteKeysCase(rounds: number): Case {
   return {
     name: 'remote-keys',
@@ -52,7 +52,7 @@ function remoteKeysCase(rounds: number): Case {
   };
 }
 
-/** A relay joins another one that has many clients: from the connection until packets for all of them get through. */
+/** Measures the time in which a relay joins another one with many clients: from the connection until packets for all clients arrive. */
 function joinCase(rounds: number): Case {
   return {
     name: 'join',
@@ -73,7 +73,7 @@ function joinCase(rounds: number): Case {
         const pair = await Pair.connect(member, context.files);
         try {
           await sleep(PAIR_WARM_MS);
-          // What it says now is from its start on.
+          // This call starts a new measurement: the value since the start of the relay is not used.
           await member.loopDelay();
           await sleep(PAIR_WARM_MS);
           const idle = await member.loopDelay();
@@ -136,12 +136,12 @@ class Pair {
     return new Pair(clock, await connect(), await connect());
   }
 
-  /** From now on packets go to these keys, too. */
+  /** Sends the packets to these keys too, from now on. */
   begin(watched: readonly Buffer[]): void {
     this.#watched = watched;
   }
 
-  /** How long packets took that were sent from `from` to `to`, in milliseconds of this process. */
+  /** Returns the delays of packets that were sent between the times `from` and `to`, all in milliseconds of this process. */
   delays(from: number, to: number): { readonly p99Ms: number; readonly longestMs: number } {
     const late = this.#arrivals.filter(([at]) => at >= from && at < to).map(([, ms]) => ms);
     late.sort((a, b) => a - b);
@@ -155,7 +155,7 @@ class Pair {
     this.#clock.stop();
   }
 
-  /** Sends what is due. */
+  /** Sends the packets that are due. */
   #send(): void {
     const due = Math.floor((performance.now() - this.#startedAt) / PAIR_EVERY_MS);
     if (due <= this.#sent) return;
@@ -167,7 +167,7 @@ class Pair {
   }
 }
 
-/** Waits until a process has nothing more to do. */
+/** Waits until a process is idle. Throws an Error if it stays busy. */
 async function quiet(pid: number): Promise<void> {
   for (let i = 0; i < QUIET_PATIENCE_SECONDS; i++) {
     const before = cpuTicks(pid);

@@ -10,7 +10,7 @@ import { checkoutOf, Server, type ServerName } from './server.ts';
 export const meshLoads: readonly Case[] = [
   meshLoad(
     'mesh',
-    // derper drops what goes beyond 32 packets for a client: with more under way, not all would arrive.
+    // derper drops packets beyond 32 for a client: with more under way, some would be lost.
     'from a relay to another of its region, CPU of both: 1200 bytes, 10 pairs, closed loop of 22',
     [RATE, P99],
     ['-mode', 'closed', '-window', '22'],
@@ -46,7 +46,7 @@ async function withRegion<T>(
   const { keyFile } = makeMeshKey(files.dir);
   const ports = [await freePort(), await freePort()] as const;
   const start = (port: number, other: number): Promise<Server> => {
-    // Two relays with one key would take each other for themselves.
+    // Two relays with the same key would treat each other as themselves.
     const own = { ...files, relayKey: join(files.dir, `relay-${port}.json`) };
     const mesh = { keyFile, with: `127.0.0.1:${other}` };
     return Server.start(name, own, { pinned: true, loopDelay: false, port, mesh, ...checkoutOf(name, options.before) });

@@ -21,7 +21,7 @@ const HELP = `bench/run.sh [--short | --full] [flags]
   --json             JSON on stdout; the table goes to stderr
   --help`;
 
-/** What one run of the benchmark does. */
+/** The options of one run of the benchmark. */
 export interface BenchOptions {
   readonly short: boolean;
   readonly servers: readonly ServerName[];
@@ -32,20 +32,20 @@ export interface BenchOptions {
   readonly rounds: number;
   readonly idleConnections: number;
   readonly megabytes: number;
-  /** How often a run is repeated when others used the machine; the calmest one counts. */
+  /** How often a run is repeated when other programs used the machine; the run with the least disturbance counts. */
   readonly repeats: number;
-  /** How long all runs together may wait for a quiet machine. */
+  /** Longest time in seconds that all runs together wait for a quiet machine. */
   readonly patienceSeconds: number;
   readonly json: boolean;
-  /** Only the rounds that the file lacks. */
+  /** Runs only the rounds that are missing in the file. */
   readonly resume: boolean;
-  /** Where the results are kept; null is today's file of this machine. */
+  /** File for the results; null means the file of this day and machine. */
   readonly out: string | null;
 }
 
 const NAMES: readonly string[] = Object.values(ServerName);
 
-/** Null when only help was asked for, and printed. Throws an Error that says what is wrong with the arguments. */
+/** Reads the arguments. Returns null after printing the help. Throws an Error that describes a wrong argument. */
 export function readOptions(argv: readonly string[], environment: NodeJS.ProcessEnv): BenchOptions | null {
   const { values } = parseArgs({
     args: [...argv],
@@ -91,7 +91,7 @@ export function readOptions(argv: readonly string[], environment: NodeJS.Process
   };
 }
 
-/** Bun is left out of the short run, which has 90 seconds. */
+/** The short run does not include Bun, because it may take only 90 seconds. */
 function defaultServers(full: boolean, before: string | null): ServerName[] {
   const servers = [ServerName.Derper, ServerName.Node, ...(full ? [ServerName.Bun] : [])];
   if (before === null) return servers;

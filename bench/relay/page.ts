@@ -21,16 +21,16 @@ export interface FairnessResults {
   readonly machine: Machine;
   readonly title: string;
   readonly rows: readonly {
-    /** Empty when it is that of the row before. */
+    /** Empty when it is the same as in the row before. */
     readonly case: string;
     readonly wanted: string;
     readonly measured: string;
-    /** Null where no bar is. */
+    /** Null without a bar. */
     readonly met: boolean | null;
   }[];
 }
 
-/** What of `flame-NAME.json` is shown. */
+/** The shown part of `flame-NAME.json`. */
 interface FlameResults {
   readonly title: string;
   readonly cpuUs: number | null;
@@ -38,14 +38,14 @@ interface FlameResults {
   readonly perf: Readonly<Record<string, number>> | null;
 }
 
-/** Writes what {@link renderedPage} gives to {@link PAGE}. */
+/** Writes the result of {@link renderedPage} to {@link PAGE}. */
 export async function renderPage(files: readonly string[]): Promise<void> {
   writeFileSync(PAGE, await renderedPage(files));
 }
 
 /**
- * The page with fresh tables between its markers. Takes the result files to show, of which later ones replace the
- * cases of earlier ones; without any, the newest that is kept. Throws an Error when a file or a marker is missing.
+ * Returns the page with new tables between its markers. Takes the result files to show; later ones replace the
+ * cases of earlier ones. Without files, it takes the newest one. Throws an Error when a file or a marker is missing.
  */
 export async function renderedPage(files: readonly string[]): Promise<string> {
   const shown = files.length > 0 ? files : keptFiles().slice(-1);
@@ -95,7 +95,7 @@ function fairnessText(): string {
   return `${kept.title}\n\n${table([['case', 'wanted', 'measured', ''], ...rows])}`;
 }
 
-/** Where the time goes, before and after; from what `npm run bench:flame` keeps. */
+/** Returns the table of CPU shares before and after, from the results of `npm run bench:flame`. */
 function flameText(): string {
   const kept = ['before', 'after'].flatMap((name) => {
     const file = join(RESULTS_FOLDER, `flame-${name}.json`);

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** The CPU of whatever makes the load; the relay has the other. */
+/** The CPU of the load generator; the relay has the other. */
 export const GENERATOR_CPU = 1;
 const PROGRAM_PATIENCE_MS = 400_000;
 
@@ -105,7 +105,7 @@ function program(name: string): string {
   return join(programs, name);
 }
 
-/** The path of the derper that others are compared with. */
+/** Returns the path of the derper that other relays are compared with. */
 export function derper(): string {
   return process.env['TOWPATH_BENCH_DERPER'] ?? program('derper');
 }
@@ -116,7 +116,7 @@ export async function makeFiles(dir: string): Promise<RelayFiles> {
   return { dir, ...(JSON.parse(stdout) as Omit<RelayFiles, 'dir'>) };
 }
 
-/** Runs the load generator on its CPU and returns what it printed. Rejects with its complaint. */
+/** Runs the load generator on its CPU and returns its output. Rejects with its error message. */
 export async function runGenerator<T>(...parameters: string[]): Promise<T> {
   const command = ['taskset', '-c', String(GENERATOR_CPU), program('benchload'), ...parameters];
   return runJson<T>(command);

@@ -4,12 +4,12 @@ import { FOREIGN_SHARE } from './case.ts';
 
 const SAMPLE_MS = 300;
 const PAUSE_MS = 2000;
-/** The kernel counts in these. */
+/** Unit of CPU times of the kernel. */
 const TICKS_PER_SECOND = 100;
 
 /**
- * Waits until nothing else uses this machine, at most `patienceMs`. Gives the milliseconds it took; a measurement that
- * starts on a busy machine nevertheless is marked by what it finds itself.
+ * Waits until no other program uses this machine, at most `patienceMs`. Returns the waiting time in milliseconds. If the machine
+ * stays busy, the measurement finds this itself and marks its result.
  */
 export async function awaitQuiet(patienceMs: number): Promise<number> {
   const started = performance.now();
@@ -18,7 +18,7 @@ export async function awaitQuiet(patienceMs: number): Promise<number> {
   return waited();
 }
 
-/** What all processes use, as part of one CPU. */
+/** Returns the CPU use of all processes, as part of one CPU. */
 async function busyShare(): Promise<number> {
   const [before, started] = [busySeconds(), performance.now()];
   await sleep(SAMPLE_MS);

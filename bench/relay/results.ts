@@ -18,7 +18,7 @@ interface Part {
   readonly seconds: number;
 }
 
-/** What was measured, on one day and machine or in several parts. */
+/** The results of one day and machine, or of several starts. */
 export interface Results {
   readonly parts: readonly Part[];
   readonly titles: Readonly<Record<string, string>>;
@@ -27,7 +27,7 @@ export interface Results {
 
 export const NO_RESULTS: Results = { parts: [], titles: {}, runs: [] };
 
-/** The file of this day and machine. */
+/** Returns the path of the file of this day and machine. */
 export function todaysFile(machine: Machine): string {
   return join(RESULTS_FOLDER, `${machine.date.slice(0, 10)}-${machineSlug(machine)}.json`);
 }
@@ -41,7 +41,7 @@ export function keptFiles(): string[] {
     .filter((file) => tryRead(file) !== null);
 }
 
-/** Null when there is no such file, or it holds something else. */
+/** Reads a file of results. Returns null when it does not exist or has another content. */
 export function tryRead(file: string): Results | null {
   try {
     const { format, ...results } = JSON.parse(readFileSync(file, 'utf8')) as Results & { format?: string };
@@ -52,7 +52,7 @@ export function tryRead(file: string): Results | null {
   }
 }
 
-/** `earlier` without the cases that `later` has, and all of `later`: rounds of two starts are never mixed in a case. */
+/** Returns all cases of `later`, and those of `earlier` that `later` does not have. A case never has rounds of two starts. */
 export function merged(earlier: Results, later: Results): Results {
   const again = new Set(later.runs.map((run) => run.case));
   const runs = [...earlier.runs.filter((run) => !again.has(run.case)), ...later.runs];
@@ -74,7 +74,7 @@ export function writeResults(file: string, { parts, titles, runs }: Results): vo
   renameSync(`${file}.new`, file);
 }
 
-/** No measurement here is good to more than five digits. */
+/** Rounds a number to five digits: no measurement here is more exact. */
 function rounded(_key: string, value: unknown): unknown {
   return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
 }

@@ -11,11 +11,11 @@ export interface Run {
   readonly server: ServerName;
   readonly sample: Sample | null;
   readonly error: string | null;
-  /** How long it took, with starting and stopping the server. */
+  /** Time of the run in seconds, with the start and stop of the server. */
   readonly seconds: number;
 }
 
-/** What a run of all rounds works on, and whom it tells. */
+/** The input of a run of all rounds, and the functions that get its results. */
 export interface Rounds {
   readonly options: BenchOptions;
   readonly files: RelayFiles;
@@ -23,12 +23,12 @@ export interface Rounds {
   /** Runs of an earlier, interrupted start, which are not repeated. */
   readonly known: readonly Run[];
   progress(text: string): void;
-  /** A run has ended; called for each one at once, so that an interruption loses nothing. */
+  /** Called at once after each run, so that an interruption loses nothing. */
   ended(run: Run): void;
 }
 
 const WARM_FLAGS = ['-warm', '2s'];
-/** A server that stays for a whole round meets cold code in its first case only. */
+/** Shorter warm-up for a server that has run a case already: its code is compiled. */
 const WARM_AGAIN_FLAGS = ['-warm', '700ms'];
 const FULL_WINDOWS = ['-windows', '3', '-window-time', '700ms'];
 const SHORT_WINDOWS = ['-windows', '2', '-window-time', '500ms'];
@@ -79,7 +79,7 @@ class Round {
     await this.#stopKept();
   }
 
-  /** Null unless every server has done this case in this round: half of a comparison is none. */
+  /** Returns the runs of this case in this round, or null unless every server has one: a comparison needs all of them. */
   #knownRuns(one: Case, servers: readonly ServerName[]): Run[] | null {
     const runs = this.#rounds.known.filter(
       (run) => run.case === one.name && run.round === this.#round && run.error === null,
@@ -92,7 +92,7 @@ class Round {
     if (run.case === 'closed' && perSecond !== null) this.#ceilings.set(run.server, perSecond);
   }
 
-  /** Repeats a run that others have disturbed; a failed one is kept as it is. */
+  /** Repeats a run that other programs have disturbed. Does not repeat a failed run. */
   async #runCalmly(one: Case, name: ServerName): Promise<Run> {
     let best = await this.#runOne(one, name);
     for (let repeat = 0; repeat < this.#rounds.options.repeats && foreignShareOf(best) > FOREIGN_SHARE; repeat++) {
@@ -153,7 +153,7 @@ class Round {
   }
 }
 
-/** Stops a server and gives what was wrong with it, if anything was. */
+/** Stops a server; returns its error, if it has one. */
 async function stopped(server: Server): Promise<string[]> {
   try {
     await server.stop();

@@ -8,8 +8,8 @@ import { LOOP_DELAY_MARK, type LoopDelay } from './loop-delay.ts';
 import { derper, type RelayFiles } from './programs.ts';
 
 /**
- * The servers that can be compared. `-before` is another checkout of the relay, `-uncounted` the relay with its counting
- * per packet taken out.
+ * The servers that can be compared. `-before` is another checkout of the relay, `-uncounted` the relay without counting
+ * per packet.
  */
 export const ServerName = {
   Derper: 'derper',
@@ -22,7 +22,7 @@ export const ServerName = {
 } as const;
 export type ServerName = (typeof ServerName)[keyof typeof ServerName];
 
-/** The servers by whose figures those of `name` are divided, the usual one first. */
+/** Returns the servers with which `name` is compared, the usual one first. */
 export function basesOf(name: ServerName): readonly ServerName[] {
   switch (name) {
     case ServerName.Derper:
@@ -40,33 +40,33 @@ export function basesOf(name: ServerName): readonly ServerName[] {
   }
 }
 
-/** Whether `name` is the relay of another checkout. */
+/** Returns whether `name` is the relay of another checkout. */
 export function isBefore(name: ServerName): boolean {
   return name === ServerName.NodeBefore || name === ServerName.BunBefore;
 }
 
-/** The checkout that a server runs, where it is not this one. `before` is what the user gave as --before. */
+/** Returns the checkout of a server, if it is not this one. `before` is the value of --before. */
 export function checkoutOf(name: ServerName, before: string | null): Pick<Placement, 'checkout'> {
   return isBefore(name) && before !== null ? { checkout: before } : {};
 }
 
 /** How a server is started. */
 export interface Placement {
-  /** Where it accepts clients; a free port if absent. */
+  /** TCP port for clients; a free port if absent. */
   readonly port?: number;
-  /** On its own CPU, or where the scheduler likes. */
+  /** True: on its own CPU. False: on any CPU. */
   readonly pinned: boolean;
-  /** With a timer that measures how late it fires; towpath only. */
+  /** Measures how late a timer fires; towpath only. */
   readonly loopDelay: boolean;
   /** Another checkout of towpath than this one. */
   readonly checkout?: string;
-  /** Where Node writes a CPU profile that two SIGUSR2 begin and end. */
+  /** File for a CPU profile of Node. One SIGUSR2 starts it, a second one ends it. */
   readonly profile?: string;
   /** The other relay that it links to, as `host:port`, and the file with the mesh key. */
   readonly mesh?: { readonly keyFile: string; readonly with: string };
-  /** Without what makes the data path fast; Node only. */
+  /** With the simple data path of bench/preload/naive.ts; Node only. */
   readonly naive?: boolean;
-  /** Further environment. */
+  /** Further environment variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -133,7 +133,7 @@ export class Server {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** How late its timers fired since it started or was asked last; null where that is not measured. */
+  /** Returns how late its timers fired since its start or the last call; null if this is not measured. */
   async loopDelay(): Promise<LoopDelay | null> {
     if (!this.#measuresLoop) return null;
     this.#child.kill('SIGUSR2');
@@ -153,7 +153,7 @@ export class Server {
   async stop(): Promise<void> {
     if (this.#ended) throw new Error(`${this.name} ended unexpectedly, ${this.#how()}:\n${this.#output}`);
     const exit = once(this.#child, 'exit');
-    // derper and towpath wait for their clients to leave when asked nicely, which nobody here is waiting for.
+    // On SIGTERM, derper and towpath would wait for their clients.
     this.#child.kill('SIGKILL');
     await Promise.race([exit, sleep(STOP_PATIENCE_MS, undefined, { ref: false })]);
   }

@@ -3,7 +3,7 @@ import { makeMeshKey } from './mesh-key.ts';
 import { checkoutOf, Server } from './server.ts';
 import { Sibling } from './sibling.ts';
 
-/** Runs `measure` with a server of the same kind that is to link to another relay, which does not listen yet. */
+/** Runs `measure` with a server of the same kind that links to another relay; that relay does not listen yet. */
 export async function withSibling(
   { name }: Server,
   { files, options }: RoundContext,

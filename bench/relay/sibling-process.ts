@@ -1,6 +1,6 @@
 /**
- * The other relay of a region, in a process of its own: a relay of towpath in whose table are as many keys as are asked for,
- * without connections. It is told what to do by messages; see `sibling.ts`.
+ * The other relay of a region, in a process of its own: a relay of towpath whose peer table has the requested number of keys,
+ * without connections. It gets its orders as messages; see `sibling.ts`.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -15,9 +15,9 @@ import { transport } from '../../src/transport/runtime.ts';
 import type { SiblingOrder, SiblingSettings } from './sibling.ts';
 
 const KEY_BYTES = 32;
-/** Every so manieth key is one that packets are expected for. */
+/** Of this many keys, one is watched: packets must arrive for it. */
 const WATCHED_EVERY = 5000;
-/** Keys that come in one turn of the event loop when a relay watches already. */
+/** Keys that are added in one turn of the event loop when a relay watches already. */
 const KEYS_PER_TURN = 1000;
 
 const given = JSON.parse(process.argv[2]!) as SiblingSettings;
@@ -47,7 +47,7 @@ const relay = new Relay(
     residentBytes: () => 0,
   },
 );
-/** Watched keys that no packet has come for. */
+/** Number of watched keys without a packet so far. */
 let unreached = 0;
 
 /** A client without a connection. */

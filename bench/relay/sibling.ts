@@ -6,12 +6,12 @@ import { GENERATOR_CPU, type RelayFiles } from './programs.ts';
 const PATIENCE_MS = 60_000;
 
 const running = new Set<ChildProcess>();
-// One that is paused would not notice that this process has ended.
+// A paused process would not notice the end of this process.
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** What the process of a sibling is started with. */
+/** The settings of the process of a sibling. */
 export interface SiblingSettings {
   readonly port: number;
   /** 64 hex digits. */
@@ -20,22 +20,22 @@ export interface SiblingSettings {
   readonly certificateKey: string;
 }
 
-/** What a sibling is asked to do. */
+/** A message to a sibling. */
 export type SiblingOrder = { readonly kind: 'listen' } | { readonly kind: 'keys'; readonly count: number };
 
-/** What it tells. */
+/** A message from a sibling. */
 type SiblingNews =
   | { readonly kind: 'listening' | 'reached'; readonly detail: '' }
-  /** A client has connected: the name of its program. */
+  /** A client has connected; `detail` is the name of its program. */
   | { readonly kind: 'joined'; readonly detail: string }
-  /** So many keys are entered: those in hex that are watched. */
+  /** The keys are in the table; `detail` has the watched ones in hex. */
   | { readonly kind: 'keys'; readonly detail: readonly string[] };
 
 /** Another relay of the region, with keys that have no connections. */
 export class Sibling {
   readonly port: number;
   readonly #child: ChildProcess;
-  /** When each kind of news came last. */
+  /** The first message of each kind, with its time. */
   readonly #news = new Map<string, { readonly at: number; readonly detail: string | readonly string[] }>();
   #changed: () => void = () => undefined;
 
@@ -50,7 +50,7 @@ export class Sibling {
     });
   }
 
-  /** Starts one that does not listen yet. */
+  /** Starts the process; it does not listen yet. */
   static async start(files: RelayFiles, meshKey: string): Promise<Sibling> {
     const { certificate, certificateKey } = files;
     const settings: SiblingSettings = { port: await freePort(), meshKey, certificate, certificateKey };
@@ -76,7 +76,7 @@ export class Sibling {
     return (detail as readonly string[]).map((hex) => Buffer.from(hex, 'hex'));
   }
 
-  /** Resolves with when it has first told this, in milliseconds of this process. */
+  /** Waits for the first message of this kind. Resolves with its time (`at`), in milliseconds of this process, and its detail. */
   async heard(
     kind: SiblingNews['kind'],
   ): Promise<{ readonly at: number; readonly detail: string | readonly string[] }> {
@@ -93,7 +93,7 @@ export class Sibling {
     }
   }
 
-  /** From now on it reads nothing, until it resumes. */
+  /** Pauses the process: it reads nothing until `resume()`. */
   pause(): void {
     this.#child.kill('SIGSTOP');
   }

@@ -3,13 +3,13 @@ import { readLoad } from './load-cases.ts';
 import { runGenerator, type LoadResult } from './programs.ts';
 import { withSibling } from './sibling-link.ts';
 
-/** Enough that some of them are told of. */
+/** Number of keys of the other relay: some of them are watched. */
 const SIBLING_KEYS = 5000;
 /** Packets of 1200 bytes per second: in a second more than the sockets and the queue of a link hold. */
 const STREAM_RATE = 10_000;
 const FLAGS = ['-mode', 'rate', '-rate', '20000', '-records-per-write', '1'];
 
-/** What a relay of the region that stops reading costs the clients of another one. */
+/** Measures the effect of a relay that stops reading on the clients of another relay of the region. */
 export const slowSiblingCase: Case = {
   name: 'slow-sibling',
   title: `20 000 packets/s between 10 local pairs, ${STREAM_RATE / 1000} 000 packets/s to another relay that reads, or does not`,
@@ -33,7 +33,7 @@ export const slowSiblingCase: Case = {
       const stream = ['-stream-to', watched!.toString('hex'), '-stream-rate', String(STREAM_RATE)];
       const flags = [...FLAGS, ...context.windows];
       const load = (): Promise<LoadResult> => runGenerator<LoadResult>('load', ...where, ...stream, ...flags);
-      // Reading is measured before and after, because code gets faster while it runs.
+      // A relay that reads is measured before and after, because code gets faster while it runs.
       const before = readLoad(await load(), undefined);
       await sibling.heard('reached');
       sibling.pause();
@@ -58,7 +58,7 @@ export const slowSiblingCase: Case = {
     }),
 };
 
-/** Throws an Error when nothing arrived, so that there is no such figure. */
+/** Returns the figure. Throws an Error when nothing arrived and there is none. */
 function valueOf({ values }: Sample, key: string): number {
   const value = values[key] ?? null;
   if (value === null) throw new Error(`slow-sibling: no packet of the local pairs arrived, so ${key} is unknown`);

@@ -7,25 +7,25 @@ import { until } from '../../test/interop/peer-relay/program.ts';
 import { TailscaleNode } from '../../test/interop/peer-relay/tailscale-node.ts';
 import { Towpath } from '../../test/interop/peer-relay/towpath.ts';
 
-/** What is compared: a stock tailscaled as peer relay, and ours on both runtimes. */
+/** The compared peer relays: a stock tailscaled, and ours on both runtimes. */
 export const CONTENDERS = ['stock', 'node', 'bun'] as const;
 export type ContenderName = (typeof CONTENDERS)[number];
 
 /** A peer relay in the hub, and the DERP relay of its home region. */
 export interface Contender {
-  /** Where its UDP port is. */
+  /** The address of its UDP port. */
   readonly port: number;
   readonly pid: number;
-  /** What has to run before the relay does. */
+  /** Starts what the relay needs. */
   prepare(): Promise<void>;
-  /** Resolves when it was started; when it can be used is what is measured. */
+  /** Starts the relay. It does not wait until clients can use it: this time is measured. */
   start(): Promise<void>;
-  /** Ends it in good order. */
+  /** Stops it in order. */
   stop(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What contenders are made of. */
+/** The parts that every contender needs. */
 export interface ContenderParts {
   readonly network: Network;
   readonly headscale: Headscale;
@@ -33,10 +33,10 @@ export interface ContenderParts {
   readonly folder: string;
 }
 
-/** What is installed, not the sources: its start counts. */
+/** The installed program and not the sources, because the start is measured. */
 const MAIN = path.resolve(import.meta.dirname, '../../dist/main.js');
 const STOCK_PORT = 40_000;
-/** So many endpoints of one generator are no abuse. */
+/** Limits that allow the many endpoints of one generator. */
 const LIMITS = { endpoints: 10_000, endpointsPerNode: 10_000, allocationsPerMinute: 100_000 };
 
 /** Makes a contender; nothing runs yet. */
@@ -45,7 +45,7 @@ export function makeContender(name: ContenderName, parts: ContenderParts): Conte
   return new TowpathRelay(parts, name === 'bun' ? findRuntime('bun') : process.execPath);
 }
 
-/** Ours: DERP and peer relay are one process. */
+/** Our peer relay: DERP and peer relay are one process. */
 class TowpathRelay implements Contender {
   readonly port = 3478;
   readonly #towpath: Towpath;
@@ -59,7 +59,7 @@ class TowpathRelay implements Contender {
   }
 
   async prepare(): Promise<void> {
-    // There is nothing else.
+    // DERP is in the same process.
   }
 
   start(): Promise<void> {
@@ -76,7 +76,7 @@ class TowpathRelay implements Contender {
   }
 }
 
-/** A stock tailscaled, beside a DERP relay of ours, as no other is needed for it. */
+/** A stock tailscaled. It needs only a DERP relay, which is ours. */
 class StockRelay implements Contender {
   readonly port = STOCK_PORT;
   readonly #parts: ContenderParts;

@@ -1,4 +1,4 @@
-/** A thread that sends what a relay must drop, as fast as it can, until it is told to stop. */
+/** A thread that sends datagrams that a relay must drop, as fast as it can, until it is stopped. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Arena } from '../../src/system/arena.ts';
 import { MSG_DONTWAIT } from '../../src/system/linux.ts';
@@ -10,7 +10,7 @@ import { UdpOpener } from '../../src/system/udp-opener.ts';
 const BATCH = 64;
 const SOCKETS = 8;
 
-/** What a flood sends, and where. */
+/** The datagrams of a flood, and their destination. */
 export interface FloodOrder {
   readonly ip: string;
   readonly port: number;

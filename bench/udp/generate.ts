@@ -1,6 +1,6 @@
 /**
  * Sends load through a peer relay, as nodes of its tailnet, and measures what the relay spends: a process of its own for
- * `bench/udp.ts`, on Node 26, beside the relay. Takes a {@link Job} as JSON in its first argument and prints one
+ * `bench/udp.ts`, on Node 26, next to the relay. Takes a {@link Job} as JSON in its first argument and prints one
  * {@link LoadResult} a line.
  */
 import { randomBytes } from 'node:crypto';
@@ -19,14 +19,14 @@ const NS_PER_US = 1000;
 const FLOOD_DATAGRAMS = 64;
 const FLOOD_BYTES = 200;
 
-/** What is sent beside the load and must be dropped. */
+/** Datagrams that are sent in addition to the load, and must be dropped. */
 export type Flood = 'unknown VNIs' | 'bad MACs' | 'spoofed sources';
 
 /** One kind of load. */
 export interface LoadCase {
   readonly name: string;
   readonly load: UdpLoad;
-  /** Bound endpoints in all; those without a flow are idle. */
+  /** Number of bound endpoints; the ones without a flow are idle. */
   readonly endpoints: number;
   readonly flood: Flood | null;
 }
@@ -40,14 +40,14 @@ export interface Job {
   readonly cases: readonly LoadCase[];
 }
 
-/** What one case gave. */
+/** The result of one case. */
 export interface LoadResult {
   readonly name: string;
   readonly cpuUsPerPacket: number;
   readonly packetsPerSecond: number;
-  /** Of what was sent, in parts of one. */
+  /** Share of the sent datagrams, from 0 to 1. */
   readonly lost: number;
-  /** Datagrams that came with other bytes. */
+  /** Datagrams that arrived with other bytes. */
   readonly wrong: number;
   /** Datagrams of the flood per second. */
   readonly floodPerSecond: number;
@@ -105,7 +105,7 @@ function datagramsOf(flood: Flood, endpoint: TestEndpoint): Uint8Array[] {
     if (flood === 'spoofed sources') return data(endpoint.vni, FLOOD_BYTES);
     const challenge = randomBytes(32);
     const answer = a.control(DiscoType.Answer, endpoint, b, { generation: 1, challenge });
-    // Half of them do not even open.
+    // Half of them cannot be decrypted.
     if (i % 2 === 0) answer[answer.length - 1]! ^= 1;
     return answer;
   });

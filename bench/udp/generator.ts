@@ -8,7 +8,7 @@ import { writeSocketAddress } from '../../src/system/socket-address.ts';
 import { UdpOpener, type UdpSocket } from '../../src/system/udp-opener.ts';
 import { data, type RelayPeer } from '../../test/relay/udp/relay-peer.ts';
 
-/** A flow waits no longer than this for what it has sent: it counts as lost then. */
+/** Longest time that a flow waits for a datagram, in milliseconds. After it, the datagram counts as lost. */
 const PATIENCE_MS = 200;
 const SLOTS = 32;
 const ARENA_BYTES = 64 * 1024 * 1024;
@@ -20,12 +20,12 @@ export interface UdpLoad {
   readonly flows: number;
   /** Datagrams that a flow sends in one message: more than one by UDP_SEGMENT. */
   readonly burst: number;
-  /** Messages of each flow on their way at once. */
+  /** Largest number of messages of a flow under way. */
   readonly window: number;
   readonly datagramBytes: number;
 }
 
-/** Where the sockets of the generator are, and the relay. */
+/** The addresses of the generator and of the relay. */
 export interface Ends {
   readonly ip: string;
   readonly relay: string;
@@ -43,7 +43,7 @@ interface Flow {
   readonly from: UdpSocket;
   readonly to: UdpSocket;
   readonly message: Buffer;
-  /** Where the message stands in the arena. */
+  /** Position of the message in the arena. */
   readonly data: number;
 }
 
@@ -86,7 +86,7 @@ export class UdpGenerator {
     for (const [i, { to }] of this.#flows.entries()) this.#poll.set(i, to.fd);
   }
 
-  /** Sends and receives for so long. */
+  /** Sends and receives for this time. */
   run(durationMs: number): void {
     const end = performance.now() + durationMs;
     const { window, burst } = this.#load;
@@ -133,7 +133,7 @@ export class UdpGenerator {
     return { from, to, message, data: at };
   }
 
-  /** Bind, challenge, answer for both sides, until a datagram comes through. */
+  /** Binds both sides (bind, challenge, answer), until a datagram arrives through the endpoint. */
   #bind(endpoint: TestEndpoint, sockets: readonly [UdpSocket, UdpSocket]): void {
     const [a, b] = endpoint.clients;
     const probe = data(endpoint.vni, 16);
@@ -159,7 +159,7 @@ export class UdpGenerator {
     this.#out.send(socket.fd, 0, MSG_DONTWAIT);
   }
 
-  /** The first datagram that is wanted, or null when none comes in time. */
+  /** Returns the first matching datagram, or null when none arrives in time. */
   #take(socket: UdpSocket, isWanted: (datagram: Buffer) => boolean): Buffer | null {
     const end = performance.now() + HANDSHAKE_WAIT_MS;
     this.#poll.set(0, socket.fd);
@@ -185,7 +185,7 @@ export class UdpGenerator {
     return Math.max(0, out.send(flow.from.fd, 0, MSG_DONTWAIT));
   }
 
-  /** Compares what waits; returns how many datagrams that were. */
+  /** Reads and compares the waiting datagrams; returns their number. */
   #receive(flow: Flow): number {
     const into = this.#into;
     const { datagramBytes } = this.#load;
@@ -195,7 +195,7 @@ export class UdpGenerator {
       for (let i = 0; i < received; i++) {
         const length = into.length(i);
         const at = into.dataOffset(i);
-        // Datagrams of one flow are all the same, so that what the kernel put together is so many of them.
+        // All datagrams of a flow are equal, so a message that the kernel joined holds a whole number of them.
         for (let from = 0; from < length; from += datagramBytes) {
           const isSame =
             length - from >= datagramBytes &&

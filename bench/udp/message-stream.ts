@@ -18,7 +18,7 @@ export class MessageStream {
     this.#sender = sender;
   }
 
-  /** Silences over `shortestGapMs` are told. */
+  /** Reports silences of more than `shortestGapMs` milliseconds. */
   static async start(
     network: Network,
     from: TailscaleNode,
@@ -32,7 +32,7 @@ export class MessageStream {
     return new MessageStream(listener, run(from, 'send', to.ip, String(PORT)));
   }
 
-  /** The first message, and each that came after a gap. */
+  /** The first message, and each one that arrived after a gap. */
   arrivals(): Arrival[] {
     return jsonLines<Arrival>(this.#listener.output);
   }
@@ -43,7 +43,7 @@ export class MessageStream {
   }
 }
 
-/** The whole lines of a program's output that are JSON objects. */
+/** Returns the complete lines of an output that are JSON objects. */
 export function jsonLines<T>(text: string): T[] {
   const whole = text.slice(0, text.lastIndexOf('\n') + 1);
   return whole

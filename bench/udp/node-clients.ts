@@ -10,10 +10,10 @@ import { RelayNodeClient } from '../../test/service/peer-relay/relay-node-client
 import type { TestEndpoint } from './generator.ts';
 
 const PATIENCE_MS = 60_000;
-/** New endpoints that one node of ours asks for: as many as the relay takes at once. */
+/** New endpoints that one of our nodes asks for: the most that the relay accepts at once. */
 const ENDPOINTS_OF_NODE = 90;
 
-/** Where the nodes of the generator register and ask. */
+/** The servers that the nodes of the generator register with and ask. */
 export interface Tailnet {
   readonly controlUrl: string;
   readonly authKey: string;
@@ -22,7 +22,7 @@ export interface Tailnet {
   readonly derpUrl: string;
   /** The name of the peer relay in the tailnet, without the domain. */
   readonly relayName: string;
-  /** Keys of the nodes live here, so that a later run is the same nodes. */
+  /** Folder with the keys of the nodes, so that a later run has the same nodes. */
   readonly folder: string;
 }
 
@@ -37,7 +37,7 @@ export class NodeClients {
     this.#clock.start();
   }
 
-  /** So many endpoints of the relay, none of them bound. */
+  /** Gets `count` endpoints from the relay, none of them bound. */
   async allocate(count: number): Promise<TestEndpoint[]> {
     const nodes = Math.ceil(count / ENDPOINTS_OF_NODE);
     const shares = Array.from({ length: nodes }, (_, i) => Math.min(ENDPOINTS_OF_NODE, count - i * ENDPOINTS_OF_NODE));

@@ -7,11 +7,11 @@ export interface UdpOptions {
   readonly rounds: number;
   readonly contenders: readonly ContenderName[];
   readonly rows: readonly RowName[];
-  /** Of each kind of load. */
+  /** Measurement time of each kind of load, in seconds. */
   readonly seconds: number;
-  /** Each way between two tailscaled. */
+  /** Megabytes in each direction between two tailscaled. */
   readonly megabytes: number;
-  /** How long the nodes are silent for the row `idle`. */
+  /** Time in seconds for which the nodes are silent, for the row `idle`. */
   readonly idleSeconds: number;
   readonly out: string | null;
 }

@@ -1,3 +1,3 @@
-/** What is measured, in this order; the first pong always is. */
+/** The measurements, in this order. The time to the first pong is always measured. */
 export const ROWS = ['transfer', 'load', 'endpoints', 'floods', 'restart', 'idle'] as const;
 export type RowName = (typeof ROWS)[number];

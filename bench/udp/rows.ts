@@ -5,12 +5,12 @@ import type { UdpOptions } from './options.ts';
 import type { RowName } from './row-names.ts';
 import { World, type UpstreamPrograms } from './world.ts';
 
-/** What one contender gave in one round: figures by name. */
+/** The result of one contender in one round: figures by name. */
 export interface UdpRun {
   readonly round: number;
   readonly contender: ContenderName;
   readonly values: Readonly<Record<string, number>>;
-  /** What failed. */
+  /** The errors. */
   readonly problems: readonly string[];
   readonly seconds: number;
 }
@@ -29,7 +29,7 @@ const LOADS: readonly LoadCase[] = [
   { name: 'single', load: SINGLE, endpoints: 10, flood: null },
   { name: 'bursts', load: { ...SINGLE, burst: 16, window: 4 }, endpoints: 10, flood: null },
 ];
-/** The same number of datagrams on their way at once. */
+/** All loads have the same number of datagrams under way. */
 const ENDPOINTS: readonly LoadCase[] = [
   { name: '1 endpoint', load: { ...SINGLE, flows: 1, window: 32 }, endpoints: 1, flood: null },
   { name: '1000 endpoints', load: { ...SINGLE, flows: 100, window: 32 }, endpoints: 1000, flood: null },
@@ -46,7 +46,7 @@ type Row = (world: World, options: UdpOptions, values: Values) => Promise<void>;
 
 const MEASURE: Readonly<Record<RowName, Row>> = {
   transfer: async (world, { megabytes }, values) => {
-    // Runtimes compile while the first bytes pass, on threads that count: the first is warm-up.
+    // The first transfer is a warm-up: runtimes compile during it, in threads whose time counts.
     await world.transfer('to a', megabytes);
     const [there, back] = [await world.transfer('to a', megabytes), await world.transfer('to b', megabytes)];
     values['transfer CPU ms/MB'] = (there.cpuMsPerMb + back.cpuMsPerMb) / 2;
@@ -97,7 +97,7 @@ export async function runContender({ name, round, options, programs }: RunOrder)
     await world.open(name);
     values['first pong s'] = (await world.firstPong()) / 1000;
   });
-  // The many endpoints are compared with one of the same relay.
+  // The result with many endpoints is compared with that of one endpoint of the same relay.
   const rows = options.rows.filter((row) => name !== 'stock' || row !== 'endpoints');
   if (problems.length === 0) for (const row of rows) await attempt(row, () => MEASURE[row](world, options, values));
   await attempt('end', () => world.close());

@@ -1,7 +1,7 @@
 /**
  * One end of traffic between two nodes, through their tunnel: a process of its own in the node's namespace.
  *
- *   traffic.ts fetch IP PORT    takes what a server sends until it ends; prints {@link Fetched}
+ *   traffic.ts fetch IP PORT    reads from a server until it ends; prints {@link Fetched}
  *   traffic.ts send IP PORT     sends a numbered datagram each 10 ms
  *   traffic.ts listen PORT GAP  prints `ready`, then an {@link Arrival} for the first datagram and after each longer silence
  *                               than GAP milliseconds
@@ -22,9 +22,9 @@ export interface Fetched {
 /** A datagram that came after a silence. */
 export interface Arrival {
   readonly number: number;
-  /** Since the one before; for the first, since the first was sent. */
+  /** Milliseconds since the datagram before; for the first one that arrives, since the first was sent. */
   readonly gapMs: number;
-  /** Datagrams that were sent in between and did not come. */
+  /** Datagrams that were sent in between and did not arrive. */
   readonly missed: number;
 }
 

@@ -21,11 +21,11 @@ const RELAY_CPU = '0';
 const ALL_CPUS = '0-1';
 const NS_PER_MS = 1e6;
 const BYTES_PER_MB = 1e6;
-/** A first attempt that failed is repeated after 30 s, and a path that is in use is looked at each 60 s. */
+/** A client repeats a failed first attempt after 30 s, and checks a path in use every 60 s. */
 const PATIENCE_MS = 100_000;
 const ALL_AT_ONCE_MS = 400_000;
 
-/** The programs that are not ours. */
+/** The programs from other projects. */
 export interface UpstreamPrograms {
   readonly headscale: string;
   readonly tailscale: string;
@@ -75,7 +75,7 @@ export class World {
     return performance.now() - startedAt;
   }
 
-  /** Moves bytes from one node to the other; what that cost the relay, and how fast it was. */
+  /** Sends bytes from one node to the other; returns the CPU time of the relay and the rate. */
   async transfer(
     direction: 'to a' | 'to b',
     megabytes: number,
@@ -97,7 +97,7 @@ export class World {
     }
   }
 
-  /** Sends load of ours through the relay, which has one CPU and the generator another. */
+  /** Sends load from our generator through the relay. The relay and the generator have one CPU each. */
   async load(cases: readonly LoadCase[], seconds: number): Promise<LoadResult[]> {
     const tailnet = {
       controlUrl: CONTROL_URL,
@@ -121,7 +121,7 @@ export class World {
   }
 
   /**
-   * Stops the relay under a stream of small messages and starts it again; the longest times without a message, in
+   * Stops the relay under a stream of small messages and starts it again. Returns the longest times without a message, in
    * milliseconds, from the stop until the nodes use the relay again.
    */
   async restartHoles(): Promise<{ longestMs: number; allMs: number }> {
@@ -132,7 +132,7 @@ export class World {
       await this.#relay.stop();
       await this.#relay.start();
       await this.#untilRelayed();
-      // A path that was found may be lost again.
+      // The path may be lost again.
       await new Promise((resolve) => setTimeout(resolve, 8000));
       const gaps = stream
         .arrivals()
@@ -144,7 +144,7 @@ export class World {
     }
   }
 
-  /** Leaves the nodes silent; then how long messages do not arrive, and whether the first go through the relay. */
+  /** Keeps the nodes silent. Returns for how long messages then do not arrive, and whether the first go through the relay. */
   async idleHole(seconds: number): Promise<{ holeMs: number; isRelayed: boolean }> {
     await this.#untilRelayed();
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));

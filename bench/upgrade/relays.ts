@@ -6,7 +6,7 @@ import { REGION } from '../../test/interop/peer-relay/headscale.ts';
 import { HUB_IP, type Network } from '../../test/interop/peer-relay/network.ts';
 import { Program, until } from '../../test/interop/peer-relay/program.ts';
 
-/** A DERP relay that is replaced by its next version while clients use it. */
+/** A DERP relay that is replaced by its next version while clients are connected. */
 export interface UpgradedRelay {
   start(): Promise<void>;
   /** Replaces it; resolves when only the next version runs. */
@@ -15,8 +15,8 @@ export interface UpgradedRelay {
 }
 
 /**
- * What is compared: derper restarted, towpath restarted, towpath whose sockets stay open (socket activation), and towpath whose
- * next process takes over the sockets (SIGUSR2), as the package does it.
+ * The compared relays: derper restarted, towpath restarted, towpath whose sockets stay open (socket activation), and towpath whose
+ * next process takes over the sockets (SIGUSR2), as the package does.
  */
 export const UPGRADES = ['derper', 'towpath', 'towpath-sockets', 'towpath-next'] as const;
 export type UpgradeName = (typeof UPGRADES)[number];
@@ -26,7 +26,7 @@ interface Parts {
   readonly folder: string;
   /** The program of derper. */
   readonly derper: string;
-  /** One of several relays of a region; absent: it is the only one. */
+  /** Set for one of several relays of a region; absent for a single relay. */
   readonly member?: RegionMember;
 }
 
@@ -35,7 +35,7 @@ interface RegionMember {
   readonly ip: string;
   /** The addresses of the others. */
   readonly others: readonly string[];
-  /** What deploy/region/make-certificates.sh has made: mesh key, authority and certificates. */
+  /** Folder with the output of deploy/region/make-certificates.sh: mesh key, authority and certificates. */
   readonly secrets: string;
 }
 
@@ -58,7 +58,7 @@ export function makeRelay(name: UpgradeName, parts: Parts): UpgradedRelay {
   return new HeldRelay(network, ip, command, name === 'towpath-next' ? 'next' : 'restart');
 }
 
-/** The way of a plain `systemctl restart`: the old process ends, then the next starts. */
+/** Upgrades like a plain `systemctl restart`: the old process ends, then the next one starts. */
 class RestartedRelay implements UpgradedRelay {
   readonly #network: Network;
   readonly #ip: string;
@@ -94,7 +94,7 @@ class RestartedRelay implements UpgradedRelay {
 }
 
 /**
- * The ways of socket units. `restart`: clients that connect between the two processes wait in the sockets. `next`: the next
+ * Upgrades with socket units. `restart`: clients that connect between the two processes wait in the sockets. `next`: the next
  * process starts before the old one ends.
  */
 class HeldRelay implements UpgradedRelay {
@@ -134,7 +134,7 @@ class HeldRelay implements UpgradedRelay {
     return Promise.resolve();
   }
 
-  /** Gives the holder a command, and waits for the process that is ready then. */
+  /** Gives the holder a command, and waits until the next process is ready. */
   async #ready(command: 'start' | 'next'): Promise<void> {
     const ready = (): number => this.#output.split('"msg":"ready"').length;
     const before = ready();

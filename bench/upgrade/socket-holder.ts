@@ -1,6 +1,6 @@
 /**
  * `socket-holder.ts IP TCP-PORT UDP-PORT COMMAND…`: opens the sockets of a relay, as systemd does for socket units. For each
- * line `start` on standard input it starts the command with them, for `stop` it ends that, and for `next` the command starts
+ * line `start` on standard input it starts the command with them, for `stop` it stops the command, and for `next` the command starts
  * its next process. The sockets stay open, so clients that connect meanwhile wait for the next process.
  */
 import { spawn } from 'node:child_process';
@@ -8,7 +8,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** Has the sockets as descriptors 3 and 4. */
+/** A shell script that starts the command, with the sockets as descriptors 3 and 4. */
 const HOLDER = `
 while read -r command; do
   case $command in
@@ -29,7 +29,7 @@ await once(server, 'listening');
 const datagrams = createSocket('udp4').bind(Number(udpPort), ip);
 await once(datagrams, 'listening');
 
-/** The descriptor below an object of Node, which has no public name. */
+/** Returns the descriptor of a socket of Node; the property is not public. */
 function descriptor(holder: object): number {
   const handle: unknown = Reflect.get(holder, '_handle') ?? Reflect.get(holder, 'handle');
   const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
@@ -43,7 +43,7 @@ const holder = spawn('sh', ['-c', HOLDER, 'sh', ...command], {
   stdio: ['inherit', 'inherit', 'inherit', ...sockets],
   detached: true,
 });
-// This process must not take what comes in.
+// This process must not accept connections or read datagrams.
 server.close();
 datagrams.close();
 await once(holder, 'exit');

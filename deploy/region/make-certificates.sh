@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes what the relays of a private region share: make-certificates.sh FOLDER NAME...
+# Makes the files that the relays of a private region share: make-certificates.sh FOLDER NAME...
 # A mesh key, a certificate authority, a certificate for each NAME, a DNS name or an IP address, and the password and the
 # configuration of a Valkey or Redis server. Needs openssl.
-# What is there already stays, so that a further relay gets its certificate from the same authority.
+# Existing files stay, so that a further relay gets its certificate from the same authority.
 set -eu
 folder=$1
 shift

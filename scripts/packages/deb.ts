@@ -1,6 +1,6 @@
 /**
- * Builds the Debian packages: `npm run build:deb`, or with the architectures that are wanted. What a file is for is said
- * beside it, in deploy/. `DEB_VERSION` overrides the version of the package, for a test of an upgrade.
+ * Builds the Debian packages of all architectures, or of the named ones: `npm run build:deb`. Comments in deploy/ say what each
+ * file is for. `DEB_VERSION` overrides the version of the package, for a test of an upgrade.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -44,7 +44,7 @@ function buildDeb(architecture: Architecture): string {
   return output;
 }
 
-/** A unit, with the user that the package makes instead of one that systemd invents. */
+/** Returns the text of a unit, with the user that the package creates instead of `DynamicUser`. */
 function unitText(name: string): string {
   const text = readFileSync(path.join(ROOT, 'deploy/systemd', name), 'utf8');
   if (!name.endsWith('.service')) return text;
@@ -76,7 +76,7 @@ function addDocumentation(folder: string): void {
 function writeCompressed(folder: string, name: string, source: string): void {
   writeInto(folder, name, '');
   const bytes = gzipSync(readFileSync(path.join(ROOT, source)), { level: 9 });
-  // Byte 9 names the system that compressed.
+  // Byte 9 of a gzip file names the operating system that made it.
   bytes[9] = 3;
   writeFileSync(path.join(folder, name), bytes);
 }

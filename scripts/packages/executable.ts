@@ -33,14 +33,14 @@ const MODULES = [
 ];
 
 /**
- * Bytecode halves the CPU time of a start, which is the length of an upgrade, and costs 10 MB. Without splitting there would be
+ * Bytecode halves the CPU time of a start, and so the time of an upgrade. It adds 10 MB. Without splitting there would be
  * a copy of everything for each module.
  */
 const SHAPE = ['--bytecode', '--format=esm', '--splitting', '--minify-whitespace', '--minify-syntax'];
 
 /**
  * Writes one executable that contains Bun and towpath to `output`. For another architecture, or any that is named, Bun
- * downloads its runtime from the npm registry at the first time.
+ * downloads its runtime from the npm registry the first time.
  */
 export function buildExecutable(output: string, architecture?: Architecture): void {
   const target = architecture === undefined ? [] : [`--target=${TARGETS[architecture]}`];

@@ -23,7 +23,7 @@ const SECOND = 1_000_000_000;
 const build = path.join(ROOT, 'build', 'image');
 const layout = path.join(build, 'layout');
 
-/** What another file of the layout is found by. */
+/** Refers to another file of the layout. */
 interface Descriptor {
   readonly mediaType: string;
   readonly digest: string;

@@ -1,6 +1,6 @@
 /**
- * The proof of accounting at full size, `npm run test:accounting`: a month for 1,000 keys is written and exported, the same is
- * killed in the middle, and a disk becomes full. It prints what it measured. The disk is a tmpfs of its own, which needs root.
+ * Tests accounting at full size, `npm run test:accounting`: writes and exports a month for 1,000 keys, does the same and is
+ * killed in the middle, and fills a disk. It prints its measurements. The disk is a tmpfs of its own, which needs root.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -46,7 +46,7 @@ async function killedMonths(): Promise<void> {
   }
 }
 
-/** A disk that is too small for what is written, and has room again later. */
+/** Writes to a disk that is too small, and later has room again. */
 async function fullDisk(): Promise<void> {
   const disk = path.join(folder, 'disk');
   mkdirSync(disk);

@@ -16,7 +16,7 @@ export interface MonthResult {
 
 /**
  * Writes `days` days for `keys` keys in another process, kills it with SIGKILL after `killAfter` of them, and checks that all
- * that was acknowledged is there, each day whole. 0: it is not killed.
+ * acknowledged days are there, each of them complete. With 0, the process is not killed.
  */
 export async function writeMonth(
   directory: string,

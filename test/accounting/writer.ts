@@ -1,5 +1,5 @@
 /**
- * A process that writes a month of accounting, batch by batch, and says on its output what the store has acknowledged:
+ * A process that writes a month of accounting in batches, and prints what the store has acknowledged:
  * `writer.ts DIRECTORY KEYS DAYS`. It is killed in the middle.
  */
 import { Accounting } from '../../src/accounting/accounting.ts';

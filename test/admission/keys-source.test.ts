@@ -147,7 +147,7 @@ describe('the source keys', () => {
   }
 
   it('reads a file again whose rights were wrong, at each look and when told to', () => {
-    // Root may read everything, so it becomes somebody else for the while.
+    // Root may read everything, so the process becomes another user during this test.
     const isRoot = process.getuid?.() === 0;
     const lock = (): void => (isRoot ? process.seteuid?.(65_534) : chmodSync(files().allowFile, 0));
     const unlock = (): void => (isRoot ? process.seteuid?.(0) : chmodSync(files().allowFile, 0o600));

@@ -101,7 +101,7 @@ describe('a relay with admission', () => {
           if (received.includes(pong)) resolve();
         });
       });
-      // In one write, so that the ping is there before the verdict; it must be answered without another byte.
+      // One write, so that the ping arrives before the verdict. The relay must answer it without another byte.
       socket.write(
         Buffer.concat([
           Buffer.from('GET /derp HTTP/1.1\r\nHost: x\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n'),

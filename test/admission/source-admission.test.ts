@@ -62,7 +62,7 @@ class FakeAsked implements AskingSource {
   };
 }
 
-/** The verdict of a list, which must come at once. */
+/** Returns the verdict of a list; it must come at once. */
 function atOnce(verdict: AdmissionVerdict | Promise<AdmissionVerdict>): AdmissionVerdict {
   assert.ok(!(verdict instanceof Promise));
   return verdict;

@@ -8,7 +8,7 @@ import { after, before } from 'node:test';
 import type { AdmissionLog, Answer } from '../../src/admission/source.ts';
 import { Clock } from '../../src/base/clock.ts';
 
-/** What other machines do within; only a failing test waits that long. */
+/** Longest wait for other programs, in milliseconds; only a failing test waits this long. */
 const PATIENCE_MS = 10_000;
 
 export const START: number = Date.UTC(2026, 10, 24, 12);
@@ -19,7 +19,7 @@ interface Line {
   readonly message: string;
 }
 
-/** A clock, a wall clock and a log that tests drive and read. */
+/** A clock and a wall clock that tests set, and a log that they read. */
 export class World {
   readonly clock: Clock = new Clock();
   readonly lines: Line[] = [];
@@ -35,18 +35,18 @@ export class World {
     this.clock.tick(0);
   }
 
-  /** What the sources take. */
+  /** The dependencies of the sources. */
   get parts(): { clock: Clock; log: AdmissionLog; now: () => number } {
     return { clock: this.clock, log: this.log, now: () => this.wall };
   }
 
-  /** Lets time pass and ticks once. */
+  /** Advances the clock and ticks once. */
   pass(seconds: number): void {
     this.wall += seconds * 1000;
     this.clock.tick(this.clock.now + seconds * 1000);
   }
 
-  /** Resolves with the first line from now on, or from before, that contains `message`, and takes it out. */
+  /** Resolves with the first line, old or new, that contains `message`, and removes it from the log. */
   async line(message: string): Promise<Line> {
     return within(
       new Promise((resolve) => {
@@ -69,7 +69,7 @@ export class World {
   }
 }
 
-/** A promise, with a deadline. */
+/** Resolves like the promise; rejects after a deadline. */
 export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -143,12 +143,12 @@ export function json(value: unknown, status = 200, headers: Record<string, strin
   };
 }
 
-/** A node key, as hex, that `seed` makes. */
+/** Returns the node key of `seed`, as hex. */
 export function hexKey(seed: number): string {
   return seed.toString(16).padStart(2, '0').repeat(32);
 }
 
-/** The reason of a no, or `yes`. */
+/** Returns the reason of a refusal, or `yes`. */
 export function reasonOf(answer: Answer | null): string {
   return answer === null || answer === 'yes' ? String(answer) : answer.reason;
 }
@@ -161,7 +161,7 @@ export function scratch(): { readonly path: string } {
   return directory;
 }
 
-/** A port of the loopback on which nobody listens. */
+/** Returns a port of the loopback on which no program listens. */
 export async function closedPort(): Promise<number> {
   const service = new FakeService(() => undefined);
   await service.listen();

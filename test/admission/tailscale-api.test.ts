@@ -97,7 +97,7 @@ describe('the source tailscale-api', () => {
     return new PolledSource({ ...whole, fetchNodes, cache: new ListCache(path, 'origin') }, world.parts);
   }
 
-  /** A source that has its first list. */
+  /** Makes a source that has its first list. */
   async function started(world: World, fields: Partial<TailscaleApiSourceConfig> = {}): Promise<PolledSource> {
     const source = open(world, fields);
     await source.start();
@@ -349,7 +349,7 @@ describe('the source tailscale-api', () => {
         retryInSeconds >= nominal * 0.74 - 1 && retryInSeconds <= nominal * 1.26 + 1,
         `${i}: ${retryInSeconds} s`,
       );
-      // Only a failure of another kind is worth a line.
+      // Only a failure of another kind is logged.
       api.reply = json({ message: `failure ${i + 1}` }, 500);
       world.pass(retryInSeconds + 1);
     }

@@ -5,7 +5,7 @@ import { WaitingPlaces, type Admittance, type Applicant } from '../../src/admiss
 
 const applicant = (ip: string, isKnown = false, isOver = () => false): Applicant => ({ ip, isKnown, isOver });
 
-/** Enters, and tells what came of it so far. */
+/** Enters; returns a function for the result so far. */
 function enter(places: WaitingPlaces, who: Applicant): { readonly got: Admittance | 'waits' } {
   const entry: { got: Admittance | 'waits' } = { got: 'waits' };
   void places.enter(who).then((got) => (entry.got = got));

@@ -192,7 +192,7 @@ describe('the source webhook', () => {
   });
 
   describe('while strangers fill all places', () => {
-    /** A source whose requests hang until `answer` is called, with all places taken by strangers of two addresses. */
+    /** Makes a source whose requests hang until `answer` is called. Strangers from two addresses have all its waiting places. */
     async function flooded(world = new World()) {
       const hanging = new Map<string, (isYes: boolean) => void>();
       let isQuick = true;
@@ -216,7 +216,7 @@ describe('the source webhook', () => {
       source.onChange(() => reviews++);
       const startedAt = performance.now();
       assert.equal(await within(source.ask(question(1), false), 'the member'), 'yes');
-      // Without the flood in the way of this test itself it takes half a second.
+      // It takes half a second, when the flood does not delay this test itself.
       assert.ok(performance.now() - startedAt < 5000);
       hanging.get(strangers[0]!.key)!(false);
       const answer = source.ask(question(1), true);
@@ -308,7 +308,7 @@ describe('the source webhook', () => {
     const world = new World();
     const tokenFile = join(directory.path, 'secret');
     writeFileSync(tokenFile, 'very-secret');
-    // A service that repeats what it was sent.
+    // The service repeats the request in its answer.
     service.reply = (response, { headers }) => json(headers, 401)(response, service.received[0]!);
     const path = '/hook/T0123456789abcdef?token=hidden';
     const request = verifyRequest(`${service.url}${path}`, 5000, openSecret(undefined, tokenFile));

@@ -13,7 +13,7 @@ function broken(): never {
   throw new Error('a bug');
 }
 
-/** Runs `calls` while bugs are listened to; resolves with the kinds of the calls that threw. */
+/** Runs `calls` and records bugs; resolves with the kinds of the calls that threw. */
 async function bugsOf(calls: (done: () => void) => void): Promise<string[]> {
   const kinds: string[] = [];
   const stop = onInternalError((where) => kinds.push(where));
@@ -25,7 +25,7 @@ async function bugsOf(calls: (done: () => void) => void): Promise<string[]> {
   return kinds;
 }
 
-/** The times between the first `count` ticks of `clock` from now on, milliseconds. */
+/** Returns the times between the next `count` ticks of `clock`, in milliseconds. */
 async function gapsOf(clock: Clock, count: number): Promise<number[]> {
   const times = [clock.now];
   await within(

@@ -7,7 +7,7 @@ import { printable, printableJson, printableLines } from '../../src/base/printab
 import { formatDerpMap } from '../../src/derp-map/derp-map-text.ts';
 import { parseDerpMap } from '../../src/derp-map/derp-map.ts';
 
-/** Every code point that a terminal may obey, by number and not by the property that the filter asks for. */
+/** Every code point that can control a terminal, as numbers and not by the Unicode property that the filter uses. */
 const OBEYED: readonly number[] = [
   ...Array.from({ length: 0x20 }, (_, code) => code),
   ...Array.from({ length: 0x21 }, (_, offset) => 0x7f + offset),

@@ -58,7 +58,7 @@ describe('private file', () => {
     for (const name of [...others, 'a.pem.0123456789ab.tmp']) writeFileSync(join(place, name), 'x');
     for (const name of [...others.slice(0, 3), 'a.pem.0123456789ab.tmp']) utimesSync(join(place, name), 1000, 1000);
     writePrivateFile(join(place, 'a.pem'), 'new', { replace: true });
-    // The last of the others is of another process that is writing now.
+    // The last of the other files belongs to another process that is writing now.
     assert.deepEqual(readdirSync(place).sort(), [...others, 'a.pem'].sort());
   });
 
@@ -67,7 +67,7 @@ describe('private file', () => {
     mkdirSync(place);
     const path = join(place, 'a.pem');
     writeFileSync(path, 'old');
-    // A limit of 8 KiB for each file is like a disk that becomes full: the first write takes a part without an error.
+    // A limit of 8 KiB for each file is like a disk that becomes full: the first write is partial, without an error.
     const program = `
       import { writePrivateFile } from ${JSON.stringify(PRIVATE_FILE)};
       try {

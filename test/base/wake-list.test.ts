@@ -17,7 +17,7 @@ test('waiters wake in the order of their times, and a removed one sleeps on', as
     list.add(removed, 5);
     list.add(waiter('first'), 1);
     list.remove(removed);
-    // The timer alone keeps no process alive, so the test does.
+    // The timer does not keep the process alive, so the test must.
     const hold = setTimeout(() => undefined, 5000);
     void Promise.resolve().then(() => hold.unref());
     const poll = setInterval(() => woken.includes('last') && clearInterval(poll), 5);

@@ -1,7 +1,7 @@
 import { describe, it } from 'node:test';
 import { PARSER_CASES } from '../../bench/parsers/cases.ts';
 
-/** Milliseconds for a parser that looks at each byte once, minutes and more for one that does so at each pair of bytes. */
+/** A parser that reads each byte once needs milliseconds; one that reads each pair of bytes needs minutes. */
 const BYTES = 2 * 1024 * 1024;
 
 describe('megabytes of hostile input', () => {

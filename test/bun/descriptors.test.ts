@@ -11,12 +11,12 @@ import { eventually } from '../transport/support.ts';
 import { BUN, needsBun } from './installed.ts';
 
 const PEERS = 200;
-/** The deadlines are 2 and 5 seconds. With `end()` in place of `shutdown()`, Bun 1.4.5 holds on for ten more. */
+/** The deadlines are 2 and 5 seconds. With `end()` instead of `shutdown()`, Bun 1.4.5 keeps the connection ten seconds longer. */
 const FREED_MS = 9000;
-/** What the process may open besides connections, for example to look something up. */
+/** Descriptors that the process may open in addition to connections, for example for a DNS lookup. */
 const SLACK = 5;
 
-/** Each kind makes the relay end the connection in another way. The peers read nothing from then on. */
+/** Each kind makes the relay end the connection in another way. After that, the peers read nothing. */
 const KINDS: Readonly<Record<string, string | null>> = {
   'that are refused with 400': 'this is no HTTP\r\n\r\n',
   'that asked for a page and for the end of the connection': 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',

@@ -1,9 +1,9 @@
 import { findRuntime } from '../../src/cli/runtime.ts';
 
-/** The pinned Bun, or null where it was not installed: `npm ci --omit=dev`, or a system without a build of it. */
+/** Path of the pinned Bun, or null if it is not installed: after `npm ci --omit=dev`, or on a system without a build of it. */
 export const BUN: string | null = find();
 
-/** For suites that need it. */
+/** Options of suites that need Bun. */
 export const needsBun: { readonly skip: string | false } = { skip: BUN === null ? 'Bun is not installed' : false };
 
 function find(): string | null {

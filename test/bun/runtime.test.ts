@@ -64,7 +64,7 @@ describe('npm run build:binary', needsBun, () => {
       const script = path.join(ROOT, 'scripts/build-binary.ts');
       const built = spawnSync(process.execPath, [script, binary], { encoding: 'utf8' });
       assert.equal(built.status, 0, built.stderr);
-      // Away from the sources and without a PATH, so that it finds nothing but itself.
+      // Outside of the sources and without a PATH, so that it finds only itself.
       const run = (...args: readonly string[]) => spawnSync(binary, args, { encoding: 'utf8', cwd: folder, env: {} });
       assert.match(run('--version').stdout, /^towpath \d+\.\d+\.\d+ \(commit [0-9a-f]{12}, Bun [\d.]+\)\n$/);
       assert.match(run('serve', '--runtime', 'node').stderr, /contains Bun/);

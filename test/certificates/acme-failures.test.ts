@@ -149,7 +149,7 @@ describe('an authority, a wrong clock and a bad disk', () => {
 
   it('uses what was issued although the disk takes nothing, says so once, and writes it later', async () => {
     const place = fresh();
-    // The account is there; then the folder is gone and something is in its place.
+    // The account exists; then a file replaces its folder.
     new AcmeStore(place, LETS_ENCRYPT, NAME, new World().log).account(LETS_ENCRYPT);
     const site = new Site(place);
     const acme = join(place, 'acme');

@@ -8,10 +8,10 @@ import { jsonAnswer } from './support.ts';
 
 const CA = 'https://ca.example';
 const BAD_NONCE = { type: 'urn:ietf:params:acme:error:badNonce', detail: 'JWS has an invalid anti-replay nonce' };
-/** More than the library itself asks again, and fewer than all rounds together. */
+/** More refusals than the retries of the library, and fewer than those of all rounds together. */
 const SOME = 8;
 
-/** An authority that refuses the first `refused` signed requests for their nonce. */
+/** Makes an authority that refuses the first `refused` signed requests for their nonce. */
 function authority(refused: number): { readonly request: Requester; readonly nonces: Set<string>; orders: number } {
   const nonces = new Set<string>();
   const it = {

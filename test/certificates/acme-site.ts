@@ -13,7 +13,7 @@ export const NAME = 'relay.example.com';
 export class FakeAuthority implements AcmeClient {
   failure: AcmeFailure | null = null;
   orders = 0;
-  /** What its clock says where that is not what the relay's says. */
+  /** The time of its clock, in milliseconds since 1970; null: the same as that of the relay. */
   wall: number | null = null;
   readonly answered: string[] = [];
   readonly #world: World;
@@ -57,7 +57,7 @@ function orderOf(n: number): Order {
   };
 }
 
-/** A relay's certificate with that authority, time in our hands. */
+/** The certificate of a relay with this authority. The test sets the time. */
 export class Site {
   readonly world: World = new World();
   readonly authority: FakeAuthority = new FakeAuthority(this.world);
@@ -89,7 +89,7 @@ export class Site {
     });
   }
 
-  /** Lets time pass and waits for what that sets off to come to its end. */
+  /** Advances the clock by `ms` and waits until the work that this starts is done. */
   async pass(ms: number): Promise<void> {
     this.world.pass(ms);
     for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));

@@ -38,7 +38,7 @@ function makePair(): CertificatePair {
   return { certPem: makeSelfSigned({ names: [NAME], ...dates }, key), keyPem: formatCertificateKey(key) };
 }
 
-/** A source with its two files, and what happens to them. */
+/** A source with its two files, and the changes of these files. */
 class Site {
   readonly world: World = new World();
   readonly folder: string;
@@ -79,7 +79,7 @@ class Site {
     for (let n = 0; n < times; n++) this.world.pass(POLL_SECONDS * 1000);
   }
 
-  /** The changed files are refused with one line, then `fix` makes them good and the pair is taken. */
+  /** Checks that the changed files are refused with one line, and that the source uses `pair` after `fix`. */
   refusesUntil(fix: () => void, pair: CertificatePair): void {
     this.polls(4);
     assert.deepEqual(this.world.said(), [REFUSED]);
@@ -96,7 +96,7 @@ function replace(path: string, text: string): void {
   renameSync(`${path}.new`, path);
 }
 
-/** Runs an action as a user whom file modes concern: root reads everything. The folders become that user's. */
+/** Runs an action as a user without root rights, because root can read every file. The folders then belong to this user. */
 function asOrdinaryUser(folders: readonly string[], action: () => void): void {
   if (process.getuid?.() !== 0) {
     action();

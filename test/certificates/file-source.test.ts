@@ -35,7 +35,7 @@ describe('certificate from files', () => {
   function put(pair: CertificatePair, folder = join(directory.path, String(count++))): Files {
     mkdirSync(folder, { recursive: true });
     const files = { certPath: join(folder, 'tls.crt'), keyPath: join(folder, 'tls.key') };
-    // A new inode each time, so that the test does not hang on the resolution of file times.
+    // A new inode each time, so that the test does not depend on the resolution of file times.
     for (const [path, text] of [[files.certPath, pair.certPem] as const, [files.keyPath, pair.keyPem] as const]) {
       writeFileSync(`${path}.new`, text, { mode: 0o600 });
       renameSync(`${path}.new`, path);

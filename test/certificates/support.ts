@@ -17,19 +17,19 @@ export interface LogLine {
   readonly message: string;
 }
 
-/** A clock, a wall clock and a log that tests drive and read. */
+/** A clock and a wall clock that tests set, and a log that they read. */
 export class World {
   readonly clock: Clock = new Clock();
   readonly lines: LogLine[] = [];
   wall: number = START;
-  /** What keeps the relay from being ready. */
+  /** The problems because of which the relay is not ready. */
   readonly problems: Map<string, string> = new Map();
   readonly health: HealthReport = {
     set: (name, problem) => (problem === null ? this.problems.delete(name) : this.problems.set(name, problem)),
   };
-  /** What the certificate authority takes the time for, milliseconds since 1970; null when it does not say. */
+  /** Time of the certificate authority, in milliseconds since 1970; null: its answers have no `Date`. */
   authorityTime: number | null = null;
-  /** An authority that says where orders go, and nothing else. */
+  /** An authority that answers only with its directory. */
   readonly request: Requester = () => {
     const { authorityTime: time } = this;
     const headers = time === null ? {} : { date: new Date(time).toUTCString() };
@@ -46,19 +46,19 @@ export class World {
     this.clock.tick(0);
   }
 
-  /** What the sources take. */
+  /** The dependencies of the sources. */
   get parts(): Omit<CertificateParts, 'serverPublicKey'> & { health: HealthReport; now: () => number } {
     const { clock, log, health, now, request } = this;
     return { clock, log, health, now, request };
   }
 
-  /** Lets time pass and ticks once. */
+  /** Advances the clock and ticks once. */
   pass(milliseconds: number): void {
     this.wall += milliseconds;
     this.clock.tick(this.clock.now + milliseconds);
   }
 
-  /** The log since the last call, as `level: message`. */
+  /** Returns the log lines since the last call, as `level: message`. */
   said(): string[] {
     return this.lines.splice(0).map(({ level, message }) => `${level}: ${message}`);
   }
@@ -72,7 +72,7 @@ export function scratch(): { readonly path: string } {
   return directory;
 }
 
-/** An answer over HTTP with JSON in it; the names of `headers` are in lower case. */
+/** Returns an HTTP answer with a JSON body; the names of `headers` are in lower case. */
 export function jsonAnswer(value: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
   const body = Buffer.from(JSON.stringify(value));
   return { status, headers: new Map(Object.entries(headers)), body, isWhole: true };

@@ -17,7 +17,7 @@ const IN_1970 = 300_000;
 const IN_2069 = Date.UTC(2069, 11, 31, 12);
 let count = 0;
 
-/** A relay's certificate directory, with one source after the other in it. */
+/** The certificate directory of a relay, which several sources use in turn. */
 class Site {
   readonly directory: string;
   world: World = new World();

@@ -1,9 +1,9 @@
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 
-/** Reads and issues certificates with a library that shares nothing with ours. */
+/** Reads and issues certificates with a library that shares no code with ours. */
 
-/** The independent view of a certificate. */
+/** A certificate as that library reads it. */
 export interface SeenCertificate {
   readonly signatureAlgorithm: string;
   readonly subject: string;
@@ -15,7 +15,7 @@ export interface SeenCertificate {
   readonly names: readonly { readonly type: string; readonly value: string }[];
 }
 
-/** Parses PEM. */
+/** Parses a certificate in PEM. */
 export function see(pem: string): SeenCertificate {
   const certificate = new x509.X509Certificate(pem);
   return {

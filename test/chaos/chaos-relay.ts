@@ -22,14 +22,14 @@ export interface ChaosRelayOptions {
   /** Words before the runtime: `prlimit …`. */
   readonly wrapper?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** More of the configuration, YAML. */
+  /** More keys of the configuration, as YAML. */
   readonly configuration?: string;
-  /** Where the log goes: kept, to a file that is always full, or to a pipe that nobody reads. */
+  /** The destination of the log: kept here, a file on a full disk, or a pipe that is not read. */
   readonly log?: 'kept' | 'full' | 'unread';
   readonly ip?: string;
 }
 
-/** A relay process on known ports that an context is done to, and clients of it. */
+/** A relay process on known ports, and its clients. */
 export class ChaosRelay {
   readonly folder: string = mkdtempSync(path.join(tmpdir(), 'towpath-chaos-'));
   readonly #options: ChaosRelayOptions;
@@ -114,7 +114,7 @@ export class ChaosRelay {
     return client;
   }
 
-  /** The public key file, to see whether it stays the same. */
+  /** Reads the public key, to check that it stays the same. */
   key(): string {
     return readFileSync(path.join(this.folder, 'derper.key'), 'utf8');
   }
@@ -123,7 +123,7 @@ export class ChaosRelay {
     this.#child?.kill(signal);
   }
 
-  /** Waits for the end; exit code and signal. */
+  /** Waits for the end; resolves with exit code and signal. */
   async ended(deadlineMs = 20_000): Promise<unknown[]> {
     return within(this.#ended, 'the end of the relay', deadlineMs);
   }

@@ -1,6 +1,6 @@
 /**
- * A relay process on a machine whose clock is wrong: it starts in 1970 and in 2069, and the clock jumps while it runs. Its
- * pin stays, `/readyz` says what is wrong and comes back by itself.
+ * Tests a relay process on a machine with a wrong clock: it starts in 1970 and in 2069, and the clock jumps while it runs. Its
+ * pin must stay; `/readyz` must name the problem and recover automatically.
  * Run by `node test/chaos/clocks.ts`; needs the Debian package faketime. TOWPATH_INTEROP_RUNTIME=bun runs it on Bun.
  */
 import assert from 'node:assert/strict';
@@ -28,7 +28,7 @@ class Site {
   start(clock: string): void {
     set(clock);
     const before = { ...process.env };
-    // Only the wall clock is set: on no machine does the monotonic one jump.
+    // Only the wall clock is set: the monotonic clock never jumps.
     Object.assign(process.env, {
       LD_PRELOAD: LIBRARY,
       FAKETIME_TIMESTAMP_FILE: clockFile,
@@ -45,7 +45,7 @@ class Site {
     return pin;
   }
 
-  /** Waits until `/readyz` answers with this status and something that matches. */
+  /** Waits until `/readyz` answers with this status and a matching body. */
   async becomes(status: number, pattern: RegExp): Promise<void> {
     const port = await this.relay!.port('admin');
     const endsAt = performance.now() + DEADLINE_MS;
@@ -109,7 +109,7 @@ async function jumps(): Promise<void> {
     set(RIGHT);
     await site.becomes(200, /ready/);
   }
-  // A jump that is over before anything is looked at leaves no trace either.
+  // A jump that is over before the next check has no effect either.
   for (let n = 0; n < 50; n++) {
     set(n % 2 === 0 ? '@2069-12-31 12:00:00' : RIGHT);
     await sleep(20);

@@ -1,4 +1,4 @@
-/** The attacker of `flood.ts`: connects from all over its network; every other connection starts TLS and then says nothing. */
+/** The attacker of `flood.ts`: connects from all addresses of its network; every other connection starts TLS and then sends nothing. */
 import { connect } from 'node:net';
 import { ATTACKERS, RELAY_IP, RELAY_PORT } from './flood-addresses.ts';
 
@@ -6,7 +6,7 @@ import { ATTACKERS, RELAY_IP, RELAY_PORT } from './flood-addresses.ts';
 const PARALLEL = 200;
 /** Half handshakes that are held open at one time. */
 const MAX_HELD = 5000;
-/** The start of a ClientHello of 512 bytes, of which no more comes. */
+/** The start of a ClientHello of 512 bytes; the rest never comes. */
 const HALF_HELLO = Buffer.from('16030102000100', 'hex');
 
 const endsAt = performance.now() + Number(process.argv[2]) * 1000;

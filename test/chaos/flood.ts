@@ -1,11 +1,11 @@
 /**
- * Connects and half handshakes from one IPv6 /64, as fast as one core makes them, while a client from elsewhere connects
- * again and again. Runs in a network namespace of its own, so it needs root and nothing else.
+ * Opens connections and half handshakes from one IPv6 /64, as fast as one core can, while a client with another address connects
+ * repeatedly. Runs in a network namespace of its own, so it needs only root.
  *
  *   flood.ts [--seconds N] [--runtime node|bun] [--strict]
  *
- * Prints what it saw, and ends with 1 when a client from elsewhere did not connect, or the relay kept memory or
- * descriptors. How long a connect took at worst depends on the machine too, so it only fails with `--strict`.
+ * Prints the results. Exit code 1 when the other client could not connect, or the relay kept memory or
+ * descriptors. The longest time of a connect depends on the machine too, so it is checked only with `--strict`.
  */
 import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,9 +20,9 @@ import { transport } from '../../src/transport/runtime.ts';
 import { ATTACKERS, RELAY_IP, RELAY_PORT } from './flood-addresses.ts';
 
 const ADMIN_PORT = 9090;
-/** What issue 5 asks for. */
+/** The requirement of issue 5. */
 const MAX_CONNECT_MS = 1000;
-/** A client that waits so long is hung, whatever else the machine does. */
+/** A client that waits longer hangs, even on a busy machine. In milliseconds. */
 const HUNG_MS = 5000;
 const PAUSE_MS = 200;
 const DAY_ROUNDS = 3;
@@ -32,7 +32,7 @@ const CALM_MS = 12_000;
 const COLLECT_MS = 6000;
 const SETTLE_MS = 5000;
 const FIRST_FLOOD_SECONDS = 5;
-/** What a runtime keeps of memory that it does not need: a second flood must not cost more in the end. */
+/** Memory that a runtime may keep without need, in bytes: a second flood must not add more. */
 const MAX_GROWTH_BYTES = 32 * 1024 * 1024;
 
 const ATTACKER = path.join(import.meta.dirname, 'flood-attacker.ts');
@@ -56,7 +56,7 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** A program on one core, if there is one for each. */
+/** Starts a program on one core, if there is a core for each program. */
 function pinned(core: number, command: readonly string[], options: SpawnOptions = {}): ChildProcess {
   const whole = availableParallelism() < 2 ? command : ['taskset', '-c', String(core), ...command];
   return spawn(whole[0]!, whole.slice(1), { stdio: ['ignore', 'pipe', 'inherit'], ...options });
@@ -67,7 +67,7 @@ function residentBytes(child: ChildProcess): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
-/** What every open descriptor of a process is; one that is closed in between is left out. */
+/** Returns the target of every open descriptor of a process, without those that are closed meanwhile. */
 function descriptors(child: ChildProcess): string[] {
   const folder = `/proc/${child.pid ?? 0}/fd`;
   return readdirSync(folder).flatMap((name) => {
@@ -80,8 +80,8 @@ function descriptors(child: ChildProcess): string[] {
 }
 
 /**
- * The descriptors that are there and were not before, as soon as there are none, or after `SETTLE_MS`: the connection
- * that asked for the metrics is only just closing.
+ * Returns the new descriptors, as soon as there are none, or after `SETTLE_MS`: the connection
+ * of the scrape may still be closing.
  */
 async function descriptorsLeft(relay: ChildProcess, before: readonly string[]): Promise<string[]> {
   const deadline = performance.now() + SETTLE_MS;
@@ -93,7 +93,7 @@ async function descriptorsLeft(relay: ChildProcess, before: readonly string[]): 
   }
 }
 
-/** Has the garbage collected where another process can ask for it, and gives the runtime time to return memory. */
+/** Starts a garbage collection where another process can do this, and gives the runtime time to return memory. */
 async function collect(relay: ChildProcess): Promise<void> {
   if (!isBun) relay.kill('SIGUSR2');
   await pause(COLLECT_MS);
@@ -128,7 +128,7 @@ interface Measured {
   readonly errors: readonly string[];
 }
 
-/** Connects as a client of elsewhere would until `isOver`; takes the times from the first packet to a whole DERP handshake. */
+/** Connects from another address until `isOver`; measures the times from the first packet to the end of the DERP handshake. */
 async function measure(clock: Clock, isOver: () => boolean): Promise<Measured> {
   const times: number[] = [];
   const errors: string[] = [];
@@ -146,7 +146,7 @@ async function measure(clock: Clock, isOver: () => boolean): Promise<Measured> {
   return { times, errors };
 }
 
-/** Rounds of clients of elsewhere that connect at once, stay a moment and leave. */
+/** Runs rounds of clients with other addresses that connect at the same time, wait and leave. */
 async function ordinaryDay(clock: Clock): Promise<void> {
   for (let round = 0; round < DAY_ROUNDS; round++) {
     const clients = await Promise.all(Array.from({ length: DAY_CLIENTS }, () => connectElsewhere(clock, 20_000)));
@@ -165,13 +165,13 @@ function mebibytes(bytes: number): string {
 }
 
 interface Flooded extends Measured {
-  /** What the attacker says it did. */
+  /** The numbers that the attacker reports. */
   readonly report: string;
-  /** Of the relay's resident memory, in bytes. */
+  /** Peak of the relay's resident memory, in bytes. */
   readonly peak: number;
 }
 
-/** Attacks for a number of seconds while a client of elsewhere connects; ends when the relay has given up what was left open. */
+/** Attacks for a number of seconds while a client with another address connects; ends when the relay has closed the open connections. */
 async function flood(clock: Clock, relay: ChildProcess, seconds: number): Promise<Flooded> {
   const attacker = pinned(1, [process.execPath, ATTACKER, String(seconds)]);
   let report = '';
@@ -194,7 +194,7 @@ async function main(): Promise<void> {
   clock.start();
   const relay = await startRelay(folder);
   try {
-    // A day and a short flood come first: a runtime keeps what it needed once. What another flood adds is what leaks.
+    // A normal load and a short flood come first, because a runtime keeps memory that it needed once. Memory that another flood adds is a leak.
     const cold = residentBytes(relay);
     await ordinaryDay(clock);
     await flood(clock, relay, FIRST_FLOOD_SECONDS);
@@ -217,7 +217,7 @@ async function main(): Promise<void> {
     check('every connect of the client succeeded', errors.length === 0 && times.length > 0, errors[0]);
     judgeTime(worst);
     check('the flood was dropped before TLS', refused > 0);
-    // Our own question is a stream too.
+    // Our own scrape is a stream too.
     check('nothing stays open', open <= 1);
     check('memory returns', after - before < MAX_GROWTH_BYTES);
     const kept = await descriptorsLeft(relay, descriptorsBefore);

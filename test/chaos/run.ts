@@ -1,6 +1,6 @@
 /**
- * Does to relays what machines and networks do to them, and says for each what must hold: `npm run test:chaos`, with
- * `--runtime bun`, `--only NAME`, `--scale N` for more of it. What this machine cannot do is said, and is no success.
+ * Gives relays problems of real machines and networks, and checks the conditions for each: `npm run test:chaos`, with
+ * `--runtime bun`, `--only NAME`, `--scale N` for more of it. A scenario that this machine cannot run is listed, not passed.
  */
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -12,7 +12,7 @@ const { values } = parseArgs({
     runtime: { type: 'string', default: 'node' },
     only: { type: 'string' },
     scale: { type: 'string', default: '1' },
-    /** Set by this program itself, in the network namespace that it made. */
+    /** Set by this program itself, inside the network namespace that it has made. */
     inside: { type: 'boolean', default: false },
   },
 });

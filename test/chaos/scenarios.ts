@@ -8,10 +8,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { RuntimeName } from '../../src/cli/runtime.ts';
 import { exchange, ChaosRelay, type ChaosRelayOptions } from './chaos-relay.ts';
 
-/** What a scenario gives when this machine cannot do it: why. */
+/** The result of a scenario that this machine cannot run: the reason. */
 export class NotPossible extends Error {}
 
-/** One thing that goes wrong, and what must hold then. */
+/** One problem, and the conditions that must hold then. */
 export interface Scenario {
   readonly name: string;
   readonly holds: string;
@@ -20,10 +20,10 @@ export interface Scenario {
   readonly run: (context: ChaosContext) => Promise<void>;
 }
 
-/** What a scenario works with; relays that it makes are cleaned up afterwards. */
+/** The tools of a scenario; relays that it makes are removed afterwards. */
 export class ChaosContext {
   readonly runtime: RuntimeName;
-  /** 1 for the short form; a scenario does its work so many times, or with so much more. */
+  /** Factor for the amount of work; 1 is the short form. */
   readonly scale: number;
   readonly #relays: ChaosRelay[] = [];
 
@@ -232,7 +232,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** Connections that say nothing. */
+/** Opens connections that send nothing. */
 async function silence(port: number, count: number): Promise<Socket[]> {
   const sockets: Socket[] = [];
   for (let i = 0; i < count; i++) {

@@ -1,7 +1,7 @@
 /**
- * 10,000 connects that say nothing, and one that sends garbage for every hundred of them, against a relay process: it
- * stays up, serves others meanwhile, counts each refusal, and gives descriptors and memory back.
- * Run by `node test/chaos/silence.ts`; exits with 1 when anything of that is not so. Loopback only, done in a minute.
+ * Opens 10,000 connections that send nothing, and one that sends garbage for every hundred of them. The relay process
+ * must serve other clients meanwhile, count each refusal, and return descriptors and memory.
+ * Run by `node test/chaos/silence.ts`; exit code 1 when one of these conditions fails. Loopback only, takes a minute.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -16,10 +16,10 @@ import { within } from '../service/support.ts';
 const CONNECTS = 10_000;
 const AT_ONCE = 1000;
 const DEADLINE_MS = 60_000;
-/** What the process may keep beyond what it had after a first, equal round: the allocator's slack. */
+/** Memory that the process may keep more than after a first, equal round, in bytes: reserve of the allocator. */
 const SLACK_MIB = 32;
 
-// The default of ten seconds would only make this longer.
+// The default of ten seconds would only make the test longer.
 process.env['TOWPATH_LIMITS_TLS_HANDSHAKE_MS'] = '1000';
 const relay = new RelayProcess([...FREE_PORTS, '--no-self-test', '--log-level', 'warn']);
 const clock = new Clock();
@@ -60,7 +60,7 @@ try {
   await relay.clean();
 }
 
-/** Opens `count` connections, a bounded number at a time, and waits until the relay has ended each. */
+/** Opens `count` connections, a limited number at a time, and waits until the relay has ended each. */
 async function silence(port: number, count: number): Promise<void> {
   for (let opened = 0; opened < count; opened += AT_ONCE) {
     const ended = Array.from({ length: AT_ONCE }, (_, i) =>

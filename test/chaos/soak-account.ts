@@ -1,7 +1,7 @@
 import type { Ledger } from './soak-ledger.ts';
 import type { Metrics } from './soak-relay.ts';
 
-/** One thing that has to hold, in words. */
+/** One condition, with its text. */
 export interface Check {
   readonly what: string;
   readonly holds: boolean;
@@ -9,15 +9,15 @@ export interface Check {
 }
 
 /**
- * A refusal that we caused may become another one when the machine is busy: silence that was meant for after TLS ends
- * within it, or a connect that fails is not counted by us. Counts may differ by this much.
+ * On a busy machine, the relay may count another reason than the intended one: a silence after TLS may end
+ * during TLS, or a failed connect is not counted here. Counts may differ by this part.
  */
 const REFUSAL_SLACK = 3;
 const REFUSAL_SLACK_FRACTION = 0.02;
-/** What was given to a client that was then reset may not have left this machine. */
+/** Part of the packets that may not have left this machine, because their client was reset. */
 const UNSENT_FRACTION = 0.01;
 
-/** The sum of all values of a metric, or of those with a label, for example `reason="tls_error"`. */
+/** Returns the sum of all values of a metric, or of those with a label, for example `reason="tls_error"`. */
 export function sum(metrics: Metrics, name: string, label = ''): number {
   let total = 0;
   for (const [key, value] of metrics) {
@@ -26,7 +26,7 @@ export function sum(metrics: Metrics, name: string, label = ''): number {
   return total;
 }
 
-/** Refusals that were counted, by reason; those that never came are left out. */
+/** Returns the counted refusals by reason, without reasons that have none. */
 export function refusalsOf(metrics: Metrics): Map<string, number> {
   const found = new Map<string, number>();
   for (const [key, value] of metrics) {
@@ -36,7 +36,7 @@ export function refusalsOf(metrics: Metrics): Map<string, number> {
   return found;
 }
 
-/** What connections, packets and STUN come to, once everybody but the one who asks has disconnected. */
+/** Checks the sums of connections, packets and STUN, after all clients except the scrape have disconnected. */
 export function addUp(metrics: Metrics, ledger: Ledger, scrapes: number): Check[] {
   const get = (name: string, label?: string): number => sum(metrics, `towpath_${name}`, label);
   const failed = ['tls_timeout', 'tls_error', 'tls_closed', 'source_limit', 'connection_limit', 'handshake_limit']
@@ -75,7 +75,7 @@ export function addUp(metrics: Metrics, ledger: Ledger, scrapes: number): Check[
   ];
 }
 
-/** Whether each refusal that was caused is counted under its reason, and none that was not. */
+/** Checks that each caused refusal is counted under its reason, and no other. */
 export function compareRefusals(
   counted: ReadonlyMap<string, number>,
   { caused, possible }: Pick<Ledger, 'caused' | 'possible'>,
@@ -88,7 +88,7 @@ export function compareRefusals(
     const slack = Math.max(REFUSAL_SLACK, least * REFUSAL_SLACK_FRACTION);
     return {
       what: `refusals for ${reason}`,
-      // Few of them must not be none.
+      // At least one must be counted.
       holds: is >= least - slack && is <= least + extra + slack && (least === 0 || is > 0),
       detail: `${is} counted, ${least} caused${extra > 0 ? ` and up to ${extra} more` : ''}`,
     };

@@ -15,7 +15,7 @@ const PACKET_BYTES = 400;
 const FLOOD_BYTES = 32_768;
 const FLOOD_EVERY_MS = 20;
 
-/** What a client has been told, and waiting for it. */
+/** The notices that a client has received, with functions that wait for one. */
 class Ear implements DerpClientHandler {
   readonly packets: Buffer[] = [];
   readonly gone: Buffer[] = [];
@@ -55,7 +55,7 @@ function disco(): Buffer {
   return Buffer.concat([DISCO_MAGIC, randomBytes(80)]);
 }
 
-/** Two clients come, exchange packets, and leave: one with a goodbye, one without; the last one hears of it. */
+/** Two clients connect, exchange packets, and leave: one in order, one with a reset. The last one must get PeerGone. */
 export async function visit(world: World, held: HeldPairs, turn: number): Promise<void> {
   const [earA, earB] = [new Ear(), new Ear()];
   const a = await world.client({ handler: earA, websocket: turn % 5 === 0, fastStart: turn % 2 === 0 });
@@ -87,7 +87,7 @@ async function exchange(world: World, from: DerpClient, to: DerpClient, ear: Ear
   if (!sent.every((packet, i) => packet.equals(ear.packets[i]!))) throw new Error('a packet of a visitor was changed');
 }
 
-/** A peer stops reading while it is sent to. The relay must cut it off; the sender hears that it has gone. */
+/** A peer stops reading while another client sends to it. The relay must end its connection, and the sender must get PeerGone. */
 export async function stall(world: World): Promise<void> {
   const ear = new Ear();
   const sender = await world.client({ handler: ear });
@@ -95,7 +95,7 @@ export async function stall(world: World): Promise<void> {
   const packet = randomBytes(FLOOD_BYTES);
   const flood = setInterval(() => world.send(sender, victim.publicKey, packet), FLOOD_EVERY_MS);
   try {
-    // PeerGone reaches those whom the key has reached.
+    // Only clients that got packets from the key get PeerGone.
     world.send(victim, sender.publicKey, STRAY);
     await ear.until(() => ear.packets.length > 0, 'a packet of the peer that is about to stall');
     victim.pause();
@@ -108,7 +108,7 @@ export async function stall(world: World): Promise<void> {
   }
 }
 
-/** Two connections with one key: both are told, and the one that is left is told that it is alone again. */
+/** Opens two connections with one key: both must get a Health frame, and the remaining one an empty one. */
 export async function duplicate(world: World): Promise<void> {
   const keys = generateNodeKeyPair();
   const [earA, earB] = [new Ear(), new Ear()];
@@ -126,7 +126,7 @@ export async function duplicate(world: World): Promise<void> {
   }
 }
 
-/** Asks STUN from one socket for the whole run. */
+/** Sends STUN requests from one socket during the whole run. */
 export class StunAsker {
   readonly #world: World;
   readonly #socket: Socket = createSocket('udp4');
@@ -149,14 +149,14 @@ export class StunAsker {
 
   ask(): void {
     const id = randomBytes(STUN_TRANSACTION_ID_BYTES);
-    // Those that were lost must not pile up here.
+    // Lost requests must not collect here.
     if (this.#last.size > 1000) this.#last.clear();
     this.#last.add(id.toString('hex'));
     this.#world.ledger.stunSent++;
     this.#socket.send(encodeBindingRequest(id), this.#world.relay.stunPort, '127.0.0.1');
   }
 
-  /** Waits a moment for the last answers. */
+  /** Waits for the last answers. */
   async close(): Promise<void> {
     await pause(500);
     this.#socket.close();

@@ -3,25 +3,25 @@ import type { RefusalReason } from '../../src/observe/counters.ts';
 import { encodeFrame, FrameType } from '../../src/wire/frames.ts';
 import { pause, type RawPeer, untilEnded, type World } from './soak-world.ts';
 
-/** A way to misbehave, and how the relay must count it; null when it is nobody's fault. */
+/** A kind of misbehaviour, and the reason under which the relay must count it; null when it is not a refusal. */
 export interface Fault {
   readonly name: string;
   readonly reason: RefusalReason | null;
-  /** Resolves when the relay is rid of the connection; rejects when it is not. */
+  /** Resolves when the relay has ended the connection; rejects when it does not. */
   readonly act: (world: World) => Promise<void>;
 }
 
-/** Longer than the relay waits for the answer to its FIN. */
+/** Longer than the time in which the relay waits for the answer to its FIN, in milliseconds. */
 const NO_FIN_MS = 5000;
-/** By then the relay has seen what was sent before. */
+/** Time after which the relay has read the earlier bytes, in milliseconds. */
 const MOMENT_MS = 500;
 const UNKNOWN_TYPE = 0x7f;
 const HUGE_FRAME = Buffer.of(UNKNOWN_TYPE, 0x7f, 0xff, 0xff, 0xff);
 const NOT_HTTP = 'this is no HTTP\r\n\r\n';
-/** Says that more comes than does. */
+/** A header that announces more bytes than follow. */
 const CUT_FRAME: Buffer = encodeFrame(FrameType.SendPacket, Buffer.alloc(1000)).subarray(0, 300);
 
-/** What comes in place of TLS. The first byte is that of no TLS record. */
+/** Bytes instead of TLS. The first byte is not that of a TLS record. */
 function garbage(bytes: number): Buffer {
   const all = randomBytes(bytes);
   all[0] = 0x41;
@@ -40,7 +40,7 @@ async function afterUpgrade(world: World, act: (peer: RawPeer) => void): Promise
   await untilEnded(peer.tls);
 }
 
-/** Takes what the relay says last, and never closes. */
+/** Reads the last bytes of the relay, and never closes. */
 async function withoutFin(peer: RawPeer, bytes: Uint8Array | string): Promise<void> {
   peer.tls.pause();
   peer.tls.write(bytes);
@@ -59,7 +59,7 @@ async function afterHandshake(world: World, frame: Buffer): Promise<void> {
   if (isOpen) throw new Error('the relay keeps a connection after a frame that clients may not send');
 }
 
-/** Every kind, in the order in which they take turns. */
+/** All kinds, in their order. */
 export const FAULTS: readonly Fault[] = [
   {
     name: 'garbage instead of TLS',
@@ -94,7 +94,7 @@ export const FAULTS: readonly Fault[] = [
     reason: 'head_closed',
     act: async (world) => {
       const { tcp } = await world.tls();
-      // In TLS 1.3 this side is done first, and a reset overtakes what the relay has yet to read.
+      // In TLS 1.3 this side finishes first, and a reset overtakes bytes that the relay has not read yet.
       await pause(MOMENT_MS);
       tcp.resetAndDestroy();
     },

@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import type { RuntimeName } from '../../src/cli/runtime.ts';
 
-/** What a soak run does. The defaults keep two runs at once well below one core. */
+/** The options of a soak run. With the defaults, two runs at the same time need less than one core. */
 export interface SoakOptions {
   readonly durationMs: number;
-  /** What the relay runs on; the generator is always Node. */
+  /** The runtime of the relay; the generator always runs on Node. */
   readonly runtime: RuntimeName;
   /** Connections that stay for the whole run, in pairs. */
   readonly held: number;
@@ -14,11 +14,11 @@ export interface SoakOptions {
   readonly churn: number;
   /** Misbehaving connections per second, of all kinds in turn. */
   readonly mischief: number;
-  /** Seconds between two peers that stop reading while they are sent to. */
+  /** Seconds between two peers that stop reading while other clients send to them. */
   readonly stallSeconds: number;
   /** Binding requests per second. */
   readonly stun: number;
-  /** Where samples and verdict go, or null. */
+  /** File for the samples and the result, or null. */
   readonly json: string | null;
 }
 
@@ -27,7 +27,7 @@ export const SOAK_USAGE = `npm run soak -- --hours N | --minutes N [--runtime no
 
 const MAX_HOURS = 168;
 
-/** Reads the command line; throws an Error that says what is wrong with it. */
+/** Reads the command line; throws an Error that describes a wrong argument. */
 export function parseSoakOptions(args: readonly string[]): SoakOptions {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({

@@ -4,18 +4,18 @@ import { errorMessage } from '../../src/base/errors.ts';
 import type { World } from './soak-world.ts';
 
 const MAGIC = 0x534f414b;
-/** Marks packets of passers-by, which nobody counts one by one. */
+/** Marks packets of visitors, which are not checked one by one. */
 export const STRAY: Buffer = Buffer.from('STRAY packet');
-/** Magic, sender and sequence. */
+/** Bytes of magic, sender and sequence number. */
 const HEADER_BYTES = 12;
 const MAX_FILL_BYTES = 1200;
 const FILL: Buffer = randomBytes(65_536);
 const CONNECT_AT_ONCE = 10;
-/** Of so many held connections, one is a WebSocket and one says that its home is here. */
+/** One of this many held connections is a WebSocket, and one has its home here. */
 const WEBSOCKET_EVERY = 10;
 const HOME_EVERY = 2;
 
-/** Where in {@link FILL} a packet's filling is, and how much of it: both follow from who sends and which packet it is. */
+/** Returns the position and the length of a packet's filling in {@link FILL}: both follow from the sender and the number of the packet. */
 function filling(sender: number, sequence: number): Buffer {
   const bytes = (sequence * 37 + sender) % MAX_FILL_BYTES;
   const from = (sequence * 101 + sender * 7) % (FILL.length - MAX_FILL_BYTES);
@@ -28,14 +28,14 @@ interface Member {
   received: number;
 }
 
-/** Connections that stay for the whole run, in pairs that send each other numbered packets and check every byte. */
+/** Pairs of connections that stay for the whole run, send each other numbered packets and check every byte. */
 export class HeldPairs {
   readonly #world: World;
   readonly #members: Member[] = [];
   readonly #packet = Buffer.alloc(HEADER_BYTES + MAX_FILL_BYTES);
   #turn = 0;
   #closing = false;
-  /** Packets of passers-by that came. */
+  /** Received packets of visitors. */
   strays = 0;
 
   constructor(world: World) {
@@ -46,7 +46,7 @@ export class HeldPairs {
     return this.#members.length;
   }
 
-  /** Packets that were sent and have not come yet. */
+  /** Packets under way. */
   get underWay(): number {
     return this.#members.reduce((sum, { sent, received }) => sum + sent - received, 0);
   }
@@ -75,7 +75,7 @@ export class HeldPairs {
     return member;
   }
 
-  /** The next member sends its partner the next packet. */
+  /** Sends the next packet of the next client to its partner. */
   sendNext(): void {
     const index = this.#turn++ % this.#members.length;
     const member = this.#members[index]!;
@@ -90,7 +90,7 @@ export class HeldPairs {
     else this.#world.ledger.problem(`held connection ${index} takes no packets`);
   }
 
-  /** The key of some member. */
+  /** Returns the key of a client. */
   someKey(): Buffer {
     return this.#members[Math.floor(Math.random() * this.#members.length)]!.client.publicKey;
   }

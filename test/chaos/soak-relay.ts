@@ -12,10 +12,10 @@ const START_MS = 30_000;
 const END_MS = 30_000;
 const SCRAPE_MS = 30_000;
 const OUTPUT_CHARACTERS = 65_536;
-/** Of Linux: in these units `/proc/PID/stat` counts CPU time. */
+/** Unit of CPU times in `/proc/PID/stat` of Linux. */
 const TICKS_PER_SECOND = 100;
 
-/** Short deadlines, so that a peer that waits for one is gone before many more wait. */
+/** Short deadlines, so that the connection of a waiting peer ends before many others wait. */
 const CONFIGURATION = `
 listen: 127.0.0.1:0
 http: off
@@ -54,7 +54,7 @@ export class SoakRelay {
     this.child = spawn(program, [MAIN, 'serve', '--config', file], {
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: this.#folder,
-      // Ctrl-C on a terminal goes to the whole process group, and the relay must live until we have counted.
+      // Ctrl-C on a terminal goes to the whole process group, but the relay must run until its counters are read.
       detached: true,
     });
     this.ended = once(this.child, 'close');
@@ -63,11 +63,11 @@ export class SoakRelay {
         this.#output = (this.#output + text).slice(-OUTPUT_CHARACTERS);
       });
     }
-    // Not left behind when we end for whatever reason.
+    // The relay must not stay when this process ends for any reason.
     process.once('exit', () => this.child.kill('SIGKILL'));
   }
 
-  /** What it wrote since it listens, or the end of that. */
+  /** Its output since it listens, or the end of it. */
   get output(): string {
     return this.#output;
   }
@@ -103,7 +103,7 @@ export class SoakRelay {
     return readdirSync(`/proc/${this.child.pid!}/fd`).length;
   }
 
-  /** User and system time together. */
+  /** Returns the CPU time, user and system. */
   cpuSeconds(): number {
     const fields = this.#proc('stat')
       .replace(/^.*\) /, '')
@@ -111,7 +111,7 @@ export class SoakRelay {
     return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
   }
 
-  /** Asks it to end; exit code and signal. */
+  /** Sends SIGTERM; resolves with exit code and signal. */
   async end(): Promise<unknown[]> {
     this.child.kill('SIGTERM');
     return within(this.ended, 'the end of the relay', END_MS);

@@ -6,23 +6,23 @@ import type { Sample } from './soak-sampler.ts';
 import { type Growth, type GrowthBound, judgeGrowth, median } from './soak-slope.ts';
 
 const MIB = 1024 * 1024;
-/** Piped output gets a line this often, a terminal one that is renewed with every sample. */
+/** Interval of the lines in piped output, in milliseconds. On a terminal, one line is updated with every sample. */
 const LINE_EVERY_MS = 60_000;
 /**
- * Memory first grows to what the load needs: compiled code, pools, a heap that its collector lets grow. Before this is
- * over a slope says nothing, so a run that is shorter than twice this is not judged by it.
+ * Memory first grows with the load: compiled code, pools, a heap that its collector lets grow. Before this is
+ * over, a slope has no meaning, so a run that is shorter than twice this time is not checked for it.
  */
 const MEMORY_WARM_UP_SECONDS = 600;
 /**
  * With the default load an hour has 30,000 connections: 16 MiB in 90 minutes are 370 bytes for each of them, less than
- * any object that holds one (50 KiB with TLS, about 1 KiB for a key that is remembered). It is also what the memory of
- * a runtime may wander by when nothing leaks. A tenth of the whole covers larger loads.
+ * any object of a connection (50 KiB with TLS, about 1 KiB for a remembered key). The memory of a runtime also varies by
+ * this much without a leak. A tenth of the whole is for larger loads.
  */
 const MEMORY_BOUND: GrowthBound = { absolute: 16 * MIB, fraction: 0.1, warmUpSeconds: MEMORY_WARM_UP_SECONDS };
-/** How many are open goes up and down with the visits; its trend does not. One lost in two minutes shows in an hour. */
+/** The number of open descriptors varies with the visits, but its trend does not. One lost in two minutes is visible in an hour. */
 const DESCRIPTOR_BOUND: GrowthBound = { absolute: 8, fraction: 0, warmUpSeconds: 0 };
 
-/** What the samples say about growth. */
+/** The growth in the samples. */
 export interface Trends {
   readonly memory: Growth;
   readonly descriptors: Growth;
@@ -49,7 +49,7 @@ export function trendsOf(samples: readonly Sample[], runSeconds: number): Trends
   };
 }
 
-/** The trends as things that have to hold. */
+/** Returns the trends as conditions. */
 export function trendChecks({ memory, descriptors, isMemoryJudged }: Trends): Check[] {
   const memoryDetail =
     `${mebibytes(memory.overRun)} over the run (${mebibytes(memory.perHour)}/h), ` +
@@ -68,7 +68,7 @@ export function trendChecks({ memory, descriptors, isMemoryJudged }: Trends): Ch
   ];
 }
 
-/** Shows how the run goes on: a line a minute, or one that is renewed on a terminal. */
+/** Shows the progress: a new line each minute, or one updated line on a terminal. */
 export class Progress {
   readonly #isTerminal = process.stdout.isTTY;
   #lineAtMs = -Infinity;
@@ -110,7 +110,7 @@ export class Progress {
   }
 }
 
-/** Everything that was found, for {@link printReport} and the file. */
+/** All results, for {@link printReport} and the file. */
 export interface Findings {
   readonly options: SoakOptions;
   readonly runSeconds: number;
@@ -123,7 +123,7 @@ export interface Findings {
   readonly relayOutput: string;
 }
 
-/** Prints the whole report; true when everything held. */
+/** Prints the whole report; returns true when all conditions are met. */
 export function printReport(findings: Findings): boolean {
   const { options, runSeconds, samples, checks, ledger, relayOutput } = findings;
   const [first, last] = [samples[0], samples.at(-1)];

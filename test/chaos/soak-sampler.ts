@@ -8,7 +8,7 @@ export interface Sample {
   /** Since the start of the run. */
   readonly atSeconds: number;
   readonly rssBytes: number;
-  /** Null where the runtime does not say. */
+  /** Null where the runtime does not report it. */
   readonly heapUsedBytes: number | null;
   readonly descriptors: number;
   readonly cpuSeconds: number;
@@ -56,7 +56,7 @@ export async function takeSample(relay: SoakRelay, startedAtMs: number): Promise
   };
 }
 
-/** A metric that a runtime has or has not; one without a number, or that is always 0, is as good as none. */
+/** Returns a metric that only some runtimes have; null without a number, or if it is 0. */
 function measured(metrics: Metrics, name: string): number | null {
   const value = metrics.get(name) ?? 0;
   return Number.isFinite(value) && value > 0 ? value : null;

@@ -7,12 +7,12 @@ import { pause, PATIENCE_MS, type World } from './soak-world.ts';
 
 const TRAFFIC_TURN_MS = 20;
 const DUPLICATE_EVERY_MS = 10_000;
-/** So many actions may be under way: a relay that does not answer must not fill the generator. */
+/** Most actions under way: a relay that does not answer must not fill the generator. */
 const MAX_UNDER_WAY = 300;
-/** A visit is two connects. */
+/** Connections of one visit. */
 const CONNECTS_PER_VISIT = 2;
 
-/** Everything that happens to the relay, each kind at its own pace. */
+/** All actions on the relay, each kind at its own rate. */
 export class Scenario {
   readonly pairs: HeldPairs;
   readonly #world: World;
@@ -30,7 +30,7 @@ export class Scenario {
     this.#stun = new StunAsker(world);
   }
 
-  /** Connects those who stay and starts the rest. */
+  /** Connects the held pairs and starts the other actions. */
   async start(): Promise<void> {
     const { held, churn, mischief, stallSeconds, stun } = this.#options;
     await this.pairs.connect(held);
@@ -52,7 +52,7 @@ export class Scenario {
     this.#every(DUPLICATE_EVERY_MS, 'a duplicate', () => duplicate(this.#world));
   }
 
-  /** Lets everything come to its end and disconnects all. */
+  /** Waits until all actions are done, and disconnects all clients. */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all(this.#underWay);
@@ -79,12 +79,12 @@ export class Scenario {
     this.#timers.push(setInterval(begin, ms));
   }
 
-  /** As many packets as the time since the last turn asks for. */
+  /** Sends the packets that are due since the last turn. */
   #traffic(): void {
     const now = performance.now();
     const elapsed = now - this.#trafficAt;
     this.#trafficAt = now;
-    // After a pause of the whole machine there is nothing to catch up with.
+    // After a pause of the whole machine, the missed packets are not sent.
     this.#owedPackets += (Math.min(elapsed, 1000) * this.#options.packets) / 1000;
     for (; this.#owedPackets >= 1; this.#owedPackets--) this.pairs.sendNext();
   }

@@ -1,5 +1,5 @@
 /**
- * Points that go into the slope at most. It looks at every pair of points, so days of samples are first made into this
+ * Most points for the slope. It uses every pair of points, so days of samples are first reduced to this
  * many medians of neighbours.
  */
 const MAX_POINTS = 500;
@@ -7,7 +7,7 @@ const MAX_POINTS = 500;
 /** One reading: seconds since the start of the run, and the value. */
 export type Reading = readonly [atSeconds: number, value: number];
 
-/** The middle value; NaN of none. */
+/** Returns the middle value; NaN for an empty list. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -17,7 +17,7 @@ export function median(values: readonly number[]): number {
 
 /**
  * Growth per second by Theil and Sen: the median of the slopes between all pairs of readings. Up to 29 % of the readings
- * may be far off without moving it, which a garbage collector's saw-tooth needs. 0 when there are fewer than two.
+ * may be far off without an effect, which the saw-tooth of a garbage collector needs. Returns 0 for fewer than two readings.
  */
 export function theilSen(readings: readonly Reading[]): number {
   const points = thinned(readings);
@@ -39,12 +39,12 @@ function thinned(readings: readonly Reading[]): readonly Reading[] {
   return points;
 }
 
-/** What a value may grow by over a whole run. */
+/** The largest growth of a value over a whole run. */
 export interface GrowthBound {
   readonly absolute: number;
-  /** Part of the median; the larger of the two bounds counts. */
+  /** Part of the median; the larger of the two limits counts. */
   readonly fraction: number;
-  /** Seconds at the start that are not looked at; at least a tenth of the run is not. */
+  /** Seconds at the start that are ignored; at least a tenth of the run is ignored. */
   readonly warmUpSeconds: number;
 }
 
@@ -54,14 +54,14 @@ export interface Growth {
   readonly overRun: number;
   readonly allowed: number;
   readonly median: number;
-  /** Readings that were looked at. */
+  /** Number of used readings. */
   readonly readings: number;
   readonly isBounded: boolean;
 }
 
 const WARM_UP_PART = 0.1;
 
-/** Fits a line through the readings after the warm-up and says whether the value stays where it is. */
+/** Fits a line through the readings after the warm-up; returns the growth and whether it is within the limits. */
 export function judgeGrowth(readings: readonly Reading[], runSeconds: number, bound: GrowthBound): Growth {
   const from = Math.max(runSeconds * WARM_UP_PART, bound.warmUpSeconds);
   const looked = readings.filter(([at]) => at >= from);

@@ -10,12 +10,12 @@ import { within } from '../service/support.ts';
 import type { Ledger } from './soak-ledger.ts';
 import type { SoakRelay } from './soak-relay.ts';
 
-/** A busy machine may be slow, but not so slow. */
+/** Longest wait even on a busy machine, in milliseconds. */
 export const PATIENCE_MS = 30_000;
 
 const UPGRADE = 'GET /derp HTTP/1.1\r\nHost: x\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n';
 
-/** How the actors reach the relay; every connection is written down. */
+/** Connects the clients of the test to the relay, and records every connection. */
 export class World {
   readonly relay: SoakRelay;
   readonly ledger: Ledger;
@@ -27,7 +27,7 @@ export class World {
     this.#clock = clock;
   }
 
-  /** A DERP client after its handshake. */
+  /** Connects a DERP client; resolves after its handshake. */
   async client(options: Partial<DerpClientOptions> = {}): Promise<DerpClient> {
     this.ledger.tcp++;
     const client = await connectDerp({
@@ -42,7 +42,7 @@ export class World {
     return client;
   }
 
-  /** Sends a packet and writes it down. */
+  /** Sends a packet and records it. */
   send(from: DerpClient, to: Uint8Array, packet: Uint8Array): boolean {
     const taken = from.send(to, packet);
     if (taken) this.ledger.packets++;
@@ -65,7 +65,7 @@ export class World {
     return { tcp, tls };
   }
 
-  /** Upgraded to DERP, and the greeting has come. */
+  /** Opens a connection, upgrades it to DERP and reads the greeting. */
   async upgraded(): Promise<RawPeer> {
     const peer = await this.tls();
     peer.tls.write(UPGRADE);
@@ -75,7 +75,7 @@ export class World {
   }
 }
 
-/** A TLS connection and what is below it, for those who want to reset it. */
+/** A TLS connection and its TCP socket, for a reset. */
 export interface RawPeer {
   readonly tcp: Socket;
   readonly tls: TLSSocket;
@@ -99,7 +99,7 @@ export async function untilEnded(socket: Socket): Promise<void> {
   }
 }
 
-/** Lets `ms` go by. */
+/** Waits `ms` milliseconds. */
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,9 +1,9 @@
 /**
- * Hours of a modest load with everything that goes wrong in it: is nothing lost, nothing kept and everything counted?
+ * Puts a modest load with faults on a relay for hours, and checks that nothing is lost or leaked and everything is counted.
  *
  *   npm run soak -- --hours 24 [--runtime node|bun] [--json FILE]
  *
- * Loopback only, on ports of its own. Ctrl-C ends it early, with the report so far. Exits with 1 when anything failed.
+ * Loopback only, on free ports. Ctrl-C ends it early, with the report so far. Exit code 1 when a check failed.
  */
 import { Clock } from '../../src/base/clock.ts';
 import { errorMessage } from '../../src/base/errors.ts';
@@ -16,9 +16,9 @@ import { type Sample, SAMPLE_EVERY_MS, takeSample } from './soak-sampler.ts';
 import { Scenario } from './soak-scenario.ts';
 import { pause, World } from './soak-world.ts';
 
-/** A runtime may open one or the other descriptor for itself, for example to look at its threads. */
+/** Descriptors that a runtime may open for itself, for example to read the state of its threads. */
 const DESCRIPTOR_SLACK = 5;
-/** Longer than any deadline of the relay, by which it must be rid of everybody. */
+/** Longer than any deadline of the relay, in milliseconds: after this time, all connections must be closed. */
 const CALM_MS = 20_000;
 
 async function soak(options: SoakOptions): Promise<boolean> {
@@ -30,7 +30,7 @@ async function soak(options: SoakOptions): Promise<boolean> {
   const progress = new Progress();
   try {
     await relay.started();
-    // The first answer loads what later ones need, descriptors included.
+    // The first answer loads modules and opens descriptors that later answers need.
     await relay.scrape();
     const before = relay.descriptors();
     console.log(`soak on ${options.runtime}, relay ${relay.child.pid}, ${before} descriptors, TLS port ${relay.port}`);
@@ -68,7 +68,7 @@ async function soak(options: SoakOptions): Promise<boolean> {
   }
 }
 
-/** Once everybody has left: what has to hold then, and the counters. A relay that does not answer is a problem too. */
+/** Checks the conditions and the counters after all clients have left. A relay that does not answer is a problem too. */
 async function lastLook(
   relay: SoakRelay,
   ledger: Ledger,

@@ -7,10 +7,10 @@ import { FakeRelay } from '../client/fake-relay.ts';
 import { directory } from '../tools/probe/probe-support.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
-/** Sets the title, clears the screen, turns the text round, and fakes a line; in C0, C1 and bidirectional characters. */
+/** Sets the title, clears the screen, reverses the text and fakes a line, with C0, C1 and bidirectional characters. */
 const HOSTILE = '\u001b]0;TITLE\u0007\u001b[2J\u009b31m\u202e\u2028\u200b\nFAKE LINE: All good';
 
-/** Runs towpath; both its streams as one text. */
+/** Runs towpath; returns both output streams as one text. */
 async function towpath(...argv: string[]): Promise<{ shown: string; out: string; code: number | null }> {
   const child = spawn(process.execPath, [MAIN, ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
   let [shown, out] = ['', ''];

@@ -31,7 +31,7 @@ function load(...args: string[]): Promise<Ended> {
   return start(...args).ended;
 }
 
-/** A short run against the relay of this process. */
+/** Makes a short run against the relay of this process. */
 function shortly(scenario: string, ...more: string[]): string[] {
   return [scenario, url(), '--pin', pin(), '--duration', '1', '--warm-up', '0', ...more];
 }
@@ -159,7 +159,7 @@ suite('towpath load', () => {
   });
 
   test('refuses a relay that is not on this machine, unless it is said to be ours', async () => {
-    // An address for documentation (RFC 5737): nobody answers there.
+    // An address for documentation (RFC 5737): no machine answers there.
     const foreign = 'https://192.0.2.1/derp';
     const { code, out, err } = await load('latency', foreign);
     assert.deepEqual([code, out], [2, '']);

@@ -55,7 +55,7 @@ describe('towpath', () => {
       const long = towpath(...argv)
         .stdout.split('\n')
         .filter((line) => line.length > 80);
-      // A URL stays whole, so that it can be copied.
+      // A URL is not broken into lines, so that it can be copied.
       assert.deepEqual(
         long.filter((line) => /\S\s+\S/.test(line.trim())),
         [],

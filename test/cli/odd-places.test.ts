@@ -1,4 +1,4 @@
-/** Configurations that come through a pipe, and current directories that are gone. */
+/** Tests a configuration from a pipe, and a current directory that was removed. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
@@ -26,7 +26,7 @@ describe('towpath', { skip: process.platform === 'win32' }, () => {
     };
     assert.equal(run('config', 'print', '--key-file', '/tmp/x.key').status, 0);
     const relative = run('config', 'print', '--key-file', 'x.key');
-    // Bun remembers where it began.
+    // Bun remembers its first directory.
     if (process.versions.bun === undefined) {
       assert.match(relative.stderr, /^towpath: x\.key is a relative path, and the current directory has been deleted/);
     }

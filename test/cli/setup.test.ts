@@ -18,7 +18,7 @@ const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 const root = mkdtempSync(path.join(tmpdir(), 'towpath-setup-test-'));
 after(() => rmSync(root, { recursive: true }));
 
-/** A machine whose systemd only notes what it is told. */
+/** A machine whose systemd only records its commands. */
 class TestMachine implements Machine {
   readonly folder = mkdtempSync(path.join(root, 'machine-'));
   readonly hasSystemd: boolean;
@@ -45,7 +45,7 @@ class TestMachine implements Machine {
     return path.join(this.folder, 'etc', 'towpath.yaml');
   }
 
-  /** Runs the command as without a terminal, with files in the folder of this machine. */
+  /** Runs the command without a terminal, with files in the folder of this machine. */
   async setUp(...more: string[]): Promise<{ out: string; error: TowpathError | null }> {
     let out = '';
     const program = new Command().exitOverride().configureOutput({ writeOut: (text) => (out += text) });

@@ -3,7 +3,7 @@ import { suite, test } from 'node:test';
 import { CommanderError } from 'commander';
 import { createProgram } from '../../src/cli/program.ts';
 
-/** What the command line writes about wrong usage. */
+/** Returns the text that the command line writes for wrong usage. */
 async function complaint(...argv: string[]): Promise<string> {
   const program = await createProgram(argv);
   let written = '';

@@ -126,7 +126,7 @@ describe('DerpClient', () => {
     const packet = Buffer.alloc(1000);
     for (let i = 0; i < 4; i++) assert.equal(client.send(client.publicKey, packet), true);
     assert.equal(client.limitedPackets, 2);
-    // Other frames are not charged.
+    // Other frames do not use the rate.
     assert.equal(client.notePreferred(true), true);
   });
 

@@ -80,7 +80,7 @@ export class FakeConnection implements StreamHandler {
   }
 }
 
-/** What a fake relay does at each step; tests replace single steps. */
+/** The steps of a fake relay; tests replace single steps. */
 export interface Script {
   upgrade(connection: FakeConnection): void;
   login(connection: FakeConnection, sharedKey: Buffer): void;
@@ -106,7 +106,7 @@ const WELL_BEHAVED: Script = {
   },
 };
 
-/** A certificate for 127.0.0.1 that is valid for `days` from now, with its key. */
+/** Makes a certificate for `name` that is valid for `days` from now, with its key. */
 export function certificateFor(days: number, name = '127.0.0.1'): CertificatePair {
   const key = generateCertificateKey();
   const now = Date.now();

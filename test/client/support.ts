@@ -9,7 +9,7 @@ import { transport } from '../../src/transport/runtime.ts';
 import { makeMetaCertificate } from '../../src/certificates/x509/meta-certificate.ts';
 import { certificateFor, FakeRelay, type Script } from './fake-relay.ts';
 
-/** A scripted relay for each test, and clients of it that are gone afterwards. */
+/** A scripted relay for each test, and its clients, which are closed afterwards. */
 export class RelayFixture {
   relay!: FakeRelay;
   clock!: Clock;
@@ -50,7 +50,7 @@ export class RelayFixture {
   }
 }
 
-/** A check that an error is the TowpathError with this code. */
+/** Returns a check that an error is the TowpathError with this code and a matching message. */
 export function refusal(code: string, text: RegExp): (error: unknown) => boolean {
   return (error) => {
     assert.ok(error instanceof TowpathError, String(error));
@@ -60,7 +60,7 @@ export function refusal(code: string, text: RegExp): (error: unknown) => boolean
   };
 }
 
-/** A handler whose first call of `name` resolves the promise with what it was called with, copied. */
+/** Returns a handler, and a promise that resolves with a copy of the arguments of the first call of `name`. */
 export function firstCall(name: keyof DerpClientHandler): { handler: DerpClientHandler; called: Promise<unknown[]> } {
   const { promise, resolve } = Promise.withResolvers<unknown[]>();
   const note = (...args: unknown[]): void =>

@@ -52,7 +52,7 @@ function start(early: Buffer = Buffer.alloc(0)): { inner: MemoryStream; outer: W
   return { inner, outer, seen };
 }
 
-/** Unmasks what a client wrote: opcode and payload of each frame. */
+/** Unmasks the frames of a client: returns opcode and payload of each. */
 function frames(bytes: Buffer): { opcode: number; payload: Buffer }[] {
   const out = [];
   for (let at = 0; at < bytes.length;) {
@@ -74,7 +74,7 @@ function frames(bytes: Buffer): { opcode: number; payload: Buffer }[] {
   return out;
 }
 
-/** A frame as a server sends it. */
+/** Makes a frame of a server. */
 function serverFrame(opcode: number, payload: Buffer, fin = true): Buffer {
   const first = (fin ? 0x80 : 0) | opcode;
   if (payload.length < 126) return Buffer.concat([Buffer.of(first, payload.length), payload]);

@@ -21,7 +21,7 @@ suite('connections of a key in a region', () => {
     fc.assert(
       fc.property(relays, fc.integer({ min: 1, max: 5 }), (all, limit) => {
         const times = [...new Set(all.flat())];
-        // Each moment belongs to one relay, as clocks in milliseconds have it nearly always.
+        // No two relays have a connection with the same time: with clocks in milliseconds, this is nearly always so.
         const owned = all.map((list, i) => list.filter((time) => all.findIndex((other) => other.includes(time)) === i));
         const left = owned.flatMap((list, i) => {
           const others = owned.filter((_, j) => j !== i).flat();

@@ -1,6 +1,6 @@
 /**
- * A relay as a process of its own for `run.ts`: `relay.ts FOLDER`, whose `towpath.yaml` says everything. It prints one line
- * of JSON with the URL and the pin when it is there, and ends with its standard input.
+ * A relay as a process of its own for `run.ts`: `relay.ts FOLDER`, with its configuration in `towpath.yaml`. It prints one line
+ * of JSON with the ports and the pin when it has started, and ends when its standard input ends.
  */
 import path from 'node:path';
 import { pino } from 'pino';

@@ -1,7 +1,7 @@
 /**
- * Relays of a region that count together through a real Valkey or Redis server, `npm run test:cluster`: quotas, connections of
- * a key, denials and disconnects hold for all of them; the server is killed and started again under load. It prints what it
- * found, and fails when no server is installed. One relay runs on Node and one on Bun. `run.ts 2` gives each of them two threads.
+ * Tests relays of a region that count together through a real Valkey or Redis server, `npm run test:cluster`: quotas, connections of
+ * a key, denials and disconnects hold for all of them; the server is killed and started again under load. It prints its
+ * results, and fails when no server is installed. One relay runs on Node and one on Bun. `run.ts 2` gives each of them two threads.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ const server = new TestServer(folder, PASSWORD);
 writeFileSync(path.join(folder, 'password'), PASSWORD, { mode: 0o600 });
 
 const [ana, ben, cat] = [generateNodeKeyPair(), generateNodeKeyPair(), generateNodeKeyPair()];
-/** Relay threads of each relay. */
+/** Number of threads of each relay. */
 const threads = Number(process.argv[2] ?? 1);
 const settings = `
 threads: ${threads}
@@ -41,7 +41,7 @@ const relays = [
   new RegionRelay(folder, 'two', settings, clock),
 ] as const;
 
-/** Whether a client is open; it counts what it gets. */
+/** A client that records whether it is open, and counts its packets. */
 class Watched {
   readonly client: DerpClient;
   isOpen = true;
@@ -99,7 +99,7 @@ async function actions(): Promise<void> {
   say(`the denial was ended for the other relay after ${Math.round(ms)} ms`);
 }
 
-/** Sends at both relays while the server is away: half of the quota of the key at each of them. */
+/** Sends through both relays while the server is down: half of the quota of the key through each. */
 async function quotaUnderLoad(): Promise<void> {
   const receivers = [await connect(relays[0], ana), await connect(relays[1], ana)] as const;
   const senders = [await connect(relays[0], ben), await connect(relays[1], ben)] as const;

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Valkey where it is there, else Redis: the package `valkey-server` or `redis-server` of Debian. */
+/** The installed server, Valkey before Redis: the package `valkey-server` or `redis-server` of Debian. */
 export const SERVER: string | undefined = ['valkey-server', 'redis-server'].find(
   (name) => spawnSync(name, ['--version']).error === undefined,
 );

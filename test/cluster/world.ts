@@ -10,11 +10,11 @@ import { findRuntime } from '../../src/cli/runtime.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import type { NodeKeyPair } from '../../src/wire/keys.ts';
 
-/** Nothing here takes so long but on a machine that is busy with other things. */
+/** Longest wait, in milliseconds; only a busy machine needs a large part of it. */
 const PATIENCE_MS = 60_000;
 const RELAY = path.join(import.meta.dirname, 'relay.ts');
 
-/** What `relay.ts` says when it is there. */
+/** The line that `relay.ts` prints when it has started. */
 interface Started {
   readonly port: number;
   readonly admin: number;
@@ -64,7 +64,7 @@ export class RegionRelay {
     return connectDerp({ transport, clock: this.#clock, url, verify, keys, timeoutMs: 10_000 });
   }
 
-  /** Does an action by the API of the administration. */
+  /** Does an action through the API of the admin listener. */
   async act(name: string, body: object): Promise<number> {
     const { admin } = this.#started!;
     const answer = await fetch(`http://127.0.0.1:${admin}/api/v1/actions/${name}`, {
@@ -75,13 +75,13 @@ export class RegionRelay {
     return answer.status;
   }
 
-  /** A page of the administration, as text. */
+  /** Reads a page of the admin listener, as text. */
   async page(name: string): Promise<string> {
     const answer = await fetch(`http://127.0.0.1:${this.#started!.admin}/${name}`);
     return answer.text();
   }
 
-  /** The value of a metric, or NaN. */
+  /** Reads the value of a metric; NaN if there is none. */
   async metric(name: string): Promise<number> {
     const line = (await this.page('metrics')).split('\n').find((text) => text.startsWith(`${name} `));
     return Number(line?.split(' ')[1]);
@@ -99,7 +99,7 @@ export class RegionRelay {
   }
 }
 
-/** Waits until `condition` holds; fails with what it waited for. */
+/** Waits until `condition` holds; fails with the name of the condition. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<number> {
   const startedAt = performance.now();
   while (!(await condition())) {

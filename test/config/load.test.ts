@@ -18,7 +18,7 @@ function write(content: string, name = 'towpath.yaml'): string {
   return file;
 }
 
-/** The lines of the message that a file is refused with, without the directory. */
+/** Returns the lines of the error message for a file, without the directory. */
 function refusal(content: string, more: { env?: Record<string, string>; flags?: Record<string, string> } = {}): string {
   try {
     loadConfig({ file: write(content), ...more });

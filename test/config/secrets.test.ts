@@ -10,7 +10,7 @@ import { configKeys } from '../../src/config/keys.ts';
 import { loadConfig, type ConfigSources } from '../../src/config/load.ts';
 import { printJson, printYaml } from '../../src/config/print.ts';
 
-/** All that a person sees of a configuration, whether it is good or not. */
+/** Returns all text that is printed for a valid or an invalid configuration. */
 function shown(sources: ConfigSources): string {
   try {
     const loaded = loadConfig(sources);
@@ -21,7 +21,7 @@ function shown(sources: ConfigSources): string {
   }
 }
 
-/** `webhook.token` and the like: every secret of every kind of source. */
+/** Every secret key of every kind of source, such as `token` of `webhook`. */
 const secretKeys = Object.entries(admissionSourceKinds).flatMap(([kind, schema]) =>
   Object.entries(sectionMeta.get(schema)!.shape)
     .filter(([, key]) => keyMeta.get(key)?.secret === true)
@@ -63,7 +63,7 @@ describe('no secret is ever shown', () => {
         for (const given of [{ file }, { env: { TOWPATH_ADMISSION_SOURCES: json } }]) {
           assert.ok(!shown(given).includes(text), shown(given));
         }
-        // Cut off, so that it is no JSON.
+        // Cut off, so that it is not valid JSON.
         assert.ok(!shown({ env: { TOWPATH_ADMISSION_SOURCES: json.slice(0, -1) } }).includes(text));
       }),
     );
@@ -153,10 +153,10 @@ describe('no secret is ever shown', () => {
           content = `${content.slice(0, at)}${added}${content.slice(at + removed)}`;
         }
         writeFileSync(file, content);
-        // A piece of the secret that a change has cut off may be anywhere; half of it must not be shown.
+        // A change may have moved a part of the secret to any place; half of the secret must not be printed.
         assert.doesNotMatch(shown({ file }), /S3cr3tAbc|defghijk/);
       }),
-      // Always the same changes: enough of them at once can make a secret look like anything.
+      // A fixed seed: enough random changes together can make any text of a secret.
       { numRuns: 400, seed: 20 },
     );
   });

@@ -15,7 +15,7 @@ function write(content: string): string {
   return file;
 }
 
-/** The message that a file is refused with. */
+/** Returns the error message for a file. */
 function refusal(content: string): string {
   try {
     loadConfig({ file: write(content) });

@@ -32,7 +32,7 @@ async function read(text: string): ReturnType<typeof readDerpMap> {
   return readDerpMap(file, 1000);
 }
 
-/** Two seconds: what has no end would take the test's whole time. */
+/** Reads with a limit of two seconds, because an endless file would take the whole time of the test. */
 async function refused(place: string): Promise<string> {
   const error = await readDerpMap(place, 2000).then(
     () => null,

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { TowpathError } from '../../src/base/errors.ts';
 import { huJsonStart, parseHuJson } from '../../src/derp-map/hujson.ts';
 
-/** What may stand between two parts of JSON. */
+/** Text that is allowed between two parts of JSON: space and comments. */
 const between = fc
   .array(
     fc.oneof(
@@ -22,7 +22,7 @@ const between = fc
   )
   .map((parts) => parts.join(''));
 
-/** The parts of JSON text between which space may stand. */
+/** Splits JSON text where space is allowed. */
 function partsOf(json: string): string[] {
   return json.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g) ?? [];
 }
@@ -75,7 +75,7 @@ describe('parseHuJson', () => {
         try {
           wanted = JSON.parse(text);
         } catch {
-          // A comma after the last element is what HuJSON adds to it.
+          // HuJSON also allows a comma after the last element.
           if (!/,\s*[}\]]/.test(text)) problemOf(text);
           return;
         }

@@ -11,13 +11,13 @@ const PAGE = readFileSync(path.join(ROOT, 'docs/quickstart.md'), 'utf8');
 const folder = mkdtempSync(path.join(tmpdir(), 'towpath-quickstart-'));
 after(() => rmSync(folder, { recursive: true }));
 
-/** The shell commands of the page behind a mark. */
+/** Returns the shell commands of the page after a mark. */
 function blocks(mark: string): string[] {
   const pattern = new RegExp(`<!-- ${mark} -->\\n\\n\`\`\`sh\\n([\\s\\S]*?)\`\`\``, 'g');
   return [...PAGE.matchAll(pattern)].map((match) => match[1]!);
 }
 
-/** A machine of its own needs root and namespaces. */
+/** An isolated machine needs root and namespaces. */
 const canIsolate = spawnSync('unshare', ['--mount', '--net', 'true']).status === 0;
 
 /**
@@ -29,7 +29,7 @@ test('docs/quickstart.md can be followed literally on a fresh machine', { skip: 
   const [serve] = blocks('the service');
   assert.ok(setUp !== undefined && check !== undefined && serve !== undefined);
   const towpath = path.join(folder, 'towpath');
-  // Both may be in /root, which is another one there.
+  // Both may be in /root, which is replaced there.
   const [runtime, checkout] = [path.join(folder, 'runtime'), path.join(folder, 'checkout')];
   writeFileSync(towpath, `#!/bin/sh\nexec '${runtime}' '${checkout}/src/main.ts' "$@"\n`);
   chmodSync(towpath, 0o755);
@@ -59,7 +59,7 @@ cp ${folder}/serve.log ${folder}/log
 ${check}
 ls -l /root/towpath-backup.tar.gz /var/lib/towpath/derper.key
 `;
-  // A file: the pipes of Node are sockets, which the first command that ends shuts for the others.
+  // A file and not a pipe: the pipes of Node are sockets, and the first command that ends closes it for the others.
   const output = openSync(path.join(folder, 'output'), 'w');
   const child = spawn('unshare', ['--mount', '--net', 'sh', '-c', script], {
     env: { PATH: `${folder}:${process.env['PATH'] ?? ''}` },

@@ -7,7 +7,7 @@ import { makeCertificate } from '../transport/certificates.ts';
 import { loadKeyFile, newKeyFileText } from '../../src/service/key-file.ts';
 import { FREE_PORTS, RelayProcess } from './relay-process.ts';
 
-/** As systemd leaves a credential for a user: it belongs to root, an access control list lets the user read it. */
+/** Makes a credential as systemd does: it belongs to root, and an access control list allows the user to read it. */
 const CREDENTIAL_MODE = 0o440;
 
 test('a relay takes its key and its certificate from LoadCredential=, without a warning', async (t) => {

@@ -17,7 +17,7 @@ function limitOpenFiles(pid: number, count: number): void {
   assert.equal(status, 0, String(stderr));
 }
 
-/** Asks until `/readyz` answers in the way that is looked for. */
+/** Waits until the answer of `/readyz` matches. */
 async function ready(admin: number, wanted: RegExp): Promise<void> {
   const deadline = performance.now() + DEADLINE_MS;
   let last = '';
@@ -33,7 +33,7 @@ async function ready(admin: number, wanted: RegExp): Promise<void> {
   assert.fail(`not within ${DEADLINE_MS} ms: ${String(wanted)}; the last answer was: ${last}`);
 }
 
-/** Silent connections that come again when the relay has ended them: it soon does when there are many. */
+/** Silent connections that are opened again when the relay has ended them, which it does soon when there are many. */
 class Crowd {
   readonly #sockets = new Set<Socket>();
   #isLeaving = false;
@@ -68,7 +68,7 @@ suite('a process that runs out of descriptors', { skip: !hasPrlimit }, () => {
       await relay.says(new RegExp(`"openFiles":${limit}`), DEADLINE_MS);
       for (let i = 0; i < limit + 100; i++) crowd.hold(port);
       await ready(admin, /^503 descriptors: as many connections are open/);
-      // None are left from here on until the relay has seen it, which is too short a time to ask it.
+      // No descriptors are free until the relay notices the new limit. This time is too short for a check.
       limitOpenFiles(pid, own + FEWER_DESCRIPTORS);
       await relay.says(new RegExp(`"openFiles":${own + FEWER_DESCRIPTORS}`), DEADLINE_MS);
       await ready(admin, /^503 descriptors: /);

@@ -13,7 +13,7 @@ import { BUN, needsBun } from '../bun/installed.ts';
 import { within } from '../service/support.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
-/** A runtime that starts has company on a machine that tests. */
+/** Longest wait for a start, in milliseconds: the machine runs other tests at the same time. */
 const START_MS = 30_000;
 const OWN = { pid: 7, ppid: 6 };
 
@@ -63,7 +63,7 @@ describe('LISTEN_FDS', () => {
   });
 });
 
-/** The descriptor of a server of this process, for a child. */
+/** Returns the descriptor of a server of this process, for a child. */
 function handleFd(holder: object): number {
   const handle: unknown = Reflect.get(holder, '_handle');
   const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
@@ -83,7 +83,7 @@ function portOf(server: Server): number {
   return address.port;
 }
 
-/** The handle of a datagram socket, which Node hides behind a symbol. */
+/** Returns the handle of a datagram socket, which Node stores under a symbol. */
 function datagramHandle(socket: Socket): object {
   const key = Object.getOwnPropertySymbols(socket).find((symbol) => symbol.description === 'state symbol');
   const state: unknown = key === undefined ? undefined : Reflect.get(socket, key);
@@ -91,7 +91,7 @@ function datagramHandle(socket: Socket): object {
   return { _handle: Reflect.get(state, 'handle') as unknown };
 }
 
-// Only Node tells the descriptors of its own sockets; the relay that gets them runs on either.
+// Only Node gives access to the descriptors of its sockets. The relay that gets them runs on both runtimes.
 const skip = 'bun' in process.versions ? 'needs Node to open the sockets' : false;
 const RUNTIMES = { Node: process.execPath, Bun: BUN };
 
@@ -124,7 +124,7 @@ function relayWithSockets(program: string): void {
     const stun = createSocket('udp4').bind(0, '127.0.0.1');
     await once(stun, 'listening');
     Object.assign(ports, { derp: portOf(derp), http: portOf(http), stun: stun.address().port });
-    // The process that systemd starts knows its own number only when it runs, so a shell says it and becomes the relay.
+    // LISTEN_PID is known only when the process runs, so a shell sets it and then becomes the relay.
     const command = 'LISTEN_PID=$$ LISTEN_FDS=3 LISTEN_FDNAMES=derp:http:stun exec "$@"';
     const off = ['--http', 'off', '--stun', 'off', '--admin', 'off'];
     const own = ['--listen', '127.0.0.1:1', '--hostname', '127.0.0.1', '--key-file', path.join(folder, 'derper.key')];
@@ -137,7 +137,7 @@ function relayWithSockets(program: string): void {
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
     }
-    // This process holds the same sockets and must not take what comes in.
+    // This process has the same sockets and must not accept connections.
     derp.close();
     http.close();
     stun.close();

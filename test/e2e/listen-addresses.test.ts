@@ -8,7 +8,7 @@ import { naming } from '../../src/service/listen-keys.ts';
 import { listenError } from '../../src/transport/shared/listen-errors.ts';
 import { RelayProcess } from './relay-process.ts';
 
-/** What each message has to tell, and how the listener is turned off. */
+/** The text that the message for each listener must contain. */
 const KEYS = {
   listen: 'set derpPort too',
   http: '"http: off"',
@@ -17,7 +17,7 @@ const KEYS = {
 } as const;
 type Key = keyof typeof KEYS;
 
-/** Starts a relay with one address changed; what it says at its end. */
+/** Starts a relay with one changed address, which must fail; returns its output. */
 async function failingStart(key: Key, address: string): Promise<string> {
   const others = Object.keys(KEYS).flatMap((each) => [`--${each}`, each === key ? address : '127.0.0.1:0']);
   const relay = new RelayProcess([...others, '--no-self-test', '--log-level', 'warn']);

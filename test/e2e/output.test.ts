@@ -1,4 +1,4 @@
-/** Standard output and error that take nothing, or are not there: the relay serves, and every end is an end. */
+/** Tests standard output and error that are full or closed: the relay must serve, and every stop must end it. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,13 +15,13 @@ import { freePort } from '../free-port.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 
-/** Runs `body` with a pipe that is full and that nobody reads. */
+/** Runs `body` with a pipe that is full and not read. */
 async function withFullPipe(body: (fd: number) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'towpath-pipe-'));
   const file = path.join(folder, 'pipe');
   spawnSync('mkfifo', [file]);
   const filling = openSync(file, constants.O_RDWR | constants.O_NONBLOCK);
-  // Another open file, as the flag that makes writes not wait belongs to the first.
+  // Opens it again, because O_NONBLOCK belongs to the first open file.
   const fd = openSync(file, constants.O_RDWR);
   try {
     for (const size of [4096, 1]) fill(filling, size);
@@ -42,7 +42,7 @@ function fill(fd: number, size: number): void {
   }
 }
 
-/** A relay with these standard streams that has let a client in. */
+/** Runs `body` with a relay that has these standard streams and has accepted a client. */
 async function withServing(
   stdio: StdioOptions,
   body: (relay: RelayProcess) => Promise<void>,
@@ -133,7 +133,7 @@ suite('an output that takes nothing', { skip: process.platform !== 'linux' }, ()
       for (const signal of ['SIGTERM', 'SIGINT'] as const) {
         const child = spawn(process.execPath, [MAIN, 'config', 'schema'], { stdio: ['ignore', fd, fd] });
         const ended = once(child, 'exit');
-        // Nothing tells that it waits: a signal at any other moment has to end it as well.
+        // The test cannot see when the command waits, but a signal at any other moment must end it too.
         await new Promise((resolve) => setTimeout(resolve, 500));
         child.kill(signal);
         assert.deepEqual(await within(ended, 'the end', 20_000), [null, signal]);

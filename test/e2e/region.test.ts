@@ -22,7 +22,7 @@ interface Compose {
 }
 
 interface ComposeService {
-  /** Only relays have it. */
+  /** Only the relays have an environment. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly command: readonly string[];
 }
@@ -80,7 +80,7 @@ test('the relays of deploy/region/compose.yaml, as processes with addresses in p
     }
   }
 
-  // Without a server on this machine they say that, and go on.
+  // Without a server on this machine, the relays log this and go on.
   const counting = SERVER === undefined ? /server of the region is away/ : /counts are shared with the other relays/;
   for (const relay of relays) await relay.says(counting, PATIENCE_MS);
 
@@ -96,7 +96,7 @@ test('the relays of deploy/region/compose.yaml, as processes with addresses in p
   }
   const [first, last] = [clients[0]!, clients.at(-1)!];
   const arrived = nextPacket(last);
-  // The relay of the first client may hear of the last one a moment later.
+  // The relay of the first client may get the key of the last one later.
   const resend = setInterval(() => first.send(last.publicKey, Buffer.from('hello')), 50);
   t.after(() => clearInterval(resend));
   const { source, packet } = await within(arrived, 'a packet from relay to relay', PATIENCE_MS);

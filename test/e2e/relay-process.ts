@@ -16,7 +16,7 @@ export class RelayProcess {
 
   /**
    * `program` runs the sources, or is a compiled executable when `main` is null. `options` may
-   * replace the environment and the standard streams, of which only pipes are read here.
+   * replace the environment and the standard streams, but only pipes are read here.
    */
   constructor(
     args: readonly string[],
@@ -59,7 +59,7 @@ export class RelayProcess {
     return Number(match[1]);
   }
 
-  /** Sends signals, one behind the other, and returns exit code and signal of the end. */
+  /** Sends signals in order, and returns exit code and signal of the end. */
   async end(...signals: NodeJS.Signals[]): Promise<unknown[]> {
     for (const signal of signals) this.child.kill(signal);
     return within(this.#ended, `the end of:\n${this.output}`, 10_000);
@@ -72,7 +72,7 @@ export class RelayProcess {
   }
 }
 
-/** Loopback addresses with free ports, for all listeners. */
+/** Flags for loopback addresses with free ports, for all listeners. */
 export const FREE_PORTS: readonly string[] = [
   '--listen',
   '127.0.0.1:0',

@@ -7,7 +7,7 @@ import { connectDerp } from '../../src/client/connect.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { FREE_PORTS, RelayProcess } from './relay-process.ts';
 
-/** Runs `body` with a relay process and removes what it left. */
+/** Runs `body` with a relay process and removes its files afterwards. */
 async function withRelay(args: readonly string[], body: (relay: RelayProcess) => Promise<void>): Promise<void> {
   const relay = new RelayProcess(args);
   try {

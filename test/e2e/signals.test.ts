@@ -19,7 +19,7 @@ async function withRelay(args: readonly string[], body: (relay: RelayProcess) =>
   }
 }
 
-/** Resolves when the process has a handler of its own for the signal: there is no earlier moment to send one. */
+/** Resolves when the process has its own handler for the signal: a signal before that would end the process. */
 async function untilHandled({ child }: RelayProcess, signal: number): Promise<void> {
   for (;;) {
     const status = readFileSync(`/proc/${child.pid}/status`, 'latin1');
@@ -30,7 +30,7 @@ async function untilHandled({ child }: RelayProcess, signal: number): Promise<vo
   }
 }
 
-/** A service that takes connections and never answers. */
+/** A service that accepts connections and never answers. */
 async function silentService(): Promise<{ url: string; close: () => void; asked: Promise<unknown> }> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => sockets.add(socket.on('error', () => undefined))).listen(0, '127.0.0.1');

@@ -1,4 +1,4 @@
-/** A kernel that has no IPv6: every socket of that family is refused. */
+/** Tests a kernel without IPv6, which refuses every socket of this family. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { RelayProcess } from './relay-process.ts';
 const folder = mkdtempSync(path.join(tmpdir(), 'towpath-no-ipv6-'));
 after(() => rmSync(folder, { recursive: true }));
 
-/** Refuses IPv6 sockets as such a kernel does; Bun makes its own through libc too. */
+/** Refuses IPv6 sockets as such a kernel does; Bun opens its sockets through libc too. */
 const SHIM = `
 #define _GNU_SOURCE
 #include <dlfcn.h>

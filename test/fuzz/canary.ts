@@ -5,7 +5,7 @@ const DEADLINE_MS = 20_000;
 const PERIOD_MS = 20;
 const PACKET_BYTES = 200;
 
-/** Two clients that behave, one of which sends the other numbered packets while others misbehave. */
+/** Two correct clients. One sends the other numbered packets while the inputs are sent. */
 export class Canary {
   sent = 0;
   received = 0;
@@ -35,7 +35,7 @@ export class Canary {
     return new Canary(await login(), await login());
   }
 
-  /** Waits for the packets on their way, and leaves. */
+  /** Waits for the packets under way, and disconnects. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     const late = performance.now() + DEADLINE_MS;

@@ -4,7 +4,7 @@ import type { Input } from './input.ts';
 
 const FILE = path.join(import.meta.dirname, 'corpus.jsonl');
 
-/** The inputs that are kept: interesting ones, and those that once found something. One JSON object a line. */
+/** Reads the kept inputs: interesting ones, and ones that found a bug. */
 export function readCorpus(): readonly Input[] {
   const lines = readFileSync(FILE, 'utf8').split('\n');
   return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Input);

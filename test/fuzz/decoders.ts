@@ -13,9 +13,9 @@ import { inputFor, type Target } from './decoders/target.ts';
 import { WIRE_TARGETS } from './decoders/wire-targets.ts';
 import { Random } from './random.ts';
 
-/** Each target in turn for so long. */
+/** Time of each target in one turn, in milliseconds. */
 const TURN_MS = 200;
-/** What the process may grow by after a third of the time: state that grows with each input grows by more. */
+/** Largest growth of the process after a third of the time: state that grows with each input grows more. */
 const SLACK_MIB = 400;
 
 const TARGETS: readonly Target[] = [...WIRE_TARGETS, RULES_TARGET, ALLOCATION_TARGET, ...MAP_TARGETS, ...NOISE_TARGETS];
@@ -36,7 +36,7 @@ const mebibytes = (): number => process.memoryUsage.rss() / 2 ** 20;
 let nextSeed = firstSeed;
 let before = 0;
 
-/** Feeds what a seed makes, or `given` with whatever else the seed decides. */
+/** Feeds the input of a seed, or `given` with the other random values of the seed. */
 async function feed(target: Target, seed: number, given?: Buffer): Promise<void> {
   const random = new Random(seed);
   const input = given ?? inputFor(target, random);
@@ -58,7 +58,7 @@ for (const { target: name, hex, seed } of values.seed === undefined ? readCorpus
 }
 const startedAt = performance.now();
 const end = startedAt + Number(values.seconds) * 1000;
-/** By then everything is compiled, and the allocators have what they keep. */
+/** The time from which the memory is steady: all code is compiled, and the allocators have their reserve. */
 const steadyAt = startedAt + (end - startedAt) / 3;
 let left = Number(values.inputs);
 while (performance.now() < end && left > 0) {

@@ -10,7 +10,7 @@ import { freePort } from '../free-port.ts';
 const VERSIONS = ['v1.102.5', 'v1.104.5'];
 const START_MS = 20_000;
 
-/** The derpers that `test/interop/run.sh build` has made, by version; builds them when none is there. */
+/** Returns the derpers of `test/interop/run.sh build` by version; builds them when there are none. */
 export function derpers(): ReadonlyMap<string, string> {
   const cache = process.env['TOWPATH_INTEROP_CACHE'] ?? path.join(homedir(), '.cache/towpath-interop');
   const found = (): [string, string][] =>

@@ -1,13 +1,13 @@
 import { bytesOf, type Bytes, type Input } from './input.ts';
 
-/** A difference from derper that is meant: what it is, and why. */
+/** An intended difference from derper, with its reason. */
 interface Difference {
   readonly reason: string;
   readonly applies: (sent: Sent, derper: string, towpath: string) => boolean;
 }
 
 interface Sent {
-  /** A request head, and not DERP. */
+  /** True for a request head, false for DERP. */
   readonly isHead: boolean;
   readonly overWebSocket: boolean;
   readonly text: string;
@@ -15,11 +15,11 @@ interface Sent {
   readonly largest: number;
 }
 
-/** Go's JSON package reads no deeper. */
+/** Deepest JSON that Go's package reads. */
 const DEEPEST_JSON = 10_000;
 const WAITS = 'open';
 
-/** Of the WebSocket package that derper uses. */
+/** Largest message of the WebSocket package that derper uses, in bytes. */
 const DERPER_MESSAGE_BYTES = 32_768;
 
 const DIFFERENCES: readonly Difference[] = [
@@ -87,7 +87,7 @@ const DIFFERENCES: readonly Difference[] = [
   },
 ];
 
-/** Why the relays may differ about this input, or null. */
+/** Returns the reason why the relays may differ for this input, or null. */
 export function chosenDifference(input: Input, derper: string, towpath: string): string | null {
   const parts = input.steps.map((step) => bytesOf(Object.values(step)[0] as Bytes));
   const sent = {

@@ -1,7 +1,7 @@
 /**
- * Sends the same input to derper and to a relay of ours and compares what they do with it: `npm run test:differential`,
+ * Sends the same input to derper and to our relay, and compares their behaviour: `npm run test:differential`,
  * with `--seed N --inputs 500 --runtime bun`. A difference that is not in differences.ts fails it. The corpus comes
- * first; the default seed is fixed, so that a run in CI can be had again.
+ * first; the default seed is fixed, so that a run in CI can be repeated.
  */
 import { parseArgs } from 'node:util';
 import { RUNTIMES } from '../../src/cli/runtime.ts';
@@ -15,7 +15,7 @@ import { FuzzedRelay } from './relay.ts';
 
 const PATIENCE_MS = 700;
 const AT_ONCE = 8;
-/** Only what derper has, too, and what is the same without TLS. */
+/** Kinds of input that derper has too, and that need no TLS. */
 const COMPARED = new Set(['a changed ClientInfo', 'frames', 'a changed request head']);
 
 const { values } = parseArgs({

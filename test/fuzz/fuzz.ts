@@ -1,8 +1,8 @@
 /**
  * Feeds mutated input to the decoders of the UDP side in a process of their own (`decoders.ts`), and sends mutated input of
- * all kinds to a relay process, beside two clients that behave: `node test/fuzz/fuzz.ts`, or
- * `npm run test:fuzz`. It fails unless the relay lives, the two clients lost nothing, and everything comes back at the
- * end: connections, descriptors, memory. `--seed N` begins with input N; `--replay FILE` plays the inputs of a file.
+ * all kinds to a relay process that also has two correct clients: `node test/fuzz/fuzz.ts`, or
+ * `npm run test:fuzz`. It fails if the relay ends, if the two clients lose a packet, or if connections, descriptors and memory do
+ * not return to their earlier values. `--seed N` begins with input N; `--replay FILE` sends the inputs of a file.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
@@ -20,16 +20,16 @@ import { clientHellos, PROXY_HEADERS } from './samples.ts';
 
 const AT_ONCE = 6;
 const PATIENCE_MS = 60;
-/** Every so often an input may wait until the relay ends it. */
+/** Longest wait of some inputs, in milliseconds: until the relay ends the connection. */
 const LONG_PATIENCE_MS = 3000;
-/** Inputs that were played last are kept for the report of a failure. */
+/** Number of the last inputs that are kept for the report of a failure. */
 const LATEST = 64;
-/** By then everything that waits for a deadline of the relay is gone. */
+/** Time in milliseconds after which all connections have reached a deadline of the relay. */
 const SETTLE_MS = 20_000;
-/** What allocators keep (issue 9, H2): memory that only grows is found by an hour. */
+/** Reserve of allocators (issue 9, H2). A run of an hour finds memory that only grows. */
 const SLACK_MIB = 160;
 const SLACK_DESCRIPTORS = 4;
-/** What is 0 when nobody is connected; the scrape itself is an open stream. */
+/** Gauges that are 0 without clients. The scrape itself is an open stream. */
 const GAUGES = [
   'towpath_connections',
   'towpath_home_connections',
@@ -52,7 +52,7 @@ const firstSeed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31
 const hellos = await clientHellos();
 console.log(`fuzz: ${runtime}, ${values.seconds} s, seed ${firstSeed}`);
 const setups = Object.keys(SETUPS) as Setup[];
-/** One share of the time for the decoders. */
+/** Time of each set-up and of the decoders, in milliseconds. */
 const shareMs = (Number(values.seconds) / (setups.length + 1)) * 1000;
 let nextSeed = firstSeed;
 let failed = values.replay === undefined && !decodersHold(runtime, shareMs) ? 1 : 0;
@@ -64,7 +64,7 @@ for (const setup of setups) {
 console.log(`fuzz: ${failed === 0 ? 'passed' : `${failed} failed; again with --seed ${firstSeed}`}`);
 process.exit(failed === 0 ? 0 : 1);
 
-/** Runs `decoders.ts` for a time; it says itself what is wrong. */
+/** Runs `decoders.ts` for `ms`; it prints its problems itself. */
 function decodersHold(name: RuntimeName, forMs: number): boolean {
   const program = name === 'node' ? process.execPath : findRuntime(name);
   const script = path.join(import.meta.dirname, 'decoders.ts');
@@ -77,7 +77,7 @@ function decodersHold(name: RuntimeName, forMs: number): boolean {
   return spawnSync(program, parameters, { stdio: 'inherit' }).status === 0;
 }
 
-/** Attacks one relay for a time; returns what is wrong. */
+/** Attacks one relay for a time; returns the problems. */
 async function attack(name: RuntimeName, setup: Setup, forMs: number): Promise<string[]> {
   const behindProxy = setup === 'behind a proxy';
   const recipe: Recipe = { hellos, behindProxy, corpus: readCorpus() };
@@ -136,7 +136,7 @@ async function attack(name: RuntimeName, setup: Setup, forMs: number): Promise<s
   return problems;
 }
 
-/** What did not come back once all connections are over. */
+/** Returns the values that did not return to their start after all connections have ended. */
 async function leftovers(
   relay: FuzzedRelay,
   admin: number,

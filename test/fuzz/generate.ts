@@ -9,12 +9,12 @@ const SIZES = [0, 1, 61, 62, 100, 1400, 16_384, 65_535, 65_536];
 const CONTROL_BYTES = 125;
 const EARLY_ALERTS = 300;
 
-/** What inputs are made from, and for what kind of relay. */
+/** The material for inputs, and the kind of relay that they are for. */
 export interface Recipe {
   readonly hellos: readonly Buffer[];
   /** Connections to the DERP port begin with a PROXY header. */
   readonly behindProxy: boolean;
-  /** Inputs of the corpus, of which some are changed. */
+  /** Inputs of the corpus; some of them are sent with changes. */
   readonly corpus: readonly Input[];
 }
 
@@ -36,7 +36,7 @@ const KINDS: readonly Kind[] = [
   known,
 ];
 
-/** The input of a seed. */
+/** Returns the input of a seed. */
 export function generate(seed: number, recipe: Recipe): Input {
   const random = new Random(seed);
   const made = random.pick(KINDS)(random, recipe);
@@ -144,7 +144,7 @@ function stun(random: Random): ReturnType<Kind> {
   return { name: 'datagrams', port: 'stun', tls: null, steps };
 }
 
-/** An input of the corpus with other writes and another end, and often with a change. */
+/** Returns an input of the corpus with other writes and another end, and often with a change. */
 function known(random: Random, recipe: Recipe): ReturnType<Kind> {
   if (recipe.corpus.length === 0) return head(random);
   const input = random.pick(recipe.corpus);

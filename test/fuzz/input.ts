@@ -1,25 +1,25 @@
 import type { Edit } from './mutate.ts';
 
-/** Bytes of an input: base64, text of which each character is a byte, or a few bytes many times. */
+/** Bytes of an input: base64, text with one byte per character, or a few repeated bytes. */
 export type Bytes =
   { readonly base64: string } | { readonly text: string } | { readonly hex: string; readonly times: number };
 
-/** What is sent, in order. */
+/** One step of an input. */
 export type Step =
-  /** Inside TLS where there is TLS, and as a binary message where there is WebSocket. */
+  /** Sent inside TLS, if there is TLS, and as a binary message, if there is WebSocket. */
   | { readonly send: Bytes }
-  /** Inside TLS, but never made a message. */
+  /** Sent inside TLS, but never as a message of WebSocket. */
   | { readonly bare: Bytes }
-  /** Below TLS, which breaks it. */
+  /** Sent outside of TLS, which breaks TLS. */
   | { readonly raw: Bytes }
   /** A ClientInfo frame with this JSON, sealed for the relay, and then changed; `publicKey` (hex) replaces the own one. */
   | { readonly clientInfo: Bytes; readonly edits?: readonly Edit[]; readonly publicKey?: string }
   /** A SendPacket frame to oneself. */
   | { readonly toSelf: Bytes };
 
-/** One connection, or some datagrams. It holds all that is needed to do the same again. */
+/** One connection, or some datagrams, with all data that is needed to repeat it. */
 export interface Input {
-  /** What it is, for people. */
+  /** A description for people. */
   readonly name: string;
   readonly port: 'derp' | 'http' | 'stun';
   /** Null: no TLS. */
@@ -30,10 +30,10 @@ export interface Input {
   } | null;
   /** Sent before TLS: a PROXY header. */
   readonly preamble?: Bytes;
-  /** Done properly first; `login` is the upgrade and the handshake. */
+  /** The correct steps before these; `login` is the upgrade and the handshake. */
   readonly start: 'nothing' | 'upgrade' | 'websocket' | 'login' | 'websocket-login';
   readonly steps: readonly Step[];
-  /** Seed of how writes are cut; 0: not at all. */
+  /** Seed for cutting writes into pieces; 0: no cuts. */
   readonly cuts: number;
   readonly end: 'fin' | 'reset' | 'half-close' | 'wait';
 }

@@ -12,7 +12,7 @@ const TELLING_LENGTHS = [
   0, 1, 31, 32, 33, 65_535, 65_536, 65_568, 65_569, 0x40000, 0x40001, 0x100000, 0x7fffffff, 0xffffffff,
 ];
 
-/** One to four changes of something that is `length` bytes long. */
+/** Returns one to four changes for `length` bytes. */
 export function edits(random: Random, length: number): Edit[] {
   return Array.from({ length: 1 + random.below(4) }, () => edit(random, length));
 }
@@ -40,7 +40,7 @@ function edit(random: Random, length: number): Edit {
   }
 }
 
-/** `bytes` after the changes, one after the other. */
+/** Applies the changes to a copy of `bytes`, in order. */
 export function applyEdits(bytes: Buffer, changes: readonly Edit[]): Buffer {
   let result = bytes;
   for (const { at, cut, put } of changes) {

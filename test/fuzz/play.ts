@@ -9,12 +9,12 @@ const PINGS = 2;
 const PING = Buffer.from('fuzzping');
 
 /**
- * What a relay did with an input: `closed`, `open`, `silent` (open, but it answers nothing: it may wait for more), each
+ * The behaviour of a relay for an input: `closed`, `open`, `silent` (open, but it answers nothing: it may wait for more), each
  * with the statuses of HTTP answers in front, or `in, …` when a ClientInfo was accepted.
  */
 export type Outcome = string;
 
-/** Plays an input. `patienceMs` is how long to wait for an answer or an end; connections come from `localAddress`. */
+/** Sends an input from `localAddress`. `patienceMs` is the longest wait for an answer or an end, in milliseconds. */
 export async function play(input: Input, target: Target, patienceMs: number, localAddress?: string): Promise<Outcome> {
   if (input.port === 'stun') return playDatagrams(input, target);
   let wire: Wire | null = null;
@@ -65,7 +65,7 @@ async function outcome(wire: Wire, { start }: Input, patienceMs: number): Promis
     return [...statuses, wire.isClosed ? 'closed' : 'open'].join(', ');
   }
   let isIn = start.endsWith('login');
-  // derper answers no ping while a pong of it waits to be written.
+  // derper does not answer a ping while its last pong waits to be written.
   for (let tries = 0; tries < PINGS; tries++) {
     if (isIn) await wire.send(encodeFrame(FrameType.Ping, PING));
     try {

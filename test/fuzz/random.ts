@@ -1,4 +1,4 @@
-/** Random numbers that a seed repeats (mulberry32). */
+/** Random numbers that depend only on a seed (mulberry32). */
 export class Random {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** 32 bits. */
+  /** Returns a random number of 32 bits. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
@@ -15,12 +15,12 @@ export class Random {
     return (mixed ^ (mixed >>> 14)) >>> 0;
   }
 
-  /** 0 to `bound` - 1; 0 when there is no other. */
+  /** Returns a random number from 0 to `bound` - 1; 0 when `bound` is 0. */
   below(bound: number): number {
     return bound <= 0 ? 0 : this.next() % bound;
   }
 
-  /** True once in `n` times. */
+  /** Returns true with a probability of 1 to `n`. */
   once(n: number): boolean {
     return this.below(n) === 0;
   }

@@ -11,22 +11,22 @@ import type { Target } from './wire.ts';
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 const START_MS = 30_000;
 const END_MS = 60_000;
-/** Log lines of a fuzzed relay are many; a problem in them is looked for as they come. */
+/** Number of characters of the log that are kept. A fuzzed relay logs much; each piece is searched for problems when it comes. */
 const OUTPUT_CHARACTERS = 65_536;
-// The relay asks to report what is a bug. OpenSSL says "unexpected message" and "internal error" of peers.
+// The log of a bug contains "please report". "unexpected message" and "internal error" are errors of peers in OpenSSL.
 const PROBLEM = /please report|unhandled|uncaught|(?:Type|Range|Reference|Internal)Error|(?:\n|\\n) {4}at /i;
 
 /** How the relay under test is set up. */
 export const SETUPS = {
   'as it comes': '',
   'behind a proxy': 'proxy: { protocol: true }\n',
-  // Its authority never answers; what matters is that ClientHellos are read for the challenge.
+  // The authority never answers. The relay must only read ClientHellos for the challenge.
   'with ACME':
     'certificate: { mode: auto, directory: certs, acme: { directory: "https://127.0.0.1:1/", termsAgreed: true, challenges: [tls-alpn-01] } }\n',
 } as const;
 export type Setup = keyof typeof SETUPS;
 
-/** Short deadlines, so that who waits is gone at the end; limits by source are for everybody on the loopback alike. */
+/** Short deadlines, so that waiting connections end before the check. Limits by source count all clients of the loopback together. */
 const CONFIGURATION = `
 listen: 127.0.0.1:0
 http: 127.0.0.1:0
@@ -41,14 +41,14 @@ limits: { tlsHandshakeMs: 2000, requestHeadMs: 2000, derpHandshakeMs: 2000 }
 log: { level: info }
 `;
 
-/** A relay process that is attacked. */
+/** A relay process under attack. */
 export class FuzzedRelay {
   readonly #child: ChildProcess;
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'towpath-fuzz-'));
   readonly #ended: Promise<unknown[]>;
   #output = '';
   #hasEnded = false;
-  /** The first part of its log that tells of a bug. */
+  /** The first part of its log with a bug. */
   problem: string | null = null;
 
   constructor(runtime: RuntimeName, setup: Setup) {
@@ -76,12 +76,12 @@ export class FuzzedRelay {
     return !this.#hasEnded;
   }
 
-  /** The end of its log. */
+  /** Returns the end of its log. */
   get output(): string {
     return this.#output;
   }
 
-  /** Waits until it listens; gives its ports. */
+  /** Waits until it listens; resolves with its ports. */
   async started(): Promise<Target & { readonly admin: number }> {
     const ready = new Promise<void>((resolve, reject) => {
       this.#child.stdout?.on('data', () => {
@@ -102,7 +102,7 @@ export class FuzzedRelay {
     return readdirSync(`/proc/${this.#child.pid!}/fd`).length;
   }
 
-  /** Asks it to end; exit code and signal. */
+  /** Stops it; resolves with exit code and signal. */
   async end(): Promise<unknown[]> {
     this.#child.kill('SIGTERM');
     return within(this.#ended, `the end of the relay:\n${this.#output.slice(-2000)}`, END_MS);
@@ -115,7 +115,7 @@ export class FuzzedRelay {
   }
 }
 
-/** All values of one scrape of `/metrics`, by name with labels. */
+/** Returns all values of one scrape of `/metrics`, by name with labels. */
 export async function scrape(admin: number): Promise<ReadonlyMap<string, number>> {
   const text = await new Promise<string>((resolve, reject) => {
     get({ host: '127.0.0.1', port: admin, path: '/metrics', agent: false }, (response) => {

@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { connect } from 'node:tls';
 
-/** Good and nearly good things, from which the inputs are made. */
+/** Valid and nearly valid messages, from which the inputs are made. */
 
 export const FAST_START =
   'GET /derp HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Go-http-client/1.1\r\nConnection: Upgrade\r\nDerp-Fast-Start: 1\r\nUpgrade: DERP\r\n\r\n';
@@ -52,7 +52,7 @@ export const CLIENT_INFOS: readonly string[] = [
   '',
 ];
 
-/** Curve25519 points of low order: with them anybody can make a box (§11.4). */
+/** Curve25519 points of low order: any client can make a valid box for them (§11.4). */
 export const LOW_ORDER_KEYS: readonly string[] = [
   '00'.repeat(32),
   `01${'00'.repeat(31)}`,
@@ -80,7 +80,7 @@ export const STUN_REQUEST: Buffer = Buffer.from(
   'hex',
 );
 
-/** ClientHellos as this runtime makes them, with and without the protocol of ACME challenges. */
+/** Returns ClientHellos of this runtime, with and without the protocol of ACME challenges. */
 export async function clientHellos(): Promise<readonly Buffer[]> {
   const offers = [
     { ALPNProtocols: ['http/1.1'], servername: 'derp.example.com' },

@@ -1,4 +1,4 @@
-/** A final, masked WebSocket frame; the mask is zero. */
+/** Makes a final, masked WebSocket frame; the mask is zero. */
 export function webSocketFrame(operation: number, payload: Buffer): Buffer {
   const size = payload.length;
   const length = Buffer.alloc(size < 126 ? 1 : size < 65_536 ? 3 : 9);
@@ -8,7 +8,7 @@ export function webSocketFrame(operation: number, payload: Buffer): Buffer {
   return Buffer.concat([Buffer.of(0x80 | operation), length, Buffer.alloc(4), payload]);
 }
 
-/** The payload of the whole frames at the front of what a server sent, and what is left. */
+/** Returns the payload of the whole frames at the start of the bytes of a server, and the rest of the bytes. */
 export function openWebSocket(received: Buffer): { readonly payload: Buffer; readonly rest: Buffer } {
   const parts: Buffer[] = [];
   let at = 0;
@@ -19,7 +19,7 @@ export function openWebSocket(received: Buffer): { readonly payload: Buffer; rea
     const size =
       short < 126 ? short : short === 126 ? received.readUInt16BE(at + 2) : Number(received.readBigUInt64BE(at + 2));
     if (received.length < at + header + size) break;
-    // Closes, pings and pongs are no part of the stream.
+    // Close, ping and pong frames are not part of the stream.
     if ((received[at]! & 0x0f) < 8) parts.push(received.subarray(at + header, at + header + size));
     at += header + size;
   }

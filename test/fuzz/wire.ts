@@ -20,13 +20,13 @@ export interface Target {
   readonly hasTls: boolean;
 }
 
-/** The connection is gone, or what should have come did not. */
+/** The connection has ended, or the expected bytes did not arrive. */
 export class Ended extends Error {}
 
-/** One TCP connection to a relay that does and takes whatever it is told to. */
+/** One TCP connection to a relay that can send and receive anything. */
 export class Wire {
   readonly keys: NodeKeyPair = generateNodeKeyPair();
-  /** What came, inside TLS. */
+  /** The received bytes, inside TLS. */
   received: Buffer = Buffer.alloc(0);
   isClosed = false;
   readonly #tcp: Socket;
@@ -43,7 +43,7 @@ export class Wire {
     this.#cuts = cuts === 0 ? null : new Random(cuts);
   }
 
-  /** Connects from `localAddress`; TLS is made when `tls` is not null. */
+  /** Connects from `localAddress`; uses TLS unless `tls` is null. */
   static async open(
     port: number,
     options: {
@@ -79,7 +79,7 @@ export class Wire {
     return wire;
   }
 
-  /** Upgrades, and gets ready for {@link clientInfo}. */
+  /** Upgrades and reads the greeting, so that {@link clientInfo} can be called. */
   async upgrade(how: 'fast-start' | 'upgrade' | 'websocket', deadlineMs: number): Promise<void> {
     await this.bare(Buffer.from({ 'fast-start': FAST_START, upgrade: UPGRADE, websocket: WEBSOCKET }[how]));
     if (how !== 'fast-start') {
@@ -93,7 +93,7 @@ export class Wire {
     this.#serverKey = payload.subarray(MAGIC.length, MAGIC.length + KEY_BYTES);
   }
 
-  /** The ClientInfo frame for this JSON. */
+  /** Returns the ClientInfo frame with this JSON. */
   clientInfo(json: Buffer, publicKey: Buffer = this.keys.publicKey): Buffer {
     const shared = sharedBoxKey(this.keys.privateKey, this.#serverKey);
     return encodeFrame(FrameType.ClientInfo, publicKey, sealBox(shared, json));
@@ -120,7 +120,7 @@ export class Wire {
     await this.#put(this.#tcp, bytes);
   }
 
-  /** The next whole frame. */
+  /** Resolves with the next whole frame. */
   async frame(deadlineMs: number): Promise<{ readonly type: number; readonly payload: Buffer }> {
     const length = (): number =>
       this.#derp.length < FRAME_HEADER_BYTES ? Infinity : FRAME_HEADER_BYTES + this.#derp.readUInt32BE(1);
@@ -133,7 +133,7 @@ export class Wire {
     return { type: frame[0]!, payload: frame.subarray(FRAME_HEADER_BYTES) };
   }
 
-  /** Waits for `condition`; throws {@link Ended} when the connection or the time is over before. */
+  /** Waits for `condition`; throws {@link Ended} when the connection or the time ends first. */
   async until(condition: () => boolean, deadlineMs: number): Promise<void> {
     const deadline = performance.now() + deadlineMs;
     while (!condition()) {

@@ -5,7 +5,7 @@ import { BootstrapDns, type NameResolver } from '../../src/http/bootstrap-dns.ts
 import { isRolledOutTo, rolloutValue } from '../../src/http/rollout.ts';
 import { Counters } from '../../src/observe/counters.ts';
 
-/** Answers from a table; a missing name is one that does not resolve. */
+/** Answers from a table; a missing name does not resolve. */
 class TableResolver implements NameResolver {
   readonly table: Record<string, string[]>;
   cancelled = 0;

@@ -4,7 +4,7 @@ import { Duplex } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import { HeadDeadline } from '../../src/http/head-deadline.ts';
 
-/** A server that does nothing by itself, as on a runtime without deadlines. */
+/** A server without deadlines of its own, as on a runtime that has none. */
 function setUp(t: TestContext) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const server = new EventEmitter();

@@ -9,7 +9,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** Puts `http` behind a real listener, which hands its connections over as the relay does; returns the port. */
+/** Starts a real listener that gives its connections to `http`, as the relay does; returns the port. */
 export async function listen(t: TestContext, http: Server): Promise<number> {
   const listener = createServer((socket) => http.emit('connection', socket));
   listener.listen(0, '127.0.0.1');
@@ -36,7 +36,7 @@ export async function ask(
   return { status: response.statusCode ?? 0, headers: response.headers, body: text };
 }
 
-/** Writes bytes as they are and returns all that comes back until the server closes. */
+/** Writes bytes unchanged and returns all received bytes until the server closes. */
 export async function exchange(port: number, bytes: string): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   const received: Buffer[] = [];

@@ -10,7 +10,7 @@ import type { AdminApi } from '../../src/http/api/port.ts';
 
 const STATUS_BYTES = 1_000_000;
 
-/** A clock that ticks when it is told to. */
+/** A clock that ticks when the test says so. */
 class ToldClock extends Clock {
   #at = 1000;
   readonly #told = new Set<(now: number) => void>();
@@ -24,7 +24,7 @@ class ToldClock extends Clock {
     return () => this.#told.delete(listener);
   }
 
-  /** Lets a second pass; returns how many were told. */
+  /** Advances by a second; returns the number of listeners. */
   passSecond(): number {
     this.#at += 1000;
     for (const listener of this.#told) listener(this.#at);

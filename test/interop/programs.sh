@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs what needs further real programs: Headscale and tailscaled for admission and the peer relay, miniupnpd for port mapping, pebble for ACME, HAProxy, nginx and Caddy
-# in front, and the floods. Each part installs what it needs; together they take some five minutes once that is there.
+# Runs the tests with further real programs: Headscale and tailscaled for admission and the peer relay, miniupnpd for port mapping, pebble for ACME, HAProxy, nginx and Caddy
+# in front, and the floods. Each part installs the programs that it needs; after that, all parts together take about five minutes.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 node=$here/../../node_modules/.bin/node

@@ -1,6 +1,6 @@
 import { findRuntime, RUNTIMES } from '../../src/cli/runtime.ts';
 
-/** What runs the relays of these tests: this Node, or the runtime that TOWPATH_INTEROP_RUNTIME names. */
+/** The runtime of the relays of these tests: this Node, or the one in TOWPATH_INTEROP_RUNTIME. */
 export const RELAY_PROGRAM: string = program(process.env['TOWPATH_INTEROP_RUNTIME'] ?? 'node');
 
 function program(wanted: string): string {
@@ -9,5 +9,5 @@ function program(wanted: string): string {
   return name === 'node' ? process.execPath : findRuntime(name);
 }
 
-/** Whether that is Bun, for what Bun cannot do. */
+/** Whether that is Bun, for tests of functions that Bun does not have. */
 export const RUNS_ON_BUN: boolean = RELAY_PROGRAM !== process.execPath;

@@ -3,11 +3,11 @@
 #
 #   run.sh [conformance|verdicts|e2e|derpprobe|build] [--check]
 #
-# Without a part all parts run. --check compares docs/conformance.md with what the run gives instead of writing it.
+# Without a part all parts run. --check compares docs/conformance.md with the result of the run instead of writing it.
 # RELAYS="derper-1.102.5", "derper-1.104.5" or "towpath" limits the relays (the report then is not made).
-# TOWPATH_COMMAND is how towpath is run;
+# TOWPATH_COMMAND is the command that runs towpath;
 # TOWPATH_INTEROP_RUNTIME=bun runs the sources on Bun.
-# E2E_TRANSCRIPT is a file to which the pings and transfers are appended; E2E_SLOW_BYTES is how much is downloaded over a slow
+# E2E_TRANSCRIPT is a file to which the pings and transfers are appended; E2E_SLOW_BYTES is the length of the download over a slow
 # link (default 1000000, which takes half a minute).
 set -euo pipefail
 
@@ -16,7 +16,7 @@ repository=$(cd "$here/../.." && pwd)
 version=$(cd "$here" && go list -m -f '{{.Version}}' tailscale.com)
 export TOWPATH_INTEROP_CACHE=${TOWPATH_INTEROP_CACHE:-$HOME/.cache/towpath-interop}
 cache=$TOWPATH_INTEROP_CACHE/$version
-# Read from the file, because the go command would fetch the newer Go that this module asks for.
+# Read from the file, because the go command would download the newer Go that this module needs.
 newer_version=$(sed -n 's/.*tailscale\.com \(v[0-9.]*\)$/\1/p' "$here/newer/go.mod")
 all_relays="derper-1.102.5 derper-1.104.5 towpath"
 relays=${RELAYS:-$all_relays}
@@ -32,7 +32,7 @@ done
 
 work=$(mktemp -d)
 child=
-# The test programs take their own children with them, even when they are killed.
+# The children of the test programs end with them, even when they are killed.
 finish() {
   local status=$?
   if [[ -n $child ]]; then kill -KILL "$child" 2>/dev/null || true; fi
@@ -53,7 +53,7 @@ attend() {
   return "$status"
 }
 
-# Upstream's programs never change within a version, so that existing ones are not even looked at by go.
+# Upstream's programs never change within a version, so that existing ones are not built again.
 upstream() { # name, go build arguments
   local name=$1
   shift
@@ -75,7 +75,7 @@ build() {
   newer_derper
 }
 
-# Its module asks for a newer Go, which the go command fetches as a module.
+# Its module needs a newer Go, which the go command downloads as a module.
 newer_derper() {
   local folder=$TOWPATH_INTEROP_CACHE/$newer_version
   if [[ -x $folder/derper ]]; then return; fi
@@ -94,7 +94,7 @@ run() { # title, then the command
   echo "== $title"
   local start=$SECONDS
   if attend "$@" > "$work/log" 2>&1; then
-    # A test program says last how many statements passed, an e2e run what the nodes did.
+    # The last line of a test program is the number of passed statements; an e2e run prints the actions of the nodes.
     grep -E '^[a-z0-9.-]+: [0-9]+ statements|^ +e2e_test.go' "$work/log" || true
     echo "   ok in $((SECONDS - start)) s"
   else
@@ -119,13 +119,13 @@ conformance() {
 e2e() {
   compile e2e
   for relay in $relays; do
-    # derper is what the numbers are compared with; a whole run needs towpath's only.
+    # The numbers are compared with those of derper; a whole run needs only those of towpath.
     if [[ $part == all && $relay == derper* ]]; then continue; fi
     run "end to end through $relay" env RELAY="$relay" "$work/e2e.test" -test.v -test.timeout 10m
   done
 }
 
-# Needs no relay of ours: towpath probe and the official client look at one that has any certificate.
+# This part does not need our relay: towpath probe and the official client connect to one with any certificate.
 verdicts() {
   compile verdicts
   run "probe against the official client" "$work/verdicts.test" -test.timeout 4m

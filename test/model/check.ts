@@ -5,19 +5,19 @@ import { World } from './world.ts';
 
 const MOST_COMMANDS = 60;
 
-/** A run, and the making smaller of a failure, take no longer than this. */
+/** Longest time of a run, or of reducing a failure, in milliseconds. */
 const MOST_MS = 90_000;
 
-/** What to check. */
+/** The options of a check. */
 export interface ModelCheck {
-  /** Of the first run; each further one has the next number. */
+  /** Seed of the first run; each further run has the next number. */
   readonly seed: number;
   readonly runs: number;
-  /** No further run begins after this time. */
+  /** No further run begins after this time, in seconds. */
   readonly seconds: number;
-  /** Of a failure: repeats only that run. */
+  /** Path of a failure: repeats only this run. */
   readonly path?: string | undefined;
-  /** Of a failure: which of its commands were executed. */
+  /** Replay path of a failure: the commands of it that were executed. */
   readonly replayPath?: string | undefined;
 }
 
@@ -37,7 +37,7 @@ export async function checkModel(check: ModelCheck): Promise<{ readonly runs: nu
       ...(replayPath === undefined ? {} : { replayPath }),
     }),
     fc.constantFrom(2, 3),
-    // One run in four changes the list of keys, which the relay looks at once a second.
+    // One run in four changes the list of keys, which the relay reads once a second.
     fc.nat({ max: 3 }),
     async (policy, commands, mostPerKey, luck) => {
       const world = await World.start(policy, mostPerKey);
@@ -55,7 +55,7 @@ export async function checkModel(check: ModelCheck): Promise<{ readonly runs: nu
     await fc.assert(property, {
       seed: check.seed + done.runs,
       numRuns: 1,
-      // One run of a seed would be biased to short lists.
+      // A single run per seed would prefer short lists.
       unbiased: true,
       interruptAfterTimeLimit: MOST_MS,
       markInterruptAsFailure: true,

@@ -5,17 +5,17 @@ import type { Way, World } from './world.ts';
 
 const KEYS = KEY_PAIRS.length;
 
-/** Connections in all, so that a run stays short. */
+/** Most connections in a run, so that it stays short. */
 const MOST_CONNECTIONS = 10;
-/** Enough for the buffers of both kernels and the relay's queue, so that a stalled client loses some of it. */
+/** More packets than the buffers of both kernels and the relay's queue hold, so that a stalled client loses some. */
 const FLOOD_PACKETS = 160;
 const LARGEST_PACKET_BYTES = 65_536;
-/** So that all that is sent at once fits into the relay's queue for one client that reads. */
+/** Most packets at once, so that they fit into the relay's queue for one client that reads. */
 const MOST_AT_ONCE = 20;
 
 type Command = fc.AsyncCommand<Model, World>;
 
-/** A command that is possible while `possible` and does `act`; the model and the relay are compared after it. */
+/** Makes a command that runs `act` if `possible` is true; the model and the relay are compared after it. */
 function command(
   name: string,
   possible: (model: Model) => boolean,
@@ -31,13 +31,13 @@ function command(
   };
 }
 
-/** The how-manieth open connection that can speak. */
+/** Returns open connection number `n`, of those that read. */
 function pick(model: Model, n: number): Member {
   const able = listening(model);
   return able[n % able.length]!;
 }
 
-/** Those that read. */
+/** Returns the connections that read. */
 function listening(model: Model): readonly Member[] {
   return model.open.filter(({ isStalled }) => !isStalled);
 }
@@ -81,7 +81,7 @@ const sendLargest = fc.tuple(index, key).map(([who, to]) =>
   }),
 );
 
-/** Several connections send at the same time; their keys have one connection each, so that order decides nothing. */
+/** Several connections send at the same time. Their keys have one connection each, so that the order has no effect. */
 const burst = fc
   .array(fc.tuple(index, key, packet, fc.integer({ min: 1, max: 4 })), { minLength: 2, maxLength: 6 })
   .map((parts) =>
@@ -117,7 +117,7 @@ const setHome = fc.tuple(index, fc.boolean()).map(([who, home]) =>
   }),
 );
 
-/** One at a time, so that what the relay still holds is known to be for that one. */
+/** Stalls one client at a time, so that all packets in the relay are for this one. */
 const stall = index.map((who) =>
   command(
     `stall(#${who})`,
@@ -138,7 +138,7 @@ const flood = index.map((who) =>
     async (model, world) => {
       const member = pick(model, who);
       const to = model.stalled!.key;
-      // Another connection of the key may be the active one, and then it must not be sent more than it can take.
+      // Another connection of the key may be the active one, and its queue does not hold a flood.
       if (model.count(to) > 1) return;
       await world.send(model, member, to, 'other', LARGEST_PACKET_BYTES, FLOOD_PACKETS);
       model.ping(member);
@@ -195,7 +195,7 @@ const bar = fc
     ),
   );
 
-/** Each kind of command with how often it is wanted, in the form of `fc.commands`. */
+/** Each kind of command, repeated by its weight, for `fc.commands`. */
 export const COMMANDS: fc.Arbitrary<Command>[] = [
   ...[connect, connect, connect],
   ...[send, send, send, sendLargest, burst, burst],

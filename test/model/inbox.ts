@@ -3,25 +3,25 @@ import { PeerGoneReason } from '../../src/wire/frames.ts';
 import type { Notice } from './model.ts';
 import { indexOfKey, readPacket } from './packets.ts';
 
-/** All that one client is sent, with what can be seen to be wrong at once. */
+/** Everything that one client receives, and the problems in it. */
 export class Inbox implements DerpClientHandler {
-  /** What it was told and nobody has looked at. */
+  /** Notices that were not compared yet. */
   readonly notices: Notice[] = [];
   readonly problems: string[] = [];
-  /** How often it was told that the relay restarts. */
+  /** Number of Restarting frames. */
   restarts = 0;
-  /** Notes that a destination is unknown. */
+  /** Number of notices that a destination is unknown. */
   notHere = 0;
-  /** Packets in all. */
+  /** Number of packets. */
   received = 0;
   isClosed = false;
-  /** Called when the client takes more to send after it had refused some. */
+  /** Called when the client accepts frames again after it refused one. */
   onDrained: () => void = () => undefined;
   #fresh: string[] = [];
   /** The highest sequence number so far, by sender and kind. */
   readonly #latest = new Map<string, number>();
 
-  /** The names of the packets that came since the last call. */
+  /** Returns the names of the packets since the last call. */
   take(): readonly string[] {
     const fresh = this.#fresh;
     this.#fresh = [];

@@ -1,15 +1,15 @@
 /**
- * What a relay must do, in as few words as possible: who is here, who is given packets, who is told what, and what is
- * counted (protocol reference §4). It knows nothing of sockets, buffers and time.
+ * A simple model of a relay: its clients, their packets and notices, and the
+ * counters (protocol reference §4). It has no sockets, buffers and time.
  */
 
 export type Policy = 'last-writer' | 'disable-fighters';
 export type Kind = 'other' | 'disco';
 
-/** What a client is told besides packets. Notes about unknown destinations are limited by time and counted apart. */
+/** A notice for a client. Notices about unknown destinations are limited by time and counted separately. */
 export type Notice = `gone ${number}` | 'health bad' | 'health good';
 
-/** One packet that is expected: from which connection, the how-manieth of it, and its size. */
+/** An expected packet: the connection of its sender, its number there, and its size. */
 export interface Expected {
   readonly sender: number;
   readonly sequence: number;
@@ -17,7 +17,7 @@ export interface Expected {
   readonly bytes: number;
 }
 
-/** One connection that is open. */
+/** An open connection. */
 export interface Member {
   readonly id: number;
   readonly key: number;
@@ -27,20 +27,20 @@ export interface Member {
   readonly due: Map<string, Expected>;
   /** Packets that were sent while it was stalled: they may arrive, or are dropped and counted. */
   readonly possible: Map<string, Expected>;
-  /** What it must be told next; in any order within one command. */
+  /** Notices that it must get next, in any order within one command. */
   notices: Notice[];
-  /** Packets to unknown keys that looked like disco, each of which may be answered with a note. */
+  /** Packets to unknown keys that looked like disco, each of which may be answered with a notice. */
   unknownDisco: number;
 }
 
 /** All connections of one key. */
 interface Holder {
   readonly members: Member[];
-  /** Who is given the packets. */
+  /** The connection that gets the packets. */
   active: Member | null;
-  /** Who spoke last, or came last. */
+  /** The connection that sent a frame or connected last. */
   last: Member | null;
-  /** Who spoke, oldest first, while there is more than one. */
+  /** The connections that sent a frame, oldest first, while there is more than one connection. */
   speakers: Member[];
   readonly disabled: Set<Member>;
 }
@@ -62,7 +62,7 @@ export interface Totals {
   writeTimeouts: number;
 }
 
-/** The name of a packet within a run. */
+/** Returns the name of a packet, unique in a run. */
 export function packetName(sender: number, sequence: number): string {
   return `${sender}/${sequence}`;
 }
@@ -85,9 +85,9 @@ export class Model {
     crowdedOut: 0,
     writeTimeouts: 0,
   };
-  /** Whether a connection left that was not reading, so that what was written to it is lost without a count. */
+  /** Whether a connection that did not read has left, so that written packets are lost without a count. */
   hasLeftUnread = false;
-  /** Packets that connections which are gone could have had and did not get. */
+  /** Packets that ended connections could have received, but did not. */
   lost = 0;
   /** Whether the list of keys may still be changed in this run. */
   canBar: boolean;
@@ -113,7 +113,7 @@ export class Model {
     return this.open.find((member) => member.isStalled);
   }
 
-  /** How many connections `key` has. */
+  /** Returns the number of connections of `key`. */
   count(key: number): number {
     return this.#holders.get(key)?.members.length ?? 0;
   }
@@ -130,7 +130,7 @@ export class Model {
     };
   }
 
-  /** A key connects. Returns the new connection, and the one that had to go for it; null when the key is barred. */
+  /** A key connects. Returns the new connection, and the one that was ended for it; null when the key is barred. */
   connect(key: number): { readonly member: Member; readonly ended: Member | null } | null {
     this.totals.accepts++;
     if (this.barred.has(key)) {
@@ -156,7 +156,7 @@ export class Model {
     }
     this.totals.duplicateConnectionsEver++;
     const oldest = holder.members[0]!;
-    // Each is told once, when it stops being alone: the second one and the first together, further ones by themselves.
+    // Each gets a notice once, when it is not the only one any more: the first and the second together, each further one separately.
     if (holder.members.length === 1) {
       oldest.notices.push('health bad');
       holder.speakers = [oldest];
@@ -172,7 +172,7 @@ export class Model {
     return { member, ended: oldest };
   }
 
-  /** A connection is gone, for whatever reason. */
+  /** A connection has ended, for any reason. */
   leave(member: Member): void {
     if (member.isStalled) this.hasLeftUnread = true;
     this.lost += member.possible.size;
@@ -196,7 +196,7 @@ export class Model {
     Object.assign(holder, { active: first, last: null, speakers: [], disabled: new Set<Member>() });
   }
 
-  /** A connection sent a frame of whatever type. */
+  /** A connection sent a frame of any type. */
   spoke(member: Member): void {
     const holder = this.#holders.get(member.key)!;
     if (holder.members.length < 2) return;
@@ -247,14 +247,14 @@ export class Model {
     (receiver.isStalled ? receiver.possible : receiver.due).set(packetName(packet.sender, packet.sequence), packet);
   }
 
-  /** The list of keys changes: those that are taken from it lose their connections. Returns these. */
+  /** The list of keys changes: the connections of removed keys end. Returns these connections. */
   bar(keys: readonly number[]): readonly Member[] {
     this.canBar = false;
     this.barred.clear();
     for (const key of keys) this.barred.add(key);
     const expelled = this.open.filter(({ key }) => this.barred.has(key));
     for (const member of expelled) {
-      // It is told nothing more: what its leaving sets off can only reach others.
+      // It gets no more notices: its end causes notices only for others.
       this.leave(member);
       this.totals.notAdmitted++;
     }

@@ -3,20 +3,20 @@ import { KEY_BYTES } from '../../src/wire/frames.ts';
 import { generateNodeKeyPair, type NodeKeyPair } from '../../src/wire/keys.ts';
 import { packetName, type Expected } from './model.ts';
 
-/** Keys that clients have; the model names them by their index. A higher index is a key that nobody has. */
+/** Keys of the clients; the model names them by their index. A higher index is a key without a client. */
 export const KEY_PAIRS: readonly NodeKeyPair[] = Array.from({ length: 5 }, () => generateNodeKeyPair());
 const DISCO_MAGIC = Buffer.from('5453f09f92ac', 'hex');
-/** The least that looks like disco. */
+/** Smallest packet that looks like disco, in bytes. */
 export const LEAST_DISCO_BYTES = 62;
-/** Sender and sequence number; disco has its magic before them. */
+/** Bytes of sender and sequence number; in disco packets, the magic is before them. */
 export const LEAST_OTHER_BYTES = 8;
 
-/** The index of a public key, or -1. */
+/** Returns the index of a public key, or -1. */
 export function indexOfKey(key: Buffer): number {
   return KEY_PAIRS.findIndex(({ publicKey }) => publicKey.equals(key));
 }
 
-/** A SendPacket frame whose packet says what it is, filled up with the low byte of its number. */
+/** Returns a SendPacket frame. The packet has its sender and number, and is filled with the low byte of the number. */
 export function packetFrame(destination: number, { sender, sequence, kind, bytes }: Expected): Buffer {
   const packet = Buffer.alloc(bytes, sequence & 0xff);
   const at = kind === 'disco' ? DISCO_MAGIC.copy(packet) : 0;
@@ -27,7 +27,7 @@ export function packetFrame(destination: number, { sender, sequence, kind, bytes
   return frame;
 }
 
-/** What the packet of such a frame says; packets of one `stream` must stay in order. */
+/** Reads such a packet; packets of one `stream` must stay in order. */
 export function readPacket(packet: Buffer): {
   readonly name: string;
   readonly stream: string;

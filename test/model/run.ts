@@ -1,6 +1,6 @@
 /**
- * The model tests for longer, or again. `node test/model/run.ts --steps 5000` plays so many steps in a region of three relays;
- * `--seconds 600` without it plays operations on one relay. `--seed N`, and with the path and replay path of a failure just
+ * Runs the model tests longer, or repeats one. `node test/model/run.ts --steps 5000` makes 5000 steps in a region of three relays;
+ * `--seconds 600` without it makes operations on one relay. `--seed N` sets the seed; with the path and replay path of a failure it repeats only
  * that one. `npm run test:model` does the same.
  */
 import { parseArgs } from 'node:util';

@@ -12,20 +12,20 @@ import { Inbox } from './inbox.ts';
 import type { Expected, Kind, Member, Model, Policy } from './model.ts';
 import { KEY_PAIRS, packetFrame } from './packets.ts';
 
-/** How long anything may take that must happen. */
+/** Longest wait for something that must happen, in milliseconds. */
 const DEADLINE_MS = 10_000;
-/** "Not here" notes that may come at once, and in each second after that. */
+/** "Not here" notices that may come at once; after that, one more per second. */
 const NOTE_BURST = 3;
 
 /** How a client is connected. */
 export type Way = 'fast-start' | 'upgrade' | 'websocket';
 
-/** The real side of one model member. */
+/** The real connection of one member of the model. */
 interface Connection {
   readonly client: DerpClient;
   readonly inbox: Inbox;
   readonly openedAt: number;
-  /** Of the next packet that it sends. */
+  /** Sequence number of the next packet that it sends. */
   sequence: number;
 }
 
@@ -34,7 +34,7 @@ export class World {
   readonly #relay: TestRelay;
   readonly #folder: string;
   readonly #connections = new Map<number, Connection>();
-  /** Packets and notes that connections received which are gone by now. */
+  /** Packets and notices of connections that have ended. */
   readonly #past = { packets: 0, notHere: 0 };
 
   private constructor(relay: TestRelay, folder: string) {
@@ -61,7 +61,7 @@ export class World {
     rmSync(this.#folder, { recursive: true });
   }
 
-  /** Connects as the model says that it must come out. */
+  /** Connects, and checks that the result is that of the model. */
   async connect(result: ReturnType<Model['connect']>, key: number, way: Way): Promise<void> {
     const keys = KEY_PAIRS[key]!;
     const options = { keys, websocket: way === 'websocket', fastStart: way !== 'upgrade', timeoutMs: DEADLINE_MS };
@@ -90,7 +90,7 @@ export class World {
     assert.ok(this.#of(member).client.notePreferred(home));
   }
 
-  /** A ping and its pong: all that the connection sent before was handled, all that it was sent at once has arrived. */
+  /** Sends a ping and waits for the pong: then the relay has handled all earlier frames, and all frames that it sent at once have arrived. */
   async ping(member: Member): Promise<void> {
     await this.#of(member).client.ping(DEADLINE_MS);
   }
@@ -99,7 +99,7 @@ export class World {
     this.#of(member).client.pause();
   }
 
-  /** Reads again, and waits until the relay has nothing left for anybody. */
+  /** Reads again, and waits until the relay has no packets left. */
   async resume(model: Model, member: Member): Promise<void> {
     this.#of(member).client.resume();
     await this.#balanced();
@@ -115,7 +115,7 @@ export class World {
     await this.#ended([member]);
   }
 
-  /** Changes the list of keys and waits until those are gone that the model says. */
+  /** Changes the list of keys and waits until the connections end that the model names. */
   async bar(barred: ReadonlySet<number>, expelled: readonly Member[]): Promise<void> {
     const before = this.#relay.lines.length;
     writeList(path.join(this.#folder, 'keys'), barred);
@@ -131,11 +131,11 @@ export class World {
         TOWPATH_FAIRNESS_TOTAL_BYTES_PER_SECOND: String(totalBytesPerSecond),
       },
     });
-    // All else stays as it is, the source of the keys among it.
+    // All other keys stay the same, also the admission source.
     this.#relay.relay.reload({ ...this.#relay.config, fairness: loaded.config.fairness });
   }
 
-  /** Waits until everyone has what the model says, and compares. */
+  /** Waits until all clients have the packets and notices of the model, and compares. */
   async agrees(model: Model): Promise<void> {
     for (const member of model.open) {
       if (!member.isStalled) await this.#untilRead(this.#of(member), member);
@@ -148,7 +148,7 @@ export class World {
     assert.ok(model.open.every((member) => !this.#of(member).inbox.isClosed));
   }
 
-  /** The end of a run: everybody reads, the counters add up, the relay drains, and nothing is left. */
+  /** Ends a run: all clients read, the counters must add up, the relay drains, and nothing may be left. */
   async finish(model: Model): Promise<void> {
     const { stalled } = model;
     if (stalled !== undefined) {
@@ -164,7 +164,7 @@ export class World {
     const inboxes = model.open.map((member) => this.#of(member).inbox);
     await this.#relay.relay.drain();
     await this.#ended(model.open);
-    // Whether they also hear of others that go before them is a matter of chance.
+    // They may also get PeerGone for clients that leave before them.
     assert.ok(inboxes.every(({ restarts }) => restarts === 1));
     const { counters } = this.#relay.relay;
     await eventually(() => counters.openStreams === 0, 'no stream is open');
@@ -248,7 +248,7 @@ export class World {
     }
   }
 
-  /** Waits until `member` has read what is due to it, and compares what it has read. */
+  /** Waits until `member` has read its packets and notices, and compares them. */
   async #untilRead(connection: Connection, member: Member): Promise<void> {
     const { inbox } = connection;
     const look = (): boolean => {
@@ -269,11 +269,11 @@ export class World {
     assert.ok(inbox.notHere <= most, `${inbox.notHere} notes about unknown keys`);
   }
 
-  /** Waits until the relay is rid of connections, and counts what they had received. */
+  /** Waits until the relay has ended these connections, and adds what they had received. */
   async #ended(members: readonly Member[]): Promise<void> {
     for (const member of members) {
       const { client, inbox } = this.#of(member);
-      // Who does not read does not hear of the end; that the relay is rid of it shows in the gauges.
+      // A client that does not read does not notice the end. The gauges show that the relay has ended it.
       if (member.isStalled) client.abort();
       await eventually(() => inbox.isClosed, `the end of client ${member.id}`);
       this.#past.packets += inbox.received;
@@ -282,7 +282,7 @@ export class World {
     }
   }
 
-  /** Waits until every packet that the relay got is written or dropped. */
+  /** Waits until every packet that the relay received is written or dropped. */
   async #balanced(): Promise<void> {
     const { counters } = this.#relay.relay;
     const left = (): number =>

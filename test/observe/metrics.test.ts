@@ -18,7 +18,7 @@ function setUp() {
   return { counters, health, registry };
 }
 
-/** Every number anywhere in the counters, with the way to set it. */
+/** Returns every number in the counters, with a function that sets it. */
 function numberSetters(holder: object, path = ''): { path: string; set: (value: number) => void }[] {
   return Object.entries(holder).flatMap(([name, value]: [string, unknown]) => {
     const here = `${path}.${name}`;

@@ -1,4 +1,4 @@
-/** The Helm chart: lint, and what it makes of several sets of values, checked against the types of the Kubernetes API. */
+/** Tests the Helm chart: lint, and its output for several sets of values, checked against the types of the Kubernetes API. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -43,7 +43,7 @@ function template(values: object): Map<string, Resource> {
   return new Map(resources.map((resource) => [`${resource.kind} ${resource.metadata.name}`, resource]));
 }
 
-/** The configuration in the ConfigMap, read as the relay does. */
+/** Reads the configuration in the ConfigMap, as the relay does. */
 function configOf(resources: Map<string, Resource>): ReturnType<typeof loadConfig>['config'] {
   const file = path.join(work, 'towpath.yaml');
   writeFileSync(file, resources.get('ConfigMap towpath')!.data!['towpath.yaml']!);

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** Runs a program and returns what it prints on both streams; throws that when it fails. */
+/** Runs a program and returns what it prints on both streams; throws an Error with the output when it fails. */
 export function run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): string {
   const { status, stdout, stderr, error } = spawnSync(program, args, {
     encoding: 'utf8',
@@ -19,7 +19,7 @@ export function runAnyway(program: string, args: readonly string[]): string {
   return stdout + stderr;
 }
 
-/** Whether a program is there; `why` says in the output what is not tested without it. */
+/** Returns whether a program is installed. If not, it prints `why`: what is not tested without it. */
 export function has(program: string, why: string): boolean {
   const found = spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
   if (!found) console.log(`  not tested: ${why}, as there is no ${program} here`);

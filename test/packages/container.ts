@@ -12,8 +12,8 @@ export const USER_ID = 65_532;
 export const TOWPATH = '/usr/bin/towpath';
 
 /**
- * crun refuses machines that have both versions of control groups; in the mount name space of one command there is one. Where
- * the machine does not allow the mount, crun says itself what is wrong.
+ * crun refuses machines that have both versions of control groups; the mount name space of one command has only one. If
+ * the machine does not allow the mount, crun prints the error itself.
  */
 const ONE_CGROUP_VERSION = `
 umount --recursive --lazy /sys/fs/cgroup 2> /dev/null
@@ -52,15 +52,15 @@ export function configureBundle(bundle: string, state: string, env: readonly str
   config.root.readonly = true;
   config.mounts.push({ destination: '/var/lib/towpath', type: 'bind', source: state, options: ['rbind', 'rw'] });
   config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network' && type !== 'cgroup');
-  // Not every machine that builds lets a process make control groups.
+  // Some build machines do not allow a process to make control groups.
   config.mounts = config.mounts.filter(({ type }) => type !== 'cgroup');
   delete config.linux.resources;
   writeFileSync(file, JSON.stringify(config));
 }
 
-/** Where containers run. */
+/** The place of the containers. */
 export interface ContainerPlace {
-  /** A folder for what crun remembers of its containers. */
+  /** Folder for the state of crun. */
   readonly folder: string;
   /** Returns the command line that runs another one in the network of the container. */
   readonly inside: (argv: readonly string[]) => readonly string[];
@@ -106,23 +106,23 @@ export class Container {
     return container;
   }
 
-  /** What the relay has written so far. */
+  /** The output of the relay so far. */
   get output(): string {
     return this.#output;
   }
 
-  /** The process of the relay, as this process sees it. */
+  /** The process number of the relay, outside of the container. */
   get pid(): number {
     return (JSON.parse(this.crun('state', this.#name)) as { pid: number }).pid;
   }
 
-  /** Runs a command of crun, and returns what it prints. */
+  /** Runs a command of crun, and returns its output. */
   crun(...argv: string[]): string {
     const [program, ...args] = crun(this.#place, ...argv) as [string, ...string[]];
     return run(program, args);
   }
 
-  /** Runs a command in the container, and returns what it prints. */
+  /** Runs a command in the container, and returns its output. */
   run(...argv: string[]): string {
     return this.crun('exec', this.#name, ...argv);
   }

@@ -15,7 +15,7 @@ import { UnitProcess } from './unit-process.ts';
 const [root, deb] = process.argv.slice(2) as [string, string];
 const CONFIG = '/etc/towpath/towpath.yaml';
 const KEY = '/var/lib/towpath/derper.key';
-/** What `systemd-analyze security` may find, of 100. */
+/** Highest allowed result of `systemd-analyze security`, of 100. */
 const MOST_EXPOSURE = 20;
 const APT = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
 
@@ -50,11 +50,11 @@ function checkFiles(): void {
   run('bash', ['-n', at('/usr/share/bash-completion/completions/towpath')]);
 }
 
-/** The units are right, and give the service little. */
+/** Checks that the units are valid, and give the service few rights. */
 function checkUnits(): void {
   const units = ['towpath.service', 'towpath.socket', 'towpath-http.socket', 'towpath-stun.socket'];
   const files = units.map((name) => at(`/usr/lib/systemd/system/${name}`));
-  // The program is in the root directory only, which is all that may be found.
+  // The program is only in the root directory, so that this one message is allowed.
   const said = runAnyway('systemd-analyze', ['verify', '--man=no', ...files])
     .trim()
     .split('\n');

@@ -1,5 +1,5 @@
 /**
- * The container image, read by skopeo, unpacked by umoci and run by crun: as a user without rights, on a root directory that
+ * Tests the container image, read by skopeo, unpacked by umoci and run by crun: as a user without rights, on a root directory that
  * cannot be written, and without a shell. Runs in a network name space of its own (`unshare --net --mount --pid`).
  */
 import assert from 'node:assert/strict';
@@ -11,7 +11,7 @@ import { configureBundle, Container, copyImage, TOWPATH, unpackImage, USER_ID } 
 const [archive, work, architecture] = process.argv.slice(2) as [string, string, string];
 const MOST_BYTES = 150_000_000;
 
-/** Unpacks the image of one architecture, and looks at its files; returns the bundle. */
+/** Unpacks the image of one architecture, and checks its files; returns the bundle. */
 function unpack(wanted: string, machine: RegExp): string {
   const layout = path.join(work, `layout-${wanted}`);
   const bundle = path.join(work, `bundle-${wanted}`);
@@ -36,7 +36,7 @@ function checkRoot(bundle: string, machine: RegExp): void {
 run('ip', ['link', 'set', 'lo', 'up']);
 // Docker does this in the name space of every container, so that no container needs a right for port 443.
 run('sysctl', ['-q', '-w', 'net.ipv4.ip_unprivileged_port_start=0']);
-// The numbers of processes are those of this name space.
+// Process numbers are those of this name space.
 run('mount', ['-t', 'proc', 'proc', '/proc']);
 const [own, other] = architecture === 'arm64' ? (['arm64', 'amd64'] as const) : (['amd64', 'arm64'] as const);
 const MACHINES = { amd64: /X86-64/, arm64: /AArch64/ };

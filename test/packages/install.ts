@@ -1,4 +1,4 @@
-/** install.sh in a root directory made by mmdebstrap: what it installs, and what it refuses. Runs in name spaces of its own. */
+/** Tests install.sh in a root directory made by mmdebstrap: the files that it installs, and its refusals. Runs in name spaces of its own. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';

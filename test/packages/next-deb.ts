@@ -5,7 +5,7 @@ import { run } from './command.ts';
 
 export const NEXT_VERSION: string = `${VERSION}+next`;
 
-/** Makes the same package with a higher version; `folder` is where it is unpacked. Returns its path: that with `.deb`. */
+/** Makes the same package with a higher version. Unpacks it to `folder`; returns its path: `folder` with `.deb`. */
 export function nextDeb(deb: string, folder: string): string {
   run('dpkg-deb', ['-R', deb, folder]);
   const control = path.join(folder, 'DEBIAN/control');

@@ -1,4 +1,4 @@
-/** The package of npm: made and installed without noise; what an old Node says. A git URL is tested by scripts/check-package.sh. */
+/** Tests the npm package: it is made and installed without warnings, and an old Node gets a clear message. A git URL is tested by scripts/check-package.sh. */
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { ROOT } from '../../scripts/packages/executable.ts';

@@ -1,6 +1,6 @@
 /**
- * Builds every package, installs it where it belongs and starts it: `npm run test:packages`, or with the names of the steps
- * that are wanted. Needs root and Debian; installs the Debian packages that it uses. Prints the seconds of each step.
+ * Builds every package, installs it where it belongs and starts it: `npm run test:packages`, or with the names of
+ * the steps. Needs root and Debian; installs the Debian packages that it uses. Prints the seconds of each step.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

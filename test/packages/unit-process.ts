@@ -11,7 +11,7 @@ const UNITS = 'usr/lib/systemd/system';
 const NOTIFY = '/run/notify';
 const DEADLINE_MS = 60_000;
 
-/** Holds the sockets as systemd does, and starts the service with them; without `exec`, each start gets them again. */
+/** A shell script that holds the sockets as systemd does, and starts the service with them. It does not use `exec`, so each start gets the sockets again. */
 const HOLDER = `
 while read -r command; do
   case $command in
@@ -21,7 +21,7 @@ while read -r command; do
 done`;
 
 /**
- * What systemd does for the unit of the package, in a root directory where systemd cannot run: it opens the sockets of the
+ * Does the work of systemd for the unit of the package, in a root directory where systemd cannot run: it opens the sockets of the
  * socket units, starts `ExecStart=` as the user of the unit with these sockets, and waits for `READY=1`.
  */
 export class UnitProcess {
@@ -38,7 +38,7 @@ export class UnitProcess {
     }
   }
 
-  /** Opens the sockets and the place for messages. Nothing is started yet. */
+  /** Opens the sockets and the notify socket. The service is not started yet. */
   static async open(root: string): Promise<UnitProcess> {
     mkdirSync(path.join(root, 'run'), { recursive: true });
     const notify = await NotifyListener.open(path.join(root, NOTIFY));
@@ -49,7 +49,7 @@ export class UnitProcess {
     const holder = spawn('sh', ['-c', HOLDER, 'sh', ...startCommand(root, sockets)], {
       stdio: ['pipe', 'pipe', 'pipe', ...sockets.map(({ fd }) => fd)],
     });
-    // This process must not take what comes in.
+    // This process must not accept connections or read datagrams.
     for (const { close } of sockets) close();
     return new UnitProcess(notify, holder);
   }
@@ -69,7 +69,7 @@ export class UnitProcess {
     return Number((await this.#ask('wait', /^ended (\d+)$/m))[1]);
   }
 
-  /** What the service has written so far. */
+  /** The output of the service so far. */
   get output(): string {
     return this.#output;
   }
@@ -98,7 +98,7 @@ export class UnitProcess {
   }
 }
 
-/** The command that becomes the service: `ExecStart=`, as the user of the unit and without privileges. */
+/** Returns the command that becomes the service: `ExecStart=`, as the user of the unit and without privileges. */
 function startCommand(root: string, sockets: readonly OpenSocket[]): string[] {
   const service = unit(root, 'towpath.service');
   const user = ['setpriv', `--reuid=${service.get('User')!}`, `--regid=${service.get('Group')!}`, '--init-groups'];
@@ -109,7 +109,7 @@ function startCommand(root: string, sockets: readonly OpenSocket[]): string[] {
     `LISTEN_FDS=${sockets.length}`,
     `LISTEN_FDNAMES=${sockets.map(({ name }) => name).join(':')}`,
   ];
-  // A process knows its own number only when it runs.
+  // LISTEN_PID is known only when the process runs.
   const script = `LISTEN_PID=$$ ${environment.join(' ')} exec ${service.get('ExecStart')!}`;
   return ['chroot', root, ...user, ...limits, 'sh', '-c', script];
 }
@@ -120,7 +120,7 @@ interface OpenSocket {
   readonly close: () => void;
 }
 
-/** The lines `Key=value` of a unit; of a key that is there twice, the last. */
+/** Returns the values of a unit by key; the last line counts for a key with several. */
 function unit(root: string, name: string): ReadonlyMap<string, string> {
   const text = readFileSync(path.join(root, UNITS, name), 'utf8');
   return new Map([...text.matchAll(/^(\w+)=(.*)$/gm)].map(([, key, value]) => [key!, value!]));
@@ -146,7 +146,7 @@ function handleFd(holder: object): number {
   return fd;
 }
 
-/** The handle of a datagram socket, which Node hides behind a symbol. */
+/** Returns the handle of a datagram socket, which Node stores under a symbol. */
 function datagramHandle(socket: Socket): object {
   const key = Object.getOwnPropertySymbols(socket).find((symbol) => symbol.description === 'state symbol');
   const state: unknown = key === undefined ? undefined : Reflect.get(socket, key);

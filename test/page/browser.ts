@@ -74,7 +74,7 @@ export class Browser {
     await this.#send('Page.navigate', { url });
   }
 
-  /** The value of an expression in the page. */
+  /** Returns the value of an expression in the page. */
   async evaluate<Value>(expression: string): Promise<Value> {
     const { result, exceptionDetails } = await this.#send('Runtime.evaluate', {
       expression,
@@ -94,13 +94,13 @@ export class Browser {
     }
   }
 
-  /** Writes a picture of the page, all of it where `isWhole`. */
+  /** Writes a picture of the visible part of the page, or of the whole page with `isWhole`. */
   async picture(file: string, isWhole: boolean): Promise<void> {
     const { data } = await this.#send('Page.captureScreenshot', { format: 'png', captureBeyondViewport: isWhole });
     writeFileSync(file, Buffer.from(String(data), 'base64'));
   }
 
-  /** The page as it is printed. */
+  /** Writes the page as PDF. */
   async print(file: string): Promise<void> {
     const { data } = await this.#send('Page.printToPDF', { printBackground: false });
     writeFileSync(file, Buffer.from(String(data), 'base64'));

@@ -1,4 +1,4 @@
-/** Clients of a relay, in a process of their own: `clients.ts URL COUNT`. Writes `ready` when all are connected; ends with its input. */
+/** Clients of a relay, in a process of their own: `clients.ts URL COUNT`. Writes `ready` when all are connected; ends when its standard input ends. */
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import { Clock } from '../../src/base/clock.ts';

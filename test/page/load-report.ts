@@ -6,7 +6,7 @@ import { htmlReport } from '../../src/tools/load/html-report.ts';
 import { examplePlan, exampleResult } from '../tools/load/support.ts';
 import type { Browser } from './browser.ts';
 
-/** Opens a load report of two classes in the browser, and checks that it draws its plots and asks for nothing. */
+/** Opens a load report of two classes in the browser, and checks that it draws its plots and makes no request. */
 export async function checkLoadReport(browser: Browser, folder: string): Promise<void> {
   const file = path.join(folder, 'load-report.html');
   writeFileSync(file, htmlReport(twoClasses(), []));

@@ -1,5 +1,5 @@
 /**
- * The status page and a load report in a real browser: `npm run test:page`, or with numbers of clients. It opens the page
+ * Tests the status page and a load report in a real browser: `npm run test:page`, or with numbers of clients. It opens the page
  * with 3, 300 and 10,000 clients, light, dark and 360 pixels wide, checks what only a browser can check, and writes
  * pictures to build/screenshots. Needs the Debian package chromium.
  */
@@ -32,7 +32,7 @@ async function startClients(relay: TestRelay, count: number): Promise<ChildProce
   return child;
 }
 
-/** The processor time that this process, which is the relay, uses for `ms`, as a share of one core. */
+/** Returns the processor time of this process, which is the relay, during `ms`, as a share of one core. */
 async function cpuShare(ms: number): Promise<number> {
   const before = process.cpuUsage();
   const startedAt = performance.now();
@@ -124,7 +124,7 @@ async function check(browser: Browser, count: number): Promise<void> {
   await browser.evaluate('document.activeElement.blur()');
 }
 
-/** Names come from others: they are shown as text, and none of them moves the table. */
+/** Checks names from strangers: the page shows them as text, and they do not change the layout of the table. */
 async function hostileOwner(browser: Browser): Promise<void> {
   const wide = await browser.evaluate<boolean>(`(() => {
     const row = document.querySelector('#panel tbody tr').cloneNode(true);

@@ -15,7 +15,7 @@ import { formatNodeKey, generateNodeKeyPair } from '../../src/wire/keys.ts';
 const { config } = loadConfig({ env: { TOWPATH_HOSTNAME: '127.0.0.1', TOWPATH_TRANSPORT: 'plain' } });
 const TIMEOUT_MS = 20_000;
 
-/** A relay on a free port that has nothing but its settings, as another thread gets them, and its ports. */
+/** A relay on a free port with only its settings, in the form in which another thread gets them, and its ports. */
 class Bare {
   readonly clock = new Clock();
   readonly events: string[] = [];
@@ -112,7 +112,7 @@ suite('a relay that has only settings and ports', () => {
     const { clock, url } = bare;
     const isShort = (gapMs: number): boolean => gapMs < SLOW_TICK_MS / 2;
     await nextGap(clock, (gapMs) => !isShort(gapMs));
-    // The client needs ticks of its own.
+    // The client needs its own ticks.
     const other = new Clock();
     other.start();
     const keys = generateNodeKeyPair();

@@ -6,7 +6,7 @@ import { addCounters } from '../../src/relay/snapshot.ts';
 
 const count = fc.integer({ min: 0, max: 1_000_000 });
 
-/** A relay that has counted something of each kind. */
+/** Makes a relay with a count of each kind. */
 const counters: fc.Arbitrary<Counters> = fc
   .record({
     accepts: count,

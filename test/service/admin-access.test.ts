@@ -63,7 +63,7 @@ suite('the admin listener', () => {
     assert.equal(existsSync(`${socket}2`), false);
     await assert.rejects(TestRelay.start({ TOWPATH_ADMIN_SOCKET: socket }), /admin: .*EADDRINUSE|Unix socket/);
     other.close();
-    // A process that is killed leaves its socket.
+    // The socket of a killed process stays.
     const killed = `require('net').createServer().listen(${JSON.stringify(socket)}, () => process.kill(process.pid, 'SIGKILL'))`;
     spawnSync(process.execPath, ['-e', killed]);
     assert.ok(existsSync(socket));

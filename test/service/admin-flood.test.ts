@@ -6,10 +6,10 @@ import { suite, test } from 'node:test';
 import { ask } from '../http/http-client.ts';
 import { TestRelay } from './support.ts';
 
-/** More than the admin listener keeps open. */
+/** More connections than the admin listener keeps open. */
 const FLOOD = 600;
 
-/** Connections that say nothing, each in the place of one that was ended. Returns a function that ends them. */
+/** Opens connections that send nothing, and a new one for each that ends. Returns a function that ends them. */
 function flood(port: number): { readonly opened: () => number; readonly stop: () => void } {
   const sockets = new Set<Socket>();
   let isOver = false;

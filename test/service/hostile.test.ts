@@ -23,7 +23,7 @@ suite('bad input from the network', () => {
   });
   after(() => relay.stop());
 
-  /** The ClientInfo frame of a new client, made for this relay unless for another key. */
+  /** Makes the ClientInfo frame of a new client, for this relay or for another key. */
   function clientInfo(
     serverKey: Buffer = relay.relay.keyPair.publicKey,
     keys: NodeKeyPair = generateNodeKeyPair(),

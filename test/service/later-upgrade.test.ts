@@ -36,7 +36,7 @@ function webSocket(...more: string[]): string {
   );
 }
 
-/** ClientInfo of a new client and a ping. */
+/** Returns ClientInfo of a new client, and a ping. */
 function login(): Buffer {
   const keys = generateNodeKeyPair();
   const sharedKey = sharedBoxKey(keys.privateKey, relay.relay.keyPair.publicKey);
@@ -44,7 +44,7 @@ function login(): Buffer {
   return Buffer.concat([info, encodeFrame(FrameType.Ping, PING)]);
 }
 
-/** Collects what a connection says. */
+/** Collects the bytes of a connection. */
 class Peer {
   readonly socket: Socket;
   #bytes: Buffer = Buffer.alloc(0);
@@ -62,7 +62,7 @@ class Peer {
     await relay.until(() => condition(this.text), `${what} in ${JSON.stringify(this.text)}`);
   }
 
-  /** Writes, and waits for the pong of a session. */
+  /** Writes bytes, and waits for the pong of a session. */
   async ponged(...writes: (string | Buffer)[]): Promise<void> {
     for (const bytes of writes) this.socket.write(bytes);
     await this.until((text) => text.endsWith(PONG.toString('latin1')), 'the pong');
@@ -260,7 +260,7 @@ describe('a connection of a proxy that carries several clients', () => {
     third.socket.write(upgrade(from('203.0.113.9')));
     assert.match((await all).toString('latin1'), / 429 Too Many Requests\r\n/);
     assert.equal(relay.relay.counters.refusals.source_limit, 1);
-    // The client of an earlier request has left its place.
+    // The place of the client of an earlier request is free again.
     const again = new Peer(await relay.tcp());
     await again.ponged(upgrade(from('203.0.113.10')), login());
     for (const one of [held, shared, again]) one.socket.destroy();

@@ -13,7 +13,7 @@ suite('rate limit of a connection', () => {
     try {
       const client = await relay.client();
       assert.deepEqual(client.facts.serverInfo, { version: 2, bytesPerSecond: 200_000, burstBytes: 65_568 });
-      // Unknown frames are charged too (§9.97) and pass the client's own bucket.
+      // Unknown frames use the rate too (§9.97), but not the client's own bucket.
       const frame = Buffer.alloc(5 + 65_568);
       frame[0] = 0x7f;
       frame.writeUInt32BE(65_568, 1);
@@ -91,7 +91,7 @@ suite('rate limit of a key', () => {
   const RATE = 200_000;
   const BURST = 65_568;
 
-  /** A fresh relay with the limit, and the payload bytes it relays by `send`, which ends after some `seconds`. */
+  /** Starts a relay with the limit; returns the payload bytes that it relays while `send` runs, which ends after about `seconds`. */
   async function relayed(
     send: (relay: TestRelay, target: Buffer, isOver: () => boolean) => Promise<void>,
   ): Promise<void> {

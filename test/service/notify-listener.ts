@@ -14,7 +14,7 @@ while (defined($socket->recv(my $message, 4096))) {
   print qq("$message"\\n);
 }`;
 
-/** What systemd is for a unit with `Type=notify`: it listens on a socket and keeps the messages. */
+/** Stands for systemd with a unit of `Type=notify`: listens on a socket and keeps the messages. */
 export class NotifyListener {
   /** All messages so far, in order. */
   readonly messages: string[] = [];

@@ -8,7 +8,7 @@ import { encodeProxyHeader } from '../../src/wire/proxy-header.ts';
 import { nextPacket, TestRelay, untilClosed, within } from './support.ts';
 
 const DESTINATION = { ip: '198.51.100.7', port: 443 };
-/** Sources in these tests are none of the private networks that no limit applies to. */
+/** The source in these tests. It is not in a private network, because no limits apply to these networks. */
 const CLIENT = { ip: '203.0.113.9', port: 50_123 };
 
 /** A transport whose connections look as if a proxy made them for `source`. */
@@ -65,7 +65,7 @@ describe('PROXY protocol', () => {
     broken.write('PROXY TCP4 1.2.3.4\r\n');
     await untilClosed(broken);
     assert.equal(relay.relay.counters.refusals.proxy_header, 3);
-    // A health check of the proxy: it connects and closes. Nobody needs to hear of it.
+    // A health check of the proxy: it connects and closes. It must not be logged.
     (await relay.tcp()).end();
     const own = await relay.client({ transport: withPreamble(transport, encodeProxyHeader(null)) });
     assert.ok(own);
@@ -93,7 +93,7 @@ describe('PROXY protocol', () => {
 
 const PLAIN = { TOWPATH_TRANSPORT: 'plain' };
 
-/** The answer to one request on a connection of its own. */
+/** Sends one request on its own connection; returns the answer. */
 async function ask(head: string): Promise<string> {
   const socket = await relay.tcp();
   socket.write(`${head}\r\n\r\n`);

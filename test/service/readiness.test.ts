@@ -5,7 +5,7 @@ import { Health } from '../../src/observe/health.ts';
 import { Readiness } from '../../src/service/readiness.ts';
 import { within } from './support.ts';
 
-/** A relay whose self-test fails with what `problem` holds. */
+/** Starts a relay whose self-test fails with the value of `problem`. */
 function setUp(t: TestContext, options: { selfTest?: null } = {}) {
   const health = new Health();
   const said: string[] = [];

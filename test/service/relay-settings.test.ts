@@ -26,7 +26,7 @@ describe('what a relay is told', () => {
     });
     const settings = relaySettings(config, generateNodeKeyPair());
     assert.deepEqual(structuredClone(settings), { ...settings, privateKey: new Uint8Array(settings.privateKey) });
-    // Also as text: nothing in it but numbers, text and lists, besides the key.
+    // Also as text: it has only numbers, texts and lists, except for the key.
     const others = { ...settings, privateKey: null };
     assert.deepEqual(JSON.parse(JSON.stringify(others)), others);
   });

@@ -156,9 +156,9 @@ suite('a receiver that stops reading', () => {
   });
 });
 
-// Each test is mostly a wait, so both run at once.
+// Each test mostly waits, so both run at the same time.
 suite('a receiver that reads slowly', { concurrency: 2 }, () => {
-  // Of what it reads at a time, some 64 KiB on Node and 512 KiB on Bun, it takes a packet each time.
+  // Each read has about 64 KiB on Node and 512 KiB on Bun; the receiver takes one packet of it and pauses.
   const skip = process.platform !== 'linux';
   for (const websocket of [false, true]) {
     test(
@@ -179,7 +179,7 @@ suite('a receiver that reads slowly', { concurrency: 2 }, () => {
           };
           const reading = setInterval(() => slow.resume(), 150);
           const startedAt = performance.now();
-          // Longer than the deadline, which leaves time for two looks between which the receiver's window opens (a
+          // Longer than the deadline, which leaves time for two checks, between which the receiver's window opens (a
           // sixteenth of its buffer is free by then), and less than what the kernel would have to send before it wakes the relay.
           const enough = (): boolean => counters.writeTimeouts > 0 || performance.now() - startedAt > 6000;
           await within(flood(sender, slow, Buffer.alloc(60_000), enough), 'the slow receiver', 20_000);
@@ -201,7 +201,7 @@ suite('a receiver that reads slowly', { concurrency: 2 }, () => {
   }
 });
 
-/** Sends to `target` as fast as the socket takes it until `enough`. */
+/** Sends to `target` as fast as the socket accepts it, until `enough`. */
 async function flood(sender: DerpClient, target: DerpClient, packet: Buffer, enough: () => boolean): Promise<void> {
   const until = performance.now() + 20_000;
   while (!enough() && performance.now() < until) {

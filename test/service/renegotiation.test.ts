@@ -4,7 +4,7 @@ import { it } from 'node:test';
 import { connect } from 'node:tls';
 import { TestRelay, within } from './support.ts';
 
-// Bun's client cannot ask for it; its server refuses by itself.
+// Bun's client cannot start a renegotiation; its server refuses it automatically.
 it('TLS 1.2 has no second handshake on a connection', { skip: 'bun' in process.versions }, async () => {
   const relay = await TestRelay.start();
   const socket = connect({ port: relay.port, host: '127.0.0.1', rejectUnauthorized: false, maxVersion: 'TLSv1.2' });

@@ -4,13 +4,13 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { TestRelay, untilClosed, within } from './support.ts';
 
-/** Words that no answer to a stranger may have in it. */
+/** Words that an answer to a stranger must not contain. */
 const TELLTALE = /derp|tailscale|towpath|headscale|relay|node\.js/i;
 
 const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13';
 const UPGRADE = 'Connection: Upgrade\r\nUpgrade';
 
-/** What scanners send, and what a client would that does not know how it is done. */
+/** Requests of scanners, and of clients that do not know the protocol. */
 const REQUESTS: readonly string[] = [
   'GET / HTTP/1.1\r\nHost: x',
   'GET / HTTP/1.0',
@@ -57,7 +57,7 @@ const REQUESTS: readonly string[] = [
 
 let relay: TestRelay;
 before(async () => {
-  // A scanner that waits is answered or cut off soon; Node's own answer to a slow head comes within two seconds more.
+  // A scanner that waits gets an answer or is disconnected soon; Node's own answer to a slow head comes within two seconds more.
   relay = await TestRelay.start({ TOWPATH_LIMITS_REQUEST_HEAD_MS: '300' });
 });
 after(() => relay.stop());
@@ -65,7 +65,7 @@ after(() => relay.stop());
 async function answer(socket: Socket, request: string): Promise<string> {
   const whole = untilClosed(socket, 10_000);
   socket.write(`${request}\r\n\r\n`, 'latin1');
-  // An answer whose connection is kept alive ends when we say so.
+  // The connection of a kept-alive answer must be ended by the test.
   socket.once('data', () => setImmediate(() => socket.end()));
   return (await whole).toString('latin1');
 }
@@ -77,7 +77,7 @@ async function port80(): Promise<Socket> {
   return socket;
 }
 
-/** Without what differs by time. */
+/** Removes the parts that differ by time. */
 function timeless(text: string): string {
   return text.replace(/^Date: .*\r\n/m, '');
 }
@@ -91,7 +91,7 @@ describe('nothing says what this server is without a valid upgrade', { concurren
     });
     it(`port 80: ${name}`, async () => {
       const text = await answer(await port80(), request);
-      // A redirect repeats the path that was asked for; that tells a scanner nothing new.
+      // A redirect repeats the path of the request, which the scanner knows already.
       assert.doesNotMatch(text.replace(/^Location: .*\r\n/m, ''), TELLTALE);
     });
   }

@@ -15,7 +15,7 @@ import { Service } from '../../src/service/service.ts';
 import type { Transport } from '../../src/transport/port.ts';
 import { transport } from '../../src/transport/runtime.ts';
 
-/** A relay in this process on free ports of the loopback, and ways to reach it. */
+/** A relay in this process on free ports of the loopback, with functions that connect to it. */
 export class TestRelay {
   readonly relay: Service;
   readonly lines: string[];
@@ -32,7 +32,7 @@ export class TestRelay {
     this.#clock.start();
   }
 
-  /** Starts one with further environment settings, such as `TOWPATH_LIMITS_WRITE_DEADLINE_MS`, on other sockets if need be. */
+  /** Starts a relay with further environment variables, such as `TOWPATH_LIMITS_WRITE_DEADLINE_MS`; the transport can be replaced. */
   static async start(env: Record<string, string> = {}, sockets: Transport = transport): Promise<TestRelay> {
     const folder = mkdtempSync(path.join(tmpdir(), 'towpath-relay-'));
     const { config } = loadConfig({
@@ -58,7 +58,7 @@ export class TestRelay {
     return this.relay.addresses.derp[0]!.port;
   }
 
-  /** A DERP client of it, verified by the pin. */
+  /** Connects a DERP client, which verifies the relay by its pin. */
   async client(options: Partial<DerpClientOptions> = {}): Promise<DerpClient> {
     const client = await connectDerp({
       transport,
@@ -72,7 +72,7 @@ export class TestRelay {
     return client;
   }
 
-  /** A raw TLS connection after its handshake. */
+  /** Opens a raw TLS connection; resolves after its handshake. */
   async tls(): Promise<TLSSocket> {
     const socket = connectTls({ port: this.port, host: '127.0.0.1', rejectUnauthorized: false });
     socket.on('error', () => undefined);
@@ -80,7 +80,7 @@ export class TestRelay {
     return socket;
   }
 
-  /** A raw TCP connection. */
+  /** Opens a raw TCP connection. */
   async tcp(): Promise<Socket> {
     const socket = connectTcp({ port: this.port, host: '127.0.0.1' });
     socket.on('error', () => undefined);
@@ -88,7 +88,7 @@ export class TestRelay {
     return socket;
   }
 
-  /** Waits until `condition` holds, looking once per clock tick; fails after `deadlineMs`. */
+  /** Waits until `condition` holds; checks it once per clock tick and fails after `deadlineMs`. */
   async until(condition: () => boolean, what: string, deadlineMs = 5000): Promise<void> {
     const startedAt = performance.now();
     await new Promise<void>((resolve, reject) => {
@@ -110,7 +110,7 @@ export class TestRelay {
   }
 }
 
-/** Resolves with the next packet that `client` gets, copied. */
+/** Resolves with a copy of the next packet of `client`. */
 export function nextPacket(client: DerpClient): Promise<{ source: Buffer; packet: Buffer }> {
   return within(
     new Promise((resolve) => {
@@ -124,7 +124,7 @@ export function nextPacket(client: DerpClient): Promise<{ source: Buffer; packet
   );
 }
 
-/** Resolves when the socket is closed, with all that came before. */
+/** Resolves with all received bytes when the socket is closed. */
 export function untilClosed(socket: Socket, deadlineMs = 5000): Promise<Buffer> {
   return within(
     new Promise((resolve) => {
@@ -137,7 +137,7 @@ export function untilClosed(socket: Socket, deadlineMs = 5000): Promise<Buffer> 
   );
 }
 
-/** Fails when `event` does not come in time. */
+/** Resolves like `event`; fails after a deadline. */
 export async function within<T>(event: Promise<T>, what: string, deadlineMs = 5000): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {

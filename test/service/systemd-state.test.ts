@@ -20,7 +20,7 @@ const calls = await loadSystemCalls();
 const hasProgram = spawnSync('systemd-notify', ['--version']).status === 0;
 const needsWay = calls.unavailable !== null && !hasProgram && 'neither system calls nor systemd-notify';
 
-/** Messages without a socket: what was sent, and whether the next is taken. */
+/** Records messages without a socket; the test sets whether the next one is accepted. */
 function recorder() {
   const sent: string[] = [];
   const state = { takes: true };

@@ -28,7 +28,7 @@ function ended(client: DerpClient): Promise<void> {
   );
 }
 
-/** Sends one packet from `from` to `to` and waits until it is there. */
+/** Sends one packet from `from` to `to` and waits until it arrives. */
 async function send(from: DerpClient, to: DerpClient, bytes: number): Promise<void> {
   const arrived = nextPacket(to);
   from.send(to.publicKey, Buffer.alloc(bytes));

@@ -11,7 +11,7 @@ import { requestHttp } from '../../src/transport/http/request.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { TestRelay } from './support.ts';
 
-/** What no person should have to read. */
+/** Texts that must not be in the log. */
 const INTERNAL = /error:[0-9A-F]{8}|routines|OPENSSL|BoringSSL|EPROTO|\.c:\d/i;
 
 suite('what a TLS library says reaches nobody', () => {
@@ -45,7 +45,7 @@ suite('what a TLS library says reaches nobody', () => {
     ],
     ['no cipher in common', { maxVersion: 'TLSv1.2', ciphers: 'AES128-SHA' }, 'no cipher suite in common'],
   ] as const satisfies readonly (readonly [string, ConnectionOptions, string])[]) {
-    // BoringSSL has neither the old versions nor all old suites to offer.
+    // BoringSSL does not have the old versions and some of the old suites.
     test(`a client with ${what}`, { skip: transport.runtime === 'bun' }, async () => {
       const socket = connect({ port: relay.port, host: '127.0.0.1', rejectUnauthorized: false, ...options });
       await once(socket, 'error');

@@ -9,10 +9,10 @@ import { formatNodeKey, generateNodeKeyPair, type NodeKeyPair } from '../../src/
 import { nextPacket, TestRelay, within } from './support.ts';
 
 const PACKET = Buffer.alloc(4096, 3);
-/** Lent to whoever comes first, before shares count: what may be saved up, and what lies in the sockets at the start. */
+/** Bytes for the first sender before shares count: the burst, and the contents of the sockets at the start. */
 const START_BYTES = 1_000_000;
 
-/** Sends from each client to `receiver` as fast as the relay takes it; resolves with what each got through of `bytes`. */
+/** Sends from each client to `receiver` as fast as the relay accepts it; resolves with the delivered part of `bytes` of each. */
 async function shareOf(receiver: DerpClient, senders: readonly DerpClient[], bytes: number): Promise<number[]> {
   const got = new Map(senders.map((sender) => [sender.publicKey.toString('hex'), 0]));
   let total = 0;
@@ -37,7 +37,7 @@ async function shareOf(receiver: DerpClient, senders: readonly DerpClient[], byt
   return [...got.values()];
 }
 
-/** An admission source that lets one key in. */
+/** An admission source that admits one key. */
 function keysSource(folder: string, name: string, { publicKey }: NodeKeyPair): object {
   const allowFile = path.join(folder, `${name}.keys`);
   writeFileSync(allowFile, `${formatNodeKey(publicKey)}\n`);

@@ -1,4 +1,4 @@
-/** What every adapter that has system calls must do; runs inside the adapter's own runtime. */
+/** The tests for every adapter with system calls; they run inside the adapter's own runtime. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { it } from 'node:test';
@@ -76,7 +76,7 @@ export function systemContract(calls: SystemCalls): void {
       const [segments, tail] = [pattern(16 * 1200, 3), pattern(100, 4)];
       f.add(segments, '127.0.0.1', to.port);
       f.add(tail, '127.0.0.1', to.port);
-      // The tail of the first message is what the second one would send: pieces need not lie together.
+      // The second message sends the end of the first one: the pieces of a message may be at different places.
       f.out.count = 1;
       f.out.append(f.arena.bytes.indexOf(tail), tail.length);
       f.out.setSegment(1200);
@@ -152,7 +152,7 @@ export function systemContract(calls: SystemCalls): void {
       assert.throws(() => f.open('127.0.0.1', false, port), matches('bind', 'EADDRINUSE'));
       assert.throws(() => f.open('192.0.2.1'), matches('bind', 'EADDRNOTAVAIL'));
       assert.throws(() => f.open('no address'), matches('bind', 'EINVAL'));
-      // The lowest free descriptor is the next one: those that failed gave theirs back.
+      // The next descriptor is the lowest free one: failed calls have closed theirs.
       const next = f.open('127.0.0.1');
       assert.ok(next.fd <= probe.fd + 2, `${next.fd} after ${probe.fd}`);
     }));
@@ -188,7 +188,7 @@ export function systemContract(calls: SystemCalls): void {
     const poll = new PollSet(calls, f.arena, 1);
     const listener = (): void => undefined;
     process.on('SIGWINCH', listener);
-    // It sends until it is told to stop: the first signal may come before the call does.
+    // The thread sends signals until it is stopped: the first one may arrive before the call.
     const sender = spawn('sh', ['-c', `while kill -WINCH ${process.pid}; do sleep 0.05; done`], { stdio: 'ignore' });
     try {
       let result = 0;

@@ -20,7 +20,7 @@ export interface Received {
   readonly isWhole: boolean;
 }
 
-/** Sockets and memory of one test; `close` gives all of it back. */
+/** Sockets and memory of one test; `close` frees them. */
 export class Fixture {
   readonly calls: SystemCalls;
   readonly arena: Arena;
@@ -57,7 +57,7 @@ export class Fixture {
     this.#used += (bytes.length + 63) & ~63;
   }
 
-  /** The local address of `ip`, as the words of `SendBatch.setSource`. */
+  /** Returns the local address of `ip`, as the words of `SendBatch.setSource`. */
   local(ip: string): Int32Array {
     writeSocketAddress(this.arena.bytes, this.#name, ip, 0);
     const word = this.#name >> 2;
@@ -68,7 +68,7 @@ export class Fixture {
     return new ReceiveBatch(this.calls, this.arena, slots, slotBytes, controlBytes);
   }
 
-  /** Waits until the socket can be read. */
+  /** Waits until the socket is readable. */
   wait(socket: UdpSocket): void {
     this.#poll.set(0, socket.fd);
     while (this.#poll.wait(WAIT_MS) !== 1) {
@@ -76,7 +76,7 @@ export class Fixture {
     }
   }
 
-  /** Receives `count` messages of the kernel, each of which may be several datagrams put together. */
+  /** Receives `count` messages of the kernel; each may be several joined datagrams. */
   receive(socket: UdpSocket, count: number, batch: ReceiveBatch): Received[] {
     const all: Received[] = [];
     while (all.length < count) {
@@ -103,7 +103,7 @@ export class Fixture {
   }
 }
 
-/** Bytes that tell where they belong: `seed` and the position decide each of them. */
+/** Makes bytes that show their position: each depends on `seed` and the position. */
 export function pattern(length: number, seed: number): Buffer {
   const bytes = Buffer.alloc(length);
   for (let i = 0; i < length; i++) bytes[i] = (i * 31 + seed * 17 + (i >> 8)) & 0xff;

@@ -3,12 +3,12 @@ import { MSG_DONTWAIT } from '../../src/system/linux.ts';
 import { loadSystemCalls } from '../../src/system/runtime.ts';
 import { Fixture, pattern } from './fixture.ts';
 
-/** What one thread of the flood saw. */
+/** The result of one thread of the flood. */
 export interface FloodCounts {
   readonly batches: number;
   readonly datagrams: number;
   readonly collections: number;
-  /** Datagrams that arrived with other bytes than they were sent with. */
+  /** Datagrams that arrived with other bytes. */
   readonly wrong: number;
   readonly lost: number;
 }
@@ -34,7 +34,7 @@ for (let i = 0; i < IN_BATCH; i++) {
 }
 
 const counts = { batches: 0, datagrams: 0, collections: 0, wrong: 0, lost: 0 };
-/** Garbage of all sizes, which a collector would put where freed memory was. */
+/** Garbage of all sizes, which overwrites freed memory. */
 let garbage: Uint8Array[] = [];
 const end = performance.now() + seconds * 1000;
 while (performance.now() < end) {

@@ -1,6 +1,6 @@
 /**
- * A flood under forced garbage collection: threads send batches of datagrams to themselves and compare every byte, while
- * each collects garbage as often as it can. Memory whose address only the kernel has would be lost here.
+ * Tests system calls under forced garbage collection: threads send batches of datagrams to themselves and compare every byte, while
+ * each collects garbage as often as possible. Memory to which only the kernel has a pointer would be freed here.
  * `npm run test:system-flood` (ten minutes), or with `--seconds N`.
  */
 import { parseArgs } from 'node:util';

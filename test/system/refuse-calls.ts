@@ -1,6 +1,6 @@
 /**
- * A seccomp filter of this process: chosen system calls fail with a chosen error from now on, in this thread and in those
- * that it starts. There is no way back, so that only child processes of tests use it.
+ * Installs a seccomp filter in this process: chosen system calls then fail with a chosen error, in this thread and in threads
+ * that it starts later. A filter cannot be removed, so only child processes of tests use it.
  */
 import { Arena } from '../../src/system/arena.ts';
 import type { SystemCalls } from '../../src/system/port.ts';
@@ -25,7 +25,7 @@ const RETURN = 0x06;
 const ALLOW = 0x7fff0000;
 const FAIL_WITH = 0x00050000;
 
-/** Has `call` fail with `errno` for the rest of this process. Throws when the kernel does not take the filter. */
+/** Makes `call` fail with `errno` for the rest of this process. Throws an Error when the kernel refuses the filter. */
 export async function refuseCalls(
   calls: SystemCalls,
   rules: Readonly<Partial<Record<RefusedCall, number>>>,

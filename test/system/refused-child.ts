@@ -1,6 +1,6 @@
 /**
- * A process in which system calls are refused: `refused-child.ts '{"sendmmsg": 1}'`. Prints what the probe says and what
- * a send fails with, as JSON.
+ * A process in which system calls are refused: `refused-child.ts '{"sendmmsg": 1}'`. Prints the result of the probe and
+ * the error of a send, as JSON.
  */
 import { errnoName, MSG_DONTWAIT } from '../../src/system/linux.ts';
 import { probeSystem } from '../../src/system/probe.ts';

@@ -15,7 +15,7 @@ import { generateNodeKeyPair } from '../../src/wire/keys.ts';
 /** A JSON body of a node. */
 export type Body = Readonly<Record<string, unknown>>;
 
-/** What the server answers to a request: a JSON body, or a status with headers and text. */
+/** The answer of the server to a request: a JSON body, or a status with headers and text. */
 type Answer = Body | { readonly status: number; readonly headers?: Record<string, string>; readonly text?: string };
 
 /** An open map stream. */
@@ -28,19 +28,19 @@ export interface MapStream {
   end(): void;
 }
 
-/** How the server behaves; may be changed at any time. */
+/** The behaviour of the server; a test may change it at any time. */
 export interface Behaviour {
   register: (body: Body) => Answer | Promise<Answer>;
   /** Answers the update request; null: 200 without a body. */
   update: (body: Body) => Answer | null;
-  /** Null takes the stream. */
+  /** Null accepts the stream. */
   map: (body: Body) => Answer | null;
-  /** Told of each stream that was taken. */
+  /** Called for each accepted stream. */
   streamed: (stream: MapStream) => void;
   earlyPayload: Buffer | null;
-  /** What `/key` answers in the place of the key. */
+  /** Answer of `/key` instead of the key. */
   key: string | null;
-  /** What comes in the place of the response to the handshake. */
+  /** Bytes instead of the response to the handshake. */
   handshake: Buffer | null;
 }
 
@@ -83,7 +83,7 @@ export class FakeControl {
     });
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.#http2.on('stream', (stream, headers) => {
-      // The client may be gone before it is answered.
+      // The client may disconnect before the answer.
       this.#serve(stream, String(headers[':path']), String(headers[':method'])).catch(() => {});
     });
     this.#http2.on('session', (session) => {
@@ -113,7 +113,7 @@ export class FakeControl {
     for (const session of this.#sessions) if (!session.closed) session.ping(() => {});
   }
 
-  /** Cuts all connections; new ones are taken. */
+  /** Ends all connections; accepts new ones. */
   cut(): void {
     for (const socket of this.#open) socket.destroy();
   }
@@ -181,7 +181,7 @@ export class FakeControl {
   }
 }
 
-/** A frame as it goes over the wire. */
+/** Encodes a frame for the wire. */
 export function packed(frame: object, isZstd: boolean): Buffer {
   const json = Buffer.from(JSON.stringify(frame));
   const body = isZstd ? zstdCompressSync(json) : json;

@@ -14,7 +14,7 @@ import { generateNodeKeyPair, type NodeKeyPair } from '../../src/wire/keys.ts';
 const TAG_BYTES = 16;
 const EMPTY = Buffer.alloc(0);
 
-/** What a server learns from an initiation, and its answer. */
+/** The data that a server reads from an initiation, and its answer. */
 interface NoiseAcceptance {
   readonly version: number;
   /** The client's machine key, 32 bytes. */

@@ -6,9 +6,9 @@ import { Bench, until } from './support.ts';
 
 interface Stage {
   readonly control: FakeControl;
-  /** Sends a ping and resolves when there are `answers` answers in all. */
+  /** Sends a ping and resolves when there are `answers` answers in total. */
   readonly ping: (ping: object, answers: number) => Promise<void>;
-  /** Why pings were not answered. */
+  /** The reasons why pings were not answered. */
   readonly ignored: () => string[];
 }
 

@@ -81,7 +81,7 @@ class Stage {
   readonly node: TailnetNode;
   readonly relay: RelayNode;
   readonly refused: string[] = [];
-  /** Node keys in hex that have used up their bytes. */
+  /** Node keys in hex that have used up their quota. */
   readonly overQuota = new Set<string>();
   readonly #bench: Bench;
 
@@ -105,7 +105,7 @@ class Stage {
     return new Stage(await Bench.open(t));
   }
 
-  /** Takes over a frame with both clients as peers. */
+  /** Applies a frame with both clients as peers. */
   map(more: object, asker: object = {}): void {
     const entry = (client: Client, id: number): object => ({
       ID: id,
@@ -119,7 +119,7 @@ class Stage {
     this.relay.netmapChanged();
   }
 
-  /** Has the clock say a later time, once. */
+  /** Advances the clock once. */
   later(ms: number): void {
     this.#bench.clock.stop();
     this.#bench.clock.tick(performance.now() + ms);
@@ -129,7 +129,7 @@ class Stage {
     return (ms) => this.#bench.skip(ms);
   }
 
-  /** Sends bytes to the relay's node key, and waits until they are dealt with. */
+  /** Sends bytes to the relay's node key, and waits until they are handled. */
   async sendRaw(packet: Buffer, from = this.asker, to = this.node.state.node.publicKey): Promise<void> {
     const source = this.router.table.named(from.nodeKeys.publicKey)!;
     this.router.route(source, Buffer.concat([to, packet]), 0, 32, 32 + packet.length);
@@ -141,7 +141,7 @@ class Stage {
     return this.sendRaw(sealDisco(from.disco, shared, encodeDiscoMessage(message)), from, to);
   }
 
-  /** A request of the asker, sealed with a disco key, as the link to another relay of the region hands it on. */
+  /** Sends a request of the asker, sealed with a disco key, as from the link to another relay of the region. */
   async forward(disco: NodeKeyPair): Promise<void> {
     const shared = sharedDiscoKey(disco.privateKey, this.node.state.disco.publicKey)!;
     const clientKeys = [disco.publicKey, this.other.disco.publicKey] as const;
@@ -165,7 +165,7 @@ class Stage {
     return decodeDiscoMessage(openDisco(shared, got.packet)!);
   }
 
-  /** Nothing was answered, and it was counted as this. */
+  /** Checks that there was no answer, and that it was counted as this outcome. */
   assertSilence(outcome: AllocationOutcome): void {
     assert.deepEqual(this.asker.received, []);
     assert.equal(this.relay.counts[outcome], 1, JSON.stringify(this.relay.counts));

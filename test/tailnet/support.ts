@@ -9,14 +9,14 @@ import { NodeState } from '../../src/tailnet/node-state.ts';
 import { formatNodeKey } from '../../src/wire/keys.ts';
 import { FakeControl } from './fake-control.ts';
 
-/** A state directory that goes with the test. */
+/** Makes a state directory that is removed after the test. */
 export function stateDirectory(t: TestContext): string {
   const directory = mkdtempSync(path.join(tmpdir(), 'tailnet-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
-/** A node with a control server of its own, neither of them started by hand. */
+/** A node with its own control server; both are started and stopped here. */
 export class Bench {
   readonly control: FakeControl;
   readonly clock: Clock = new Clock();
@@ -56,14 +56,14 @@ export class Bench {
     return bench;
   }
 
-  /** Has the clock go on from a later time. */
+  /** Advances the clock. */
   skip(ms: number): void {
     this.clock.stop();
     const timer = setInterval(() => this.clock.tick(performance.now() + ms), CLOCK_TICK_MS);
     this.#t.after(() => clearInterval(timer));
   }
 
-  /** A node with the state on disk; it is stopped with the test. */
+  /** Makes a node with the state on disk; it is stopped after the test. */
   node(): TailnetNode {
     const { settings } = this;
     const log = (level: string) => (fields: object, message: string) =>
@@ -79,7 +79,7 @@ export class Bench {
     return node;
   }
 
-  /** A first frame for `node`, with more or other members. */
+  /** Makes a first frame for `node`, with added or changed members. */
   firstFrame(node: TailnetNode, more: object = {}, self: object = {}): object {
     return {
       Node: {
@@ -98,7 +98,7 @@ export class Bench {
   }
 }
 
-/** Resolves as soon as `condition` holds; it is looked at whenever the node changes. */
+/** Resolves as soon as `condition` holds; it is checked after each change of the node. */
 export function until(node: TailnetNode, condition: () => boolean): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {

@@ -6,12 +6,12 @@ import type { DatagramHandler, DatagramSocket } from '../../src/transport/port.t
 import { eventually } from './support.ts';
 
 const skip = !('bun' in process.versions);
-/** Without a bound, so many are read in one turn: the flood has to end for the test to fail. */
+/** Number of datagrams of the flood. Without a limit, one turn reads all of them; the flood must end so that the test can fail. */
 const FLOOD = 50_000;
-/** Of a burst, the default receive buffer of Linux takes a few more of this size. */
+/** Datagrams of a burst: the default receive buffer of Linux holds a few more of this size. */
 const BURST = 200;
 
-/** Two more datagrams are on their way before one has been read, so that the socket is never found empty. */
+/** Two more datagrams are under way before one is read, so that the socket is never empty. */
 class Flood implements DatagramHandler {
   readonly errors: Error[] = [];
   readonly #sender: BunUdpSocket;

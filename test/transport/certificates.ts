@@ -8,13 +8,13 @@ import type { CertificatePair } from '../../src/transport/port.ts';
 
 const DAY_MS = 86_400_000;
 
-/** A self-signed pair with what tests ask of it. */
+/** A self-signed pair with its fingerprint. */
 export interface TestCertificate extends CertificatePair {
   /** SHA-256 of the DER, lowercase hex. */
   readonly sha256: string;
 }
 
-/** Makes a self-signed P-256 certificate for the names, the first of which is the CN, that ends in so many days. */
+/** Makes a self-signed P-256 certificate for the names, the first of which is the CN. It expires after `lastsDays` days. */
 export function makeCertificate(names: readonly string[], lastsDays = 30): TestCertificate {
   const key = generateCertificateKey();
   const notBefore = new Date(Date.now() - 30 * DAY_MS);

@@ -6,7 +6,7 @@ import { endPair, eventually, pair, PatternChecker, PatternSender, quiet } from 
 
 const MIB = 1_048_576;
 
-/** Bytes arrive as they were sent, and back-pressure works. */
+/** Tests that bytes arrive unchanged, and that back-pressure works. */
 export function bytesContract(transport: Transport): void {
   let certificate: TestCertificate;
   before(() => {

@@ -8,7 +8,7 @@ import { eventually, securePeer, serve, tcpPeer, tlsPeer } from './support.ts';
 
 const ACME = { servername: 'relay.test', ALPNProtocols: ['acme-tls/1'] };
 
-/** Certificates chosen by ALPN: the proof of RFC 8737. */
+/** Tests certificates that are chosen by ALPN: the challenge of RFC 8737. */
 export function challengeContract(transport: Transport): void {
   let certificate: TestCertificate;
   let proof: TestCertificate;
@@ -89,7 +89,7 @@ export function challengeContract(transport: Transport): void {
   });
 }
 
-/** A hop that passes each byte of the client on alone. */
+/** A TCP hop that forwards each byte of the client separately. */
 async function drip(port: number): Promise<{ port: number; close: () => void }> {
   const hop = createServer((socket) => {
     socket.on('error', () => undefined);

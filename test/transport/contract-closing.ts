@@ -17,7 +17,7 @@ import {
 
 const MIB = 1_048_576;
 
-/** Every way to end a stream is reported once, with its reason, and frees it. */
+/** Tests that each end of a stream is reported once, with its reason, and frees the stream. */
 export function closingContract(transport: Transport): void {
   let certificate: TestCertificate;
   before(() => {
@@ -50,7 +50,7 @@ export function closingContract(transport: Transport): void {
         sender.pump();
         await eventually(() => both.serverEnd.closes.length > 0, 'closed');
         const read = both.serverEnd.total;
-        // One read; its size is the runtime's.
+        // One read; the runtime chooses its size.
         assert.ok(read > 0 && read <= MIB, `one read, got ${read}`);
         await eventually(() => both.clientEnd.closes.length > 0, 'client closed');
         await endPair(both);
@@ -167,7 +167,7 @@ export function closingContract(transport: Transport): void {
       const serving = await serve(transport, certificate);
       const forwarded = await forwarder(serving.port);
       const { end } = await serving.stream();
-      // A record of 32 bytes that nobody encrypted.
+      // A record of 32 bytes that is not encrypted.
       forwarded.toServer.write(Buffer.concat([Buffer.from('1703030020', 'hex'), Buffer.alloc(32, 0x55)]));
       await eventually(() => end.closes.length > 0, 'closed');
       assert.deepEqual(end.closes, ['reset']);

@@ -8,7 +8,7 @@ import { eventually, Recorder, serve } from './support.ts';
 
 type Expected = 'ok' | `TOWPATH_CONNECT_${string}`;
 
-/** How a client finds, verifies and refuses servers. */
+/** Tests how a client finds, verifies and refuses servers. */
 export function connectContract(transport: Transport): void {
   let good: TestCertificate;
   let expired: TestCertificate;

@@ -21,7 +21,7 @@ class Inbox implements DatagramHandler {
   }
 }
 
-/** UDP on both families. */
+/** Tests UDP on both families. */
 export function datagramContract(transport: Transport): void {
   describe('datagrams', () => {
     for (const { server, client } of [

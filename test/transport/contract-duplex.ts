@@ -13,7 +13,7 @@ import { eventually, quiet, type Recorder, securePeer, serve, type Serving } fro
 const BODY_BYTES = 5_000_000;
 const NOTHING = Buffer.alloc(0);
 
-/** `node:http` and `ws` work on top of a wrapped stream. */
+/** Tests that `node:http` and `ws` work on a wrapped stream. */
 export function duplexContract(transport: Transport): void {
   let certificate: TestCertificate;
   before(() => {
@@ -30,7 +30,7 @@ export function duplexContract(transport: Transport): void {
     return { serving, server };
   };
 
-  // Bun's node:http has neither for a server that is given its connections; src/http keeps the deadlines by itself.
+  // Bun's node:http has neither for a server that gets its connections from outside; src/http has its own deadlines.
   const needsNodeHttp = { skip: transport.runtime === 'bun' };
 
   describe('a stream as a Duplex for HTTP', () => {
@@ -171,7 +171,7 @@ export function duplexContract(transport: Transport): void {
   });
 }
 
-/** The Duplex's handler, whose bytes and end are counted too. */
+/** The Duplex's handler, with counts of its bytes and its end. */
 function tellBoth(below: StreamHandler, end: Recorder): StreamHandler {
   return {
     bytes: (stream, buffer, from, to) => {

@@ -10,7 +10,7 @@ import { eventually, quiet, securePeer, serve, tcpPeer, tlsPeer } from './suppor
 const HELLO_START = Buffer.from('1603010200010001fc0303', 'hex');
 const TIMEOUT_MS = 500;
 
-/** What a connection may do instead of a TLS handshake. */
+/** Behaviour of a connection instead of a TLS handshake. */
 export const HOSTILE_STARTS: Readonly<Record<string, { act: (peer: Socket) => void; failures: HandshakeFailure[] }>> = {
   FIN: { act: (peer) => peer.end(), failures: ['tls_closed'] },
   RST: { act: (peer) => peer.resetAndDestroy(), failures: ['tls_closed'] },
@@ -25,7 +25,7 @@ export const HOSTILE_STARTS: Readonly<Record<string, { act: (peer: Socket) => vo
   },
 };
 
-/** Handshakes: who gets through, and how the others are accounted for. */
+/** Tests handshakes: which succeed, and how the others are counted. */
 export function handshakeContract(transport: Transport): void {
   let certificate: TestCertificate;
   before(() => {
@@ -89,7 +89,7 @@ export function handshakeContract(transport: Transport): void {
     });
 
     const refused: Record<string, ConnectionOptions> = {
-      // OpenSSL needs to be asked for TLS 1.1; BoringSSL does not know how to be asked.
+      // OpenSSL uses TLS 1.1 only with this setting; BoringSSL does not have the setting.
       'TLS 1.1': {
         minVersion: 'TLSv1',
         maxVersion: 'TLSv1.1',

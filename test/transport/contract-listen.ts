@@ -10,7 +10,7 @@ import { eventually, Recorder, serve, Serving, tcpPeer } from './support.ts';
 
 const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
 
-/** Listening addresses, their errors and their end. */
+/** Tests listening addresses, their errors and their end. */
 export function listenContract(transport: Transport): void {
   describe('listening', () => {
     it(':: takes both families and shows IPv4 peers as IPv4', { skip: !hasIpv6 }, async () => {

@@ -14,7 +14,7 @@ const HEADER = encodeProxyHeader({ source: CLIENT, destination: { ip: '198.51.10
 const PROXY: ProxyProtocol = { isTrusted: () => true, timeoutMs: 4000, allowsDirect: false };
 const MANY = 200;
 
-/** What a trusted proxy may send instead of a header and a handshake; `counted` is what becomes of it. */
+/** Bytes that a trusted proxy may send instead of a header and a handshake; `counted` is the expected count. */
 const STARTS: Readonly<
   Record<
     string,
@@ -38,7 +38,7 @@ const STARTS: Readonly<
   'a header, then silence': { act: (peer) => peer.write(HEADER), counted: ['tls_timeout'], accepted: true },
 };
 
-/** PROXY headers before TLS, and before plain bytes. */
+/** Tests PROXY headers before TLS, and before plain bytes. */
 export function proxyContract(transport: Transport): void {
   let certificate: TestCertificate;
   before(() => {
@@ -167,7 +167,7 @@ export function proxyContract(transport: Transport): void {
   });
 }
 
-/** What comes in place of a PROXY header, or behind one in place of TLS: it is counted once and leaves nothing behind. */
+/** Tests wrong bytes instead of a PROXY header, or instead of TLS after one: they are counted once and leave no resources. */
 export function brokenProxyContract(transport: Transport): void {
   let certificate: TestCertificate;
   before(() => {

@@ -7,7 +7,7 @@ import type { ListenerHandler, Stream, StreamHandler, Transport } from '../../sr
 import { TestRelay } from '../service/support.ts';
 import { eventually } from './support.ts';
 
-/** Read buffers are read-only, and nobody keeps them: neither relay nor client, whatever comes over the stream. */
+/** Tests that relay and client do not change or keep read buffers, for any input. */
 export function readOnlyContract(transport: Transport): void {
   describe('read buffers', () => {
     for (const kind of ['DERP', 'WebSocket'] as const) {
@@ -49,7 +49,7 @@ async function exchange(from: DerpClient, to: DerpClient): Promise<void> {
   for (const packet of packets) assert.ok(got.some((one) => one.equals(packet)));
 }
 
-/** Two on one connection: the second is read by the HTTP server from the stream. */
+/** Two requests on one connection: the HTTP server reads the second one from the stream. */
 async function httpRequests(port: number): Promise<void> {
   for (const path of ['/generate_204', '/derp/latency-check']) {
     const [response] = (await once(get({ host: '127.0.0.1', port, path }), 'response')) as [
@@ -60,7 +60,7 @@ async function httpRequests(port: number): Promise<void> {
   }
 }
 
-/** A transport that looks at each read buffer after its handler has had it, and then overwrites it. */
+/** A transport that checks each read buffer after the call of its handler, and then overwrites it. */
 class ReadGuard {
   readonly transport: Transport;
   readonly faults: string[] = [];
@@ -96,7 +96,7 @@ class ReadGuard {
     };
   }
 
-  /** Whoever becomes the handler of `stream` is looked at, too. */
+  /** Checks each later handler of `stream`, too. */
   #guard(stream: Stream): void {
     let { handler } = stream;
     Object.defineProperty(stream, 'handler', {
@@ -109,7 +109,7 @@ class ReadGuard {
     return {
       bytes: (stream, buffer, from, to) => {
         if (this.#isReading) {
-          // A handler hands the rest of its read to the next one: the bytes are looked at when it is done itself.
+          // A handler may give the rest of its read to the next handler: the bytes are checked when the first one returns.
           handler.bytes(stream, buffer, from, to);
           return;
         }

@@ -9,7 +9,7 @@ const ROUND = 300;
 
 type Act = (serving: Serving) => Promise<void>;
 
-/** Nothing stays behind after many connections that become streams. */
+/** Tests that many connections that become streams leave no descriptors and memory. */
 export function streamResourcesContract(transport: Transport): void {
   const tls = { serverName: '', verify: { kind: 'none' as const } };
   const connect = (serving: Serving, end: Recorder): ReturnType<Transport['connect']> =>
@@ -39,7 +39,7 @@ export function streamResourcesContract(transport: Transport): void {
   });
 }
 
-/** Nothing stays behind after many connections whose handshake fails. */
+/** Tests that many connections whose handshake fails leave no descriptors and memory. */
 export function refusedResourcesContract(transport: Transport): void {
   const kinds = Object.entries(HOSTILE_STARTS).map(([name, { act }]): [string, Act] => [
     `whose handshake is ${name}`,

@@ -1,5 +1,5 @@
 /**
- * What every adapter of the transport port must do; runs inside the adapter's own runtime (`node --test`, `bun test`).
+ * The tests for every adapter of the transport port; they run inside the adapter's own runtime (`node --test`, `bun test`).
  */
 import type { Transport } from '../../src/transport/port.ts';
 import { bytesContract } from './contract-bytes.ts';
@@ -26,7 +26,7 @@ export function transportContract(transport: Transport): void {
   refusedResourcesContract(transport);
 }
 
-/** The part about open streams, for a transport that reads in another way and is the same otherwise. */
+/** The tests of open streams, for a transport that differs only in how it reads. */
 export function streamContract(transport: Transport): void {
   bytesContract(transport);
   closingContract(transport);

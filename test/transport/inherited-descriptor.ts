@@ -1,4 +1,4 @@
-/** Child of the "inherited descriptor" test: listens on descriptor 3 and tells each client on which port. */
+/** Child of the "inherited descriptor" test: listens on descriptor 3 and sends each client the port. */
 import { transport } from '../../src/transport/runtime.ts';
 
 const listener = await transport.listen(

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { collectGarbage, descriptors, eventually } from './support.ts';
 
 const MIB = 1_048_576;
-/** Noise of the allocator. 300 leaked TLS connections are 15 MiB. */
+/** Noise of the allocator, in MiB. 300 leaked TLS connections are 15 MiB. */
 const RSS_SLACK_MIB = 8;
-/** A leak grows with every round, noise does not: one quiet round is enough. */
+/** Most rounds. A leak grows with every round, but noise does not: one round without growth is enough. */
 const MAX_ROUNDS = 5;
 
-/** Runs `round` until descriptors and memory are what they were before it; fails when they never are. */
+/** Runs `round` until descriptors and memory are the same as before it; fails when they never are. */
 export async function leavesNothing(round: () => Promise<void>): Promise<void> {
   await round();
   const fds = descriptors();

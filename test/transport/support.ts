@@ -1,4 +1,4 @@
-/** What the contract suite is built of: recorders, pairs of streams, hostile peers and waiting with a deadline. */
+/** Parts of the contract suite: recorders, pairs of streams, hostile peers and waits with a deadline. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
@@ -22,7 +22,7 @@ import type {
   Transport,
 } from '../../src/transport/port.ts';
 
-/** Longest wait for anything that should happen at once. */
+/** Longest wait for something that should happen at once, in milliseconds. */
 const PATIENCE_MS = 8000;
 
 /** Waits until `condition` holds; fails with `what` after the deadline. */
@@ -34,12 +34,12 @@ export async function eventually(condition: () => boolean, what: string, limitMs
   }
 }
 
-/** Lets `ms` pass in which something must not happen. */
+/** Waits `ms` milliseconds, during which something must not happen. */
 export async function quiet(ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Resolves when the socket is gone. For many sockets at once, where looking at each again and again takes long. */
+/** Resolves when the socket is closed, without polling, for tests with many sockets. */
 export function gone(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     if (socket.destroyed) resolve();
@@ -47,7 +47,7 @@ export function gone(socket: Socket): Promise<void> {
   });
 }
 
-/** Records what happens to a stream. */
+/** Records the events of a stream. */
 export class Recorder implements StreamHandler {
   /** Resolves when the stream is closed. */
   readonly closing: Promise<void>;
@@ -85,7 +85,7 @@ export class Recorder implements StreamHandler {
   }
 }
 
-/** A listener that records everything. */
+/** A listener that records all its events. */
 export class Serving implements ListenerHandler {
   listener!: Listener;
   admit = true;
@@ -97,7 +97,7 @@ export class Serving implements ListenerHandler {
   readonly ends: Recorder[] = [];
   readonly failures: { remote: Endpoint; failure: HandshakeFailure | DropReason; detail: string }[] = [];
   readonly errors: Error[] = [];
-  /** May give a stream another handler than its recorder. */
+  /** May return another handler for a stream than its recorder. */
   onOpened: ((stream: Stream, end: Recorder) => StreamHandler) | null = null;
 
   get port(): number {
@@ -131,13 +131,13 @@ export class Serving implements ListenerHandler {
     this.errors.push(error);
   }
 
-  /** The next stream after `index` others. */
+  /** Resolves with stream number `index`, from 0. */
   async stream(index = 0): Promise<{ stream: Stream; end: Recorder }> {
     await eventually(() => this.streams.length > index, 'a stream is opened');
     return { stream: this.streams[index]!, end: this.ends[index]! };
   }
 
-  /** Ends everything and checks that each stream was closed exactly once. */
+  /** Ends all streams and the listener, and checks that each stream was closed exactly once. */
   async stop(): Promise<void> {
     await this.listener.close();
     for (const stream of this.streams) stream.abort();
@@ -162,7 +162,7 @@ export async function serve(
   return serving;
 }
 
-/** Two connected streams of this transport. */
+/** Makes two connected streams of this transport. */
 export interface Pair {
   readonly serving: Serving;
   readonly client: Stream;
@@ -190,16 +190,16 @@ export async function endPair({ serving, client, clientEnd }: Pair): Promise<voi
   await serving.stop();
 }
 
-/** A peer made of a bare TCP socket. */
+/** Connects a peer that is a plain TCP socket. */
 export async function tcpPeer(port: number, options: { allowHalfOpen?: boolean; host?: string } = {}): Promise<Socket> {
   const socket = connectTcp({ port, host: '127.0.0.1', ...options });
   socket.on('error', () => undefined);
-  // A server may reset the connection before we hear that it was made.
+  // A server may reset the connection before this side is connected.
   await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
   return socket;
 }
 
-/** A TLS peer over a bare TCP socket that a test can abuse. Null when the handshake is refused. */
+/** Connects a TLS peer over a plain TCP socket, which a test can misuse. Resolves with null when the handshake is refused. */
 export async function tlsPeer(
   port: number,
   options: ConnectionOptions = {},
@@ -219,7 +219,7 @@ export async function tlsPeer(
   return null;
 }
 
-/** As {@link tlsPeer}, where the handshake must come about. */
+/** Like {@link tlsPeer}, but fails when the handshake is refused. */
 export async function securePeer(
   port: number,
   options: ConnectionOptions = {},
@@ -229,7 +229,7 @@ export async function securePeer(
   return peer;
 }
 
-/** Open descriptors of this process. */
+/** Returns the number of open descriptors of this process. */
 export function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
@@ -250,7 +250,7 @@ const PATTERN = Buffer.alloc(PATTERN_BYTES * 2);
 for (let i = 0; i < PATTERN.length; i++)
   PATTERN[i] = ((i % PATTERN_BYTES) * 31 + ((i % PATTERN_BYTES) >> 8) * 7) & 0xff;
 
-/** Sends `total` bytes of the pattern from one small buffer, which it scribbles over after each write. */
+/** Sends `total` bytes of the pattern from one small buffer, which it overwrites after each write. */
 export class PatternSender {
   sent = 0;
   readonly #stream: Stream;
@@ -288,7 +288,7 @@ export class PatternChecker {
       assert.ok(same, `wrong bytes near ${this.seen}`);
       this.seen += stop - start;
     }
-    // Whoever gets the bytes may write over them.
+    // The receiver may overwrite the bytes.
     buffer.fill(0x55, from, to);
   }
 }

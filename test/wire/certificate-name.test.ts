@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { alternativeNames, nameProblem } from '../../src/wire/certificate-name.ts';
 
-/** A certificate as far as names go. */
+/** Makes a certificate that has only names. */
 function named(subjectAltName: string | undefined): { subjectAltName: string | undefined } {
   return { subjectAltName };
 }
 
-// test/interop/verdicts compares the whole with the official client.
+// test/interop/verdicts compares the whole check with the official client.
 describe('nameProblem, as VerifyHostname of Go', () => {
   it('takes names in any case, whole first labels for wildcards, and IPs in any spelling', () => {
     const leaf = named(

@@ -6,7 +6,7 @@ import { connect, type ConnectionOptions } from 'node:tls';
 import fc from 'fast-check';
 import { parseClientHello } from '../../src/wire/client-hello.ts';
 
-/** What a TLS client of this runtime sends first. */
+/** Returns the first bytes of a TLS client of this runtime. */
 async function helloOf(options: ConnectionOptions): Promise<Buffer> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -27,7 +27,7 @@ async function helloOf(options: ConnectionOptions): Promise<Buffer> {
   return bytes;
 }
 
-/** The same message in records of `size` bytes. */
+/** Returns the same message in records of `size` bytes. */
 function inRecords(hello: Buffer, size: number): Buffer {
   const message = hello.subarray(5);
   const records: Buffer[] = [];

@@ -14,7 +14,7 @@ const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<
 const VNI = 0x01_02_03;
 const { clientA, clientB, serverDisco, nodeDisco } = vector;
 
-/** A control packet over UDP. */
+/** Makes a control packet over UDP. */
 function overUdp(sender: NodeKeyPair, peer: NodeKeyPair, message: DiscoMessage, nonce: Buffer): Buffer {
   const header = Buffer.alloc(GENEVE_BYTES);
   writeGeneveHeader(header, 0, VNI, GeneveProtocol.Disco, true);

@@ -8,7 +8,7 @@ describe('X-Forwarded-For', () => {
   const values: [string, string | null][] = [
     ['192.0.2.1', '192.0.2.1'],
     ['192.0.2.1, 10.0.0.1', '192.0.2.1'],
-    // Only the proxy's own word counts: what a client wrote before it is passed on unread.
+    // Only the entry of the proxy counts. The proxy forwards the entries of the client without reading them.
     ['1.1.1.1, 192.0.2.1', '192.0.2.1'],
     ['1.1.1.1,192.0.2.1 , 10.0.0.1,10.0.0.2', '192.0.2.1'],
     ['10.0.0.3', '10.0.0.3'],
@@ -52,11 +52,11 @@ describe('Forwarded', () => {
     ['before=192.0.2.1', null],
     ['for = "192.0.2.1:80" ; proto=https;', '192.0.2.1'],
     ['for="\\1\\9\\2.0.2.1"', '192.0.2.1'],
-    // What a proxy repeats of the request in quotes is no further hop.
+    // Text of the request that a proxy repeats in quotes is not another hop.
     ['for=192.0.2.1;host="a,for=1.1.1.1"', '192.0.2.1'],
     ['for=192.0.2.1;host="a\\",for=1.1.1.1"', '192.0.2.1'],
     ['for=192.0.2.1;host="a\\\\"', '192.0.2.1'],
-    // A quote that the client has left open ends before the proxy's own word.
+    // A quote that the client did not close ends before the entry of the proxy.
     ['for="1.1.1.1, for=192.0.2.1', '192.0.2.1'],
     ['for=192.0.2.1, for=10.0.0.2;host="a', null],
     ['for=192.0.2.1;for=1.1.1.1', null],

@@ -9,7 +9,7 @@ interface Seen {
   readonly payload: string;
 }
 
-/** Notes all frames, and judges headers as it is told. */
+/** Records all frames, and accepts or refuses headers as the test says. */
 class Collector implements FrameSink {
   readonly frames: Seen[] = [];
   readonly headers: [number, number][] = [];
@@ -43,7 +43,7 @@ function pushCut(
 ): void {
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const end = Math.min(bytes.length, at + sizes[i % sizes.length]!);
-    // A window that is used again for the next read, with bytes around it.
+    // A buffer that is used again for the next read, with other bytes around the frame.
     const window = Buffer.concat([Buffer.of(1, 2, 3), bytes.subarray(at, end), Buffer.of(9)]);
     decoder.push(window, 3, 3 + end - at);
     window.fill(0);

@@ -35,7 +35,7 @@ describe('parseForeignJson', () => {
     ];
     for (const text of refused)
       assert.throws(() => parse(text, ['nodeKey', 'Allow']), /the key "Allow" is there twice/);
-    // As Go compares names: the Kelvin sign, and the long s.
+    // Go compares names like this: the Kelvin sign is a k, and the long s is an s.
     assert.throws(() => parse('{"nodeKey":1,"node\u212aey":2}', ['nodeKey']), RepeatedKeyError);
     assert.throws(() => parse(String.raw`{"expires":1,"expire\u017f":2}`, ['expires']), RepeatedKeyError);
   });

@@ -8,7 +8,7 @@ const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex
 const decode = (bytes: Buffer): ReturnType<typeof decodePortMappingAnswer> =>
   decodePortMappingAnswer(bytes, 0, bytes.length);
 
-/** An answer to a MAP request (RFC 6887 §11.1): version, opcode, result, lifetime, epoch, and what the request had. */
+/** Makes an answer to a MAP request (RFC 6887 §11.1): version, opcode, result, lifetime, epoch, and the fields of the request. */
 const pcp = (code: string, rest: string): Buffer =>
   hex(`02 81 00 ${code} 00001c20 00000063 000000000000000000000000 ${rest}`);
 const MAPPED = `${NONCE} 11 000000 0d96 c350 00000000000000000000ffff cb007107`;

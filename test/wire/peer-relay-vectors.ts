@@ -23,10 +23,10 @@ export const PUBLIC_KEYS: Readonly<Record<'clientA' | 'clientB' | 'serverDisco' 
   nodeDisco: hex('8757c995e989f27e756808c9a1d859e85f1c44e58a6463549a37f97df2604137'),
 };
 
-/** Shared by client A and the server. */
+/** Shared disco key of client A and the server. */
 export const SHARED_KEY: Buffer = hex('822136a26f48c5ccad2c135a594232526badf5db9028cf5de27b9f20dd3c61c0');
 
-/** Bytes that count up from `first`. */
+/** Returns bytes that count up from `first`. */
 export const counting = (first: number, length: number): Buffer =>
   Buffer.from(Array.from({ length }, (_, i) => first + i));
 

@@ -22,10 +22,10 @@ import { LOW_ORDER_KEYS } from '../samples.ts';
 import { check, type Target } from './target.ts';
 
 const CLIENTS = 3;
-/** So much time passes with each packet that the rate of a node lets most of them through. */
+/** Time between two packets, in milliseconds: the rate limit of a node accepts most of them. */
 const STEP_MS = 60;
 
-/** A client of the router that keeps what the relay last said to it. */
+/** A client of the router that keeps the packets of the relay. */
 class Client implements Recipient {
   readonly keys = generateNodeKeyPair();
   readonly disco = generateNodeKeyPair();
@@ -115,7 +115,7 @@ class Stage {
     onInternalError((_where, error) => this.bugs.push(error));
   }
 
-  /** Sends bytes of a client to the relay, and waits until they are dealt with. */
+  /** Sends bytes of a client to the relay, and waits until they are handled. */
   async send(client: Client, packet: Buffer): Promise<void> {
     const source = this.#router.table.named(client.keys.publicKey)!;
     const to = this.node.state.node.publicKey;
@@ -124,7 +124,7 @@ class Stage {
     await new Promise(setImmediate);
   }
 
-  /** Outcomes so far, of any kind. */
+  /** Returns the number of outcomes so far, of all kinds. */
   get outcomes(): number {
     return Object.values(this.#relay.counts).reduce((sum, count) => sum + count, 0);
   }

@@ -3,17 +3,17 @@ import path from 'node:path';
 
 const FILE = path.join(import.meta.dirname, 'corpus.jsonl');
 
-/** An input that is kept: one that once found something, or that few seeds reach. */
+/** A kept input: it once found a bug, or few seeds make it. */
 interface KeptInput {
   readonly target: string;
-  /** What it is, for people. */
+  /** A description for people. */
   readonly name: string;
   readonly hex: string;
-  /** Decides whatever the bytes do not. */
+  /** Seed for all values that are not in the bytes. */
   readonly seed: number;
 }
 
-/** The inputs that are played first each time. One JSON object a line. */
+/** Reads the inputs that are fed first in each run. The file has one JSON object a line. */
 export function readCorpus(): readonly KeptInput[] {
   const lines = readFileSync(FILE, 'utf8').split('\n');
   return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as KeptInput);

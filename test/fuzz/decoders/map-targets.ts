@@ -48,7 +48,7 @@ const REGISTRATIONS: readonly object[] = [
   { AuthURL: 'https://example.com/a', NodeKeyExpired: false },
   { Error: 'no', NodeKeySignature: 'AA==' },
 ];
-/** What a member may be instead of what it should be. */
+/** Wrong values for a member. */
 const ODD_VALUES: readonly unknown[] = [
   null,
   0,
@@ -67,7 +67,7 @@ const ODD_VALUES: readonly unknown[] = [
   'nodekey:',
 ];
 
-/** The map stream: frames of JSON, packed or not, and the map that they make. */
+/** The map stream: frames of JSON, compressed or not, and the resulting map. */
 const mapStream: Target = {
   name: 'map stream',
   samples: [],
@@ -106,7 +106,7 @@ function take(netmap: Netmap, json: unknown): void {
     netmap.judge(one);
     check(netmap.peer(one.id) === one, 'a peer is found by its id');
     check(one.nodeKey === null || one.nodeKey.length === 32, 'a node key has 32 bytes');
-    // Another peer may have had the same key and taken it along.
+    // Another peer may have had the same key, and its removal may have removed the key.
     const found = one.nodeKey === null ? null : netmap.peerOf(one.nodeKey);
     check(found === null || found.nodeKey?.equals(one.nodeKey!) === true, 'a node key finds a peer that has it');
     const foundByDisco = one.discoKey === null ? null : netmap.peerOfDisco(one.discoKey);
@@ -114,7 +114,7 @@ function take(netmap: Netmap, json: unknown): void {
   }
 }
 
-/** `value` with one member, somewhere, that is something else. */
+/** Returns `value` with a wrong value for one member at any depth. */
 function changed(value: unknown, random: Random): unknown {
   const isContainer = typeof value === 'object' && value !== null && Object.keys(value).length > 0;
   if (!isContainer || random.once(6)) return random.pick(ODD_VALUES);
@@ -125,7 +125,7 @@ function changed(value: unknown, random: Random): unknown {
   return { ...value, [random.once(8) ? '__proto__x' : name]: changed(member, random) };
 }
 
-/** Answers to a registration, keys and headers: text of a server. */
+/** Texts of a server: answers to a registration, keys and headers. */
 const registration: Target = {
   name: 'registration and text of a control server',
   samples: [
@@ -156,7 +156,7 @@ const registration: Target = {
 const ADDRESSES = ['100.64.0.2', '100.64.0.200', '10.1.2.3', 'fd7a:115c:a1e0::2', 'fd7a::ffff', '::ffff:100.64.0.2'];
 const SELF = ['100.64.0.1', 'fd7a:115c:a1e0::1'];
 
-/** An entry of `SrcIPs`, and what it says to a judge of another make. */
+/** An entry of `SrcIPs`, as text and for the block list of the runtime. */
 interface Entry {
   readonly text: string;
   add(list: BlockList): void;
@@ -202,7 +202,7 @@ const ENTRIES: readonly Entry[] = [
   ].map(nothing),
 ];
 
-/** The packet filter, beside one that is made of the lists of the runtime. */
+/** The packet filter, compared with one that uses the block list of the runtime. */
 const filter: Target = {
   name: 'packet filter',
   samples: [],
@@ -225,5 +225,5 @@ const filter: Target = {
   },
 };
 
-/** What a control server sends. */
+/** Decoders of the messages of a control server. */
 export const MAP_TARGETS: readonly Target[] = [mapStream, registration, filter];

@@ -14,7 +14,7 @@ const machine = generateNodeKeyPair();
 const control = generateNodeKeyPair();
 const RESPONSE: Buffer = respond(initiate(VERSION, machine, control.publicKey).message, control).response;
 
-/** The server's half of the handshake: nothing but its own response is taken. */
+/** The server's half of the handshake: the client accepts only its own response. */
 const handshake: Target = {
   name: 'Noise handshake',
   samples: [
@@ -35,10 +35,10 @@ const handshake: Target = {
   },
 };
 
-/** A socket whose other end is the test. */
+/** A socket; the test is its other end. */
 class Wire extends Duplex {
   override _read(): void {
-    // What comes is pushed.
+    // The test pushes the received bytes.
   }
 
   override _write(_chunk: Buffer, _encoding: string, done: () => void): void {
@@ -46,7 +46,7 @@ class Wire extends Duplex {
   }
 }
 
-/** Records behind the handshake, whole and changed, however they are cut. */
+/** Records after the handshake, whole and changed, in pieces of any size. */
 const records: Target = {
   name: 'Noise records',
   samples: [],
@@ -72,14 +72,14 @@ const records: Target = {
     await closed;
     const whole = Buffer.concat(plain);
     const received = Buffer.concat(got);
-    // An early payload that says it is longer than it is swallows what follows.
+    // An early payload with a too large length includes the bytes after it.
     check(whole.includes(received), 'what comes out is a part of what was sealed');
     const isPlain = sent === stream && early.length === 0 && whole.length >= EARLY_HEADER_BYTES;
     check(!isPlain || received.equals(whole), 'what was not changed comes out whole');
   },
 };
 
-/** What control servers speak before they are trusted, and behind it. */
+/** The protocol of control servers, before and after the handshake. */
 export const NOISE_TARGETS: readonly Target[] = [handshake, records];
 
 function earlyPayload(body: Buffer, isWrong: boolean): Buffer {

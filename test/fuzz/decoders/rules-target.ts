@@ -9,7 +9,7 @@ import { check, type Target } from './target.ts';
 
 const STEPS = 40;
 const ENDPOINTS = 4;
-/** Each endpoint names three nodes at most, and some are remembered for their allocations. */
+/** Most nodes in the tables: at most three for each endpoint, and some that are kept for their allocations. */
 const NODES = 4 * ENDPOINTS + 64;
 const FLOOD = 60;
 const PEERS: readonly RelayPeer[] = Array.from({ length: 4 }, () => new RelayPeer());
@@ -32,7 +32,7 @@ class Attack {
   readonly #random: Random;
   readonly #world: RulesWorld;
   readonly #pairs: Pair[] = [];
-  /** Sources that a challenge was sent to: nothing is forwarded to any other. */
+  /** Sources that got a challenge: no packet is forwarded to any other source. */
   readonly #challenged = new Set<string>();
   #challenge: { readonly pair: Pair; readonly packet: Buffer; readonly source: readonly [string, number] } | null =
     null;
@@ -105,7 +105,7 @@ class Attack {
     else if (this.#pairs.length === 0) this.#allocate();
   }
 
-  /** Many nodes ask for endpoints between keys that may be of nobody. */
+  /** Many nodes ask for endpoints between random keys. */
   #flood(): void {
     for (let i = 0; i < FLOOD; i++) {
       const key = (): Buffer =>
@@ -127,7 +127,7 @@ class Attack {
   #answer(): void {
     if (this.#challenge === null) return;
     const { pair, packet, source } = this.#challenge;
-    // From another address now and then, which must not count.
+    // Sometimes from another address; this answer must be ignored.
     this.#send(
       this.#random.once(4) ? this.#random.pick(SOURCES) : source,
       pair.asker.answer(pair.endpoint, pair.other, packet),
@@ -150,7 +150,7 @@ class Attack {
     this.#send(source, random.once(2) ? packet : applyEdits(packet, edits(random, packet.length)));
   }
 
-  /** Datagrams that the kernel put together. */
+  /** Sends datagrams that the kernel has joined. */
   #batch(source: readonly [string, number], { asker, other, endpoint }: Pair, noise: Buffer): void {
     const random = this.#random;
     const size = 9 + random.below(200);

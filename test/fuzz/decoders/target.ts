@@ -1,18 +1,18 @@
 import type { Random } from '../random.ts';
 import { applyEdits, edits } from '../mutate.ts';
 
-/** A decoder under test, or something that keeps state behind one. */
+/** A decoder under test, or a part behind it that keeps state. */
 export interface Target {
   readonly name: string;
   /** Good inputs, from which most others are made. */
   readonly samples: readonly Buffer[];
-  /** Feeds it one input, with whatever else `random` decides; throws when a property does not hold. */
+  /** Feeds it one input, with other values from `random`; throws when a property does not hold. */
   feed(input: Buffer, random: Random): void | Promise<void>;
-  /** Checks what it has kept; throws when that is more than it may. */
+  /** Checks the kept state; throws when it is larger than allowed. */
   end?(): void | Promise<void>;
 }
 
-/** An input for a target: mostly a changed sample, sometimes noise. */
+/** Returns an input for a target: mostly a changed sample, sometimes noise. */
 export function inputFor({ samples }: Target, random: Random): Buffer {
   if (samples.length === 0 || random.once(10)) return random.bytes(random.below(400));
   const sample = random.pick(samples);

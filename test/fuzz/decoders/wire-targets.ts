@@ -29,9 +29,9 @@ import { check, type Target } from './target.ts';
 
 const { clientA, clientB, serverDisco } = vector;
 const SHARED = sharedDiscoKey(serverDisco.privateKey, clientA.publicKey)!;
-/** Where the nonce of a disco packet stands; magic and key are in front of it. */
+/** Position of the nonce in a disco packet, after magic and key. */
 const SEALED_FROM = 38;
-/** The longest answers. */
+/** Lengths of the longest answers, in bytes. */
 const STUN_ANSWER_BYTES = { ipv4: 32, ipv6: 44 };
 
 const MESSAGES: readonly DiscoMessage[] = [
@@ -58,7 +58,7 @@ const MESSAGES: readonly DiscoMessage[] = [
   }),
 ];
 
-/** Header of 8 bytes in front of everything over UDP. */
+/** The header of 8 bytes before every payload over UDP. */
 const geneve: Target = {
   name: 'geneve',
   samples: [
@@ -92,7 +92,7 @@ const envelope: Target = {
     const opened = openDisco(SHARED, input);
     if (opened === null) return;
     check(opened.length === input.length - DISCO_ENVELOPE_BYTES, 'a message is shorter by its envelope');
-    // The magic and the sender's key are not part of what is sealed; all else is.
+    // The magic and the sender's key are not sealed; all other bytes are.
     const sealed = input.subarray(SEALED_FROM);
     check(
       envelope.samples.some((sample) => sample.subarray(SEALED_FROM).equals(sealed)),
@@ -147,7 +147,7 @@ const stun: Target = {
       length <= (isIpv4 ? STUN_ANSWER_BYTES.ipv4 : STUN_ANSWER_BYTES.ipv6),
       'an answer has one address and nothing else',
     );
-    // The protocol has it that an IPv6 answer has 44 bytes and a client's request 40.
+    // In the protocol, an IPv6 answer has 44 bytes and a client's request 40.
     if (isStrict && isIpv4)
       check(length <= input.length - from, 'no answer to a Tailscale client is larger than its request');
   },

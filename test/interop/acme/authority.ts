@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { requestHttp } from '../../../src/transport/http/request.ts';
 import { freePort } from '../../free-port.ts';
 
-/** The ports that the authority looks at, and on which every relay of a case listens, one after the other. */
+/** The ports that the authority connects to. All relays of a case listen on them, one at a time. */
 export interface Ports {
   readonly http: number;
   readonly tls: number;
@@ -15,9 +15,9 @@ export interface AuthorityOptions {
   readonly ports: Ports;
   readonly validitySeconds?: number;
   readonly externalAccounts?: Readonly<Record<string, string>>;
-  /** Percent of good nonces that are refused. */
+  /** Percentage of valid nonces that are refused. */
   readonly nonceReject?: number;
-  /** Seconds up to which it sleeps before it looks; 0 for none. */
+  /** Longest wait before it checks a challenge, in seconds; 0 for none. */
   readonly sleepSeconds?: number;
 }
 
@@ -60,7 +60,7 @@ export class MockDns {
     return dns;
   }
 
-  /** Where a hook of a relay sends its records. */
+  /** URL to which the hook of a relay sends its records. */
   get url(): string {
     return `http://127.0.0.1:${this.#management}`;
   }
@@ -85,7 +85,7 @@ export class Authority {
   readonly directory: string;
   /** Root of the HTTPS of its directory. */
   readonly caFile: string;
-  /** Root of what it issues, PEM. */
+  /** Root of its issued certificates, PEM. */
   rootPem = '';
   output = '';
   readonly #child: ChildProcess;
@@ -153,10 +153,10 @@ function makeWebCertificate(cert: string, key: string): void {
   execFileSync('openssl', ['req', '-x509', ...kind, '-keyout', key, '-out', cert, ...subject], { stdio: 'ignore' });
 }
 
-/** So late that what is waited for will never come, whatever else the machine does. */
+/** Longest wait in milliseconds, even on a busy machine. */
 const DEADLINE_MS = 60_000;
 
-/** Asks until the answer is true; errors count as not yet. */
+/** Calls a function until it returns true; an error counts as false. */
 export async function until(
   what: string | (() => string),
   look: () => boolean | Promise<boolean>,

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../free-port.ts';
 import { authority, relay, storeOf, type Case } from './stage.ts';
 
-/** What goes wrong at operators' sites, and the words for it. */
+/** Problems that operators have, with the expected messages. */
 export const failing: readonly Case[] = [
   {
     name: 'port closed: words, readiness, a wait that survives the restart; then the other challenge',

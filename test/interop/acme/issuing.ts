@@ -7,7 +7,7 @@ import { authority, relay, storeOf, type Case } from './stage.ts';
 
 const HOOK = path.join(import.meta.dirname, 'dns-hook.ts');
 
-/** Certificates of all kinds. */
+/** The cases that obtain certificates of all kinds. */
 export const issuing: readonly Case[] = [
   {
     name: 'a name by tls-alpn-01, with one nonce of five refused; self-signed meanwhile',

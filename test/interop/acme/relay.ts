@@ -52,7 +52,7 @@ export class RelayUnderTest {
     const end = relay.#ended.then(() => Promise.reject(new Error(`the relay ended:\n${relay.output}`)));
     const answer = until('the relay answers', async () => (await fetch(relay.#adminUrl('healthz'))).ok);
     await Promise.race([answer, end]);
-    // It ends some time.
+    // The process ends later, which rejects `end`.
     end.catch(() => undefined);
     return relay;
   }
@@ -65,7 +65,7 @@ export class RelayUnderTest {
     );
   }
 
-  /** 200, or 503 and the reasons. */
+  /** Reads `/readyz`: 200, or 503 and the reasons. */
   async ready(): Promise<{ status: number; text: string }> {
     const answer = await fetch(this.#adminUrl('readyz'));
     return { status: answer.status, text: await answer.text() };
@@ -76,7 +76,7 @@ export class RelayUnderTest {
     return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
   }
 
-  /** The certificate that `openssl s_client` is shown. */
+  /** Returns the certificate that `openssl s_client` receives. */
   presented(serverName: string | null): X509Certificate {
     const name = serverName === null ? ['-noservername'] : ['-servername', serverName];
     const args = ['s_client', '-connect', `127.0.0.1:${this.ports.tls}`, ...name];
@@ -89,7 +89,7 @@ export class RelayUnderTest {
     return new X509Certificate(text);
   }
 
-  /** Waits until the certificate presented is one of the authority. */
+  /** Waits until the relay shows a certificate of the authority. */
   issued(serverName: string | null = null, deadlineMs?: number): Promise<void> {
     return until(
       () => `an issued certificate in:\n${this.output}`,

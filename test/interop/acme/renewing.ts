@@ -15,7 +15,7 @@ import { authority, relay, storeOf, type Case, type Stage } from './stage.ts';
 
 const HOOK = path.join(import.meta.dirname, 'dns-hook.ts');
 const CONNECTIONS = 100;
-/** So short that it is renewed at half of it, while the case waits. */
+/** Lifetime of a certificate in seconds: short, so that it is renewed while the case waits. */
 const VALIDITY_SECONDS = 24;
 
 /** Renewal, restarts, damage and clocks. */
@@ -42,7 +42,7 @@ export const renewing: readonly Case[] = [
       assert.equal(times.length, CONNECTIONS);
       assert.equal(lost, 0);
       assert.equal(clients.filter((client) => client.isOpen).length, CONNECTIONS);
-      // Bun does not let its ticket keys be set: there a ticket ends with the certificate, and the handshake is a full one.
+      // In Bun, ticket keys cannot be set: tickets end with the certificate, and the handshake is a full one.
       assert.equal((await sessionOf(stage, ticket.session)).reused, !RUNS_ON_BUN, 'a ticket from before the renewal');
       const another = await derp(stage, pebble, clock, () => undefined);
       another.close();
@@ -55,7 +55,7 @@ export const renewing: readonly Case[] = [
     run: async (stage) => {
       const pebble = await authority(stage);
       const log = path.join(stage.folder, 'hook.log');
-      // The kill falls into the wait of the hook: the authority has not looked yet, and must not find a dead relay.
+      // The relay is killed during the wait of the hook: the authority has not checked yet, and must not find a dead relay.
       const dnsHook = { command: [process.execPath, HOOK, stage.dns.url, log], waitSeconds: 2 };
       const first = await relay(stage, pebble, { dnsHook });
       await until('the hook', () => existsSync(log));
@@ -94,7 +94,7 @@ export const renewing: readonly Case[] = [
     name: 'a certificate that ended while the relay was down is renewed at once, and readiness says so meanwhile',
     run: async (stage) => {
       const pebble = await authority(stage, { validitySeconds: 10 });
-      // The wait of the hook leaves a time between the start and the renewal.
+      // The wait of the hook separates the start from the renewal.
       const command = [process.execPath, HOOK, stage.dns.url, path.join(stage.folder, 'hook.log')];
       const section = { challenges: ['dns-01'], dnsHook: { command, waitSeconds: 3 } };
       const first = await relay(stage, pebble, section);
@@ -138,7 +138,7 @@ function derp(stage: Stage, { rootPem }: Authority, clock: Clock, lost: () => vo
   });
 }
 
-/** Opens TLS, with a session where there is one, and returns the session that came of it. */
+/** Opens a TLS connection, with a session if there is one; returns the new session. */
 async function sessionOf(stage: Stage, session: Buffer | null): Promise<{ session: Buffer; reused: boolean }> {
   const socket: TLSSocket = connect({
     port: stage.ports.tls,
@@ -150,7 +150,7 @@ async function sessionOf(stage: Stage, session: Buffer | null): Promise<{ sessio
   const sessions: Buffer[] = [];
   socket.on('session', (given: Buffer) => sessions.push(given));
   await once(socket, 'secureConnect');
-  // TLS 1.3 sends its tickets behind the handshake; an answer to a request comes after them.
+  // TLS 1.3 sends its tickets after the handshake; an answer to a request comes after the tickets.
   socket.write('GET /generate_204 HTTP/1.1\r\nHost: towpath.test\r\nConnection: close\r\n\r\n');
   await once(socket, 'data');
   const reused = socket.isSessionReused();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Obtains and renews certificates from pebble, a small certificate authority that is unkind on purpose.
+# Obtains and renews certificates from pebble, a small certificate authority that refuses some requests on purpose.
 #
 #   run.sh [PATTERN]     only the cases whose name matches
 #

@@ -9,12 +9,12 @@ import { renewing } from './renewing.ts';
 import { failing } from './failing.ts';
 import type { Case, Stage } from './stage.ts';
 
-/** They mostly wait. */
+/** Number of cases at the same time: they mostly wait. */
 const AT_ONCE = 2 * availableParallelism();
 
 const pattern = new RegExp(process.argv[2] ?? '');
 const root = mkdtempSync(path.join(tmpdir(), 'towpath-acme-'));
-// The longest are among the renewals.
+// The renewals first: some of them take longest.
 const cases = [...renewing, ...failing, ...issuing].filter(({ name }) => pattern.test(name));
 let failed = 0;
 let passed = 0;

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Authority, type AuthorityOptions, type MockDns, type Ports } from './authority.ts';
 import { RelayUnderTest } from './relay.ts';
 
-/** What a case is given. */
+/** The tools of a case. */
 export interface Stage {
   readonly folder: string;
   readonly dns: MockDns;
@@ -16,14 +16,14 @@ export interface Case {
   readonly run: (stage: Stage) => Promise<void>;
 }
 
-/** An authority that lasts for the case. */
+/** Starts an authority, which is stopped at the end of the case. */
 export async function authority(stage: Stage, options: Partial<AuthorityOptions> = {}): Promise<Authority> {
   const made = await Authority.start(path.join(stage.folder, 'pebble'), stage.dns, { ports: stage.ports, ...options });
   stage.atEnd(() => made.stop());
   return made;
 }
 
-/** A relay that obtains its certificate there; `config` goes over the top level, `acme` over `certificate.acme`. */
+/** Makes a relay that gets its certificate from this authority; `config` overrides the top level, `acme` overrides `certificate.acme`. */
 export async function relay(
   stage: Stage,
   { directory, caFile }: Authority,
@@ -38,7 +38,7 @@ export async function relay(
   return started;
 }
 
-/** Where the relay keeps what it got from this authority. */
+/** Returns the folder with the files of the relay from this authority. */
 export function storeOf(stage: Stage, { directory }: Authority, file: string): string {
   const slug = directory.replace('https://', '').replaceAll(/[^A-Za-z0-9.-]+/g, '-');
   return path.join(stage.folder, 'certs', 'acme', slug, file);

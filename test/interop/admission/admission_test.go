@@ -39,13 +39,13 @@ func TestHeadscaleAPI(t *testing.T) {
 func TestTailscaled(t *testing.T) {
 	r := newTowpath(t)
 	h := startHeadscale(t, r)
-	// This node is beside the relay, not behind it: it has no other task than to know the others.
+	// This node runs next to the relay; its only task is to know the other nodes.
 	beside := startNode(t, "beside", h, h.authKey())
 	r.start(fmt.Sprintf("    - { kind: tailscaled, name: local, socket: %s, cacheSeconds: 0, refreshSeconds: %d }\n", beside.socket(), int(refresh.Seconds())))
 	protects(t, r, h, "local")
 }
 
-// protects has two members connect, a stranger refused, and a removed node cut off.
+// protects has two members connect, a stranger refused, and a removed node disconnected.
 func protects(t *testing.T, r *towpath, h *headscale, source string) {
 	t.Helper()
 	authKey := h.authKey()

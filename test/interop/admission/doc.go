@@ -1,2 +1,2 @@
-// Package admission tests a towpath relay that lets in only the nodes of a real Headscale server, with stock tailscaled.
+// Package admission tests a towpath relay that admits only the nodes of a real Headscale server, with stock tailscaled.
 package admission

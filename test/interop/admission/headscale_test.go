@@ -104,7 +104,7 @@ func (h *headscale) run(arguments ...string) string {
 
 func lastLine(text string) string { return text[strings.LastIndex(text, "\n")+1:] }
 
-// authKey lets any number of nodes in.
+// authKey returns a key with which any number of nodes can register.
 func (h *headscale) authKey() string {
 	return lastLine(h.run("preauthkeys", "create", "-u", "1", "--reusable"))
 }
@@ -176,7 +176,7 @@ func stop(t *testing.T, process *relay.Process) {
 	}
 }
 
-// await polls other processes, which have no other way to tell.
+// await polls other processes, because they do not announce their state.
 func await(t *testing.T, patience time.Duration, what string, condition func() bool) time.Duration {
 	t.Helper()
 	start := time.Now()

@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// Outcome is what became of one statement on one transport.
+// Outcome is the result of one statement on one transport.
 type Outcome string
 
 // The possible outcomes. A difference by choice is asserted like a statement, and passes or fails; what a relay cannot be

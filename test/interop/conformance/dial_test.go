@@ -31,7 +31,7 @@ type stream struct {
 
 func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 
-// dialTCP makes connections whose receive buffer is small, so that one that is not read from fills up soon.
+// dialTCP makes connections whose receive buffer is small, so that the buffer of an unread connection fills soon.
 func dialTCP(ctx context.Context, _, address string) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -84,7 +84,7 @@ func (c *stream) upgrade(request string) (*http.Response, error) {
 }
 
 // dialWebSocket connects as official clients do. They leave the library's own limit for messages that are read in
-// place; most tests look at the frames in messages of any size instead.
+// place; most tests check the frames in messages of any size instead.
 func dialWebSocket(r *relay.Relay, readLimit int64) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -105,8 +105,8 @@ func dialWebSocket(r *relay.Relay, readLimit int64) (*websocket.Conn, error) {
 	return conn, nil
 }
 
-// abruptly closes the WebSocket without waiting for the other side's goodbye, which a relay that is blocked on its
-// part of the connection would never say.
+// abruptly closes the WebSocket without waiting for the other side's close frame, which a relay that is blocked on its
+// part of the connection would never send.
 type abruptly struct {
 	net.Conn
 	conn *websocket.Conn
@@ -114,7 +114,7 @@ type abruptly struct {
 
 func (a abruptly) Close() error { return a.conn.CloseNow() }
 
-// Write splits what is written into messages that upstream's server accepts.
+// Write splits the bytes into messages that upstream's server accepts.
 func (a abruptly) Write(bytes []byte) (int, error) {
 	written := 0
 	for written < len(bytes) {

@@ -59,7 +59,7 @@ func TestS36_WhenTheOlderLeavesTheNewerIsOrdinary(t *testing.T) {
 		pair[0].leave(0)
 		s.expectDuplicates(0, 0)
 		sender.reaches(pair[1], "for the only one")
-		// The key is still there, so that nobody is told that it left.
+		// The key is still connected, so that no client gets PeerGone.
 		sender.expectNothing()
 	})
 }

@@ -68,7 +68,7 @@ func TestS07_ServerInfoComesFirstEvenUnderFire(t *testing.T) {
 		}()
 		target.introduce("{}")
 		target.expectServerInfo()
-		// The fire was real: it hits as soon as the client is in.
+		// The packets were really sent: one arrives as soon as the client is connected.
 		target.expectPacket(shooter.public(), []byte("early"))
 		close(stop)
 		if err := <-stopped; err != nil {
@@ -113,7 +113,7 @@ func TestS09_EmptyClientInfoIsAccepted(t *testing.T) {
 	})
 }
 
-// someMeshKey is the mesh key of no relay here.
+// someMeshKey is a mesh key that no relay here has.
 const someMeshKey = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 func TestS10_ClientInfoKeysIgnoreCase(t *testing.T) {
@@ -160,7 +160,7 @@ func TestS12_SilentClientIsDisconnectedAfter10Seconds(t *testing.T) {
 		if silence.err != nil {
 			s.Fatal(silence.err)
 		}
-		// A little early is a coarse clock; much later would be another deadline.
+		// A little early may be a coarse clock; much later would be another deadline.
 		if silence.after < 9500*time.Millisecond || silence.after > 15*time.Second {
 			s.Errorf("disconnected after %v", silence.after)
 		}
@@ -236,7 +236,7 @@ var lowOrderPoints = []string{
 	"ee" + strings.Repeat("ff", 30) + "7f",
 }
 
-// forgedIntroduction seals a ClientInfo for a key of low order, of which nobody has or needs the private part.
+// forgedIntroduction seals a ClientInfo for a key of low order, whose private part is unknown and not needed.
 func forgedIntroduction(s *scene, point string) []byte {
 	s.Helper()
 	bytes, err := hex.DecodeString(point)
@@ -292,7 +292,7 @@ func TestS106_LongUnknownFramesEndTheConnection(t *testing.T) {
 			client.expectNothing()
 			return
 		}
-		// The relay may close at the header, so that the rest need not find a reader.
+		// The relay may close at the header, so that the write of the rest may fail.
 		_ = client.try(long)
 		client.expectClosed("an unknown frame of 65,569 bytes")
 	})

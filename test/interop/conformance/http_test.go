@@ -162,7 +162,7 @@ func (s *scene) expectNoResponseToNUL() {
 
 func TestS73_CaptivePortalQuestionIsAnswered(t *testing.T) {
 	statement(t, 73, []string{overAny}, func(s *scene) {
-		// As clients ask, by the address of the node, and what they insist on.
+		// The request of clients, to the address of the node, and the parts of the answer that they check.
 		challenge := "ts_" + s.relay.Host
 		url := s.http(fmt.Sprintf("/generate_204?t=%d", time.Now().Unix()))
 		got := s.request(http.MethodGet, url, "X-Tailscale-Challenge", challenge)

@@ -30,7 +30,7 @@ func TestS50_FirstOfTwoRelaysWithAKeyGetsItsPackets(t *testing.T) {
 		newer.expectPacket(sender.public(), "for the other")
 
 		if script, ok := first.(*scriptedPlace); ok {
-			// What is not there changes nothing when it leaves.
+			// The end of a key that is not there changes nothing.
 			script.mutex.Lock()
 			script.tellGone(private.Public())
 			script.mutex.Unlock()
@@ -143,7 +143,7 @@ func TestS55_BrokenWatchIsTakenUpAgain(t *testing.T) {
 	})
 }
 
-// watched is what the official client's own loop has told.
+// watched is the list of notices from the official client's own loop.
 type watched struct {
 	sync.Mutex
 	present map[key.NodePublic]bool

@@ -46,7 +46,7 @@ func (p *peer) forward(source, destination key.NodePublic, data []byte) {
 	p.write(encode(forwardPacket, raw(source), raw(destination), data))
 }
 
-// presence is what a watcher is told of a key.
+// presence is a notice about a key for a watcher.
 type presence struct {
 	isPresent bool
 	// rest is what follows the key: address, port, flags and, from newer relays, the application's name; or the reason.
@@ -62,7 +62,7 @@ func (p presence) String() string {
 	return fmt.Sprintf("gone %x", p.rest)
 }
 
-// hears reads until the watcher is told of a key; other tests' clients come and go meanwhile.
+// hears reads until the watcher gets a notice about a key; clients of other tests connect and leave meanwhile.
 func (p *peer) hears(who key.NodePublic) presence {
 	p.Helper()
 	for {
@@ -96,7 +96,7 @@ func (p *peer) hearsGone(who key.NodePublic) {
 	}
 }
 
-// watcher connects with the mesh key and asks to be told who is there.
+// watcher connects with the mesh key and sends WatchConns.
 func (s *scene) watcher() *peer {
 	s.Helper()
 	watcher := s.sibling()

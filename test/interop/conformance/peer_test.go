@@ -105,7 +105,7 @@ func (p *peer) introduce(json string) {
 	p.write(p.introduction(json))
 }
 
-// try writes without caring whether the relay still listens.
+// try writes and ignores errors, because the relay may have closed the connection.
 func (p *peer) try(bytes []byte) error {
 	if err := p.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (p *peer) send(destination key.NodePublic, data []byte) {
 	p.write(packet(destination, data))
 }
 
-// read reads the next frame, of whatever kind.
+// read reads the next frame of any type.
 func (c *stream) read(deadline time.Time) (frame, error) {
 	if err := c.SetReadDeadline(deadline); err != nil {
 		return frame{}, err

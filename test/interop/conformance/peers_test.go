@@ -183,7 +183,7 @@ func TestS96_BadLengthsClose(t *testing.T) {
 	})
 }
 
-// speak makes a client say something that the listener notices, so that the relay has surely handled it.
+// speak sends a frame that the listener notices, so that the relay has surely handled it.
 func (p *peer) speak(listener *peer) {
 	p.Helper()
 	p.send(listener.public(), []byte("spoken"))
@@ -197,7 +197,7 @@ func (p *peer) reaches(receiver *peer, text string) {
 	receiver.expectPacket(p.public(), []byte(text))
 }
 
-// leave closes the connection and waits until the relay counts so many connections of keys that have several.
+// leave closes the connection and waits until the relay counts this number of connections of keys with several.
 func (p *peer) leave(duplicatesLeft float64) {
 	p.Helper()
 	p.Close()

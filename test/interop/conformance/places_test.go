@@ -27,7 +27,7 @@ type place interface {
 	address() string
 	// join connects a client with the given key.
 	join(key.NodePrivate) *remote
-	// restart breaks all connections; meanwhile is called while there is nobody to connect to.
+	// restart breaks all connections; meanwhile is called while no relay listens.
 	restart(meanwhile func())
 }
 
@@ -61,7 +61,7 @@ func (r *remote) expectPacket(source key.NodePublic, data string) {
 	}
 }
 
-// await sends packets until one arrives, because nothing tells a client what its relay has heard of others, and then reads
+// await sends packets until one arrives, because a client does not know which keys its relay knows, and then reads
 // those that are still under way.
 func (r *remote) await(from *peer) {
 	r.Helper()
@@ -94,13 +94,13 @@ func (r *remote) probe(from *peer, limit time.Duration) (number int) {
 	return number
 }
 
-// hasTold returns once the relay under test knows all that happened at the place before.
+// hasTold returns once the relay under test knows all earlier events of the place.
 func hasTold(at place, from *peer) {
 	from.Helper()
 	at.join(key.NewNode()).await(from)
 }
 
-// issued is the certificate of the places, from an authority that the relay under test is told to trust.
+// issued is the certificate of the places, from an authority that the relay under test is configured to trust.
 var issued = sync.OnceValues(func() (*relay.Certificate, error) {
 	dir, err := os.MkdirTemp("", "places-")
 	if err != nil {

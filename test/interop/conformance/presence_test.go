@@ -19,7 +19,7 @@ func (s *scene) officialSibling(client *derphttp.Client) {
 	client.MeshKey, client.WatchConnectionChanges = parsed, true
 }
 
-// hears reads until the watcher is told of a key, as the official client decodes it.
+// hears reads until the watcher gets a notice about a key, as the official client decodes it.
 func (o *official) hears(who key.NodePublic) derp.ReceivedMessage {
 	o.Helper()
 	for {
@@ -133,7 +133,7 @@ func TestS90_PresenceIsToldPerConnectionAndAbsencePerKey(t *testing.T) {
 		second := s.joinAs(private)
 		watcher.hearsPresent(private.Public(), regular)
 		first.Close()
-		// The relay has noticed that when a third connection is told; a frame about the first would be read before.
+		// The relay has noticed this when the watcher gets the notice of a third connection; a frame about the first would come before it.
 		s.joinAs(private).Close()
 		watcher.hearsPresent(private.Public(), regular)
 		second.Close()

@@ -19,7 +19,7 @@ const (
 	flooded = 60_000
 )
 
-// examined is a relay that disconnects nobody while a test looks at a full queue.
+// examined is a relay that disconnects no client while a test checks a full queue.
 var examined = relay.Options{WriteTimeout: 5 * time.Minute}
 
 // numbered makes a packet that starts with a number, after the disco magic when it has to look like that.
@@ -108,7 +108,7 @@ func TestS21_BlockedReceiverDelaysNobodyElse(t *testing.T) {
 				b.expectPacket(a.public(), numbered(number, 100, false))
 			}
 		}
-		// It was blocked, not gone.
+		// It was blocked, but still connected.
 		blocked.drainUntil(flood-1, false)
 	})
 }
@@ -139,7 +139,7 @@ func TestS23_BlockedReceiverIsDisconnected(t *testing.T) {
 	statement(t, 23, bothTransports, func(s *scene) {
 		s.own(relay.Options{WriteTimeout: 2 * time.Second})
 		a, blocked := s.join(), s.join()
-		// The relay tells of a departure only to those who heard from the one that left.
+		// The relay sends PeerGone only to clients that received packets from the client that left.
 		blocked.send(a.public(), []byte("hello"))
 		a.expectPacket(blocked.public(), []byte("hello"))
 

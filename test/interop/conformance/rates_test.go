@@ -57,7 +57,7 @@ func TestS59_ClosingAWaitingConnectionEndsTheWait(t *testing.T) {
 	statement(t, 59, []string{overTLS}, func(s *scene) {
 		rate, leastWait := endless, time.Duration(0)
 		if s.differs(catalogue.WaitOutlivesConnection) {
-			// A wait of four seconds: the client stays until then, and goes.
+			// A wait of four seconds: the client stays until then, and disconnects.
 			rate.BytesPerSecond, leastWait = bucketFloor/4, 3*time.Second
 		}
 		s.own(relay.Options{Rate: &rate})
@@ -92,7 +92,7 @@ func (s *scene) limited() bool {
 	return s.metric(relay.RateLimitWaits) > before
 }
 
-// reload changes the rate of the scene's relay and waits until new connections feel it.
+// reload changes the rate of the scene's relay and waits until new connections have it.
 func (s *scene) reload(rate relay.Rate) {
 	s.Helper()
 	if err := s.relay.WriteRate(rate); err != nil {
@@ -109,7 +109,7 @@ func (s *scene) hangup() {
 	}
 }
 
-// waits counts how often the client waits for so many large frames, which all must arrive.
+// waits counts how often the client waits for this number of large frames, which all must arrive.
 func (p *peer) waits(listener *peer, frames int) float64 {
 	p.Helper()
 	before := p.metric(relay.RateLimitWaits)
@@ -205,7 +205,7 @@ func TestS64_ClientKeepsToTheAnnouncedBucket(t *testing.T) {
 		for number := range sent {
 			a.send(b.public(), numbered(number, flooded, false))
 		}
-		// Pings are not charged: the pong shows that whatever was sent has been relayed.
+		// Pings do not use the rate: the pong shows that all sent packets were relayed.
 		if err := a.ping(); err != nil {
 			s.Fatal(err)
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// noise returns reproducible bytes that do not look like anything.
+// noise returns reproducible random bytes.
 func noise(size int) []byte {
 	data := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte([]byte("noise for the conformance suite!"))).Read(data)

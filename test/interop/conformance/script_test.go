@@ -16,7 +16,7 @@ import (
 	"tailscale.com/types/key"
 )
 
-// scriptedPlace is another relay that says what a test tells it to, frame by frame.
+// scriptedPlace is another relay that sends the frames of the test.
 type scriptedPlace struct {
 	*scene
 	private key.NodePrivate
@@ -28,7 +28,7 @@ type scriptedPlace struct {
 	link *stream
 	// present are the clients here.
 	present map[key.NodePublic]*remote
-	// watches counts how often the relay under test has asked to be told who is here.
+	// watches counts how often the relay under test has sent WatchConns.
 	watches int
 	closed  bool
 }
@@ -90,7 +90,7 @@ func (p *scriptedPlace) restart(meanwhile func()) {
 	p.open()
 }
 
-// serve is a connection of the relay under test. What it does wrong is an error of the test.
+// serve handles a connection of the relay under test. A wrong frame of the relay fails the test.
 func (p *scriptedPlace) serve(conn *stream) {
 	defer conn.Close()
 	watcher, err := p.greet(conn)
@@ -120,7 +120,7 @@ func (p *scriptedPlace) serve(conn *stream) {
 	}
 }
 
-// greet takes the relay's introduction as another relay does, up to WatchConns.
+// greet reads the relay's first frames as another relay does, up to WatchConns.
 func (p *scriptedPlace) greet(conn *stream) (watcher key.NodePublic, err error) {
 	request, err := http.ReadRequest(conn.reader)
 	if err != nil {

@@ -179,7 +179,7 @@ func TestS88_OnlyValidRequestsAreAnswered(t *testing.T) {
 		a.expectIgnored("an indication", changed(valid, 1, 0x11))
 		a.expectIgnored("a response", changed(valid, 0, 1))
 
-		// What upstream's parser takes in addition to what clients send.
+		// Requests that upstream's parser accepts, but that clients do not send.
 		for name, message := range map[string][]byte{
 			"software behind another attribute": fingerprinted(attribute(6, "user"), attribute(software, "tailnode")),
 			"padded attribute":                  fingerprinted(attribute(software, "tailnode"), attribute(6, "x")),

@@ -15,7 +15,7 @@ import (
 	"towpath.example/interop/relay"
 )
 
-// patience is how long anything that has to happen may take. It is long because it only matters in a failure.
+// patience is the longest wait for an expected event. It is long, because only failing tests wait that long.
 const patience = 20 * time.Second
 
 // The ways in which a statement can be driven.
@@ -66,7 +66,7 @@ func run(m *testing.M) int {
 	return max(code, report())
 }
 
-// report writes the results and checks that a whole run was whole.
+// report writes the results and checks that a complete run has all statements.
 func report() int {
 	code, counts := 0, recorded.Count()
 	fmt.Printf("%s: %d statements pass, %d differ as chosen, %d are not applicable, %d fail, of %d\n",
@@ -95,7 +95,7 @@ func report() int {
 	return code
 }
 
-// scene is what a test of one statement has in hand.
+// scene holds the tools of a test of one statement.
 type scene struct {
 	*testing.T
 	number int
@@ -162,7 +162,7 @@ func (s *scene) differs(difference string) bool {
 	return true
 }
 
-// own starts a relay for this statement alone and makes it the scene's relay.
+// own starts a relay only for this statement and makes it the scene's relay.
 func (s *scene) own(options relay.Options) *relay.Relay {
 	s.Helper()
 	started, err := relay.Start(target, options)
@@ -196,7 +196,7 @@ func (s *scene) awaitMetric(metric relay.Metric, want float64) {
 	s.eventually(fmt.Sprintf("%s = %v", metric, want), func() bool { return s.metric(metric) == want })
 }
 
-// eventually asks until the answer is yes, for what a relay does not announce by itself.
+// eventually repeats a check until it is true, for changes that a relay does not announce.
 func (s *scene) eventually(what string, ask func() bool) {
 	s.Helper()
 	for deadline := time.Now().Add(patience); !ask(); time.Sleep(20 * time.Millisecond) {

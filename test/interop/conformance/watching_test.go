@@ -8,7 +8,7 @@ import (
 	"tailscale.com/types/key"
 )
 
-// The statements about silence and KeepAlive take up to 65 s in which nothing has to be done. What they watch is
+// The statements about silence and KeepAlive wait up to 65 s. Their connections are
 // started before all tests, so that the run is not much longer than that.
 
 // watchedClients is how many connections are watched for KeepAlive on each transport.

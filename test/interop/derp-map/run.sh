@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real Headscale reads the map that the relay hands out (derpMap.publish), and a stock tailscaled follows it to the relay:
-# before and after the relay has got a new certificate, and so a new pin. Nobody touches Headscale or the client meanwhile.
+# A real Headscale reads the map that the relay publishes (derpMap.publish), and a stock tailscaled follows it to the relay:
+# before and after the relay has got a new certificate, and so a new pin. Headscale and the client are not restarted meanwhile.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 interop=$here/..
@@ -60,7 +60,7 @@ start_relay() {
 }
 pin() { "$node" "$root/src/main.ts" derp-map --config towpath.yaml --format json 2> /dev/null | grep -o 'sha256-raw:[0-9a-f]*'; }
 client_has() { "$tailscale" --socket=ts.sock debug derp-map 2> /dev/null | grep -q "$1"; }
-# The relay's own self-test is over when it is ready, so that what is connected is the client.
+# The relay's own self-test is over when it is ready, so that the open connection is the client.
 client_is_connected() { curl --silent http://127.0.0.1:28084/metrics | grep -Eq '^towpath_home_connections [1-9]'; }
 until_true() {
   local what=$1

@@ -1,2 +1,2 @@
-// Package derpprobe lets Tailscale's own prober look at a relay.
+// Package derpprobe runs Tailscale's own prober against a relay.
 package derpprobe

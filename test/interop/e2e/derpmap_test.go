@@ -35,7 +35,7 @@ func derpMapOf(t *testing.T, r *relay.Relay, pinned bool) *tailcfg.DERPMap {
 	}
 	derpMap.OmitDefaultRegions = true
 	node := region(t, derpMap).Nodes[0]
-	// On the loopback there is one address family, and STUN has to be told that such an address is meant.
+	// On the loopback there is one address family, and a loopback address must be allowed explicitly for STUN.
 	node.STUNTestIP, node.IPv6 = r.Host, "none"
 	switch {
 	case !pinned:

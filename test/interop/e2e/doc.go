@@ -1,2 +1,2 @@
-// Package e2e lets two stock tailscaled talk through a relay.
+// Package e2e connects two stock tailscaled through a relay.
 package e2e

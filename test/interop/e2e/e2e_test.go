@@ -100,7 +100,7 @@ func connect(t *testing.T, over string, r *relay.Relay, derpMap *tailcfg.DERPMap
 			t.Errorf("sent %s, received %s", sent, received)
 		}
 	}
-	// Nothing went past the relay meanwhile.
+	// The nodes have found no direct path meanwhile.
 	pings(t, tr, own, nodes, firstPing)
 
 	start := time.Now()

@@ -50,7 +50,7 @@ func (tr *transcript) note(format string, values ...any) {
 	fmt.Fprintln(tr.file, line)
 }
 
-// startControl serves an in-memory control server that lets every node in, and returns its address.
+// startControl serves an in-memory control server that accepts every node, and returns its address.
 func startControl(t *testing.T, derpMap *tailcfg.DERPMap) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

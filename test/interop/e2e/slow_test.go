@@ -75,7 +75,7 @@ func TestSlowLink(t *testing.T) {
 	if cut > 0 {
 		t.Errorf("%v connections were cut off", cut)
 	}
-	// One that a daemon closes takes several attempts on such a link.
+	// On such a link, a daemon needs several attempts after a close.
 	if own == 0 && reconnects > 0 {
 		t.Errorf("%v connections were made anew, and no daemon had closed one", reconnects)
 	}

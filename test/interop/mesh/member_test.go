@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// region starts a relay of each kind, each told to link to all others, and waits until all accept connections.
+// region starts a relay of each kind, each configured to link to all others, and waits until all accept connections.
 func region(t *testing.T, kinds ...kind) []*member {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mesh-")

@@ -221,5 +221,5 @@ func TestRegionWithDerper1102(t *testing.T) { testRegion(t, towpathNode, towpath
 
 func TestRegionOfTowpath(t *testing.T) { testRegion(t, towpathNode, towpathBun, towpathNode) }
 
-// TestRegionOfDerper is what the others are compared with.
+// TestRegionOfDerper gives the results that the other regions are compared with.
 func TestRegionOfDerper(t *testing.T) { testRegion(t, derperNew, derperOld, derperNew) }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Regions of several relays: towpath on Node, towpath on Bun and two releases of Go derper in full mesh, with the official
 # client on each. Every relay is killed and restarted once. Then the statements about the mesh, of towpath on Bun: on Node
-# they are part of the conformance suite. Takes some two minutes.
+# they are part of the conformance suite. Takes about two minutes.
 #
 # Arguments go to the Go test program of the regions, which then runs alone, for example: run.sh -test.run OfTowpath
 set -euo pipefail

@@ -1,6 +1,6 @@
 /**
  * A UDP door with the rules of the relay, in a process of its own: takes a {@link DoorOrder} as JSON, prints a
- * {@link DoorReport}, and ends with its standard input.
+ * {@link DoorReport}, and ends when its standard input ends.
  */
 import { Clock } from '../../../src/base/clock.ts';
 import type { UdpRelayAnswer } from '../../../src/relay/udp/commands.ts';

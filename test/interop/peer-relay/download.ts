@@ -8,7 +8,7 @@ import type { TailscaleNode } from './tailscale-node.ts';
 
 const PORT = 7777;
 
-/** Bytes that one node sends to another through the tunnel, with their hash at both ends. */
+/** A transfer from one node to another through the tunnel, with the hash of the bytes at both ends. */
 export class Download {
   received = 0;
   readonly #sender: Program;
@@ -19,7 +19,7 @@ export class Download {
   private constructor(sender: Program, argv: readonly string[]) {
     this.#sender = sender;
     const [program, ...rest] = argv as [string, ...string[]];
-    // `nc` ends with its input.
+    // `nc` ends when its input ends.
     const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
     child.stdout.on('data', (chunk: Buffer) => {
       this.received += chunk.length;
@@ -35,7 +35,7 @@ export class Download {
     return new Download(sender, to.netcat(from.ip, PORT));
   }
 
-  /** Resolves when all of it is there; throws when it is not what was sent. */
+  /** Resolves when all bytes have arrived; throws an Error when they differ from the sent bytes. */
   async finish(bytes: number): Promise<{ seconds: number }> {
     await this.#ended;
     await until('the sender is done', () => this.#sender.output.includes('sent '));

@@ -8,7 +8,7 @@ const PORT = 8080;
 export const CONTROL_URL: string = `http://${HUB_IP}:${PORT}`;
 export const REGION = 900;
 
-/** The steps of docs/peer-relay.md: a tag for the relay, and a grant that lets everybody use it. */
+/** The steps of docs/peer-relay.md: a tag for the relay, and a grant for all nodes. */
 const POLICY = {
   tagOwners: { 'tag:relay': ['u@'] },
   grants: [
@@ -52,7 +52,7 @@ export class Headscale {
       derpport: 443,
       stunport: 3478,
       stuntestip: ip,
-      // Both are ours, and the test makes no certificate before the relay does.
+      // Both are ours, and there is no certificate before the relay makes it.
       insecurefortests: true,
     }));
     const region = { regionid: REGION, regioncode: 'own', regionname: 'Own relay', nodes };

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 
-/** Where the control server and the relay are reached from both client namespaces. */
+/** Address of the control server and of the relay, from both client namespaces. */
 export const HUB_IP = '10.79.0.1';
 
 export type Place = 'hub' | 'a' | 'b';
@@ -58,7 +58,7 @@ export class Network {
     return `${this.#prefix}-${place}`;
   }
 
-  /** The command line that runs `argv` in the namespace. */
+  /** Returns the command line that runs `argv` in the namespace. */
   inside(place: Place, argv: readonly string[]): string[] {
     return ['ip', 'netns', 'exec', this.namespace(place), ...argv];
   }
@@ -68,7 +68,7 @@ export class Network {
     return execFileSync(program, rest, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 });
   }
 
-  /** Adds a rule for what leaves a client. */
+  /** Adds a rule for outgoing packets of a client. */
   filter(place: Place, table: string, rule: string): void {
     this.run(place, 'nft', `add table ip ${table}`);
     this.run(place, 'nft', `add chain ip ${table} out { type filter hook output priority 0; }`);

@@ -1,6 +1,6 @@
 /**
  * The clients of `paths.ts`, in their namespace, on Node 26: `path-client.ts addresses|rate ORDER`. Prints JSON, and fails
- * when a reply comes from another address or a byte is another one.
+ * when a reply comes from another address or has a wrong byte.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -9,7 +9,7 @@ import { nodeKeyPair } from '../../../src/wire/keys.ts';
 import { RelayPeer } from '../../relay/udp/relay-peer.ts';
 import { UdpGenerator } from '../../../bench/udp/generator.ts';
 
-/** Where the relay is, and the endpoint that the clients have, whose private keys are given. */
+/** The address of the relay, and the endpoint of the clients, with their private keys. */
 export interface ClientOrder {
   readonly port: number;
   readonly ips: readonly string[];
@@ -20,7 +20,7 @@ export interface ClientOrder {
   readonly ownIp: string;
 }
 
-/** What `rate` prints. */
+/** The output of `rate`. */
 export interface PathRate {
   readonly mbitPerSecond: number;
   readonly lost: number;
@@ -40,7 +40,7 @@ const endpoint = { vni: order.vni, serverDisco: Buffer.from(order.serverDisco, '
 console.log(JSON.stringify(process.argv[2] === 'rate' ? await rate() : await addresses()));
 process.exit();
 
-/** Binds at each address; from where each challenge came. */
+/** Binds at each address; returns the address from which each challenge came. */
 async function addresses(): Promise<string[]> {
   const came: string[] = [];
   for (const [i, ip] of order.ips.entries()) {

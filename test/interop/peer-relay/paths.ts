@@ -1,7 +1,7 @@
 /**
- * Two properties of real paths, between two network namespaces and on each runtime: replies leave from the address that was
- * asked, IPv4 and IPv6 (peer relay §19.23), and a path with a small MTU does not stall (peer relay §19.21). Prints what it
- * saw, and `passed` or what failed. Needs root, and Node 26 in TOWPATH_NODE_26.
+ * Tests two properties of real paths, between two network namespaces and on each runtime: replies come from the address that was
+ * asked, IPv4 and IPv6 (peer relay §19.23), and a path with a small MTU does not stall (peer relay §19.21). Prints the
+ * results, and `passed` or the failure. Needs root, and Node 26 in TOWPATH_NODE_26.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,10 +15,10 @@ import type { ClientOrder, PathRate } from './path-client.ts';
 const PORT = 40_000;
 const HUB_IPS = ['10.80.0.1', '10.80.0.2', 'fd80::1', 'fd80::2'];
 const CLIENT_IPS = ['10.80.0.9', 'fd80::9'];
-/** With the headers of IPv4 and UDP it fits 1,400 bytes and not 1,360. */
+/** Length of a datagram that fits 1,400 bytes with the headers of IPv4 and UDP, but not 1,360 bytes. */
 const DATAGRAM_BYTES = 1350;
 const SMALL_MTU = 1360;
-/** What an operator may expect of a path that takes no segments, of the rate of one that was never offered any. */
+/** Lowest rate of a path that refuses segments, as a share of the rate without segments. */
 const EXPECTED_SHARE = 0.8;
 
 const node26 = process.env['TOWPATH_NODE_26'];
@@ -49,7 +49,7 @@ function makeNamespaces(): void {
   }
 }
 
-/** A door of `runtime` in the hub while `use` runs. */
+/** Runs a door of `runtime` in the hub during `use`. */
 async function withDoor<T>(
   runtime: string,
   hasSegments: boolean,
@@ -103,7 +103,7 @@ async function run(): Promise<void> {
     console.log(
       `${name}: MTU 1500 ${large.mbitPerSecond.toFixed(0)} Mbit/s; MTU ${SMALL_MTU} with segments ${small.mbitPerSecond.toFixed(0)} (${small.lost} lost), never offered any ${apart.mbitPerSecond.toFixed(0)}: ${share.toFixed(2)} of it, expected ${EXPECTED_SHARE}`,
     );
-    // Rates of a busy machine prove nothing, but a path that loses its batches is slower by a hundred times.
+    // Rates on a busy machine vary, but a path that loses its batches is a hundred times slower.
     if (share < EXPECTED_SHARE / 4) throw new Error('the path with the small MTU stalls');
   }
 }

@@ -19,7 +19,7 @@ export class Program {
       stream?.setEncoding('utf8').on('data', (text: string) => (this.output += text));
   }
 
-  /** That of the program itself: `ip netns exec` becomes it. */
+  /** Process number of the program itself: `ip netns exec` becomes the program. */
   get pid(): number {
     return this.#child.pid!;
   }
@@ -37,7 +37,7 @@ export class Program {
   }
 }
 
-/** Asks again and again until `condition` holds; throws after the deadline. Returns the milliseconds it took. */
+/** Repeats `condition` until it holds; returns the time in milliseconds. Throws an Error after the deadline. */
 export async function until(
   what: string | (() => string),
   condition: () => boolean | Promise<boolean>,
@@ -48,7 +48,7 @@ export async function until(
     try {
       if (await condition()) return performance.now() - startedAt;
     } catch {
-      // What is asked does not answer yet.
+      // The program does not answer yet.
     }
     if (performance.now() - startedAt > deadlineMs)
       throw new Error(`not within ${deadlineMs / 1000} s: ${typeof what === 'string' ? what : what()}`);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Two stock tailscaled without a direct path reach each other through towpath, as DERP relay and as peer relay, in a
-# tailnet of a stock Headscale. Needs root, for network namespaces. Takes some five minutes.
+# tailnet of a stock Headscale. Needs root, for network namespaces. Takes about five minutes.
 #
 # TOWPATH_INTEROP_RUNTIME=bun runs towpath on Bun. PEER_RELAY_BYTES is the length of the download (200000000), and
 # PEER_RELAY_IDLE_SECONDS=600 adds ten minutes of silence.

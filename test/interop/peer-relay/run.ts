@@ -1,6 +1,6 @@
 /**
  * A stock Headscale, two stock tailscaled without a direct path, and towpath as their DERP relay and peer relay (peer relay
- * §19.13). Prints what they said, and `passed` or what failed.
+ * §19.13). Prints their messages, and `passed` or the failure.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -13,7 +13,7 @@ import { PORTS, Towpath } from './towpath.ts';
 
 const DOWNLOAD_BYTES = Number(process.env['PEER_RELAY_BYTES'] ?? 200_000_000);
 const IDLE_MS = Number(process.env['PEER_RELAY_IDLE_SECONDS'] ?? 0) * 1000;
-/** A first attempt that failed is repeated after 30 s, and a path that is in use is looked at each 60 s. */
+/** A client repeats a failed first attempt after 30 s, and checks a path in use every 60 s. */
 const PATIENCE_MS = 100_000;
 
 const { HEADSCALE: headscaleProgram, TAILSCALE_PROGRAMS: programs } = process.env;
@@ -30,7 +30,7 @@ function say(text: string): void {
   console.log(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s  ${text}`);
 }
 
-/** Pings until the answer comes through the peer relay at one of `ports`; tells each new kind of answer. */
+/** Pings until the answer comes through the peer relay at one of `ports`; prints each new kind of answer. */
 async function pingUntilRelayed(a: TailscaleNode, b: TailscaleNode, ports: readonly number[]): Promise<number> {
   const pattern = new RegExp(`via peer-relay\\(${HUB_IP}:(?:${ports.join('|')}):vni:\\d+\\)`);
   const ip = b.ip;

@@ -1,4 +1,4 @@
-/** `sender.ts PORT BYTES [IP]`: sends so many bytes to whoever connects, and prints their SHA-256. */
+/** `sender.ts PORT BYTES [IP]`: sends this number of bytes to the client that connects, and prints their SHA-256. */
 import { createHash, createCipheriv } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';

@@ -4,7 +4,7 @@ import { CONTROL_URL } from './headscale.ts';
 import type { Network, Place } from './network.ts';
 import { Program } from './program.ts';
 
-/** How a node runs: without a TUN device unless one is wanted, with more environment. */
+/** Options of a node: a TUN device (default: none), and more environment variables. */
 interface NodeOptions {
   readonly tun?: string;
   readonly environment?: Readonly<Record<string, string>>;
@@ -58,7 +58,7 @@ export class TailscaleNode {
     return this.#network.run(this.place, this.#cli, `--socket=${this.#socket}`, ...argv).trim();
   }
 
-  /** The command line of a connection to a port of another node, through the tunnel. */
+  /** Returns the command line that connects to a port of another node, through the tunnel. */
   netcat(ip: string, port: number): string[] {
     return this.#network.inside(this.place, [this.#cli, `--socket=${this.#socket}`, 'nc', ip, String(port)]);
   }
@@ -67,7 +67,7 @@ export class TailscaleNode {
     return this.cli('ip', '-4');
   }
 
-  /** The one line that `tailscale ping` prints, or an empty one. */
+  /** Returns the line of `tailscale ping`, or an empty text. */
   ping(ip: string): string {
     try {
       return this.cli('ping', '-c=1', '--until-direct=false', '--timeout=2s', ip).split('\n').at(-1) ?? '';
@@ -76,7 +76,7 @@ export class TailscaleNode {
     }
   }
 
-  /** The path that is really in use to the only other client. */
+  /** Returns the path in use to the only other client. */
   pathTo(ip: string): string {
     const status = JSON.parse(this.cli('status', '--json')) as { Peer: Record<string, PeerStatus> };
     const peer = Object.values(status.Peer).find((candidate) => candidate.TailscaleIPs.includes(ip));

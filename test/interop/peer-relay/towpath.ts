@@ -10,13 +10,13 @@ const MAIN = path.resolve(import.meta.dirname, '../../../src/main.ts');
 const ADMIN = '127.0.0.1:9090';
 export const PORTS: readonly number[] = [3478, 443, 40_000];
 
-/** What of it runs, and with what. */
+/** The parts of the relay that run, and their runtime. */
 interface TowpathOptions {
-  /** The runtime; that of the tests when not given. */
+  /** The runtime; by default that of the tests. */
   readonly runtime?: string;
-  /** The program: from the sources when not given. */
+  /** The program; by default the sources. */
   readonly main?: string;
-  /** DERP and STUN alone. */
+  /** Only DERP and STUN, without the peer relay. */
   readonly isDerpOnly?: boolean;
   /** `peerRelay.limits`. */
   readonly limits?: object;
@@ -62,13 +62,13 @@ export class Towpath {
     );
   }
 
-  /** Resolves when it is ready, with the milliseconds that took. */
+  /** Starts it; resolves when it is ready, with the time in milliseconds. */
   start(): Promise<number> {
     this.launch();
     return until('towpath is ready', () => this.admin('/readyz').startsWith('ready'));
   }
 
-  /** Starts it, without waiting for anything. */
+  /** Starts it without waiting. */
   launch(): void {
     const argv = [...this.#program, 'serve', '--config', this.#config];
     this.program = new Program(this.#network.inside('hub', argv));
@@ -79,7 +79,7 @@ export class Towpath {
     this.program = null;
   }
 
-  /** The text of a page of the administration, or an empty one. */
+  /** Returns the text of a page of the admin listener, or an empty text. */
   admin(page: string): string {
     return this.#network.run('hub', 'curl', '-s', `http://${ADMIN}${page}`);
   }

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Program } from '../peer-relay/program.ts';
 
-/** The router as it is seen from outside; an address that miniupnpd takes for public. */
+/** Outside address of the router; miniupnpd treats it as public. */
 export const ROUTER_IP = '20.0.0.7';
 export const OUTSIDE_IP = '20.0.0.1';
 export const HOME_IP = '10.80.1.2';
@@ -67,7 +67,7 @@ export class HomeNetwork {
     this.run('router', 'nft', 'add rule ip old in udp dport 5351 @th,64,8 2 drop');
   }
 
-  /** Forgets all that was forwarded. */
+  /** Removes all forwardings. */
   forget(): void {
     for (const chain of ['miniupnpd', 'prerouting_miniupnpd', 'postrouting_miniupnpd'])
       this.run('router', 'nft', `flush chain inet miniupnpd ${chain}`);
@@ -99,7 +99,7 @@ export class HomeNetwork {
     this.run(place, 'ip', 'link', 'set', 'eth0', 'up');
   }
 
-  /** What is not asked for from inside, or forwarded by miniupnpd, does not pass. */
+  /** Drops packets from outside that are not answers and not forwarded by miniupnpd. */
   #filterRouter(): void {
     const rules = `table inet miniupnpd {
       chain forward {

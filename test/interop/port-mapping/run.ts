@@ -1,6 +1,6 @@
 /**
- * A relay at home, behind a router that runs miniupnpd: for each protocol, the relay must learn its public addresses and
- * be reached at them from outside. Prints what the relay says, and `passed` or what failed.
+ * Tests a relay at home, behind a router with miniupnpd: for each protocol, the relay must learn its public addresses and
+ * be reached at them from outside. Prints the log of the relay, and `passed` or the failure.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -38,7 +38,7 @@ function startRelay(): Program {
       certificate: { directory: path.join(folder, 'certs'), names: [ROUTER_IP] },
       peerRelay: {
         ports: PORTS,
-        // Port 1 refuses, so that the relay goes on without a tailnet.
+        // Port 1 refuses connections, so that the relay runs without a tailnet.
         tailnets: [{ name: 'home', controlUrl: 'http://127.0.0.1:1' }],
         advertise: { stunServers: [`${OUTSIDE_IP}:3478`] },
         stateDirectory: path.join(folder, 'peer-relay'),

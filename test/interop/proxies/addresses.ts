@@ -1,6 +1,6 @@
 /**
- * Whose address the relay's log has when a client comes through a proxy: two clients of towpath from an address of their
- * own relay packets through each proxy, by upgrade and by WebSocket. Prints a line for each check.
+ * Tests the client's address in the relay's log behind a proxy: two clients of towpath with their
+ * own address send packets through each proxy, by upgrade and by WebSocket. Prints a line for each check.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,7 +27,7 @@ function report(name: string, problem: string | null): void {
   console.log(problem === null ? `ok   ${name}` : `FAIL ${name}: ${problem}`);
 }
 
-/** Passes connections on from {@link CLIENT_IP}, because a client cannot choose its address by itself. */
+/** Forwards connections from {@link CLIENT_IP}, because a client cannot choose its own address. */
 async function fromClientIp(port: number): Promise<Server> {
   const server = createServer((inner) => {
     const outer = connect({ host: '127.0.0.1', port, localAddress: CLIENT_IP });
@@ -92,7 +92,7 @@ async function start(proxy: ProxyName, folder: string): Promise<Behind> {
   return behind;
 }
 
-/** A client, tried again while relay and proxy start. */
+/** Connects a client; repeats this while relay and proxy start. */
 async function client(url: string, websocket: boolean): Promise<DerpClient> {
   const startedAt = performance.now();
   for (;;) {

@@ -1,6 +1,6 @@
 /**
  * `behind.ts PROXY serve …` is `towpath serve …` behind a proxy: the address in `--listen` is the proxy's. Other commands
- * are passed on. As TOWPATH_COMMAND it puts any relay of the conformance suite behind a proxy.
+ * run unchanged. As TOWPATH_COMMAND it puts any relay of the conformance suite behind a proxy.
  */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
@@ -14,13 +14,13 @@ if (!isProxyName(proxy)) throw new Error(`unknown proxy ${String(proxy)}`);
 
 const isPlain = doesTls(proxy);
 
-/** The value of a flag, or the empty string. */
+/** Returns the value of a flag, or an empty text. */
 function valueOf(flag: string): string {
   const at = args.indexOf(flag);
   return at < 0 ? '' : (args[at + 1] ?? '');
 }
 
-/** The flags for the relay: it listens elsewhere, and has no certificate where the proxy does TLS. */
+/** Returns the flags for the relay: it listens on another port, and has no certificate if the proxy does TLS. */
 function relayArguments(): string[] {
   const isCertificate = (arg: string | undefined): boolean =>
     isPlain && (arg === '--certificate-file' || arg === '--certificate-key-file');

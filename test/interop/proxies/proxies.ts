@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const DEPLOY = path.resolve(import.meta.dirname, '../../../deploy');
-/** Where the proxy connects from, so that its address is not the client's. */
+/** The source address of the proxy, which differs from that of the client. */
 const PROXY_IP = '127.0.0.77';
 const START_MS = 20_000;
 
@@ -18,15 +18,15 @@ export function isProxyName(name: string | undefined): name is ProxyName {
   return PROXIES.some((proxy) => proxy === name);
 }
 
-/** Whether the certificate is the proxy's, so that the relay speaks no TLS. */
+/** Returns whether the proxy has the certificate, so that the relay does not use TLS. */
 export function doesTls(proxy: ProxyName): boolean {
   return proxy === 'nginx-http' || proxy === 'caddy';
 }
 
-/** Environment of a relay that stands behind the proxy. */
+/** Returns the environment of a relay behind the proxy. */
 export function relayEnvironment(proxy: ProxyName): Record<string, string> {
   return {
-    // Traefik and the Caddy of Debian cannot choose where they connect from.
+    // Traefik and the Caddy of Debian cannot choose their source address.
     TOWPATH_PROXY_TRUSTED: proxy === 'caddy' || proxy === 'traefik' ? '127.0.0.1' : PROXY_IP,
     ...(doesTls(proxy) ? { TOWPATH_TRANSPORT: 'plain' } : { TOWPATH_PROXY_PROTOCOL: 'true' }),
   };
@@ -39,7 +39,7 @@ interface Places {
   readonly keyFile: string;
 }
 
-/** Starts the proxy once the relay listens; returns the way to end it. */
+/** Starts the proxy once the relay listens; returns a function that ends it. */
 export async function startProxy(proxy: ProxyName, places: Places): Promise<() => void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'towpath-proxy-'));
   await untilListening(places.relayPort);
@@ -57,7 +57,7 @@ function start(folder: string, proxy: ProxyName, places: Places): ChildProcess {
   return proxy === 'caddy' ? caddy(folder, places) : nginx(folder, proxy, places);
 }
 
-/** The recipe with its addresses replaced; fails when the recipe no longer has them. */
+/** Returns the recipe with other addresses; fails when the recipe does not have the expected ones. */
 function recipe(file: string, replacements: readonly (readonly [RegExp, string])[]): string {
   let text = readFileSync(path.join(DEPLOY, file), 'utf8');
   for (const [pattern, replacement] of replacements) {
@@ -75,7 +75,7 @@ function haproxy(folder: string, { frontPort, relayPort }: Places): ChildProcess
       /server relay 127\.0\.0\.1:8443 send-proxy-v2/,
       `server relay 127.0.0.1:${relayPort} send-proxy-v2 source ${PROXY_IP}`,
     ],
-    // Nobody comes to port 80 here.
+    // No client uses port 80 here.
     [/bind \[::\]:80 v4v6/, `bind unix@${folder}/port80`],
   ]);
   const file = path.join(folder, 'haproxy.cfg');
@@ -118,7 +118,7 @@ function caddy(folder: string, { frontPort, relayPort, certificateFile, keyFile 
   const text = recipe('caddy/Caddyfile', [
     [/^relay\.example\.com \{/m, `https://:${frontPort} {\n\tbind 127.0.0.1\n\ttls ${certificateFile} ${keyFile}`],
     [/reverse_proxy 127\.0\.0\.1:8080/, `reverse_proxy 127.0.0.1:${relayPort}`],
-    // Nobody comes to port 80 here.
+    // No client uses port 80 here.
     [/^http:\/\/relay\.example\.com \{/m, `http://relay.example.com {\n\tbind unix/${folder}/port80`],
   ]);
   const file = path.join(folder, 'Caddyfile');
@@ -158,7 +158,7 @@ async function untilListening(port: number): Promise<void> {
   throw new Error(`nobody listens on port ${port}`);
 }
 
-/** Whether somebody listens: a relay may reset strangers at once, and that is somebody. */
+/** Returns whether a program listens. A relay may reset strangers at once; this counts as listening. */
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port });

@@ -1,5 +1,5 @@
 /**
- * Proxies that use a connection to the relay again: each makes an ordinary request, then an upgrade on the same connection,
+ * Tests proxies that reuse a connection to the relay: each makes an ordinary request, then an upgrade on the same connection,
  * with TLS to the relay and without. Prints a line for each check.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -85,7 +85,7 @@ async function client(port: number): Promise<Socket> {
   }
 }
 
-/** Writes, and waits until what came back has `end` in it. */
+/** Writes, and waits until the answer contains `end`. */
 async function until(socket: Socket, bytes: string | Buffer, end: string): Promise<string> {
   let text = '';
   const arrived = new Promise<string>((resolve, reject) => {

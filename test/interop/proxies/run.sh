@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the recipes of deploy/ in front of a real relay: the relaying part of the conformance suite with the official Go
-# client through each, and whose address the relay's log then has. Installs the proxies from Debian when they are missing.
+# client through each, and the client's address in the relay's log. Installs the proxies from Debian when they are missing.
 # Prints "N passed, N failed".
 #
 #   run.sh [haproxy|nginx-stream|nginx-http|caddy|traefik]...
@@ -13,15 +13,15 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 interop=$here/..
 node=$here/../../../node_modules/.bin/node
 proxies=${*:-haproxy nginx-stream nginx-http caddy}
-# Handshake, relaying, what peers hear of each other, WebSocket; not what takes a minute or is not about streams.
+# Handshake, relaying, notices about peers, WebSocket; no tests that take a minute or are not about streams.
 statements='05|06|07|08|09|10|17|18|19|20|26|27|28|29|30|31|32|49|96|101'
-# Behind a proxy that does TLS: it shows a certificate of its own, without which no client starts fast, and it writes the
+# Behind a proxy that does TLS: it shows its own certificate, so that no client uses the fast start, and it writes the
 # Connection header of the answer itself.
 own_tls='15|16|100'
 
 if ! command -v haproxy > /dev/null || ! command -v nginx > /dev/null || ! command -v caddy > /dev/null || [[ ! -e /usr/lib/nginx/modules/ngx_stream_module.so ]]; then
   echo "installing haproxy, nginx and caddy"
-  # Nobody wants these to start as services here.
+  # These must not start as services here.
   printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
   chmod +x /usr/sbin/policy-rc.d
   apt-get update -qq
@@ -57,7 +57,7 @@ for proxy in $proxies; do
     echo "   $(grep -cE '^ +--- PASS' "$work/$proxy.log") ok"
   else
     cat "$work/$proxy.log"
-    # A suite that did not get as far as its tests has failed too.
+    # A suite that ended before its tests has failed too.
     if ! grep -qE '^ +--- FAIL' "$work/$proxy.log"; then failed=$((failed + 1)); fi
   fi
 done
@@ -71,7 +71,7 @@ if ((status != 0)) && ! grep -qE '^FAIL ' "$work/addresses.log"; then failed=$((
 
 echo "== connections that the proxy uses again"
 status=0
-# The relays are in the process itself.
+# The relays run in the test process itself.
 runtime=$node
 if [[ ${TOWPATH_INTEROP_RUNTIME:-node} == bun ]]; then runtime=$here/../../../node_modules/.bin/bun; fi
 "$runtime" "$here/reuse.ts" > "$work/reuse.log" 2>&1 || status=$?

@@ -92,7 +92,7 @@ func (p *Process) terminate(patience time.Duration) error {
 }
 
 func (p *Process) killGroup() {
-	// The group may be gone already, which is what is wanted.
+	// The group may have ended already; then there is nothing to do.
 	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
 }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds Traefik from its Go module into the cache and prints where it is. From cold this takes more than seven minutes of
+# Builds Traefik from its Go module into the cache and prints its path. Without a build cache this takes more than seven minutes of
 # processor time and 2 GB of build cache, which is why CI does without.
 #
-# Three parts of it cannot be had from the Go proxy, and a relay needs none of them. So there is less in their place: no DNS
+# Three parts of it are not on the Go proxy, and a relay needs none of them. They are replaced by smaller ones: no DNS
 # providers for ACME (more than a hundred, which shortens the build too), basic and digest authentication that refuse
-# everybody, and an empty module for extensions.
+# all users, and an empty module for extensions.
 set -euo pipefail
 
 version=v3.7.13
@@ -60,7 +60,7 @@ GO
 
   auth=$(module github.com/abbot/go-http-auth@v0.4.0)
   cp -r --no-preserve=mode "$auth" auth
-  # It is older than modules.
+  # This repository is older than Go modules.
   printf 'module github.com/abbot/go-http-auth\n' > auth/go.mod
   cat > auth/towpath.go << 'GO'
 package auth

@@ -15,13 +15,13 @@ import (
 	"tailscale.com/tailcfg"
 )
 
-// hostName is what the relays are called. Nobody can look it up.
+// hostName is the name of the relays. It is not in DNS.
 const hostName = "relay.verdict.test"
 
 // shape is a relay as one map entry describes it.
 type shape struct {
 	name string
-	// connects is what the official client is known to do.
+	// connects says whether the official client is known to connect.
 	connects    bool
 	certificate *tls.Certificate
 	// change alters the entry, which is otherwise hostName at 127.0.0.1 without IPv6.

@@ -27,10 +27,10 @@ import (
 	"towpath.example/interop/relay"
 )
 
-// patience is how long a run over the whole table may take; it needs some ten seconds.
+// patience is how long a run over the whole table may take; it needs about ten seconds.
 const patience = 2 * time.Minute
 
-// leastShapes keeps the table from shrinking unseen.
+// leastShapes is the least size of the table, so that no shape is lost unnoticed.
 const leastShapes = 90
 
 // stricter lists what the probe refuses and the official client takes, by runtime, and why it stays so: whether a
@@ -48,7 +48,7 @@ var stricter = map[string]map[string]string{
 	},
 }
 
-// verdict is what one client makes of a shape, and why when it is not good.
+// verdict is the decision of one client about a shape, with the reason of a refusal.
 type verdict struct {
 	good bool
 	why  string

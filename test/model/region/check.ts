@@ -4,25 +4,25 @@ import { RegionModel } from './model.ts';
 import { RegionWorld } from './world.ts';
 
 const MOST_STEPS = 60;
-/** A run, and the making smaller of a failure, take no longer than this. */
+/** Longest time of a run, or of reducing a failure, in milliseconds. */
 const MOST_MS = 300_000;
 
-/** What to check. */
+/** The options of a check. */
 export interface RegionCheck {
-  /** Of the first run; each further one has the next number. */
+  /** Seed of the first run; each further run has the next number. */
   readonly seed: number;
-  /** No further run begins after so many steps, or after so many seconds. */
+  /** No further run begins after this number of steps, or after this time in seconds. */
   readonly steps: number;
   readonly seconds: number;
-  /** Of a failure: repeats only that run. */
+  /** Path of a failure: repeats only this run. */
   readonly path?: string | undefined;
-  /** Of a failure: which of its steps were executed. */
+  /** Replay path of a failure: the steps of it that were executed. */
   readonly replayPath?: string | undefined;
 }
 
 /**
  * Runs random steps on three relays of a region and compares each with the model. The relays stay from one run to the next,
- * so that a failure is made smaller in reasonable time; after a failure there are new ones. Throws with the smallest failing
+ * so that a failure can be reduced in reasonable time; after a failure there are new ones. Throws with the smallest failing
  * list of steps.
  */
 export async function checkRegion(check: RegionCheck): Promise<{ readonly runs: number; readonly steps: number }> {
@@ -59,7 +59,7 @@ export async function checkRegion(check: RegionCheck): Promise<{ readonly runs: 
       await fc.assert(property, {
         seed: check.seed + done.runs,
         numRuns: 1,
-        // One run of a seed would be biased to short lists.
+        // A single run per seed would prefer short lists.
         unbiased: true,
         interruptAfterTimeLimit: MOST_MS,
         markInterruptAsFailure: true,

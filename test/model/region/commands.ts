@@ -4,12 +4,12 @@ import { type Member, type RegionModel, RELAYS } from './model.ts';
 import type { RegionWorld } from './world.ts';
 
 const KEYS = KEY_PAIRS.length;
-/** Connections in all, so that a step stays short. */
+/** Most connections in a step, so that it stays short. */
 const MOST_CONNECTIONS = 9;
 
 type Command = fc.AsyncCommand<RegionModel, RegionWorld>;
 
-/** A command that is possible while `possible` and does `act`; the model and the relays are compared after it. */
+/** Makes a command that runs `act` if `possible` is true; the model and the relays are compared after it. */
 function command(
   name: string,
   possible: (model: RegionModel) => boolean,
@@ -52,7 +52,7 @@ const leave = fc.tuple(index, how).map(([who, way]) =>
   ),
 );
 
-/** It connects elsewhere and leaves at once, before every relay knows of both. */
+/** A key connects to another relay and leaves the first one at once, before every relay knows of both. */
 const move = fc.tuple(index, relay, how).map(([who, where, way]) =>
   command(
     `move(#${who} to ${where}, ${way})`,
@@ -74,7 +74,7 @@ const send = fc.tuple(index, fc.nat({ max: KEYS }), fc.integer({ min: 1, max: 30
   ),
 );
 
-/** Everyone sends to everyone at the same time. */
+/** All clients send to all clients at the same time. */
 const everyone = fc.integer({ min: 1, max: 3 }).map((count) =>
   command(
     `everyone(${count})`,
@@ -91,7 +91,7 @@ const cut = pair.map(([from, to]) =>
   ),
 );
 
-/** Everyone sends while a link is cut: what is in it may be lost, nothing comes twice or out of order. */
+/** All clients send while a link is cut. Packets in the link may be lost, but no packet arrives twice or out of order. */
 const cutBusy = pair.map(([from, to]) =>
   command(
     `cutBusy(${from} to ${to})`,
@@ -106,7 +106,7 @@ const cutBusy = pair.map(([from, to]) =>
   ),
 );
 
-/** Somebody comes or goes while a link is cut. */
+/** A client connects or leaves while a link is cut. */
 const cutMeanwhile = fc.tuple(pair, key, index, fc.boolean()).map(([[from, to], who, other, joins]) =>
   command(
     `cutMeanwhile(${from} to ${to}, ${joins ? `connect(key ${who} at ${to})` : `leave(#${other})`})`,
@@ -128,7 +128,7 @@ const kill = relay.map((where) =>
   ),
 );
 
-/** Everyone sends while a thread dies. */
+/** All clients send while a thread ends. */
 const killBusy = relay.map((where) =>
   command(
     `killBusy(second thread of ${where})`,
@@ -150,7 +150,7 @@ async function sendAll(model: RegionModel, world: RegionWorld, count: number, ma
   );
 }
 
-/** Each kind of command with how often it is wanted, in the form of `fc.commands`. Those that take a second are rare. */
+/** Each kind of command, repeated by its weight, for `fc.commands`. Commands that take a second are rare. */
 export const COMMANDS: fc.Arbitrary<Command>[] = [
   ...[connect, connect, connect, connect, connect, connect],
   ...[leave, leave, leave, move, move],

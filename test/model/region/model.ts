@@ -1,20 +1,20 @@
 /**
- * What three relays of a region must do together, in as few words as possible: who is where, who may be given a packet, and who is
- * told what. It knows nothing of links, threads, sockets and time.
+ * A simple model of three relays of a region: where each client is connected, which client may get a packet, and which notices each
+ * client gets. It has no links, sockets and time.
  */
 
 export const RELAYS = 3;
 
-/** One connection that is open. */
+/** An open connection. */
 export interface Member {
   readonly id: number;
   readonly key: number;
   readonly relay: number;
-  /** Of its relay; 0 is the main one. */
+  /** Thread of its relay; 0 is the main thread. */
   readonly thread: number;
-  /** What it must be told next, in any order within one step, as the `Notice` of an inbox. */
+  /** Notices that it must get next, in any order within one step, as the `Notice` of an inbox. */
   notices: string[];
-  /** What it may be told or not. */
+  /** Notices that it may get. */
   allowed: string[];
 }
 
@@ -22,17 +22,17 @@ export interface Member {
 export interface Sent {
   readonly name: string;
   readonly key: number;
-  /** One of these gets it, once; nobody when there is none. */
+  /** One of these gets it, once. Empty: no client gets it. */
   readonly candidates: readonly Member[];
-  /** It may be lost: a link or a thread ends meanwhile. */
+  /** True if it may be lost, because a link or a thread ends meanwhile. */
   readonly mayBeLost: boolean;
 }
 
 export class RegionModel {
   readonly members: Map<number, Member> = new Map();
-  /** Relays have two threads, of which one may end. */
+  /** Whether relays have two threads, of which one may end. */
   readonly hasThreads: boolean;
-  /** By key: the connections that have been given packets of it. */
+  /** By key: the connections that have received packets of it. */
   readonly #reached = new Map<number, Set<Member>>();
   #nextId = 0;
 
@@ -63,13 +63,13 @@ export class RegionModel {
     const others = this.at(relay, key);
     const member: Member = { id: this.#nextId++, key, relay, thread, notices: [], allowed: [] };
     this.members.set(member.id, member);
-    // Each is told once, when it stops being alone.
+    // Each gets a notice once, when it is not the only one any more.
     if (others.length === 1) others[0]!.notices.push('health bad');
     if (others.length > 0) member.notices.push('health bad');
     return member;
   }
 
-  /** A connection is gone. */
+  /** A connection has ended. */
   leave(member: Member): void {
     const { key, relay } = member;
     this.members.delete(member.id);
@@ -82,27 +82,27 @@ export class RegionModel {
   }
 
   /**
-   * A key was for a moment at two relays, and left one of them before all others knew of both: to these it may have seemed to
-   * leave.
+   * A key was connected to two relays, and left one of them before all others knew of both. To these, the key may seem to have
+   * left.
    */
   moved(key: number): void {
     for (const one of this.#reached.get(key) ?? []) one.allowed.push(`gone ${key}`);
   }
 
-  /** Who may be given a packet of `from` for `key`: who is at the same relay, else who is at another one. */
+  /** Returns the connections that may get a packet of `from` for `key`: those at the same relay, or else those at other relays. */
   candidates(from: Member, key: number): readonly Member[] {
     const here = this.at(from.relay, key);
     return here.length > 0 ? here : this.open.filter((member) => member.key === key);
   }
 
-  /** `member` was given a packet of `key`. */
+  /** `member` received a packet of `key`. */
   received(key: number, member: Member): void {
     const reached = this.#reached.get(key);
     if (reached === undefined) this.#reached.set(key, new Set([member]));
     else reached.add(member);
   }
 
-  /** `member` was told what it might be told: it counts as not reached any more. */
+  /** `member` got an allowed notice: it does not count as reached any more. */
   toldAllowed(notice: string, member: Member): void {
     this.#reached.get(Number(notice.split(' ')[1]))?.delete(member);
   }

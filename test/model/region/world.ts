@@ -11,17 +11,17 @@ import { KEY_PAIRS, LEAST_OTHER_BYTES, packetFrame } from '../packets.ts';
 import { RELAYS, type Member, type RegionModel, type Sent } from './model.ts';
 
 const MESH_KEY = 'c0ffee'.padEnd(64, '0');
-/** How long anything may take that must happen, on a machine that does other things, too. */
+/** Longest wait for something that must happen on a busy machine, in milliseconds. */
 const DEADLINE_MS = 20_000;
-/** Client keys that each relay has besides those of the members: an operator's, with the mesh key. */
+/** Client keys of each relay in addition to those of the members: that of an operator, with the mesh key. */
 const OPERATORS = 1;
-/** More than the clock of a relay is late. */
+/** More than the delay of the clock of a relay. */
 const LEAST_AGE_SECONDS = 0.3;
 
 interface Connection {
   readonly client: DerpClient;
   readonly inbox: Inbox;
-  /** Of the next packet that it sends. */
+  /** Sequence number of the next packet that it sends. */
   sequence: number;
 }
 
@@ -50,7 +50,7 @@ export class RegionWorld {
         TOWPATH_DUPLICATES: 'last-writer',
         TOWPATH_DRAIN_SECONDS: '0',
         TOWPATH_MESH_KEY_FILE: keyFile,
-        // So that nothing is dropped for its age on a slow machine.
+        // So that no packet is dropped because of its age on a slow machine.
         TOWPATH_LIMITS_QUEUE_MS: '60000',
       });
     const world = new RegionWorld(await Promise.all(Array.from({ length: RELAYS }, start)), folder);
@@ -73,7 +73,7 @@ export class RegionWorld {
     return this.#relays.every(({ relay }) => relay.threads !== null);
   }
 
-  /** Begins again: nobody is connected but the operators. */
+  /** Starts again: only the operators are connected. */
   reset(): void {
     for (const { client } of this.#connections.values()) client.abort();
     this.#connections.clear();
@@ -99,7 +99,7 @@ export class RegionWorld {
     model.leave(member);
   }
 
-  /** Sends `count` packets, each of which must arrive but for `mayBeLost`. Resolves when the relay has handled them. */
+  /** Sends `count` packets, each of which must arrive unless `mayBeLost`. Resolves when the relay has handled them. */
   async send(model: RegionModel, from: Member, key: number, count: number, mayBeLost = false): Promise<void> {
     const connection = this.#connections.get(from.id)!;
     for (let i = 0; i < count; i++) {
@@ -123,7 +123,7 @@ export class RegionWorld {
    * is open again.
    */
   async cut(from: number, to: number): Promise<() => Promise<void>> {
-    // The age of a link says that it is a new one.
+    // The age of a link shows whether it is a new one.
     await eventually(
       () => this.#link(from, to).ageSeconds > LEAST_AGE_SECONDS,
       () => 'the link is open for a while',
@@ -141,7 +141,7 @@ export class RegionWorld {
     return () => eventually(isBack, () => `the link of relay ${from} to ${to} is open again`);
   }
 
-  /** Ends the second thread of a relay as a fault would. Its connections are gone. */
+  /** Ends the second thread of a relay as a fault would. Its connections end too. */
   async kill(model: RegionModel, relay: number): Promise<void> {
     const threads = this.#relays[relay]!.relay.threads!;
     const restarts = (): number => threads.states()[1]!.restarts;
@@ -164,7 +164,7 @@ export class RegionWorld {
     );
   }
 
-  /** Waits until every relay knows who the model says is where. */
+  /** Waits until every relay knows the connections of the model. */
   async converged(model: RegionModel): Promise<void> {
     await this.#operate();
     await eventually(
@@ -173,7 +173,7 @@ export class RegionWorld {
     );
   }
 
-  /** Waits for that, and until everyone has been given and told what is due; and nothing else. */
+  /** Waits for {@link converged}, and until all clients have exactly the packets and notices of the model. */
   async agrees(model: RegionModel): Promise<void> {
     await this.converged(model);
     const waiting = new Map(this.#sent.map((sent) => [sent.name, sent]));
@@ -200,7 +200,7 @@ export class RegionWorld {
     this.#allowGone();
   }
 
-  /** Who may have been given a packet may be told that its sender has gone. */
+  /** Allows PeerGone for clients that may have received a packet of the sender. */
   #allowGone(): void {
     for (const { key, candidates, mayBeLost } of this.#sent) {
       if (!mayBeLost) continue;
@@ -208,7 +208,7 @@ export class RegionWorld {
     }
   }
 
-  /** Takes what `member` has been given, and looks whether it is allowed to have it. */
+  /** Takes the received packets of `member`, and checks that it may have them. */
   #take(model: RegionModel, member: Member, waiting: Map<string, Sent>): void {
     const { inbox } = this.#connections.get(member.id)!;
     for (const name of inbox.take()) {
@@ -240,13 +240,13 @@ export class RegionWorld {
     inbox.notices.length = member.notices.length = 0;
   }
 
-  /** What a relay does not know yet, or null. */
+  /** Returns what a relay does not know yet, or null. */
   #problem(model: RegionModel): string | null {
     for (const [index, { relay }] of this.#relays.entries()) {
       for (const [other] of this.#relays.entries()) {
         if (other === index) continue;
         const link = this.#link(index, other);
-        // What it is told of: the clients and the operator there, and the link of the third relay.
+        // The announced keys: the clients and the operator there, and the link of the third relay.
         const keys = model.keysAt(other).size + OPERATORS + RELAYS - 2;
         if (link.state !== 'open' || link.keys !== keys)
           return `link of relay ${index} to ${other}: ${link.state}, ${link.keys} keys of ${keys}`;
@@ -282,14 +282,14 @@ export class RegionWorld {
 }
 
 /**
- * Whether a packet that may be lost may still come. Where there is one way to its destination, it would have come before the
+ * Returns whether a packet that may be lost may still arrive. With one path to its destination, it would have arrived before the
  * packets that were sent later.
  */
 function mayCome({ candidates }: Sent): boolean {
   return new Set(candidates.map(({ relay }) => relay)).size > 1;
 }
 
-/** What `member` has to be told and was not. */
+/** Returns the notices that `member` must get and has not. */
 function lacking(inbox: Inbox, member: Member): string[] {
   const told: string[] = [...inbox.notices];
   return member.notices.filter((notice) => {

@@ -6,7 +6,7 @@ import { run } from '../command.ts';
 
 const CONSEQUENCE = 'Without it, only the image can be tested: npm run test:transcript -- image';
 
-/** What is missing when this machine does not let a systemd have its control groups, as text for a person; null when nothing is. */
+/** Returns why systemd cannot have its control groups on this machine, as text; null if it can. */
 export async function missingForSystemd(): Promise<string | null> {
   let cgroup: string;
   try {
@@ -20,7 +20,7 @@ export async function missingForSystemd(): Promise<string | null> {
   return `no process may enter a control group that is made in ${path.dirname(cgroup)}, as systemd needs: ${moved.stderr}${CONSEQUENCE}`;
 }
 
-/** Makes a control group, in version 2; returns its folder. Throws an error whose message says why there is none. */
+/** Makes a control group, in version 2; returns its folder. Throws an Error with the reason if this fails. */
 export function makeCgroup(name: string): string {
   const mounted = /^\S+ (\S+) cgroup2 /m.exec(readFileSync('/proc/self/mounts', 'utf8'))?.[1];
   if (mounted === undefined) {
@@ -37,7 +37,7 @@ export function makeCgroup(name: string): string {
 
 /** Removes a control group and those in it, after its last process. */
 export async function removeCgroups(cgroup: string): Promise<void> {
-  // The kernel takes a moment to let the last processes go.
+  // The kernel may need some milliseconds to remove the last processes.
   await until(`${cgroup} has no processes`, () => {
     const folders = run('find', [cgroup, '-depth', '-type', 'd']).trim().split('\n');
     for (const folder of folders) rmdirSync(folder);

@@ -13,7 +13,7 @@ import type { Surroundings } from './surroundings.ts';
 import { SystemdRoot } from './systemd-root.ts';
 import type { Transcript } from './transcript.ts';
 
-/** What two tailscaled may notice of an upgrade, with much room for a busy machine. */
+/** Longest silence between two tailscaled during an upgrade, in milliseconds, with a large reserve for a busy machine. */
 const MOST_GAP_MS = 2000;
 const UNITS = ['towpath.socket', 'towpath-http.socket', 'towpath-stun.socket', 'towpath.service'];
 const STATUS = 'systemctl status --lines=0 --no-pager towpath.service | head -n 9; dpkg-query -W towpath';
@@ -76,7 +76,7 @@ function purge(system: SystemdRoot, shell: Shell, root: string): void {
   shell.run('ls /var/lib/towpath');
 }
 
-/** A root of a container may not raise its limit of open files, which `LimitNOFILE=` of the unit does. */
+/** Root in a container may not raise the limit of open files, but `LimitNOFILE=` of the unit does. */
 function limitFiles(root: string): void {
   const most = /^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))![1]!;
   const dropIns = path.join(root, 'etc/systemd/system/towpath.service.d');

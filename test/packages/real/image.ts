@@ -11,7 +11,7 @@ import { NEXT_VERSION } from '../next-deb.ts';
 import type { Surroundings } from './surroundings.ts';
 
 const NAME = 'towpath';
-/** One container ends before the next one starts. With much room for a busy machine. */
+/** Longest silence in milliseconds: one container ends before the next one starts. With a large reserve for a busy machine. */
 const MOST_GAP_MS = 30_000;
 const ENVIRONMENT = [
   `TOWPATH_HOSTNAME=${HUB_IP}`,
@@ -32,7 +32,7 @@ export async function useImage(surroundings: Surroundings): Promise<void> {
     '# skopeo copy, umoci unpack; config.json as with: docker run --read-only --cap-drop ALL --network host',
   );
   for (const variable of ENVIRONMENT) transcript.say(`    --env '${variable}'`);
-  // As an engine sets it for each container that has a network of its own.
+  // Container engines set this for each container with its own network.
   network.run('hub', 'sysctl', '-qw', 'net.ipv4.ip_unprivileged_port_start=0');
   const place = { folder, inside: (argv: readonly string[]): string[] => network.inside('hub', argv) };
 
@@ -72,7 +72,7 @@ export async function useImage(surroundings: Surroundings): Promise<void> {
   }
 }
 
-/** Unpacks the image of this machine, and the same with a higher version, to two bundles. */
+/** Unpacks the image of this machine, and a copy with a higher version, to two bundles. */
 function unpackBoth(folder: string, state: string): [string, string] {
   const layout = path.join(folder, 'layout');
   copyImage(path.join(ROOT, 'build', `towpath-${VERSION}-oci.tar`), debianArchitecture(), layout);
@@ -87,7 +87,7 @@ function unpackBoth(folder: string, state: string): [string, string] {
   return [unpack('image'), unpack('next')];
 }
 
-/** The relay is a user without rights, on a root directory that cannot be written. */
+/** Checks that the relay runs as a user without rights, on a read-only root directory. */
 function checkProcess({ transcript }: Surroundings, container: Container): void {
   const process = `/proc/${container.pid}`;
   const rights = run('grep', ['-E', '^(Uid|CapEff|CapBnd|NoNewPrivs):', `${process}/status`]);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the real programs that test/packages/real/run.ts needs, and runs it. Needs root. Takes some five minutes, and once more
-# for the programs.
+# Builds the real programs that test/packages/real/run.ts needs, and runs it. Needs root. Takes about five minutes, and at the first
+# time more for the programs.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$here/../../..

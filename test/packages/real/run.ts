@@ -1,7 +1,7 @@
 /**
- * What an operator does, from the build of a package to its removal, with two real tailscaled and a real Headscale:
- * `npm run test:transcript`, or with the names of the packages that are wanted (`deb`, under a real systemd; `image`, run by
- * crun). Needs root, Debian, and what `test/interop/peer-relay/run.sh` builds. Writes what it did and saw to
+ * Does the work of an operator, from the build of a package to its removal, with two real tailscaled and a real Headscale:
+ * `npm run test:transcript`, or with the names of the packages (`deb`, under a real systemd; `image`, run by
+ * crun). Needs root, Debian, and the programs of `test/interop/peer-relay/run.sh`. Writes its commands and their output to
  * build/transcript.txt.
  */
 import path from 'node:path';

@@ -8,7 +8,7 @@ import type { Transcript } from './transcript.ts';
 /** The command of a client that Headscale does not know. */
 const STRANGER = ['load', 'latency', 'https://127.0.0.1/derp', '--insecure', '--duration', '1'];
 
-/** Where both packages have the admin listener, if nothing else is configured. */
+/** Metrics at the default admin listener of both packages. */
 const METRICS = 'http://127.0.0.1:9090/metrics';
 
 /** The real programs that the tests use. */
@@ -18,7 +18,7 @@ export interface RealPrograms {
   readonly tailscale: string;
 }
 
-/** What a package is installed into: a network with a Headscale, and a place for files. */
+/** The surroundings of an installed package: a network with a Headscale, and a folder. */
 export class Surroundings {
   readonly network: Network;
   readonly folder: string;
@@ -37,7 +37,7 @@ export class Surroundings {
     this.atEnd(() => this.network.remove());
   }
 
-  /** Makes them, calls `use`, and removes all of it. */
+  /** Makes the surroundings, calls `use`, and removes them. */
   static async with(
     transcript: Transcript,
     programs: RealPrograms,
@@ -54,14 +54,14 @@ export class Surroundings {
     }
   }
 
-  /** Calls `end` when all of it is removed; what came last is removed first. */
+  /** Calls `end` when the surroundings are removed, the last one first. */
   atEnd(end: () => unknown): void {
     this.#ends.push(end);
   }
 
   /**
-   * Two tailscaled join, and talk through the relay that runs in the hub; a stranger is refused. `prompt` is what `run`, which
-   * runs a command of towpath where the relay is, is called in the transcript.
+   * Two tailscaled join, and communicate through the relay in the hub; a stranger is refused. `run` runs a command of towpath
+   * on the machine of the relay; `prompt` is its name in the transcript.
    */
   async talk(prompt: string, run: (argv: readonly string[]) => string): Promise<void> {
     this.#tailnet = await Tailnet.join(this.network, this.#control!, this.#programs.tailscale, this.folder);
@@ -90,7 +90,7 @@ export class Surroundings {
     this.transcript.say(`a$ tailscale ping b: ${await this.#tailnet!.ping()}`);
   }
 
-  /** Replaces the relay while the two nodes talk; the longest time without a message may be `mostMs`. */
+  /** Replaces the relay while the two nodes send messages; the longest time without a message may be `mostMs`. */
   async replace(mostMs: number, change: () => void | Promise<void>): Promise<void> {
     const gap = await this.#tailnet!.longestGap(change);
     const shown = gap === 0 ? 'below 50' : Math.round(gap);

@@ -7,7 +7,7 @@ import { makeCgroup, removeCgroups } from './cgroup.ts';
 
 const ENVIRONMENT = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'DEBIAN_FRONTEND=noninteractive', 'LC_ALL=C.UTF-8'];
 
-/** A Debian root directory whose systemd runs, in the network name space of the hub. */
+/** A Debian root directory with a running systemd, in the network name space of the hub. */
 export class SystemdRoot {
   readonly #unshare: Program;
   readonly #cgroup: string;
@@ -19,7 +19,7 @@ export class SystemdRoot {
     this.#pid = pid;
   }
 
-  /** Boots it; resolves when systemd has started what belongs to a boot. */
+  /** Boots it; resolves when systemd has finished the boot. */
   static async boot(network: Network, root: string): Promise<SystemdRoot> {
     const cgroup = makeCgroup('systemd');
     const spaces = ['--mount', '--pid', '--uts', '--ipc', '--cgroup', '--fork', '--kill-child'];
@@ -44,7 +44,7 @@ export class SystemdRoot {
     return system!;
   }
 
-  /** Runs a command in it, and returns what it prints. */
+  /** Runs a command in it, and returns its output. */
   run(...command: string[]): string {
     return run('nsenter', this.#enter(...command));
   }
@@ -54,7 +54,7 @@ export class SystemdRoot {
   }
 
   async stop(): Promise<void> {
-    // The kernel ends systemd together with unshare, and all others together with systemd.
+    // The kernel ends systemd together with unshare, and all other processes together with systemd.
     await this.#unshare.stop('SIGKILL');
     await removeCgroups(this.#cgroup);
   }

@@ -9,7 +9,7 @@ const TRAFFIC = path.resolve(import.meta.dirname, '../../../bench/udp/traffic.ts
 const DOWNLOAD_BYTES = 20_000_000;
 const PORT = 7000;
 const SERVER = `require('node:net').createServer((s) => s.end(Buffer.alloc(${DOWNLOAD_BYTES}, 7))).listen(${PORT}, '0.0.0.0', () => console.log('ready'))`;
-/** So long the stream has to be whole again. */
+/** Time in which the stream must stay complete, in milliseconds. */
 const SETTLED_MS = 3000;
 
 /** Two stock tailscaled that reach each other over DERP only, in a tailnet of Headscale. */
@@ -59,7 +59,7 @@ export class Tailnet {
     }
   }
 
-  /** The longest time without a message while `change` happens, of a message each 10 ms; gaps below 50 ms do not count. */
+  /** Sends a message each 10 ms during `change`. Returns the longest time without a message; gaps below 50 ms do not count. */
   async longestGap(change: () => void | Promise<void>): Promise<number> {
     const stream = await MessageStream.start(this.#network, this.#a, this.#b);
     try {

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 
-/** What was done and seen: printed at once, and kept for a file. */
+/** The commands and their output: printed at once, and kept for a file. */
 export class Transcript {
   readonly #lines: string[] = [];
 
@@ -9,7 +9,7 @@ export class Transcript {
     this.#lines.push(text);
   }
 
-  /** A command with its prompt, and what it printed. */
+  /** Adds a command with its prompt, and its output. */
   command(command: string, output: string): void {
     this.say(output.trim() === '' ? command : `${command}\n${indented(output)}`);
   }

@@ -18,7 +18,7 @@ const PROXIES: FrontProxies = {
   excludesOthers: false,
 };
 
-/** A front door with streams in memory, and what comes through it. */
+/** A front door with streams in memory, and the connections that it accepts. */
 class World {
   readonly clock: Clock = new Clock();
   readonly counters: Counters = new Counters();
@@ -70,7 +70,7 @@ class World {
     });
   }
 
-  /** An accepted connection whose handshake is done. */
+  /** Returns an accepted connection after its TLS handshake. */
   connect(remote: Endpoint = CLIENT): MemoryStream {
     const stream = new MemoryStream();
     stream.remote = remote;

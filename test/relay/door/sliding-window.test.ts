@@ -7,7 +7,7 @@ describe('a rate by source', () => {
   let now = 0;
   beforeEach(() => (now = 1_000_000));
 
-  /** How many of `times` events are let pass. */
+  /** Returns how many of `times` events are accepted. */
   function count(rate: SlidingWindow, key: string, times: number): number {
     let passed = 0;
     for (let i = 0; i < times; i++) {

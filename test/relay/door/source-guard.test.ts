@@ -21,11 +21,11 @@ const OPEN: GuardLimits = {
 };
 const PLENTY: MemoryLimit = { isFull: false, check: () => undefined };
 
-/** A guard with a clock of its own, and what it said. */
+/** A guard with its own clock, and its evictions. */
 class Door {
   readonly clock = new Clock();
   readonly guard: SourceGuard;
-  /** Address and reason of each that had to make room. */
+  /** Address and reason of each connection that was closed for another one. */
   readonly evicted: string[] = [];
 
   constructor(limits: Partial<GuardLimits>, memory: MemoryLimit = PLENTY) {
@@ -36,20 +36,20 @@ class Door {
     this.clock.tick(this.clock.now + ms);
   }
 
-  /** Lets a connection of `ip` in; the reason when it is refused. */
+  /** Opens a connection from `ip`; returns the reason when it is refused. */
   admit(ip: string): Admitted | string {
     const answer = this.guard.admit(ip, { evicted: (reason) => this.evicted.push(`${ip} ${reason}`) });
     return 'reason' in answer ? answer.reason : answer;
   }
 
-  /** How many of so many are let in. */
+  /** Opens `times` connections from `ip`; returns how many are accepted. */
   admitted(ip: string, times: number): number {
     let count = 0;
     for (let i = 0; i < times; i++) if (typeof this.admit(ip) !== 'string') count++;
     return count;
   }
 
-  /** An admitted client of `ip`; the reason when it is refused. */
+  /** Opens a connection of an admitted client from `ip`; returns the reason when it is refused. */
   session(ip: string): Admitted | string {
     const admitted = this.admit(ip);
     if (typeof admitted === 'string') return admitted;

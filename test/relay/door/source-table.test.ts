@@ -18,7 +18,7 @@ interface Held {
   readonly place: Place<string>;
 }
 
-/** What the table should do, told in the simplest way. `held` is in the order of age. */
+/** A simple model of the table. `held` is in the order of age, the oldest first. */
 class Model {
   held: Held[] = [];
 
@@ -26,7 +26,7 @@ class Model {
     return this.held.filter(({ path }) => path.includes(name)).length;
   }
 
-  /** The places that may be the candidate, by the name of what is judged; null: none. */
+  /** Returns the places that may be the candidate for a new connection with this path; null without a candidate. */
   candidates(path: readonly string[], order: Order, margin: number): { places: string[]; isOwn: boolean } | null {
     let among = this.held;
     let isOwn = true;
@@ -44,7 +44,7 @@ class Model {
       }
       const leaves = chosen.filter((name) => this.held.some((one) => one.path.at(-1) === name));
       if (leaves.length > 0 || chosen.length > 1) {
-        // Where several hold equally many, any of them will do.
+        // Several names with the same number: each of them is correct.
         const places = chosen.flatMap((name) => {
           const inside = this.held.filter((one) => one.path.includes(name));
           const isLeaf = inside.every((one) => one.path.at(-1) === name);
@@ -124,7 +124,7 @@ describe('a table that sources share', () => {
   });
 
   it('is as quick with many sources as with few', () => {
-    // Not a measurement: with a search through all of them this would take minutes.
+    // This is not a measurement: a search through all entries would take minutes.
     const table = new SourceTable<number>();
     for (let i = 0; i < 100_000; i++) table.add([`s${i}`], i, i);
     for (let i = 0; i < 100_000; i++) {

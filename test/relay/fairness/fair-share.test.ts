@@ -9,11 +9,11 @@ import {
 } from '../../../src/relay/fairness/fair-share.ts';
 import { WakeList } from '../../../src/base/wake-list.ts';
 
-/** A sender with its own queue of frames; what it was allowed to send is added up. */
+/** A sender with its own queue of frames; the allowed bytes are added up. */
 class Sender implements LimitedSender {
   readonly account: ShareAccount;
   readonly queue: number[] = [];
-  /** Bytes sent, and the time that each frame went out. */
+  /** Sent bytes, and the time of each sent frame. */
   sent = 0;
   readonly sentAt: number[] = [];
   now = 0;
@@ -37,7 +37,7 @@ class Sender implements LimitedSender {
   }
 }
 
-/** Time that only this test moves: the wake list never fires, `wake` is called for each millisecond. */
+/** A clock that only this test advances: the wake list never fires, and the test calls `wake` for each millisecond. */
 function run(
   share: FairShare,
   senders: readonly Sender[],
@@ -54,7 +54,7 @@ function run(
 
 function newShare(bytesPerSecond: number): FairShare {
   const wakes = new WakeList();
-  // The wakes come from the test.
+  // The test calls `wake`.
   wakes.add = () => undefined;
   return new FairShare(wakes, bytesPerSecond, 0);
 }
@@ -129,7 +129,7 @@ suite('fair share of a total', () => {
     const pausing = new Sender(share);
     run(share, [steady, pausing], 1, 4001, (now) => {
       fill(steady, now);
-      // Offers just less than a turn brings, as often as it can.
+      // Offers a little less than one turn allows, as often as possible.
       if (pausing.queue.length === 0) for (let i = 0; i < 12; i++) pausing.offer(now, FRAME);
     });
     assert.ok(pausing.sent <= steady.sent * 1.25, `${pausing.sent} and ${steady.sent}`);
@@ -151,7 +151,7 @@ suite('fair share of a total', () => {
     fc.assert(
       fc.property(sizes, fc.integer({ min: 100_000, max: 50_000_000 }), (frames, rate) => {
         const share = newShare(rate);
-        // The first burst is lent to whoever comes first; it is spent by somebody else here.
+        // The first burst is for the first sender; another sender uses it here.
         new Sender(share).offer(0, 10_000_000);
         const senders = frames.map(() => new Sender(share));
         const refill = (now: number): void =>

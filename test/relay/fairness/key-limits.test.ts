@@ -111,7 +111,7 @@ suite('limits by key', () => {
         limits.leave(account, NOBODY, i);
       }
       assert.ok(passed >= 65_568 - 1237 && passed <= 65_568 + 10 * RATE.bytesPerSecond * 0.02, `${passed}`);
-      // And one that stays has its rate.
+      // A key that stays keeps its rate.
       const account = limits.join(key(20_000), ipOf(1), 1, 10_000)!;
       let stayed = 0;
       for (let now = 10_000; now < 20_000; now++) while (account.takeRate(1237, now) === 0) stayed += 1237;

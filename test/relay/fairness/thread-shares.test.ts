@@ -10,7 +10,7 @@ import { partOfTotal, ThreadShares } from '../../../src/relay/fairness/thread-sh
 const TOTAL = 1_000_000;
 const idle: ThreadUse = { queuedBytes: 0, bytesPerSecond: 0, waitingWeight: 0 };
 
-/** The part of each thread. */
+/** Returns the part of each thread. */
 function parts(uses: readonly ThreadUse[]): number[] {
   return uses.map((own) =>
     partOfTotal(

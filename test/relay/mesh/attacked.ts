@@ -5,7 +5,7 @@ import { generateNodeKeyPair } from '../../../src/wire/keys.ts';
 import type { ScriptedSibling } from './scripted-sibling.ts';
 import { MESH_KEY, Received, Region, type RegionRelay } from './support.ts';
 
-/** A relay with two clients, which must reach each other whatever another relay does. */
+/** A relay with two clients, which must reach each other in every attack of another relay. */
 export class Attacked {
   readonly region: Region;
   readonly relay: RegionRelay;
@@ -30,7 +30,7 @@ export class Attacked {
     return this.region.until(condition, what);
   }
 
-  /** Links the relay to a sibling. */
+  /** Links the relay to these siblings. */
   link(...siblings: ScriptedSibling[]): void {
     this.relay.apply({ with: siblings.map(({ entry }) => entry) });
   }
@@ -39,12 +39,12 @@ export class Attacked {
     return this.relay.relay.links()[0]?.state;
   }
 
-  /** A connection with the mesh key. */
+  /** Opens a connection with the mesh key. */
   sibling(): Promise<DerpClient> {
     return this.region.client(this.relay, { info: { meshKey: MESH_KEY }, keys: generateNodeKeyPair() });
   }
 
-  /** The clients exchange packets, and neither has heard that the other is gone. */
+  /** Checks that the clients can exchange packets, and that none got PeerGone. */
   async stillServes(): Promise<void> {
     const text = Buffer.from(`after attack ${++this.#number}`);
     const [a, b] = this.clients as [DerpClient, DerpClient];
@@ -58,7 +58,7 @@ export class Attacked {
     );
   }
 
-  /** Nothing of the attack is left in a table. */
+  /** Checks that no table has an entry of the attack. */
   async leavesNothing(): Promise<void> {
     this.relay.apply({ with: [] });
     const { relay } = this.relay;

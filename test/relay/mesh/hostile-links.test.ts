@@ -17,7 +17,7 @@ import { Attacked } from './attacked.ts';
 import { presentFrame, ScriptedSibling } from './scripted-sibling.ts';
 import type { RegionRelay } from './support.ts';
 
-/** A frame of which only the header comes. */
+/** The header of a frame, without its payload. */
 function header(type: number, bytes: number): Buffer {
   const frame = Buffer.alloc(5);
   frame[0] = type;
@@ -43,11 +43,11 @@ suite('a relay that is linked to one that does wrong', { concurrency: 2 }, () =>
       const sibling = await ScriptedSibling.start(t, script);
       attacked.link(sibling);
       const startedAt = performance.now();
-      // After two resets it is taken for a refusal of the mesh key, and the pause is long.
+      // After two resets, the relay assumes that the mesh key was refused, and the pause is long.
       await attacked.until(() => sibling.connects >= (name === 'a reset' ? 2 : 3), 'it is tried again');
       // The shortest pause is half of 100 ms, doubled with each failure; the clock ticks each 100 ms.
       assert.ok(performance.now() - startedAt >= 50 * (sibling.connects - 1));
-      // A reset may overtake what came before it, and then looks like a refusal.
+      // A reset may overtake earlier bytes, and then looks like a refusal.
       if (name !== 'a reset') assert.equal(attacked.relay.relay.links()[0]!.failures.refused_key, 0);
       await attacked.stillServes();
       await attacked.leavesNothing();

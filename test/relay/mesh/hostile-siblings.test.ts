@@ -10,7 +10,7 @@ import { forwardFrame } from './scripted-sibling.ts';
 
 const DISCO = Buffer.concat([Buffer.from('5453f09f92ac', 'hex'), Buffer.alloc(56)]);
 
-/** Sends frames as fast as the connection takes them. */
+/** Sends frames as fast as the connection accepts them. */
 async function sendAll(client: DerpClient, frames: readonly Buffer[]): Promise<void> {
   for (const frame of frames) while (client.isOpen && !client.sendFrame(frame)) await nextTurn();
   while (client.isOpen && client.pendingBytes > 0) await nextTurn();
@@ -34,7 +34,7 @@ suite('a connection with the mesh key that does wrong', { concurrency: 2 }, () =
     );
     await sibling.ping(20_000);
     await attacked.until(() => told.size === others.length + 3, 'it is told of everyone');
-    // Not once for each request.
+    // A key is not announced once for each request.
     assert.ok(Math.max(...told.values()) < 5000, `told ${Math.max(...told.values())} times`);
     assert.equal(attacked.relay.relay.counters.watchers, 1);
     await attacked.stillServes();

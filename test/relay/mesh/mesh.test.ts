@@ -97,7 +97,7 @@ suite('a region of relays', { concurrency: true }, () => {
     const reply = new Received(there);
     here.send(there.publicKey, Buffer.from('y'));
     await region.until(() => reply.packets.length === 1, 'a packet over the new connection');
-    // Longer than the keys from before are kept without being confirmed.
+    // Longer than the time for which unconfirmed earlier keys are kept.
     const endAt = region.clock.now + 2500;
     await region.until(() => region.clock.now > endAt, 'the resynchronisation is over');
     assert.deepEqual(received.gone, []);

@@ -5,7 +5,7 @@ import type { DerpClient } from '../../../src/client/derp-client.ts';
 import { generateNodeKeyPair } from '../../../src/wire/keys.ts';
 import { Region, type RegionRelay } from './support.ts';
 
-/** Steps of a run; npm test has to stay short. `TOWPATH_TEST_STEPS` makes it longer. */
+/** Steps of a run, few for `npm test`. `TOWPATH_TEST_STEPS` sets another number. */
 const STEPS = Number(process.env['TOWPATH_TEST_STEPS'] ?? 40);
 const RELAYS = 3;
 const KEYS = 5;
@@ -15,7 +15,7 @@ interface Connection {
   readonly client: DerpClient;
 }
 
-/** One key, its connection, and what it has received from each connection of the others. */
+/** One key, its connection, and its latest packet from each connection of the others. */
 interface Node {
   readonly keys: ReturnType<typeof generateNodeKeyPair>;
   connection: Connection | null;
@@ -60,13 +60,13 @@ test('random joins, moves, leaves, cut links and restarts: who is there is reach
         },
       },
     });
-    // For a moment it is connected to both.
+    // It is connected to both relays for some milliseconds.
     node.connection?.client.abort();
     node.connection = { relay, client };
     node.epoch = ++epochs;
   };
 
-  /** Every connected node reaches every other one, again and again until all have. */
+  /** Every connected node sends to every other one, again until all packets have arrived. */
   const converged = async (): Promise<void> => {
     const first = number + 1;
     await region.until(() => {
@@ -107,7 +107,7 @@ test('random joins, moves, leaves, cut links and restarts: who is there is reach
   }
   await converged();
   await region.meshed();
-  // Keys that have left are forgotten everywhere, and those that are there are known to all.
+  // No relay knows a key that has left, and all relays know every connected key.
   const isRight = (): boolean =>
     region.relays.every((one) =>
       nodes.every(({ keys, connection }) => one.knows(keys.publicKey) === (connection !== null)),

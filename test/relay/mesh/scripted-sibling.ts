@@ -8,17 +8,17 @@ import { encodeServerInfo } from '../../../src/wire/handshake.ts';
 import { generateNodeKeyPair, type NodeKeyPair } from '../../../src/wire/keys.ts';
 import { encodePeerPresent } from '../../../src/wire/mesh-frames.ts';
 
-/** What a relay sends first: upgrade request, ClientInfo and WatchConns. */
+/** The frame WatchConns. A relay first sends the upgrade request, ClientInfo and this frame. */
 const WATCH = Buffer.from('1000000000', 'hex');
 const HEAD_END = '\r\n\r\n';
 const PRESENCE = { ip: '192.0.2.1', port: 1, flags: 1, app: '' };
 
-/** Another relay of the region without TLS, which does what a test tells it to, right or wrong. */
+/** Another relay of the region without TLS. Its correct or wrong behaviour is in the test. */
 export class ScriptedSibling {
   readonly keyPair: NodeKeyPair = generateNodeKeyPair();
-  /** Connections that were taken. */
+  /** Number of accepted connections. */
   connects = 0;
-  /** What came behind WatchConns on the latest connection, while its script does not pause it. */
+  /** Bytes after WatchConns on the latest connection, unless its script pauses it. */
   received: Buffer = Buffer.alloc(0);
   #port = 0;
 
@@ -26,12 +26,12 @@ export class ScriptedSibling {
     return { name: `127.0.0.1:${this.#port}`, host: '127.0.0.1', port: this.#port, isSecure: false, pin: null };
   }
 
-  /** Listens until the test is over. `script` gets each connection of a relay that watches, and has told it of itself. */
+  /** Listens until the end of the test. `script` gets each connection of a relay after WatchConns, and after the own key was announced to it. */
   static async start(context: TestContext, script: (socket: Socket) => void): Promise<ScriptedSibling> {
     return ScriptedSibling.#listen(context, (sibling, socket) => sibling.#greet(socket, script));
   }
 
-  /** The same from the first byte of the connection on. */
+  /** The same, but `script` gets the connection before its first byte. */
   static async startRaw(context: TestContext, script: (socket: Socket) => void): Promise<ScriptedSibling> {
     return ScriptedSibling.#listen(context, (_sibling, socket) => script(socket));
   }
@@ -45,7 +45,7 @@ export class ScriptedSibling {
     const server = createServer((socket) => {
       sibling.connects++;
       sockets.add(socket);
-      // The relay ends the connection while it is written to.
+      // The relay may end the connection during a write.
       socket.on('error', () => undefined);
       accepted(sibling, socket);
     });

@@ -1,4 +1,4 @@
-/** A region of relays in this process, which reach each other over the loopback. */
+/** A region of relays in this process, linked over the loopback. */
 import type { TestContext } from 'node:test';
 import { Clock } from '../../../src/base/clock.ts';
 import { connectDerp } from '../../../src/client/connect.ts';
@@ -19,7 +19,7 @@ const PATIENCE_MS = 20_000;
 
 const { config } = loadConfig({ env: { TOWPATH_HOSTNAME: '127.0.0.1', TOWPATH_TRANSPORT: 'plain' } });
 
-/** One relay without TLS; closed and started again it has the same key and port. */
+/** One relay without TLS. After a restart it has the same key and port. */
 export class RegionRelay {
   readonly keyPair: NodeKeyPair = generateNodeKeyPair();
   readonly events: LinkEvent[] = [];
@@ -39,7 +39,7 @@ export class RegionRelay {
     return `http://127.0.0.1:${this.port}/derp`;
   }
 
-  /** As an entry of `mesh.with`. */
+  /** This relay as an entry of `mesh.with`. */
   get entry(): MeshSettings['with'][number] {
     return { name: `127.0.0.1:${this.port}`, host: '127.0.0.1', port: this.port, isSecure: false, pin: null };
   }
@@ -69,14 +69,14 @@ export class RegionRelay {
     this.relay.joinRegion();
   }
 
-  /** Takes over other settings of the mesh. */
+  /** Applies changed settings of the mesh. */
   apply(mesh: Partial<MeshSettings>): void {
     this.mesh = { ...this.mesh, ...mesh };
     const { live } = relaySettings(config, this.keyPair);
     this.relay.apply(structuredClone({ ...live, mesh: this.mesh }));
   }
 
-  /** Ends it. Its clients and links see their connections end. */
+  /** Stops it. The connections of its clients and links end. */
   async stop(): Promise<void> {
     const ports = this.relay.closePorts();
     this.relay.close();
@@ -92,7 +92,7 @@ export class RegionRelay {
   }
 }
 
-/** Relays in full mesh, and clients of them. */
+/** Relays in a full mesh, and their clients. */
 export class Region {
   readonly relays: readonly RegionRelay[];
   readonly clock: Clock = new Clock();
@@ -141,7 +141,7 @@ export class Region {
     await this.until(() => relays.every((relay) => relay.knows(client.publicKey)), 'every relay knows the client');
   }
 
-  /** Waits until `condition` holds, looking once per clock tick. */
+  /** Waits until `condition` holds; checks it once per clock tick. */
   async until(condition: () => boolean, what: string): Promise<void> {
     const endAt = performance.now() + PATIENCE_MS;
     await new Promise<void>((resolve, reject) => {
@@ -162,7 +162,7 @@ export class Region {
   }
 }
 
-/** What a client receives: key of the source in hex and packet as Latin-1; and the keys of which it heard that they are gone. */
+/** The packets of a client (key of the source in hex, and packet as Latin-1), and the keys for which it got PeerGone. */
 export class Received {
   readonly packets: string[] = [];
   readonly gone: string[] = [];

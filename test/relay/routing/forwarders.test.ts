@@ -197,7 +197,7 @@ test('random joins, leaves and forwarders: each packet goes where the rules say,
   );
 });
 
-/** Sends a packet to `key`, and checks that exactly the right one got it. */
+/** Sends a packet to `key`, and checks that only the right forwarder got it. */
 function expectDelivery(
   router: Router,
   sender: Peer,

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Peer } from '../../../src/relay/routing/peer.ts';
 import { PeerTable } from '../../../src/relay/routing/peer-table.ts';
 
-/** Few distinct words make keys share their hash, which is what probing and backward shifting are about. */
+/** Keys of few distinct words have equal hashes, to test probing and backward shifting. */
 const key = fc.array(fc.nat({ max: 3 }), { minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes));
 
 test('the peer table behaves like a map under any sequence of additions and removals', () => {

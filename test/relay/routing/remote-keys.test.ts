@@ -14,7 +14,7 @@ class Side implements Forwarder {
   whenTaking(): void {}
 }
 
-/** Key `n` of few that share their first 8 bytes by eight, so that they share a hash and lie in the probe runs of each other. */
+/** Returns key `n`. Eight keys each have the same first 8 bytes, so that they have the same hash and are in one probe sequence. */
 function key(n: number): Buffer {
   const bytes = Buffer.alloc(32);
   bytes.writeUInt32LE(n >> 3, 0);
@@ -97,7 +97,7 @@ suite('keys that are connected elsewhere', () => {
         const table = new RemoteKeys(seed);
         const sides = Array.from({ length: WAYS }, () => new Side());
         const ways = sides.map((side) => table.open(side));
-        // By key: which ways lead there, the oldest first, and whether each is old.
+        // By key: its forwarders, the oldest first, and whether each is old.
         const model = Array.from({ length: KEYS }, () => [] as { way: number; old: boolean }[]);
         for (const { key: n, way, what } of changes) {
           const entries = model[n]!;

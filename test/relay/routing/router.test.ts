@@ -101,7 +101,7 @@ suite('router', () => {
     const { router: r } = router(2);
     const b = new RecordingRecipient();
     r.register(B, b);
-    // Two rounds: sources that have left make room for others.
+    // Two rounds: the places of sources that have left can be used again.
     for (let round = 1; round <= 2; round++) {
       const sources = Array.from({ length: 5 }, (_, i) => {
         const connection = new RecordingRecipient();
@@ -189,7 +189,7 @@ suite('router', () => {
     for (let i = 0; i < 10; i++) await nextTurn();
     assert.equal(told(), 1000);
     assert.ok(recipients.every(({ recipient }) => recipient.gone.length === 1));
-    // In a loop: never more than so many in one turn.
+    // A source that joins and leaves in a loop causes a limited number of notices.
     for (let i = 0; i < 5; i++) comeAndGo();
     for (let i = 0; i < 10; i++) await nextTurn();
     assert.ok(recipients.every(({ recipient }) => recipient.gone.length <= 6));

@@ -8,7 +8,7 @@ import {
   type WaitingSender,
 } from '../../../src/relay/routing/recipient.ts';
 
-/** Writes down what it is told. */
+/** A recipient that records its packets and notices. */
 export class RecordingRecipient implements Recipient {
   /** Source, destination and packet of each delivery: keys in hex, the packet as Latin-1. */
   readonly delivered: (readonly [source: string, destination: string, packet: string])[] = [];
@@ -36,7 +36,7 @@ export class RecordingRecipient implements Recipient {
     this.waiting.push(sender);
   }
 
-  /** Takes packets again, and tells those who wait. */
+  /** Takes packets again, and calls the waiting senders. */
   takeAgain(): void {
     this.isFull = false;
     for (const sender of this.waiting.splice(0)) sender.sendMore();

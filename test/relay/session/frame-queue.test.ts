@@ -8,11 +8,11 @@ function frame(payloadBytes: number, mark: number): Buffer {
   return encodeFrame(FrameType.RecvPacket, Buffer.alloc(payloadBytes, mark));
 }
 
-/** More than any test uses. */
+/** A limit above the use of all tests, in bytes. */
 const SPACE_BYTES = 10_000_000;
 const NOBODY: DropListener = { dropped: () => undefined };
 
-/** What a stream would do: takes up to `most` bytes and returns them. */
+/** Takes up to `most` bytes, as a stream does, and returns them. */
 function take(queue: FrameQueue, most: number): Buffer {
   const bytes = Buffer.from(queue.buffer.subarray(queue.start, Math.min(queue.end, queue.start + most)));
   if (bytes.length > 0) queue.consume(bytes.length);
@@ -134,7 +134,7 @@ suite('frame queue', () => {
     for (let round = 0; round < 40; round++) for (const queue of queues) queue.append(large, 0, large.length);
     const taken = queues.reduce((sum, queue) => sum + queue.buffer.length, 0);
     assert.equal(space.freeBytes, spaceBytes - taken);
-    // A largest frame, and the room beyond it that saves moving.
+    // A largest frame, and the additional space that saves copying.
     assert.ok(taken <= spaceBytes + 50 * 131_072, `${taken}`);
     const fresh = new FrameQueue(262_144, space, NOBODY);
     for (let i = 0; i < 3; i++) fresh.append(large, 0, large.length);

@@ -9,7 +9,7 @@ import { MemoryStream, SessionWorld } from './support.ts';
 
 const KEY = Buffer.alloc(32, 1);
 
-/** A frame reader on a stream in memory, and what it hands over. */
+/** A frame reader on a stream in memory, and the frames that it accepts. */
 class Reading implements FirstFrameReceiver, FrameReceiver {
   readonly stream: MemoryStream = new MemoryStream();
   readonly world: SessionWorld;

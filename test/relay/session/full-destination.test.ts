@@ -25,7 +25,7 @@ suite('a destination that is full', () => {
     stream.feed(sendPacket(KEY, packet(0)));
     recipient.isFull = true;
     let fed = 1;
-    // A client that sends as long as it is read from: it is, for at most a budget beyond the one that is held.
+    // The client sends as long as the relay reads: at most one read budget more than the budget that is held.
     for (let turn = 0; turn < 20; turn++) {
       for (; !stream.isPaused && fed < 1000; fed++) stream.feed(sendPacket(KEY, packet(fed)));
       await nextTurn();

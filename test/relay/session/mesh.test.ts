@@ -19,7 +19,7 @@ function meshWorld(): SessionWorld {
   return new SessionWorld({ meshKeys: [MESH_KEY] });
 }
 
-/** What a watcher was told since the last call: first byte of the key, then flags, address and application, or `gone`. */
+/** Returns the notices of a watcher since the last call: first byte of the key, then flags, address and application, or `gone`. */
 async function told(stream: MemoryStream): Promise<string[]> {
   for (let turn = 0; turn < 3; turn++) await nextTurn();
   return stream

@@ -7,7 +7,7 @@ import { Traffic } from '../../../src/relay/session/traffic.ts';
 import type { Stream } from '../../../src/transport/port.ts';
 import { encodeFrame, FRAME_HEADER_BYTES, FrameType, KEY_BYTES } from '../../../src/wire/frames.ts';
 
-/** A stream that takes as many bytes as it is told to. */
+/** A stream that takes `room` bytes. */
 class Sink implements Pick<Stream, 'write'> {
   room = 0;
   written: Buffer = Buffer.alloc(0);
@@ -19,7 +19,7 @@ class Sink implements Pick<Stream, 'write'> {
     return taken;
   }
 
-  /** The types of the whole frames that were written; fails on anything that is none. */
+  /** Returns the types of the written frames; fails on an incomplete frame. */
   types(): number[] {
     const types: number[] = [];
     let at = 0;
@@ -36,7 +36,7 @@ function packetFrame(fill: number, bytes: number): Buffer {
   return encodeFrame(FrameType.RecvPacket, Buffer.alloc(KEY_BYTES + bytes, fill));
 }
 
-/** Queues the packet of which {@link packetFrame} is the frame: key and packet of the same byte. */
+/** Queues the packet of {@link packetFrame}: key and packet consist of the same byte. */
 function queue(outbox: Outbox, fill: number, bytes: number, kind: PacketKind): void {
   const words = new Int32Array(KEY_BYTES / 4).fill(fill * 0x01_01_01_01);
   const buffer = Buffer.alloc(bytes + 2, fill);
@@ -55,7 +55,7 @@ for (const kind of [PacketKind.Other, PacketKind.Disco]) {
       sink.room = cut;
       assert.equal(outbox.flush(), FlushResult.Blocked);
       outbox.control(encodeFrame(FrameType.Pong, Buffer.alloc(8)));
-      // More than the queue holds: what was begun is not among the dropped.
+      // More than the queue holds; the frame that was begun is not dropped.
       for (let i = 0; i < 4; i++) queue(outbox, 2, 200, kind);
       queue(outbox, 3, 40, PacketKind.Disco);
       sink.room = 1_000_000;
@@ -77,7 +77,7 @@ test('wherever a write was cut, each packet and each byte of it is counted once,
     const limits = { queueBytes: 65_536, discoQueueBytes: 65_536 };
     const outbox = new Outbox(sink as unknown as Stream, counters, limits, new QueueSpace(1_000_000), new Traffic());
     for (let i = 0; i < 3; i++) queue(outbox, 1, 100, PacketKind.Other);
-    // In two writes, so that a frame is also cut into three.
+    // In two writes, so that one frame is cut into three pieces.
     for (const room of [Math.floor(cut / 2), cut - Math.floor(cut / 2)]) {
       sink.room = room;
       outbox.flush();

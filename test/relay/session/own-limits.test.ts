@@ -17,7 +17,7 @@ const LIMITS: ClientLimits = {
   connections: 1,
 };
 
-/** A world whose verdict about every client is `verdict`, as it comes out of another thread. */
+/** A world with the same verdict for every client, in the form in which it comes from another thread. */
 function worldOf(verdict: AdmissionVerdict): SessionWorld {
   return new SessionWorld({ admission: { admit: () => structuredClone(verdict) } });
 }
@@ -40,7 +40,7 @@ suite('limits that a key has of its own', () => {
     const { stream, key } = world.open();
     const packet = sendPacket(receiver, Buffer.alloc(60_000));
     stream.feed(packet);
-    // A new key begins with the burst of its address, and the second packet is beyond it.
+    // A new key starts with the burst of its address; the second packet exceeds it.
     stream.feed(packet);
     assert.equal(world.counters.rateLimitWaits > 0, true);
     const [before] = world.sessions.takeTraffic();

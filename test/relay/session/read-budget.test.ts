@@ -15,7 +15,7 @@ const NO_LIMITS = new KeyLimits({ bytesPerSecond: 0, burstBytes: 0 }, null);
 const TAKES_ALL: FrameReceiver = { begins: () => true, frame: () => undefined };
 const NOBODY: FirstFrameReceiver = { clientInfo: () => undefined, refused: () => undefined };
 
-/** SendPacket frames of together `bytes`. */
+/** Makes SendPacket frames with `bytes` in total. */
 function packets(bytes: number): Buffer {
   const frames: Buffer[] = [];
   for (let left = bytes; left > 0; left -= frames.at(-1)!.length) {
@@ -24,7 +24,7 @@ function packets(bytes: number): Buffer {
   return Buffer.concat(frames);
 }
 
-/** A connection whose socket always has bytes: what it gives at a time is `readBytes`. */
+/** A connection whose socket always has bytes: `readBytes` in each read. */
 class Source {
   readonly reader: FrameReader;
   readonly #chunk: Buffer;
@@ -49,7 +49,7 @@ class Source {
     this.#chunk = packets(readBytes);
   }
 
-  /** What a turn of the event loop reads: up to `reads` times, while it is not paused. */
+  /** Reads as in one turn of the event loop: up to `reads` times, while it is not paused. */
   read(reads: number): void {
     for (let i = 0; i < reads && !this.paused; i++) {
       this.takenBytes += this.#chunk.length;

@@ -7,7 +7,7 @@ import { sendPacket, SessionWorld } from './support.ts';
 
 const TICK_MS = 100;
 
-/** Lets `ms` pass in ticks of the clock, and what was queued in each be written. */
+/** Advances the clock by `ms` in ticks, and writes the queued frames after each. */
 async function pass(world: SessionWorld, ms: number, stepMs = TICK_MS): Promise<void> {
   for (const until = world.clock.now + ms; world.clock.now < until;) {
     world.clock.tick(Math.min(until, world.clock.now + stepMs));

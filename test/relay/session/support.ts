@@ -1,4 +1,4 @@
-/** A session without a network: its stream is memory, and what it shares with others can be set. */
+/** A session without a network: its stream is in memory, and a test sets the state that sessions share. */
 import { Clock } from '../../../src/base/clock.ts';
 import { KeyLimits } from '../../../src/relay/fairness/key-limits.ts';
 import { WakeList } from '../../../src/base/wake-list.ts';
@@ -15,7 +15,7 @@ import { encodeFrame, FrameType } from '../../../src/wire/frames.ts';
 import { type ClientInfo, encodeClientInfo } from '../../../src/wire/handshake.ts';
 import { generateNodeKeyPair, type NodeKeyPair } from '../../../src/wire/keys.ts';
 
-/** A stream in memory: the test feeds it, says how much it takes, and reads what was written. */
+/** A stream in memory: the test gives it bytes, limits its writes, and reads the written bytes. */
 export class MemoryStream implements Stream {
   remote: Endpoint = { ip: '192.0.2.1', port: 1 };
   readonly peer: Endpoint = { ip: '192.0.2.1', port: 1 };
@@ -23,7 +23,7 @@ export class MemoryStream implements Stream {
   readonly tls: null = null;
   readonly connection: null = null;
   handler!: StreamHandler;
-  /** Bytes that it takes from now on. */
+  /** Number of bytes that it takes from now on. */
   room: number = Infinity;
   isPaused = false;
   end: 'finish' | 'abort' | null = null;
@@ -55,7 +55,7 @@ export class MemoryStream implements Stream {
     this.end ??= 'abort';
   }
 
-  /** The peer has sent `bytes`. They are gone after the call, as with a real stream, and nobody may have changed them. */
+  /** Gives the handler `bytes` of the peer. They are overwritten after the call, as in a real stream. Throws an Error if the handler changed them. */
   feed(bytes: Buffer): void {
     const window = Buffer.from(bytes);
     this.handler.bytes(this, window, 0, window.length);
@@ -63,19 +63,19 @@ export class MemoryStream implements Stream {
     window.fill(0xee);
   }
 
-  /** The stream has ended. */
+  /** Ends the stream. */
   close(reason: CloseReason = this.end === null ? 'end' : 'local'): void {
     this.handler.closed(this, reason);
   }
 
-  /** Everything that was written since the last call, as Latin-1. */
+  /** Returns the written bytes since the last call, as Latin-1. */
   text(): string {
     const text = this.#written.toString('latin1');
     this.#written = Buffer.alloc(0);
     return text;
   }
 
-  /** The frames that were written since the last call, the rest of an unfinished one left for the next. */
+  /** Returns the written frames since the last call. An incomplete frame stays for the next call. */
   frames(): { readonly type: number; readonly payload: Buffer }[] {
     const frames: { type: number; payload: Buffer }[] = [];
     let at = 0;
@@ -90,7 +90,7 @@ export class MemoryStream implements Stream {
   }
 }
 
-/** What sessions share in a test. */
+/** The shared state of sessions in a test. */
 export class SessionWorld {
   readonly serverKeys: NodeKeyPair = generateNodeKeyPair();
   readonly counters: Counters = new Counters();
@@ -137,7 +137,7 @@ export class SessionWorld {
     this.sessions = new Sessions(this.context);
   }
 
-  /** A session on a new stream, as it is after the upgrade. */
+  /** Makes a session on a new stream, in the state after the upgrade. */
   connect(facts: Partial<UpgradeFacts> = {}): { readonly stream: MemoryStream; readonly session: Session } {
     const stream = new MemoryStream();
     const session = this.sessions.start(stream, { notIdeal: false, isWebSocket: false, ...facts }, '');
@@ -145,13 +145,13 @@ export class SessionWorld {
     return { stream, session };
   }
 
-  /** The ClientInfo frame of a client. */
+  /** Makes the ClientInfo frame of a client. */
   clientInfo(keys: NodeKeyPair = generateNodeKeyPair(), info: Partial<ClientInfo> = {}): Buffer {
     const sharedKey = sharedBoxKey(keys.privateKey, this.serverKeys.publicKey);
     return encodeClientInfo({ publicKey: keys.publicKey, sharedKey, info: { version: 2, ...info } });
   }
 
-  /** A session that is open for the key of `keys`. */
+  /** Makes an open session for the key of `keys`. */
   open(
     keys: NodeKeyPair = generateNodeKeyPair(),
     info: Partial<ClientInfo> = {},
@@ -167,7 +167,7 @@ export class SessionWorld {
   }
 }
 
-/** A SendPacket frame. */
+/** Makes a SendPacket frame. */
 export function sendPacket(destination: Buffer, packet: Buffer): Buffer {
   return encodeFrame(FrameType.SendPacket, destination, packet);
 }

@@ -1,4 +1,4 @@
-/** Keys of other relays: the links to these are in one thread, and all threads reach the keys. */
+/** Tests keys of other relays: the links are in one thread, and all threads must reach the keys. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
@@ -28,7 +28,7 @@ class RecordingLink implements Forwarder {
   whenTaking(): void {}
 }
 
-/** A link of the first thread leads to `key`. */
+/** Adds `key` to a link of the first thread. */
 function lead(world: World, key: Buffer, link: Forwarder): Way {
   const { router } = world.threads[0]!;
   const way = router.remote.open(link);
@@ -36,7 +36,7 @@ function lead(world: World, key: Buffer, link: Forwarder): Way {
   return way;
 }
 
-/** A packet of `source`, a node of another relay, comes to this thread. */
+/** Gives this thread a packet of `source`, a node of another relay. */
 function forwarded(world: World, thread: number, source: Buffer, to: Buffer, text: string): RouteResult {
   const buffer = Buffer.concat([source, to, Buffer.from(text)]);
   return world.threads[thread]!.router.routeForwarded(buffer, 0, 64, buffer.length);
@@ -97,7 +97,7 @@ suite('keys of other relays in several threads', () => {
       await world.settle();
       for (const key of [A, B, C]) forwarded(world, 2, R, key, 'hello');
       await world.settle();
-      // Each thread may hear first that the other relay has it no more.
+      // Each thread may be the first that reads that the other relay does not have it any more.
       const moved = world.connect(1, R);
       router.removeForwarder(R, 0, way);
       await world.settle();
@@ -176,7 +176,7 @@ suite('keys of other relays in several threads', () => {
       // Some keys have several links.
       for (let number = 0; number < count; number += 2) first.router.addForwarder(key(number), 0, other);
       world.join(0, 1);
-      // While they wait, some come and go.
+      // While they wait, some keys join and leave.
       for (let number = count - 100; number < count; number++) {
         first.router.removeForwarder(key(number), 0, way);
         first.router.removeForwarder(key(number), 0, other);

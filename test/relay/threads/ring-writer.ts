@@ -1,7 +1,7 @@
 import { workerData } from 'node:worker_threads';
 import { RingWriter } from '../../../src/relay/threads/ring.ts';
 
-/** Writes packets of many sizes as fast as there is room: the number of a packet says how long it is and what is in it. */
+/** Writes packets of many sizes as fast as there is room. The number of a packet determines its length and its content. */
 const { memory, packets, seed } = workerData as { memory: SharedArrayBuffer; packets: number; seed: number };
 const writer = new RingWriter(memory);
 const key = new Int32Array(8);

@@ -23,7 +23,7 @@ interface Read {
   readonly payload: string;
 }
 
-/** Collects what it is given. */
+/** Records its calls. */
 class Records implements RecordReader {
   readonly all: Read[] = [];
 

@@ -9,10 +9,10 @@ import { createChannels } from '../../../src/relay/threads/thread-link.ts';
 import { ThreadLinks } from '../../../src/relay/threads/thread-links.ts';
 import { RecordingRecipient } from '../routing/support.ts';
 
-/** The part of a relay thread that knows who is where. */
+/** The part of a relay thread that knows the keys of all threads. */
 export class Thread {
   readonly counters: Counters = new Counters();
-  /** What sources did in other threads. */
+  /** Events of sources in other threads. */
   readonly sourceEvents: (readonly [event: number, path: readonly string[]])[] = [];
   readonly router: Router;
   readonly links: ThreadLinks;
@@ -57,7 +57,7 @@ export class Connection extends RecordingRecipient {
   }
 }
 
-/** Several of them in one thread: only the order in which their turns come is not that of real threads. */
+/** Several relay threads in one thread of the test: only the order of their turns differs from real threads. */
 export class World {
   readonly threads: Thread[];
 
@@ -77,7 +77,7 @@ export class World {
     return new Connection(this.threads[thread]!, key, name);
   }
 
-  /** Lets all threads read what was sent to them. */
+  /** Runs all threads until they have read their rings. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < 6; turn++) {
       for (const { links } of this.threads) links.woken();

@@ -55,7 +55,7 @@ suite('connections in several threads', () => {
       await world.settle();
       const second = world.connect(1, A);
       first.close();
-      // The thread of the receiver reads the ring first in which the key leaves.
+      // The thread of the receiver first reads the ring in which the key leaves.
       await world.settle();
       assert.deepEqual(c.gone, []);
       assert.equal(c.send(A, 'to the second'), RouteResult.Taken);
@@ -158,7 +158,7 @@ suite('connections in several threads', () => {
       waits++;
       sender.sendMore();
       assert.ok(waits === 1 && sent.length < 260, `${sent.length} packets of 4000 bytes found room`);
-      // Keys come and go beside packets that find no room.
+      // Keys join and leave while packets find no room.
       const c = world.connect(0, keys[2]!);
       await world.settle();
       assert.equal(b.send(keys[2]!, 'hello'), RouteResult.Taken);
@@ -302,7 +302,7 @@ const steps = fc.array(
   { maxLength: 50 },
 );
 
-/** Returns the connections that are open at the end. With `settles`, all threads hear of each step before the next one. */
+/** Returns the connections that are open at the end. With `settles`, all threads read each step before the next one. */
 async function play(
   world: World,
   list: typeof steps extends fc.Arbitrary<infer Steps> ? Steps : never,

@@ -26,7 +26,7 @@ async function stunServer(ip: string): Promise<{ port: number; missing: string[]
   return { port, missing };
 }
 
-/** Whether a socket that is connected to `ip`, and so hears nobody else, gets an answer. */
+/** Returns whether a socket that is connected to `ip`, and gets datagrams only from there, gets an answer. */
 async function answers(ip: string, port: number): Promise<void> {
   const socket = createSocket(ip.includes(':') ? 'udp6' : 'udp4');
   try {
@@ -74,7 +74,7 @@ describe('the addresses of the machine', { skip: process.platform !== 'linux' },
     readonly missing: string[];
     readonly clock: Clock;
     addresses: Set<string>;
-    /** Sends a datagram there and tells at which socket it arrives. */
+    /** Sends a datagram there and resolves with the socket at which it arrives. */
     readonly at: (ip: string) => Promise<string>;
   }
 

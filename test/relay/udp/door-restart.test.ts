@@ -57,7 +57,7 @@ class Client {
     this.socket.send(datagram, this.#port, this.#ip);
   }
 
-  /** The next datagram, or null when none comes. */
+  /** Resolves with the next datagram, or null when none arrives. */
   async next(): Promise<Buffer | null> {
     const signal = AbortSignal.timeout(WAIT_MS);
     const arrival = once(this.socket, 'message', { signal }) as Promise<[Buffer]>;
@@ -77,7 +77,7 @@ class Client {
   }
 }
 
-/** Whether a datagram gets from one to the other; the first may overtake the answer that binds. */
+/** Returns whether a datagram gets from one client to the other; the first one may overtake the answer that binds. */
 async function passes(from: Client, to: Client, vni: number): Promise<boolean> {
   for (let i = 0; i < TRIES; i++) {
     const datagram = data(vni, 500);

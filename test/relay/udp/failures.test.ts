@@ -18,7 +18,7 @@ import { bindMessage, makeForwarder, payload } from './forwarder.ts';
 const real = await loadSystemCalls();
 type Failing = 'sendmmsg' | 'recvmmsg' | 'bind';
 
-/** The real calls, of which the next ones of a kind fail as told. */
+/** The real system calls; a test can make the next ones of a kind fail. */
 class FailingCalls {
   readonly calls: SystemCalls;
   sends = 0;
@@ -48,7 +48,7 @@ class FailingCalls {
   }
 }
 
-/** A door in this thread, whose time passes as told. */
+/** A door in this thread; the test sets its time. */
 class World {
   readonly failing: FailingCalls = new FailingCalls();
   readonly f: Fixture = new Fixture(real);
@@ -99,7 +99,7 @@ class World {
     }
   }
 
-  /** Sends a message to the door, in segments or not, and has the door look at it. */
+  /** Sends a message to the door, in segments or not, and runs one turn of the door. */
   send(from: UdpSocket, message: Buffer, segment = 0): void {
     this.post(from, message, segment);
     this.turn();
@@ -121,7 +121,7 @@ class World {
     return this.f.receive(at, count, this.#batch).map(({ bytes }) => bytes);
   }
 
-  /** Sends a row from `a` and compares what `b` receives; returns in how many system calls the door sent it. */
+  /** Sends ten datagrams from `a` and compares what `b` receives; returns the number of system calls in which the door sent them. */
   row(length: number): number {
     const row = Array.from({ length: 10 }, (_, i) => payload(1, pattern(length - 8, i)));
     const before = this.failing.sends;
@@ -159,7 +159,7 @@ describe('UDP door when the kernel refuses', { timeout: 60_000, skip: real.unava
       assert.equal(world.row(500), 2);
       assert.equal(world.row(500), 1);
       assert.deepEqual([world.count('segmentsRefused'), world.count('sendFailed')], [1, 0]);
-      // Ten messages of which each is a datagram.
+      // Ten messages of one datagram each.
       assert.equal(world.count('sentBatches'), 2 + 1 + 10 + 10);
     }),
   );
@@ -167,7 +167,7 @@ describe('UDP door when the kernel refuses', { timeout: 60_000, skip: real.unava
   it(
     'single datagrams of one side leave together and in order, and apart where that is refused',
     inWorld((world) => {
-      // The sixth is shorter, so that none can stand behind it; the last one is longer.
+      // The sixth is shorter, so that it must be the last of its message; the last one is longer.
       const lengths = [200, 200, 200, 200, 200, 50, 200, 300];
       const row = lengths.map((length, i) => payload(1, pattern(length, i)));
       const before = world.count('sentBatches');
@@ -194,7 +194,7 @@ describe('UDP door when the kernel refuses', { timeout: 60_000, skip: real.unava
         const sent = world.count('sentBatches');
         world.row(1000);
         assert.equal(world.count('sentBatches') - sent, 10);
-        // Shorter ones fit, as far as is known.
+        // Shorter ones are still sent in segments.
         world.row(400);
         assert.equal(world.count('sentBatches') - sent, 11);
         assert.equal(world.count('segmentsTooLong'), 1);
@@ -203,7 +203,7 @@ describe('UDP door when the kernel refuses', { timeout: 60_000, skip: real.unava
         world.row(400);
         world.row(1000);
         assert.equal(world.count('sentBatches') - sent, 13);
-        // A new binding knows nothing of the old path.
+        // A new binding does not use the result of the old path.
         world.failing.fail('sendmmsg', errno);
         world.row(1000);
         world.bind();

@@ -8,13 +8,13 @@ import {
 } from '../../../src/relay/udp/port.ts';
 import { sameAddress } from '../../../src/relay/udp/side-address.ts';
 
-/** The first byte of a datagram that binds a side: then its number, and the number of the endpoint in bytes 4–6. */
+/** First byte of a datagram that binds a side. The number of the side is in byte 3, that of the endpoint in bytes 4–6. */
 const BIND = 0xb1;
-/** What a bind is answered with. */
+/** The answer to a bind. */
 export const BOUND = 'bound';
 const HEADER_BYTES = 8;
 
-/** A datagram that binds a side of an endpoint. */
+/** Makes a datagram that binds a side of an endpoint. */
 export function bindMessage(endpoint: number, side: 0 | 1): Buffer {
   const message = Buffer.alloc(HEADER_BYTES);
   message[0] = BIND;
@@ -23,14 +23,14 @@ export function bindMessage(endpoint: number, side: 0 | 1): Buffer {
   return message;
 }
 
-/** Payload for an endpoint: a header, then `rest`. */
+/** Makes a payload for an endpoint: a header, then `rest`. */
 export function payload(endpoint: number, rest: Buffer): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUIntBE(endpoint, 4, 3);
   return Buffer.concat([header, rest]);
 }
 
-/** Rules for tests of the thread: whoever binds a side has it, and all else goes to the other side. */
+/** Rules for tests of the thread: the last sender of a bind has the side, and other datagrams go to the other side. */
 export const makeForwarder: MakeDatagramRules<unknown> = (settings, memory, places) =>
   new Forwarder(settings, memory, (side) => places.locate(memory, side));
 
@@ -72,7 +72,7 @@ class Forwarder implements DatagramRules {
     this.#ticks += 1;
   }
 
-  /** `{ locate: side }`, `{ settings: true }`, `{ fail: true }` for a bug, or anything, which comes back. */
+  /** Handles `{ locate: side }`, `{ settings: true }` and `{ fail: true }` (a bug); sends any other value back. */
   command(message: unknown): unknown {
     if (typeof message !== 'object' || message === null) return { echo: message, ticks: this.#ticks };
     if ('fail' in message) throw new Error('a bug in the rules');

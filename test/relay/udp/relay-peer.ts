@@ -8,7 +8,7 @@ import { generateNodeKeyPair, type NodeKeyPair } from '../../../src/wire/keys.ts
 
 type Granted = Pick<GrantedEndpoint, 'vni' | 'serverDisco'>;
 
-/** What a client of a peer relay does, without sockets: makes the packets of a handshake and reads challenges. */
+/** A client of a peer relay without sockets: makes the packets of a handshake and reads challenges. */
 export class RelayPeer {
   readonly keys: NodeKeyPair;
 
@@ -16,7 +16,7 @@ export class RelayPeer {
     this.keys = keys;
   }
 
-  /** A control packet: `change` replaces what it says. */
+  /** Makes a control packet; `change` replaces its fields. */
   control(
     type: HandshakeMessage['type'],
     endpoint: Granted,
@@ -39,13 +39,13 @@ export class RelayPeer {
     return this.control(DiscoType.Bind, endpoint, remote, { generation });
   }
 
-  /** The answer to a challenge as it came over UDP. */
+  /** Makes the answer to a challenge; `challengePacket` is its datagram. */
   answer(endpoint: Granted, remote: RelayPeer, challengePacket: Uint8Array): Buffer {
     const { generation, challenge } = this.challengeIn(endpoint, challengePacket);
     return this.control(DiscoType.Answer, endpoint, remote, { generation, challenge });
   }
 
-  /** Opens a challenge; throws when it is none for this client. */
+  /** Opens a challenge; throws an Error if it is not one for this client. */
   challengeIn(endpoint: Granted, packet: Uint8Array): HandshakeMessage {
     const shared = sharedDiscoKey(this.keys.privateKey, Buffer.from(endpoint.serverDisco))!;
     const plain = openDisco(shared, Buffer.from(packet).subarray(GENEVE_BYTES));
@@ -55,7 +55,7 @@ export class RelayPeer {
   }
 }
 
-/** A datagram of data. */
+/** Makes a datagram of data; a number is a length of random bytes. */
 export function data(vni: number, payload: Uint8Array | number = 100): Buffer {
   return withHeader(vni, typeof payload === 'number' ? randomBytes(payload) : payload, false);
 }

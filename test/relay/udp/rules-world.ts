@@ -20,19 +20,19 @@ const LIMITS: UdpRelayLimits = {
   idleSeconds: 3600,
 };
 
-/** What became of a datagram. */
+/** The result for a datagram. */
 export type Outcome =
   | { readonly verdict: 'drop'; readonly reason: string | null }
   | { readonly verdict: 'reply'; readonly reply: Buffer }
   | { readonly verdict: 'forward'; readonly to: string; readonly bytes: number };
 
-/** The rules with a clock that stands still, and datagrams from any address. */
+/** The rules with a clock that the test sets, and datagrams from any address. */
 export class RulesWorld {
   now = 1_000_000;
   rules: UdpRelayRules;
   /** The port that clients send to. */
   localPort = 3478;
-  /** Ports that the process after a restart has sockets for. */
+  /** Ports of the process after a restart. */
   ports: number[] = [3478, 443];
   #awayMs = 0;
   readonly #words = new Int32Array(ADDRESS_WORDS);
@@ -45,7 +45,7 @@ export class RulesWorld {
     this.rules = this.#make(null);
   }
 
-  /** The process ends and the next one begins with what it left; `null`: it left nothing. */
+  /** Ends the process and starts the next one with its state; `null`: without a state. */
   restart(state: UdpRelayState | null = this.exportState(), awayMs = 1000): void {
     this.now += 123_456;
     this.#awayMs = awayMs;
@@ -58,21 +58,21 @@ export class RulesWorld {
     return answer.state;
   }
 
-  /** Asks for an endpoint as a node; the answer as it is. */
+  /** Asks for an endpoint as a node; returns the answer. */
   ask(asker: RelayPeer, other: RelayPeer, node = 'a', otherNode: string | null = null): UdpRelayAnswer {
     const clientKeys = [asker.keys.publicKey, other.keys.publicKey] as const;
     const command = { kind: 'allocate', id: 7, clientKeys, askingKey: asker.keys.publicKey, node, otherNode } as const;
     return this.#command(command)!;
   }
 
-  /** Asks for an endpoint and gets it. */
+  /** Asks for an endpoint; throws an Error if it is refused. */
   allocate(asker: RelayPeer, other: RelayPeer, node = 'a', otherNode: string | null = null): GrantedEndpoint {
     const answer = this.ask(asker, other, node, otherNode);
     if (answer.kind !== 'granted') throw new Error(`refused: ${JSON.stringify(answer)}`);
     return answer.endpoint;
   }
 
-  /** Why an endpoint is refused; null when it is not. */
+  /** Asks for an endpoint; returns the reason of the refusal, or null. */
   refusal(asker: RelayPeer, other: RelayPeer, node = 'a', otherNode: string | null = null): string | null {
     const answer = this.ask(asker, other, node, otherNode);
     return answer.kind === 'refused' ? answer.reason : null;
@@ -94,7 +94,7 @@ export class RulesWorld {
     return answer.snapshot;
   }
 
-  /** Time passes, with a tick each second. */
+  /** Advances the clock, with a tick each second. */
   pass(ms: number): void {
     for (let left = ms; left > 0; left -= 1000) {
       this.now += Math.min(left, 1000);
@@ -102,12 +102,12 @@ export class RulesWorld {
     }
   }
 
-  /** One datagram from `ip`:`port`. */
+  /** Gives the rules one datagram from `ip`:`port`. */
   send(ip: string, port: number, datagram: Uint8Array): Outcome {
     return this.sendBatch(ip, port, datagram, 0)[0]!;
   }
 
-  /** A batch of segments, looked at until its end. */
+  /** Gives the rules a batch of segments, until its end. */
   sendBatch(ip: string, port: number, bytes: Uint8Array, segment: number): Outcome[] {
     if (!writeAddress(this.#words, 0, ip, port)) throw new Error(`${ip} is not an address`);
     const padded = new Uint8Array(bytes.length + 6);

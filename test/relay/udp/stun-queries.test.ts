@@ -18,7 +18,7 @@ import { within } from '../../service/support.ts';
 const calls = await loadSystemCalls();
 const ID = '0102030405060708090a0b0c';
 
-/** The answer to a query with this id. */
+/** Makes the answer to a query with this id. */
 function answer(id: string, ip: string, port: number): Buffer {
   const out = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
   return out.subarray(0, writeBindingResponse(out, encodeBindingRequest(Buffer.from(id, 'hex')), 0, ip, port));
@@ -55,7 +55,7 @@ suite('queries that wait for a STUN answer', () => {
   });
 });
 
-/** A STUN server that answers with the address of whoever asks, and keeps silent for the first `silent` requests. */
+/** A STUN server that answers with the address of the client, and does not answer the first `silent` requests. */
 async function stunServer(t: TestContext, ip: string, silent = 0): Promise<number> {
   const socket = createSocket(ip.includes(':') ? 'udp6' : 'udp4');
   let left = silent;

@@ -14,7 +14,7 @@ import { encodeBindingRequest, parseBindingResponse } from '../../../src/wire/st
 const ID = Buffer.from('0102030405060708090a0b0c', 'hex');
 const GENERIC = Buffer.from(`000100002112a442${ID.toString('hex')}`, 'hex');
 
-/** A socket that keeps what is sent, or refuses to send. */
+/** A socket that records sent datagrams, or refuses to send. */
 class RecordingSocket implements DatagramSocket {
   readonly address = { ip: '127.0.0.1', port: 3478 };
   readonly sent: { bytes: Buffer; ip: string; port: number }[] = [];

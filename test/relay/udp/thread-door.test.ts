@@ -135,7 +135,7 @@ describe('UDP door as a thread', { timeout: 60_000, skip: calls.unavailable ?? f
       await door.command(null);
       const client = f.open('127.0.0.1');
       exchange(client, request, at('127.0.0.1', door.places[0]!), client, 0);
-      // What is forwarded after it shows that the request was looked at.
+      // A later forwarded datagram shows that the request was handled.
       exchange(client, bindMessage(1, 0), at('127.0.0.1', door.places[0]!), client, 1);
       await door.command(null);
       assert.deepEqual([count('stunIpv4'), count('stunIpv6')], [1, 1]);
@@ -160,7 +160,7 @@ describe('UDP door as a thread', { timeout: 60_000, skip: calls.unavailable ?? f
         f.out.send(b.fd, 0, MSG_DONTWAIT);
         f.receive(b, 1, batch);
       }
-      // An answer to a command shows that the thread has counted all it did before.
+      // An answer to a command shows that the thread has counted its earlier work.
       await door.command(null);
       const before = count('sentBatches');
       const row = Buffer.concat(Array.from({ length: 40 }, (_, i) => payload(1, pattern(1192, i))));
@@ -171,7 +171,7 @@ describe('UDP door as a thread', { timeout: 60_000, skip: calls.unavailable ?? f
       assert.deepEqual(together.bytes, Buffer.concat([row, tail]));
       await door.command(null);
       assert.equal(count('sentBatches') - before, 1);
-      // Two endpoints in turn, and one byte at the end as some clients send it.
+      // Two endpoints in turn, and one byte at the end, as some clients send.
       const mixed = Array.from({ length: 6 }, (_, i) => payload(1 + (i % 2), pattern(492, i)));
       send(Buffer.concat([...mixed, Buffer.from([7])]), 500);
       const ofEach = [0, 1].map((parity) => Buffer.concat(mixed.filter((_, i) => i % 2 === parity)));
@@ -206,7 +206,7 @@ describe('UDP door as a thread', { timeout: 60_000, skip: calls.unavailable ?? f
       f.out.send(a.fd, 0, MSG_DONTWAIT);
       const withTail = f.receive(b, row.length + 1, f.batch(2048, 16)).map(({ bytes }) => bytes);
       assert.deepEqual(withTail, [...row, Buffer.from([7])]);
-      // Without GRO, the sockets are others on the same ports; the sides know them by number.
+      // Without GRO, there are other sockets on the same ports; the sides refer to them by number.
       door.setOffload({ gro: false, gso: true, neverEqualTail: false });
       await door.command(null);
       assert.deepEqual(send(), row);

@@ -12,10 +12,10 @@ import { generateNodeKeyPair } from '../../../src/wire/keys.ts';
 const PORTS = [3478, 443];
 const PUBLIC = [20, 0, 0, 7];
 
-/** What a router answers to a datagram at one of its ports, if anything. */
+/** Returns the answer of a router to a datagram at one of its ports, or nothing. */
 type Router = (request: Buffer, port: number) => Buffer | null;
 
-/** The sockets of the runtime, but those of datagrams lead to `router`, which has the address 127.0.0.1. */
+/** The sockets of the runtime, except that datagrams go to `router`, which has the address 127.0.0.1. */
 function toRouter(router: Router): Transport {
   return {
     ...transport,
@@ -65,7 +65,7 @@ function pcp(request: Buffer, code = 0, ip = PUBLIC, port = request.readUInt16BE
   return answer;
 }
 
-/** A router that speaks NAT-PMP alone. */
+/** A router that speaks only NAT-PMP. */
 const natPmp: Router = (request) => {
   if (request[0] === 2) return Buffer.from([0, 0x81, 0, 1, 0, 0, 0, 9]);
   if (request[1] === 0) return Buffer.from([0, 0x80, 0, 0, 0, 0, 0, 9, ...PUBLIC]);
@@ -157,7 +157,7 @@ suite('a router is asked to forward the ports', { timeout: 60_000 }, () => {
   });
 
   test('and a description without end is no router', async (t) => {
-    // A pattern over all of it would take the time of its length squared.
+    // A pattern over the whole text would need a time that grows with the square of its length.
     const server = createServer((_request, response) => response.end('<service>'.repeat(29_000)));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     t.after(() => server.close());

@@ -10,7 +10,7 @@ import { generateNodeKeyPair, type NodeKeyPair } from '../../../src/wire/keys.ts
 import type { RelayEndpoint } from '../../../src/wire/relay-endpoint.ts';
 import { RelayPeer } from '../../relay/udp/relay-peer.ts';
 
-/** What the network does to datagrams, in parts of one. */
+/** Shares of datagrams that the network loses or changes, from 0 to 1. */
 export interface Faults {
   readonly lost: number;
   readonly doubled: number;
@@ -25,7 +25,7 @@ export class RelayNodeClient {
   readonly peer: RelayPeer;
   faults: Faults = NO_FAULTS;
   derp: DerpClient | null = null;
-  /** Told of data, however it came. */
+  /** Called for each received payload. */
   onData: (data: Buffer) => void = () => {};
   #socket: Socket | null = null;
   #endpoint: RelayEndpoint | null = null;
@@ -38,7 +38,7 @@ export class RelayNodeClient {
   #onPong: (transactionId: Buffer) => void = () => {};
   readonly #random: () => number;
 
-  /** `seed` decides what the network does; the keys are new ones when none are given. */
+  /** `seed` determines the behaviour of the network. Without keys, new ones are made. */
   constructor(seed: number, keys: { readonly nodeKeys?: NodeKeyPair; readonly peer?: RelayPeer } = {}) {
     this.nodeKeys = keys.nodeKeys ?? generateNodeKeyPair();
     this.peer = keys.peer ?? new RelayPeer();
@@ -49,12 +49,12 @@ export class RelayNodeClient {
     };
   }
 
-  /** Where it sends from. */
+  /** The address that it sends from. */
   get port(): number {
     return this.#socket!.address().port;
   }
 
-  /** Takes another address: the datagrams to the old one are lost. */
+  /** Changes its address: datagrams to the old one are lost. */
   async move(): Promise<void> {
     this.#socket?.close();
     const socket = createSocket('udp4');
@@ -69,14 +69,14 @@ export class RelayNodeClient {
     this.#socket = null;
   }
 
-  /** What the DERP client is to call. */
+  /** The handler for the DERP client. */
   packet(source: Buffer, buffer: Buffer, from: number, to: number): void {
     const packet = Buffer.from(buffer.subarray(from, to));
     if (discoSender(packet) === null) this.onData(packet);
     else this.#onDisco(Buffer.from(source), packet);
   }
 
-  /** Asks the relay for an endpoint with `other` until it answers; undefined after `tries`. */
+  /** Asks the relay for an endpoint with `other` until it answers; returns undefined after `tries`. */
   async allocate(
     other: RelayNodeClient,
     relay: { readonly nodeKey: Buffer; readonly discoKey: Buffer },
@@ -108,7 +108,7 @@ export class RelayNodeClient {
     this.#relayPort = endpoint.addresses[0]!.port;
   }
 
-  /** One handshake, of which anything may be lost. */
+  /** Makes one handshake; each of its datagrams may be lost. */
   async bind(): Promise<void> {
     const endpoint = this.#endpoint!;
     const challenged = new Promise<Buffer>((resolve) => (this.#onChallenge = resolve));
@@ -117,7 +117,7 @@ export class RelayNodeClient {
     if (challenge !== undefined) this.#send(this.peer.answer(endpoint, this.#other!.peer, challenge));
   }
 
-  /** Whether a pong comes back through the relay in time. */
+  /** Returns whether a pong arrives through the relay in time. */
   async ping(waitMs = 200): Promise<boolean> {
     const transactionId = Buffer.from(Array.from({ length: 12 }, () => Math.floor(this.#random() * 256)));
     const ponged = new Promise<boolean>((resolve) => {
@@ -155,14 +155,14 @@ export class RelayNodeClient {
     }
     this.#transmit(datagram);
     if (chance > 1 - doubled) this.#transmit(datagram);
-    // What was held back comes behind what was sent after it.
+    // The delayed datagram is sent after a later one.
     if (this.#held !== null) this.#transmit(this.#held);
     this.#held = null;
   }
 
   #transmit(datagram: Buffer): void {
     this.#socket?.send(datagram, this.#relayPort, '127.0.0.1', () => {
-      // A relay that is not there is part of the test.
+      // A missing relay is part of the test.
     });
   }
 

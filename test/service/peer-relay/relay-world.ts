@@ -11,7 +11,7 @@ import { TestRelay } from '../support.ts';
 import { NO_FAULTS, RelayNodeClient, type Faults } from './relay-node-client.ts';
 import { transfer, USUAL_BLOCK_BYTES, type TransferEnd } from './transfer.ts';
 
-/** What goes each way after each change, and how much in large datagrams, so that it takes seconds. */
+/** Bytes in each direction after each change, and in large datagrams, so that the transfer takes seconds. */
 const BYTES = 500_000;
 export const MANY_BYTES = 100_000_000;
 export const MANY_BLOCK_BYTES = 16_000;
@@ -65,7 +65,7 @@ export class RelayWorld {
     });
   }
 
-  /** Ends the relay in good order and starts it again; the DERP clients are gone then. */
+  /** Stops the relay in order and starts it again; this ends the connections of the DERP clients. */
   async restartRelay(loses: 'nothing' | 'endpoints' = 'nothing'): Promise<void> {
     await this.relay.stop();
     const file = path.join(this.folder, 'endpoints.json');
@@ -82,7 +82,7 @@ export class RelayWorld {
     }
   }
 
-  /** The keys under which clients know the relay. */
+  /** The keys of the relay in the maps of clients. */
   get keys(): { nodeKey: Buffer; discoKey: Buffer } {
     const update = this.control.updates.at(-1)!;
     return {
@@ -91,7 +91,7 @@ export class RelayWorld {
     };
   }
 
-  /** One asks, both use what it got, as after a CallMeMaybeVia; binds until a ping comes through. */
+  /** One node asks, and both use its endpoint, as after a CallMeMaybeVia. Binds until a ping arrives. */
   async meet(): Promise<number> {
     await this.relay.until(() => this.control.updates.length > 0, 'the relay is known to the control server');
     const response = await this.a.allocate(this.b, this.keys);
@@ -115,7 +115,7 @@ export class RelayWorld {
     this.b.faults = faults;
   }
 
-  /** Bytes each way through the relay, on a bad network. */
+  /** Sends bytes in each direction through the relay, on a bad network. */
   async exchange(bytes: number = BYTES, blockBytes: number = USUAL_BLOCK_BYTES): Promise<void> {
     this.setFaults(BAD_NETWORK);
     const [a, b] = [overRelay(this.a), overRelay(this.b)];

@@ -14,7 +14,7 @@ function directory(t: TestContext): string {
   return made;
 }
 
-/** Fails when there is a problem. */
+/** Fails if a problem is reported. */
 const none = (why: string): void => assert.fail(why);
 
 suite('endpoints for the next process', () => {

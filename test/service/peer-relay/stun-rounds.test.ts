@@ -11,7 +11,7 @@ const PLACES = [
   { ip: '0.0.0.0', port: 443 },
 ];
 
-/** A door whose queries `answer` answers, or loses with null. */
+/** A door whose queries get the result of `answer`; null loses the query. */
 class Door {
   places = PLACES;
   onSighting: (sighting: StunSighting) => void = () => undefined;

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** One end of a transfer: sends bytes on a way that may lose them, and is told of what comes. */
+/** One end of a transfer: sends bytes on a path that may lose them, and receives bytes. */
 export interface TransferEnd {
   send(data: Uint8Array): void;
   onData: (data: Buffer) => void;
 }
 
-/** A block as a WireGuard message has it, and how much may be on its way: less than sockets hold by default. */
+/** Length of a block, as in a WireGuard message, and most bytes under way: fewer than the default buffers of sockets. */
 export const USUAL_BLOCK_BYTES = 1200;
 const IN_FLIGHT_BYTES = 100_000;
 const HEAD_BYTES = 5;
@@ -16,10 +16,10 @@ const LOST_AFTER_MS = 30;
 const LOOK_MS = 5;
 const DEADLINE_MS = 60_000;
 
-/** What all blocks are cut from, each from another place. */
+/** The source of all blocks, each from another position. */
 const SOURCE = randomBytes(256 * 1024);
 
-/** Sends `size` bytes from one end to the other, again and again what is not confirmed; throws unless all arrive as sent. */
+/** Sends `size` bytes from one end to the other, and repeats unconfirmed blocks. Throws an Error unless all bytes arrive unchanged. */
 export async function transfer(
   from: TransferEnd,
   to: TransferEnd,

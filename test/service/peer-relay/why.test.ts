@@ -7,7 +7,7 @@ import { formatNodeKey } from '../../../src/wire/keys.ts';
 import { ask } from '../../http/http-client.ts';
 import { RelayWorld, TRIES } from './relay-world.ts';
 
-/** Asks the running relay by its administration, as `towpath relay why` does. */
+/** Asks the running relay through its admin listener, as `towpath relay why` does. */
 async function why(world: RelayWorld, node: string, other?: string): Promise<UseReport[]> {
   const query = new URLSearchParams({ node, ...(other === undefined ? {} : { other }), format: 'json' });
   const { port } = world.relay.relay.addresses.admin!;

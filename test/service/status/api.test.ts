@@ -50,7 +50,7 @@ suite('the JSON API', () => {
     assert.deepEqual(status.problems, []);
     assert.equal(status.publicKey, formatNodeKey(relay.relay.keyPair.publicKey));
     assert.equal(status.listeners.admin, `127.0.0.1:${admin()}`);
-    // The test relay is open to everyone and nobody wrote that this is meant.
+    // The test relay is open to everyone, and its configuration does not say that this is intended.
     assert.deepEqual(
       status.warnings.map(({ name }) => name),
       ['admission'],

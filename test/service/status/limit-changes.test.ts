@@ -13,7 +13,7 @@ before(async () => {
 });
 after(() => relay.stop());
 
-/** Does the action `limit`; returns the status and the message or what is wrong. */
+/** Does the action `limit`; returns the status, and the message or the error. */
 async function limit(body: object): Promise<readonly [number, string]> {
   const { status, body: text } = await ask(relay.relay.addresses.admin!.port, '/api/v1/actions/limit', {
     method: 'POST',
@@ -29,7 +29,7 @@ async function limits(): Promise<LimitsAnswer> {
   return JSON.parse(body) as LimitsAnswer;
 }
 
-/** The rate that a client of these keys is told at its connect. */
+/** Returns the rate that a client of these keys gets in ServerInfo. */
 async function announced(keys: NodeKeyPair): Promise<number | undefined> {
   const client = await relay.client({ keys });
   client.close();
@@ -45,7 +45,7 @@ suite('the action limit for one key', () => {
     const [status, message] = await limit({ key, bytesPerSecond: 1 });
     assert.equal(status, 200, message);
     assert.match(message, /may send 1 bytes per second until it is taken back/);
-    // An unknown frame of a whole burst: what follows has to wait for as long as the rate says.
+    // An unknown frame uses the whole burst, so that the next frame must wait for the rate.
     const frame = Buffer.concat([Buffer.from('7f00010020', 'hex'), Buffer.alloc(65_568)]);
     const waits = relay.relay.counters.rateLimitWaits;
     client.sendFrame(frame);

@@ -1,4 +1,4 @@
-/** What is limited for the relay holds for its threads together. */
+/** Tests that the limits of the relay apply to all of its threads together. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { suite, test } from 'node:test';
@@ -12,7 +12,7 @@ const TOTAL = 1_000_000;
 const PACKET = Buffer.alloc(4096, 3);
 const WINDOW_MS = 1000;
 
-/** Sends for as long as the relay takes it. */
+/** Sends until the relay stops reading. */
 function sendAlways(from: DerpClient, to: DerpClient): void {
   // As a frame: a client keeps to the rate that the relay announces.
   const frame = encodeFrame(FrameType.SendPacket, to.publicKey, PACKET);
@@ -23,7 +23,7 @@ function sendAlways(from: DerpClient, to: DerpClient): void {
   drained();
 }
 
-/** Bytes that `to` gets from each source, by key in hex. */
+/** Counts the bytes that `to` gets from each source, by key in hex. */
 function count(to: DerpClient): Map<string, number> {
   const bytes = new Map<string, number>();
   to.handler = {
@@ -43,7 +43,7 @@ suite('limits of a relay of two threads', { timeout: 120_000 }, () => {
     const [first, second, third] = senders;
     const bytes = count(receiver);
     const sum = (): number => [...bytes.values()].reduce((all, one) => all + one, 0);
-    /** Resolves when `isRight` holds for what came in one second; a busy machine may need several. */
+    /** Resolves when `isRight` holds for the bytes of one second; a busy machine may need several seconds. */
     const inOneSecond = async (
       isRight: (came: number[], perSecond: number) => boolean,
       what: string,
@@ -90,7 +90,7 @@ suite('limits of a relay of two threads', { timeout: 120_000 }, () => {
       const [before, startedAt] = [sum(), performance.now()];
       await sleep(2 * WINDOW_MS);
       const perSecond = ((sum() - before) * 1000) / (performance.now() - startedAt);
-      // Each of the two threads for itself would let the whole rate through.
+      // Two threads that did not share the limit would each allow the whole rate.
       if (perSecond > 0.6 * rate && perSecond < 1.3 * rate) return;
       assert.ok(performance.now() < endAt, `${perSecond} bytes per second`);
     }
@@ -113,10 +113,10 @@ suite('limits of a relay of two threads', { timeout: 120_000 }, () => {
       const closed = new Promise((resolve) => socket.once('close', resolve));
       socket.resume().end('no TLS at all');
       await closed;
-      // The other thread and the main one hear of it a tick of the clock later, which a busy machine may delay.
+      // The other thread and the main thread get this a tick of the clock later, or more on a busy machine.
       if (attempts >= 20) await relayTest.until(() => true, 'a tick');
     }
-    // Each thread for itself would have let some 40 through.
+    // Threads that did not share the limit would have accepted about 40.
     assert.ok(attempts >= 20 && attempts <= 34, `${attempts} failures`);
     const { tcpAccepts } = relay.ownCounters;
     assert.ok(tcpAccepts >= 3 && tcpAccepts <= attempts - 3, `${tcpAccepts} of ${attempts} came to the main thread`);

@@ -1,4 +1,4 @@
-/** Two relays of a region, each of two threads, over real sockets. */
+/** Tests two relays of a region, each with two threads, over real sockets. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,14 +13,14 @@ import { PATIENCE_MS, TwoThreads } from './support.ts';
 
 const SENT = 2000;
 const MESH_KEY = Buffer.alloc(32, 0x5a);
-/** All that is sent in a test finds room, however busy the machine is. */
+/** With this setting, all packets of a test fit into the queues, even on a busy machine. */
 const ROOMY = {
   TOWPATH_LIMITS_QUEUE_BYTES: '16777216',
   TOWPATH_LIMITS_QUEUE_MS: '60000',
   TOWPATH_MESH_QUEUE_BYTES: '67108864',
 };
 
-/** A packet of `from` reaches `to`, wherever they are. */
+/** Checks that a packet of `from` reaches `to`, at any relay and thread. */
 async function passes(from: DerpClient, to: DerpClient, text: string): Promise<void> {
   const next = nextPacket(to);
   from.send(to.publicKey, Buffer.from(text));
@@ -41,7 +41,7 @@ suite('two meshed relays of two threads each', { timeout: 180_000 }, () => {
       () => relays.every((relay) => links(relay).join() === 'open'),
       'each relay has an open link to the other',
     );
-  /** Waits until the relays know `keys` in all, each those of the other relay besides its own. */
+  /** Waits until each relay knows `keys` in total: its own and those of the other relay. */
   const known = (own: number, ofOther: number): Promise<void> =>
     relays[0].until(
       () =>
@@ -54,7 +54,7 @@ suite('two meshed relays of two threads each', { timeout: 180_000 }, () => {
   const four = async (): Promise<[DerpClient, DerpClient, DerpClient, DerpClient]> => {
     const [one, other] = relays;
     const clients = [await one.client(0), await one.client(1), await other.client(0), await other.client(1)] as const;
-    // The link of the other relay is a connection with a key of its own.
+    // The link of the other relay is a connection with its own key.
     await known(3, 2);
     return [...clients];
   };

@@ -3,7 +3,7 @@ import type { DerpClient } from '../../../src/client/derp-client.ts';
 import type { DerpClientOptions } from '../../../src/client/options.ts';
 import { TestRelay } from '../support.ts';
 
-/** Waits that long for what takes milliseconds on an idle machine. */
+/** Longest wait in milliseconds; an idle machine needs only some milliseconds. */
 export const PATIENCE_MS = 20_000;
 const MOST_TRIES = 200;
 
@@ -19,7 +19,7 @@ export class TwoThreads {
     return new TwoThreads(await TestRelay.start({ TOWPATH_THREADS: '2', ...env }));
   }
 
-  /** A client that is connected to the thread of this index: the kernel decides, so that it may take several tries. */
+  /** Connects a client to the thread of this index. The kernel chooses the thread, so that it may need several attempts. */
   async client(thread: number, options: Partial<DerpClientOptions> = {}): Promise<DerpClient> {
     const { relay } = this.test;
     for (let tries = 0; tries < MOST_TRIES; tries++) {

@@ -10,10 +10,10 @@ import { nextPacket, within } from '../support.ts';
 import { PATIENCE_MS, TwoThreads } from './support.ts';
 
 const SENT = 3000;
-/** With this, all that is sent in a test fits into the queue of one client. */
+/** With this setting, all packets of a test fit into the queue of one client. */
 const ROOMY = { TOWPATH_LIMITS_QUEUE_BYTES: '16777216', TOWPATH_LIMITS_QUEUE_MS: '60000' };
 
-/** A packet of `from` reaches `to`, whichever threads they are in. */
+/** Checks that a packet of `from` reaches `to`, in any threads. */
 async function passes(from: DerpClient, to: DerpClient, text: string): Promise<void> {
   const next = nextPacket(to);
   from.send(to.publicKey, Buffer.from(text));
@@ -148,7 +148,7 @@ suite('a relay of two threads', { timeout: 120_000 }, () => {
     await two.until(() => counters.duplicateConnections === 2, 'both are there');
     const dropped = (): number => counters.dropPackets.flat().reduce((sum, count) => sum + count, 0);
     const before = dropped();
-    // The policy reaches the other thread a moment later, so that it takes several rounds.
+    // The other thread gets the policy later, so that several rounds may be needed.
     for (let round = 0; round < 200 && dropped() === before; round++) {
       for (const client of [second, first, second, first]) await client.ping();
       sender.send(keys.publicKey, Buffer.from('to nobody'));
@@ -237,13 +237,13 @@ suite('a relay of two threads and its ends', { timeout: 120_000 }, () => {
     try {
       const { test: relayTest } = two;
       const { relay, lines } = relayTest;
-      // Whichever threads they come to, there are three of them in all.
+      // The three connections may be in any threads.
       for (let i = 0; i < 3; i++) await relayTest.client({ timeoutMs: PATIENCE_MS });
       for (let i = 0; i < 6; i++) await assert.rejects(relayTest.client());
       await two.until(() => relay.counters.refusals.source_limit >= 6, 'they are counted');
       await relay.threads!.kill(1);
       await two.until(() => lines.some((line) => line.includes('runs again')), 'it runs again');
-      // What the thread had does not count any more.
+      // The connections of the ended thread do not count any more.
       for (let i = relay.ownCounters.connections; i < 3; i++) await relayTest.client({ timeoutMs: PATIENCE_MS });
       for (let i = 0; i < 3; i++) await assert.rejects(relayTest.client());
     } finally {

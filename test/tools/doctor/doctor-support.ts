@@ -10,7 +10,7 @@ import { registerDoctor } from '../../../src/cli/doctor.ts';
 import type { Check, Section } from '../../../src/tools/doctor/check.ts';
 import { TestRelay } from '../../service/support.ts';
 
-/** A running relay, its configuration file, and what stands in its way. */
+/** A running relay, its configuration file, and the programs that use its ports. */
 export class DoctorFixture {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'towpath-doctor-'));
   relay: TestRelay | null = null;
@@ -35,7 +35,7 @@ export class DoctorFixture {
     return this.relay;
   }
 
-  /** Writes the configuration of the relay with its real ports, and changes to it; returns the file. */
+  /** Writes the configuration of the relay with its real ports and with changes; returns the path. */
   configure(changes: Record<string, unknown> = {}): string {
     const { derp, http, stun, admin } = this.relay?.relay.addresses ?? { derp: [], http: [], stun: [], admin: null };
     const config = {
@@ -47,7 +47,7 @@ export class DoctorFixture {
       hostname: '127.0.0.1',
       keyFile: this.keyFile,
       certificate: { directory: join(this.folder, 'certs') },
-      // The limit of files of the machine that tests run on may be low.
+      // The limit of open files of the test machine may be low.
       limits: { connections: 100 },
       admission: { open: true },
       ...changes,
@@ -62,7 +62,7 @@ export class DoctorFixture {
     return diagnose('--config', this.configure(changes), '--timeout', '1', ...args);
   }
 
-  /** A program that takes a TCP port of the loopback and says `greeting` to everyone. */
+  /** Starts a program on a TCP port of the loopback that sends `greeting` to every client. */
   async strangerTcp(greeting = ''): Promise<number> {
     const server = createServer((socket) => socket.on('error', () => undefined).end(greeting));
     this.#others.push(server.listen(0, '127.0.0.1'));
@@ -70,7 +70,7 @@ export class DoctorFixture {
     return (server.address() as { port: number }).port;
   }
 
-  /** A program that takes a TCP port of the loopback and never says anything. */
+  /** Starts a program on a TCP port of the loopback that sends nothing. */
   async silentTcp(): Promise<number> {
     const server = createServer((socket) => this.#held.push(socket.on('error', () => undefined)));
     this.#others.push(server.listen(0, '127.0.0.1'));
@@ -78,7 +78,7 @@ export class DoctorFixture {
     return (server.address() as { port: number }).port;
   }
 
-  /** A program that takes a UDP port of the loopback. */
+  /** Starts a program on a UDP port of the loopback. */
   async strangerUdp(answer?: (request: Buffer) => Buffer): Promise<number> {
     const socket = createSocket('udp4');
     socket.on('message', (request, { port, address }) => {
@@ -97,7 +97,7 @@ export class DoctorFixture {
   }
 }
 
-/** What the doctor found. */
+/** The result of the doctor. */
 export interface Diagnosis {
   readonly code: number;
   readonly sections: readonly Section[];
@@ -132,7 +132,7 @@ export async function doctor(...args: readonly string[]): Promise<{ out: string;
   }
 }
 
-/** The checks of one kind. */
+/** Returns the checks of one kind. */
 export function found({ sections }: Diagnosis, step: Check['step']): Check[] {
   return sections.flatMap(({ checks }) => checks).filter((check) => check.step === step);
 }

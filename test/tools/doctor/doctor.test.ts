@@ -19,7 +19,7 @@ describe('towpath doctor', () => {
   beforeEach(() => (fixture = new DoctorFixture()));
   afterEach(() => fixture.close());
 
-  /** The map entry of the running relay, and changes to it. */
+  /** Returns the map entry of the running relay, with changes. */
   function writeMap(relay: TestRelay, changes: Record<string, unknown> = {}): string {
     const node = {
       Name: '900a',

@@ -18,7 +18,7 @@ function openssl(...args: string[]): void {
   execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
 }
 
-/** A key `NAME.key` and a certificate `NAME.pem` for `host`, signed by `issuer` or by itself. */
+/** Makes a key `NAME.key` and a certificate `NAME.pem` for `host`, signed by `issuer` or by itself. */
 function certificate(name: string, host: string, issuer: string | null, days = 90): void {
   openssl(
     'req',

@@ -19,7 +19,7 @@ function refused(text: string, message: RegExp, hint: RegExp): void {
   );
 }
 
-/** A unit of each kind, with what it is in the kind's own. */
+/** A unit of each kind, with its value in the base unit of the kind. */
 const UNITS = {
   share: ['%', 0.01],
   index: ['', 1],

@@ -135,7 +135,7 @@ suite('reports', () => {
     text = '';
     terminal.columns = 40;
     line.point(exampleResult().timeline[3]!);
-    // The last column stays free, and what is cut is marked.
+    // The last column stays empty, and a cut text is marked.
     assert.match(text, /^\r\u001b\[K\[█+ *\] 2\/1 s {2}490\/s 78…$/);
     assert.equal(Array.from(text.slice(4)).length, 39);
     const silent = new ProgressLine(examplePlan(URL_OF_RELAY), null);
@@ -173,10 +173,10 @@ suite('a plan', () => {
           greedy,
         );
         assert.ok(Math.abs(sum((part) => part.stalled!.packetsPerSecond) - 50) < 1e-6);
-        // No thread has polite and greedy pairs, where there are two.
+        // With two threads, no thread has both polite and greedy pairs.
         const isShared = parts.some((part) => part.groups[0]!.pairs > 0 && (part.groups[1]?.pairs ?? 0) > 0);
         assert.ok(workers === 1 || !isShared);
-        // Numbers of pairs are not used twice.
+        // Each number of a pair is used once.
         let next = 0;
         for (const { firstPair, groups: own } of parts) {
           assert.equal(firstPair, next);

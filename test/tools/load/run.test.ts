@@ -20,7 +20,7 @@ async function load(plan: LoadPlan, stop: AbortSignal = new AbortController().si
   return { result: await runLoad(plan, null, observer, stop), points };
 }
 
-/** Runs against a relay that does `forward` with each packet in place of sending it on. */
+/** Runs against a relay that calls `forward` for each packet instead of delivering it. */
 async function mangled(forward: (to: FakeConnection, recvPacket: Buffer, count: number) => void): Promise<ClassResult> {
   let count = 0;
   const relay = await FakeRelay.start({
@@ -107,7 +107,7 @@ suite('runLoad tells faults apart', () => {
     });
     const { result } = await load(examplePlan(relay.url, { durationMs: 60_000 }));
     await relay.stop();
-    // Both senders are gone; nothing is left that would take a minute.
+    // Both senders are disconnected, so the run must not take a minute.
     assert.equal(result.connections.disconnected, 2);
     assert.match(result.connectionErrors[0]!.message, /connection/);
   });

@@ -32,7 +32,7 @@ suite('SequenceTracker', () => {
     assert.equal(tracker.take(5 * TRACKED_PACKETS - 1), Arrival.Reordered);
     assert.equal(tracker.take(5 * TRACKED_PACKETS - 1), Arrival.Duplicated);
     assert.equal(tracker.missing, 5 * TRACKED_PACKETS - 2);
-    // Too old to be told apart by number.
+    // These are too old to be distinguished by their numbers.
     assert.equal(tracker.take(1), Arrival.Reordered);
   });
 

@@ -2,7 +2,7 @@ import { noConnections } from '../../../src/tools/load/messages.ts';
 import type { LoadPlan } from '../../../src/tools/load/plan.ts';
 import type { Latencies, LoadResult } from '../../../src/tools/load/result.ts';
 
-/** A plan of one second for a relay at `url`, without TLS; tests replace parts of it. */
+/** Makes a plan of one second for a relay at `url`, without TLS; tests replace parts of it. */
 export function examplePlan(url: string, changes: Partial<LoadPlan> = {}): LoadPlan {
   return {
     scenario: 'throughput',

@@ -4,7 +4,7 @@ import { convertContainer } from '../../../src/tools/migrate/container.ts';
 import type { Draft } from '../../../src/tools/migrate/draft.ts';
 import { fromCompose, fromInspect } from '../../../src/tools/migrate/read-container.ts';
 
-/** As `docker inspect` prints a container of an image with a shell command. */
+/** The output of `docker inspect` for a container of an image with a shell command. */
 function inspected(changes: object = {}, host: object = {}): string {
   const Config = {
     Image: 'fredliang/derper:latest',

@@ -19,7 +19,7 @@ after(() => rmSync(directory, { recursive: true }));
 const file = join(directory, 'towpath.yaml');
 const HAS_ACME = configKeys.has('certificate.acme.termsAgreed');
 
-/** What `towpath serve` makes of the printed configuration. */
+/** Reads the printed configuration as `towpath serve` does. */
 function migrate(...flags: readonly string[]): { config: Config; text: string } {
   const text = convertDerper(flags).toYaml(['title']);
   writeFileSync(file, text);
@@ -283,7 +283,7 @@ describe('towpath migrate derper', () => {
             if (!isChecked) assert.equal(config.admission.sources.length, 0);
             loaded++;
           } catch (error) {
-            // Only what derper would refuse itself.
+            // derper refuses these itself.
             if (!(error instanceof TowpathError) || error.code !== 'TOWPATH_USAGE') throw error;
           }
         },

@@ -5,11 +5,11 @@ import { encodeServerInfo, upgradeResponseHead } from '../../../src/wire/handsha
 import { FakeRelay, type FakeConnection, type Script } from '../../client/fake-relay.ts';
 import { probe, step } from './probe-support.ts';
 
-/** How much of an endless answer is given out before anything must have happened. */
+/** Bytes of an endless answer after which the probe must have ended. */
 const ENOUGH_BYTES = 64 * 1024 * 1024;
 const CHUNK = Buffer.alloc(65_536, 0x61);
 
-/** Writes and writes, as long as the other side takes it. */
+/** Writes as long as the other side reads. */
 function forever(connection: FakeConnection, chunk: Buffer = CHUNK): void {
   let bytes = 0;
   const more = (): void => {
@@ -22,7 +22,7 @@ function forever(connection: FakeConnection, chunk: Buffer = CHUNK): void {
   more();
 }
 
-/** A byte each 20 ms: never silent, and never done. */
+/** Writes one byte each 20 ms, so that the answer is never silent and never complete. */
 function drip(connection: FakeConnection, byte: string): void {
   const timer = setInterval(() => {
     if (connection.relay.connections.has(connection)) connection.write(byte);

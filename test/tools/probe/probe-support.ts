@@ -6,11 +6,11 @@ import { after } from 'node:test';
 import { Command } from 'commander';
 import { registerProbe } from '../../../src/cli/probe.ts';
 
-/** Where a test file may write; gone when it is done. */
+/** Folder for a test file; it is removed after the tests. */
 export const directory: string = mkdtempSync(join(tmpdir(), 'towpath-probe-'));
 after(() => rmSync(directory, { recursive: true }));
 
-/** Runs `towpath probe` and returns what it printed and its exit code. */
+/** Runs `towpath probe`; returns its output and its exit code. */
 export async function probe(...args: string[]): Promise<{ out: string; code: number }> {
   let out = '';
   const program = new Command()
@@ -26,7 +26,7 @@ export async function probe(...args: string[]): Promise<{ out: string; code: num
   }
 }
 
-/** The line of a step, and the fix below it. */
+/** Returns the line of a step, and the fix below it. */
 export function step(out: string, label: string): string {
   const lines = out.split('\n');
   const at = lines.findIndex((line) => line.slice(4).startsWith(label));

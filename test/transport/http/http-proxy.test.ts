@@ -23,7 +23,7 @@ describe('a proxy of the environment', () => {
   let answer = 200;
   const web = createHttp((_request, response) => response.end('plain'));
   const secure = createHttps({ cert: pair.certPem, key: pair.keyPem }, (_request, response) => response.end('secure'));
-  /** A forward proxy that reaches every name at the loopback. */
+  /** A forward proxy that connects to the loopback for every name. */
   const proxy: Server = createHttp((asked, response) => {
     seen.push(`${asked.method} ${asked.url}`);
     credentials.push(asked.headers['proxy-authorization']);

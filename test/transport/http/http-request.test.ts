@@ -14,7 +14,7 @@ after(() => {
   for (const socket of sockets) socket.destroy();
 });
 
-/** A server that does what `serve` says with each connection. */
+/** A server that calls `serve` for each connection. */
 async function serverOf(serve: (socket: Socket) => void): Promise<number> {
   const server = createServer((socket) => {
     sockets.add(socket.on('error', () => undefined));

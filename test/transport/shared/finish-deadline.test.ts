@@ -5,11 +5,11 @@ import { CheckResult } from '../../../src/transport/shared/send-watch.ts';
 import { FinishDeadline } from '../../../src/transport/shared/finish-deadline.ts';
 
 const { Moved, Still, Unknown } = CheckResult;
-/** The timers of the runtime never come to it: the test is the clock. */
+/** A period that is too long for the timers of the runtime: the test calls the checks. */
 const NEVER_MS = 2 ** 40;
 const ENDS = { local: { ip: '192.0.2.1', port: 443 }, peer: { ip: '192.0.2.2', port: 1 } };
 
-/** After how many of these looks the stream is given up; null when it is not. The deadline is behind look `dueAfter`. */
+/** Returns the number of checks after which the stream is aborted, or null. The deadline is after check `dueAfter`. */
 function givenUpAfter(results: readonly CheckResult[], dueAfter: number): number | null {
   const giveUp = mock.fn();
   const isGivenUp = (): boolean => giveUp.mock.callCount() > 0;

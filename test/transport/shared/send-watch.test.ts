@@ -36,7 +36,7 @@ suite('the watch of connections that seem to be stuck', () => {
       const queues = [
         [slow, 10_000 - looks],
         [dead, 5000],
-        // The kernel took more from us: so it had room.
+        // The kernel accepted more bytes, so it had room.
         [fed, 5000 + looks],
       ] as const;
       return Promise.resolve(new Map(queues.map(([{ local, peer }, bytes]) => [connectionName(local, peer), bytes])));

@@ -115,7 +115,7 @@ func (c *client) awaitFrame() (kind byte, payload []byte, err error) {
 	}
 }
 
-// fill reads once into in, after moving what is left to its front.
+// fill reads once into in, after moving the remaining bytes to its start.
 func (c *client) fill() (int, error) {
 	if c.inFrom > 0 {
 		c.inTo = copy(c.in, c.in[c.inFrom:c.inTo])

@@ -255,7 +255,7 @@ func (l *loop) runUntil(end int64) error {
 	return nil
 }
 
-// drain waits for what is under way, until nothing has come for a while.
+// drain waits for the packets under way, until none arrives for some time.
 func (l *loop) drain() error {
 	const quiet, longest = 300 * time.Millisecond, 5 * time.Second
 	last, lastAt, end := l.totals(), now(), now()+int64(longest)

@@ -74,7 +74,7 @@ func (l *loop) watch(w watched) error {
 	return syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, w.client.socket.fd, &event)
 }
 
-// turn is one round: produce what is due, wait, take what came.
+// turn is one round: produce the due packets, wait, read.
 func (l *loop) turn() error {
 	at := now()
 	if l.producing {

@@ -79,7 +79,7 @@ func run(command string, arguments []string) (any, error) {
 	}
 }
 
-// checkLoopback keeps a slip of the hand from flooding somebody else's relay.
+// checkLoopback prevents a typing error from flooding another person's relay.
 func checkLoopback(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -28,7 +28,7 @@ func newStream(c *client, destination string, size int, rate float64) (*stream, 
 	return &stream{client: c, record: record, interval: 1e9 / rate}, nil
 }
 
-// produce sends what is due.
+// produce sends the due packets.
 func (s *stream) produce(at int64) error {
 	if float64(at)-s.due > float64(scheduleReset) {
 		s.due = float64(at)

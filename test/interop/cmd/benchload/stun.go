@@ -43,7 +43,7 @@ type stunResult struct {
 	GeneratorLimited bool `json:"generatorLimited"`
 }
 
-// stunLoad asks for its own address over and over again, as tailscaled does, and checks each answer.
+// stunLoad asks for its own address repeatedly, as tailscaled does, and checks each answer.
 type stunLoad struct {
 	sockets []*stunSocket
 	sent    uint64
@@ -157,7 +157,7 @@ func (l *stunLoad) measure(pid int, length time.Duration) (stunWindowResult, err
 	}, nil
 }
 
-// runUntil polls without waiting: this program has a CPU of its own, and a wait would add its own price.
+// runUntil polls without waiting: this program has a CPU of its own, and a wait would add its own cost.
 func (l *stunLoad) runUntil(end int64) error {
 	for now() < end {
 		for _, s := range l.sockets {
@@ -210,7 +210,7 @@ func (s *stunSocket) check(answer []byte) error {
 	if netip.AddrPortFrom(address.Addr().Unmap(), address.Port()) != s.own {
 		return fmt.Errorf("the relay saw %v where %v asked", address, s.own)
 	}
-	// One that was given up may come late; it is no harm.
+	// An answer may come after its request was given up; it is ignored.
 	delete(s.pending, id)
 	return nil
 }

@@ -118,7 +118,7 @@ func ways(all []catalogue.Results, number int) []string {
 	return names
 }
 
-// cell says how a statement fared: in one word when that holds for all ways.
+// cell returns the result of a statement: one word when it is the same for all ways.
 func cell(results catalogue.Results, number int) string {
 	outcomes := results.Outcomes[number]
 	worst := results.Overall(number)
