@@ -5,7 +5,7 @@ const PREFIX = '/api/v1/';
 const TOKEN = 'towpath-token';
 const LONGEST_PAUSE_MS = 10_000;
 
-/** The relay wants another token. */
+/** Thrown when the relay needs another token. */
 export class TokenNeeded extends Error {}
 
 /** Keeps the token for this tab. */
@@ -38,7 +38,7 @@ export async function read<Answer>(path: string): Promise<Answer> {
   return (await (await ask(path)).json()) as Answer;
 }
 
-/** Does an action; rejects with the reason when it cannot be done. */
+/** Does an action and returns its message. Rejects with the reason when it fails. */
 export async function act<Name extends ActionName>(name: Name, body: ActionBodies[Name]): Promise<string> {
   const response = await ask(`actions/${name}`, {
     method: 'POST',
@@ -48,15 +48,15 @@ export async function act<Name extends ActionName>(name: Name, body: ActionBodie
   return ((await response.json()) as ActionAnswer).message;
 }
 
-/** Told of the live updates. */
+/** Receives the live updates. */
 export interface LiveListener {
   event<Name extends keyof LiveEvents>(name: Name, data: LiveEvents[Name]): void;
-  /** The connection to the relay is there, or gone. */
+  /** Called when the connection to the relay is open, or has ended. */
   connected(isConnected: boolean): void;
   tokenNeeded(): void;
 }
 
-/** Live updates; connects again after a failure. `follow` changes what is asked for. */
+/** Live updates. Connects again after a failure. `follow` changes the requested connections. */
 export class Live {
   readonly #listener: LiveListener;
   #abort = new AbortController();
@@ -66,7 +66,7 @@ export class Live {
     this.#listener = listener;
   }
 
-  /** Begins again with these parameters of the connections; null: without connections. */
+  /** Connects again with these parameters of the connections; null: without connections. */
   follow(parameters: URLSearchParams | null): void {
     this.#abort.abort();
     this.#abort = new AbortController();

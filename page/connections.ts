@@ -2,7 +2,7 @@ import type { ConnectionRow, ConnectionsAnswer } from '../src/api/shapes.ts';
 import { type Column, facts, h, show, table, tag } from './dom.ts';
 import { bytes, count, duration, localTime, rate } from './format.ts';
 
-/** What the user wants to see of the connections. */
+/** The search, order and page that the user has chosen for the connections. */
 export class ConnectionWish {
   search = '';
   sort = 'rate';
@@ -10,7 +10,7 @@ export class ConnectionWish {
   page = 1;
   size = 50;
 
-  /** As parameters of the API. */
+  /** Returns them as parameters of the API. */
   parameters(): URLSearchParams {
     const { search, sort, isDescending, page, size } = this;
     return new URLSearchParams({
@@ -21,7 +21,7 @@ export class ConnectionWish {
     });
   }
 
-  /** Sorts by a column, or turns its order round. Numbers begin with the largest, text with the first. */
+  /** Sorts by a column, or reverses its order. Numbers start with the largest, text with the first. */
   sortBy(sort: string): void {
     this.isDescending = this.sort === sort ? !this.isDescending : !TEXT_COLUMNS.has(sort);
     this.sort = sort;
@@ -52,12 +52,12 @@ const COLUMNS: readonly Column<ConnectionRow>[] = [
 function nodeCell({ name, owner, shortKey, state }: ConnectionRow): HTMLElement {
   const key = h('span', { class: 'mono' }, shortKey === '' ? state : shortKey);
   if (name === null && owner === null) return key;
-  // Names come from others: they may be long, and run from right to left.
+  // Names come from nodes: they may be long, and run from right to left.
   const label = `${name ?? ''}${owner === null ? '' : ` (${owner})`}`.trim();
   return h('span', {}, h('bdi', { class: 'name', title: label }, label), ' ', h('span', { class: 'soft' }, key));
 }
 
-/** The drops of a connection by their most frequent reason. */
+/** Returns the drops of a connection, by the most frequent reason. */
 function dropsText({ drops, droppedPackets }: Pick<ConnectionRow, 'drops' | 'droppedPackets'>): string {
   if (droppedPackets === 0) return '';
   const [most] = Object.entries(drops).sort(([, a], [, b]) => b - a);
@@ -90,7 +90,10 @@ export class ConnectionTable {
   readonly #open: (row: ConnectionRow) => void;
   #timer = 0;
 
-  /** `changed`: the user wants something else. `open`: the user wants to see one connection. */
+  /**
+   * `changed` is called when the user wants another search, order or page; `open` when the user wants to see one
+   * connection.
+   */
   constructor(changed: () => void, open: (row: ConnectionRow) => void) {
     this.#changed = changed;
     this.#open = open;
@@ -108,7 +111,7 @@ export class ConnectionTable {
     this.element = h('div', { class: 'card' }, tools, this.#rows);
   }
 
-  /** Another page, as far as there is one. */
+  /** Shows another page, if there is one. */
   turn(by: number): void {
     if ((by < 0 ? this.#before : this.#next).disabled) return;
     this.wish.page += by;
@@ -135,7 +138,7 @@ export class ConnectionTable {
     if (focused !== undefined) this.#rows.querySelector<HTMLElement>(`[data-id="${CSS.escape(focused)}"]`)?.focus();
   }
 
-  /** The rows are made anew: who walks through them and their titles by keyboard stays where they are. */
+  /** Returns the focused row or title. The rows are made again, and the focus must stay where it is. */
   #focused(): string | undefined {
     const { activeElement } = document;
     return activeElement !== null && this.#rows.contains(activeElement)
@@ -153,7 +156,7 @@ export class ConnectionTable {
   }
 }
 
-/** Everything about one connection. */
+/** Returns all facts about one connection. */
 export function connectionFacts(row: ConnectionRow): HTMLElement {
   const drops = Object.entries(row.drops).filter(([, packets]) => packets > 0);
   return facts([

@@ -3,7 +3,7 @@ import { byId, h } from './dom.ts';
 interface Choice {
   readonly label: string;
   readonly isDanger?: boolean;
-  /** Resolves with what to say when it is done. */
+  /** Does the choice. Resolves with the text to show afterwards. */
   readonly act: () => Promise<string>;
 }
 

@@ -1,7 +1,10 @@
 type Child = Node | string | null;
 type Attributes = Readonly<Record<string, string | boolean | ((event: Event) => void)>>;
 
-/** Makes an element. Functions are listeners, `true` is an attribute without a value, `false` none. Text is never read as HTML. */
+/**
+ * Makes an element. Functions are listeners, `true` is an attribute without a value, `false` no attribute. Text is
+ * never read as HTML.
+ */
 export function h(tag: string, attributes: Attributes = {}, ...children: readonly Child[]): HTMLElement {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -13,14 +16,14 @@ export function h(tag: string, attributes: Attributes = {}, ...children: readonl
   return element;
 }
 
-/** The element of the document with this id. */
+/** Returns the element of the document with this id. */
 export function byId(id: string): HTMLElement {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`no element ${id}`);
   return element;
 }
 
-/** Replaces what is in an element, and leaves it alone when nothing has changed: selections and focus stay. */
+/** Replaces the content of an element. Does nothing when it is the same, so that selections and focus stay. */
 export function show(parent: HTMLElement, ...children: readonly HTMLElement[]): void {
   const now = [...parent.children];
   if (now.length === children.length && now.every((child, i) => child.isEqualNode(children[i]!))) return;
@@ -37,21 +40,21 @@ export interface Column<Row> {
   readonly sort?: string;
 }
 
-/** How a table is sorted, and who is told of another wish. */
+/** The order of a table, and the callback for another one. */
 export interface Sorting {
   readonly by: string;
   readonly isDescending: boolean;
   readonly choose: (sort: string) => void;
 }
 
-/** A table, which becomes cards on narrow screens. */
+/** Makes a table, which becomes cards on narrow screens. */
 export function table<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
   options: {
     readonly sorting?: Sorting;
     readonly open?: (row: Row) => void;
-    /** What tells the rows apart when they are made again. */
+    /** Identifies a row when the rows are made again. */
     readonly id?: (row: Row) => string;
     readonly empty: string;
   },
@@ -89,12 +92,12 @@ export function table<Row>(
   );
 }
 
-/** A list of names and values. */
+/** Makes a list of names and values. */
 export function facts(pairs: readonly (readonly [string, Child])[]): HTMLElement {
   return h('dl', {}, ...pairs.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]));
 }
 
-/** A short word with a colour. */
+/** Makes a short word with a colour. */
 export function tag(text: string, look: 'good' | 'warn' | 'bad' | '' = ''): HTMLElement {
   return h('span', { class: `tag ${look}`.trim() }, text);
 }

@@ -1,10 +1,10 @@
-/** Numbers as people read them. Every function takes plain values and gives text; null gives a dash. */
+/** Numbers as people read them. Every function takes plain values and returns text; null gives a dash. */
 import { formatDuration } from '../src/base/duration.ts';
 
 const DASH = '–';
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
-/** Bytes with three digits: `1.25 MB`. A kilobyte has 1000 bytes. */
+/** Returns bytes with three digits: `1.25 MB`. A kilobyte has 1000 bytes. */
 export function bytes(value: number | null): string {
   if (value === null) return DASH;
   let unit = 0;
@@ -16,12 +16,12 @@ export function bytes(value: number | null): string {
   return `${unit === 0 ? Math.round(size) : threeDigits(size)} ${UNITS[unit]!}`;
 }
 
-/** Bytes per second. */
+/** Returns bytes per second. */
 export function rate(value: number | null): string {
   return value === null ? DASH : `${bytes(value)}/s`;
 }
 
-/** A whole number with spaces between thousands. */
+/** Returns a whole number with spaces between thousands. */
 export function count(value: number | null): string {
   if (value === null) return DASH;
   const digits = String(Math.round(value));
@@ -30,12 +30,12 @@ export function count(value: number | null): string {
   return groups.join('\u202f');
 }
 
-/** The two largest units of a time: `3 d 4 h`, `12 s`. */
+/** Returns the two largest units of a time: `3 d 4 h`, `12 s`. */
 export function duration(seconds: number | null): string {
   return seconds === null ? DASH : formatDuration(seconds);
 }
 
-/** A short time: `350 µs`, `12 ms`, `1.5 s`. */
+/** Returns a short time: `350 µs`, `12 ms`, `1.5 s`. */
 export function milliseconds(seconds: number | null): string {
   if (seconds === null) return DASH;
   if (seconds >= 1) return `${threeDigits(seconds)} s`;
@@ -43,14 +43,14 @@ export function milliseconds(seconds: number | null): string {
   return `${Math.round(seconds * 1_000_000)} µs`;
 }
 
-/** A share, where 1 is all of it: `12 %`. */
+/** Returns a share, where 1 is all of it: `12 %`. */
 export function percent(share: number | null): string {
   if (share === null) return DASH;
   const value = share * 100;
   return `${value >= 10 ? Math.round(value) : Number(value.toFixed(1))} %`;
 }
 
-/** A time of the API as local date and time. */
+/** Returns a time of the API as local date and time. */
 export function localTime(iso: string): string {
   return new Date(iso).toLocaleString();
 }

@@ -1,4 +1,4 @@
-/** The status page: what is shown, when it is read, and what the keys do. */
+/** The status page: the tables, when they are read, and the keys of the keyboard. */
 import type {
   AdmissionAnswer,
   CertificateAnswer,
@@ -33,7 +33,7 @@ const HOUR_SECONDS = 3600;
 
 interface Tab {
   readonly title: string;
-  /** Null: the connections, which come live. */
+  /** Null: the connections, which arrive as live updates. */
   readonly load: (() => Promise<HTMLElement>) | null;
 }
 
@@ -68,7 +68,7 @@ const live = new Live({
   tokenNeeded: askToken,
 });
 
-/** The name of a table in the address. */
+/** Returns the name of a table in the address. */
 function nameOf({ title }: Tab): string {
   return title.toLowerCase().replace(' ', '-');
 }
@@ -81,7 +81,7 @@ function follow(): void {
   live.follow(tabs[current]!.load === null ? connections.wish.parameters() : null);
 }
 
-/** Reads what does not come live. */
+/** Reads the table that has no live updates. */
 async function refresh(): Promise<void> {
   if (document.hidden || lostMs !== null) return;
   try {
@@ -104,7 +104,7 @@ async function loadPanel(): Promise<void> {
     if (panel.firstElementChild !== connections.element) panel.replaceChildren(connections.element);
     return;
   }
-  // What is read or unfolded at the moment stays.
+  // A part that the user has unfolded stays as it is.
   if (document.hidden || panel.querySelector('details[open]') !== null) return;
   const wanted = current;
   try {
@@ -291,7 +291,7 @@ document.addEventListener('visibilitychange', () => void refresh());
 setInterval(() => void refresh(), HISTORY_MS);
 setInterval(() => void loadPanel(), PANEL_MS);
 setInterval(redraw, 1000);
-/** The table that the address names, if it does. */
+/** Returns the index of the table in the address, or −1. */
 function indexOfHash(): number {
   return tabs.findIndex((tab) => `#${nameOf(tab)}` === location.hash);
 }

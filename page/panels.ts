@@ -17,7 +17,7 @@ type Source = AdmissionAnswer['sources'][number];
 type MeshLink = MeshAnswer['links'][number];
 type Limit = LimitsAnswer['limits'][number];
 
-/** What was refused in the last hour, with what it means. */
+/** Shows the refusals of the last hour, with the meaning of each reason. */
 export function refusalsPanel({ total, reasons }: RefusalsAnswer): HTMLElement {
   return h(
     'div',
@@ -55,7 +55,7 @@ function explanation({ reason, meaning, advice, last }: Reason): HTMLElement {
   );
 }
 
-/** A bar for each value, the highest as high as there is room. */
+/** Makes a bar for each value. The highest one has the full height. */
 function bars(values: readonly number[]): HTMLElement {
   const most = Math.max(1, ...values);
   const shown = values.map((value) => {
@@ -66,7 +66,7 @@ function bars(values: readonly number[]): HTMLElement {
   return h('div', { class: 'bars', role: 'img', 'aria-label': `at most ${most} in a minute` }, ...shown);
 }
 
-/** The UDP relay and its sessions. */
+/** Shows the UDP relay and its sessions. */
 export function udpPanel(answer: UdpSessionsAnswer): HTMLElement {
   if (!answer.isOn) {
     return h('div', { class: 'card soft' }, 'The UDP relay is off: no tailnet is configured (peerRelay.tailnets).');
@@ -115,7 +115,7 @@ function sideText(side: UdpSessionRow['sides'][number] | undefined): string {
   return `${side.node ?? side.disco} ${side.address}: ${bytes(side.bytes)}, ${seen}`;
 }
 
-/** The links to the other relays of the region. */
+/** Shows the links to the other relays of the region. */
 export function meshPanel({ links }: MeshAnswer): HTMLElement {
   return h(
     'div',
@@ -142,7 +142,7 @@ function linkState({ state }: MeshLink): HTMLElement {
   return tag(state, state === 'open' ? 'good' : state === 'waiting' || state === 'closed' ? 'bad' : 'warn');
 }
 
-/** The relay threads. */
+/** Shows the relay threads. */
 export function threadsPanel({ threads }: ThreadsAnswer): HTMLElement {
   return h(
     'div',
@@ -176,7 +176,7 @@ function lastFault({ endedAt, problem }: ThreadRow): string {
   return endedAt === null ? '' : `${localTime(endedAt)}: ${problem ?? ''}`;
 }
 
-/** Who may come in. `allow` takes a denial back. */
+/** Shows which clients may connect. `allow` removes a denial. */
 export function admissionPanel(
   { isOpen, sources, denials }: AdmissionAnswer,
   allow: (key: string) => void,
@@ -221,7 +221,7 @@ function sourceState({ problem, isUsable }: Source): HTMLElement {
   return isUsable ? tag('last answer in use', 'warn') : tag('down', 'bad');
 }
 
-/** The certificate in use. */
+/** Shows the certificate in use. */
 export function certificatePanel(answer: CertificateAnswer): HTMLElement {
   if (answer.transport === 'plain') return h('div', { class: 'card soft' }, 'A proxy in front of the relay does TLS.');
   const look = answer.daysLeft < 0 ? 'bad' : answer.daysLeft < 7 ? 'warn' : 'good';
@@ -247,7 +247,7 @@ export function certificatePanel(answer: CertificateAnswer): HTMLElement {
   );
 }
 
-/** The limits. `change` asks for another value, `reset` takes the change of a key back. */
+/** Shows the limits. `change` asks for another value, `reset` removes the change of a key. */
 export function limitsPanel(
   { limits, keys }: LimitsAnswer,
   change: (name: string, value: number) => void,

@@ -113,7 +113,7 @@ function optionsOf({ format, lines }: PlotKind, width: number): uPlot.Options {
   };
 }
 
-/** The value of a colour variable, as a canvas takes it. */
+/** Returns the value of a colour variable, in the form for a canvas. */
 function color(name: string): string {
   const probe = h('i');
   probe.style.color = `var(${name})`;

@@ -2,7 +2,7 @@ import type { Problem, RefusalsAnswer, StatusAnswer } from '../src/api/shapes.ts
 import { byId, h, show } from './dom.ts';
 import { bytes, count, duration, milliseconds, percent, rate } from './format.ts';
 
-/** What the first line of the page says. */
+/** The first line of the page. */
 interface Verdict {
   readonly look: 'good' | 'warn' | 'bad';
   readonly sign: string;
@@ -10,7 +10,7 @@ interface Verdict {
   readonly text: string;
 }
 
-/** Whether the relay is well, for people. `lostSeconds` is how long the page has had no answer; null: it has one. */
+/** Returns the health of the relay as text. `lostSeconds` is the time without an answer; null: there is one. */
 function verdictOf(status: StatusAnswer, lostSeconds: number | null): Verdict {
   if (lostSeconds !== null) {
     const text = `The page has had no answer for ${duration(lostSeconds)}. What it shows is old.`;

@@ -5,7 +5,7 @@
 import uPlot from 'uplot';
 import { isSteady, plotsOf, type PlotData, type PlottedResult, type Series } from '../../src/tools/load/plots.ts';
 
-/** CSS pixels. */
+/** Height of a plot in CSS pixels. */
 const HEIGHT = 190;
 const AXIS_WIDTH = 80;
 /** Fits between the margins of A4 and of US Letter. */

@@ -15,7 +15,7 @@ export interface ErrorAnswer {
     readonly code: string;
     /** What is wrong, in one sentence. */
     readonly message: string;
-    /** What to do about it; null when there is nothing to say. */
+    /** How to fix it; null when there is nothing to do. */
     readonly hint: string | null;
   };
 }
@@ -25,11 +25,11 @@ export interface Problem {
   /** The part that reports it, for example `certificate-validity`. */
   readonly name: string;
   readonly problem: string;
-  /** What to do. */
+  /** How to fix it. */
   readonly advice: string;
 }
 
-/** `GET status`: is it well, what does it do. */
+/** `GET status`: the health and the activity of the relay. */
 export interface StatusAnswer {
   readonly version: string;
   /** For example `node 24.21.0`. */
@@ -44,7 +44,7 @@ export interface StatusAnswer {
   /** The same as `/readyz`. */
   readonly isReady: boolean;
   readonly isDraining: boolean;
-  /** Why it is not ready. */
+  /** Why the relay is not ready. */
   readonly problems: readonly Problem[];
   /** What needs attention although it is ready. */
   readonly warnings: readonly Problem[];
@@ -60,7 +60,7 @@ export interface StatusAnswer {
   readonly process: ProcessState;
 }
 
-/** Counts since the start, and how many there are now. */
+/** Counts since the start, and present numbers. */
 export interface Totals {
   /** Open now. */
   readonly connections: number;
@@ -83,7 +83,7 @@ export interface Totals {
   readonly internalErrors: number;
 }
 
-/** Per second. */
+/** Rates per second. */
 export interface Rates {
   readonly receivedBytes: number;
   readonly receivedPackets: number;
@@ -93,7 +93,7 @@ export interface Rates {
   readonly refusals: number;
 }
 
-/** What the process uses. */
+/** Resources of the process. */
 interface ProcessState {
   readonly pid: number;
   readonly residentBytes: number;
@@ -123,7 +123,7 @@ export const CONNECTION_SORTS = [
 ] as const;
 export type ConnectionSort = (typeof CONNECTION_SORTS)[number];
 
-/** What connections to list, and how. */
+/** Which connections are listed, and in which order. */
 export interface ConnectionQuery {
   /** Part of a name, owner, node key, short key, address or application; empty: all. */
   readonly search: string;
@@ -137,9 +137,9 @@ export interface ConnectionQuery {
 
 /** A part of a list. */
 export interface Paged<Row> {
-  /** All there are. */
+  /** Number of all rows. */
   readonly total: number;
-  /** Those that the search found. */
+  /** Number of rows that the search found. */
   readonly matching: number;
   readonly page: number;
   readonly size: number;
@@ -153,17 +153,17 @@ export type ConnectionsAnswer = Paged<ConnectionRow> & {
 
 /** One connection; `GET connections/{id}` gives it alone. */
 export interface ConnectionRow {
-  /** Valid as long as the connection. */
+  /** Valid while the connection is open. */
   readonly id: string;
   /** The relay thread that it is in; 0 is the main one. */
   readonly thread: number;
-  /** Null before the client has proved it. */
+  /** Null until the client has proved it. */
   readonly key: string | null;
-  /** As in the log. */
+  /** The key as the log shows it. */
   readonly shortKey: string;
   /** The name of the node, where an admission source or a tailnet knows it. */
   readonly name: string | null;
-  /** Whose node it is, where that is known. */
+  /** The owner of the node; null when unknown. */
   readonly owner: string | null;
   readonly tier: string | null;
   readonly state: 'connecting' | 'open';
@@ -173,13 +173,13 @@ export interface ConnectionRow {
   readonly isWebSocket: boolean;
   readonly since: string;
   readonly ageSeconds: number;
-  /** The client has this relay for its home. */
+  /** The client has this relay as its home. */
   readonly isHome: boolean;
   /** Other connections have the same key. */
   readonly isDuplicate: boolean;
   /** The name of the client's program; empty when it gave none. */
   readonly app: string;
-  /** The admission source that let it in; empty when everyone is let in. */
+  /** The admission source that admitted it; empty when every client is admitted. */
   readonly admittedBy: string;
   readonly received: Traffic;
   readonly sent: Traffic;
@@ -190,7 +190,7 @@ export interface ConnectionRow {
   readonly queuedBytes: number;
 }
 
-/** In one direction. */
+/** Traffic in one direction. */
 interface Traffic {
   readonly bytes: number;
   readonly packets: number;
@@ -203,7 +203,7 @@ export interface UdpSessionsAnswer {
   /** False: no tailnet is configured for it, and the rest is empty. */
   readonly isOn: boolean;
   readonly listens: readonly string[];
-  /** What clients are told. */
+  /** The addresses that clients get. */
   readonly addresses: readonly string[];
   readonly connecting: number;
   readonly open: number;
@@ -228,13 +228,13 @@ export interface UdpSessionRow {
 }
 
 interface UdpSide {
-  /** Null: not known. */
+  /** Null: unknown. */
   readonly node: string | null;
   /** `d:` and 16 hex digits. */
   readonly disco: string;
   /** Empty while it is not bound. */
   readonly address: string;
-  /** Null: nothing came since it was bound. */
+  /** Null: it has received nothing since it was bound. */
   readonly seenSecondsAgo: number | null;
   readonly packets: number;
   readonly bytes: number;
@@ -248,21 +248,21 @@ export interface MeshAnswer {
 export interface MeshLink {
   /** The entry of `mesh.with`. */
   readonly name: string;
-  /** Empty while the name has none. */
+  /** Empty while the name has no address. */
   readonly address: string;
   readonly state: 'connecting' | 'open' | 'waiting' | 'self' | 'duplicate' | 'closed';
   /** Time in this state. */
   readonly ageSeconds: number;
-  /** Null before the other relay was ever reached. */
+  /** Null until the other relay was reached once. */
   readonly serverKey: string | null;
   readonly roundTripSeconds: number | null;
-  /** Keys that it leads to. */
+  /** Number of keys that it leads to. */
   readonly keys: number;
   readonly queuedBytes: number;
   readonly sentPackets: number;
   readonly sentBytes: number;
   readonly droppedPackets: number;
-  /** What went wrong last; null while it is open. */
+  /** The last problem; null while the link is open. */
   readonly problem: string | null;
 }
 
@@ -275,7 +275,7 @@ export interface ThreadsAnswer {
 /** Counts are since the thread was last started. */
 export interface ThreadRow {
   readonly index: number;
-  /** False: it starts, or has ended and is started again in a moment. */
+  /** False: it is starting, or has ended and will be started again soon. */
   readonly isRunning: boolean;
   /** DERP connections that are open. */
   readonly connections: number;
@@ -286,13 +286,13 @@ export interface ThreadRow {
   readonly sentPackets: number;
   readonly sentBytes: number;
   readonly droppedPackets: number;
-  /** Memory of what waits to be written. */
+  /** Memory of the frames that wait to be written, in bytes. */
   readonly queuedBytes: number;
-  /** How often it was started again after it had ended by a fault. */
+  /** How often it was started again after a fault. */
   readonly restarts: number;
   /** When it last ended by a fault; null: never. */
   readonly endedAt: string | null;
-  /** Why it ended; null: it never did. */
+  /** Why it ended; null: it has not ended. */
   readonly problem: string | null;
 }
 
@@ -332,15 +332,15 @@ export interface CertificateAnswer {
   readonly daysLeft: number;
   readonly pin: string;
   readonly isSelfSigned: boolean;
-  /** It stands in for one that is being obtained. */
+  /** A temporary certificate, until the real one is issued. */
   readonly isProvisional: boolean;
-  /** The one that takes over at a planned time; null when there is none. */
+  /** The certificate that is used from a planned time on; null when there is none. */
   readonly next: { readonly pin: string; readonly from: string } | null;
 }
 
 /** `GET admission`. */
 export interface AdmissionAnswer {
-  /** Everyone is let in who is not on a deny list. */
+  /** Every client is admitted that is not on a deny list. */
   readonly isOpen: boolean;
   readonly sources: readonly {
     readonly name: string;
@@ -350,7 +350,7 @@ export interface AdmissionAnswer {
     readonly keys: number | null;
     readonly ageSeconds: number | null;
   }[];
-  /** Keys that were denied for a time by an action. */
+  /** Keys that an action has denied for a time. */
   readonly denials: readonly Denial[];
 }
 
@@ -367,7 +367,7 @@ export interface LimitsAnswer {
     readonly name: string;
     readonly value: number | null;
     readonly help: string;
-    /** How much of it is in use now; null where that is not counted. */
+    /** The part in use now; null where it is not counted. */
     readonly used: number | null;
     /** The action `limit` can change it. */
     readonly isChangeable: boolean;
@@ -380,9 +380,9 @@ export interface LimitsAnswer {
 
 interface KeyRateRow {
   readonly key: string;
-  /** What it may send; 0: no limit. */
+  /** The rate that it may send; 0: no limit. */
   readonly bytesPerSecond: number;
-  /** Null: until it is taken back. */
+  /** Null: until it is reset. */
   readonly until: string | null;
 }
 
@@ -394,9 +394,9 @@ export interface RefusalsAnswer {
   readonly reasons: readonly {
     readonly reason: string;
     readonly count: number;
-    /** Of each minute, the oldest first. */
+    /** The count of each minute, the oldest first. */
     readonly perMinute: readonly number[];
-    /** The last ones, the newest first. */
+    /** The latest ones, the newest first. */
     readonly last: readonly RefusalExample[];
     readonly meaning: string;
     readonly advice: string;
@@ -406,7 +406,7 @@ export interface RefusalsAnswer {
 export interface RefusalExample {
   readonly at: string;
   readonly ip: string;
-  /** Empty when the client had not proved one. */
+  /** Empty when the client had not proved a key. */
   readonly shortKey: string;
   readonly detail: string;
 }
@@ -438,7 +438,7 @@ export type HistoryColumn = (typeof HISTORY_COLUMNS)[number];
 export interface ActionBodies {
   /** Ends all connections of a key. It may connect again. */
   readonly disconnect: { readonly key: string };
-  /** Ends all connections of a key and refuses it for a time. 0 seconds takes a denial back. */
+  /** Ends all connections of a key and refuses it for a time. 0 seconds removes a denial. */
   readonly deny: { readonly key: string; readonly seconds: number; readonly reason?: string };
   /** Changes a limit of all keys, or the rate of one. */
   readonly limit: LimitBody | KeyLimitBody;
@@ -448,19 +448,19 @@ export interface ActionBodies {
   readonly drain: Readonly<Record<string, never>>;
 }
 
-/** A limit of the configuration, until that is read again or the seconds are over. */
+/** A limit of the configuration, until the configuration is read again or the seconds are over. */
 interface LimitBody {
   /** The configuration key. */
   readonly name: string;
-  /** Null takes a change back. */
+  /** Null resets it. */
   readonly value: number | null;
   readonly seconds?: number;
 }
 
-/** What one node key may send, in place of the rate of its tier, until it is taken back or the seconds are over. */
+/** The rate of one node key instead of that of its tier, until it is reset or the seconds are over. */
 interface KeyLimitBody {
   readonly key: string;
-  /** 0: no limit. Null takes a change back. */
+  /** 0: no limit. Null resets it. */
   readonly bytesPerSecond: number | null;
   readonly seconds?: number;
 }
@@ -477,6 +477,6 @@ export interface ActionAnswer {
 /** Data of the events of `GET events`, by their name. */
 export interface LiveEvents {
   readonly status: StatusAnswer;
-  /** Only when it was asked for with the parameters of `GET connections`. */
+  /** Only when the request had the parameters of `GET connections`. */
   readonly connections: ConnectionsAnswer;
 }

@@ -1,5 +1,5 @@
 // Made by "npm run build:page" from page/. Do not edit.
-// Sources: a39a99563ca5a92accc45be2e4c96041a2d6280eda4196a6ad9d690100b48a97
+// Sources: 183f891f8e9f5c97597f8f2d9b9baa05956021fd53c220d3a2b662dc2f9511ad
 // With uPlot (MIT License, Copyright (c) 2022 Leon Sorokin).
 /** The files of the status page as text. */
 export const PAGE_FILES: Readonly<Record<'html' | 'script' | 'style' | 'icon', string>> = {

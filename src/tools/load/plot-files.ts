@@ -1,5 +1,5 @@
 // Made by "npm run build:page" from page/. Do not edit.
-// Sources: a16e454a2698933749b60a636bf84a4874b4fe40f2ff8086322e0e7acbef4811
+// Sources: 53d8f8e023c8551db6adf102c3ba23962fdeb2e224729475f908a75ab6c230f6
 // With uPlot (MIT License, Copyright (c) 2022 Leon Sorokin).
 /** What draws the plots of a load report: a script, its style sheet and the hash of the script for the page policy. */
 export const PLOT_FILES: Readonly<Record<'script' | 'style' | 'scriptHash', string>> = {
