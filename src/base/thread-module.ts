@@ -1,5 +1,5 @@
-/** Paths of files inside an executable of Bun, where all modules are one. */
-const COMPILED = /[/\\](?:\$bunfs|~BUN)[/\\]/;
+import { isInsideExecutable } from './compiled.ts';
+
 /** A package that npm installed from a git URL has only the sources, and Node does not run TypeScript below this folder. */
 const INSTALLED_SOURCE = /\/node_modules\/.*\.ts$/;
 
@@ -9,7 +9,7 @@ const INSTALLED_SOURCE = /\/node_modules\/.*\.ts$/;
  */
 export function threadModule(name: string): URL {
   const { url } = import.meta;
-  if (COMPILED.test(url)) return new URL(`./${name}.js`, url);
+  if (isInsideExecutable(url)) return new URL(`./${name}.js`, url);
   const module = new URL(`../${name}${url.endsWith('.ts') ? '.ts' : '.js'}`, url);
   return 'bun' in process.versions || !INSTALLED_SOURCE.test(url) ? module : afterLoader(module);
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { isInsideExecutable } from '../base/compiled.ts';
 import { TowpathError } from '../base/errors.ts';
 
 /** The JavaScript runtimes. */
@@ -9,9 +10,6 @@ export type RuntimeName = 'node' | 'bun';
 /** The runtimes that `serve --runtime` takes. */
 export const RUNTIMES: readonly RuntimeName[] = ['node', 'bun'];
 
-/** Paths of files inside a compiled executable of Bun. */
-const COMPILED = /[/\\](\$bunfs|~BUN)[/\\]/;
-
 /**
  * Continues in the runtime `wanted`. When this process runs in another one, the process is replaced (exec), with the
  * same process id, descriptors, signals and output, and this function does not return.
@@ -19,7 +17,7 @@ const COMPILED = /[/\\](\$bunfs|~BUN)[/\\]/;
 export function continueIn(wanted: RuntimeName, argv: readonly string[] = process.argv): void {
   if (wanted === currentRuntime()) return;
   const [, script = ''] = argv;
-  if (COMPILED.test(import.meta.url) || COMPILED.test(script)) {
+  if (isInsideExecutable(import.meta.url) || isInsideExecutable(script)) {
     throw new TowpathError('TOWPATH_RUNTIME', `This executable contains Bun and cannot run in ${wanted}.`, {
       hint: 'Remove --runtime, or install towpath with npm.',
     });
@@ -41,7 +39,7 @@ export function continueIn(wanted: RuntimeName, argv: readonly string[] = proces
 /** Returns the command that started this process: the program and all its arguments. */
 export function ownCommand(argv: readonly string[] = process.argv): string[] {
   const [, script = '', ...args] = argv;
-  const isCompiled = COMPILED.test(import.meta.url) || COMPILED.test(script);
+  const isCompiled = isInsideExecutable(import.meta.url) || isInsideExecutable(script);
   return [process.execPath, ...(isCompiled ? [] : [...process.execArgv, script]), ...args];
 }
 

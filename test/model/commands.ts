@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { Kind, Member, Model } from './model.ts';
 import { KEY_PAIRS, LEAST_DISCO_BYTES, LEAST_OTHER_BYTES } from './packets.ts';
+import { stepMaker } from './random-steps.ts';
 import type { Way, World } from './world.ts';
 
 const KEYS = KEY_PAIRS.length;
@@ -15,21 +16,7 @@ const MOST_AT_ONCE = 20;
 
 type Command = fc.AsyncCommand<Model, World>;
 
-/** Makes a command that runs `act` if `possible` is true; the model and the relay are compared after it. */
-function command(
-  name: string,
-  possible: (model: Model) => boolean,
-  act: (model: Model, world: World) => Promise<void>,
-): Command {
-  return {
-    check: possible,
-    run: async (model, world) => {
-      await act(model, world);
-      await world.agrees(model);
-    },
-    toString: () => name,
-  };
-}
+const command = stepMaker<Model, World>();
 
 /** Returns open connection number `n`, of those that read. */
 function pick(model: Model, n: number): Member {

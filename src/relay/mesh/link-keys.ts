@@ -1,4 +1,3 @@
-import { KEY_BYTES } from '../../wire/frames.ts';
 import type { Forwarder } from '../routing/recipient.ts';
 import { Added, type Way } from '../routing/remote-keys.ts';
 import type { Router } from '../routing/router.ts';
@@ -21,7 +20,6 @@ export class LinkKeys {
   readonly #router: Router;
   readonly #way: Way;
   readonly mostKeys: number;
-  readonly #key: Buffer = Buffer.alloc(KEY_BYTES);
   #confirmedAt = 0;
   #lostAt = 0;
   /** Keys that were not entered because there are too many. */
@@ -72,24 +70,12 @@ export class LinkKeys {
   tick(now: number, isUp: boolean): void {
     if (this.#way.oldKeys === 0) return;
     const keptMs = isUp ? CONFIRM_MS : GRACE_MS;
-    if (now - (isUp ? this.#confirmedAt : this.#lostAt) >= keptMs) this.#forget(FORGOTTEN_PER_TICK);
+    if (now - (isUp ? this.#confirmedAt : this.#lostAt) >= keptMs)
+      this.#router.forgetOldKeys(this.#way, FORGOTTEN_PER_TICK);
   }
 
   /** Removes all keys at once, because the link is closed. */
   close(): void {
-    const { remote } = this.#router;
-    remote.age(this.#way);
-    this.#forget(Infinity);
-    remote.close(this.#way);
-  }
-
-  #forget(most: number): void {
-    const { remote } = this.#router;
-    let slot = 0;
-    for (let left = most; left > 0 && this.#way.oldKeys > 0; left--) {
-      slot = remote.nextOld(this.#way, slot, this.#key);
-      if (slot < 0) return;
-      this.#router.removeForwarder(this.#key, 0, this.#way);
-    }
+    this.#router.closeWay(this.#way);
   }
 }

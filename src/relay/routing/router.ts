@@ -187,6 +187,24 @@ export class Router {
     if (peer !== null) this.#forget(peer);
   }
 
+  /** Removes at most `most` of the old keys of `way`, each as {@link removeForwarder} does. */
+  forgetOldKeys(way: Way, most: number): void {
+    const key = Buffer.alloc(KEY_BYTES);
+    let entry = 0;
+    for (let left = most; left > 0 && way.oldKeys > 0; left--) {
+      entry = this.remote.nextOld(way, entry, key);
+      if (entry < 0) return;
+      this.removeForwarder(key, 0, way);
+    }
+  }
+
+  /** Removes all keys of `way` at once, and the way, because its forwarder is gone. */
+  closeWay(way: Way): void {
+    this.remote.age(way);
+    this.forgetOldKeys(way, Infinity);
+    this.remote.close(way);
+  }
+
   /** Whether `key`, 32 bytes, is connected to this relay or elsewhere. */
   knows(key: Buffer): boolean {
     return this.table.named(key) !== null || this.remote.has(key);

@@ -89,11 +89,7 @@ export class KeysOfLinks {
     if (way === undefined) return;
     this.#ways.delete(thread);
     for (const [name, other] of this.#leaving) if (other === way) this.#leaving.delete(name);
-    const { remote } = this.#router;
-    const key = Buffer.alloc(KEY_BYTES);
-    remote.age(way);
-    for (let slot = 0; (slot = remote.nextOld(way, slot, key)) >= 0;) this.#router.removeForwarder(key, 0, way);
-    remote.close(way);
+    this.#router.closeWay(way);
   }
 }
 

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { isInsideExecutable } from '../../base/compiled.ts';
 import { systemErrorCode, TowpathError } from '../../base/errors.ts';
 import type { Program } from './units.ts';
 
@@ -24,7 +25,6 @@ export interface Machine {
 
 /** A start that waits for the self-test takes seconds. */
 const COMMAND_MS = 120_000;
-const COMPILED = /[/\\](?:\$bunfs|~BUN)[/\\]/;
 
 /** The machine that this process runs on. */
 export function thisMachine(): Machine {
@@ -41,7 +41,9 @@ export function thisMachine(): Machine {
 
 function ownProgram(): Program {
   const script = process.argv[1] ?? '';
-  return COMPILED.test(script) || COMPILED.test(import.meta.url) ? [process.execPath] : [process.execPath, script];
+  return isInsideExecutable(script) || isInsideExecutable(import.meta.url)
+    ? [process.execPath]
+    : [process.execPath, script];
 }
 
 function run(program: string, args: readonly string[]): void {

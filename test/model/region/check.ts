@@ -1,23 +1,16 @@
 import fc from 'fast-check';
+import { type Repeated, runSeeds, stepLists } from '../random-steps.ts';
 import { COMMANDS } from './commands.ts';
 import { RegionModel } from './model.ts';
 import { RegionWorld } from './world.ts';
 
-const MOST_STEPS = 60;
 /** Longest time of a run, or of reducing a failure, in milliseconds. */
 const MOST_MS = 300_000;
 
 /** The options of a check. */
-export interface RegionCheck {
-  /** Seed of the first run; each further run has the next number. */
-  readonly seed: number;
-  /** No further run begins after this number of steps, or after this time in seconds. */
+export interface RegionCheck extends Repeated {
+  /** No further run begins after this number of steps. */
   readonly steps: number;
-  readonly seconds: number;
-  /** Path of a failure: repeats only this run. */
-  readonly path?: string | undefined;
-  /** Replay path of a failure: the steps of it that were executed. */
-  readonly replayPath?: string | undefined;
 }
 
 /**
@@ -26,9 +19,7 @@ export interface RegionCheck {
  * list of steps.
  */
 export async function checkRegion(check: RegionCheck): Promise<{ readonly runs: number; readonly steps: number }> {
-  const { replayPath, path } = check;
-  const startedAt = performance.now();
-  const done = { runs: 0, steps: 0 };
+  let done = 0;
   let world: RegionWorld | null = null;
   const play = async (steps: Iterable<fc.AsyncCommand<RegionModel, RegionWorld>>): Promise<void> => {
     world ??= await RegionWorld.start();
@@ -43,32 +34,14 @@ export async function checkRegion(check: RegionCheck): Promise<{ readonly runs: 
       throw error;
     }
   };
-  const property = fc.asyncProperty(
-    fc.commands(COMMANDS, {
-      maxCommands: MOST_STEPS,
-      size: 'max',
-      ...(replayPath === undefined ? {} : { replayPath }),
-    }),
-    async (steps) => {
-      await play(steps);
-      done.steps += [...steps].length;
-    },
-  );
+  const property = fc.asyncProperty(stepLists(COMMANDS, check), async (steps) => {
+    await play(steps);
+    done += [...steps].length;
+  });
   try {
-    while (done.steps < check.steps && performance.now() - startedAt < check.seconds * 1000) {
-      await fc.assert(property, {
-        seed: check.seed + done.runs,
-        numRuns: 1,
-        // A single run per seed would prefer short lists.
-        unbiased: true,
-        interruptAfterTimeLimit: MOST_MS,
-        markInterruptAsFailure: true,
-        ...(path === undefined ? {} : { path }),
-      });
-      done.runs++;
-    }
+    const runs = await runSeeds(property, check, MOST_MS, () => done < check.steps);
+    return { runs, steps: done };
   } finally {
     await (world as RegionWorld | null)?.stop();
   }
-  return done;
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { KEY_PAIRS } from '../packets.ts';
+import { stepMaker } from '../random-steps.ts';
 import { type Member, type RegionModel, RELAYS } from './model.ts';
 import type { RegionWorld } from './world.ts';
 
@@ -9,21 +10,7 @@ const MOST_CONNECTIONS = 9;
 
 type Command = fc.AsyncCommand<RegionModel, RegionWorld>;
 
-/** Makes a command that runs `act` if `possible` is true; the model and the relays are compared after it. */
-function command(
-  name: string,
-  possible: (model: RegionModel) => boolean,
-  act: (model: RegionModel, world: RegionWorld) => Promise<void>,
-): Command {
-  return {
-    check: possible,
-    run: async (model, world) => {
-      await act(model, world);
-      await world.agrees(model);
-    },
-    toString: () => name,
-  };
-}
+const command = stepMaker<RegionModel, RegionWorld>();
 
 const pick = (model: RegionModel, n: number): Member => model.open[n % model.members.size]!;
 const isEmpty = (model: RegionModel): boolean => model.members.size === 0;
