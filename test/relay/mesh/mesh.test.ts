@@ -111,7 +111,8 @@ suite('a region of relays', { concurrency: true }, () => {
     await region.until(() => a.events.some(({ kind }) => kind === 'refused_key'), 'a is refused');
     await region.until(() => b.refusals.some(([reason]) => reason === 'mesh_key'), 'b tells of it');
     const text = JSON.stringify([a.events, b.events, b.refusals, a.relay.links()]);
-    for (const key of [MESH_KEY, OTHER_KEY]) assert.ok(!text.includes(key.toString('hex', 0, 2)));
+    // Two bytes would do, but the random node keys in the text have any two bytes now and then.
+    for (const key of [MESH_KEY, OTHER_KEY]) assert.ok(!text.includes(key.toString('hex', 0, 8)));
     a.apply({ keys: [MESH_KEY, OTHER_KEY] });
     await region.until(() => a.link(b)?.state === 'open', 'a has tried its second key');
   });
