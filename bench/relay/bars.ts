@@ -1,6 +1,6 @@
 import { figureOf } from './figures.ts';
 import type { Run } from './rounds.ts';
-import { ServerName } from './server.ts';
+import { basesOf, ServerName } from './server.ts';
 import type { Summary } from './statistics.ts';
 
 /** The required value of one figure, for each runtime. */
@@ -9,8 +9,8 @@ export interface Bar {
   readonly case: string;
   readonly metric: string;
   readonly digits: number;
-  /** The figure itself, or its ratio to derper inside a round. */
-  readonly of: 'figure' | 'ratio';
+  /** The figure itself, or its ratio to derper, or to the same runtime with `--before`, inside a round. */
+  readonly of: 'figure' | 'ratio' | 'ratio to before';
   readonly direction: 'at most' | 'at least';
   readonly limits: Readonly<Record<Runtime, number>>;
   /** Printed after the numbers. */
@@ -58,7 +58,28 @@ export const bars: readonly Bar[] = [
     ...{ title: 'STUN answers per second and core', case: 'stun', metric: 'kpps', digits: 1, of: 'figure' },
     ...{ direction: 'at least', limits: { node: 40, bun: 60 }, unit: ' k' },
   },
+  {
+    ...{ ...CPU, of: 'ratio to before', title: 'CPU per packet, one relay thread', case: 'threads', metric: 'oneUs' },
+    limits: { node: 1.02, bun: 1.02 },
+  },
+  {
+    ...{ ...CPU, of: 'figure', title: 'CPU per packet in the same thread, two relay threads ÷ one', case: 'threads' },
+    ...{ metric: 'sameRatio', limits: { node: 1.05, bun: 1.05 } },
+  },
+  {
+    ...{ ...CPU, of: 'figure', title: 'CPU per packet across threads ÷ in the same one', case: 'threads' },
+    ...{ metric: 'acrossRatio', limits: { node: 1.5, bun: 1.5 } },
+  },
+  {
+    ...{ ...CPU, of: 'figure', title: 'Ceiling, two relay threads ÷ one, by CPU per packet', case: 'threads' },
+    ...{ metric: 'ceiling', direction: 'at least', limits: { node: 1.8, bun: 1.8 } },
+  },
 ];
+
+/** What a ratio of a bar is to; empty for a figure. */
+export function baseOf({ of }: Bar): string {
+  return of === 'figure' ? '' : of === 'ratio' ? ', ÷ derper' : ', ÷ before';
+}
 
 /** The result of a bar. */
 export interface Verdict {
@@ -68,8 +89,10 @@ export interface Verdict {
 
 /** Compares the runs with one bar on one runtime; returns null if it was not measured. */
 export function judge(bar: Bar, runtime: Runtime, runs: readonly Run[]): Verdict | null {
-  const figure = figureOf(runs, { name: bar.case }, { key: bar.metric }, runtime);
-  const measured = bar.of === 'ratio' ? figure.ratio : figure.summary;
+  const [derper, before] = basesOf(runtime);
+  const base = bar.of === 'ratio to before' ? before : derper;
+  const figure = figureOf(runs, { name: bar.case }, { key: bar.metric }, runtime, base);
+  const measured = bar.of === 'figure' ? figure.summary : figure.ratio;
   if (measured === null) return null;
   const limit = bar.limits[runtime];
   return { measured, met: bar.direction === 'at most' ? measured.median <= limit : measured.median >= limit };

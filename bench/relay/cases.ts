@@ -2,6 +2,7 @@ import type { Case } from './case.ts';
 import { heldCases } from './held-cases.ts';
 import { meshCases } from './mesh-cases.ts';
 import { meshLoads } from './mesh-load-cases.ts';
+import { threadsCase } from './threads-case.ts';
 import { slowSiblingCase } from './slow-sibling-case.ts';
 import { counterCase, mainLoads, moreLoads } from './load-cases.ts';
 import type { BenchOptions } from './options.ts';
@@ -20,6 +21,7 @@ export function casesOf(options: BenchOptions): Case[] {
     ...meshLoads,
     slowSiblingCase,
     ...meshCases(options.short),
+    threadsCase,
   ];
   if (options.cases.length === 0) return options.short ? [...mainLoads, ...held] : every;
   const wanted = every.filter(({ name }) => isWanted(name, options.cases));

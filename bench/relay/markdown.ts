@@ -1,5 +1,5 @@
 import type { Case } from './case.ts';
-import { bars, judge, RUNTIMES } from './bars.ts';
+import { bars, baseOf, judge, RUNTIMES } from './bars.ts';
 import { figureOf, notesOf } from './figures.ts';
 import { formatVersions } from './machine.ts';
 import type { Results } from './results.ts';
@@ -29,7 +29,7 @@ export function machineText({ parts, runs }: Results): string {
 /** Returns a table of the bars, with the measured value and whether it is met. */
 export function barsTable(runs: readonly Run[]): string {
   const rows = bars.map((bar) => [
-    `${bar.title} (\`${bar.case}\`${bar.of === 'ratio' ? ', ÷ derper' : ''})`,
+    `${bar.title} (\`${bar.case}\`${baseOf(bar)})`,
     ...RUNTIMES.flatMap((runtime) => {
       const verdict = judge(bar, runtime, runs);
       const limit = `${bar.direction === 'at most' ? '≤' : '≥'} ${bar.limits[runtime]}${bar.unit}`;

@@ -122,6 +122,11 @@ export async function runGenerator<T>(...parameters: string[]): Promise<T> {
   return runJson<T>(command);
 }
 
+/** The same, on any CPU: for relays that use all of them. */
+export async function runFreeGenerator<T>(...parameters: string[]): Promise<T> {
+  return runJson<T>([program('benchload'), ...parameters]);
+}
+
 /** Runs two tailscaled through a relay. */
 export async function runTailscale(...parameters: string[]): Promise<TailscaleResult> {
   return runJson<TailscaleResult>([program('benchtailscale'), ...parameters]);

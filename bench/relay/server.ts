@@ -64,6 +64,9 @@ export interface Placement {
   readonly profile?: string;
   /** The other relay that it links to, as `host:port`, and the file with the mesh key. */
   readonly mesh?: { readonly keyFile: string; readonly with: string };
+  /** Number of relay threads, towpath only; `adminPort` is then the port of its metrics. Without it, the default. */
+  readonly threads?: number;
+  readonly adminPort?: number;
   /** With the simple data path of bench/preload/naive.ts; Node only. */
   readonly naive?: boolean;
   /** Further environment variables. */
@@ -121,7 +124,8 @@ export class Server {
     running.add(child);
     child.once('exit', () => running.delete(child));
     const server = new Server(name, ports, child, where.loopDelay && name !== ServerName.Derper);
-    await server.#accepts();
+    await server.#accepts(ports.derp);
+    if (where.adminPort !== undefined && name !== ServerName.Derper) await server.#accepts(where.adminPort);
     return server;
   }
 
@@ -170,9 +174,9 @@ export class Server {
     this.#output = (this.#output + chunk.toString()).slice(-KEPT_OUTPUT_CHARS);
   }
 
-  async #accepts(): Promise<void> {
+  async #accepts(port: number): Promise<void> {
     const deadline = performance.now() + START_PATIENCE_MS;
-    while (!(await canConnect(this.port))) {
+    while (!(await canConnect(port))) {
       if (this.#ended) throw new Error(`${this.name} does not start, ${this.#how()}:\n${this.#output}`);
       if (performance.now() > deadline) throw new Error(`${this.name} does not accept connections:\n${this.#output}`);
       await sleep(20);
@@ -207,7 +211,9 @@ function commandOf(name: ServerName, files: RelayFiles, ports: Ports, where: Pla
     join(REPOSITORY, 'bench', 'preload', file),
   ]);
   const serve = ['--listen', `127.0.0.1:${ports.derp}`, '--http', 'off', '--stun', `127.0.0.1:${ports.stun}`];
-  const rest = ['--key-file', files.relayKey, '--admin', 'off', '--log-level', 'warn', '--no-self-test'];
+  const admin = where.adminPort === undefined ? 'off' : `127.0.0.1:${where.adminPort}`;
+  const rest = ['--key-file', files.relayKey, '--admin', admin, '--log-level', 'warn', '--no-self-test'];
+  const threads = where.threads === undefined ? [] : ['--threads', String(where.threads)];
   const certificate = ['--certificate-file', files.certificate, '--certificate-key-file', files.certificateKey];
   const mesh =
     where.mesh === undefined
@@ -221,6 +227,7 @@ function commandOf(name: ServerName, files: RelayFiles, ports: Ports, where: Pla
     ...serve,
     ...certificate,
     ...rest,
+    ...threads,
     ...mesh,
   ];
 }

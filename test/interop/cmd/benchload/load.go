@@ -17,6 +17,9 @@ type loadFlags struct {
 	// streamTo is the key that one more client sends to, as hex; empty for none.
 	streamTo   string
 	streamRate float64
+	// layout says which relay threads the clients of a pair are in; empty for any. metrics then tells the threads.
+	layout     string
+	metrics    string
 	mode       string
 	pairs      int
 	shape      shape
@@ -67,6 +70,8 @@ func runLoad(flags *flag.FlagSet, arguments []string) (*loadResult, error) {
 	flags.IntVar(&f.receiversPid, "receivers-pid", 0, "its process id; the CPU of both relays is counted")
 	flags.StringVar(&f.streamTo, "stream-to", "", "key, as hex, that one more client sends packets to")
 	flags.Float64Var(&f.streamRate, "stream-rate", 5000, "packets per second of that client")
+	flags.StringVar(&f.layout, "layout", "", "relay threads of the pairs: same (the main one), both (half of the pairs in each of two), across (sender and receiver in different ones)")
+	flags.StringVar(&f.metrics, "metrics", "", "URL of the relay's metrics, for -layout")
 	flags.StringVar(&f.mode, "mode", modeClosed, "closed (a window per pair), rate (evenly spaced), flood (as the sockets take)")
 	flags.IntVar(&f.pairs, "pairs", 10, "pairs of clients")
 	flags.IntVar(&f.shape.size, "size", 1200, "bytes of a packet")
@@ -111,12 +116,10 @@ func (f *loadFlags) open() (*loop, error) {
 		return nil, err
 	}
 	l.mode, l.window, l.interval = f.mode, f.window, float64(f.shape.batch())/f.rate*1e9
+	threads := &threadClients{connect: func() (*client, error) { return f.client(f.address) }, metrics: f.metrics}
+	defer threads.close()
 	for i := range f.pairs {
-		sender, err := f.client(f.address)
-		if err != nil {
-			return nil, err
-		}
-		receiver, err := f.client(cmp.Or(f.receivers, f.address))
+		sender, receiver, err := f.clients(threads, i)
 		if err != nil {
 			return nil, err
 		}
@@ -145,6 +148,18 @@ func (f *loadFlags) open() (*loop, error) {
 		return l, l.watch(watched{client: l.probe})
 	}
 	return l, nil
+}
+
+// clients connects the two clients of a pair.
+func (f *loadFlags) clients(threads *threadClients, pair int) (sender, receiver *client, err error) {
+	if f.layout != "" {
+		return threads.pair(f.layout, pair)
+	}
+	if sender, err = f.client(f.address); err != nil {
+		return nil, nil, err
+	}
+	receiver, err = f.client(cmp.Or(f.receivers, f.address))
+	return sender, receiver, err
 }
 
 func (f *loadFlags) client(address string) (*client, error) {
