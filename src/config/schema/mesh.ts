@@ -11,6 +11,7 @@ export interface MeshConfig {
   readonly with: readonly string[];
   readonly caFile?: string | undefined;
   readonly queueBytes: number;
+  readonly clientsPerRelay: number;
 }
 
 /**
@@ -48,6 +49,12 @@ export const mesh: z.ZodType<MeshConfig> = section(
       integer(LEAST_QUEUE_BYTES, 1_073_741_824, 'bytes'),
       4_194_304,
       'Bytes of packets that wait for one other relay at most. Beyond it, the oldest are dropped.',
+      { flag: false },
+    ),
+    clientsPerRelay: key(
+      integer(1, 16_000_000, 'clients'),
+      1_000_000,
+      'Clients that one other relay may announce at most. Further ones cannot be reached from this relay: logged, and counted in towpath_mesh_link_refused_keys_total. A client takes about 50 bytes.',
       { flag: false },
     ),
   },

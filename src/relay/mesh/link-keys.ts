@@ -2,8 +2,6 @@ import type { Forwarder } from '../routing/recipient.ts';
 import { Added, type Way } from '../routing/remote-keys.ts';
 import type { Router } from '../routing/router.ts';
 
-/** Most keys of one link. More keys are not entered. */
-const MOST_KEYS = 1_000_000;
 /** Time that keys stay after the connection of their link has ended. A relay that restarts is back before that. */
 const GRACE_MS = 10_000;
 /** After a new connection, keys from before are forgotten when none of them has been confirmed for this time. */
@@ -19,16 +17,17 @@ const FORGOTTEN_PER_TICK = 2000;
 export class LinkKeys {
   readonly #router: Router;
   readonly #way: Way;
-  readonly mostKeys: number;
+  readonly #mostKeys: () => number;
   #confirmedAt = 0;
   #lostAt = 0;
   /** Keys that were not entered because there are too many. */
   refused = 0;
 
-  constructor(link: Forwarder, router: Router, mostKeys: number = MOST_KEYS) {
+  /** `mostKeys`: how many keys may be entered now. Keys that are entered stay when it becomes smaller. */
+  constructor(link: Forwarder, router: Router, mostKeys: () => number) {
     this.#router = router;
     this.#way = router.remote.open(link);
-    this.mostKeys = mostKeys;
+    this.#mostKeys = mostKeys;
   }
 
   get size(): number {
@@ -41,7 +40,7 @@ export class LinkKeys {
    */
   present(buffer: Buffer, at: number, now: number): boolean {
     const { remote } = this.#router;
-    if (this.size >= this.mostKeys && !remote.leads(buffer, at, this.#way)) {
+    if (this.size >= this.#mostKeys() && !remote.leads(buffer, at, this.#way)) {
       this.refused++;
       return false;
     }

@@ -51,6 +51,8 @@ export interface LinkParts {
   readonly app: string;
   /** Longest time that a packet may wait, in milliseconds. */
   readonly queueMs: number;
+  /** Most keys that one link leads to. */
+  readonly mostKeys: () => number;
   /** Our mesh keys. The link sends the first one, and the next one after a refusal. */
   readonly meshKeys: () => readonly Buffer[];
   readonly happened: (event: LinkEvent) => void;
@@ -101,7 +103,7 @@ export class Link implements Forwarder, Flushable, Reader {
     this.#parts = parts;
     this.#since = parts.clock.now;
     this.#queue = new LinkQueue(parts.queueBytes, parts.space, parts.counters);
-    this.keys = new LinkKeys(this, parts.router);
+    this.keys = new LinkKeys(this, parts.router, parts.mostKeys);
     this.#handler = {
       peerPresent: (buffer, keyAt) => this.#present(buffer, keyAt),
       peerGone: (key) => this.keys.gone(key, 0),
@@ -267,7 +269,7 @@ export class Link implements Forwarder, Flushable, Reader {
   }
 
   #present(buffer: Buffer, keyAt: number): void {
-    const { keyPair, clock } = this.#parts;
+    const { keyPair, clock, mostKeys } = this.#parts;
     if (!this.#isTrusted) this.#trusted();
     if (++this.#keysInTurn === KEYS_PER_TURN) this.#pause();
     if (buffer.compare(keyPair.publicKey, 0, KEY_BYTES, keyAt, keyAt + KEY_BYTES) === 0) return;
@@ -275,7 +277,7 @@ export class Link implements Forwarder, Flushable, Reader {
     this.#hasToldOfRefusal = true;
     this.#happened(
       'unused',
-      `it tells of more than ${this.keys.mostKeys} clients, and others do not reach the rest of them`,
+      `it tells of more than ${mostKeys()} clients (mesh.clientsPerRelay); clients of this relay do not reach the rest of them`,
     );
   }
 

@@ -39,6 +39,8 @@ export interface MeshSettings {
   readonly caPem: string | null;
   /** Most bytes of packets that wait for one other relay. */
   readonly queueBytes: number;
+  /** Most clients that one other relay may announce; further ones cannot be reached from this relay. */
+  readonly clientsPerRelay: number;
   /** The program name that this relay sends to the others: at most 32 bytes of ASCII. */
   readonly app: string;
 }
@@ -212,6 +214,7 @@ export class Mesh implements PresenceWatcher {
       queueBytes,
       app,
       meshKeys: () => this.#keys,
+      mostKeys: () => this.#settings.clientsPerRelay,
       happened: (event) => this.#happened(event),
       isLinked: (serverKey, link) => this.#isLinked(serverKey, link),
     };

@@ -28,6 +28,7 @@ export function meshSettings(config: MeshConfig, environment: Environment): Mesh
     with: [...new Set(config.with)].map(readEntry),
     caPem: config.caFile === undefined ? null : readFile(config.caFile, AUTHORITY_BYTES),
     queueBytes: config.queueBytes,
+    clientsPerRelay: config.clientsPerRelay,
     app: MESH_APP,
   };
 }

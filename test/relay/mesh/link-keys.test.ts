@@ -17,7 +17,7 @@ suite('the keys of a link', () => {
   test('more than may be entered are refused; those that are there are told again after a new connection', () => {
     const counters = new Counters();
     const router = new Router(counters, DuplicatePolicy.LastWriter, { contactsPerClient: 16, connectionsPerKey: 4 });
-    const keys = new LinkKeys(FORWARDER, router, MOST);
+    const keys = new LinkKeys(FORWARDER, router, () => MOST);
     for (let n = 1; n <= 5; n++) keys.present(key(n), 0, 0);
     assert.deepEqual([keys.size, keys.refused, counters.remoteKeys], [MOST, 2, MOST]);
 

@@ -137,6 +137,25 @@ suite('a region of relays', { concurrency: true }, () => {
     await region.until(() => state('another name') === 'open', 'the second is used');
   });
 
+  test('one that has more clients than mesh.clientsPerRelay: it is said, and a larger limit counts from then on', async (t) => {
+    const region = await Region.start(t, 2);
+    const [a, b] = region.relays as [Region['relays'][0], Region['relays'][0]];
+    a.apply({ clientsPerRelay: 1 });
+    const first = await region.client(b);
+    await region.known(first);
+    const second = await region.client(b);
+    await region.until(() => a.link(b)?.refusedKeys === 1, 'the second client is refused');
+    assert.ok(a.knows(first.publicKey) && !a.knows(second.publicKey));
+    assert.match(
+      a.events.findLast(({ kind }) => kind === 'unused')!.detail,
+      /more than 1 clients \(mesh\.clientsPerRelay\)/,
+    );
+    a.apply({ clientsPerRelay: 2 });
+    const third = await region.client(b);
+    await region.known(third);
+    assert.equal(a.link(b)?.keys, 2);
+  });
+
   test('a link that is not wanted any more is closed, and its keys are forgotten', async (t) => {
     const region = await Region.start(t, 2);
     const [a, b] = region.relays as [Region['relays'][0], Region['relays'][0]];

@@ -24,7 +24,14 @@ export class RegionRelay {
   readonly keyPair: NodeKeyPair = generateNodeKeyPair();
   readonly events: LinkEvent[] = [];
   readonly refusals: (readonly [reason: RefusalReason, detail: string])[] = [];
-  mesh: MeshSettings = { keys: [MESH_KEY], with: [], caPem: null, queueBytes: 262_144, app: 'test' };
+  mesh: MeshSettings = {
+    keys: [MESH_KEY],
+    with: [],
+    caPem: null,
+    queueBytes: 262_144,
+    clientsPerRelay: 1_000_000,
+    app: 'test',
+  };
   relay!: Relay;
   port = 0;
   readonly #clock: Clock;
