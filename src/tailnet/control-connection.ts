@@ -62,8 +62,27 @@ export class ControlConnection {
     session.on('goaway', () => session.close());
   }
 
-  /** Connects. Rejects with a {@link ControlError}. */
-  static async open(server: ControlServer): Promise<ControlConnection> {
+  /** Connects. Rejects with a {@link ControlError}, and at once when `signal` is aborted. */
+  static async open(server: ControlServer, signal: AbortSignal): Promise<ControlConnection> {
+    const opening = ControlConnection.#open(server);
+    const stopped = Promise.withResolvers<never>();
+    const stop = (): void => {
+      stopped.reject(new ControlError('unreachable', 'stopped'));
+      void opening.then(
+        (connection) => connection.close(),
+        () => undefined,
+      );
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      return await Promise.race([opening, stopped.promise]);
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  static async #open(server: ControlServer): Promise<ControlConnection> {
     const serverKey = await fetchControlKey(server);
     const stream = await openNoise(server, serverKey);
     const session = connectHttp2(`https://${server.url.host}`, {

@@ -1,9 +1,9 @@
 /**
  * Why an exchange with a control server failed. `unreachable`: no answer came. `refused`: the server refused.
  * `protocol`: its answer breaks the protocol. `busy`: it asked for a pause. `unknown-node`: it does not know this node,
- * which must register again.
+ * which must register again. `auth-key`: the node has to register with its auth key, which cannot be read.
  */
-export type ControlErrorKind = 'unreachable' | 'refused' | 'protocol' | 'busy' | 'unknown-node';
+export type ControlErrorKind = 'unreachable' | 'refused' | 'protocol' | 'busy' | 'unknown-node' | 'auth-key';
 
 /** A failed exchange with a control server. The message contains no secret. */
 export class ControlError extends Error {

@@ -8,6 +8,8 @@ const DAY_MS = 86_400_000;
 /** Codes of the reasons why a tailnet cannot use the peer relay. They are stable. */
 type NodeProblemCode =
   | 'control_unreachable'
+  | 'registration_refused'
+  | 'auth_key_missing'
   | 'login_needed'
   | 'approval_pending'
   | 'key_expired'
@@ -50,7 +52,7 @@ export function nodeProblems(node: TailnetNode, facts: ReadinessFacts): NodeProb
 }
 
 function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeProblem[] {
-  const { settings, netmap, phase, loginUrl, error, needsSignature } = node;
+  const { settings, netmap, phase, loginUrl, error, errorKind, needsSignature } = node;
   const { self } = netmap;
   const problems: NodeProblem[] = [];
   const add = (code: NodeProblemCode, problem: string, hint: string): void =>
@@ -67,12 +69,7 @@ function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeP
       'the node is not let into the tailnet yet',
       `Open ${loginUrl ?? 'the URL in the log'}, or configure an auth key.`,
     );
-  else if (error !== null && self === null && !needsSignature)
-    add(
-      'control_unreachable',
-      error,
-      'Check controlUrl, and whether the control server runs; the relay tries again by itself.',
-    );
+  else if (error !== null && self === null && !needsSignature) problems.push(controlProblem(error, errorKind));
   if (self !== null && !self.isAuthorized)
     add(
       'approval_pending',
@@ -92,6 +89,31 @@ function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeP
       `Run "tailscale lock sign ${formatNodeKey(node.state.node.publicKey)}" on a signing node.`,
     );
   return problems;
+}
+
+/** Returns the problem that the node cannot enter the tailnet. `error` is the last error of the control server. */
+function controlProblem(error: string, kind: TailnetNode['errorKind']): NodeProblem {
+  switch (kind) {
+    case 'auth-key':
+      return {
+        code: 'auth_key_missing',
+        problem: error,
+        hint: 'Put an auth key of the tailnet there, or remove authKey and authKeyFile to log in by a URL.',
+      };
+    case 'refused':
+    case 'unknown-node':
+      return {
+        code: 'registration_refused',
+        problem: error,
+        hint: 'If it is about the auth key, make a new one and put it in its place; the relay reads it again at the next attempt.',
+      };
+    default:
+      return {
+        code: 'control_unreachable',
+        problem: error,
+        hint: 'Check controlUrl, and whether the control server runs; the relay tries again by itself.',
+      };
+  }
 }
 
 function mapProblems({ settings, netmap, phase }: TailnetNode): NodeProblem[] {

@@ -51,6 +51,7 @@ export class NodeState {
     this.machine = parsePrivateKey(state.machineKey);
     this.disco = parsePrivateKey(state.discoKey);
     this.#node = parsePrivateKey(state.nodeKey);
+    if (state.previousNodeKey !== null) parsePrivateKey(state.previousNodeKey);
   }
 
   /**
@@ -103,18 +104,24 @@ export class NodeState {
     return previousNodeKey === null ? null : parsePrivateKey(previousNodeKey).publicKey;
   }
 
-  /** The server has confirmed the node's present key. */
+  /**
+   * The server has confirmed the node's present key. Throws a TowpathError when that cannot be written; it holds for
+   * this process nevertheless.
+   */
   registered(): void {
     if (!this.isRegistered || this.#stored.previousNodeKey !== null)
-      this.#save({ isRegistered: true, previousNodeKey: null });
+      this.#learn({ isRegistered: true, previousNodeKey: null });
   }
 
-  /** The server does not know the node, or no longer. */
+  /** The server does not know the node, or no longer. Throws like {@link registered}. */
   forgotten(): void {
-    if (this.isRegistered) this.#save({ isRegistered: false, previousNodeKey: null });
+    if (this.isRegistered) this.#learn({ isRegistered: false, previousNodeKey: null });
   }
 
-  /** Makes a new node key; the old one is kept until {@link registered}, or comes back with {@link restore}. */
+  /**
+   * Makes a new node key; the old one is kept until {@link registered}, or comes back with {@link restore}. Throws a
+   * TowpathError, and changes nothing, when it cannot be written: a restart would lose the key.
+   */
   rotate(): void {
     // The server still knows the node by the key of the last confirmation.
     const previousNodeKey = this.#stored.previousNodeKey ?? this.#stored.nodeKey;
@@ -130,10 +137,17 @@ export class NodeState {
     this.#node = parsePrivateKey(previousNodeKey);
   }
 
+  /** Takes a fact of the server, which is true even when it cannot be written. */
+  #learn(fact: Partial<StoredState>): void {
+    this.#stored = { ...this.#stored, ...fact };
+    this.#save({});
+  }
+
   #save(change: Partial<StoredState>): void {
-    this.#stored = { ...this.#stored, ...change };
+    const next = { ...this.#stored, ...change };
     try {
-      writePrivateFile(this.path, `${JSON.stringify(this.#stored, null, 2)}\n`, { replace: true });
+      writePrivateFile(this.path, `${JSON.stringify(next, null, 2)}\n`, { replace: true });
+      this.#stored = next;
     } catch (error) {
       throw new TowpathError('TOWPATH_TAILNET_STATE', `${this.path} cannot be written: ${errorMessage(error)}`, {
         hint: 'Name a directory that this user may write to with peerRelay.stateDirectory.',

@@ -3,13 +3,14 @@
  * registration, the network map and the grants in its packet filter. This file runs them.
  */
 import { pause } from '../base/pause.ts';
-import { errorMessage } from '../base/errors.ts';
+import { errorMessage, internalError } from '../base/errors.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Environment } from '../transport/http/proxy-choice.ts';
 import { VERSION } from '../base/version.ts';
 import { BackOff } from './back-off.ts';
 import { asControlError, ControlConnection } from './control-connection.ts';
-import { ControlError } from './control-error.ts';
+import { ControlError, type ControlErrorKind } from './control-error.ts';
+import { HealthMessages } from './health-messages.ts';
 import type { MapResponse } from './map-response.ts';
 import { follow, publish } from './map-session.ts';
 import { Netmap } from './netmap.ts';
@@ -28,6 +29,8 @@ const RENEW_AGAIN_MS = 3_600_000;
 const GOOD_SESSION_MS = 10_000;
 /** Pause after a refused registration: only a person can change the result. */
 const REFUSED_PAUSE_MS = 60_000;
+/** Pause when the server sends the node to a login again instead of waiting for the person. */
+const LOGIN_AGAIN_MS = 5000;
 
 /** The phase of a node. */
 export const NodePhase = {
@@ -82,6 +85,8 @@ export class TailnetNode {
   needsSignature = false;
   /** The last error, or null when the control server has answered since. */
   error: string | null = null;
+  /** What kind of error {@link error} is. */
+  errorKind: ControlErrorKind = 'unreachable';
   /** Milliseconds since 1970 of the last frame of the map stream; null before the first. */
   lastFrameAt: number | null = null;
   readonly #parts: NodeParts;
@@ -89,6 +94,7 @@ export class TailnetNode {
   readonly #stop = new AbortController();
   readonly #backOff = new BackOff();
   readonly #pings: PingAnswerer;
+  readonly #health: HealthMessages;
   #finished: Promise<void> = Promise.resolve();
   #needsRegistration = true;
   #renewAt = Number.NEGATIVE_INFINITY;
@@ -111,6 +117,9 @@ export class TailnetNode {
       ignored: (why) =>
         parts.log.debug({ tailnet: settings.name, why }, 'a ping of the control server is not answered'),
     });
+    this.#health = new HealthMessages((problem) =>
+      parts.log.warn({ tailnet: settings.name, problem }, 'the control server reports a problem'),
+    );
   }
 
   /** Sets other limits. The length of a frame and the number of peers apply from the next map stream on. */
@@ -120,7 +129,7 @@ export class TailnetNode {
 
   /** Starts the node. Failures are retried and logged. */
   start(): void {
-    this.#finished = this.#run();
+    this.#finished = this.#run().catch((error: unknown) => internalError('tailnet', error));
   }
 
   /** Ends the connection; resolves when all work has ended. The node stays registered. */
@@ -145,7 +154,7 @@ export class TailnetNode {
     const connection = await this.#connect();
     try {
       await logOut(connection, this.#registrant());
-      this.state.forgotten();
+      this.#remember(() => this.state.forgotten());
     } finally {
       connection.close();
     }
@@ -209,39 +218,63 @@ export class TailnetNode {
 
   async #connect(): Promise<ControlConnection> {
     const { controlUrl, capabilityVersion, caPem } = this.settings;
-    this.#connection = await ControlConnection.open({
+    const server = {
       url: new URL(controlUrl),
       version: capabilityVersion,
       machine: this.state.machine,
       timeoutMs: CONNECT_TIMEOUT_MS,
       caPem,
       environment: this.#parts.environment,
-    });
+    };
+    this.#connection = await ControlConnection.open(server, this.#stop.signal);
     return this.#connection;
   }
 
   /** Registers: a known node sends only its identity; otherwise the auth key is used, or a person must log in. */
   async #register(connection: ControlConnection, login: (url: string) => void): Promise<Registration> {
-    const authKey = this.settings.readAuthKey();
-    let proof: Proof = this.state.isRegistered ? {} : { authKey };
+    // Read only when it is needed: an operator may remove it after the first registration.
+    let proof: Proof = this.state.isRegistered ? {} : { authKey: this.#authKey() };
     let hasRotated = false;
     for (;;) {
       const result = await register(connection, this.#registrant(), proof);
       if (result.kind === 'registered') {
-        this.state.registered();
+        this.#remember(() => this.state.registered());
         return result;
       }
       if (result.kind === 'expired' && !hasRotated) {
         hasRotated = true;
+        const authKey = this.#authKey();
         this.#rotate();
         proof = { authKey };
       } else if (result.kind === 'login') {
-        const isAuthKeyUnused = authKey !== null && proof.authKey === undefined && proof.followup === undefined;
-        if (!isAuthKeyUnused) login(result.url);
-        proof = isAuthKeyUnused ? { authKey } : { followup: result.url };
+        const authKey = proof.authKey === undefined && proof.followup === undefined ? this.#authKey() : null;
+        if (authKey === null) login(result.url);
+        if (proof.followup !== undefined) await pause(this.#parts.clock, LOGIN_AGAIN_MS, this.#stop.signal);
+        proof = authKey === null ? { followup: result.url } : { authKey };
       } else {
         return result;
       }
+    }
+  }
+
+  /** Returns the auth key, or null when none is configured. Throws a {@link ControlError} when it cannot be read. */
+  #authKey(): string | null {
+    try {
+      return this.settings.readAuthKey();
+    } catch (error) {
+      throw new ControlError('auth-key', errorMessage(error), null, error);
+    }
+  }
+
+  /** Writes to the state. On a full or read-only disk the node goes on, and a restart may have to register again. */
+  #remember(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      this.#parts.log.warn(
+        { tailnet: this.settings.name, error: errorMessage(error) },
+        'the state of the node cannot be written; the node goes on without it',
+      );
     }
   }
 
@@ -272,7 +305,7 @@ export class TailnetNode {
         log.warn({ tailnet: name, result: result.kind }, 'the node key could not be renewed with the auth key');
         return;
       }
-      this.state.registered();
+      this.#remember(() => this.state.registered());
       this.#hasNewKey = true;
       log.info({ tailnet: name }, 'the node key was renewed');
       this.listener.keyChanged();
@@ -316,11 +349,7 @@ export class TailnetNode {
     this.netmap = netmap;
     this.error = null;
     this.#told = '';
-    for (const problem of response.Health ?? [])
-      this.#parts.log.warn(
-        { tailnet: this.settings.name, problem: errorMessage(problem) },
-        'the control server reports a problem',
-      );
+    if (response.Health !== null) this.#health.tell(response.Health, this.#parts.clock.now);
     const { self } = netmap;
     this.phase = self === null || self.isAuthorized ? NodePhase.Online : NodePhase.Approval;
     this.listener.changed();
@@ -345,9 +374,10 @@ export class TailnetNode {
     if (this.#stop.signal.aborted) return 0;
     if (error.kind === 'unknown-node') {
       this.#needsRegistration = true;
-      this.state.forgotten();
+      this.#remember(() => this.state.forgotten());
     }
     this.error = error.message;
+    this.errorKind = error.kind;
     const fields = { tailnet: this.settings.name, error: error.message };
     if (this.#told === error.message) log.debug(fields, 'the control server cannot be used');
     else log.warn(fields, 'the control server cannot be used; the relay tries again');

@@ -1,5 +1,6 @@
 import { ipFamily, parseIp } from '../base/ip-address.ts';
 import { canonicalPrefix, PrefixSet } from '../base/ip-prefix.ts';
+import { AddressRanges } from './address-ranges.ts';
 import type { FilterRule } from './map-response.ts';
 
 /** The name of the filter that the older member `PacketFilter` sets. */
@@ -7,14 +8,8 @@ const BASE = 'base';
 /** In `PacketFilters`, null under this name clears all filters first. */
 const ALL = '*';
 
-/** The source addresses of a rule: everything, or ranges of one family each. */
-interface Sources {
-  readonly isAny: boolean;
-  readonly ranges: readonly { readonly from: Buffer; readonly to: Buffer }[];
-}
-
 interface CapabilityRule {
-  readonly sources: Sources;
+  readonly sources: AddressRanges;
   readonly destinations: PrefixSet;
 }
 
@@ -84,7 +79,7 @@ export class PacketFilter {
     const from = parseIp(source);
     if (from === null) return false;
     for (const rules of this.#named.values()) {
-      for (const rule of rules) if (rule.destinations.has(destination) && contains(rule.sources, from)) return true;
+      for (const rule of rules) if (rule.destinations.has(destination) && rule.sources.has(from)) return true;
     }
     return false;
   }
@@ -92,54 +87,15 @@ export class PacketFilter {
   #compile(rules: readonly FilterRule[]): CapabilityRule[] {
     const compiled: CapabilityRule[] = [];
     for (const { SrcIPs, CapGrant } of rules) {
-      let sources: Sources | null = null;
+      let sources: AddressRanges | null = null;
       for (const { Dsts, Caps, CapMap } of CapGrant ?? []) {
         const isOurs = Caps?.includes(this.#capability) === true || Object.hasOwn(CapMap ?? {}, this.#capability);
         if (!isOurs) continue;
-        sources ??= compileSources(SrcIPs ?? []);
+        sources ??= new AddressRanges(SrcIPs ?? []);
         const prefixes = (Dsts ?? []).map(canonicalPrefix).filter((prefix) => prefix !== null);
         compiled.push({ sources, destinations: new PrefixSet(prefixes) });
       }
     }
     return compiled;
   }
-}
-
-/** Entries are an address, a network, a range, or `*`. Anything else, such as `cap:…`, matches nothing. */
-function compileSources(entries: readonly string[]): Sources {
-  const ranges: { from: Buffer; to: Buffer }[] = [];
-  let isAny = false;
-  for (const entry of entries) {
-    const range = parseRange(entry);
-    if (entry === '*') isAny = true;
-    else if (range !== null) ranges.push(range);
-  }
-  return { isAny, ranges };
-}
-
-function parseRange(entry: string): { from: Buffer; to: Buffer } | null {
-  if (entry.includes('/')) return networkRange(entry);
-  const dash = entry.indexOf('-');
-  const from = parseIp(dash < 0 ? entry : entry.slice(0, dash));
-  const to = dash < 0 ? from : parseIp(entry.slice(dash + 1));
-  if (from === null || to === null || from.length !== to.length || from.compare(to) > 0) return null;
-  return { from, to };
-}
-
-/** Upstream refuses a network with host bits set. */
-function networkRange(entry: string): { from: Buffer; to: Buffer } | null {
-  const prefix = canonicalPrefix(entry);
-  if (prefix === null) return null;
-  const from = parseIp(prefix.slice(0, prefix.indexOf('/')))!;
-  const written = parseIp(entry.slice(0, entry.indexOf('/')));
-  if (written === null || !written.equals(from)) return null;
-  const bits = Number(prefix.slice(prefix.indexOf('/') + 1));
-  const to = Buffer.from(from);
-  for (let bit = bits; bit < to.length * 8; bit++) to[bit >> 3]! |= 0x80 >> (bit & 7);
-  return { from, to };
-}
-
-function contains({ isAny, ranges }: Sources, ip: Buffer): boolean {
-  if (isAny) return true;
-  return ranges.some(({ from, to }) => from.length === ip.length && from.compare(ip) <= 0 && to.compare(ip) >= 0);
 }
