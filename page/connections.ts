@@ -131,7 +131,7 @@ export class ConnectionTable {
       this.wish.sortBy(sort);
       this.#changed();
     };
-    const empty = total === 0 ? 'Nobody is connected.' : 'No connection fits the search.';
+    const empty = total === 0 ? 'No client is connected.' : 'No connection fits the search.';
     const sorting = { by, isDescending, choose };
     const focused = this.#focused();
     show(this.#rows, table(COLUMNS, rows, { sorting, open: this.#open, id: ({ id }) => id, empty }));

@@ -21,18 +21,18 @@ function verdictOf(status: StatusAnswer, lostSeconds: number | null): Verdict {
     return { look: 'warn', sign: '↻', title: 'The relay is stopping', text };
   }
   if (!status.isReady) {
-    const text = 'Clients may not be served, or choose another relay. This is why:';
+    const text = 'Clients may not be served, or choose another relay. The reasons:';
     return { look: 'bad', sign: '✕', title: 'The relay is not ready', text };
   }
   const { connections, keys } = status.totals;
   const who =
     keys === 0
-      ? 'Nobody is connected.'
+      ? 'No client is connected.'
       : `It serves ${keys === 1 ? 'one node' : `${count(keys)} nodes`} with ${connections === 1 ? 'one connection' : `${count(connections)} connections`}.`;
   if (status.warnings.length > 0) {
-    return { look: 'warn', sign: '!', title: 'The relay works, and something needs attention', text: who };
+    return { look: 'warn', sign: '!', title: 'The relay works, but something needs attention', text: who };
   }
-  return { look: 'good', sign: '✓', title: 'The relay is well', text: who };
+  return { look: 'good', sign: '✓', title: 'The relay works', text: who };
 }
 
 /** Shows the state, the numbers and the line of facts. */

@@ -147,7 +147,7 @@ export class Accounting {
       : 'check that the relay may write in this directory and that the disk has room';
     this.#log.warn(
       { directory, error: problem, advice },
-      'the accounting cannot be kept on disk; it goes on in memory',
+      'the accounting cannot be written to the disk; it continues in memory only',
     );
   }
 }

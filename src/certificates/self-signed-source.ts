@@ -246,7 +246,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
     const state = why === 'ended' ? 'has expired' : 'is not valid yet';
     log.error(
       facts,
-      `by this machine's clock the certificate ${state}. It is kept, because the clock may be wrong and a new certificate has a new pin: set the clock right. If the clock goes on like this for ${DISTRUST_MS / 3_600_000} hours, a new certificate is made; to have it at once, run "mv ${certPath} ${certPath}.away" and restart the relay`,
+      `by this machine's clock the certificate ${state}. It is kept, because the clock may be wrong and a new certificate has a new pin: set the clock right. If the clock stays like this for ${DISTRUST_MS / 3_600_000} hours, a new certificate is made; to have it at once, run "mv ${certPath} ${certPath}.away" and restart the relay`,
     );
   }
 

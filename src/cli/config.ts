@@ -18,7 +18,7 @@ export function registerConfig(program: Command): void {
     .command('check')
     .description('Check a configuration file and the files that it names: key, certificate, lists, secrets')
     .argument('<file>', 'configuration file, YAML or JSON')
-    .option('--syntax', 'check the configuration alone, not the files that it names')
+    .option('--syntax', 'check only the configuration, not the files that it names')
     .addHelpText(
       'after',
       helpNote(

@@ -20,7 +20,7 @@ export function registerHealthcheck(program: Command): void {
       if (admin === null) {
         throw new TowpathError(
           'TOWPATH_HEALTHCHECK',
-          'The relay has no admin address (admin: off), so nobody can ask it.',
+          'The relay has no admin address (admin: off), so it cannot be asked.',
           {
             hint: 'Set admin to an address of this machine such as 127.0.0.1:9090.',
           },

@@ -79,7 +79,7 @@ function refuseFlags(words: readonly string[]): void {
   if (flag === undefined) return;
   throw new TowpathError(
     'TOWPATH_USAGE',
-    `"--" is missing before ${flag.split('=', 1)[0]!}: the flags of derper stand behind it`,
+    `"--" is missing before ${flag.split('=', 1)[0]!}: the flags of derper come after it`,
     {
       hint: `Run: towpath migrate derper -- ${words.map((word) => shellWord(withoutUser(word))).join(' ')}`,
     },

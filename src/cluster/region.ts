@@ -264,10 +264,10 @@ export class Region {
   #away(problem: string): void {
     if (this.#isAway) return;
     this.#isAway = true;
-    const note = `the Valkey server of the region is away (${problem}); limits count for this relay alone`;
+    const note = `the Valkey server of the region cannot be reached (${problem}); limits count for this relay only`;
     this.#parts.log.warn(
       { error: problem },
-      'the Valkey server of the region is away; limits count for this relay alone',
+      'the Valkey server of the region cannot be reached; limits count for this relay only',
     );
     this.#parts.noted(note);
   }

@@ -8,7 +8,7 @@ export interface RefusalHelp {
 
 const NOTHING = 'Usually nothing: scanners and broken connections cause this all the time.';
 const BAD_CLIENT =
-  'If it is one of your nodes, update its client. Others are scanners, which the limits per address hold back.';
+  'If it is one of your nodes, update its client. Others are scanners, which the limits per address slow down.';
 
 /** An explanation of each reason for which a connection is refused or ended, for people who are not network engineers. */
 export const REFUSAL_HELP: Readonly<Record<RefusalReason, RefusalHelp>> = {
@@ -115,7 +115,7 @@ export const REFUSAL_HELP: Readonly<Record<RefusalReason, RefusalHelp>> = {
   mesh_key: {
     meaning: 'The client gave a mesh key, as a relay of the region does, but not the one of this relay.',
     advice:
-      'If it is a relay of your region, give both the same mesh key. Otherwise someone guesses: look at the address.',
+      'If it is a relay of your region, give both the same mesh key. Otherwise someone tries to guess it: look at the address.',
   },
   mesh_source: {
     meaning: 'Another relay of the region forwarded a packet without a source key.',
@@ -131,7 +131,7 @@ export const REFUSAL_HELP: Readonly<Record<RefusalReason, RefusalHelp>> = {
   },
   write_timeout: {
     meaning: 'The client read nothing for limits.writeDeadlineMs while data waited for it.',
-    advice: 'Its network is gone or stands still. It connects again by itself.',
+    advice: 'Its network is gone or stalled. It connects again by itself.',
   },
   control_queue_full: {
     meaning: 'Too many control frames waited for the client.',

@@ -24,7 +24,7 @@ export class InternalErrors {
     const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.#log.error(
       { where, total: this.#counters.internalErrors, details },
-      'internal error: the relay goes on; please report this',
+      'internal error: the relay continues; please report this',
     );
   }
 }

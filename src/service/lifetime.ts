@@ -117,7 +117,7 @@ export class Lifetime implements ProcessControl {
     } catch (error) {
       this.#next = null;
       // When this process ends, it has cancelled the next one itself.
-      if (this.#state !== 'ending') this.#parts.log.log.error({ error: errorMessage(error) }, 'this process serves on');
+      if (this.#state !== 'ending') this.#parts.log.log.error({ error: errorMessage(error) }, 'this process continues');
       return;
     }
     this.#next = null;

@@ -116,7 +116,7 @@ export async function openSystemdState(
   delete env['WATCHDOG_PID'];
   if (path === '') return null;
   if (!/^[/@]/.test(path)) {
-    parts.log.warn({ path }, 'NOTIFY_SOCKET is not the path of a socket; the service manager is told nothing');
+    parts.log.warn({ path }, 'NOTIFY_SOCKET is not the path of a socket; the service manager gets no messages');
     return null;
   }
   const isWatched = /^[1-9]\d{0,15}$/.test(usec) && (pid === '' || pid === String(process.pid));

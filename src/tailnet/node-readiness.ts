@@ -172,7 +172,7 @@ function grantProblems(netmap: TailnetNode['netmap']): NodeProblem[] {
   return [
     {
       code: 'grant_missing',
-      problem: 'the policy of the tailnet grants nobody tailscale.com/cap/relay towards this node',
+      problem: 'the policy of the tailnet grants tailscale.com/cap/relay towards this node to no node',
       hint: 'Add a grant such as {"src": ["*"], "dst": ["tag:relay"], "app": {"tailscale.com/cap/relay": []}} (docs/peer-relay.md).',
     },
   ];

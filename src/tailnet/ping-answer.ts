@@ -11,7 +11,7 @@ const LIMIT_BYTES = 4096;
 const MOST_WAITING = 8;
 /** The types of pings that an administrator can ask for (addendum §6). */
 const TYPES: ReadonlySet<string> = new Set(['TSMP', 'disco', 'ICMP', 'peerapi']);
-const NO_TUNNEL = 'this node is a peer relay: it has no tunnel and pings nobody';
+const NO_TUNNEL = 'this node is a peer relay: it has no tunnel and sends no pings';
 const C2N = 'c2n';
 
 /** Parts that an answer to a ping needs. */

@@ -95,7 +95,10 @@ suite('accounting', () => {
       await accounting.flush();
     }
     assert.equal(log.lines.length, 1, log.lines.join());
-    assert.match(log.lines[0]!, /cannot be kept on disk; it goes on in memory: .*(EEXIST|ENOTDIR|not a directory)/);
+    assert.match(
+      log.lines[0]!,
+      /cannot be written to the disk; it continues in memory only: .*(EEXIST|ENOTDIR|not a directory)/,
+    );
     rmSync(directory);
     await accounting.flush();
     assert.match(log.lines[1]!, /written to the disk again/);

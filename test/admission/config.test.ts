@@ -110,7 +110,7 @@ describe('admission in the configuration', () => {
       /:4: admission\.sources\[1\]: name: tailscaled is taken/,
     ],
     ['a name that means something else', sources('{ kind: tailscaled, name: all }'), /name: all is taken/],
-    ['deny lists alone', sources('{ kind: keys, denyFile: d }'), /with deny lists alone, nobody is admitted/],
+    ['deny lists alone', sources('{ kind: keys, denyFile: d }'), /with only deny lists, no client is admitted/],
     [
       'open beside sources that admit',
       `${sources('{ kind: tailscaled }')}  open: true\n`,

@@ -117,7 +117,7 @@ async function quotaUnderLoad(): Promise<void> {
   );
   for (const relay of relays) {
     assert.match(await relay.page('readyz'), /^ready\nnote: cluster: .*away/);
-    assert.equal(relay.lines.filter((line) => line.includes('is away')).length, 1);
+    assert.equal(relay.lines.filter((line) => line.includes('cannot be reached')).length, 1);
   }
   say(`both relays say so after ${Math.round(awayMs)} ms, once, and stay ready`);
   // Below the quota at each relay, and above it together: 60 + 110 packets at both.

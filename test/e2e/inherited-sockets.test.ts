@@ -180,7 +180,7 @@ function relayWithSockets(program: string): void {
     writeFileSync(config, 'nonsense: 1\n');
     child.kill('SIGUSR2');
     await within(prints(/nonsense: unknown key/), 'the next process says what is wrong', START_MS);
-    await within(prints(/it ended with exit code 2\."[^\n]*"this process serves on"/), 'the relay serves on', START_MS);
+    await within(prints(/it ended with exit code 2\."[^\n]*"this process continues"/), 'the relay continues', START_MS);
     assert.equal(child.exitCode, null);
   });
 

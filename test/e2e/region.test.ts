@@ -81,7 +81,8 @@ test('the relays of deploy/region/compose.yaml, as processes with addresses in p
   }
 
   // Without a server on this machine, the relays log this and go on.
-  const counting = SERVER === undefined ? /server of the region is away/ : /counts are shared with the other relays/;
+  const counting =
+    SERVER === undefined ? /server of the region cannot be reached/ : /counts are shared with the other relays/;
   for (const relay of relays) await relay.says(counting, PATIENCE_MS);
 
   const clock = new Clock();

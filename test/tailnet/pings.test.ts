@@ -52,7 +52,7 @@ describe('pings of a control server (addendum §6)', () => {
     const { control, ping, ignored } = await open(t);
     await ping({ URL: `${control.url}/typed`, Types: 'disco,TSMP,later', IP: '100.64.0.2' }, 2);
     const results = control.others.map((line) => JSON.parse(line.replace('POST /typed ', '')) as object);
-    const Err = 'this node is a peer relay: it has no tunnel and pings nobody';
+    const Err = 'this node is a peer relay: it has no tunnel and sends no pings';
     assert.deepEqual(results, [
       { Type: 'disco', IP: '100.64.0.2', Err },
       { Type: 'TSMP', IP: '100.64.0.2', Err },

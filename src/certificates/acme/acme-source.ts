@@ -274,7 +274,7 @@ export class AcmeCertificateSource implements CertificateSource {
       this.#orderFrom = clock.now + waitMs;
       this.#renewalInfoFrom = clock.now;
       if (!this.#isStopped)
-        this.#use(certificate, 'the authority has issued a certificate; it is in use, and open connections go on');
+        this.#use(certificate, 'the authority has issued a certificate; it is in use, and open connections stay');
     } catch (error) {
       await this.#failed(error);
     }

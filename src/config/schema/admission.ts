@@ -55,7 +55,7 @@ export const admission: z.ZodType<AdmissionConfig> = section(
       if (!open && !admits && sources.length > 0) {
         refuse(
           'sources',
-          'with deny lists alone, nobody is admitted; add a source that admits keys, or set open: true to admit everyone else',
+          'with only deny lists, no client is admitted; add a source that admits keys, or set open: true to admit everyone else',
         );
       }
     },

@@ -20,7 +20,7 @@ export const cluster: z.ZodType<ClusterConfig> = section(
         URL_PATTERN,
         'redis://HOST:PORT, rediss://HOST:PORT (TLS), valkey://HOST:PORT or unix:///PATH, without a password',
       ),
-      'Valkey or Redis server that the relays of the region share. While it is away, each relay goes on with its own counts.',
+      'Valkey or Redis server that the relays of the region share. While it cannot be reached, each relay continues with its own counts.',
     ),
     passwordFile: optionalKey(filePath(), 'File with the password of the Valkey or Redis server.'),
   },

@@ -130,7 +130,7 @@ const limits: z.ZodType<PeerRelayLimitsConfig> = section(
     idleSeconds: key(
       integer(60, 30 * DAY_SECONDS, 'seconds'),
       3600,
-      'Seconds that an endpoint lives on while one of its nodes is silent.',
+      'Seconds that an endpoint stays open while one of its nodes is silent.',
     ),
     peers: key(integer(1, 1_000_000), 100_000, 'Largest number of nodes that the relay keeps of one tailnet.'),
     mapBytes: key(
@@ -169,7 +169,7 @@ export const peerRelay: z.ZodType<PeerRelayConfig> = section(
           [],
           'IP addresses or DNS names at which clients reach the peer relay, before those that it finds itself.',
         ),
-        only: key(toggle(), false, 'Tell clients of `peerRelay.advertise.addresses` alone.'),
+        only: key(toggle(), false, 'Tell clients only the addresses in `peerRelay.advertise.addresses`.'),
         portMapping: key(
           choice('auto', 'on', 'off'),
           'auto',

@@ -311,7 +311,7 @@ export class Link implements Forwarder, Flushable, Reader {
   #endedEarly(detail: string): void {
     this.#keyIndex++;
     // A relay that is ending does the same, and is back soon. Only a second time in a row is a refusal.
-    if (this.#earlyEnds++ === 0) this.#failed('closed', 'the connection ended before anything was told on it');
+    if (this.#earlyEnds++ === 0) this.#failed('closed', 'the connection ended before the first message');
     else this.#failed('refused_key', detail);
   }
 
@@ -344,7 +344,7 @@ export class Link implements Forwarder, Flushable, Reader {
   /** Checks whether the other relay still answers. */
   #watch(client: DerpClient, now: number): void {
     if (!this.#isTrusted && now - this.#since >= CONNECT_MS) {
-      this.#failed('silent', 'it tells nothing about its clients');
+      this.#failed('silent', 'it sends nothing about its clients');
       return;
     }
     const { writtenBytes, pendingBytes } = this.#queue;
@@ -352,7 +352,7 @@ export class Link implements Forwarder, Flushable, Reader {
       this.#movedBytes = writtenBytes;
       this.#movedAt = now;
     } else if (now - this.#movedAt >= WRITE_DEADLINE_MS) {
-      this.#failed('stuck', `it has taken nothing for ${WRITE_DEADLINE_MS / 1000} s`);
+      this.#failed('stuck', `it has read nothing for ${WRITE_DEADLINE_MS / 1000} s`);
       return;
     }
     if (now < this.#pingAt || this.#isPinging) return;

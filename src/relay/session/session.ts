@@ -322,7 +322,7 @@ export class Session implements StreamHandler, FirstFrameReceiver, FrameOwner, F
   }
 
   tooFarBehind(): void {
-    this.expel('control_queue_full', 'it reads too slowly to be told who comes and goes');
+    this.expel('control_queue_full', 'it reads too slowly for messages about which clients connect and leave');
   }
 
   // ---- handshake

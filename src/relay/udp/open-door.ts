@@ -50,15 +50,18 @@ function logListener(log: DoorLog): UdpDoorListener {
   return {
     skipped: (place, error) => {
       const { message, hint } = placeError(place, error);
-      log.warn({ hint }, `${message} The UDP door goes on without it.`);
+      log.warn({ hint }, `${message} The UDP door works without it.`);
     },
     lost: ({ ip, port }, error) => log.warn({ ip, port, error: error.message }, 'a UDP socket was lost'),
     reopened: ({ ip, port }, error) => {
       if (error === null) log.info({ ip, port }, 'a UDP socket is open again');
-      else log.error({ ip, port, error: error.message }, 'a UDP socket cannot be opened again: trying on');
+      else log.error({ ip, port, error: error.message }, 'a UDP socket cannot be opened again: the relay tries again');
     },
     crashed: (error) =>
-      log.error({ error: error.stack ?? error.message }, 'the UDP thread ended by a bug: starting it again'),
+      log.error(
+        { error: error.stack ?? error.message },
+        'the UDP thread ended because of a bug: the relay starts it again',
+      ),
   };
 }
 

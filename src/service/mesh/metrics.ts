@@ -48,7 +48,7 @@ const LINK_METRICS: readonly LinkMetric[] = [
   },
   {
     name: 'towpath_mesh_link_dropped_packets_total',
-    help: 'Packets for the other relay that were dropped because it took too few, or was away for too long.',
+    help: 'Packets for the other relay that were dropped because it read too slowly, or was not connected for too long.',
     type: 'counter',
     value: ({ droppedPackets }) => droppedPackets,
   },

@@ -63,8 +63,8 @@ function parseKeys(text: string, place: string): Buffer[] {
       : lines.length > MOST_KEYS
         ? `has ${lines.length} lines; a mesh has one key, or two while it changes`
         : keys.some(isZeroKey)
-          ? 'holds a key of zeros, which protects nothing'
-          : 'holds no mesh key';
+          ? 'contains a key of zeros, so it protects nothing'
+          : 'contains no mesh key';
   throw new TowpathError('TOWPATH_MESH_KEY', `mesh: ${place} ${problem}`, { hint: HINT });
 }
 

@@ -132,7 +132,7 @@ export class AddressSearch {
     this.#isMapping = true;
     try {
       const gateway = defaultGateway();
-      if (gateway === null) throw new Error('this machine has no default gateway of IPv4 that the system tells');
+      if (gateway === null) throw new Error('the system shows no default gateway for IPv4');
       const { signal } = this.#ended;
       const { how, addresses } = await mapPorts({ transport, clock, gateway, signal, ports: ports(), nonceOf });
       this.addresses.setFound('port mapping', addresses, how);
@@ -159,7 +159,7 @@ export class AddressSearch {
     if (this.#problems[name] !== problem.message)
       this.#parts.log.warn(
         { problem: errorMessage(problem) },
-        `no address of the peer relay by ${name}; the last ones stay`,
+        `no address of the peer relay by ${name}; the last addresses stay in use`,
       );
     this.#problems[name] = problem.message;
   }

@@ -128,7 +128,7 @@ export function peerRelayMetrics({ snapshot, door, tailnets }: MetricSources): M
     },
     {
       name: 'towpath_peer_relay_requests_total',
-      help: 'Packets that nodes of a tailnet sent to the node of the relay, by what became of them.',
+      help: 'Packets that nodes of a tailnet sent to the node of the relay, by result.',
       type: 'counter',
       labels: ['tailnet', 'outcome'],
       read: () =>

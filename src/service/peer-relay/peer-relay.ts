@@ -237,7 +237,7 @@ export class PeerRelay {
     this.#door?.setLimits(limits);
     if (limits.endpoints < wanted.endpoints) {
       const fields = { wanted: wanted.endpoints, inForce: limits.endpoints };
-      this.#parts.log.warn(fields, 'peerRelay.limits.endpoints grows with a restart alone');
+      this.#parts.log.warn(fields, 'peerRelay.limits.endpoints can grow only with a restart');
     }
     return limits;
   }
@@ -361,7 +361,8 @@ export class PeerRelay {
     const problem = this.#lock.touch()
       ? null
       : `another process uses ${this.#config.stateDirectory}, or it cannot be written`;
-    if (health.set('peer relay', problem) && problem !== null) log.error({ problem }, 'the peer relay is not alone');
+    if (health.set('peer relay', problem) && problem !== null)
+      log.error({ problem }, 'the peer relay cannot lock its state directory');
   }
 
   /** Applies the node attributes of the tailnets, which may forbid to send or receive several datagrams at once. */

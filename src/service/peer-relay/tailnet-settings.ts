@@ -37,7 +37,7 @@ function usable(text: string, place: string, tailnet: string): string {
   if (/^[\x21-\x7e]+$/.test(key)) return key;
   throw new TowpathError(
     'TOWPATH_AUTH_KEY',
-    `${place} ${key === '' ? 'is empty or not set' : 'holds no auth key'} (tailnet ${tailnet})`,
+    `${place} ${key === '' ? 'is empty or not set' : 'contains no auth key'} (tailnet ${tailnet})`,
     { hint: 'Make an auth key in the tailnet, and put it there.' },
   );
 }

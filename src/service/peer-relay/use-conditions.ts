@@ -156,7 +156,7 @@ function grantCondition({ peer, grant }: NodeUseFacts, partner: NodeUseFacts | n
   if (partner?.grant === 'granted')
     return met('grant', name, `the policy does not let it use the relay, but lets ${partner.peer.name} ask for both`);
   if (grant === 'other-family-only') {
-    const text = 'the policy lets it use the relay by IPv6 addresses alone, and clients look at IPv4';
+    const text = 'the policy lets it use the relay only by IPv6 addresses, and clients look at IPv4';
     return unmet('grant', name, text, REQUEST_HINTS.other_family_grant!);
   }
   return unmet('grant', name, 'the policy does not let it use the relay', REQUEST_HINTS.no_grant!);

@@ -44,7 +44,7 @@ const nodeKey = z.string().transform((text, context) => {
   const key = parseNodeKey(text) ?? parseHexKey(text);
   if (key !== null && !isZeroKey(key)) return key;
   const message =
-    key === null ? 'allowed: nodekey: and 64 hex digits' : 'this is the key of no node: all its digits are 0';
+    key === null ? 'allowed: nodekey: and 64 hex digits' : 'this cannot be the key of a node: all its digits are 0';
   context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
@@ -168,7 +168,11 @@ export class Actions {
   #control(): ProcessControl {
     const control = this.#parts.control();
     if (control !== null) return control;
-    throw new ApiError(409, 'embedded', 'this relay runs inside another program, which alone can reload or drain it');
+    throw new ApiError(
+      409,
+      'embedded',
+      'this relay runs inside another program; only that program can reload or drain it',
+    );
   }
 }
 

@@ -116,7 +116,7 @@ export function warningsOf(parts: {
     warnings.push({
       name: 'internal-errors',
       problem: `${internalErrors} bugs of the relay were caught since the start`,
-      advice: 'The relay goes on. Please report the lines "internal error" of the log.',
+      advice: 'The relay continues. Please report the lines "internal error" of the log.',
     });
   }
   return warnings;

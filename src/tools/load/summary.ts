@@ -46,7 +46,7 @@ export function rowsOf(result: LoadResult): Row[] {
       row('duplicated', ({ duplicated }) => formatCount(duplicated)),
       row('corrupted', ({ corrupted }) => formatCount(corrupted)),
       row('misrouted', ({ misrouted }) => formatCount(misrouted)),
-      row('held back by the relay', ({ skipped }) => formatCount(skipped)),
+      row('delayed by the relay', ({ skipped }) => formatCount(skipped)),
       ...latencyRows(
         'latency',
         classes.map(({ latency }) => latency),
@@ -108,7 +108,7 @@ export function notes({
 }: LoadResult): string[] {
   const list: string[] = [];
   if (generator.idleShare < FULL_IDLE_SHARE && measuredSeconds > 0) {
-    list.push('This machine had no CPU left: relay, tester and whatever else runs here held each other up.');
+    list.push('This machine had no CPU left: the relay, the tester and other programs slowed each other down.');
   }
   for (const limit of generator.limits) list.push(`The generator may have limited the result: ${limit}.`);
   if (announcedBytesPerSecond !== null && announcedBytesPerSecond > 0) {

@@ -89,7 +89,7 @@ export function convertDerper(argv: readonly string[]): Draft {
   convertMesh(flags, draft);
   if (!bool(flags, 'derp', true)) {
     draft.remark(
-      '-derp=false: towpath always relays. For STUN alone, keep derper, or set STUNOnly for the node in the DERP map.',
+      '-derp=false: towpath always relays. For STUN only, keep derper, or set STUNOnly for the node in the DERP map.',
     );
   }
   for (const [name, reason] of Object.entries(NO_EQUIVALENT)) {

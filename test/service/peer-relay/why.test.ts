@@ -77,7 +77,10 @@ suite('why a node does not use the peer relay', { timeout: 60_000 }, () => {
       PacketFilter: [],
       PeersChanged: [{ ID: 3, Name: 'node3.', Addresses: ['100.64.0.3/32'], Cap: 100, Expired: true, Online: false }],
     });
-    await relay.until(() => relay.lines.some((line) => line.includes('grants nobody')), 'the grant is withdrawn');
+    await relay.until(
+      () => relay.lines.some((line) => line.includes('cap/relay towards this node to no node')),
+      'the grant is withdrawn',
+    );
     const [report] = await why(world, 'node2', 'node3');
     assert.equal(report?.isUsed, false);
     assert.equal(statusOf(report, 'grant_missing', 'relay'), 'unmet');

@@ -91,7 +91,7 @@ suite('the action limit for one key', () => {
     const key = `nodekey:${'0'.repeat(64)}`;
     assert.deepEqual(await limit({ key, bytesPerSecond: 1 }), [
       400,
-      'key: this is the key of no node: all its digits are 0',
+      'key: this cannot be the key of a node: all its digits are 0',
     ]);
     assert.match((await limit({ key: 'nodekey:12', bytesPerSecond: 1 }))[1], /64 hex digits/);
     assert.match((await limit({ key: formatNodeKey(generateNodeKeyPair().publicKey) }))[1], /bytesPerSecond/);

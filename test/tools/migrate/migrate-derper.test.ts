@@ -313,7 +313,7 @@ describe('towpath migrate derper', () => {
     registerMigrate(program, argv);
     assert.throws(() => program.parse(argv, { from: 'user' }), {
       code: 'TOWPATH_USAGE',
-      message: '"--" is missing before -hostname: the flags of derper stand behind it',
+      message: '"--" is missing before -hostname: the flags of derper come after it',
       hint: "Run: towpath migrate derper -- -hostname 'a b' -ace",
     });
   });
