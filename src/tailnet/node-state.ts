@@ -70,7 +70,8 @@ export class NodeState {
     }
     const state = withKeys(path, () => new NodeState(path, found, warning));
     // Another control server does not know this node.
-    if (found.controlUrl !== controlUrl) state.#save({ controlUrl, isRegistered: false, previousNodeKey: null });
+    if (!isSameServer(found.controlUrl, controlUrl))
+      state.#save({ controlUrl, isRegistered: false, previousNodeKey: null });
     return state;
   }
 
@@ -155,6 +156,11 @@ export class NodeState {
       });
     }
   }
+}
+
+/** Only scheme, host and port matter: another spelling of the URL must not make the node register again. */
+function isSameServer(stored: string, configured: string): boolean {
+  return URL.parse(stored)?.origin === new URL(configured).origin;
 }
 
 /** Where the state of a tailnet is. */

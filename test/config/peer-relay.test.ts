@@ -61,7 +61,18 @@ suite('peerRelay', () => {
     assert.match(problem({ ports: [] }), /different ports/);
     assert.match(problem({ ports: [70_000] }), /different ports/);
     assert.match(problem({ advertise: { only: true } }), /addresses is empty/);
-    assert.match(problem({ limits: { endpoints: 5 } }), /endpointsPerNode/);
+    for (const address of ['0.0.0.0', '::', '224.0.0.1', 'ff02::1'])
+      assert.match(
+        problem({ advertise: { addresses: ['203.0.113.7', address] } }),
+        /found .*reach this relay/,
+        address,
+      );
+    for (const url of ['https://example.com/headscale', 'https://example.com/?a', 'https://example.com/#a'])
+      assert.match(problem({ tailnets: [{ ...home, controlUrl: url }] }), /controlUrl: .*without a path/, url);
+  });
+
+  test('lets few endpoints be set alone', () => {
+    assert.equal(load({ limits: { endpoints: 5 } }).limits.endpoints, 5);
   });
 
   test('never shows an auth key that was written in place of its variable', () => {

@@ -104,6 +104,15 @@ describe('a node whose disk or auth key is gone', () => {
     assert.match(node.error ?? '', /authkey expired/);
   });
 
+  it('stays registered when the URL of the server is only written in another way', async (t) => {
+    const bench = await Bench.open(t);
+    const { url } = bench.control;
+    bench.node().state.registered();
+    const open = (controlUrl: string): NodeState => NodeState.open(bench.directory, 'home', controlUrl);
+    assert.ok(open(`${url.toUpperCase()}/`).isRegistered);
+    assert.ok(!open('https://other.example.com').isRegistered);
+  });
+
   it('refuses a state file with a previous key that is none', async (t) => {
     const bench = await Bench.open(t);
     const { path } = bench.node().state;

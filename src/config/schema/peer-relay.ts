@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PrefixSet } from '../../base/ip-prefix.ts';
 import { describeFound } from '../problems.ts';
 import { key, optionalKey, section } from './fields.ts';
 import { entryJsonSchema, pathFieldsOf, readEntry } from './list-entries.ts';
@@ -56,6 +57,8 @@ const STUN_SERVER = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9][A-Za-z0-9.-]{0,252}
 const MOST_TAILNETS = 16;
 /** Most ports. Clients try all at once, so a longer list only costs packets (peer relay reference §8). */
 const MOST_PORTS = 4;
+/** Unspecified, multicast and reserved addresses: no machine can be reached at them. */
+const NOT_OF_A_MACHINE = new PrefixSet(['0.0.0.0/8', '224.0.0.0/3', '::/128', 'ff00::/8']);
 const DAY_SECONDS = 86_400;
 /** Lowest capability version: clients ignore a relay with a lower one (peer relay reference §10.2). */
 const LEAST_CAPABILITY = 121;
@@ -97,6 +100,12 @@ const tailnet: z.ZodType<TailnetConfig> = section(
       if (values.name === undefined) refuse('name', 'is missing');
       if (values.authKey !== undefined && values.authKeyFile !== undefined)
         refuse('authKeyFile', 'cannot be used together with authKey');
+      const { pathname, search, hash } = new URL(values.controlUrl);
+      if (pathname !== '/' || search !== '' || hash !== '')
+        refuse(
+          'controlUrl',
+          `found ${values.controlUrl}; allowed: a URL without a path: the control protocol has its own`,
+        );
     },
     complete: (values): TailnetConfig => ({ ...values, name: values.name ?? '' }),
   },
@@ -139,13 +148,7 @@ const limits: z.ZodType<PeerRelayLimitsConfig> = section(
       'Longest message of a control server about the nodes of a tailnet, in bytes.',
     ),
   },
-  {
-    check: ({ endpoints, endpointsPerNode }, refuse) => {
-      if (endpointsPerNode > endpoints)
-        refuse('endpointsPerNode', `found ${endpointsPerNode}; allowed: up to endpoints (${endpoints})`);
-    },
-    flags: false,
-  },
+  { flags: false },
 );
 
 export const peerRelay: z.ZodType<PeerRelayConfig> = section(
@@ -183,6 +186,9 @@ export const peerRelay: z.ZodType<PeerRelayConfig> = section(
       },
       {
         check: ({ addresses, only }, refuse) => {
+          const useless = addresses.find((address) => NOT_OF_A_MACHINE.has(address));
+          if (useless !== undefined)
+            refuse('addresses', `found ${useless}; allowed: addresses at which clients reach this relay`);
           if (only && addresses.length === 0) refuse('only', 'found true; allowed: false, because addresses is empty');
         },
       },

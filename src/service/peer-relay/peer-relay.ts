@@ -269,6 +269,8 @@ export class PeerRelay {
   /** Ends the nodes, leaves the endpoints on disk and closes the ports. */
   async stop(): Promise<void> {
     const { log } = this.#parts;
+    // From here on the lack of ports and addresses is not a problem.
+    this.#isStarted = false;
     for (const leave of this.#leaves.splice(0)) leave();
     this.#search.stop();
     for (const { relay } of this.#tailnets) relay.close();

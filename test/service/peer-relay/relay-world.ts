@@ -68,6 +68,7 @@ export class RelayWorld {
   /** Stops the relay in order and starts it again; this ends the connections of the DERP clients. */
   async restartRelay(loses: 'nothing' | 'endpoints' = 'nothing'): Promise<void> {
     await this.relay.stop();
+    assert.ok(!this.relay.lines.some((line) => line.includes('not ready for this tailnet')), 'the stop is no problem');
     const file = path.join(this.folder, 'endpoints.json');
     assert.ok(existsSync(file), 'the endpoints were left on disk');
     if (loses === 'endpoints') rmSync(file);
