@@ -39,10 +39,49 @@ export abstract class KeyTable {
     return this.#keyView;
   }
 
-  /** A hash of 32 bits of the first 8 bytes of a key. The seed is secret, because keys are chosen by strangers. */
-  protected hash(first: number, second: number): number {
-    let mixed = Math.imul(first ^ this.#seed, 0x9e3779b1);
-    mixed = Math.imul((mixed ^ (mixed >>> 15)) + second, 0x85ebca6b) ^ this.#seed;
+  /**
+   * A hash of 32 bits of a key, of which `a` to `h` are the words. The seed is secret and all words count, because keys are
+   * chosen by strangers: another relay of the region may name a million keys that begin alike.
+   */
+  protected hash(a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number): number {
+    // Two chains, because a processor calculates them at the same time.
+    let even = Math.imul(a ^ this.#seed, 0x9e3779b1);
+    let odd = Math.imul(b + this.#seed, 0x85ebca6b);
+    even = Math.imul((even ^ (even >>> 15)) + c, 0x85ebca6b);
+    odd = Math.imul((odd ^ (odd >>> 15)) + d, 0x9e3779b1);
+    even = Math.imul((even ^ (even >>> 15)) + e, 0x9e3779b1);
+    odd = Math.imul((odd ^ (odd >>> 15)) + f, 0x85ebca6b);
+    even = Math.imul((even ^ (even >>> 15)) + g, 0x85ebca6b);
+    odd = Math.imul((odd ^ (odd >>> 15)) + h, 0x9e3779b1);
+    const mixed = Math.imul((even ^ (even >>> 15)) + (odd ^ (odd >>> 15)), 0x85ebca6b) ^ this.#seed;
     return mixed ^ (mixed >>> 13);
+  }
+
+  /** The hash of the key at `at` of a view. */
+  protected hashAt(view: DataView, at: number): number {
+    return this.hash(
+      view.getInt32(at, true),
+      view.getInt32(at + 4, true),
+      view.getInt32(at + 8, true),
+      view.getInt32(at + 12, true),
+      view.getInt32(at + 16, true),
+      view.getInt32(at + 20, true),
+      view.getInt32(at + 24, true),
+      view.getInt32(at + 28, true),
+    );
+  }
+
+  /** The hash of the key whose words begin at `base`. */
+  protected hashOf(words: Int32Array, base: number): number {
+    return this.hash(
+      words[base]!,
+      words[base + 1]!,
+      words[base + 2]!,
+      words[base + 3]!,
+      words[base + 4]!,
+      words[base + 5]!,
+      words[base + 6]!,
+      words[base + 7]!,
+    );
   }
 }

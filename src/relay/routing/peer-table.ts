@@ -45,7 +45,7 @@ export class PeerTable extends KeyTable {
     const mask = this.#slots - 1;
     this.#size--;
     for (let at = (hole + 1) & mask; this.#peers[at] !== null; at = (at + 1) & mask) {
-      const home = this.#home(this.#words[at * KEY_WORDS]!, this.#words[at * KEY_WORDS + 1]!);
+      const home = this.hashOf(this.#words, at * KEY_WORDS) & mask;
       if (((at - home) & mask) < ((at - hole) & mask)) continue;
       this.#peers[hole] = this.#peers[at]!;
       this.#words.copyWithin(hole * KEY_WORDS, at * KEY_WORDS, (at + 1) * KEY_WORDS);
@@ -69,28 +69,30 @@ export class PeerTable extends KeyTable {
     for (const peer of this.#peers) if (peer !== null) yield peer;
   }
 
-  #home(first: number, second: number): number {
-    return this.hash(first, second) & (this.#slots - 1);
-  }
-
   /** The slot that holds the key at `offset`, or the empty one where it would go. */
   #locate(view: DataView, offset: number): number {
-    const first = view.getInt32(offset, true);
     const words = this.#words;
     const mask = this.#slots - 1;
-    const second = view.getInt32(offset + 4, true);
-    let slot = this.#home(first, second);
+    const a = view.getInt32(offset, true);
+    const b = view.getInt32(offset + 4, true);
+    const c = view.getInt32(offset + 8, true);
+    const d = view.getInt32(offset + 12, true);
+    const e = view.getInt32(offset + 16, true);
+    const f = view.getInt32(offset + 20, true);
+    const g = view.getInt32(offset + 24, true);
+    const h = view.getInt32(offset + 28, true);
+    let slot = this.hash(a, b, c, d, e, f, g, h) & mask;
     for (; this.#peers[slot] !== null; slot = (slot + 1) & mask) {
       const base = slot * KEY_WORDS;
       if (
-        words[base] === first &&
-        words[base + 1] === second &&
-        words[base + 2] === view.getInt32(offset + 8, true) &&
-        words[base + 3] === view.getInt32(offset + 12, true) &&
-        words[base + 4] === view.getInt32(offset + 16, true) &&
-        words[base + 5] === view.getInt32(offset + 20, true) &&
-        words[base + 6] === view.getInt32(offset + 24, true) &&
-        words[base + 7] === view.getInt32(offset + 28, true)
+        words[base] === a &&
+        words[base + 1] === b &&
+        words[base + 2] === c &&
+        words[base + 3] === d &&
+        words[base + 4] === e &&
+        words[base + 5] === f &&
+        words[base + 6] === g &&
+        words[base + 7] === h
       ) {
         break;
       }
@@ -109,7 +111,7 @@ export class PeerTable extends KeyTable {
       const peer = peers[slot] ?? null;
       if (peer === null) continue;
       const base = slot * KEY_WORDS;
-      let at = this.#home(words[base]!, words[base + 1]!);
+      let at = this.hashOf(words, base) & mask;
       while (this.#peers[at] !== null) at = (at + 1) & mask;
       this.#peers[at] = peer;
       for (let i = 0; i < KEY_WORDS; i++) this.#words[at * KEY_WORDS + i] = words[base + i]!;

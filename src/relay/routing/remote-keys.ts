@@ -112,7 +112,7 @@ export class RemoteKeys extends KeyTable {
     const owners = this.#owners;
     let added: Added = Added.First;
     let hasOld = false;
-    let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
+    let slot = this.#home(view, at);
     for (; this.#index[slot] !== 0; slot = this.#next(slot)) {
       const entry = this.#index[slot]! - 1;
       if (!this.#holds(entry, view, at)) continue;
@@ -138,7 +138,7 @@ export class RemoteKeys extends KeyTable {
     const view = this.viewOf(buffer);
     let own = -1;
     let hasOther = false;
-    let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
+    let slot = this.#home(view, at);
     for (; this.#index[slot] !== 0; slot = this.#next(slot)) {
       const entry = this.#index[slot]! - 1;
       if (!this.#holds(entry, view, at)) continue;
@@ -153,7 +153,7 @@ export class RemoteKeys extends KeyTable {
   /** Whether `way` leads to the key at `at`. */
   leads(buffer: Buffer, at: number, way: Way): boolean {
     const view = this.viewOf(buffer);
-    let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
+    let slot = this.#home(view, at);
     for (; this.#index[slot] !== 0; slot = this.#next(slot)) {
       const entry = this.#index[slot]! - 1;
       if (this.#owners[entry]! >> 1 === way.number && this.#holds(entry, view, at)) return true;
@@ -194,7 +194,7 @@ export class RemoteKeys extends KeyTable {
       if (this.#ways[this.#owners[entry]! >> 1]!.forwarder.isElsewhere === true) continue;
       this.#readKey(entry, key);
       const view = this.viewOfKey(key);
-      let slot = this.#home(view.getInt32(0, true), view.getInt32(4, true));
+      let slot = this.#home(view, 0);
       while (!this.#holds(this.#index[slot]! - 1, view, 0)) slot = this.#next(slot);
       if (this.#index[slot]! - 1 === entry) visit(key);
     }
@@ -202,7 +202,7 @@ export class RemoteKeys extends KeyTable {
 
   #find(view: DataView, at: number): Forwarder | null {
     let first: Forwarder | null = null;
-    let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
+    let slot = this.#home(view, at);
     for (; this.#index[slot] !== 0; slot = this.#next(slot)) {
       const entry = this.#index[slot]! - 1;
       if (!this.#holds(entry, view, at)) continue;
@@ -215,8 +215,8 @@ export class RemoteKeys extends KeyTable {
 
   // ---- the index
 
-  #home(first: number, second: number): number {
-    return this.hash(first, second) & (this.#index.length - 1);
+  #home(view: DataView, at: number): number {
+    return this.hashAt(view, at) & (this.#index.length - 1);
   }
 
   #next(slot: number): number {
@@ -225,8 +225,7 @@ export class RemoteKeys extends KeyTable {
 
   #homeOf(entry: number): number {
     const page = this.#pages[entry >> PAGE_BITS]!;
-    const base = (entry & (PAGE_KEYS - 1)) * KEY_WORDS;
-    return this.#home(page[base]!, page[base + 1]!);
+    return this.hashOf(page, (entry & (PAGE_KEYS - 1)) * KEY_WORDS) & (this.#index.length - 1);
   }
 
   #growIndex(): void {
@@ -245,7 +244,7 @@ export class RemoteKeys extends KeyTable {
 
   /** Removes the old entries of a key, except that of `way`. */
   #removeOld(view: DataView, at: number, way: Way): void {
-    let slot = this.#home(view.getInt32(at, true), view.getInt32(at + 4, true));
+    let slot = this.#home(view, at);
     while (this.#index[slot] !== 0) {
       const entry = this.#index[slot]! - 1;
       const owner = this.#owners[entry]!;

@@ -14,7 +14,14 @@ class Side implements Forwarder {
   whenTaking(): void {}
 }
 
-/** Returns key `n`. Eight keys each have the same first 8 bytes, so that they have the same hash and are in one probe sequence. */
+/** Keys with the same first 4 bytes have the same hash, and are in one probe sequence. */
+class CrowdedKeys extends RemoteKeys {
+  protected override hash(first: number): number {
+    return first;
+  }
+}
+
+/** Returns key `n`. Eight keys each have the same first 4 bytes. */
 function key(n: number): Buffer {
   const bytes = Buffer.alloc(32);
   bytes.writeUInt32LE(n >> 3, 0);
@@ -71,7 +78,7 @@ suite('keys that are connected elsewhere', () => {
 
   test('thousands of keys: each is found, and each that was removed is not', () => {
     const COUNT = 5000;
-    const table = new RemoteKeys();
+    const table = new CrowdedKeys();
     const side = new Side();
     const way = table.open(side);
     for (let n = 0; n < COUNT; n++) table.add(key(n), 0, way);
@@ -93,8 +100,8 @@ suite('keys that are connected elsewhere', () => {
       what: fc.constantFrom('add', 'add', 'add', 'add', 'add', 'remove', 'remove', 'age', 'forget', 'up'),
     });
     fc.assert(
-      fc.property(fc.integer(), fc.array(change, { maxLength: 400, size: 'max' }), (seed, changes) => {
-        const table = new RemoteKeys(seed);
+      fc.property(fc.array(change, { maxLength: 400, size: 'max' }), (changes) => {
+        const table = new CrowdedKeys();
         const sides = Array.from({ length: WAYS }, () => new Side());
         const ways = sides.map((side) => table.open(side));
         // By key: its forwarders, the oldest first, and whether each is old.
