@@ -129,12 +129,51 @@ const killBusy = relay.map((where) =>
   ),
 );
 
-async function sendAll(model: RegionModel, world: RegionWorld, count: number, mayBeLost: boolean): Promise<void> {
+const end = fc.constantFrom<'drain' | 'close'>('drain', 'close');
+
+const restart = fc.tuple(relay, end).map(([where, way]) =>
+  command(
+    `restart(${where}, ${way})`,
+    () => true,
+    async (model, world) => world.restart(model, where, way),
+  ),
+);
+
+/** All clients send before a relay ends, and those of the other relays also while it is away. */
+const restartBusy = fc.tuple(relay, end).map(([where, way]) =>
+  command(
+    `restartBusy(${where}, ${way})`,
+    (model) => !isEmpty(model),
+    async (model, world) => {
+      await sendAll(model, world, 3, true);
+      const others = model.open.filter((member) => member.relay !== where);
+      await Promise.all([world.restart(model, where, way), sendFrom(others, model, world, 3)]);
+      await world.converged(model);
+      await sendAll(model, world, 1, false);
+    },
+  ),
+);
+
+async function sendFrom(
+  members: readonly Member[],
+  model: RegionModel,
+  world: RegionWorld,
+  count: number,
+  mayBeLost = true,
+): Promise<void> {
   await Promise.all(
-    model.open.map(async (member) => {
+    members.map(async (member) => {
       for (let to = 0; to < KEYS; to++) await world.send(model, member, to, count, mayBeLost);
     }),
   );
+}
+
+async function sendAll(model: RegionModel, world: RegionWorld, count: number, mayBeLost: boolean): Promise<void> {
+  await sendFrom(model.open, model, world, count, mayBeLost);
+}
+
+function rare(arbitrary: fc.Arbitrary<Command>): fc.WeightedArbitrary<Command> {
+  return { arbitrary, weight: 1 };
 }
 
 /** Each kind of command, repeated by its weight, for `fc.commands`. Commands that take a second are rare. */
@@ -143,5 +182,5 @@ export const COMMANDS: fc.Arbitrary<Command>[] = [
   ...[leave, leave, leave, move, move],
   ...[send, send, send, everyone, everyone, everyone],
   ...[cut, cutBusy, cutMeanwhile],
-  ...[fc.oneof({ arbitrary: everyone, weight: 4 }, { arbitrary: kill, weight: 1 }, { arbitrary: killBusy, weight: 1 })],
+  ...[fc.oneof({ arbitrary: everyone, weight: 4 }, ...[kill, killBusy, restart, restartBusy].map(rare))],
 ];

@@ -27,13 +27,13 @@ interface Connection {
 
 /** Three relays in this process, of two threads each where the mesh allows it, and clients on real sockets. */
 export class RegionWorld {
-  readonly #relays: readonly TestRelay[];
+  readonly #relays: TestRelay[];
   readonly #folder: string;
   readonly #operators: (DerpClient | null)[];
   readonly #connections = new Map<number, Connection>();
   #sent: Sent[] = [];
 
-  private constructor(relays: readonly TestRelay[], folder: string) {
+  private constructor(relays: TestRelay[], folder: string) {
     this.#relays = relays;
     this.#folder = folder;
     this.#operators = relays.map(() => null);
@@ -41,19 +41,9 @@ export class RegionWorld {
 
   static async start(): Promise<RegionWorld> {
     const folder = mkdtempSync(path.join(tmpdir(), 'towpath-region-'));
-    const keyFile = path.join(folder, 'mesh.key');
-    writeFileSync(keyFile, MESH_KEY, { mode: 0o600 });
-    const start = (): Promise<TestRelay> =>
-      TestRelay.start({
-        TOWPATH_TRANSPORT: 'plain',
-        TOWPATH_THREADS: '2',
-        TOWPATH_DUPLICATES: 'last-writer',
-        TOWPATH_DRAIN_SECONDS: '0',
-        TOWPATH_MESH_KEY_FILE: keyFile,
-        // So that no packet is dropped because of its age on a slow machine.
-        TOWPATH_LIMITS_QUEUE_MS: '60000',
-      });
-    const world = new RegionWorld(await Promise.all(Array.from({ length: RELAYS }, start)), folder);
+    writeFileSync(path.join(folder, 'mesh.key'), MESH_KEY, { mode: 0o600 });
+    const relays = Array.from({ length: RELAYS }, (_, index) => startRelay(folder, index));
+    const world = new RegionWorld(await Promise.all(relays), folder);
     for (const { relay, config, port } of world.#relays) {
       const others = world.#relays.filter((other) => other.port !== port);
       relay.reload({
@@ -148,20 +138,39 @@ export class RegionWorld {
     const before = restarts();
     this.#allowGone();
     await threads.kill(1);
-    const dead = model.open.filter((member) => member.relay === relay && member.thread === 1);
-    for (const member of dead) {
-      const { inbox } = this.#connections.get(member.id)!;
-      await eventually(
-        () => inbox.isClosed,
-        () => `the end of #${member.id}, whose thread has ended`,
-      );
-      this.#connections.delete(member.id);
-      model.leave(member);
-    }
+    await this.#ended(model, (member) => member.relay === relay && member.thread === 1);
     await eventually(
       () => restarts() > before,
       () => `a second thread at relay ${relay}`,
     );
+  }
+
+  /**
+   * Ends a relay, in the orderly way or at once, and starts it again with the same key and port. Its connections end.
+   */
+  async restart(model: RegionModel, relay: number, how: 'drain' | 'close'): Promise<void> {
+    const test = this.#relays[relay]!;
+    const { port } = test;
+    this.#allowGone();
+    if (how === 'drain') await test.relay.drain();
+    await test.relay.close();
+    await this.#ended(model, (member) => member.relay === relay);
+    await test.stop();
+    const others = this.#relays.filter((other) => other !== test);
+    const startedAt = performance.now();
+    for (;;) {
+      try {
+        this.#relays[relay] = await startRelay(this.#folder, relay, {
+          TOWPATH_LISTEN: `127.0.0.1:${port}`,
+          TOWPATH_MESH_WITH: others.map((other) => `http://127.0.0.1:${other.port}`).join(','),
+        });
+        return;
+      } catch (error) {
+        // Another program may have an outgoing connection from this port for a while.
+        if (performance.now() - startedAt > DEADLINE_MS) throw error;
+        await delay(100);
+      }
+    }
   }
 
   /** Waits until every relay knows the connections of the model. */
@@ -198,6 +207,19 @@ export class RegionWorld {
     for (const member of model.open) this.#compareNotices(model, member);
     this.#sent = [...waiting.values()].filter((sent) => mayCome(sent));
     this.#allowGone();
+  }
+
+  /** Waits for the end of these connections, whose relay or thread has ended. */
+  async #ended(model: RegionModel, isDead: (member: Member) => boolean): Promise<void> {
+    for (const member of model.open.filter(isDead)) {
+      const { inbox } = this.#connections.get(member.id)!;
+      await eventually(
+        () => inbox.isClosed,
+        () => `the end of #${member.id}`,
+      );
+      this.#connections.delete(member.id);
+      model.leave(member);
+    }
   }
 
   /** Allows PeerGone for clients that may have received a packet of the sender. */
@@ -279,6 +301,21 @@ export class RegionWorld {
     const test = this.#relays[relay]!;
     return test.client({ url: `http://127.0.0.1:${test.port}/derp`, timeoutMs: DEADLINE_MS, ...options });
   }
+}
+
+/** Starts the relay with this index, whose key is in the folder. */
+function startRelay(folder: string, index: number, env: Record<string, string> = {}): Promise<TestRelay> {
+  return TestRelay.start({
+    TOWPATH_TRANSPORT: 'plain',
+    TOWPATH_THREADS: '2',
+    TOWPATH_DUPLICATES: 'last-writer',
+    TOWPATH_DRAIN_SECONDS: '0',
+    TOWPATH_KEY_FILE: path.join(folder, `relay-${index}.key`),
+    TOWPATH_MESH_KEY_FILE: path.join(folder, 'mesh.key'),
+    // So that no packet is dropped because of its age on a slow machine.
+    TOWPATH_LIMITS_QUEUE_MS: '60000',
+    ...env,
+  });
 }
 
 /**
