@@ -239,8 +239,18 @@ export class ThreadLink implements ConnectionLink, Flushable, RecordReader {
     return this.#reader.isEmpty;
   }
 
-  record(...record: Parameters<RecordReader['record']>): void {
-    this.#receiver.record(this, ...record);
+  // Rest parameters would cost an array per packet on Node.
+  record(
+    kind: number,
+    connection: number,
+    detail: number,
+    event: number,
+    buffer: Buffer,
+    keyAt: number,
+    from: number,
+    to: number,
+  ): void {
+    this.#receiver.record(this, kind, connection, detail, event, buffer, keyAt, from, to);
   }
 
   /** Asks to be woken. Returns false when a record already waits. */
