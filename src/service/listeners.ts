@@ -5,6 +5,7 @@ import { formatHostPort, isLoopback } from '../base/ip-address.ts';
 import { TowpathError } from '../base/errors.ts';
 import type { CertificatePair, Endpoint, Listener, ListenerHandler, ServerTls, Transport } from '../transport/port.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';
+import type { ListenPlace } from './threads/own-socket.ts';
 import { naming } from './listen-keys.ts';
 import { listenPlaces } from './listen-places.ts';
 import { frontSettings } from './relay-settings.ts';
@@ -98,6 +99,12 @@ export class Listeners {
     if (port === 0) return;
     const nobody = { accepted: () => null, refused: () => undefined, error: () => undefined };
     await (await this.#transport.listen({ ip, port, tls: null }, nobody)).close();
+  }
+
+  /** Where further relay threads listen: at the ports for DERP of the main thread. */
+  get derpPlaces(): ListenPlace[] {
+    const { derp } = this.#inherited;
+    return this.#doors.relay.addresses.map((place, i) => (derp.length === 0 ? place : { ...place, fd: derp[i]! }));
   }
 
   /** The real addresses of the open ports. */

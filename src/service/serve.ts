@@ -16,6 +16,7 @@ import { type PreviousProcess, previousProcess } from './previous-process.ts';
 import { Readiness } from './readiness.ts';
 import { openSystemdState, type SystemdState } from './systemd-state.ts';
 import { Service } from './service.ts';
+import { whyNoOwnSockets } from './threads/own-socket.ts';
 import { reachable, runSelfTest } from './self-test.ts';
 
 /** What `serve` needs from the command line. */
@@ -38,7 +39,8 @@ export async function serve({ config, signals, command, ...parts }: ServeOptions
     const env = { ...process.env };
     const previous = previousProcess();
     const sockets = takeInheritedSockets();
-    const service = new Service(config, transport, log.log, sockets);
+    const unshared = sockets.derp.length > 0 ? await whyNoOwnSockets() : null;
+    const service = new Service(config, transport, log.log, sockets, unshared);
     const systemd = await openSystemdState(process.env, { health: service.health, log: log.log });
     // The peer relay cannot share its UDP ports and its directory with the next process.
     const isReplaceable = sockets.derp.length > 0 && config.peerRelay.tailnets.length === 0;

@@ -77,8 +77,16 @@ export class Service {
   /** The configuration that was read last, with changes that wait for a restart. */
   #readConfig: Config;
 
-  /** Reads key and certificate; opens no port yet. Throws a TowpathError when a file is unusable. */
-  constructor(config: Config, transport: Transport, log: Logger, inherited: InheritedSockets = NO_SOCKETS) {
+  /**
+   * Reads key and certificate; opens no port yet. `unshared`: why several threads cannot share the inherited sockets. Throws a TowpathError when a file is unusable.
+   */
+  constructor(
+    config: Config,
+    transport: Transport,
+    log: Logger,
+    inherited: InheritedSockets = NO_SOCKETS,
+    unshared: string | null = null,
+  ) {
     this.#config = config;
     this.#readConfig = config;
     this.#transport = transport;
@@ -108,7 +116,7 @@ export class Service {
       health: this.health,
       publicKey: this.keyPair.publicKey,
     });
-    const threads = threadCount(config, inherited.derp.length > 0, log);
+    const threads = threadCount(config, unshared, log);
     const memory = createThreadMemory(threads);
     this.#relay = new Relay(relaySettings(config, this.keyPair, threads), {
       transport,
@@ -195,7 +203,7 @@ export class Service {
       await this.clients.start();
       const tls = config.transport === 'tls' ? this.#serverTls() : null;
       await this.#listeners.openFront({ ...config, stun }, tls, this.threads !== null);
-      await this.threads?.start(this.#relay.addresses);
+      await this.threads?.start(this.#listeners.derpPlaces);
       this.#relay.joinRegion();
       this.#descriptors = this.#watchDescriptors();
       this.#liveness.check();

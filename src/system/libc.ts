@@ -20,6 +20,8 @@ export const LIBC: Readonly<Record<LibcName, readonly Parameter[]>> = {
   write: ['i32', 'ptr', 'u64'],
   // nfds_t has 64 bits, but the kernel's own call takes 32 of them.
   poll: ['ptr', 'u32', 'i32'],
+  // Variadic in C; on the supported architectures an integer is passed in the same way.
+  fcntl: ['i32', 'i32', 'i32'],
   close: ['i32'],
 };
 
@@ -58,6 +60,7 @@ export function callsOf<Address>(
     sendmmsg: c.sendmmsg,
     eventfd: c.eventfd,
     poll: c.poll,
+    fcntl: c.fcntl,
     close: c.close,
   };
 }

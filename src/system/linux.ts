@@ -35,6 +35,8 @@ export const EFD_CLOEXEC = 0o2000000;
 
 export const POLLIN = 0x1;
 
+export const F_DUPFD_CLOEXEC = 1030;
+
 export const Errno = {
   EPERM: 1,
   EINTR: 4,

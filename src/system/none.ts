@@ -25,6 +25,7 @@ export function createNoCalls(reason: string): SystemCalls {
     read: fail,
     write: fail,
     poll: fail,
+    fcntl: fail,
     close: fail,
   };
 }

@@ -36,5 +36,7 @@ export interface SystemCalls {
   write(fd: number, bytes: Pointer, length: number): number;
   /** Waits up to `timeoutMs` (−1: without end) for one of `count` descriptors; blocks the thread. */
   poll(descriptors: Pointer, count: number, timeoutMs: number): number;
+  /** With a command that takes an integer. */
+  fcntl(fd: number, command: number, argument: number): number;
   close(fd: number): number;
 }

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
@@ -11,6 +11,7 @@ import { describeSockets, refuseStunSockets, takeInheritedSockets } from '../../
 import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
 import { BUN, needsBun } from '../bun/installed.ts';
 import { within } from '../service/support.ts';
+import { handleFd, portOf, tcpServer } from './held-sockets.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 /** Longest wait for a start, in milliseconds: the machine runs other tests at the same time. */
@@ -62,26 +63,6 @@ describe('LISTEN_FDS', () => {
     assert.throws(() => takeInheritedSockets(env({ LISTEN_FDS: '65' }), OWN), /not a number of sockets/);
   });
 });
-
-/** Returns the descriptor of a server of this process, for a child. */
-function handleFd(holder: object): number {
-  const handle: unknown = Reflect.get(holder, '_handle');
-  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
-  assert.ok(typeof fd === 'number' && fd > 0);
-  return fd;
-}
-
-async function tcpServer(): Promise<Server> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}
 
 /** Returns the handle of a datagram socket, which Node stores under a symbol. */
 function datagramHandle(socket: Socket): object {

@@ -11,6 +11,7 @@ import type { DerpClientOptions } from '../../src/client/options.ts';
 import { Clock } from '../../src/base/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
+import { type InheritedSockets, NO_SOCKETS } from '../../src/service/inherited-sockets.ts';
 import { Service } from '../../src/service/service.ts';
 import type { Transport } from '../../src/transport/port.ts';
 import { transport } from '../../src/transport/runtime.ts';
@@ -32,8 +33,15 @@ export class TestRelay {
     this.#clock.start();
   }
 
-  /** Starts a relay with further environment variables, such as `TOWPATH_LIMITS_WRITE_DEADLINE_MS`; the transport can be replaced. */
-  static async start(env: Record<string, string> = {}, sockets: Transport = transport): Promise<TestRelay> {
+  /**
+   * Starts a relay with further environment variables, such as `TOWPATH_LIMITS_WRITE_DEADLINE_MS`; the transport can be
+   * replaced, and `inherited` are sockets as from systemd.
+   */
+  static async start(
+    env: Record<string, string> = {},
+    sockets: Transport = transport,
+    inherited: InheritedSockets = NO_SOCKETS,
+  ): Promise<TestRelay> {
     const folder = mkdtempSync(path.join(tmpdir(), 'towpath-relay-'));
     const { config } = loadConfig({
       env: {
@@ -49,7 +57,8 @@ export class TestRelay {
       },
     });
     const lines: string[] = [];
-    const relay = new Service(config, sockets, pino({ level: 'debug' }, { write: (line) => lines.push(line) }));
+    const log = pino({ level: 'debug' }, { write: (line) => lines.push(line) });
+    const relay = new Service(config, sockets, log, inherited);
     await relay.start();
     return new TestRelay(relay, config, lines, folder);
   }

@@ -30,6 +30,7 @@ describe('no system calls', () => {
       none.read(0, 0n, 8),
       none.write(0, 0n, 8),
       none.poll(0n, 1, 0),
+      none.fcntl(0, 1030, 3),
       none.close(0),
     ];
     assert.deepEqual(results, Array<number>(results.length).fill(-1));

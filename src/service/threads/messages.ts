@@ -10,6 +10,7 @@ import type { SessionSnapshot } from '../../relay/session/traffic.ts';
 import type { LiveSettings, RelaySettings } from '../../relay/settings.ts';
 import type { ThreadChannel } from '../../relay/threads/thread-link.ts';
 import type { CertificatePair, Endpoint } from '../../transport/port.ts';
+import type { ListenPlace } from './own-socket.ts';
 import type { ThreadMemory } from './shared-memory.ts';
 
 /** What a relay thread needs for the requests on its ports that do not become a DERP connection. */
@@ -39,7 +40,7 @@ export interface RelayThreadData {
 export type ThreadRequests = {
   /** Listens at a place; `certificate` is null where there is no TLS. */
   readonly listen: {
-    readonly ask: { readonly place: Endpoint; readonly certificate: CertificatePair | null };
+    readonly ask: { readonly place: ListenPlace; readonly certificate: CertificatePair | null };
     readonly answer: null;
   };
   /** Asks about each open connection again, by `review` of {@link ServiceRequests} with the same `round`. */

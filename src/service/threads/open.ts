@@ -12,20 +12,21 @@ const LEAST_CORES = 4;
 const MOST_BY_ITSELF = 8;
 
 /**
- * Returns the number of relay threads. With sockets from a service manager (`isInherited`), which cannot be shared, it
- * is always one.
+ * Returns the number of relay threads. It is one when the sockets come from a service manager and threads cannot share
+ * them (`unshared`, the reason; null: they can, or there are none).
  */
 export function threadCount(
   { threads }: Pick<Config, 'threads'>,
-  isInherited: boolean,
+  unshared: string | null,
   log: Logger,
   cores: number = availableParallelism(),
 ): number {
   const auto = cores < LEAST_CORES ? 1 : Math.min(Math.floor(cores / 2), MOST_BY_ITSELF);
   const count = threads === 'auto' ? auto : threads;
-  if (count === 1 || !isInherited) return count;
-  const why = 'the sockets from the service manager cannot be shared';
-  if (threads !== 'auto') log.warn({ threads: count }, `the relay uses one thread: ${why}`);
+  if (count === 1 || unshared === null) return count;
+  const why = `threads cannot share the sockets from the service manager: ${unshared}`;
+  if (threads === 'auto') log.info(`the relay uses one thread: ${why}`);
+  else log.warn({ threads: count }, `the relay uses one thread: ${why}`);
   return 1;
 }
 

@@ -21,8 +21,9 @@ import type { SessionSnapshot } from '../../relay/session/traffic.ts';
 import type { LiveSettings, RelaySettings } from '../../relay/settings.ts';
 import { assignCounters, mergeThreads, type RelaySnapshot } from '../../relay/snapshot.ts';
 import { createChannels } from '../../relay/threads/thread-link.ts';
-import type { CertificatePair, Endpoint } from '../../transport/port.ts';
+import type { CertificatePair } from '../../transport/port.ts';
 import type { ServiceNote, ThreadHttpSettings, ThreadNote } from './messages.ts';
+import type { ListenPlace } from './own-socket.ts';
 import type { ThreadMemory } from './shared-memory.ts';
 import { RelayThreadProcess, type ThreadListener } from './relay-thread.ts';
 import { mainThreadState, ThreadFaults, threadState, type ThreadState } from './thread-state.ts';
@@ -77,7 +78,7 @@ export class RelayThreads {
   readonly #restarting = new Map<number, NodeJS.Timeout>();
   readonly #unsubscribes: (() => void)[] = [];
   readonly #answeredMs = new Map<RelayThreadProcess, number>();
-  #places: readonly Endpoint[] = [];
+  #places: readonly ListenPlace[] = [];
   #connections: ThreadNote | null = null;
   readonly #faults = new ThreadFaults();
   /** The traffic of the keys in the other threads, until it is taken. */
@@ -94,7 +95,7 @@ export class RelayThreads {
   }
 
   /** Starts all threads. Each listens at all places. Rejects when one cannot. */
-  async start(places: readonly Endpoint[]): Promise<void> {
+  async start(places: readonly ListenPlace[]): Promise<void> {
     const { clock, challenges } = this.#parts;
     this.#places = places;
     this.#unsubscribes.push(clock.onTick((now) => this.#tick(now), SLOW_TICK_MS));

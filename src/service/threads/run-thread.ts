@@ -13,6 +13,7 @@ import type {
   ThreadNote,
   ThreadRequests,
 } from './messages.ts';
+import { ownSocket } from './own-socket.ts';
 import { RequestPort } from './request-port.ts';
 import { sharedPorts } from './shared-memory.ts';
 import { ThreadHttp } from './thread-http.ts';
@@ -43,7 +44,11 @@ export class RelayThread {
       port,
       {
         listen: async ({ place, certificate }) => {
-          await this.#relay.listen(place, certificate, (serverName) => this.#challenges.get(serverName) ?? null);
+          await this.#relay.listen(
+            await ownSocket(place),
+            certificate,
+            (serverName) => this.#challenges.get(serverName) ?? null,
+          );
           return null;
         },
         review: ({ round }) => this.#review(round),

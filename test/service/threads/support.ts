@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { DerpClient } from '../../../src/client/derp-client.ts';
 import type { DerpClientOptions } from '../../../src/client/options.ts';
+import type { InheritedSockets } from '../../../src/service/inherited-sockets.ts';
 import { TestRelay } from '../support.ts';
 
 /** Longest wait in milliseconds; an idle machine needs only some milliseconds. */
@@ -15,8 +16,8 @@ export class TwoThreads {
     this.test = test;
   }
 
-  static async start(env: Record<string, string> = {}): Promise<TwoThreads> {
-    return new TwoThreads(await TestRelay.start({ TOWPATH_THREADS: '2', ...env }));
+  static async start(env: Record<string, string> = {}, inherited?: InheritedSockets): Promise<TwoThreads> {
+    return new TwoThreads(await TestRelay.start({ TOWPATH_THREADS: '2', ...env }, undefined, inherited));
   }
 
   /** Connects a client to the thread of this index. The kernel chooses the thread, so that it may need several attempts. */
