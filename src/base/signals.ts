@@ -5,16 +5,17 @@ export type SignalWish = 'end' | 'reload' | 'replace' | 'nothing';
 export type SignalListener = (wish: SignalWish, signal: NodeJS.Signals) => void;
 
 /**
- * SIGUSR1 is listened to because Node would open its debugger and Bun would end. SIGUSR2 starts the next
- * process, as it does in other servers with inherited sockets (nginx, HAProxy).
+ * SIGUSR1 is listened to because Node would open its debugger and Bun would end; it is the first, so that no other signal is
+ * handled before it. SIGUSR2 starts the next process, as it does in other servers with inherited sockets (nginx, HAProxy).
+ * SIGHUP is the last: a program that sees it handled may send any of them.
  */
 const WISHES: Readonly<Partial<Record<NodeJS.Signals, SignalWish>>> = {
+  SIGUSR1: 'nothing',
+  SIGUSR2: 'replace',
   SIGTERM: 'end',
   SIGINT: 'end',
   SIGQUIT: 'end',
   SIGHUP: 'reload',
-  SIGUSR2: 'replace',
-  SIGUSR1: 'nothing',
 };
 
 /**

@@ -13,7 +13,7 @@ function healthcheck(...argv: string[]): SpawnSyncReturns<string> {
 test('towpath healthcheck says what /readyz says, and fails without an answer', async (t) => {
   const relay = new RelayProcess([...FREE_PORTS]);
   t.after(() => relay.clean());
-  await relay.says(/"msg":"ready"/, 60_000);
+  await relay.says(/"msg":"ready"/);
   const admin = `127.0.0.1:${await relay.port('admin')}`;
   const ready = healthcheck('--admin', admin);
   assert.deepEqual([ready.status, ready.stdout, ready.stderr], [0, 'ready\n', '']);

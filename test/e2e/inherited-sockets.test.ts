@@ -141,7 +141,7 @@ function relayWithSockets(program: string): void {
       child.once('close', () => reject(new Error(output)));
       look();
     });
-    await within(ready, 'the relay is ready', 10_000);
+    await within(ready, 'the relay is ready');
     for (const [role, port] of Object.entries(ports)) {
       assert.ok(output.includes(`"${role}":[{"ip":"127.0.0.1","port":${port}}]`), `${role} ${port} in ${output}`);
     }

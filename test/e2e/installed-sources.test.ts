@@ -20,7 +20,7 @@ describe('the sources below node_modules, where npm puts a package from a git UR
     const main = path.join(installed, 'bin/towpath.cjs');
     const relay = new RelayProcess([...FREE_PORTS, '--threads', '2'], undefined, process.execPath, main);
     try {
-      await relay.says(/"msg":"ready"/, 60_000);
+      await relay.says(/"msg":"ready"/);
       assert.deepEqual(await relay.end('SIGTERM'), [0, null]);
       assert.doesNotMatch(relay.output, /Warning:|a relay thread has ended/);
     } finally {

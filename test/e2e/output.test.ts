@@ -59,12 +59,12 @@ async function withServing(
   }
 }
 
-async function untilServed(port: number, deadlineMs = 20_000): Promise<void> {
+async function untilServed(port: number, deadlineMs = 60_000): Promise<void> {
   const until = performance.now() + deadlineMs;
   for (;;) {
     try {
       const options = { transport, clock: new Clock(), verify: { kind: 'none' } } as const;
-      const client = await connectDerp({ ...options, url: `https://127.0.0.1:${port}/derp`, timeoutMs: 2000 });
+      const client = await connectDerp({ ...options, url: `https://127.0.0.1:${port}/derp`, timeoutMs: 20_000 });
       client.abort();
       return;
     } catch (error) {
@@ -121,7 +121,7 @@ suite('an output that takes nothing', { skip: process.platform !== 'linux' }, ()
     try {
       await untilServed(port);
       child.kill('SIGTERM');
-      assert.deepEqual(await within(ended, 'the end', 20_000), [0, null]);
+      assert.deepEqual(await within(ended, 'the end'), [0, null]);
     } finally {
       child.kill('SIGKILL');
       rmSync(folder, { recursive: true });
@@ -136,7 +136,7 @@ suite('an output that takes nothing', { skip: process.platform !== 'linux' }, ()
         // The test cannot see when the command waits, but a signal at any other moment must end it too.
         await new Promise((resolve) => setTimeout(resolve, 500));
         child.kill(signal);
-        assert.deepEqual(await within(ended, 'the end', 20_000), [null, signal]);
+        assert.deepEqual(await within(ended, 'the end'), [null, signal]);
       }
     });
   });

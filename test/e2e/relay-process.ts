@@ -7,6 +7,12 @@ import { within } from '../service/support.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 
+/**
+ * Longest wait for a line of a relay or for its end, in milliseconds. A start takes a second of processor time, of which a
+ * busy machine gives a tenth.
+ */
+const PATIENCE_MS = 60_000;
+
 /** `towpath serve` as a process of its own, in a folder of its own. */
 export class RelayProcess {
   readonly child: ChildProcess;
@@ -39,7 +45,7 @@ export class RelayProcess {
   }
 
   /** Waits until the output matches and returns the match. */
-  async says(pattern: RegExp, deadlineMs = 10_000): Promise<RegExpExecArray> {
+  async says(pattern: RegExp, deadlineMs: number = PATIENCE_MS): Promise<RegExpExecArray> {
     const found = new Promise<RegExpExecArray>((resolve, reject) => {
       const look = (): void => {
         const match = pattern.exec(this.output);
@@ -62,7 +68,7 @@ export class RelayProcess {
   /** Sends signals in order, and returns exit code and signal of the end. */
   async end(...signals: NodeJS.Signals[]): Promise<unknown[]> {
     for (const signal of signals) this.child.kill(signal);
-    return within(this.#ended, `the end of:\n${this.output}`, 10_000);
+    return within(this.#ended, `the end of:\n${this.output}`, PATIENCE_MS);
   }
 
   async clean(): Promise<void> {

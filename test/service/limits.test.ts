@@ -169,7 +169,7 @@ suite('limits of the whole server', () => {
     const relay = await TestRelay.start({ TOWPATH_LIMITS_KEEP_ALIVE_SECONDS: '5' });
     try {
       await relay.client();
-      await relay.until(() => relay.relay.counters.keepAlivesSent === 1, 'a keep-alive', 11_000);
+      await relay.until(() => relay.relay.counters.keepAlivesSent >= 1, 'a keep-alive');
     } finally {
       await relay.stop();
     }

@@ -29,7 +29,7 @@ export class NotifyListener {
   static async open(path: string): Promise<NotifyListener> {
     const listener = new NotifyListener(path);
     const lines = createInterface({ input: listener.#child.stdout! });
-    await within(once(lines, 'line'), 'the listener', 10_000);
+    await within(once(lines, 'line'), 'the listener');
     lines.on('line', (line) => {
       listener.messages.push(JSON.parse(line) as string);
       for (const look of listener.#waiting) look();

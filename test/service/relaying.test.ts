@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { generateNodeKeyPair } from '../../src/wire/keys.ts';
 import { DropReason } from '../../src/observe/counters.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
@@ -144,7 +144,7 @@ suite('a receiver that stops reading', () => {
         while (!sender.send(healthy.publicKey, Buffer.from([i]))) await setImmediate();
         assert.equal((await arrived).packet[0], i);
       }
-      await within(ended, 'the write deadline', 20_000);
+      await within(ended, 'the write deadline');
       assert.equal(counters.refusals.write_timeout, 1);
       const dropped = (reason: DropReason): number => counters.dropPackets[reason]![0]!;
       assert.ok(dropped(DropReason.QueueHead) > 0, 'the oldest were dropped');
@@ -182,7 +182,7 @@ suite('a receiver that reads slowly', { concurrency: 2 }, () => {
           // Longer than the deadline, which leaves time for two checks, between which the receiver's window opens (a
           // sixteenth of its buffer is free by then), and less than what the kernel would have to send before it wakes the relay.
           const enough = (): boolean => counters.writeTimeouts > 0 || performance.now() - startedAt > 6000;
-          await within(flood(sender, slow, Buffer.alloc(60_000), enough), 'the slow receiver', 20_000);
+          await within(flood(sender, slow, Buffer.alloc(60_000), enough), 'the slow receiver');
           clearInterval(reading);
           assert.equal(counters.writeTimeouts, 0, `cut off after ${reads} reads`);
           assert.ok(reads > 0);
@@ -190,7 +190,6 @@ suite('a receiver that reads slowly', { concurrency: 2 }, () => {
           await within(
             flood(sender, slow, Buffer.alloc(60_000), () => counters.writeTimeouts > 0),
             'the end',
-            25_000,
           );
           assert.equal(counters.refusals.write_timeout, 1);
         } finally {
@@ -201,11 +200,10 @@ suite('a receiver that reads slowly', { concurrency: 2 }, () => {
   }
 });
 
-/** Sends to `target` as fast as the socket accepts it, until `enough`. */
+/** Sends to `target` faster than it reads, until `enough`; without a pause it would need all of the processor. */
 async function flood(sender: DerpClient, target: DerpClient, packet: Buffer, enough: () => boolean): Promise<void> {
-  const until = performance.now() + 20_000;
-  while (!enough() && performance.now() < until) {
+  while (!enough()) {
     sender.send(target.publicKey, packet);
-    await setImmediate();
+    await setTimeout(1);
   }
 }

@@ -63,7 +63,7 @@ before(async () => {
 after(() => relay.stop());
 
 async function answer(socket: Socket, request: string): Promise<string> {
-  const whole = untilClosed(socket, 10_000);
+  const whole = untilClosed(socket);
   socket.write(`${request}\r\n\r\n`, 'latin1');
   // The connection of a kept-alive answer must be ended by the test.
   socket.once('data', () => setImmediate(() => socket.end()));

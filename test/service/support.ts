@@ -16,6 +16,9 @@ import { Service } from '../../src/service/service.ts';
 import type { Transport } from '../../src/transport/port.ts';
 import { transport } from '../../src/transport/runtime.ts';
 
+/** Longest wait for something that only needs processor time, in milliseconds: other programs may use nearly all of it. */
+const PATIENCE_MS = 30_000;
+
 /** A relay in this process on free ports of the loopback, with functions that connect to it. */
 export class TestRelay {
   readonly relay: Service;
@@ -74,7 +77,7 @@ export class TestRelay {
       clock: this.#clock,
       url: `https://127.0.0.1:${this.port}/derp`,
       verify: { kind: 'pin', sha256: this.relay.certificate.info().pinSha256 },
-      timeoutMs: 5000,
+      timeoutMs: PATIENCE_MS,
       ...options,
     });
     this.#clients.push(client);
@@ -98,7 +101,7 @@ export class TestRelay {
   }
 
   /** Waits until `condition` holds; checks it once per clock tick and fails after `deadlineMs`. */
-  async until(condition: () => boolean, what: string, deadlineMs = 5000): Promise<void> {
+  async until(condition: () => boolean, what: string, deadlineMs: number = PATIENCE_MS): Promise<void> {
     const startedAt = performance.now();
     await new Promise<void>((resolve, reject) => {
       const stop = this.#clock.onTick((now) => {
@@ -134,7 +137,7 @@ export function nextPacket(client: DerpClient): Promise<{ source: Buffer; packet
 }
 
 /** Resolves with all received bytes when the socket is closed. */
-export function untilClosed(socket: Socket, deadlineMs = 5000): Promise<Buffer> {
+export function untilClosed(socket: Socket, deadlineMs: number = PATIENCE_MS): Promise<Buffer> {
   return within(
     new Promise((resolve) => {
       const chunks: Buffer[] = [];
@@ -147,7 +150,7 @@ export function untilClosed(socket: Socket, deadlineMs = 5000): Promise<Buffer> 
 }
 
 /** Resolves like `event`; fails after a deadline. */
-export async function within<T>(event: Promise<T>, what: string, deadlineMs = 5000): Promise<T> {
+export async function within<T>(event: Promise<T>, what: string, deadlineMs: number = PATIENCE_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`not within ${deadlineMs} ms: ${what}`)), deadlineMs);

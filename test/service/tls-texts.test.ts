@@ -23,7 +23,7 @@ suite('what a TLS library says reaches nobody', () => {
   afterEach(() => relay.stop());
 
   async function logged(text: string): Promise<void> {
-    await relay.until(() => relay.lines.some((line) => line.includes(text)), text, 20_000);
+    await relay.until(() => relay.lines.some((line) => line.includes(text)), text);
     assert.deepEqual(
       relay.lines.filter((line) => INTERNAL.test(line)),
       [],

@@ -71,7 +71,7 @@ suite('the action limit for one key', () => {
     relay.relay.reload(relay.config);
     assert.equal(await announced(keys), 70_000);
     assert.ok(Date.parse((await limits()).keys[0]?.until ?? '') > Date.now() - 60_000);
-    await relay.until(() => relay.relay.api.limits().keys.length === 0, 'its time is over', 20_000);
+    await relay.until(() => relay.relay.api.limits().keys.length === 0, 'its time is over');
     assert.equal(await announced(keys), 5_000_000);
     assert.ok(relay.lines.some((line) => line.includes('the time of a changed limit is over')));
   });
@@ -81,7 +81,7 @@ suite('the action limit for one key', () => {
     const value = (): number | null => relay.relay.api.limits().limits.find((one) => one.name === name)!.value;
     assert.equal((await limit({ name, value: 9_000_000, seconds: 1 }))[0], 200);
     assert.equal(value(), 9_000_000);
-    await relay.until(() => value() === 0, 'its time is over', 20_000);
+    await relay.until(() => value() === 0, 'its time is over');
     assert.equal((await limit({ name, value: 8_000_000 }))[0], 200);
     assert.equal((await limit({ name, value: null }))[0], 200);
     assert.equal(value(), 0);

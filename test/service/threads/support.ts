@@ -5,7 +5,7 @@ import type { InheritedSockets } from '../../../src/service/inherited-sockets.ts
 import { TestRelay } from '../support.ts';
 
 /** Longest wait in milliseconds; an idle machine needs only some milliseconds. */
-export const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 40_000;
 const MOST_TRIES = 200;
 
 /** A relay of two threads: the main one, with index 0, and one more. */
