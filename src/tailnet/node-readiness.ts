@@ -70,17 +70,19 @@ function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeP
       `Open ${loginUrl ?? 'the URL in the log'}, or configure an auth key.`,
     );
   else if (error !== null && self === null && !needsSignature) problems.push(controlProblem(error, errorKind));
-  if (self !== null && !self.isAuthorized)
-    add(
-      'approval_pending',
-      'the tailnet asks for an approval of new devices',
-      'Approve the node in the administration of the tailnet.',
-    );
-  if (self !== null && (self.isExpired || (self.keyExpiresAt !== null && self.keyExpiresAt <= now)))
+  const isExpired = self !== null && (self.isExpired || (self.keyExpiresAt !== null && self.keyExpiresAt <= now));
+  if (isExpired)
     add(
       'key_expired',
       'the key of the node has expired',
       'Run "towpath relay login", or use an auth key with a tag: its nodes never expire.',
+    );
+  // Headscale sends nodes with an expired key as not authorized.
+  else if (self !== null && !self.isAuthorized)
+    add(
+      'approval_pending',
+      'the tailnet asks for an approval of new devices',
+      'Approve the node in the administration of the tailnet.',
     );
   if (needsSignature || (netmap.hasTailnetLock && self !== null && !self.isSigned))
     add(

@@ -18,6 +18,7 @@ describe('a node of a tailnet says why it is not ready', () => {
     ['', /^$/, {}, {}],
     ['approval_pending', /Approve/, {}, { MachineAuthorized: false }],
     ['key_expired', /relay login/, {}, { KeyExpiry: '2026-05-01T00:00:00Z' }],
+    ['key_expired', /relay login/, {}, { Expired: true, MachineAuthorized: false }],
     ['tailnet_lock', /tailscale lock sign nodekey:/, { TKAInfo: { Head: 'x' } }, {}],
     ['', /^$/, { TKAInfo: { Head: 'x' } }, { KeySignature: 'AAAA' }],
     ['relay_disabled', /attribute/, {}, { CapMap: { 'disable-relay-server': null } }],

@@ -123,7 +123,7 @@ export function endpointConditions(endpoint: EndpointSnapshot, names: (tableName
 /** Returns the condition that there is no endpoint at present. */
 export function noEndpoint(about: string, wasGranted: boolean): UseCondition {
   const text = wasGranted
-    ? 'there is no endpoint any more: it was not bound in time, it was idle, or the relay was restarted'
+    ? 'there is no endpoint any more: it was not bound in time, it was idle, a grant or a node was removed, or the relay was restarted'
     : 'there is no endpoint';
   return unmet(
     'endpoint',

@@ -1,7 +1,7 @@
 import { printable } from '../../base/printable.ts';
 import type { EndpointSnapshot, UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
 import type { SnapshotChoice } from '../../relay/udp/snapshot.ts';
-import { findPeers } from '../../tailnet/find-peers.ts';
+import { findPeers, isNamed } from '../../tailnet/find-peers.ts';
 import type { NetmapPeer } from '../../tailnet/netmap.ts';
 import { nodeProblems, type ReadinessFacts } from '../../tailnet/node-readiness.ts';
 import type { RelayTailnet } from './relay-tailnet.ts';
@@ -69,6 +69,10 @@ async function explainIn(
   });
   const node = choose(tailnet, nodeText, conditions);
   const other = otherText === null ? null : choose(tailnet, otherText, conditions);
+  if (node !== null && node === other) {
+    conditions.push(unusable(otherText!, 'it is the same node as the other one', 'Name two nodes.'));
+    return report(node.name, null, false);
+  }
   if (node === null) return report(null, other?.name ?? null, false);
   const first = factsOf(sources, tailnet, node);
   const second = other === null ? null : factsOf(sources, tailnet, other);
@@ -89,15 +93,23 @@ async function explainIn(
 function choose({ node }: RelayTailnet, text: string, conditions: UseCondition[]): NetmapPeer | null {
   const found = findPeers(node.netmap, text);
   if (found.length === 1) return found[0]!;
-  const [problem, hint] =
-    found.length > 1
+  const { self } = node.netmap;
+  const isSelf = self !== null && isNamed(self, text);
+  const [problem, hint] = isSelf
+    ? ['it is the node of the relay itself', 'Name the nodes that use the relay.']
+    : found.length > 1
       ? [`several nodes have this name: ${found.map(({ name }) => name).join(', ')}`, 'Name one of them in full.']
       : [
           'no such node is in the network map of the relay',
           'Check the spelling. A node that the policy grants nothing towards the relay may be left out of the map.',
         ];
-  conditions.push({ code: 'in_network_map', about: text, status: 'unmet', text: problem, hint });
+  conditions.push(unusable(text, problem, hint));
   return null;
+}
+
+/** Returns the condition that the node which `about` names cannot be checked. */
+function unusable(about: string, text: string, hint: string): UseCondition {
+  return { code: 'in_network_map', about, status: 'unmet', text, hint };
 }
 
 function factsOf(sources: UseSources, { node, relay }: RelayTailnet, peer: NetmapPeer): NodeUseFacts {

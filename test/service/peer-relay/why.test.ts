@@ -90,6 +90,13 @@ suite('why a node does not use the peer relay', { timeout: 60_000 }, () => {
     assert.match(find(report, 'endpoint', 'node2').text, /no endpoint any more/);
     const [unknown] = await why(world, 'node9');
     assert.deepEqual([unknown?.node, statusOf(unknown, 'in_network_map', 'node9')], [null, 'unmet']);
+    for (const relayItself of ['relay', '100.64.0.1', formatNodeKey(world.keys.nodeKey)]) {
+      const [own] = await why(world, relayItself, 'node2');
+      assert.match(find(own, 'in_network_map', relayItself).text, /the node of the relay itself/);
+    }
+    const [twice] = await why(world, 'node2', '100.64.0.2');
+    assert.match(find(twice, 'in_network_map', '100.64.0.2').text, /the same node/);
+    assert.equal(twice?.isUsed, false);
     const { port } = relay.relay.addresses.admin!;
     const api = JSON.parse((await ask(port, '/api/v1/udp-use?node=node9')).body) as UdpUseAnswer;
     assert.deepEqual([api.isOn, api.reports[0]?.conditions.at(-1)?.code], [true, 'in_network_map']);
