@@ -1,5 +1,6 @@
 /**
- * Why an exchange with a control server failed. `unreachable`: no answer came. `refused`: the server refused.
+ * Why an exchange with a control server failed. `unreachable`: no answer came, or that of a server that does not
+ * work now (5xx). `refused`: the server refused.
  * `protocol`: its answer breaks the protocol. `busy`: it asked for a pause. `unknown-node`: it does not know this node,
  * which must register again. `auth-key`: the node has to register with its auth key, which cannot be read.
  */

@@ -69,7 +69,8 @@ function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeP
       'the node is not let into the tailnet yet',
       `Open ${loginUrl ?? 'the URL in the log'}, or configure an auth key.`,
     );
-  else if (error !== null && self === null && !needsSignature) problems.push(controlProblem(error, errorKind));
+  else if (error !== null && !needsSignature && (self === null || isShutOut(errorKind)))
+    problems.push(controlProblem(error, errorKind));
   const isExpired = self !== null && (self.isExpired || (self.keyExpiresAt !== null && self.keyExpiresAt <= now));
   if (isExpired)
     add(
@@ -91,6 +92,11 @@ function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeP
       `Run "tailscale lock sign ${formatNodeKey(node.state.node.publicKey)}" on a signing node.`,
     );
   return problems;
+}
+
+/** Whether the node is not in the tailnet any more. After other errors its last network map is still right. */
+function isShutOut(kind: TailnetNode['errorKind']): boolean {
+  return kind === 'refused' || kind === 'unknown-node' || kind === 'auth-key';
 }
 
 /** Returns the problem that the node cannot enter the tailnet. `error` is the last error of the control server. */

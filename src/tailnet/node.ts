@@ -21,6 +21,8 @@ import { logOut, register, whyNotRegistered, type Proof, type Registrant, type R
 
 /** Time limit for DNS, TCP and TLS together. */
 const CONNECT_TIMEOUT_MS = 15_000;
+/** Headscale keeps the map stream of a removed node open, and refuses only its next request. So the node makes one. */
+const PUBLISH_AGAIN_MS = 300_000;
 /** The node key is renewed this long before it expires. */
 const RENEW_BEFORE_MS = 86_400_000;
 /** Time between attempts of a renewal that needs a login. */
@@ -194,9 +196,27 @@ export class TailnetNode {
     });
     try {
       // At once, as clients do: servers take half a second for each, and clients ask as soon as they know of the relay.
-      await Promise.all([publish(connection, this.#registrant()), stream]);
+      await Promise.all([this.#publish(connection), stream]);
     } catch (error) {
       if (!this.#hasNewKey) throw error;
+    }
+  }
+
+  /**
+   * Publishes the facts about the node, at once and again from time to time. Rejects when that fails the first time, or
+   * later because the server does not know the node.
+   */
+  async #publish(connection: ControlConnection): Promise<void> {
+    const { clock } = this.#parts;
+    const { signal } = this.#stop;
+    const isOver = (): boolean => !connection.isOpen;
+    await publish(connection, this.#registrant());
+    for (;;) {
+      await pause(clock, PUBLISH_AGAIN_MS, signal, isOver);
+      if (signal.aborted || isOver()) return;
+      await publish(connection, this.#registrant()).catch((error: unknown) => {
+        if (asControlError(error).kind === 'unknown-node') throw error;
+      });
     }
   }
 

@@ -87,7 +87,7 @@ export function checkStatus({ status, retryAfter, body }: ControlAnswer, path: s
   const waitMs = status === 429 || status === 503 ? retryAfterMs(retryAfter, status) : null;
   if (waitMs !== null) throw new ControlError('busy', text, waitMs);
   if (status === 401 || status === 404) throw new ControlError('unknown-node', text);
-  throw new ControlError('refused', text);
+  throw new ControlError(status >= 500 ? 'unreachable' : 'refused', text);
 }
 
 function requestOf({ state, version, hostinfo }: Registrant): object {

@@ -94,6 +94,24 @@ describe('a node whose disk or auth key is gone', () => {
     assert.deepEqual(codes(node), ['auth_key_missing']);
   });
 
+  it('learns that it was removed, although the server keeps its map stream, and is not ready then', async (t) => {
+    const bench = await Bench.open(t);
+    const { control } = bench;
+    const node = bench.node();
+    control.behaviour.streamed = (stream) => stream.send(bench.firstFrame(node));
+    node.start();
+    await until(node, () => node.phase === NodePhase.Online && control.updates.length === 1);
+    control.behaviour.update = () => ({ status: 503, text: 'busy' });
+    bench.skip(301_000);
+    await until(node, () => control.updates.length === 2);
+    assert.equal(node.phase, NodePhase.Online, 'another answer changes nothing');
+    control.behaviour.update = () => ({ status: 404, text: 'node not found' });
+    control.behaviour.register = () => ({ status: 401, text: 'authkey already used' });
+    bench.skip(602_000);
+    await until(node, () => /already used/.test(node.error ?? ''));
+    assert.deepEqual(codes(node), ['registration_refused']);
+  });
+
   it('says so when the server refuses the auth key', async (t) => {
     const bench = await Bench.open(t);
     bench.control.behaviour.register = () => ({ status: 401, text: 'authkey expired' });
