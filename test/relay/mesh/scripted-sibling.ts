@@ -79,12 +79,14 @@ export class ScriptedSibling {
       if (!isGreeted || bytes.length < 37 || bytes.length < 5 + bytes.readUInt32BE(1)) return;
       const infoEnd = 5 + bytes.readUInt32BE(1);
       const watcher = bytes.subarray(5, 37);
-      if (!bytes.subarray(infoEnd).equals(WATCH)) {
-        if (bytes.length === infoEnd) this.#info(socket, watcher);
+      const then = bytes.subarray(infoEnd);
+      // On a busy machine, a Ping comes together with it.
+      if (!then.subarray(0, WATCH.length).equals(WATCH)) {
+        if (then.length === 0) this.#info(socket, watcher);
         return;
       }
       isWatched = true;
-      this.received = bytes = Buffer.alloc(0);
+      this.received = bytes = then.subarray(WATCH.length);
       socket.write(encodePeerPresent(watcher, { ...PRESENCE, flags: 2 }));
       script(socket);
     });
