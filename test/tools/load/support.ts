@@ -18,7 +18,7 @@ export function examplePlan(url: string, changes: Partial<LoadPlan> = {}): LoadP
     sampleMs: 500,
     drainMs: 2000,
     handshakesAtOnce: 8,
-    connectTimeoutMs: 5000,
+    connectTimeoutMs: 30_000,
     ...changes,
   };
 }
