@@ -182,10 +182,14 @@ export class ClientPolicy implements Admission {
 
   /** Returns the connected keys with a quota, for counts over several relays. */
   *keysWithQuota(): IterableIterator<string> {
-    for (const [key, client] of this.#clients) {
-      const tier = this.#tierOf(key, client.source);
-      if (tier !== null && hasQuota(tier)) yield key;
-    }
+    for (const key of this.#clients.keys()) if (this.hasQuota(key)) yield key;
+  }
+
+  /** Returns whether a key is connected and has a quota. */
+  hasQuota(key: string): boolean {
+    const client = this.#clients.get(key);
+    const tier = client === undefined ? null : this.#tierOf(key, client.source);
+    return tier !== null && hasQuota(tier);
   }
 
   #judge(key: string, verdict: AdmissionVerdict): AdmissionVerdict {

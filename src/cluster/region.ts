@@ -1,12 +1,13 @@
 /**
  * Shares data between the relays of a region through a Valkey or Redis server: bytes of keys with a quota, connections
  * of keys, and actions of operators on keys. It works in rounds every two seconds, never for a packet or a handshake.
- * Each relay stores its own totals, so a failed round can be repeated, and a server that lost its data is filled again.
+ * Each relay stores its own totals, so a failed round can be repeated, and a server that lost its data is filled again. Times
+ * are those of the server: the clocks of the relays may differ.
  */
 import { errorMessage } from '../base/errors.ts';
-import type { KeyUsage } from '../accounting/usage.ts';
 import type { MetricDefinition } from '../observe/metrics.ts';
 import { crowdedOut, decodeOpened, encodeOpened, type OpenConnection } from './connections.ts';
+import { SharedUsage, type UsageMember } from './shared-usage.ts';
 import type { Valkey } from './valkey.ts';
 
 const ROUND_MS = 2000;
@@ -15,9 +16,6 @@ const CONNECT_MS = 3000;
 const DAY_MS = 86_400_000;
 /** A relay that was away for this long has no bytes in the present month. */
 const RELAY_MS = 32 * DAY_MS;
-/** Lifetime of the counts of a day and of a month, in seconds. */
-const DAY_SECONDS = 2 * 86_400;
-const MONTH_SECONDS = 33 * 86_400;
 /** Records of connections are sent again after `REPEAT_MS`, and are valid for `BELIEVED_MS`. */
 const REPEAT_MS = 60_000;
 const BELIEVED_MS = 150_000;
@@ -28,6 +26,10 @@ const MOST_EVENTS = 10_000;
 const EVENTS_AT_ONCE = 1000;
 /** Most own events that wait for the server. The oldest is dropped first. */
 const MOST_WAITING = 1000;
+/** A smaller difference of the clocks is not corrected, so that the times of connections do not change in each round. */
+const LEAST_SKEW_MS = 1000;
+/** While the server is away, another reason is logged after this time. */
+const LOG_EVERY_MS = 60_000;
 /** A disconnect that is older than this is ignored. */
 const FRESH_MS = 60_000;
 
@@ -37,16 +39,7 @@ export type RegionEvent =
   | { readonly kind: 'allow' | 'disconnect'; readonly key: string };
 
 /** The relay's side of the exchange. */
-export interface RegionMember {
-  /** The present day of UTC. */
-  readonly day: string;
-  keysWithQuota(): Iterable<string>;
-  own(key: string): KeyUsage;
-  /** The totals that this relay had stored before its start. */
-  adopt(key: string, stored: KeyUsage): void;
-  setOthers(key: string, dayBytes: number, monthBytes: number): void;
-  /** Called when the usage of these keys has changed. */
-  changed(keys: readonly string[]): void;
+export interface RegionMember extends UsageMember {
   /** Its connections of a key; empty when there are none. */
   connections(key: string): readonly OpenConnection[];
   connectionLimit(key: string): number;
@@ -57,21 +50,23 @@ export interface RegionMember {
 }
 
 export interface RegionParts {
-  readonly valkey: Valkey;
+  readonly valkey: Pick<Valkey, keyof Valkey>;
   /** Names this relay for the others. */
   readonly relayId: string;
   readonly member: RegionMember;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
   /** Receives a sentence for the operator while the server does not answer; null when it answers again. */
   readonly noted: (note: string | null) => void;
+  /** Returns the time of this machine in milliseconds since 1970; default: `Date.now`. */
+  readonly now?: () => number;
 }
 
 /** Exchanges data with the other relays of the region, in rounds. */
 export class Region {
   readonly #parts: RegionParts;
-  /** The last stored counts of the day, by `day key`. */
-  readonly #stored = new Map<string, number>();
-  #day = '';
+  readonly #usage: SharedUsage;
+  /** Time of the server minus time of this machine, in milliseconds. */
+  #skewMs = 0;
   /** Keys whose connections must be sent, and when each was last sent. */
   readonly #due = new Set<string>();
   readonly #toldAt = new Map<string, number>();
@@ -84,10 +79,14 @@ export class Region {
   #isInRound = false;
   #isAway = false;
   #problem = '';
+  /** The reason that the operator sees now, and when one was last logged. */
+  #noted = '';
+  #loggedAt = 0;
   #rounds = 0;
 
   constructor(parts: RegionParts) {
     this.#parts = parts;
+    this.#usage = new SharedUsage(parts.valkey, parts.relayId, parts.member);
   }
 
   /** Connects to the server. {@link tick} makes the rounds. */
@@ -101,9 +100,18 @@ export class Region {
     if (!this.#isInRound) this.#away(problem);
   }
 
-  /** Records that the connections of a key have changed. The next round sends them. */
+  /**
+   * Records that the connections of a key have changed. The next round sends them. A key that left before it was sent is
+   * forgotten, so that nothing grows while the server is away.
+   */
   connectionsChanged(key: string): void {
-    this.#due.add(key);
+    if (this.#toldAt.has(key) || this.#parts.member.connections(key).length > 0) this.#due.add(key);
+    else this.#due.delete(key);
+  }
+
+  /** Shares the bytes of a key that has a quota, even if it leaves before the next round. */
+  follow(key: string): void {
+    this.#usage.follow(key);
   }
 
   /** Sends an operator's action to the other relays. */
@@ -125,10 +133,10 @@ export class Region {
   async round(): Promise<void> {
     this.#isInRound = true;
     try {
-      const now = Date.now();
+      const now = await this.#serverTime();
       const { valkey, relayId } = this.#parts;
       const relays = await valkey.present('relays', relayId, now, now - RELAY_MS);
-      await this.#exchangeUsage(relays.filter((relay) => relay !== relayId));
+      await this.#usage.exchange(relays.filter((relay) => relay !== relayId));
       await this.#sendEvents();
       await this.#takeEvents(now);
       await this.#exchangeConnections(now);
@@ -166,42 +174,21 @@ export class Region {
     ];
   }
 
-  async #exchangeUsage(others: readonly string[]): Promise<void> {
-    const { member, relayId, valkey } = this.#parts;
-    const { day } = member;
-    const month = day.slice(0, 7);
-    if (day !== this.#day) this.#stored.clear();
-    this.#day = day;
-    const keys = [...member.keysWithQuota()];
-    const name = (relay: string, period: string, key: string): string => `${period}:${relay}:${key}`;
-    for (let at = 0; at < keys.length; at += KEYS_AT_ONCE) {
-      const some = keys.slice(at, at + KEYS_AT_ONCE);
-      const unknown = some.filter((key) => !this.#stored.has(key));
-      const before = await valkey.counts(
-        unknown.flatMap((key) => [name(relayId, day, key), name(relayId, month, key)]),
+  /** Returns the time of the server, and corrects the difference to the time of this machine. */
+  async #serverTime(): Promise<number> {
+    const { log, now = Date.now, valkey } = this.#parts;
+    const askedAt = now();
+    const time = await valkey.time();
+    const answeredAt = now();
+    const skewMs = Math.round(time - (askedAt + answeredAt) / 2);
+    if (Math.abs(skewMs - this.#skewMs) >= LEAST_SKEW_MS + answeredAt - askedAt) {
+      this.#skewMs = skewMs;
+      log.warn(
+        { seconds: skewMs / 1000 },
+        'the clocks of this relay and of the Valkey server differ; the time of the server is used for connections, that of the relay for days',
       );
-      for (const [i, key] of unknown.entries()) {
-        member.adopt(key, { dayBytes: before[2 * i]!, monthBytes: before[2 * i + 1]! });
-      }
-      await Promise.all(
-        some.map(async (key) => {
-          const { dayBytes, monthBytes } = member.own(key);
-          // The bytes of a month change only together with those of a day.
-          if (this.#stored.get(key) === monthBytes) return;
-          await valkey.setCount(name(relayId, day, key), dayBytes, DAY_SECONDS);
-          await valkey.setCount(name(relayId, month, key), monthBytes, MONTH_SECONDS);
-          this.#stored.set(key, monthBytes);
-        }),
-      );
-      const names = some.flatMap((key) => others.flatMap((relay) => [name(relay, day, key), name(relay, month, key)]));
-      const counts = await valkey.counts(names);
-      for (const [i, key] of some.entries()) {
-        const ofKey = counts.slice(2 * i * others.length, 2 * (i + 1) * others.length);
-        const sum = (from: number): number => ofKey.filter((_, j) => j % 2 === from).reduce((a, b) => a + b, 0);
-        member.setOthers(key, sum(0), sum(1));
-      }
-      member.changed(some);
     }
+    return answeredAt + this.#skewMs;
   }
 
   async #sendEvents(): Promise<void> {
@@ -220,6 +207,9 @@ export class Region {
    */
   async #takeEvents(now: number): Promise<void> {
     const { relayId, valkey, member } = this.#parts;
+    const latest = await valkey.latestEvent(EVENTS);
+    // The server has lost its events, and numbers the new ones by a clock that is behind: all of them are new.
+    if (isBefore(latest, this.#lastEvent)) this.#lastEvent = '0';
     for (;;) {
       const events = await valkey.eventsAfter(EVENTS, this.#lastEvent, EVENTS_AT_ONCE);
       for (const { id, fields } of events) {
@@ -244,12 +234,19 @@ export class Region {
 
   async #tellConnections(key: string, now: number): Promise<void> {
     const { member, relayId, valkey } = this.#parts;
-    const ours = member.connections(key);
+    const ours = member.connections(key).map((one) => ({ ...one, openedAt: one.openedAt + this.#skewMs }));
     const said = ours.length === 0 ? null : encodeOpened(ours, now + BELIEVED_MS);
-    const all = await valkey.setField(`connections:${key}`, relayId, said, BELIEVED_MS / 1000);
+    // Before the answer: a connection that changes meanwhile is sent in the next round.
     this.#due.delete(key);
-    if (said === null) this.#toldAt.delete(key);
-    else this.#toldAt.set(key, now);
+    this.#toldAt.set(key, now);
+    let all: Readonly<Record<string, string>>;
+    try {
+      all = await valkey.setField(`connections:${key}`, relayId, said, BELIEVED_MS / 1000);
+    } catch (error) {
+      this.#due.add(key);
+      throw error;
+    }
+    if (said === null && !this.#due.has(key)) this.#toldAt.delete(key);
     const others = Object.entries(all).filter(([relay]) => relay !== relayId);
     const opened = others.flatMap(([, text]) => decodeOpened(text, now));
     const limit = member.connectionLimit(key);
@@ -262,14 +259,20 @@ export class Region {
   }
 
   #away(problem: string): void {
-    if (this.#isAway) return;
+    if (this.#isAway && problem === this.#noted) return;
+    const { log, noted, now = Date.now } = this.#parts;
+    // The first reason is often only that the connection ended; the next one says why it cannot be opened again.
+    const isNews = !this.#isAway || Math.abs(now() - this.#loggedAt) >= LOG_EVERY_MS;
+    if (!this.#isAway) {
+      // The server may have lost its data when it is back.
+      for (const key of this.#toldAt.keys()) this.#due.add(key);
+    }
     this.#isAway = true;
-    const note = `the Valkey server of the region cannot be reached (${problem}); limits count for this relay only`;
-    this.#parts.log.warn(
-      { error: problem },
-      'the Valkey server of the region cannot be reached; limits count for this relay only',
-    );
-    this.#parts.noted(note);
+    this.#noted = problem;
+    noted(`the Valkey server of the region cannot be used (${problem}); limits count for this relay only`);
+    if (!isNews) return;
+    this.#loggedAt = now();
+    log.warn({ error: problem }, 'the Valkey server of the region cannot be used; limits count for this relay only');
   }
 
   #back(): void {
@@ -287,6 +290,13 @@ function eventOf(fields: Readonly<Record<string, string>>): RegionEvent | 'crowd
   if (kind === 'deny') return { kind, key, until: Number(until), reason };
   if (kind === 'crowded') return kind;
   return kind === 'allow' || kind === 'disconnect' ? { kind, key } : null;
+}
+
+/** Returns whether an id of an event, two numbers with `-` between, is before another. */
+function isBefore(id: string, other: string): boolean {
+  const [time = 0, number = 0] = id.split('-').map(Number);
+  const [otherTime = 0, otherNumber = 0] = other.split('-').map(Number);
+  return time < otherTime || (time === otherTime && number < otherNumber);
 }
 
 /** Ids of events begin with the time of the server. */

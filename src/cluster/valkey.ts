@@ -6,6 +6,11 @@ import type { ClusterConfig } from '../config/schema/cluster.ts';
 
 /** Longest time for one command, and for a connection. */
 const COMMAND_MS = 2000;
+/**
+ * A connection on which nothing was read or written for this time is closed: the server hangs, or the network drops its packets.
+ * Rounds are shorter apart.
+ */
+const SILENCE_MS = 5000;
 /** Shortest and longest pause between attempts to connect. The server may be away for days. */
 const LEAST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5000;
@@ -34,7 +39,7 @@ export class Valkey {
     const reconnectStrategy = (retries: number): number =>
       Math.min(LEAST_PAUSE_MS * 2 ** Math.min(retries, 10), LONGEST_PAUSE_MS) * (0.75 + Math.random() * 0.5);
     const password = config.passwordFile === undefined ? {} : { password: readPassword(config.passwordFile) };
-    const common = { reconnectStrategy, connectTimeout: COMMAND_MS };
+    const common = { reconnectStrategy, connectTimeout: COMMAND_MS, socketTimeout: SILENCE_MS };
     const isUnix = url.startsWith('unix://');
     this.#client = createClient({
       ...(isUnix
@@ -71,6 +76,12 @@ export class Valkey {
   /** True while the server is connected. */
   get isReady(): boolean {
     return this.#client.isReady;
+  }
+
+  /** Returns the time of the server in milliseconds since 1970. */
+  async time(): Promise<number> {
+    const [seconds, microseconds] = await this.#client.time();
+    return Number(seconds) * 1000 + Number(microseconds) / 1000;
   }
 
   /** Stores a count for `seconds`. */
@@ -122,6 +133,12 @@ export class Valkey {
   async append(list: string, fields: Readonly<Record<string, string>>, most: number): Promise<void> {
     const TRIM = { strategy: 'MAXLEN', strategyModifier: '~', threshold: most } as const;
     await this.#client.xAdd(`${this.#prefix}:${list}`, '*', { ...fields }, { TRIM });
+  }
+
+  /** Returns the id of the last event of a list; `0` if there is none. */
+  async latestEvent(list: string): Promise<string> {
+    const [last] = (await this.#client.xRevRange(`${this.#prefix}:${list}`, '+', '-', { COUNT: 1 })) ?? [];
+    return last?.id ?? '0';
   }
 
   /** Reads up to `count` events after the one with the id `after`; `0` reads from the first. */

@@ -45,6 +45,7 @@ export class ServiceRegionMember implements RegionMember {
     connections.push({ ip, port, openedAt: Date.now() });
     this.#open.set(key, connections);
     this.region.connectionsChanged(key);
+    if (this.#parts.policy.hasQuota(key)) this.region.follow(key);
   }
 
   /** Records that a connection of a key has ended. */

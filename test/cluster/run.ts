@@ -1,7 +1,7 @@
 /**
  * Tests relays of a region that count together through a real Valkey or Redis server, `npm run test:cluster`: quotas, connections of
- * a key, denials and disconnects hold for all of them; the server is killed and started again under load. It prints its
- * results, and fails when no server is installed. One relay runs on Node and one on Bun. `run.ts 2` gives each of them two threads.
+ * a key, denials and disconnects hold for all of them; the server is killed and started again under load, and fails in other ways
+ * (`failures.ts`). It prints its results, and fails when no server is installed. One relay runs on Node and one on Bun. `run.ts 2` gives each of them two threads.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Clock } from '../../src/base/clock.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
 import { formatNodeKey, generateNodeKeyPair } from '../../src/wire/keys.ts';
+import { serverFailures } from './failures.ts';
 import { SERVER, TestServer } from './server.ts';
 import { RegionRelay, until } from './world.ts';
 
@@ -116,8 +117,8 @@ async function quotaUnderLoad(): Promise<void> {
     'both relays notice it',
   );
   for (const relay of relays) {
-    assert.match(await relay.page('readyz'), /^ready\nnote: cluster: .*away/);
-    assert.equal(relay.lines.filter((line) => line.includes('cannot be reached')).length, 1);
+    assert.match(await relay.page('readyz'), /^ready\nnote: cluster: .*cannot be used/);
+    assert.equal(relay.lines.filter((line) => line.includes('cannot be used')).length, 1);
   }
   say(`both relays say so after ${Math.round(awayMs)} ms, once, and stay ready`);
   // Below the quota at each relay, and above it together: 60 + 110 packets at both.
@@ -166,6 +167,7 @@ try {
   await actions();
   await quotaUnderLoad();
   await afterRestart();
+  await serverFailures(server, relays, say);
   say('done');
 } catch (error) {
   for (const relay of relays) console.error(`${relay.name}:\n${relay.lines.slice(-12).join('\n')}`);

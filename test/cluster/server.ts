@@ -1,5 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { connect } from 'node:net';
+import { createClient } from '@redis/client';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -13,7 +14,7 @@ const START_MS = 20_000;
 export class TestServer {
   readonly socket: string;
   readonly #folder: string;
-  readonly #password: string;
+  #password: string;
   #child: ChildProcess | null = null;
 
   constructor(folder: string, password: string) {
@@ -33,6 +34,33 @@ export class TestServer {
       await sleep(50);
     }
     throw new Error(`${SERVER} does not listen`);
+  }
+
+  /** Runs a command on it. */
+  async command(...command: readonly string[]): Promise<void> {
+    const client = createClient({ socket: { path: this.socket, reconnectStrategy: false }, password: this.#password });
+    await client.connect();
+    try {
+      await client.sendCommand(command);
+    } finally {
+      client.destroy();
+    }
+  }
+
+  /** Pauses the process: it answers nothing until {@link resume}, and its connections stay open. */
+  pause(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
+  /** Changes the password; open connections end. */
+  async changePassword(password: string): Promise<void> {
+    await this.command('CONFIG', 'SET', 'requirepass', password);
+    this.#password = password;
+    await this.command('CLIENT', 'KILL', 'TYPE', 'normal');
   }
 
   /** Ends it with SIGKILL. */
