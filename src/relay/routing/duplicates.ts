@@ -72,6 +72,13 @@ export class Duplicates {
     return this.#most((left, right) => left.joined < right.joined)!;
   }
 
+  /** The `count` oldest connections, the oldest first. */
+  oldestOnes(count: number): readonly Recipient[] {
+    if (count === 1) return [this.oldest];
+    const byAge = [...this.#members].toSorted(([, left], [, right]) => left.joined - right.joined);
+    return byAge.slice(0, count).map(([member]) => member);
+  }
+
   /** Returns when a member joined. */
   joined(connection: Recipient): number {
     return this.#members.get(connection)?.joined ?? 0;

@@ -41,6 +41,11 @@ export class Peer implements Source {
     return this.#duplicates?.oldest ?? this.active;
   }
 
+  /** The `count` oldest connections, or all when there are fewer. */
+  oldestOnes(count: number): readonly Recipient[] {
+    return this.#duplicates?.oldestOnes(count) ?? (this.active === null ? [] : [this.active]);
+  }
+
   get members(): Iterable<Recipient> {
     return this.#duplicates?.members ?? (this.active === null ? [] : [this.active]);
   }

@@ -419,9 +419,13 @@ export class Router {
     return peer;
   }
 
-  /** Ends the oldest connection of a key that now has too many. */
+  /**
+   * Ends the oldest connections of a key that now has too many. Each thread ends its own, and may not know yet that others are
+   * gone: so it looks at all that are too many, and not only at the oldest.
+   */
   #entered(peer: Peer, connection: Recipient): void {
-    if (peer.size > (peer.mostConnections ?? this.#connectionsPerKey)) peer.oldest?.crowdedOut();
+    const tooMany = peer.size - (peer.mostConnections ?? this.#connectionsPerKey);
+    if (tooMany > 0) for (const old of peer.oldestOnes(tooMany)) old.crowdedOut();
     for (const watcher of this.#watchers) watcher.present(peer, connection);
   }
 }

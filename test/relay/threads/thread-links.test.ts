@@ -133,6 +133,18 @@ suite('connections in several threads', () => {
       );
     }, 3));
 
+  test('connections of a key that come to many threads at once: the newest stay, and no more than may be', () =>
+    inWorld(async (world) => {
+      const [key] = keys as [Buffer];
+      const all = Array.from({ length: 16 }, (_, n) => world.connect(n % 8, key));
+      await world.settle();
+      assert.deepEqual(
+        all.map(({ isOpen }) => isOpen),
+        all.map((_, n) => n >= 13),
+      );
+      for (const { router } of world.threads) assert.equal(router.table.named(key)!.size, 3);
+    }, 8));
+
   test('a full ring holds the sender, and loses and repeats nothing', () =>
     inWorld(async (world) => {
       const [a, b] = [world.connect(0, A), world.connect(1, B)];
