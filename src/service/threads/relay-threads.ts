@@ -205,7 +205,10 @@ export class RelayThreads {
   /** See `Relay.endKeys`. */
   async endKeys(endings: readonly KeyEnding[]): Promise<number> {
     let ended = this.#parts.relay.endKeys(endings);
-    await this.#askAll(async ({ port }) => (ended += await port.ask('endKeys', endings)));
+    await this.#askAll(async ({ port }) => {
+      const there = await port.ask('endKeys', endings);
+      ended += there;
+    });
     return ended;
   }
 

@@ -6,7 +6,7 @@ import { after, before, suite, test } from 'node:test';
 import type { DerpClient } from '../../../src/client/derp-client.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { formatNodeKey, generateNodeKeyPair } from '../../../src/wire/keys.ts';
-import { nextPacket, within } from '../support.ts';
+import { nextPacket, TestRelay, within } from '../support.ts';
 import { PATIENCE_MS, TwoThreads } from './support.ts';
 
 const SENT = 3000;
@@ -131,6 +131,16 @@ suite('a relay of two threads', { timeout: 120_000 }, () => {
     assert.equal(await two.test.relay.disconnect(keys.publicKey), 2);
     await Promise.all([closed(first), closed(second)]);
     await two.until(() => two.test.relay.counters.refusals.disconnected === 2, 'both are counted');
+  });
+
+  test('an operator is told how many connections that were, also by many threads at once', async (t) => {
+    const relay = await TestRelay.start({ TOWPATH_THREADS: '4' });
+    t.after(() => relay.stop());
+    const keys = generateNodeKeyPair();
+    const clients = await Promise.all(Array.from({ length: 12 }, () => relay.client({ keys, timeoutMs: PATIENCE_MS })));
+    const all = Promise.all(clients.map(closed));
+    assert.equal(await relay.relay.disconnect(keys.publicKey), clients.length);
+    await all;
   });
 
   test('a reload reaches each thread', async () => {
