@@ -15,6 +15,7 @@ import {
   writeBindingResponse,
 } from '../src/wire/stun.ts';
 import { benchDataPath } from './micro/data-path.ts';
+import { benchThreads } from './micro/threads.ts';
 import { measure, measured, sink } from './micro/harness.ts';
 import { describeMachine, machineSlug } from './relay/machine.ts';
 import type { MicroResults } from './relay/page.ts';
@@ -22,6 +23,7 @@ import { RESULTS_FOLDER } from './relay/results.ts';
 
 console.log(`node ${process.version}, median [lowest–highest] of 15 samples\n`);
 benchDataPath();
+benchThreads();
 benchTokenBucket();
 benchBox();
 benchStun();

@@ -18,15 +18,18 @@ const RATE = { digits: 1, ratio: false } as const;
 export const threadsCase: Case = {
   name: 'threads',
   title:
-    'as closed, not pinned: one relay thread, and two; derper with GOMAXPROCS 1 and 2. The ceiling is 2 × one thread ÷ both threads busy',
+    'as closed, not pinned: one relay thread, two, and two relays of one; derper with GOMAXPROCS 1 and 2. A ceiling is 2 × the CPU of one thread ÷ that of two',
   metrics: [
     { ...US, key: 'oneUs', title: 'CPU µs/packet, one thread' },
     { ...US, key: 'sameUs', title: 'two threads, pairs in the main one' },
     { ...US, key: 'bothUs', title: 'pairs in both' },
     { ...US, key: 'acrossUs', title: 'pairs across' },
+    { ...US, key: 'apartUs', title: 'two relays of one thread' },
     { ...RATIO, key: 'sameRatio', title: 'in the main one ÷ one thread' },
     { ...RATIO, key: 'acrossRatio', title: 'across ÷ in the main one' },
+    { ...RATIO, key: 'acrossBothRatio', title: 'across ÷ in both' },
     { ...RATIO, key: 'ceiling', title: 'ceiling, two threads ÷ one' },
+    { ...RATIO, key: 'ceilingApart', title: 'ceiling, two relays ÷ one' },
     { ...RATE, key: 'oneKpps', title: 'kpackets/s, one thread' },
     { ...RATE, key: 'bothKpps', title: 'pairs in both' },
     { ...RATE, key: 'acrossKpps', title: 'pairs across' },
@@ -35,6 +38,12 @@ export const threadsCase: Case = {
   ...{ ...ORDINARY, fresh: Fresh.Always },
   async run({ name }, context) {
     const one = await withRelay(name, context, 1, (server) => measure(server, context));
+    const apart = await withRelay(name, context, 1, (server) =>
+      withRelay(name, context, 1, (other) => {
+        const where = ['-receivers-address', other.address, '-receivers-pid', String(other.pid)];
+        return measure(server, context, '-layout', 'apart', ...where);
+      }),
+    );
     const two = await withRelay(name, context, 2, async (server, metrics) => {
       if (name === ServerName.Derper) return { both: await measure(server, context) };
       const samples: Partial<Record<Layout, Sample>> = {};
@@ -43,7 +52,7 @@ export const threadsCase: Case = {
       }
       return samples;
     });
-    return summary(one, two);
+    return summary(one, apart, two);
   },
 };
 
@@ -70,24 +79,35 @@ async function measure(server: Server, { windows }: RoundContext, ...layout: rea
   return readLoad(await runFreeGenerator<LoadResult>('load', ...where, '-mode', 'closed', ...windows), undefined);
 }
 
-function summary(one: Sample, two: Partial<Record<Layout, Sample>>): Sample {
-  const all = [one, ...Object.values(two)];
+function summary(one: Sample, apart: Sample, two: Partial<Record<Layout, Sample>>): Sample {
+  const all = [one, apart, ...Object.values(two)];
   const cpu = (sample: Sample | undefined): number | null => sample?.values['cpuUs'] ?? null;
   const kpps = (sample: Sample | undefined): number | null => sample?.values['kpps'] ?? null;
-  const both = ratio(cpu(one), cpu(two.both));
   const foreignShare = Math.max(...all.map((sample) => sample.foreignShare ?? 0));
   return {
     values: {
-      ...{ oneUs: cpu(one), sameUs: cpu(two.same), bothUs: cpu(two.both), acrossUs: cpu(two.across) },
+      ...{
+        oneUs: cpu(one),
+        sameUs: cpu(two.same),
+        bothUs: cpu(two.both),
+        acrossUs: cpu(two.across),
+        apartUs: cpu(apart),
+      },
       sameRatio: ratio(cpu(two.same), cpu(one)),
       acrossRatio: ratio(cpu(two.across), cpu(two.same)),
-      ceiling: both === null ? null : 2 * both,
+      acrossBothRatio: ratio(cpu(two.across), cpu(two.both)),
+      ceiling: ratio(twice(cpu(one)), cpu(two.both)),
+      ceilingApart: ratio(twice(cpu(one)), cpu(apart)),
       ...{ oneKpps: kpps(one), bothKpps: kpps(two.both), acrossKpps: kpps(two.across) },
       lostPercent: Math.max(...all.map(({ values }) => values['lostPercent'] ?? 0)),
     },
     foreignShare,
     notes: foreignShare > FOREIGN_SHARE ? [DISTURBED] : [],
   };
+}
+
+function twice(value: number | null): number | null {
+  return value === null ? null : 2 * value;
 }
 
 function ratio(dividend: number | null, divisor: number | null): number | null {

@@ -70,7 +70,7 @@ func runLoad(flags *flag.FlagSet, arguments []string) (*loadResult, error) {
 	flags.IntVar(&f.receiversPid, "receivers-pid", 0, "its process id; the CPU of both relays is counted")
 	flags.StringVar(&f.streamTo, "stream-to", "", "key, as hex, that one more client sends packets to")
 	flags.Float64Var(&f.streamRate, "stream-rate", 5000, "packets per second of that client")
-	flags.StringVar(&f.layout, "layout", "", "relay threads of the pairs: same (the main one), both (half of the pairs in each of two), across (sender and receiver in different ones)")
+	flags.StringVar(&f.layout, "layout", "", "relay threads of the pairs: same (the main one), both (half of the pairs in each of two), across (sender and receiver in different ones); apart (half of the pairs at -address, half at -receivers-address)")
 	flags.StringVar(&f.metrics, "metrics", "", "URL of the relay's metrics, for -layout")
 	flags.StringVar(&f.mode, "mode", modeClosed, "closed (a window per pair), rate (evenly spaced), flood (as the sockets take)")
 	flags.IntVar(&f.pairs, "pairs", 10, "pairs of clients")
@@ -102,7 +102,7 @@ func runLoad(flags *flag.FlagSet, arguments []string) (*loadResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.receivers != "" {
+	if f.receivers != "" && f.layout != layoutApart {
 		if err := l.awaitMesh(); err != nil {
 			return nil, err
 		}
@@ -152,13 +152,18 @@ func (f *loadFlags) open() (*loop, error) {
 
 // clients connects the two clients of a pair.
 func (f *loadFlags) clients(threads *threadClients, pair int) (sender, receiver *client, err error) {
-	if f.layout != "" {
+	if f.layout != "" && f.layout != layoutApart {
 		return threads.pair(f.layout, pair)
 	}
-	if sender, err = f.client(f.address); err != nil {
+	from, to := f.address, cmp.Or(f.receivers, f.address)
+	if f.layout == layoutApart {
+		from = []string{f.address, to}[pair%2]
+		to = from
+	}
+	if sender, err = f.client(from); err != nil {
 		return nil, nil, err
 	}
-	receiver, err = f.client(cmp.Or(f.receivers, f.address))
+	receiver, err = f.client(to)
 	return sender, receiver, err
 }
 

@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// Layouts of pairs over two relay threads.
+// Layouts of pairs over two relay threads, and over two relays that do not know each other.
 const (
 	layoutSame   = "same"
 	layoutBoth   = "both"
 	layoutAcross = "across"
+	layoutApart  = "apart"
 )
 
 // mainConnections begins the line of the metrics that says how many clients the main relay thread has.
@@ -41,7 +42,7 @@ func threadsOf(layout string, pair int) (sender, receiver int, err error) {
 	case layoutAcross:
 		return pair % 2, 1 - pair%2, nil
 	default:
-		return 0, 0, fmt.Errorf("-layout: %q must be %s, %s or %s", layout, layoutSame, layoutBoth, layoutAcross)
+		return 0, 0, fmt.Errorf("-layout: %q must be %s, %s, %s or %s", layout, layoutSame, layoutBoth, layoutAcross, layoutApart)
 	}
 }
 
