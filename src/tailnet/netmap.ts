@@ -103,12 +103,12 @@ export class Netmap {
   stunServers(ownRegion: number): StunServerName[] {
     const servers: StunServerName[] = [];
     for (const [region, nodes] of this.#regions ?? []) {
-      const node = region === ownRegion ? undefined : nodes.find(({ STUNPort }) => STUNPort !== -1);
+      const node = region === ownRegion ? undefined : nodes.find((server) => stunPortOf(server) !== null);
       if (node === undefined) continue;
-      const { HostName, IPv4, IPv6, STUNPort } = node;
+      const { HostName, IPv4, IPv6 } = node;
       const ips = [IPv4 ?? '', IPv6 ?? ''].filter((ip) => ipFamily(ip) !== 0);
       const hosts = ips.length > 0 ? ips : HostName === null || HostName === '' ? [] : [HostName];
-      for (const host of hosts) servers.push({ host, port: STUNPort || DEFAULT_STUN_PORT });
+      for (const host of hosts) servers.push({ host, port: stunPortOf(node)! });
     }
     return servers;
   }
@@ -175,6 +175,12 @@ export class Netmap {
       if (index.get(name) === peer) index.delete(name);
     }
   }
+}
+
+/** Returns null for a server without STUN, and for a number that is not a port. */
+function stunPortOf({ STUNPort }: MapServer): number | null {
+  const port = STUNPort || DEFAULT_STUN_PORT;
+  return Number.isInteger(port) && port > 0 && port <= 65_535 ? port : null;
 }
 
 function readPeer(node: MapNode): NetmapPeer {

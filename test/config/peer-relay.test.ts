@@ -27,9 +27,9 @@ suite('peerRelay', () => {
   });
 
   test('takes STUN servers with and without a port', () => {
-    const stunServers = ['stun.example.com', '192.0.2.1:3479', '[2001:db8::1]:3478'];
+    const stunServers = ['stun.example.com', 'x:65535', 'x:6554', '192.0.2.1:3479', '[2001:db8::1]:3478'];
     assert.deepEqual(load({ advertise: { stunServers } }).advertise.stunServers, stunServers);
-    for (const wrong of ['http://stun.example.com', 'a b', '2001:db8::1', 'x:0', '']) {
+    for (const wrong of ['http://stun.example.com', 'a b', '2001:db8::1', 'x:0', 'x:65536', 'x:99999', '']) {
       assert.match(problem({ advertise: { stunServers: [wrong] } }), /HOST or HOST:PORT/, wrong);
     }
   });

@@ -90,6 +90,7 @@ describe('the network map (§19.11)', () => {
       2: { Nodes: [server({ IPv4: '192.0.2.1', IPv6: 'none', STUNPort: 5000 })] },
       3: { Nodes: [server({ IPv4: '192.0.2.3', IPv6: '2001:db8::3' })] },
       4: { Nodes: [server({ STUNPort: -1 })] },
+      6: { Nodes: [65_536, 1e9, -5, 1.5].map((STUNPort) => server({ IPv4: '192.0.2.6', STUNPort })) },
       900: { Nodes: [server({ IPv4: '192.0.2.9' })] },
       5: null,
     };

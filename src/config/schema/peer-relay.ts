@@ -52,8 +52,10 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/;
 const HOST_LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const TAG = /^tag:[A-Za-z0-9][A-Za-z0-9-]{0,62}$/;
 const ENV_REFERENCE = /^env:[A-Za-z_][A-Za-z0-9_]*$/;
+/** From 1 to 65535. */
+const PORT = '(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])';
 /** A DNS name, an IPv4 address or an IPv6 address in brackets, and a port if it is not 3478. */
-const STUN_SERVER = /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9][A-Za-z0-9.-]{0,252})(?::[1-9]\d{0,4})?$/;
+const STUN_SERVER = new RegExp(`^(?:\\[[0-9A-Fa-f:.]{2,45}\\]|[A-Za-z0-9][A-Za-z0-9.-]{0,252})(?::${PORT})?$`);
 const MOST_TAILNETS = 16;
 /** Most ports. Clients try all at once, so a longer list only costs packets (peer relay reference §8). */
 const MOST_PORTS = 4;
