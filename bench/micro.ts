@@ -20,6 +20,7 @@ import { measure, measured, sink } from './micro/harness.ts';
 import { describeMachine, machineSlug } from './relay/machine.ts';
 import type { MicroResults } from './relay/page.ts';
 import { RESULTS_FOLDER } from './relay/results.ts';
+import { parseIp } from '../src/base/ip-address.ts';
 
 console.log(`node ${process.version}, median [lowest–highest] of 15 samples\n`);
 benchDataPath();
@@ -69,10 +70,11 @@ function benchStun(): void {
   const request = encodeBindingRequest(randomBytes(STUN_TRANSACTION_ID_BYTES));
   const out = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
   for (const ip of ['192.0.2.1', '2001:db8::1']) {
+    const address = parseIp(ip)!;
     measure(`STUN: check a request and write the answer, ${ip}`, (times) => {
       for (let i = 0; i < times; i++) {
         if (isTailnodeRequest(request, 0, request.length))
-          sink.value = writeBindingResponse(out, request, 0, ip, 41_641);
+          sink.value = writeBindingResponse(out, request, 0, address, address.length, 41_641);
       }
     });
   }

@@ -39,8 +39,6 @@ const relay = new Relay(
       opened: (_remote, _key, app) => tell('joined', app),
       closed: ignore,
       listenerError: ignore,
-      stunError: ignore,
-      stunMissing: ignore,
       link: ignore,
       memory: ignore,
     },

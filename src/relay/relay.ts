@@ -50,16 +50,11 @@ import type { LiveSettings, RelaySettings } from './settings.ts';
 import type { RelaySnapshot } from './snapshot.ts';
 import { LocalOrder, type EventOrder } from './routing/event-order.ts';
 import { ThreadLinks } from './threads/thread-links.ts';
-import { StunServer } from './udp/stun-server.ts';
 
 /** Events of a relay that the service logs or decides on. All arguments are plain data. */
 export interface RelayEvents extends SessionReporter {
   /** A listener cannot accept for now. */
   listenerError(error: Error): void;
-  /** A STUN datagram could not be answered. */
-  stunError(error: Error): void;
-  /** STUN may answer from another address than it was asked on these. */
-  stunMissing(addresses: readonly string[], reason: string): void;
   /** A link to another relay of the region was opened, failed or ended. */
   link(event: LinkEvent): void;
   /** Why there is no memory for more clients; null: there is. Called at each look. */
@@ -88,7 +83,6 @@ export class Relay {
   readonly counters: Counters = new Counters();
   /** Decides on connections before anything is spent on them, of this relay and of the service's port for HTTP. */
   readonly guard: SourceGuard;
-  readonly stun: StunServer;
   /** Nodes in this process receive packets by it, and send. */
   readonly router: Router;
   /** The relays of the other threads; null when this is the only one. */
@@ -134,14 +128,6 @@ export class Relay {
       turn: this.#turn,
       queueMs: settings.limits.queueMs,
       happened: (event) => events.link(event),
-    });
-    this.stun = new StunServer({
-      counters,
-      clock,
-      ...settings.stun,
-      exempt: new PrefixSet(settings.stun.exempt),
-      onError: (error) => events.stunError(error),
-      onMissing: (addresses, reason) => events.stunMissing(addresses, reason),
     });
     this.#door = this.#buildDoor();
     this.#shares = this.#shareWithThreads(space);
@@ -269,7 +255,6 @@ export class Relay {
   /** Stops listening; open connections stay. */
   async closePorts(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
-    await this.stun.close();
   }
 
   /** Ends all connections. */

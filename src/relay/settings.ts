@@ -10,7 +10,6 @@ import type { MeshSettings } from './mesh/mesh.ts';
 import type { DuplicatePolicy } from './routing/duplicates.ts';
 import type { RouterLimits } from './routing/router.ts';
 import type { SessionLimits } from './session/context.ts';
-import type { SketchRule } from './udp/source-sketch.ts';
 
 export interface RelaySettings {
   /** Number of relay threads, which share the ports and the limits of the process; 1: this is the only one. */
@@ -27,7 +26,6 @@ export interface RelaySettings {
   /** Proxies that name their client in a header of HTTP; null: there are none. */
   readonly proxies: ProxySettings | null;
   readonly front: FrontSettings;
-  readonly stun: StunSettings;
   readonly live: LiveSettings;
 }
 
@@ -57,13 +55,4 @@ export interface FrontSettings {
     readonly timeoutMs: number;
     readonly allowsDirect: boolean;
   } | null;
-}
-
-interface StunSettings {
-  /** Rate limit of one source of Tailscale's requests; null: no limit. */
-  readonly limit: SketchRule | null;
-  /** Networks as canonical text that `limit` does not apply to. */
-  readonly exempt: readonly string[];
-  /** The same for other STUN clients; null: they get no answer. */
-  readonly generic: SketchRule | null;
 }

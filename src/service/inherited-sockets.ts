@@ -56,19 +56,6 @@ export function describeSockets(sockets: InheritedSockets): { fds: number[]; var
   return { fds: all.map(({ fd }) => fd), variables };
 }
 
-/**
- * Throws a TowpathError for inherited STUN sockets: the peer relay must open its UDP ports itself, with its own
- * options.
- */
-export function refuseStunSockets({ stun }: InheritedSockets): void {
-  if (stun.length === 0) return;
-  throw new TowpathError(
-    'TOWPATH_LISTEN_STUN',
-    'systemd passes a socket for STUN, but with a peer relay (peerRelay.tailnets) the relay opens all UDP ports itself.',
-    { hint: 'Remove the lines ListenDatagram= from the socket unit; peerRelay.ports and stun name the ports.' },
-  );
-}
-
 function isRole(name: string): name is Role {
   return ROLES.some((role) => role === name);
 }

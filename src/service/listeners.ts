@@ -22,14 +22,14 @@ export interface RelayAddresses {
 
 /** The handler of each port. */
 export interface PortHandlers {
-  /** The relay, which opens the ports for DERP and STUN. */
+  /** The relay, which opens the ports for DERP. */
   readonly relay: Relay;
   readonly http: ListenerHandler;
   /** Called when the admin listener has a port. */
   readonly admin: () => ListenerHandler;
 }
 
-/** All ports of the process: those of the configuration, or those that a service manager has opened instead. */
+/** All TCP ports of the process: those of the configuration, or those that a service manager has opened instead. */
 export class Listeners {
   readonly #transport: Transport;
   readonly #inherited: InheritedSockets;
@@ -53,7 +53,7 @@ export class Listeners {
     tls: Pick<ServerTls, 'certificate' | 'challenge'> | null,
     sharesPorts: boolean,
   ): Promise<void> {
-    const { derp, http, stun } = this.#inherited;
+    const { derp, http } = this.#inherited;
     const { relay } = this.#doors;
     for (const place of listenPlaces(derp, config.listen)) {
       const listen = () => relay.listen(place, tls?.certificate ?? null, tls?.challenge);
@@ -64,9 +64,6 @@ export class Listeners {
     for (const place of listenPlaces(http, config.http)) {
       const listen = () => this.#transport.listen({ ...place, ...plain }, this.#doors.http);
       this.#http.push(await naming('http', place.fd !== undefined, listen));
-    }
-    for (const { ip, port, fd } of listenPlaces(stun, config.stun.listen)) {
-      await naming('stun', fd !== undefined, () => relay.stun.bind(this.#transport, ip, port, fd));
     }
   }
 
@@ -108,12 +105,11 @@ export class Listeners {
   }
 
   /** The real addresses of the open ports. */
-  get addresses(): RelayAddresses {
+  get addresses(): Omit<RelayAddresses, 'stun'> {
     const { relay } = this.#doors;
     return {
       derp: relay.addresses,
       http: this.#http.map((listener) => listener.address),
-      stun: relay.stun.addresses,
       admin: this.#admin.find(({ address }) => address.ip !== '')?.address ?? null,
       adminSocket: this.#socket,
     };

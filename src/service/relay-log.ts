@@ -1,8 +1,6 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
-import { systemErrorCode } from '../base/errors.ts';
 import type { RefusalReason } from '../observe/counters.ts';
-import { EventSummary } from '../observe/event-summary.ts';
 import type { Health } from '../observe/health.ts';
 import type { LinkEvent } from '../relay/mesh/snapshot.ts';
 import type { RelayEvents } from '../relay/relay.ts';
@@ -28,14 +26,12 @@ export class RelayLog implements RelayEvents {
   readonly #parts: RelayLogParts;
   readonly #connections: ConnectionLog;
   readonly #links: LinkLog;
-  readonly #stunErrors: EventSummary;
 
   constructor(parts: RelayLogParts) {
     const { log, clock } = parts;
     this.#parts = parts;
     this.#connections = new ConnectionLog(log, clock);
     this.#links = new LinkLog(log, clock);
-    this.#stunErrors = new EventSummary({ log, clock, verb: 'could not answer', noun: 'STUN datagram', level: 'warn' });
   }
 
   refused(reason: RefusalReason, remote: Endpoint, key: Buffer | null, detail: string): void {
@@ -57,14 +53,6 @@ export class RelayLog implements RelayEvents {
     this.#parts.liveness().listenerError(error);
   }
 
-  stunError(error: Error): void {
-    this.#stunErrors.add(systemErrorCode(error) || 'error', error.message);
-  }
-
-  stunMissing(addresses: readonly string[], reason: string): void {
-    this.#parts.log.warn({ addresses, reason }, 'on these addresses, STUN answers may come from another address');
-  }
-
   link(event: LinkEvent): void {
     this.#links.happened(event);
   }
@@ -75,6 +63,6 @@ export class RelayLog implements RelayEvents {
 
   /** Writes the waiting lines, and unsubscribes from the clock. */
   close(): void {
-    for (const part of [this.#connections, this.#links, this.#stunErrors]) part.close();
+    for (const part of [this.#connections, this.#links]) part.close();
   }
 }

@@ -1,5 +1,6 @@
 import { totalmem } from 'node:os';
 import type { Config } from '../config/schema.ts';
+import type { UdpDoorSettings } from '../relay/udp/door.ts';
 import type { KeepAlivePeriods } from '../relay/session/context.ts';
 import type { LiveSettings, RelaySettings } from '../relay/settings.ts';
 import { meshSettings } from './mesh/settings.ts';
@@ -32,7 +33,6 @@ export function relaySettings(config: Config, keyPair: NodeKeyPair, threads = 1)
     guard: guardSettings(config),
     proxies: proxySettings(config),
     front: frontSettings(config),
-    stun: stunSettings(config),
     live: liveSettings(config),
   };
 }
@@ -92,7 +92,8 @@ function proxySettings({ transport, proxy }: Config): RelaySettings['proxies'] {
   return { trusted: proxy.trusted, header: proxy.header, excludesOthers: !isTls && !proxy.protocol };
 }
 
-function stunSettings({ stun, sources }: Config): RelaySettings['stun'] {
+/** Returns the limits of STUN. */
+export function stunSettings({ stun, sources }: Config): UdpDoorSettings['stun'] {
   const { stunPer10Seconds: burst, siteFactor } = sources;
   const perSecond = stun.genericAnswersPerSecond;
   return {

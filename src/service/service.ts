@@ -3,7 +3,7 @@
  * gives the relay (`relay/`) what it needs as plain data. It starts, reloads, drains and closes.
  */
 import type { Logger } from 'pino';
-import { Clock } from '../base/clock.ts';
+import { Clock, SLOW_TICK_MS } from '../base/clock.ts';
 import { errorMessage } from '../base/errors.ts';
 import { ResidentMemory } from '../base/resident-memory.ts';
 import { proxyCertificate } from '../certificates/proxy-certificate.ts';
@@ -15,6 +15,8 @@ import { loadHomePage } from '../http/home-page.ts';
 import type { Counters } from '../observe/counters.ts';
 import { Health } from '../observe/health.ts';
 import { Relay } from '../relay/relay.ts';
+import type { DoorPlace } from '../relay/udp/door-places.ts';
+import type { UdpDoor, UdpDoorSettings } from '../relay/udp/door.ts';
 import { openUdpDoor } from '../relay/udp/open-door.ts';
 import type { Transport } from '../transport/port.ts';
 import type { NodeKeyPair } from '../wire/keys.ts';
@@ -24,14 +26,17 @@ import { AdmissionService } from './admission.ts';
 import { Clients } from './clients.ts';
 import { shutdownStep } from './shutdown-step.ts';
 import { Descriptors, ProcessDescriptors } from './descriptors.ts';
-import { type InheritedSockets, NO_SOCKETS, refuseStunSockets } from './inherited-sockets.ts';
+import { type InheritedSockets, NO_SOCKETS } from './inherited-sockets.ts';
 import { loadOrCreateKeyFile, type KeyFile } from './key-file.ts';
+import { naming } from './listen-keys.ts';
+import { listenPlaces } from './listen-places.ts';
 import { Listeners, type RelayAddresses } from './listeners.ts';
 import { Liveness } from './liveness.ts';
 import { PeerRelay } from './peer-relay/peer-relay.ts';
 import { PublicHttp } from './public-http.ts';
 import { RelayLog } from './relay-log.ts';
-import { liveSettings, relaySettings } from './relay-settings.ts';
+import { liveSettings, relaySettings, stunSettings } from './relay-settings.ts';
+import { StunDoor } from './stun-door.ts';
 import { withLimit } from './status/limit-table.ts';
 import { ReloadState } from './reload-state.ts';
 import { restartKeys, type ReloadedKeys } from './restart-keys.ts';
@@ -67,6 +72,9 @@ export class Service {
   readonly threads: RelayThreads | null;
   /** Null: no tailnet is configured. */
   readonly #peerRelay: PeerRelay | null;
+  /** Null: there is a peer relay, which answers STUN. */
+  readonly #stunDoor: StunDoor | null;
+  readonly #inherited: InheritedSockets;
   readonly #adminToken: AdminToken;
   readonly #liveness: Liveness;
   readonly #publicHttp: PublicHttp;
@@ -88,6 +96,7 @@ export class Service {
     unshared: string | null = null,
   ) {
     this.#config = config;
+    this.#inherited = inherited;
     this.#readConfig = config;
     this.#transport = transport;
     this.#log = log;
@@ -129,8 +138,9 @@ export class Service {
     });
     this.threads = memory === null ? null : this.#createThreads(threads, memory);
     const hasPeerRelay = config.peerRelay.tailnets.length > 0;
-    if (hasPeerRelay) refuseStunSockets(inherited);
     this.#peerRelay = hasPeerRelay ? this.#createPeerRelay() : null;
+    this.#stunDoor = hasPeerRelay ? null : this.#createStunDoor();
+    this.#clock.onTick(() => this.#countStun(), SLOW_TICK_MS);
     this.#adminToken = new AdminToken(config.admin, process.env);
     this.api = this.#createApi();
     this.#liveness = new Liveness({
@@ -161,6 +171,7 @@ export class Service {
 
   /** The counts of all threads, for reading. The object stays the same. */
   get counters(): Counters {
+    this.#countStun();
     return this.#all.counters;
   }
 
@@ -196,13 +207,13 @@ export class Service {
     const config = this.#config;
     this.#clock.start();
     try {
-      // Bound pairs wait for nothing else after a restart. Where there is a peer relay, its ports are those of STUN too.
+      // Bound pairs wait for nothing else after a restart.
       await this.#peerRelay?.start();
-      const stun = this.#peerRelay === null ? config.stun : { ...config.stun, listen: [] };
       await this.#admission.start(this.#all);
       await this.clients.start();
       const tls = config.transport === 'tls' ? this.#serverTls() : null;
-      await this.#listeners.openFront({ ...config, stun }, tls, this.threads !== null);
+      await this.#listeners.openFront(config, tls, this.threads !== null);
+      await this.#openStun();
       await this.threads?.start(this.#listeners.derpPlaces);
       this.#relay.joinRegion();
       this.#descriptors = this.#watchDescriptors();
@@ -219,7 +230,7 @@ export class Service {
   /** The real addresses of the open ports, those of the peer relay included. */
   get addresses(): RelayAddresses {
     const { addresses } = this.#listeners;
-    return { ...addresses, stun: [...addresses.stun, ...(this.#peerRelay?.places ?? [])] };
+    return { ...addresses, stun: this.#udp.places.map(({ ip, port }) => ({ ip, port })) };
   }
 
   /** Reads the certificate again, whether its files seem changed or not, and logs what it found. */
@@ -289,7 +300,7 @@ export class Service {
   }
 
   async #closeFront(): Promise<void> {
-    await Promise.all([this.#listeners.closeFront(), this.threads?.closePorts()]);
+    await Promise.all([this.#listeners.closeFront(), this.threads?.closePorts(), this.#stunDoor?.close()]);
   }
 
   async #closing(what: string, step: () => unknown): Promise<void> {
@@ -297,12 +308,41 @@ export class Service {
   }
 
   #silenceStun(reason: string | null): void {
-    this.#relay.stun.setSilent(reason);
-    this.#peerRelay?.setSilent(reason);
+    this.#udp.setSilent(reason);
+  }
+
+  /** The part that has the UDP door. */
+  get #udp(): PeerRelay | StunDoor {
+    return this.#peerRelay ?? this.#stunDoor!;
+  }
+
+  #countStun(): void {
+    this.#udp.countStun();
+  }
+
+  /** Opens the ports of STUN that are not those of the peer relay. */
+  async #openStun(): Promise<void> {
+    const door = this.#stunDoor;
+    if (door === null) return;
+    const places = this.#stunPlaces();
+    const isInherited = this.#inherited.stun.length > 0;
+    await naming('stun', isInherited, () => door.open(places, stunSettings(this.#config)));
+  }
+
+  #stunPlaces(): readonly DoorPlace[] {
+    return listenPlaces(this.#inherited.stun, this.#config.stun.listen);
+  }
+
+  #openDoor(settings: UdpDoorSettings): Promise<UdpDoor> {
+    return openUdpDoor(settings, { transport: this.#transport, clock: this.#clock, log: this.#log });
+  }
+
+  #createStunDoor(): StunDoor {
+    return new StunDoor({ counters: this.ownCounters, openDoor: (settings) => this.#openDoor(settings) });
   }
 
   #createPeerRelay(): PeerRelay {
-    const { peerRelay, region, stun } = this.#config;
+    const { peerRelay, region } = this.#config;
     const [transport, clock, log] = [this.#transport, this.#clock, this.#log];
     return PeerRelay.open(peerRelay, {
       router: this.#relay.router,
@@ -311,11 +351,11 @@ export class Service {
       health: this.health,
       counters: this.ownCounters,
       region: region.id,
-      stun: { places: stun.listen, ...relaySettings(this.#config, this.keyPair).stun },
+      stun: { places: this.#stunPlaces(), ...stunSettings(this.#config) },
       transport,
       isOverQuota: (key) => this.clients.isOverQuota(key.toString('hex')),
       rateOf: (key) => this.clients.udpRate(key.toString('hex')),
-      openDoor: (settings) => openUdpDoor(settings, { transport, clock, log }),
+      openDoor: (settings) => this.#openDoor(settings),
       environment: process.env,
     });
   }

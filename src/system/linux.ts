@@ -10,6 +10,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
+export const SO_PROTOCOL = 38;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_RXQ_OVFL = 40;
@@ -22,6 +23,7 @@ export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_PKTINFO = 50;
 
+export const IPPROTO_UDP = 17;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 export const UDP_GRO = 104;
@@ -47,6 +49,7 @@ export const Errno = {
   EACCES: 13,
   EINVAL: 22,
   ENOSYS: 38,
+  ENOTSOCK: 88,
   EMSGSIZE: 90,
   EAFNOSUPPORT: 97,
   EADDRINUSE: 98,

@@ -3,7 +3,7 @@
  * a client reads it. All functions work on `[from, to)` of a buffer and copy nothing.
  */
 import { crc32 } from 'node:zlib';
-import { canonicalIp, formatIp, writeIp } from '../base/ip-address.ts';
+import { canonicalIp, formatIp } from '../base/ip-address.ts';
 
 /** The id that ties an answer to its request. */
 export const STUN_TRANSACTION_ID_BYTES = 12;
@@ -87,22 +87,10 @@ export function isBindingRequest(buffer: Buffer, from: number, to: number): bool
 
 /**
  * Writes the answer to the request at `requestFrom` of `request` to the start of `out`, which has room for {@link
- * MAX_STUN_RESPONSE_BYTES}. An IPv4 address is sent as IPv4, even when it is given in mapped form (§6.3, §11.6).
- * Returns the length of the answer, or 0 when `ip` is not an address.
+ * MAX_STUN_RESPONSE_BYTES}. The client has the address in the first `addressBytes` bytes of `address`, 4 or 16: an IPv4
+ * address as IPv4, never in mapped form (§6.3, §11.6). Returns the length of the answer.
  */
 export function writeBindingResponse(
-  out: Buffer,
-  request: Buffer,
-  requestFrom: number,
-  ip: string,
-  port: number,
-): number {
-  const addressBytes = writeIp(out, ADDRESS_OFFSET, ip);
-  return addressBytes === 0 ? 0 : completeResponse(out, request, requestFrom, addressBytes, port);
-}
-
-/** As {@link writeBindingResponse}, for the 4 or 16 bytes of an address that start `address`. */
-export function writeBindingResponseTo(
   out: Buffer,
   request: Buffer,
   requestFrom: number,

@@ -6,8 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, describe, it, test } from 'node:test';
-import { describeSockets, refuseStunSockets, takeInheritedSockets } from '../../src/service/inherited-sockets.ts';
+import { after, before, describe, it } from 'node:test';
+import { describeSockets, takeInheritedSockets } from '../../src/service/inherited-sockets.ts';
 import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
 import { BUN, needsBun } from '../bun/installed.ts';
 import { within } from '../service/support.ts';
@@ -17,15 +17,6 @@ const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
 /** Longest wait for a start, in milliseconds: the machine runs other tests at the same time. */
 const START_MS = 30_000;
 const OWN = { pid: 7, ppid: 6 };
-
-test('a socket for STUN is refused where the peer relay opens the UDP ports', () => {
-  const none = { derp: [3], http: [], stun: [], admin: [] };
-  refuseStunSockets(none);
-  assert.throws(() => refuseStunSockets({ ...none, stun: [4] }), {
-    code: 'TOWPATH_LISTEN_STUN',
-    hint: /ListenDatagram=/,
-  });
-});
 
 describe('LISTEN_FDS', () => {
   const env = (fields: Record<string, string>): Record<string, string | undefined> => ({ LISTEN_PID: '7', ...fields });

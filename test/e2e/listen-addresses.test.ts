@@ -50,7 +50,7 @@ describe('an address that cannot be had', () => {
       const taken = await failingStart(key, `127.0.0.1:${port}`);
       const protocol = key === 'stun' ? 'UDP' : 'TCP';
       assert.ok(
-        taken.includes(`towpath: ${key}: Cannot listen on ${protocol} 127.0.0.1:${port}: the port is already in use.`),
+        taken.includes(`towpath: ${key}: Cannot listen on ${protocol} 127.0.0.1:${port}: the port is already in use`),
         taken,
       );
       assert.ok(taken.includes(wayOut) && taken.includes(`(--${key})`), taken);

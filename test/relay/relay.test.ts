@@ -28,8 +28,6 @@ class Bare {
       opened: (_remote, key) => this.#note(`opened ${formatNodeKey(key)}`),
       closed: (_remote, key) => this.#note(`closed ${formatNodeKey(key)}`),
       listenerError: (error) => this.#note(error.message),
-      stunError: (error) => this.#note(error.message),
-      stunMissing: () => undefined,
       link: () => undefined,
       memory: () => undefined,
     };

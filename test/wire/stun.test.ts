@@ -10,8 +10,8 @@ import {
   isTailnodeRequest,
   MAX_STUN_RESPONSE_BYTES,
   parseBindingResponse,
-  writeBindingResponse,
 } from '../../src/wire/stun.ts';
+import { writeStunResponse } from './stun-response.ts';
 
 const ID = Buffer.from('0102030405060708090a0b0c', 'hex');
 const REQUEST = Buffer.from('000100142112a4420102030405060708090a0b0c802200087461696c6e6f646580280004b32c370f', 'hex');
@@ -19,7 +19,7 @@ const COOKIE = '2112a442';
 
 const respond = (ip: string, port: number, request: Buffer = REQUEST, at = 0): Buffer => {
   const out = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
-  return out.subarray(0, writeBindingResponse(out, request, at, ip, port));
+  return out.subarray(0, writeStunResponse(out, request, at, ip, port));
 };
 const parse = (bytes: Buffer) => parseBindingResponse(bytes, 0, bytes.length);
 const strict = (bytes: Buffer): boolean => isTailnodeRequest(bytes, 0, bytes.length);

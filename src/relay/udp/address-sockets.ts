@@ -15,6 +15,13 @@ export interface AddressSocketsParts {
   readonly addresses?: (withIpv6: boolean) => Set<string>;
 }
 
+/** A bound socket that the process inherited, or an address to bind. */
+interface SocketPlace {
+  readonly ip: string;
+  readonly port: number;
+  readonly fd?: number;
+}
+
 /** Time between two checks of the machine's addresses. */
 const LOOK_MS = 5000;
 /** Most sockets for single addresses. On a machine with more, the operator must configure the addresses that matter. */
@@ -34,12 +41,15 @@ export class AddressSockets {
   readonly #all: DatagramSocket;
   readonly #single = new Map<string, DatagramSocket>();
   readonly #stopTicking: () => void;
+  /** True: it also has a socket on each address of the machine. */
+  readonly #isEverywhere: boolean;
   #missing = '';
   #lookedAt = 0;
   #looking: Promise<void> | null = null;
   #isClosed = false;
 
-  private constructor(parts: AddressSocketsParts, all: DatagramSocket) {
+  private constructor(parts: AddressSocketsParts, all: DatagramSocket, isEverywhere: boolean) {
+    this.#isEverywhere = isEverywhere;
     this.#parts = parts;
     this.#all = all;
     this.#stopTicking = parts.clock.onTick((now) => {
@@ -48,11 +58,15 @@ export class AddressSockets {
   }
 
   /**
-   * Binds `ip`, and the addresses of the machine when it is `::` or `0.0.0.0`. Rejects when the port cannot be opened.
+   * Binds an address, and the addresses of the machine when it is `::` or `0.0.0.0`. An inherited socket is the only one
+   * of its port. Rejects when the port cannot be opened.
    */
-  static async open(parts: AddressSocketsParts, ip: string, port: number): Promise<AddressSockets> {
-    if (!isWildcard(ip)) return new AddressSockets(parts, await parts.transport.bindDatagram(ip, port, parts.handler));
-    const sockets = new AddressSockets(parts, await bindShared(parts, ip, port, TRIES));
+  static async open(parts: AddressSocketsParts, { ip, port, fd }: SocketPlace): Promise<AddressSockets> {
+    const { transport, handler } = parts;
+    if (fd !== undefined)
+      return new AddressSockets(parts, await transport.bindDatagram(ip, port, handler, { fd }), false);
+    if (!isWildcard(ip)) return new AddressSockets(parts, await transport.bindDatagram(ip, port, handler), false);
+    const sockets = new AddressSockets(parts, await bindShared(parts, ip, port, TRIES), true);
     await sockets.look();
     return sockets;
   }
@@ -92,7 +106,7 @@ export class AddressSockets {
   }
 
   async #follow(): Promise<void> {
-    if (!isWildcard(this.address.ip)) return;
+    if (!this.#isEverywhere) return;
     const { addresses = machineAddresses } = this.#parts;
     let wanted: Set<string>;
     try {

@@ -5,6 +5,7 @@ import type { SystemCalls } from '../../system/port.ts';
 import { GRO_SLOT_BYTES, ReceiveBatch } from '../../system/receive-batch.ts';
 import { DoorCount, type DoorCounts } from './door-counts.ts';
 import { DoorSockets, MAX_DOOR_SOCKETS, type DoorSocket } from './door-sockets.ts';
+import { unmapAddresses } from './side-address.ts';
 import { SIDE_WORDS, SideWord, Verdict, type Arrival, type DatagramRules } from './port.ts';
 import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from '../../system/socket-address.ts';
 import { encodeBindingRequest } from '../../wire/stun.ts';
@@ -124,7 +125,7 @@ export class DatagramLoop implements Arrival {
     for (const { id, place, ip, port } of queries) {
       const socket = sockets.all[place];
       const request = encodeBindingRequest(Buffer.from(id, 'hex'));
-      if (socket === undefined || socket.isInet === ip.includes(':')) continue;
+      if (socket?.takes(!ip.includes(':')) !== true) continue;
       if (writeSocketAddress(arena.bytes, this.#serverAt << 2, ip, port) === 0) continue;
       this.#queries.expect(id);
       request.copy(this.#nextReply());
@@ -210,6 +211,7 @@ export class DatagramLoop implements Arrival {
     const end = receive.dataOffset(i) + length;
     this.segment = receive.segmentBytes < length ? receive.segmentBytes : 0;
     this.source = receive.nameOffset(i) >> 2;
+    if (this.#socket!.isDual) unmapAddresses(this.words, this.source, receive.local);
     this.from = receive.dataOffset(i);
     do {
       if (looksLikeStun(this.bytes, this.from, end)) {

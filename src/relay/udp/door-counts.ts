@@ -14,24 +14,23 @@ export const DoorCount = {
   stunIpv6: 7,
   stunNotStun: 8,
   stunRateLimited: 9,
-  stunWriteErrors: 10,
   /** Sends that failed, by reason. Sends that worked in another way are not counted. */
-  sendBlocked: 11,
-  sendRefused: 12,
-  sendUnreachable: 13,
-  sendTooLong: 14,
-  sendFailed: 15,
+  sendBlocked: 10,
+  sendRefused: 11,
+  sendUnreachable: 12,
+  sendTooLong: 13,
+  sendFailed: 14,
   /** Sends in segments that the kernel or the path refused and that were repeated without: by EIO, and by EMSGSIZE. */
-  segmentsRefused: 16,
-  segmentsTooLong: 17,
+  segmentsRefused: 15,
+  segmentsTooLong: 16,
   /** Sends whose local address was removed from the machine, repeated from the address that the kernel chose. */
-  sourceGone: 18,
+  sourceGone: 17,
   /** Datagrams for a socket that is not open now. */
-  socketDown: 19,
-  socketErrors: 20,
-  socketsReopened: 21,
+  socketDown: 18,
+  socketErrors: 19,
+  socketsReopened: 20,
   /** Turns of the loop that received something. */
-  turns: 22,
+  turns: 21,
 } as const;
 
 /** A name of {@link DoorCount}. */

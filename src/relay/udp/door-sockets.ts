@@ -3,14 +3,9 @@ import { SystemCallError } from '../../system/linux.ts';
 import type { SystemCalls } from '../../system/port.ts';
 import { UdpOpener } from '../../system/udp-opener.ts';
 import { DoorCount, type DoorCounts } from './door-counts.ts';
+import type { DoorPlace } from './door-places.ts';
 import type { Offload } from './offload.ts';
 import { Outgoing } from './outgoing.ts';
-
-/** An address to listen on; `::` is only IPv6. */
-export interface DoorPlace {
-  readonly ip: string;
-  readonly port: number;
-}
 
 /** Receives the events of the door's sockets, outside the data path. */
 export interface DoorSocketsListener {
@@ -36,6 +31,8 @@ export class DoorSocket {
   readonly outgoing: Outgoing;
   place: DoorPlace;
   isInet: boolean;
+  /** True: an IPv6 socket that takes IPv4, too. */
+  isDual = false;
   fd = -1;
   /** Datagrams that the kernel has dropped, by its last report. It starts again with each descriptor. */
   overflows = 0;
@@ -48,6 +45,11 @@ export class DoorSocket {
     this.place = place;
     this.isInet = !place.ip.includes(':');
     this.outgoing = outgoing;
+  }
+
+  /** Returns whether it sends to addresses of a family. */
+  takes(isInet: boolean): boolean {
+    return this.isDual || this.isInet === isInet;
   }
 }
 
@@ -76,6 +78,11 @@ export class DoorSockets {
 
   /** Bytes of the arena that it takes at most. */
   static readonly arenaBytes: number = UdpOpener.arenaBytes + MAX_DOOR_SOCKETS * Outgoing.arenaBytes;
+
+  /** Where it listens, with real ports. */
+  *places(): Generator<DoorPlace> {
+    for (const { place } of this.all) yield place;
+  }
 
   /** Opens one more socket and returns it. Throws a {@link SystemCallError}; the others stay. */
   add(place: DoorPlace): DoorSocket {
@@ -151,10 +158,14 @@ export class DoorSockets {
   }
 
   #open(socket: DoorSocket): void {
-    const { ip, port } = socket.place;
-    const opened = this.#opener.open({ ip, port, bufferBytes: BUFFER_BYTES, gro: this.#offload.gro });
+    const { place } = socket;
+    const options = { bufferBytes: BUFFER_BYTES, gro: this.#offload.gro };
+    const opened =
+      place.fd === undefined ? this.#opener.open({ ...place, ...options }) : this.#opener.adopt(place.fd, options);
     socket.fd = opened.fd;
-    socket.place = { ip, port: opened.port };
+    socket.isInet = opened.isInet;
+    socket.isDual = opened.isDual;
+    socket.place = { ...place, ip: opened.ip, port: opened.port };
     socket.overflows = 0;
     socket.outgoing.use({ fd: opened.fd, hasGso: opened.hasGso });
     this.version++;
@@ -162,7 +173,8 @@ export class DoorSockets {
 
   #close(socket: DoorSocket): void {
     if (socket.fd < 0) return;
-    this.#calls.close(socket.fd);
+    // An inherited socket cannot be opened again. Its descriptor belongs to the other side of the door.
+    if (socket.place.fd === undefined) this.#calls.close(socket.fd);
     socket.fd = -1;
     this.closed += 1;
     socket.outgoing.use({ fd: -1, hasGso: false });

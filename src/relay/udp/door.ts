@@ -1,6 +1,6 @@
 import type { SketchRule } from './source-sketch.ts';
 import type { DoorCounts } from './door-counts.ts';
-import type { DoorPlace } from './door-sockets.ts';
+import type { DoorPlace } from './door-places.ts';
 import type { UdpRelayLimits } from './limits.ts';
 import type { Offload } from './offload.ts';
 import type { StunQuery, StunSighting } from './stun-queries.ts';
@@ -8,7 +8,7 @@ import type { UdpRelaySettings } from './rules.ts';
 
 /** Start settings of the UDP door; plain data, because it goes to a thread. */
 export interface UdpDoorSettings {
-  /** Where to listen, in the order in which they are numbered; `::` is only IPv6. */
+  /** Where to listen, in the order in which they are numbered. Inherited sockets come first. */
   readonly places: readonly DoorPlace[];
   /** True: a port that cannot be opened is skipped, if another one can be opened. */
   readonly skipsTaken: boolean;
@@ -31,6 +31,10 @@ export interface UdpDoorListener {
   skipped(place: DoorPlace, error: Error): void;
   /** A socket was lost. It is opened again, with as many attempts as needed. */
   lost(place: DoorPlace, error: Error): void;
+  /** A socket of the runtime reported an error and stays open. May be called for every datagram. */
+  troubled(error: Error): void;
+  /** These addresses of the machine have no socket of their own: they may be answered from another address. */
+  missing(addresses: readonly string[], port: number, reason: string): void;
   /** The first failure to open it again; null: it is open again. */
   reopened(place: DoorPlace, error: Error | null): void;
   /** The thread ended by a bug and was started again; all its endpoints are gone. */

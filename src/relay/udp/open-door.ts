@@ -1,15 +1,19 @@
 import type { Clock } from '../../base/clock.ts';
 import { TowpathError } from '../../base/errors.ts';
+import { isLoopback } from '../../base/ip-address.ts';
 import { ownerText, portOwner } from '../../base/port-owner.ts';
 import { probeSystem } from '../../system/probe.ts';
 import { loadSystemCalls } from '../../system/runtime.ts';
 import { listenError } from '../../transport/shared/listen-errors.ts';
 import type { Transport } from '../../transport/port.ts';
-import type { DoorPlace } from './door-sockets.ts';
+import type { DoorPlace } from './door-places.ts';
 import type { UdpDoor, UdpDoorListener, UdpDoorSettings } from './door.ts';
 import { makeRelayRules } from './make-rules.ts';
 import { PlainDoor } from './plain-door.ts';
 import { ThreadDoor } from './thread-door.ts';
+
+/** Time between two log lines about errors of sockets. */
+const PROBLEM_LOG_MS = 10_000;
 
 /** The parts of a logger that the door writes to. */
 interface DoorLog {
@@ -26,28 +30,45 @@ export interface OpenDoorParts {
 
 /**
  * Opens the UDP door: as a thread with system calls where the machine has them, otherwise with the runtime's datagram
- * sockets. The log then has one line with the reason and the loss. Rejects with a TowpathError that names the port, and
+ * sockets. With a peer relay, the log then has one line with the reason and the loss. STUN on loopback addresses alone,
+ * as in tests, has no thread: it would cost memory for nothing. Rejects with a TowpathError that names the port, and
  * the program that holds it.
  */
 export async function openUdpDoor(settings: UdpDoorSettings, parts: OpenDoorParts): Promise<UdpDoor> {
   const { log, transport, clock } = parts;
-  const listener = logListener(log);
-  const calls = await loadSystemCalls();
-  const probe = probeSystem(calls);
+  const listener = logListener(log, clock);
+  const hasRelay = settings.rules !== null;
+  const openPlain = (): Promise<UdpDoor> =>
+    PlainDoor.open(settings, { transport, clock, makeRules: makeRelayRules, listener });
   try {
+    if (!hasRelay && settings.places.every(({ ip }) => isLoopback(ip))) return await openPlain();
+    const calls = await loadSystemCalls();
+    const probe = probeSystem(calls);
     if (probe.isUsable) return await ThreadDoor.open(calls, settings, listener);
-    log.warn(
-      { reason: probe.reason },
-      'UDP goes through the sockets of the runtime: each datagram costs several times the CPU time, and rows of datagrams are cut (Node 26 or Bun on Linux does better)',
-    );
-    return await PlainDoor.open(settings, { transport, clock, makeRules: makeRelayRules, listener });
+    if (hasRelay)
+      log.warn(
+        { reason: probe.reason },
+        'UDP goes through the sockets of the runtime: each datagram costs several times the CPU time, and rows of datagrams are cut (Node 26 or Bun on Linux does better)',
+      );
+    return await openPlain();
   } catch (error) {
     throw named(error);
   }
 }
 
-function logListener(log: DoorLog): UdpDoorListener {
+function logListener(log: DoorLog, clock: Clock): UdpDoorListener {
+  let problems = 0;
+  let nextProblemAt = 0;
   return {
+    troubled: (error) => {
+      problems += 1;
+      if (clock.now < nextProblemAt) return;
+      nextProblemAt = clock.now + PROBLEM_LOG_MS;
+      log.warn({ error: error.message, errors: problems }, 'UDP sockets reported errors; they stay open');
+      problems = 0;
+    },
+    missing: (addresses, port, reason) =>
+      log.warn({ addresses, port, reason }, 'on these addresses, UDP answers may come from another address'),
     skipped: (place, error) => {
       const { message, hint } = placeError(place, error);
       log.warn({ hint }, `${message} The UDP door works without it.`);

@@ -5,7 +5,7 @@ import type { DatagramHandler, DatagramSocket, Transport } from '../../transport
 import { encodeBindingRequest, MAX_STUN_RESPONSE_BYTES } from '../../wire/stun.ts';
 import { AddressSockets } from './address-sockets.ts';
 import { createDoorCounts, DoorCount, type DoorCounts } from './door-counts.ts';
-import type { DoorPlace } from './door-sockets.ts';
+import { isInheritedPort, type DoorPlace } from './door-places.ts';
 import type { UdpDoor, UdpDoorListener, UdpDoorSettings } from './door.ts';
 import type { UdpRelayLimits } from './limits.ts';
 import {
@@ -66,6 +66,8 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   readonly #response: Buffer = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
   readonly #reply: Buffer;
   readonly #bound: AddressSockets[] = [];
+  /** Where each of them listens, with the real port. */
+  readonly #places: DoorPlace[] = [];
   /** The socket of each local address that has received a datagram, by number. */
   readonly #sockets: DatagramSocket[] = [];
   readonly #numbers = new Map<string, number>();
@@ -85,7 +87,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     this.#ports = new Set(settings.places.map(({ port }) => port));
     const memory = new Int32Array(2 * settings.endpoints * SIDE_WORDS);
     const places = { locate: (sides: Int32Array, side: number): boolean => this.#locate(sides, side) };
-    this.#rules = parts.makeRules(settings.rules, memory, places, this.now);
+    this.#rules = parts.makeRules(settings.rules, memory, places, this.now, this.counts);
     const { reply } = this.#rules;
     this.#reply = Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength);
     const { limit, generic, exempt } = settings.stun;
@@ -97,8 +99,10 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     const door = new PlainDoor(settings, parts);
     try {
       const places = withoutTwins(settings.places);
-      for (const place of places)
+      for (const place of places) {
+        if (isInheritedPort(door.#places, place)) continue;
         await door.#bind(place, settings.skipsTaken && (door.#bound.length > 0 || place !== places.at(-1)));
+      }
     } catch (error) {
       await door.close();
       throw error;
@@ -108,7 +112,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   }
 
   get places(): readonly DoorPlace[] {
-    return this.#bound.map(({ address }) => address);
+    return this.#places;
   }
 
   command(message: unknown): Promise<unknown> {
@@ -143,6 +147,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stopTicking();
+    this.#places.length = 0;
     await Promise.all(this.#bound.splice(0).map((sockets) => sockets.close()));
   }
 
@@ -176,8 +181,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   error(error: Error): void {
     this.counts[DoorCount.socketErrors]! += 1;
     for (const sockets of this.#bound) sockets.suspect();
-    const [place] = this.places;
-    if (place !== undefined) this.#parts.listener.lost(place, error);
+    this.#parts.listener.troubled(error);
   }
 
   /** Writes the address that the datagram was sent to, for the side that it binds (arrival). */
@@ -195,11 +199,13 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
 
   async #bind(place: DoorPlace, maySkip: boolean): Promise<void> {
     const { transport, clock, listener } = this.#parts;
-    const { ip, port } = place;
+    const { port } = place;
     try {
       const onMissing = (addresses: readonly string[], reason: string): void =>
-        listener.lost({ ip: addresses[0] ?? ip, port }, new Error(reason));
-      this.#bound.push(await AddressSockets.open({ transport, handler: this, clock, onMissing }, ip, port));
+        listener.missing(addresses, port, reason);
+      const sockets = await AddressSockets.open({ transport, handler: this, clock, onMissing }, place);
+      this.#bound.push(sockets);
+      this.#places.push({ ...place, ...sockets.address });
     } catch (error) {
       const failure = error instanceof Error ? error : new Error(String(error));
       if (!maySkip) throw Object.assign(failure, { place });
@@ -287,7 +293,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
 
 /** Returns the places without those that `::` covers: a socket of `::` takes both families here. */
 function withoutTwins(places: readonly DoorPlace[]): DoorPlace[] {
-  const isTwin = ({ ip, port }: DoorPlace): boolean =>
-    ip === '0.0.0.0' && places.some((other) => other.ip === '::' && other.port === port);
+  const isTwin = ({ ip, port, fd }: DoorPlace): boolean =>
+    ip === '0.0.0.0' && fd === undefined && places.some((other) => other.ip === '::' && other.port === port);
   return places.filter((place) => !isTwin(place));
 }

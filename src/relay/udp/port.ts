@@ -6,6 +6,7 @@
  * thread owns sockets and memory and knows no protocol but STUN; the rules own all endpoints and know no socket. Both
  * run in one thread, so that a binding holds for the very next datagram (peer relay reference §5.5).
  */
+import type { DoorCounts } from './door-counts.ts';
 
 /** The decision about the datagrams of one {@link DatagramRules.receive} call. */
 export const Verdict = {
@@ -25,7 +26,7 @@ export const AF_INET6 = 10;
 /**
  * A remote address is 7 words, Linux's `sockaddr_in` or `sockaddr_in6` as it lies in the memory of a little-endian
  * machine: family and port (in network order), IPv4 address or flow information (0), IPv6 address in 4 words, scope.
- * Never an IPv4-mapped IPv6 address: each socket is of one family.
+ * Never an IPv4-mapped IPv6 address: a socket of both families changes them.
  */
 export const ADDRESS_WORDS = 7;
 
@@ -106,4 +107,5 @@ export type MakeDatagramRules<Settings> = (
   memory: Int32Array,
   places: DatagramPlaces,
   now: number,
+  counts: DoorCounts,
 ) => DatagramRules;

@@ -5,7 +5,8 @@ import { loadSystemCalls } from '../../system/runtime.ts';
 import { Wake } from '../../system/wake.ts';
 import { PrefixSet } from '../../base/ip-prefix.ts';
 import { DatagramLoop } from './datagram-loop.ts';
-import { DoorSockets, type DoorPlace } from './door-sockets.ts';
+import { isInheritedPort, type DoorPlace } from './door-places.ts';
+import { DoorSockets } from './door-sockets.ts';
 import { soundOffload } from './offload.ts';
 import { AF_INET, SIDE_WORDS, SideWord, type DatagramPlaces, type MakeDatagramRules } from './port.ts';
 import type { UdpRelaySettings } from './rules.ts';
@@ -37,11 +38,11 @@ export async function runUdpThread(
     if (!openAll(sockets, settings.places, settings.skipsTaken, tell)) return;
     const now = (): number => performance.now();
     const memory = new Int32Array(2 * settings.endpoints * SIDE_WORDS);
-    const rules = makeRules(settings.rules, memory, placesOf(sockets), now());
+    const rules = makeRules(settings.rules, memory, placesOf(sockets), now(), counts);
     const stun = new StunAnswers(counts, { ...settings.stun, exempt: new PrefixSet(settings.stun.exempt) });
     const sighted = (sighting: StunSighting): void => tell({ kind: 'sighting', sighting });
     const loop = new DatagramLoop({ calls, arena, sockets, rules, stun, sighted, counts, wakeFd: wake.fd, now });
-    tell({ kind: 'opened', places: sockets.all.map(({ place }) => place) });
+    tell({ kind: 'opened', places: [...sockets.places()] });
     for (;;) {
       if (!loop.turn(LONGEST_WAIT_MS)) continue;
       wake.clear();
@@ -80,13 +81,13 @@ function openAll(
 ): boolean {
   let last: { place: DoorPlace; failed: FailedCall } | null = null;
   for (const place of places) {
+    if (isInheritedPort(sockets.places(), place)) continue;
     try {
-      sockets.add(place);
+      add(sockets, place);
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       last = { place, failed: plain(error) };
-      const isOff = place.ip === '::' && (error.errno === Errno.EAFNOSUPPORT || error.errno === Errno.EADDRNOTAVAIL);
-      const isEnd = !isOff && !skipsTaken;
+      const isEnd = !isIpv6Off(place, error) && !skipsTaken;
       tell({ kind: 'refused', ...last, isEnd });
       if (isEnd) return false;
     }
@@ -95,13 +96,28 @@ function openAll(
   return sockets.all.length > 0;
 }
 
+/** Opens a place. Without IPv6 on this machine, a socket of both families becomes one of IPv4. */
+function add(sockets: DoorSockets, place: DoorPlace): void {
+  try {
+    sockets.add(place);
+  } catch (error) {
+    if (place.isDual !== true || !isIpv6Off(place, error)) throw error;
+    sockets.add({ ip: '0.0.0.0', port: place.port });
+  }
+}
+
+function isIpv6Off({ ip }: DoorPlace, error: unknown): boolean {
+  if (ip !== '::' || !(error instanceof SystemCallError)) return false;
+  return error.errno === Errno.EAFNOSUPPORT || error.errno === Errno.EADDRNOTAVAIL;
+}
+
 /** Returns the sockets for sides of an earlier process: each side gets the socket of its family and port. */
 function placesOf(sockets: DoorSockets): DatagramPlaces {
   return {
     locate(sides, side) {
       const isInet = (sides[side]! & 0xffff) === AF_INET;
       const port = sides[side + SideWord.LocalPort];
-      const found = sockets.all.find((socket) => socket.isInet === isInet && socket.place.port === port);
+      const found = sockets.all.find((socket) => socket.takes(isInet) && socket.place.port === port);
       if (found !== undefined) sides[side + SideWord.Socket] = found.index;
       return found !== undefined;
     },

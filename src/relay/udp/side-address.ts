@@ -24,6 +24,25 @@ export function writeAddress(words: Int32Array, at: number, ip: string, port: nu
   return true;
 }
 
+/** Word 2 of an IPv4-mapped IPv6 address (`::ffff:0:0/96`), in little-endian order. */
+const MAPPED = -0x10000;
+
+/**
+ * Makes IPv4 addresses of IPv4-mapped ones: the remote address at `at`, and the local one at the start of `local`. A
+ * socket of both families has them. The kernel takes IPv4 addresses to send to.
+ */
+export function unmapAddresses(words: Int32Array, at: number, local: Int32Array): void {
+  const first = at + SideWord.Ipv6;
+  if (!isIpv6(words, at) || words[first] !== 0 || words[first + 1] !== 0 || words[first + 2] !== MAPPED) return;
+  words[at]! ^= AF_INET6 ^ AF_INET;
+  words[at + SideWord.Ipv4] = words[first + 3]!;
+  for (let i = first; i < at + ADDRESS_WORDS; i++) words[i] = 0;
+  local[0] = local[3]!;
+  local[1] = 0;
+  local[2] = 0;
+  local[3] = 0;
+}
+
 /** Returns whether there is an address: an unbound side has none. */
 export function hasAddress(words: Int32Array, at: number): boolean {
   return words[at] !== 0;

@@ -2,7 +2,7 @@ import type { SketchRule } from './source-sketch.ts';
 import { SourceSketch } from './source-sketch.ts';
 import type { PrefixSet } from '../../base/ip-prefix.ts';
 import { formatIp } from '../../base/ip-address.ts';
-import { isBindingRequest, isTailnodeRequest, writeBindingResponseTo } from '../../wire/stun.ts';
+import { isBindingRequest, isTailnodeRequest, writeBindingResponse } from '../../wire/stun.ts';
 import { DoorCount, type DoorCounts } from './door-counts.ts';
 import { AF_INET, SideWord } from './port.ts';
 
@@ -53,7 +53,7 @@ export class StunAnswers {
     if (!this.#mayAsk(bytes, from, to, length)) return 0;
     const port = ((head >>> 8) & 0xff00) | (head >>> 24);
     this.#counts[isInet ? DoorCount.stunIpv4 : DoorCount.stunIpv6]! += 1;
-    return writeBindingResponseTo(out, bytes, from, this.#address, length, port);
+    return writeBindingResponse(out, bytes, from, this.#address, length, port);
   }
 
   /**

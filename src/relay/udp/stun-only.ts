@@ -1,14 +1,18 @@
+import { DoorCount, type DoorCounts } from './door-counts.ts';
 import { Verdict, type DatagramRules } from './port.ts';
 
-/** Makes the rules without a peer relay: nothing is forwarded, and everything except STUN is dropped. */
-export function createStunOnly(): DatagramRules {
+/** Makes the rules without a peer relay: everything except STUN is counted and dropped. */
+export function createStunOnly(counts: DoorCounts): DatagramRules {
   return {
     sides: new Int32Array(0),
     reply: new Uint8Array(0),
     replyLength: 0,
     destination: 0,
     end: 0,
-    receive: () => Verdict.Drop,
+    receive: () => {
+      counts[DoorCount.stunNotStun]! += 1;
+      return Verdict.Drop;
+    },
     tick: () => undefined,
     command: () => null,
   };

@@ -5,7 +5,7 @@ import { SystemCallError } from '../../system/linux.ts';
 import type { SystemCalls } from '../../system/port.ts';
 import { Wake } from '../../system/wake.ts';
 import { createDoorCounts, type DoorCounts } from './door-counts.ts';
-import type { DoorPlace } from './door-sockets.ts';
+import type { DoorPlace } from './door-places.ts';
 import type { UdpDoor, UdpDoorListener, UdpDoorSettings } from './door.ts';
 import type { UdpRelayLimits } from './limits.ts';
 import type { Offload } from './offload.ts';
@@ -28,6 +28,7 @@ export class ThreadDoor implements UdpDoor {
   #settings: UdpDoorSettings;
   readonly #listener: UdpDoorListener;
   readonly #module: URL;
+  readonly #calls: SystemCalls;
   readonly #arena: Arena;
   readonly #wake: Wake;
   readonly #waiting = new Map<number, Waiting>();
@@ -43,6 +44,7 @@ export class ThreadDoor implements UdpDoor {
 
   private constructor(calls: SystemCalls, settings: UdpDoorSettings, listener: UdpDoorListener, module: URL) {
     this.how = calls.adapter;
+    this.#calls = calls;
     this.#settings = settings;
     this.#offload = settings.offload;
     this.#listener = listener;
@@ -115,6 +117,7 @@ export class ThreadDoor implements UdpDoor {
     this.#tell({ kind: 'stop' });
     await this.#ended;
     process.off('exit', this.#onExit);
+    for (const { fd } of this.#settings.places) if (fd !== undefined) this.#calls.close(fd);
     this.#wake.close();
     this.#arena.release();
   }

@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { DoorCounts } from './door-counts.ts';
-import type { DoorPlace } from './door-sockets.ts';
+import type { DoorPlace } from './door-places.ts';
 import type { UdpDoorSettings } from './door.ts';
 import type { Offload } from './offload.ts';
 import type { StunQuery, StunSighting } from './stun-queries.ts';

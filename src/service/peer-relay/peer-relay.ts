@@ -11,10 +11,10 @@ import type { KeyTraffic } from '../../relay/session/key-traffic.ts';
 import type { Router } from '../../relay/routing/router.ts';
 import type { Offload } from '../../relay/udp/offload.ts';
 import type { NodeRate, UdpRelayAnswer } from '../../relay/udp/commands.ts';
-import { DoorCount } from '../../relay/udp/door-counts.ts';
-import type { DoorPlace } from '../../relay/udp/door-sockets.ts';
+import { relayPlaces, type DoorPlace } from '../../relay/udp/door-places.ts';
 import type { UdpDoor, UdpDoorSettings } from '../../relay/udp/door.ts';
 import type { UdpRelayState } from '../../relay/udp/state.ts';
+import { countStun } from '../../relay/udp/stun-counts.ts';
 import type { UdpRelaySettings } from '../../relay/udp/rules.ts';
 import { forwardedOf, type SnapshotChoice, type UdpRelaySnapshot } from '../../relay/udp/snapshot.ts';
 import { RemoteEndpointTable, type EndpointTable } from '../../tailnet/endpoint-table.ts';
@@ -148,7 +148,7 @@ export class PeerRelay {
     const rules: UdpRelaySettings = { limits, state: earlier?.state ?? null, stateAgeMs: earlier?.ageMs ?? 0 };
     const offload = this.#offload;
     this.#door = await openDoor({
-      places: allPlaces(ports, stun.places),
+      places: relayPlaces(ports, stun.places),
       skipsTaken: takenPorts === 'skip',
       offload,
       stun: { limit: stun.limit, generic: stun.generic, exempt: stun.exempt },
@@ -266,6 +266,11 @@ export class PeerRelay {
     this.#door?.setSilent(reason !== null);
   }
 
+  /** Copies the present counts of STUN to the counters of the relay. */
+  countStun(): void {
+    if (this.#door !== null) countStun(this.#door.counts, this.#parts.counters);
+  }
+
   /** Ends the nodes, leaves the endpoints on disk and closes the ports. */
   async stop(): Promise<void> {
     const { log } = this.#parts;
@@ -346,7 +351,6 @@ export class PeerRelay {
     if (now >= this.#nextSnapshotAt) {
       this.#nextSnapshotAt = now + SNAPSHOT_MS;
       void this.#takeSnapshot();
-      this.#countStun();
     }
     if (now >= this.#nextTouchAt) {
       this.#nextTouchAt = now + TOUCH_MS;
@@ -381,19 +385,6 @@ export class PeerRelay {
     this.#snapshot = (await this.snapshot({ endpoints: 0 })) ?? this.#snapshot;
   }
 
-  /** Copies the STUN counts of the door to the counters, as those of a relay without a door. */
-  #countStun(): void {
-    const counts = this.#door?.counts;
-    if (counts === undefined) return;
-    const { counters } = this.#parts;
-    counters.stunIpv4 = counts[DoorCount.stunIpv4]!;
-    counters.stunIpv6 = counts[DoorCount.stunIpv6]!;
-    counters.stunSuccess = counters.stunIpv4 + counters.stunIpv6;
-    counters.stunNotStun = counts[DoorCount.stunNotStun]!;
-    counters.stunRateLimited = counts[DoorCount.stunRateLimited]!;
-    counters.stunWriteErrors = counts[DoorCount.stunWriteErrors]!;
-  }
-
   /** Logs what was dropped since the last line, if anything. */
   #logDrops(): void {
     const drops = this.#snapshot?.drops ?? {};
@@ -404,24 +395,4 @@ export class PeerRelay {
     if (news.length > 0)
       this.#parts.log.info({ dropped: Object.fromEntries(news) }, 'the peer relay dropped datagrams');
   }
-}
-
-/** Returns each port on every address, and the places of STUN; `::` is only IPv6 in the door. */
-function allPlaces(ports: readonly number[], stun: readonly DoorPlace[]): DoorPlace[] {
-  const places = ports.flatMap((port) => wildcards(port));
-  const more = stun.flatMap(({ ip, port }) => (ip === '::' ? wildcards(port) : [{ ip, port }]));
-  for (const place of more) if (!places.some((other) => covers(other, place))) places.push(place);
-  return places;
-}
-
-function wildcards(port: number): DoorPlace[] {
-  return [
-    { ip: '0.0.0.0', port },
-    { ip: '::', port },
-  ];
-}
-
-function covers(place: DoorPlace, other: DoorPlace): boolean {
-  if (place.port !== other.port) return false;
-  return place.ip === other.ip || place.ip === (other.ip.includes(':') ? '::' : '0.0.0.0');
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import { ipFamily } from '../../base/ip-address.ts';
 import { shuffled } from '../../base/shuffled.ts';
-import type { DoorPlace } from '../../relay/udp/door-sockets.ts';
+import type { DoorPlace } from '../../relay/udp/door-places.ts';
 import type { UdpDoor } from '../../relay/udp/door.ts';
 import type { StunQuery, StunSighting } from '../../relay/udp/stun-queries.ts';
 import type { StunServerName } from '../../tailnet/netmap.ts';

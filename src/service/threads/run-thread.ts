@@ -150,9 +150,6 @@ export class RelayThread {
       opened: (remote, key, app) => this.#tellSoon({ kind: 'opened', remote, key: new Uint8Array(key), app }),
       closed: (remote, key, reason) => this.#tellSoon({ kind: 'closed', remote, key: new Uint8Array(key), reason }),
       listenerError: (error) => this.#port.tell({ kind: 'listenerError', message: errorMessage(error) }),
-      // The main thread has the ports of STUN.
-      stunError: () => undefined,
-      stunMissing: () => undefined,
       // The main thread also has the links to other relays: this one never joins the region.
       link: () => undefined,
       memory: (problem) => this.#port.tell({ kind: 'memory', problem }),

@@ -18,7 +18,6 @@ import {
   isBindingRequest,
   isTailnodeRequest,
   parseBindingResponse,
-  writeBindingResponse,
 } from '../../../src/wire/stun.ts';
 import { createDoorCounts } from '../../../src/relay/udp/door-counts.ts';
 import { ADDRESS_WORDS } from '../../../src/relay/udp/port.ts';
@@ -26,6 +25,7 @@ import { writeAddress } from '../../../src/relay/udp/side-address.ts';
 import { looksLikeStun, StunAnswers } from '../../../src/relay/udp/stun-answers.ts';
 import * as vector from '../../wire/peer-relay-vectors.ts';
 import { check, type Target } from './target.ts';
+import { writeStunResponse } from '../../wire/stun-response.ts';
 
 const { clientA, clientB, serverDisco } = vector;
 const SHARED = sharedDiscoKey(serverDisco.privateKey, clientA.publicKey)!;
@@ -130,7 +130,7 @@ const stun: Target = {
     ...['192.0.2.1', '2001:db8::1'].map((ip) => {
       const response = Buffer.alloc(64);
       return Buffer.from(
-        response.subarray(0, writeBindingResponse(response, encodeBindingRequest(Buffer.alloc(12, 6)), 0, ip, 7)),
+        response.subarray(0, writeStunResponse(response, encodeBindingRequest(Buffer.alloc(12, 6)), 0, ip, 7)),
       );
     }),
   ],

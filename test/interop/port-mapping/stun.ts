@@ -3,19 +3,15 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import {
-  encodeBindingRequest,
-  MAX_STUN_RESPONSE_BYTES,
-  parseBindingResponse,
-  writeBindingResponse,
-} from '../../../src/wire/stun.ts';
+import { encodeBindingRequest, MAX_STUN_RESPONSE_BYTES, parseBindingResponse } from '../../../src/wire/stun.ts';
+import { writeStunResponse } from '../../wire/stun-response.ts';
 
 const [what, ip = '', port = '0'] = process.argv.slice(2);
 const socket = createSocket('udp4');
 if (what === 'serve') {
   const out = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
   socket.on('message', (request, from) => {
-    const length = writeBindingResponse(out, request, 0, from.address, from.port);
+    const length = writeStunResponse(out, request, 0, from.address, from.port);
     socket.send(out.subarray(0, length), from.port, from.address);
   });
   socket.bind(Number(port), ip);

@@ -57,8 +57,6 @@ export class RegionRelay {
       opened: () => undefined,
       closed: () => undefined,
       listenerError: () => undefined,
-      stunError: () => undefined,
-      stunMissing: () => undefined,
       link: (event) => this.events.push(event),
       memory: () => undefined,
     };

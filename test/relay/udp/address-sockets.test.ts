@@ -5,8 +5,9 @@ import { once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
 import { Clock } from '../../../src/base/clock.ts';
 import { AddressSockets } from '../../../src/relay/udp/address-sockets.ts';
-import { StunServer } from '../../../src/relay/udp/stun-server.ts';
-import { Counters } from '../../../src/observe/counters.ts';
+import type { UdpDoor } from '../../../src/relay/udp/door.ts';
+import { makeRelayRules } from '../../../src/relay/udp/make-rules.ts';
+import { PlainDoor } from '../../../src/relay/udp/plain-door.ts';
 import { transport } from '../../../src/transport/runtime.ts';
 import { encodeBindingRequest, parseBindingResponse } from '../../../src/wire/stun.ts';
 import { within } from '../../service/support.ts';
@@ -16,14 +17,35 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
+function openDoor(ip: string, port: number, missing: string[][] = []): Promise<UdpDoor> {
+  const nothing = (): void => undefined;
+  return PlainDoor.open(
+    {
+      places: [{ ip, port }],
+      skipsTaken: false,
+      offload: { gro: false, gso: false, neverEqualTail: false },
+      stun: { limit: null, generic: null, exempt: [] },
+      rules: null,
+      endpoints: 0,
+    },
+    {
+      transport,
+      clock: new Clock(),
+      makeRules: makeRelayRules,
+      listener: {
+        ...{ skipped: nothing, lost: nothing, troubled: nothing, reopened: nothing, crashed: nothing },
+        missing: (addresses) => missing.push([...addresses]),
+      },
+    },
+  );
+}
+
 async function stunServer(ip: string): Promise<{ port: number; missing: string[][] }> {
   const missing: string[][] = [];
-  const onMissing = (addresses: readonly string[]): number => missing.push([...addresses]);
-  const server = new StunServer({ counters: new Counters(), clock: new Clock(), onMissing });
-  closing.push(() => server.close());
-  const { port } = await server.bind(transport, ip, 0);
-  assert.equal(server.addresses.length, 1, 'what is configured, and not each socket');
-  return { port, missing };
+  const door = await openDoor(ip, 0, missing);
+  closing.push(() => door.close());
+  assert.equal(door.places.length, 1, 'what is configured, and not each socket');
+  return { port: door.places[0]!.port, missing };
 }
 
 /** Returns whether a socket that is connected to `ip`, and gets datagrams only from there, gets an answer. */
@@ -43,7 +65,7 @@ async function answers(ip: string, port: number): Promise<void> {
   }
 }
 
-describe('STUN on all addresses', { skip: process.platform !== 'linux' }, () => {
+describe('a door without system calls on all addresses', { skip: process.platform !== 'linux' }, () => {
   for (const [all, asked] of [
     ['::', ['127.0.0.1', '127.0.0.2', '127.0.0.16', '127.0.1.1', '::1']],
     ['0.0.0.0', ['127.0.0.1', '127.0.0.2', '127.0.0.16', '127.0.1.1']],
@@ -57,11 +79,10 @@ describe('STUN on all addresses', { skip: process.platform !== 'linux' }, () => 
 
   it('takes the port for itself: another server is refused, and both can be had one after the other', async () => {
     const { port } = await stunServer('::');
-    const second = new StunServer({ counters: new Counters(), clock: new Clock() });
-    await assert.rejects(second.bind(transport, '::', port), { code: 'TOWPATH_LISTEN_IN_USE' });
-    await assert.rejects(second.bind(transport, '0.0.0.0', port), { code: 'TOWPATH_LISTEN_IN_USE' });
+    await assert.rejects(openDoor('::', port), { code: 'TOWPATH_LISTEN_IN_USE' });
+    await assert.rejects(openDoor('0.0.0.0', port), { code: 'TOWPATH_LISTEN_IN_USE' });
     await closing.pop()!();
-    await second.bind(transport, '::', port);
+    const second = await openDoor('::', port);
     closing.push(() => second.close());
     await answers('127.0.0.2', port);
   });
@@ -107,8 +128,7 @@ describe('the addresses of the machine', { skip: process.platform !== 'linux' },
           return following.addresses;
         },
       },
-      '0.0.0.0',
-      0,
+      { ip: '0.0.0.0', port: 0 },
     );
     const sender = createSocket('udp4');
     closing.push(async () => {

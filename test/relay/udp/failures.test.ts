@@ -74,7 +74,7 @@ class World {
     });
     this.sockets.add({ ip: '127.0.0.1', port: 0 });
     this.#wake = new Wake(calls, this.#arena);
-    this.rules = makeForwarder(null, new Int32Array(8 * SIDE_WORDS), { locate: () => false }, 0);
+    this.rules = makeForwarder(null, new Int32Array(8 * SIDE_WORDS), { locate: () => false }, 0, this.#counts);
     const stun = new StunAnswers(this.#counts, { limit: null, generic: null });
     const now = (): number => this.now;
     const { rules, sockets } = this;

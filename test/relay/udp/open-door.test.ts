@@ -5,8 +5,9 @@ import { describe, it } from 'node:test';
 import { Clock } from '../../../src/base/clock.ts';
 import { TowpathError } from '../../../src/base/errors.ts';
 import { DoorCount } from '../../../src/relay/udp/door-counts.ts';
-import type { DoorPlace } from '../../../src/relay/udp/door-sockets.ts';
+import type { DoorPlace } from '../../../src/relay/udp/door-places.ts';
 import type { UdpDoorSettings } from '../../../src/relay/udp/door.ts';
+import type { UdpRelayLimits } from '../../../src/relay/udp/limits.ts';
 import { openUdpDoor } from '../../../src/relay/udp/open-door.ts';
 import { PlainDoor } from '../../../src/relay/udp/plain-door.ts';
 import { loadSystemCalls } from '../../../src/system/runtime.ts';
@@ -18,6 +19,16 @@ const EVERYWHERE: readonly DoorPlace[] = [
   { ip: '0.0.0.0', port: 0 },
   { ip: '::', port: 0 },
 ];
+
+const LIMITS: UdpRelayLimits = {
+  endpoints: 8,
+  endpointsPerNode: 8,
+  endpointsPerPair: 4,
+  allocationsPerMinute: 60,
+  bytesPerSecondPerNode: 0,
+  totalBytesPerSecond: 0,
+  idleSeconds: 60,
+};
 
 function settings(changes: Partial<UdpDoorSettings> = {}): UdpDoorSettings {
   return {
@@ -65,7 +76,14 @@ async function closed(socket: Socket): Promise<void> {
 describe('UDP door by datagram sockets', { timeout: 60_000 }, () => {
   it('forwards, answers STUN, and does both from the address that was asked', async () => {
     const clock = new Clock();
-    const listener = { skipped: () => 0, lost: () => 0, reopened: () => 0, crashed: () => 0 };
+    const listener = {
+      skipped: () => 0,
+      lost: () => 0,
+      troubled: () => 0,
+      missing: () => 0,
+      reopened: () => 0,
+      crashed: () => 0,
+    };
     const door = await PlainDoor.open(settings(), { transport, clock, makeRules: makeForwarder, listener });
     const [a, b] = [await client('127.0.0.1'), await client('127.0.0.1')];
     try {
@@ -93,7 +111,14 @@ describe('UDP door by datagram sockets', { timeout: 60_000 }, () => {
 
   it('listens on one address alone where one is configured', async () => {
     const clock = new Clock();
-    const listener = { skipped: () => 0, lost: () => 0, reopened: () => 0, crashed: () => 0 };
+    const listener = {
+      skipped: () => 0,
+      lost: () => 0,
+      troubled: () => 0,
+      missing: () => 0,
+      reopened: () => 0,
+      crashed: () => 0,
+    };
     const places = [{ ip: '127.0.0.2', port: 0 }];
     const door = await PlainDoor.open(settings({ places }), { transport, clock, makeRules: makeForwarder, listener });
     clock.tick(clock.now + 6000);
@@ -113,7 +138,8 @@ describe('UDP door by datagram sockets', { timeout: 60_000 }, () => {
 describe('opening the UDP door', { timeout: 60_000 }, () => {
   it('takes system calls where there are any, and says once what is lost without', async () => {
     const lines: string[] = [];
-    const door = await openUdpDoor(settings(), { transport, clock: new Clock(), log: logOf(lines) });
+    const parts = { transport, clock: new Clock(), log: logOf(lines) };
+    const door = await openUdpDoor(settings({ rules: { limits: LIMITS, state: null, stateAgeMs: 0 } }), parts);
     const socket = await client('127.0.0.1');
     try {
       const { adapter } = await loadSystemCalls();
@@ -127,6 +153,35 @@ describe('opening the UDP door', { timeout: 60_000 }, () => {
     } finally {
       await Promise.all([closed(socket), door.close()]);
     }
+  });
+
+  it('has no thread for STUN on loopback alone, and loses nothing that the log would have to tell', async () => {
+    const lines: string[] = [];
+    for (const [places, isPlain] of [
+      [[{ ip: '127.0.0.1', port: 0 }], true],
+      [[{ ip: '::', port: 0, isDual: true }], false],
+    ] as const) {
+      const door = await openUdpDoor(settings({ places }), { transport, clock: new Clock(), log: logOf(lines) });
+      const { adapter } = await loadSystemCalls();
+      assert.equal(door.how, isPlain || adapter === 'none' ? 'datagrams' : adapter);
+      await door.close();
+    }
+    assert.deepEqual(lines, []);
+  });
+
+  it('tells errors of sockets at most once in ten seconds', async () => {
+    const lines: string[] = [];
+    const clock = new Clock();
+    const places = [{ ip: '127.0.0.1', port: 0 }];
+    const door = await openUdpDoor(settings({ places }), { transport, clock, log: logOf(lines) });
+    assert.ok(door instanceof PlainDoor);
+    for (let i = 0; i < 100; i++) door.error(new Error('EPERM'));
+    assert.deepEqual(lines, ['UDP sockets reported errors; they stay open']);
+    clock.tick(clock.now + 10_000);
+    door.error(new Error('EPERM'));
+    assert.equal(lines.length, 2);
+    assert.equal(door.counts[DoorCount.socketErrors], 101);
+    await door.close();
   });
 
   it('refuses a port that another program has, and names it; or goes on with the others', async () => {

@@ -12,8 +12,9 @@ import { StunQueries, type StunSighting } from '../../../src/relay/udp/stun-quer
 import { ThreadDoor } from '../../../src/relay/udp/thread-door.ts';
 import { loadSystemCalls } from '../../../src/system/runtime.ts';
 import { transport } from '../../../src/transport/runtime.ts';
-import { encodeBindingRequest, MAX_STUN_RESPONSE_BYTES, writeBindingResponse } from '../../../src/wire/stun.ts';
+import { encodeBindingRequest, MAX_STUN_RESPONSE_BYTES } from '../../../src/wire/stun.ts';
 import { within } from '../../service/support.ts';
+import { writeStunResponse } from '../../wire/stun-response.ts';
 
 const calls = await loadSystemCalls();
 const ID = '0102030405060708090a0b0c';
@@ -21,7 +22,7 @@ const ID = '0102030405060708090a0b0c';
 /** Makes the answer to a query with this id. */
 function answer(id: string, ip: string, port: number): Buffer {
   const out = Buffer.alloc(MAX_STUN_RESPONSE_BYTES);
-  return out.subarray(0, writeBindingResponse(out, encodeBindingRequest(Buffer.from(id, 'hex')), 0, ip, port));
+  return out.subarray(0, writeStunResponse(out, encodeBindingRequest(Buffer.from(id, 'hex')), 0, ip, port));
 }
 
 suite('queries that wait for a STUN answer', () => {
@@ -82,7 +83,10 @@ const settings: UdpDoorSettings = {
   rules: null,
   endpoints: 8,
 };
-const listener = { skipped: () => {}, lost: () => {}, reopened: () => {}, crashed: () => {} };
+const nothing = (): void => {};
+const listener = {
+  ...{ skipped: nothing, lost: nothing, troubled: nothing, missing: nothing, reopened: nothing, crashed: nothing },
+};
 
 const doors: Readonly<Record<string, (clock: Clock) => Promise<UdpDoor>>> = {
   datagrams: (clock) => PlainDoor.open(settings, { transport, clock, makeRules: makeRelayRules, listener }),

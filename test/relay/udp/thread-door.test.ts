@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { DoorCount, type DoorCountName } from '../../../src/relay/udp/door-counts.ts';
-import type { DoorPlace } from '../../../src/relay/udp/door-sockets.ts';
+import type { DoorPlace } from '../../../src/relay/udp/door-places.ts';
 import type { UdpDoorSettings } from '../../../src/relay/udp/door.ts';
 import type { UdpRelayLimits } from '../../../src/relay/udp/limits.ts';
 import { ThreadDoor } from '../../../src/relay/udp/thread-door.ts';
@@ -57,6 +57,8 @@ async function withDoor(
     {
       skipped: ({ ip }, error) => events.push(`skipped ${ip} ${error.message}`),
       lost: ({ ip }, error) => events.push(`lost ${ip} ${error.message}`),
+      troubled: (error) => events.push(`troubled ${error.message}`),
+      missing: (addresses) => events.push(`missing ${addresses.join(' ')}`),
       reopened: ({ ip }, error) => events.push(`reopened ${ip} ${error?.message ?? 'well'}`),
       crashed: (error) => events.push(`crashed ${error.message}`),
     },

@@ -10,7 +10,7 @@ test('all connections of a thread that has ended are closed, each with its addre
   const events: RelayEvents = {
     opened: ({ port }, key) => told.push(`+${key.toString('latin1', 0, 1)}${port}`),
     closed: ({ ip, port }, key, reason) => told.push(`-${key.toString('latin1', 0, 1)} ${ip}:${port} ${reason}`),
-    ...{ refused: ignored, listenerError: ignored, stunError: ignored, stunMissing: ignored },
+    ...{ refused: ignored, listenerError: ignored },
     ...{ link: ignored, memory: ignored },
   };
   const connected = new ConnectedKeys(events);

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createKeyFile } from '../../../src/service/key-file.ts';
 import { formatPin } from '../../../src/wire/pin.ts';
-import { writeBindingResponse } from '../../../src/wire/stun.ts';
 import { certificateFor, FakeRelay } from '../../client/fake-relay.ts';
 import { step } from '../probe/probe-support.ts';
 import { TestRelay } from '../../service/support.ts';
 import { DoctorFixture, diagnose, doctor, found } from './doctor-support.ts';
+import { writeStunResponse } from '../../wire/stun-response.ts';
 
 const MAIN = new URL('../../../src/main.ts', import.meta.url).pathname;
 const NODE_KEY = `nodekey:${'5a'.repeat(32)}`;
@@ -188,7 +188,7 @@ describe('towpath doctor', () => {
     await fixture.start();
     const port = await fixture.strangerUdp((request) => {
       const answer = Buffer.alloc(64);
-      return answer.subarray(0, writeBindingResponse(answer, request, 0, '172.17.0.1', 4321));
+      return answer.subarray(0, writeStunResponse(answer, request, 0, '172.17.0.1', 4321));
     });
     const [seen] = found(await fixture.examine({ stun: `127.0.0.1:${port}` }), 'stun-port');
     assert.equal(seen!.status, 'warning');
