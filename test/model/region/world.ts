@@ -71,14 +71,23 @@ export class RegionWorld {
   }
 
   async connect(model: RegionModel, key: number, relay: number): Promise<Member> {
-    const { relay: service } = this.#relays[relay]!;
-    const before = service.ownCounters.accepts;
+    const before = this.#ofMainThread(relay, key);
     const inbox = new Inbox();
     const client = await this.#client(relay, { keys: KEY_PAIRS[key]!, handler: inbox });
-    const thread = service.threads === null || service.ownCounters.accepts > before ? 0 : 1;
+    const isInMain = !this.hasThreads || [...this.#ofMainThread(relay, key)].some((number) => !before.has(number));
+    const thread = isInMain ? 0 : 1;
     const member = model.connect(key, relay, thread);
     this.#connections.set(member.id, { client, inbox, sequence: 0 });
     return member;
+  }
+
+  /** Returns the numbers of the connections of a key in the main thread of a relay. */
+  #ofMainThread(relay: number, key: number): ReadonlySet<number> {
+    const name = KEY_PAIRS[key]!.publicKey.toString('hex');
+    const sessions = this.#relays[relay]!.relay.threads?.snapshot().sessions ?? [];
+    return new Set(
+      sessions.filter((session) => session.thread === undefined && session.key === name).map(({ number }) => number),
+    );
   }
 
   leave(model: RegionModel, member: Member, how: 'goodbye' | 'reset'): void {
