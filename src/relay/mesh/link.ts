@@ -184,6 +184,13 @@ export class Link implements Forwarder, Flushable, Reader {
     this.#attempts = 0;
   }
 
+  /** Our mesh keys have changed: what another relay thought of the earlier ones says nothing any more. */
+  keysChanged(): void {
+    this.#keyIndex = 0;
+    this.#earlyEnds = 0;
+    if (this.#state === LinkState.Waiting) this.retryNow();
+  }
+
   /** Closes the link permanently: the target is no longer in the configuration. */
   close(): void {
     this.#to(LinkState.Closed);
@@ -264,7 +271,7 @@ export class Link implements Forwarder, Flushable, Reader {
 
   #refused(error: unknown): void {
     if (this.#state !== LinkState.Connecting) return;
-    if (hasCode(error, 'TOWPATH_CLIENT_REFUSED')) this.#endedEarly(errorMessage(error));
+    if (hasCode(error, 'TOWPATH_CLIENT_REFUSED')) this.#endedEarly();
     else this.#failed('unreachable', errorMessage(error));
   }
 
@@ -304,15 +311,15 @@ export class Link implements Forwarder, Flushable, Reader {
     // Upstream does not answer a client whose mesh key it does not accept: it closes the connection when the client
     // uses the key.
     if (this.#isTrusted || hasCode(error, 'TOWPATH_CLIENT_FRAME')) this.#failed('closed', errorMessage(error));
-    else this.#endedEarly('it does not accept our mesh key');
+    else this.#endedEarly();
   }
 
   /** Handles a connection that the other relay has closed before it reported any client. */
-  #endedEarly(detail: string): void {
+  #endedEarly(): void {
     this.#keyIndex++;
     // A relay that is ending does the same, and is back soon. Only a second time in a row is a refusal.
     if (this.#earlyEnds++ === 0) this.#failed('closed', 'the connection ended before the first message');
-    else this.#failed('refused_key', detail);
+    else this.#failed('refused_key', 'it does not accept our mesh key: both relays need the same one (mesh.keyFile)');
   }
 
   #failed(reason: LinkFailure, detail: string): void {

@@ -101,9 +101,12 @@ export class Mesh implements PresenceWatcher {
   /** Applies other settings. Links to relays that are still named stay open and keep their keys. */
   apply(settings: MeshSettings): void {
     const hasOtherTerms = settings.caPem !== this.#settings.caPem || settings.queueBytes !== this.#settings.queueBytes;
+    const before = this.#keys;
     this.#settings = settings;
     this.#keys = settings.keys.map((key) => Buffer.from(key));
     if (this.#unsubscribes.length === 0) return;
+    const hasOtherKeys = before.length !== this.#keys.length || before.some((key, i) => !key.equals(this.#keys[i]!));
+    if (hasOtherKeys) for (const link of this.#links()) link.keysChanged();
     const names = new Set(settings.with.map(({ name }) => name));
     for (const entry of this.#entries) {
       if (!hasOtherTerms && names.has(entry.settings.name) && this.#keys.length > 0) continue;

@@ -156,6 +156,23 @@ suite('a region of relays', { concurrency: true }, () => {
     assert.equal(a.link(b)?.keys, 2);
   });
 
+  test('after a change of the mesh keys, a refused link is tried again with the first of them, whatever was tried before', async (t) => {
+    const region = await Region.start(t, 2);
+    const [a, b] = region.relays as [Region['relays'][0], Region['relays'][0]];
+    b.apply({ keys: [OTHER_KEY], with: [] });
+    const tries = (): number => Object.values(a.link(b)!.failures).reduce((all, one) => all + one, 0);
+    let before = 0;
+    await region.until(() => {
+      // After the end of its connection, it is refused an odd number of times: the second of two keys would be next.
+      if (a.link(b)!.state !== 'waiting' || tries() % 2 === 1) return false;
+      before = tries();
+      a.apply({ keys: [OTHER_KEY, MESH_KEY] });
+      return true;
+    }, 'a is refused');
+    await region.until(() => a.link(b)!.state === 'open', 'it is linked again');
+    assert.equal(tries(), before, 'at the first attempt');
+  });
+
   test('a link that is not wanted any more is closed, and its keys are forgotten', async (t) => {
     const region = await Region.start(t, 2);
     const [a, b] = region.relays as [Region['relays'][0], Region['relays'][0]];
