@@ -4,13 +4,13 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { FREE_PORTS, RelayProcess } from '../e2e/relay-process.ts';
 import { eventually } from '../transport/support.ts';
 import { BUN, needsBun } from './installed.ts';
 
-const PEERS = 200;
+const PEERS = 100;
 /** The deadlines are 2 and 5 seconds. With `end()` instead of `shutdown()`, Bun 1.4.5 keeps the connection ten seconds longer. */
 const FREED_MS = 9000;
 /** Descriptors that the process may open in addition to connections, for example for a DNS lookup. */
@@ -38,9 +38,15 @@ const LISTENERS: Readonly<Record<string, readonly string[]>> = {
 
 for (const [relayName, args] of Object.entries(LISTENERS)) {
   describe(`${PEERS} peers that never answer a FIN, ${relayName}`, needsBun, () => {
+    let relay: RelayProcess;
+    before(async () => {
+      relay = new RelayProcess([...FREE_PORTS, '--no-self-test', ...args], undefined, BUN!);
+      await relay.port('DERP');
+    });
+    after(() => relay.clean());
+
     for (const [name, request] of Object.entries(KINDS)) {
       it(`${name}: every descriptor comes back`, async () => {
-        const relay = new RelayProcess([...FREE_PORTS, '--no-self-test', ...args], undefined, BUN!);
         const peers: Socket[] = [];
         try {
           const port = await relay.port('DERP');
@@ -63,7 +69,6 @@ for (const [relayName, args] of Object.entries(LISTENERS)) {
           );
         } finally {
           for (const peer of peers) peer.destroy();
-          await relay.clean();
         }
       });
     }

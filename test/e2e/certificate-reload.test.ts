@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { renameSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite, test } from 'node:test';
 import {
@@ -38,19 +39,17 @@ function pinOf(client: DerpClient): string {
 
 suite('SIGHUP and the certificate', () => {
   test('reads it at once, although the configuration has an error; open connections live on', async () => {
-    const first = new RelayProcess([...FREE_PORTS, '--no-self-test']);
-    const config = path.join(first.folder, 'towpath.yaml');
-    const [certPath, keyPath] = [path.join(first.folder, 'tls.crt'), path.join(first.folder, 'tls.key')];
+    const folder = mkdtempSync(path.join(tmpdir(), 'towpath-e2e-'));
+    const config = path.join(folder, 'towpath.yaml');
+    const [certPath, keyPath] = [path.join(folder, 'tls.crt'), path.join(folder, 'tls.key')];
     const clock = new Clock();
     clock.start();
     try {
-      await first.port('DERP');
-      await first.end('SIGTERM');
       const before = renew(certPath, keyPath);
       writeFileSync(config, 'log: { level: info }\n');
       const files = ['--certificate-file', certPath, '--certificate-key-file', keyPath];
       const patience = ['--certificate-poll-seconds', '86400', '--config', config];
-      const relay = new RelayProcess([...FREE_PORTS, '--no-self-test', ...files, ...patience], first.folder);
+      const relay = new RelayProcess([...FREE_PORTS, '--no-self-test', ...files, ...patience], folder);
       try {
         const url = `https://127.0.0.1:${await relay.port('DERP')}/derp`;
         const connect = (): Promise<DerpClient> => connectDerp({ transport, clock, url, verify: { kind: 'none' } });
@@ -72,7 +71,6 @@ suite('SIGHUP and the certificate', () => {
       }
     } finally {
       clock.stop();
-      await first.clean();
     }
   });
 });

@@ -77,11 +77,7 @@ async function untilServed(port: number, deadlineMs = 60_000): Promise<void> {
 suite('an output that takes nothing', { skip: process.platform !== 'linux' }, () => {
   test('the log on a full disk: the relay serves, and SIGTERM ends it with 0', async () => {
     const fd = openSync('/dev/full', 'w');
-    for (const signals of [['SIGTERM'], ['SIGINT'], ['SIGQUIT']] as NodeJS.Signals[][]) {
-      await withServing(['ignore', 'pipe', fd], async (relay) =>
-        assert.deepEqual(await relay.end(...signals), [0, null]),
-      );
-    }
+    await withServing(['ignore', 'pipe', fd], async (relay) => assert.deepEqual(await relay.end('SIGTERM'), [0, null]));
     closeSync(fd);
   });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite, test } from 'node:test';
 import { Clock } from '../../src/base/clock.ts';
@@ -8,8 +9,12 @@ import { transport } from '../../src/transport/runtime.ts';
 import { FREE_PORTS, RelayProcess } from './relay-process.ts';
 
 /** Runs `body` with a relay process and removes its files afterwards. */
-async function withRelay(args: readonly string[], body: (relay: RelayProcess) => Promise<void>): Promise<void> {
-  const relay = new RelayProcess(args);
+async function withRelay(
+  args: readonly string[],
+  body: (relay: RelayProcess) => Promise<void>,
+  folder?: string,
+): Promise<void> {
+  const relay = new RelayProcess(args, folder);
   try {
     await body(relay);
   } finally {
@@ -34,38 +39,34 @@ suite('towpath serve', () => {
   });
 
   test('SIGHUP reads the configuration again: a new rate limit holds, a broken file changes nothing', async () => {
-    await withRelay([...FREE_PORTS, '--no-self-test'], async (first) => {
-      await first.end('SIGTERM');
-      const file = path.join(first.folder, 'towpath.yaml');
-      writeFileSync(file, 'fairness: { perClient: { bytesPerSecond: 70000 } }\n');
-      const relay = new RelayProcess([...FREE_PORTS, '--no-self-test', '--config', file], first.folder);
+    const folder = mkdtempSync(path.join(tmpdir(), 'towpath-e2e-'));
+    const file = path.join(folder, 'towpath.yaml');
+    writeFileSync(file, 'fairness: { perClient: { bytesPerSecond: 70000 } }\n');
+    const body = async (relay: RelayProcess): Promise<void> => {
       const clock = new Clock();
-      try {
-        const port = await relay.port('DERP');
-        const advised = async (): Promise<number> => {
-          const client = await connectDerp({
-            transport,
-            clock,
-            url: `https://127.0.0.1:${port}/derp`,
-            verify: { kind: 'none' },
-          });
-          client.abort();
-          return client.facts.serverInfo.bytesPerSecond;
-        };
-        assert.equal(await advised(), 70_000);
-        writeFileSync(file, 'fairness: { perClient: { bytesPerSecond: 90000 } }\n');
-        relay.child.kill('SIGHUP');
-        await relay.says(/configuration reloaded/);
-        assert.equal(await advised(), 90_000);
-        writeFileSync(file, 'fairness: { perClient: { bytesPerSecond: often } }\n');
-        relay.child.kill('SIGHUP');
-        await relay.says(/the old one stays/);
-        assert.equal(await advised(), 90_000, '§9.105');
-        assert.deepEqual(await relay.end('SIGTERM'), [0, null]);
-      } finally {
-        await relay.clean();
-      }
-    });
+      const port = await relay.port('DERP');
+      const advised = async (): Promise<number> => {
+        const client = await connectDerp({
+          transport,
+          clock,
+          url: `https://127.0.0.1:${port}/derp`,
+          verify: { kind: 'none' },
+        });
+        client.abort();
+        return client.facts.serverInfo.bytesPerSecond;
+      };
+      assert.equal(await advised(), 70_000);
+      writeFileSync(file, 'fairness: { perClient: { bytesPerSecond: 90000 } }\n');
+      relay.child.kill('SIGHUP');
+      await relay.says(/configuration reloaded/);
+      assert.equal(await advised(), 90_000);
+      writeFileSync(file, 'fairness: { perClient: { bytesPerSecond: often } }\n');
+      relay.child.kill('SIGHUP');
+      await relay.says(/the old one stays/);
+      assert.equal(await advised(), 90_000, '§9.105');
+      assert.deepEqual(await relay.end('SIGTERM'), [0, null]);
+    };
+    await withRelay([...FREE_PORTS, '--no-self-test', '--config', file], body, folder);
   });
 
   test('a second signal ends at once', async () => {
