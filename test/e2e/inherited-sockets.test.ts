@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -11,6 +11,7 @@ import { describeSockets, takeInheritedSockets } from '../../src/service/inherit
 import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
 import { BUN, needsBun } from '../bun/installed.ts';
 import { within } from '../service/support.ts';
+import { datagramFd } from './datagram-fd.ts';
 import { handleFd, portOf, tcpServer } from './held-sockets.ts';
 
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
@@ -55,14 +56,6 @@ describe('LISTEN_FDS', () => {
   });
 });
 
-/** Returns the handle of a datagram socket, which Node stores under a symbol. */
-function datagramHandle(socket: Socket): object {
-  const key = Object.getOwnPropertySymbols(socket).find((symbol) => symbol.description === 'state symbol');
-  const state: unknown = key === undefined ? undefined : Reflect.get(socket, key);
-  assert.ok(typeof state === 'object' && state !== null);
-  return { _handle: Reflect.get(state, 'handle') as unknown };
-}
-
 // Only Node gives access to the descriptors of its sockets. The relay that gets them runs on both runtimes.
 const skip = 'bun' in process.versions ? 'needs Node to open the sockets' : false;
 const RUNTIMES = { Node: process.execPath, Bun: BUN };
@@ -103,7 +96,7 @@ function relayWithSockets(program: string): void {
     writeFileSync(config, 'log: { level: info }\n');
     const args = ['serve', '--config', config, ...own, ...off, '--certificate-directory', folder];
     child = spawn('sh', ['-c', command, 'sh', program, MAIN, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe', handleFd(derp), handleFd(http), handleFd(datagramHandle(stun))],
+      stdio: ['ignore', 'pipe', 'pipe', handleFd(derp), handleFd(http), datagramFd(stun)],
     });
     ended = once(child, 'close');
     for (const stream of [child.stdout, child.stderr]) {

@@ -257,6 +257,33 @@ describe('a node and a control server in trouble', () => {
     assert.deepEqual(control.registrations[1]?.['Auth'], { AuthKey: 'auth-secret' });
   });
 
+  it('waits as long as a 429 with Retry-After says to a registration and to a map request (addendum E3)', async (t) => {
+    const bench = await Bench.open(t);
+    const { control } = bench;
+    const node = bench.node();
+    const refusal = { status: 429, headers: { 'retry-after': '1' }, text: 'slow down' };
+    const askedAt: number[] = [];
+    const refuseOnce = (): typeof refusal | null => {
+      askedAt.push(performance.now());
+      return askedAt.length % 2 === 1 ? refusal : null;
+    };
+    control.behaviour.register = () => refuseOnce() ?? { MachineAuthorized: true };
+    control.behaviour.map = refuseOnce;
+    control.behaviour.streamed = (stream) => stream.send(bench.firstFrame(node));
+    node.start();
+    await until(node, () => askedAt.length === 1 && node.error !== null);
+    assert.match(node.error ?? '', /answered 429 to \/machine\/register/);
+    await until(node, () => askedAt.length === 3 && node.error !== null);
+    assert.match(node.error ?? '', /answered 429 to \/machine\/map/);
+    await until(node, () => node.phase === NodePhase.Online);
+    assert.equal(askedAt.length, 4);
+    for (const [first, again] of [
+      [0, 1],
+      [2, 3],
+    ] as const)
+      assert.ok(askedAt[again]! - askedAt[first]! >= 990, 'not earlier than the server says');
+  });
+
   it('ends a session that brings no frame for two minutes, whatever HTTP/2 pings there are (§19.12)', async (t) => {
     const bench = await Bench.open(t);
     const node = bench.node();
