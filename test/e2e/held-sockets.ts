@@ -1,4 +1,4 @@
-/** Listening sockets of the test process that a relay inherits, as from systemd. Node only. */
+/** Listening sockets of the test process that a relay inherits, as from systemd. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';

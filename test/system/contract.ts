@@ -1,9 +1,11 @@
 /** The tests for every adapter with system calls; they run inside the adapter's own runtime. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { it } from 'node:test';
 import { Arena } from '../../src/system/arena.ts';
-import { Errno, MSG_DONTWAIT, SystemCallError } from '../../src/system/linux.ts';
+import { duplicateDescriptor } from '../../src/system/duplicate.ts';
+import { Errno, MSG_DONTWAIT, SOCK_CLOEXEC, SystemCallError } from '../../src/system/linux.ts';
 import type { SystemCalls } from '../../src/system/port.ts';
 import { PollSet } from '../../src/system/poll-set.ts';
 import { probeSystem } from '../../src/system/probe.ts';
@@ -163,6 +165,21 @@ export function systemContract(calls: SystemCalls): void {
       assert.equal(calls.errno(), Errno.EBADF);
       assert.equal(f.batch().receive(-1, MSG_DONTWAIT), -1);
       assert.equal(calls.errno(), Errno.EBADF);
+    }));
+
+  it('duplicates a descriptor, which no child process gets', () =>
+    withFixture(calls, (f) => {
+      const { fd } = f.open('127.0.0.1');
+      const copy = duplicateDescriptor(calls, fd);
+      try {
+        assert.ok(copy > 2 && copy !== fd);
+        assert.equal(readlinkSync(`/proc/self/fd/${copy}`), readlinkSync(`/proc/self/fd/${fd}`));
+        const flags = /^flags:\s*([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${copy}`, 'utf8'))?.[1];
+        assert.notEqual(parseInt(flags ?? '0', 8) & SOCK_CLOEXEC, 0);
+      } finally {
+        assert.equal(calls.close(copy), 0);
+      }
+      assert.throws(() => duplicateDescriptor(calls, copy), { code: 'EBADF', call: 'fcntl' });
     }));
 
   it('wakes a thread out of poll, as often as asked', () =>

@@ -8,7 +8,7 @@ import { handleFd, tcpServer } from '../../e2e/held-sockets.ts';
 import { TwoThreads } from './support.ts';
 
 const calls = await loadSystemCalls();
-const skip = 'bun' in process.versions ? 'needs Node to open the socket' : (calls.unavailable ?? false);
+const skip = calls.unavailable ?? false;
 
 /** Number of descriptors of this process that are open on the same socket. */
 function descriptorsOf(socket: string): number {
