@@ -37,5 +37,8 @@ function load(ffi: typeof Ffi, library: string): SystemCalls {
     pointer: (address): Pointer => Number(address),
     read: c.read,
     write: c.write,
+    recvmmsg: c.recvmmsg,
+    sendmmsg: c.sendmmsg,
+    poll: c.poll,
   });
 }

@@ -22,6 +22,7 @@ export const LIBC: Readonly<Record<LibcName, readonly Parameter[]>> = {
   poll: ['ptr', 'u32', 'i32'],
   // Variadic in C; on the supported architectures an integer is passed in the same way.
   fcntl: ['i32', 'i32', 'i32'],
+  usleep: ['u32'],
   close: ['i32'],
 };
 
@@ -43,7 +44,7 @@ export const ERRNO_BYTES = 4;
 export function callsOf<Address>(
   c: LibcFunctions<Address>,
   errnoMemory: ArrayBuffer,
-  own: Pick<SystemCalls, 'adapter' | 'addressOf' | 'pointer' | 'read' | 'write'>,
+  own: Pick<SystemCalls, 'adapter' | 'addressOf' | 'pointer' | 'read' | 'write' | 'recvmmsg' | 'sendmmsg' | 'poll'>,
 ): SystemCalls {
   const errno = new Int32Array(errnoMemory);
   return {
@@ -56,11 +57,9 @@ export function callsOf<Address>(
     setsockopt: c.setsockopt,
     getsockopt: c.getsockopt,
     getsockname: c.getsockname,
-    recvmmsg: c.recvmmsg,
-    sendmmsg: c.sendmmsg,
     eventfd: c.eventfd,
-    poll: c.poll,
     fcntl: c.fcntl,
+    usleep: c.usleep,
     close: c.close,
   };
 }

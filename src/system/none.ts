@@ -26,6 +26,7 @@ export function createNoCalls(reason: string): SystemCalls {
     write: fail,
     poll: fail,
     fcntl: fail,
+    usleep: fail,
     close: fail,
   };
 }

@@ -38,5 +38,7 @@ export interface SystemCalls {
   poll(descriptors: Pointer, count: number, timeoutMs: number): number;
   /** With a command that takes an integer. */
   fcntl(fd: number, command: number, argument: number): number;
+  /** Blocks the thread for this time, and some 50 µs more: the kernel joins timers that end close to each other. */
+  usleep(microseconds: number): number;
   close(fd: number): number;
 }

@@ -222,6 +222,12 @@ export function systemContract(calls: SystemCalls): void {
     }
   });
 
+  it('sleeps at least as long as it is told', () => {
+    const startedAt = performance.now();
+    assert.equal(calls.usleep(3000), 0);
+    assert.ok(performance.now() - startedAt >= 3);
+  });
+
   it('an arena knows its room, and two of them do not meet', () => {
     const [one, two] = [new Arena(calls, 4096), new Arena(calls, 4096)];
     try {

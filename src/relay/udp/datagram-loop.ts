@@ -6,6 +6,7 @@ import { GRO_SLOT_BYTES, ReceiveBatch } from '../../system/receive-batch.ts';
 import { DoorCount, type DoorCounts } from './door-counts.ts';
 import { DoorSockets, MAX_DOOR_SOCKETS, type DoorSocket } from './door-sockets.ts';
 import { unmapAddresses } from './side-address.ts';
+import { PAUSE_MICROSECONDS, PauseRule } from './pause-rule.ts';
 import { SIDE_WORDS, SideWord, Verdict, type Arrival, type DatagramRules } from './port.ts';
 import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from '../../system/socket-address.ts';
 import { encodeBindingRequest } from '../../wire/stun.ts';
@@ -63,6 +64,9 @@ export class DatagramLoop implements Arrival {
   readonly #replies: readonly Buffer[];
   #repliesUsed = 0;
   #slots: number = RECEIVE_SLOTS;
+  readonly #pauseRule = new PauseRule();
+  /** Bytes that the last turn received; 0 when it left some unread. */
+  #turnBytes = 0;
   #socket: DoorSocket | null = null;
   #version = -1;
   #tickedAt: number;
@@ -100,7 +104,7 @@ export class DatagramLoop implements Arrival {
   turn(timeoutMs: number): boolean {
     const { sockets, calls } = this.#parts;
     if (this.#version !== sockets.version) this.#watch();
-    const ready = this.#poll.wait(sockets.closed > 0 ? sockets.untilDue(this.now, timeoutMs) : timeoutMs);
+    const ready = this.#wait(sockets.closed > 0 ? sockets.untilDue(this.now, timeoutMs) : timeoutMs);
     this.now = this.#parts.now();
     if (ready < 0) {
       if (calls.errno() !== Errno.EINTR) throw new SystemCallError('poll', calls.errno());
@@ -145,6 +149,18 @@ export class DatagramLoop implements Arrival {
     sides[side + SideWord.LocalPort] = this.#socket!.place.port;
   }
 
+  /** Waits for the sockets as `poll` does, with a pause before it while traffic is heavy. */
+  #wait(timeoutMs: number): number {
+    const pauses = this.#pauseRule.after(this.now, this.#turnBytes);
+    this.#turnBytes = 0;
+    if (pauses) {
+      this.#parts.calls.usleep(PAUSE_MICROSECONDS);
+      const ready = this.#poll.wait(0);
+      if (ready !== 0) return ready;
+    }
+    return this.#poll.wait(timeoutMs);
+  }
+
   #tick(): void {
     this.#tickedAt = this.now;
     this.#parts.rules.tick(this.now);
@@ -179,8 +195,11 @@ export class DatagramLoop implements Arrival {
       this.#slots = bytes >= received * LONG_MESSAGE_BYTES ? LONG_RECEIVE_SLOTS : RECEIVE_SLOTS;
       this.#countDropped(socket);
       this.#flush();
-      if (received < slots) break;
+      this.#turnBytes += bytes;
+      if (received < slots) return;
     }
+    // More datagrams wait already.
+    this.#turnBytes = 0;
   }
 
   /** Handles an error of a socket. An ICMP answer is about one datagram; any other error closes the socket. */

@@ -22,6 +22,7 @@ type Failing = 'sendmmsg' | 'recvmmsg' | 'bind';
 class FailingCalls {
   readonly calls: SystemCalls;
   sends = 0;
+  pauses = 0;
   readonly #planned: Record<Failing, number[]> = { sendmmsg: [], recvmmsg: [], bind: [] };
   #errno = 0;
 
@@ -31,6 +32,10 @@ class FailingCalls {
       errno: () => this.#errno || real.errno(),
       bind: (...values) => this.#next('bind') ?? real.bind(...values),
       recvmmsg: (...values) => this.#next('recvmmsg') ?? real.recvmmsg(...values),
+      usleep: (microseconds) => {
+        this.pauses += 1;
+        return real.usleep(microseconds);
+      },
       sendmmsg: (...values) => {
         this.sends += 1;
         return this.#next('sendmmsg') ?? real.sendmmsg(...values);
@@ -295,6 +300,29 @@ describe('UDP door when the kernel refuses', { timeout: 60_000, skip: real.unava
       world.turn();
       assert.equal(world.receive(world.b, 1).length, 1);
       assert.deepEqual(world.events, []);
+    }),
+  );
+});
+
+describe('pauses of the UDP thread', { timeout: 60_000, skip: real.unavailable ?? false }, () => {
+  it(
+    'only while many datagrams come in turns that follow one another',
+    inWorld((world) => {
+      const pausesOf = (length: number, elapsedMs: number): number => {
+        world.now += 1000;
+        world.row(length);
+        const before = world.failing.pauses;
+        for (let i = 0; i < 2; i++) {
+          world.now += elapsedMs;
+          world.row(length);
+        }
+        return world.failing.pauses - before;
+      };
+      assert.equal(pausesOf(100, 0), 0, 'small datagrams');
+      assert.equal(pausesOf(1000, 10), 0, 'turns with time between them');
+      // The second of three turns is the first that follows another one at once, and the pause comes after it.
+      assert.equal(pausesOf(1000, 0), 1, 'many large datagrams');
+      assert.equal(pausesOf(100, 0), 0, 'small datagrams again');
     }),
   );
 });
