@@ -251,7 +251,10 @@ export class Link implements Forwarder, Flushable, Reader {
       client.handler = {};
       client.abort();
       this.#to(LinkState.Self);
-      this.#happened('self', 'this is the relay itself');
+      this.#happened(
+        'self',
+        'it has our node key: this is the relay itself, or another one with a copy of its keyFile',
+      );
       return;
     }
     if (isLinked(serverKey, this)) {

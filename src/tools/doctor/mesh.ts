@@ -4,10 +4,11 @@ import { VERSION } from '../../base/version.ts';
 import type { DerpMap } from '../../derp-map/derp-map.ts';
 import { findTargets, systemResolver, type Target } from '../../relay/mesh/addresses.ts';
 import { MESH_APP, meshSettings } from '../../service/mesh/settings.ts';
+import { generateNodeKeyPair } from '../../wire/keys.ts';
 import { check, type Check } from './check.ts';
 import type { ExaminedRelay } from './examined-relay.ts';
 import { localIp } from './listeners.ts';
-import { clockSkew, viewSibling, type SiblingView } from './sibling.ts';
+import { clockSkew, connectAsRelay, viewSibling, type SiblingView } from './sibling.ts';
 
 /** From this difference on, clocks make certificates fail and logs hard to compare. */
 const SKEW_SECONDS = 10;
@@ -63,7 +64,7 @@ async function siblingChecks(
     }
     if (view === null) continue;
     seen.push({ target, view });
-    if (isSelf(view, examined)) return [check('mesh', 'ok', `${name} is this relay itself`)];
+    if (isSelf(view, examined)) return [await selfCheck(target, key, examined)];
     const text = `${name} answers in ${view.roundTripMs.toFixed(1)} ms`;
     const answer =
       i === 0
@@ -78,6 +79,26 @@ async function siblingChecks(
       fix: 'Give all relays of the region the same mesh key, and check that mesh is configured there.',
     }),
   ];
+}
+
+/**
+ * Checks whether a relay that has our node key is this relay: then a connection to it is seen here. Two relays with one key,
+ * for example of a copied machine, take each other for themselves and never link.
+ */
+async function selfCheck(target: Target, meshKey: Buffer, examined: ExaminedRelay): Promise<Check> {
+  const name = nameOf(target);
+  const itself = check('mesh', 'ok', `${name} is this relay itself`);
+  const client = await connectAsRelay(target, meshKey, examined, generateNodeKeyPair(), {}).catch(() => null);
+  if (client === null) return itself;
+  try {
+    const own = await ownView(meshKey, examined);
+    if (own === null || own.linked.has(client.publicKey.toString('hex'))) return itself;
+    return check('mesh', 'failed', `${name} is another relay with the node key of this one, so they do not link`, {
+      fix: 'Stop it, remove its private key (keyFile), and start it: it makes a key of its own.',
+    });
+  } finally {
+    client.abort();
+  }
 }
 
 async function clockChecks(target: Target, examined: ExaminedRelay): Promise<Check[]> {

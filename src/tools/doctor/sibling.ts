@@ -1,12 +1,13 @@
 import type { Clock } from '../../base/clock.ts';
 import { connectDerp } from '../../client/connect.ts';
 import type { DerpClient } from '../../client/derp-client.ts';
+import type { DerpClientHandler } from '../../client/options.ts';
 import { parseRelayUrl } from '../../client/relay-url.ts';
 import type { Target } from '../../relay/mesh/addresses.ts';
 import type { Transport } from '../../transport/port.ts';
 import { KEY_BYTES } from '../../wire/frames.ts';
 import { decodePeerPresent, PresentFlag, WATCH_CONNS_FRAME } from '../../wire/mesh-frames.ts';
-import { generateNodeKeyPair } from '../../wire/keys.ts';
+import { generateNodeKeyPair, type NodeKeyPair } from '../../wire/keys.ts';
 
 /** The list of clients has no end mark. It is complete when no frame has come for this time. */
 const QUIET_MS = 300;
@@ -29,11 +30,30 @@ interface SiblingParts {
 }
 
 /**
+ * Connects to a relay with a mesh key, as another relay of the region does, but with the node key of `keys`. Rejects with a
+ * TowpathError when there is no connection.
+ */
+export function connectAsRelay(
+  target: Target,
+  meshKey: Buffer,
+  { transport, clock, timeoutMs }: SiblingParts,
+  keys: NodeKeyPair,
+  handler: DerpClientHandler,
+): Promise<DerpClient> {
+  return connectDerp({
+    ...{ transport, clock, timeoutMs, keys, handler },
+    ...{ url: target.url, ipOverride: target.ip, serverName: target.serverName, verify: target.verify },
+    info: { meshKey, isProber: true },
+    fastStart: false,
+  });
+}
+
+/**
  * Connects to a relay with a mesh key and reads the list of its peers. Null when it does not accept the key. Rejects
  * with a TowpathError when there is no connection; `TOWPATH_CLIENT_REFUSED` also means a wrong key.
  */
 export async function viewSibling(target: Target, meshKey: Buffer, parts: SiblingParts): Promise<SiblingView | null> {
-  const { transport, clock, timeoutMs } = parts;
+  const { timeoutMs } = parts;
   const keys = generateNodeKeyPair();
   const linked = new Map<string, string>();
   const { promise: end, resolve: ended } = Promise.withResolvers<boolean>();
@@ -41,22 +61,16 @@ export async function viewSibling(target: Target, meshKey: Buffer, parts: Siblin
   let client: DerpClient | null = null;
   const limit = setTimeout(() => ended(false), timeoutMs);
   try {
-    client = await connectDerp({
-      ...{ transport, clock, timeoutMs, keys },
-      ...{ url: target.url, ipOverride: target.ip, serverName: target.serverName, verify: target.verify },
-      info: { meshKey, isProber: true },
-      fastStart: false,
-      handler: {
-        peerPresent: (buffer, from, to) => {
-          const key = buffer.subarray(from, from + KEY_BYTES);
-          const { flags, app } = decodePeerPresent(buffer.subarray(from, to));
-          const isOther = !key.equals(keys.publicKey) && (flags & PresentFlag.Mesh) !== 0;
-          if (isOther) linked.set(key.toString('hex'), app);
-          clearTimeout(quiet);
-          quiet = setTimeout(() => ended(true), QUIET_MS);
-        },
-        closed: () => ended(false),
+    client = await connectAsRelay(target, meshKey, parts, keys, {
+      peerPresent: (buffer, from, to) => {
+        const key = buffer.subarray(from, from + KEY_BYTES);
+        const { flags, app } = decodePeerPresent(buffer.subarray(from, to));
+        const isOther = !key.equals(keys.publicKey) && (flags & PresentFlag.Mesh) !== 0;
+        if (isOther) linked.set(key.toString('hex'), app);
+        clearTimeout(quiet);
+        quiet = setTimeout(() => ended(true), QUIET_MS);
       },
+      closed: () => ended(false),
     });
     const roundTripMs = await client.ping(timeoutMs);
     client.sendFrame(WATCH_CONNS_FRAME);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { Check } from '../../../src/tools/doctor/check.ts';
@@ -65,6 +65,16 @@ suite('the doctor looks at the other relays of the region', () => {
     assert.match(self!.text, /is this relay itself/);
     const [missing] = await examine({ keyFile: join(fixture.folder, 'none') });
     assert.match(missing!.text, /cannot read/);
+  });
+
+  test('one with a copy of our private key is not taken for this relay', async (t) => {
+    const keyPath = join(fixture.folder, 'copied.key');
+    copyFileSync(fixture.keyFile, keyPath);
+    const copy = await TestRelay.start({ TOWPATH_MESH_KEY_FILE: keyFile, TOWPATH_KEY_FILE: keyPath });
+    t.after(() => copy.stop());
+    const [twin] = await examine({ with: [entry(copy)] });
+    assert.deepEqual([twin!.status, twin!.step], ['failed', 'mesh']);
+    assert.match(twin!.text, /another relay with the node key of this one/);
   });
 
   test('a region in the map that does not list all of its relays', async () => {
