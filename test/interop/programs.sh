@@ -18,8 +18,8 @@ part "$here/proxies/run.sh"
 part "$node" "$here/../chaos/silence.ts"
 part "$node" "$here/../chaos/flood.ts"
 if ! ls /usr/lib/*/faketime/libfaketimeMT.so.1 > /dev/null 2>&1; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime > /dev/null
+  apt-get -o Acquire::Retries=5 update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 install -y -qq --no-install-recommends faketime > /dev/null
 fi
 part "$node" "$here/../chaos/clocks.ts"
 TOWPATH_INTEROP_RUNTIME=bun part "$node" "$here/../chaos/clocks.ts"

@@ -13,8 +13,8 @@ repository=$(cd "$here/../../.." && pwd)
 node=${TOWPATH_NODE:-$repository/node_modules/.bin/node}
 
 if ! command -v pebble > /dev/null || ! command -v pebble-challtestsrv > /dev/null; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pebble > /dev/null
+  apt-get -o Acquire::Retries=5 update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 install -y -qq --no-install-recommends pebble > /dev/null
 fi
 
 exec "$node" "$here/run.ts" "$@"

@@ -14,8 +14,8 @@ version=$(cd "$interop/headscale" && go list -m -f '{{.Version}}' github.com/jua
 export HEADSCALE=$TOWPATH_INTEROP_CACHE/headscale-$version/headscale
 
 if ! command -v nft > /dev/null || ! command -v ip > /dev/null || ! command -v curl > /dev/null; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nftables iproute2 curl > /dev/null
+  apt-get -o Acquire::Retries=5 update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 install -y -qq --no-install-recommends nftables iproute2 curl > /dev/null
 fi
 if [[ ! -x $HEADSCALE ]]; then
   echo "building headscale $version"

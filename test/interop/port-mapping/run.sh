@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 node=${TOWPATH_NODE:-$here/../../../node_modules/.bin/node}
 if ! command -v miniupnpd > /dev/null || ! command -v nft > /dev/null || ! command -v ip > /dev/null; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends miniupnpd-nftables nftables iproute2 curl > /dev/null
+  apt-get -o Acquire::Retries=5 update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 install -y -qq --no-install-recommends miniupnpd-nftables nftables iproute2 curl > /dev/null
 fi
 exec "$node" "$here/run.ts"

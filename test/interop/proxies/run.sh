@@ -24,8 +24,8 @@ if ! command -v haproxy > /dev/null || ! command -v nginx > /dev/null || ! comma
   # These must not start as services here.
   printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
   chmod +x /usr/sbin/policy-rc.d
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends haproxy nginx libnginx-mod-stream caddy > /dev/null
+  apt-get -o Acquire::Retries=5 update -qq
+  apt-get -o Acquire::Retries=5 install -y -qq --no-install-recommends haproxy nginx libnginx-mod-stream caddy > /dev/null
   rm /usr/sbin/policy-rc.d
 fi
 
