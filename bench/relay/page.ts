@@ -5,6 +5,7 @@ import { casesOf } from './cases.ts';
 import { barsTable, caseList, casesTable, countersTable, machineText, table } from './markdown.ts';
 import type { Machine } from './machine.ts';
 import { readOptions } from './options.ts';
+import { udpPageText, type UdpResults } from '../udp/report.ts';
 import { keptFiles, merged, NO_RESULTS, RESULTS_FOLDER, tryRead, type Results } from './results.ts';
 
 /** The page whose tables are made from the results. */
@@ -71,6 +72,7 @@ function sections({ titles, ...rest }: Results): Record<string, string> {
     cases: casesTable(cases, rest.runs),
     counters: countersTable(cases, rest.runs),
     fairness: fairnessText(),
+    udp: udpText(),
     flame: flameText(),
     micro: microText(),
   };
@@ -120,6 +122,11 @@ function microText(): string {
   const kept = newest('micro') as MicroResults | null;
   if (kept === null) return 'Not measured yet.';
   return `${kept.title}\n\n${table([['operation', 'ns'], ...kept.rows])}`;
+}
+
+function udpText(): string {
+  const kept = newest('udp') as UdpResults | null;
+  return kept === null ? 'Not measured yet.' : udpPageText(kept);
 }
 
 function newest(kind: string): unknown {

@@ -46,11 +46,6 @@ export class World {
     this.#programs = programs;
   }
 
-  /** The process of the relay. */
-  get pid(): number {
-    return this.#relay.pid;
-  }
-
   /** Starts all but the relay. */
   async open(name: ContenderName): Promise<void> {
     const [network, folder, { tailscale: programs }] = [this.#network, this.#folder, this.#programs];
