@@ -10,7 +10,7 @@ import { FREE_PORTS, RelayProcess } from '../e2e/relay-process.ts';
 import { eventually } from '../transport/support.ts';
 import { BUN, needsBun } from './installed.ts';
 
-const PEERS = 100;
+const PEERS = 50;
 /** The deadlines are 2 and 5 seconds. With `end()` instead of `shutdown()`, Bun 1.4.5 keeps the connection ten seconds longer. */
 const FREED_MS = 9000;
 /** Descriptors that the process may open in addition to connections, for example for a DNS lookup. */
@@ -52,11 +52,12 @@ for (const [relayName, args] of Object.entries(LISTENERS)) {
           const port = await relay.port('DERP');
           const descriptors = (): number => readdirSync(`/proc/${relay.child.pid}/fd`).length;
           const before = descriptors();
-          for (let i = 0; i < PEERS; i++) peers.push(request === null ? await tcp(port) : await tls(port));
-          await eventually(() => descriptors() >= before + PEERS - SLACK, `all connected: ${descriptors()}`);
-          for (const peer of peers) {
+          for (let i = 0; i < PEERS; i++) {
+            const peer = request === null ? await tcp(port) : await tls(port);
+            // At once: on a busy machine the relay would end the first one, which is silent, before the last one is there.
             peer.pause();
             peer.write(request ?? Buffer.alloc(600, 0x41), 'latin1');
+            peers.push(peer);
           }
           await eventually(
             () => descriptors() <= before + SLACK,
