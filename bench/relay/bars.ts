@@ -59,6 +59,20 @@ export const bars: readonly Bar[] = [
     ...{ direction: 'at least', limits: { node: 40, bun: 60 }, unit: ' k' },
   },
   {
+    ...{
+      title: 'Joining a relay of 50,000 keys: p99 of a pair',
+      case: 'join',
+      metric: 'p99Ms',
+      digits: 1,
+      of: 'figure',
+    },
+    ...{ direction: 'at most', limits: { node: 20, bun: 20 }, unit: ' ms' },
+  },
+  {
+    ...{ title: 'Another relay joins one of 50,000 keys: p99 of a pair', case: 'announce', metric: 'p99Ms', digits: 1 },
+    ...{ of: 'figure', direction: 'at most', limits: { node: 20, bun: 20 }, unit: ' ms' },
+  },
+  {
     ...{ ...CPU, of: 'ratio to before', title: 'CPU per packet, one relay thread', case: 'threads', metric: 'oneUs' },
     limits: { node: 1.02, bun: 1.02 },
   },

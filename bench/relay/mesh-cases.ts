@@ -1,12 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Clock } from '../../src/base/clock.ts';
-import { connectDerp } from '../../src/client/connect.ts';
-import type { DerpClient } from '../../src/client/derp-client.ts';
-import { transport } from '../../src/transport/runtime.ts';
 import { Fresh, ORDINARY, type Case } from './case.ts';
-import type { RelayFiles } from './programs.ts';
-import type { Server } from './server.ts';
+import { announceCase } from './announce-case.ts';
+import { LocalPair } from './local-pair.ts';
 import { withSibling } from './sibling-link.ts';
 
 const REMOTE_KEYS = 100_000;
@@ -14,8 +10,6 @@ const JOIN_KEYS = 50_000;
 /** CPU time per second below which a relay is idle, in clock ticks of 10 ms. */
 const QUIET_TICKS = 3;
 const QUIET_PATIENCE_SECONDS = 60;
-/** Interval between two packets of the pair on the joining relay, in milliseconds. */
-const PAIR_EVERY_MS = 2;
 const PAIR_WARM_MS = 2000;
 const PAIR_AFTER_MS = 1500;
 const ROUNDS = 3;
@@ -23,7 +17,7 @@ const ROUNDS = 3;
 /** The cases for the other relays of a region. */
 export function meshCases(short: boolean): Case[] {
   const rounds = short ? 1 : ROUNDS;
-  return [remoteKeysCase(rounds), joinCase(rounds)];
+  return [remoteKeysCase(rounds), joinCase(rounds), announceCase(rounds)];
 }
 
 /** Measures the memory for a key that is connected to another relay. */
@@ -70,7 +64,7 @@ function joinCase(rounds: number): Case {
     run: (server, context) =>
       withSibling(server, context, true, async (member, sibling) => {
         const watched = await sibling.addKeys(JOIN_KEYS);
-        const pair = await Pair.connect(member, context.files);
+        const pair = await LocalPair.connect(member.address, context.files);
         try {
           await sleep(PAIR_WARM_MS);
           // This call starts a new measurement: the value since the start of the relay is not used.
@@ -97,74 +91,6 @@ function joinCase(rounds: number): Case {
         }
       }),
   };
-}
-
-/** Two clients of a relay, of which one sends to the other all the time. */
-class Pair {
-  readonly #clock: Clock;
-  readonly #sender: DerpClient;
-  readonly #receiver: DerpClient;
-  readonly #timer: NodeJS.Timeout;
-  /** When each packet was sent, and how long it took, in milliseconds. */
-  readonly #arrivals: (readonly [at: number, lateMs: number])[] = [];
-  #watched: readonly Buffer[] = [];
-  readonly #startedAt = performance.now();
-  #sent = 0;
-
-  private constructor(clock: Clock, sender: DerpClient, receiver: DerpClient) {
-    this.#clock = clock;
-    this.#sender = sender;
-    this.#receiver = receiver;
-    receiver.handler = {
-      packet: (_source, buffer, from) => {
-        const sentAt = buffer.readDoubleLE(from);
-        this.#arrivals.push([sentAt, performance.now() - sentAt]);
-      },
-    };
-    this.#timer = setInterval(() => this.#send(), 1);
-  }
-
-  static async connect(server: Server, files: RelayFiles): Promise<Pair> {
-    const clock = new Clock();
-    clock.start();
-    const connect = (): Promise<DerpClient> =>
-      connectDerp({
-        ...{ transport, clock },
-        url: `https://${server.address}/derp`,
-        verify: { kind: 'pin', sha256: files.pin.split(':')[1]! },
-      });
-    return new Pair(clock, await connect(), await connect());
-  }
-
-  /** Sends the packets to these keys too, from now on. */
-  begin(watched: readonly Buffer[]): void {
-    this.#watched = watched;
-  }
-
-  /** Returns the delays of packets that were sent between the times `from` and `to`, all in milliseconds of this process. */
-  delays(from: number, to: number): { readonly p99Ms: number; readonly longestMs: number } {
-    const late = this.#arrivals.filter(([at]) => at >= from && at < to).map(([, ms]) => ms);
-    late.sort((a, b) => a - b);
-    return { p99Ms: late[Math.floor(late.length * 0.99)]!, longestMs: late.at(-1)! };
-  }
-
-  close(): void {
-    clearInterval(this.#timer);
-    this.#sender.abort();
-    this.#receiver.abort();
-    this.#clock.stop();
-  }
-
-  /** Sends the packets that are due. */
-  #send(): void {
-    const due = Math.floor((performance.now() - this.#startedAt) / PAIR_EVERY_MS);
-    if (due <= this.#sent) return;
-    this.#sent = due;
-    const packet = Buffer.alloc(8);
-    packet.writeDoubleLE(performance.now());
-    this.#sender.send(this.#receiver.publicKey, packet);
-    for (const key of this.#watched) this.#sender.send(key, packet);
-  }
 }
 
 /** Waits until a process is idle. Throws an Error if it stays busy. */

@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** The CPU of the load generator; the relay has the other. */
+/** The CPU of the relay, and that of the load generator. */
+export const SERVER_CPU = 0;
 export const GENERATOR_CPU = 1;
 const PROGRAM_PATIENCE_MS = 400_000;
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../test/free-port.ts';
 import { LOOP_DELAY_MARK, type LoopDelay } from './loop-delay.ts';
-import { derper, type RelayFiles } from './programs.ts';
+import { derper, SERVER_CPU, type RelayFiles } from './programs.ts';
 
 /**
  * The servers that can be compared. `-before` is another checkout of the relay, `-uncounted` the relay without counting
@@ -73,8 +73,6 @@ export interface Placement {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The one CPU that a server runs on; the generator has the other. */
-const SERVER_CPU = 0;
 const START_PATIENCE_MS = 20_000;
 const STOP_PATIENCE_MS = 10_000;
 const LOOP_DELAY_PATIENCE_MS = 5000;

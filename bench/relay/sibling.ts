@@ -1,7 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { freePort } from '../../test/free-port.ts';
-import { GENERATOR_CPU, type RelayFiles } from './programs.ts';
+import { findRuntime } from '../../src/cli/runtime.ts';
+import { GENERATOR_CPU, SERVER_CPU, type RelayFiles } from './programs.ts';
 
 const PATIENCE_MS = 60_000;
 
@@ -50,11 +51,16 @@ export class Sibling {
     });
   }
 
-  /** Starts the process; it does not listen yet. */
-  static async start(files: RelayFiles, meshKey: string): Promise<Sibling> {
+  /**
+   * Starts the process; it does not listen yet. With a `runtime`, the sibling itself is measured: it runs on that one and on the
+   * CPU of the relay.
+   */
+  static async start(files: RelayFiles, meshKey: string, runtime: 'node' | 'bun' | null = null): Promise<Sibling> {
     const { certificate, certificateKey } = files;
     const settings: SiblingSettings = { port: await freePort(), meshKey, certificate, certificateKey };
-    const command = ['-c', String(GENERATOR_CPU), process.execPath, join(import.meta.dirname, 'sibling-process.ts')];
+    const program = runtime === 'bun' ? findRuntime('bun') : process.execPath;
+    const cpu = runtime === null ? GENERATOR_CPU : SERVER_CPU;
+    const command = ['-c', String(cpu), program, join(import.meta.dirname, 'sibling-process.ts')];
     const child = fork(command.pop()!, [JSON.stringify(settings)], {
       execPath: 'taskset',
       execArgv: command,
