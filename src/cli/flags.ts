@@ -3,13 +3,22 @@ import { configKeys, configTree, type ConfigKey } from '../config/keys.ts';
 import type { FlagValues } from '../config/load.ts';
 import { splitList } from '../config/schema/values.ts';
 import { derperConfiguration } from '../tools/migrate/environment.ts';
+import { helpNote } from './help-text.ts';
 
-/** Adds `--config` and one flag for every key that has one. */
-export function addConfigFlags(command: Command): Command {
+const OTHER_FLAGS = 'The flags of the configuration work here too: "towpath serve --help" lists them.';
+
+/**
+ * Adds `--config` and one flag for every key that has one. The help of `serve` lists these flags (`isListed`); that of the
+ * other commands names `serve`, because 250 lines of them would hide the command's own flags.
+ */
+export function addConfigFlags(command: Command, isListed = false): Command {
   command.option('-c, --config <file>', 'configuration file, YAML or JSON (env TOWPATH_CONFIG)');
   for (const key of configKeys.values()) {
-    for (const option of flagOptions(key)) command.addOption(option.helpGroup(helpGroup(key)));
+    for (const option of flagOptions(key)) {
+      command.addOption(isListed ? option.helpGroup(helpGroup(key)) : option.hideHelp());
+    }
   }
+  if (!isListed) command.addHelpText('after', helpNote(OTHER_FLAGS));
   return command;
 }
 

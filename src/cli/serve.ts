@@ -11,7 +11,7 @@ import { continueIn, ownCommand, RUNTIMES, type RuntimeName } from './runtime.ts
 
 /** Adds `towpath serve` to the program. */
 export function registerServe(program: Command): void {
-  addConfigFlags(program.command('serve').description('Run the relay'))
+  addConfigFlags(program.command('serve').description('Run the relay'), true)
     .addOption(
       new Option(
         '--runtime <name>',

@@ -110,8 +110,10 @@ export class Readiness {
     const { health, log } = this.#parts;
     const now = health.ready ? 'ready' : 'not ready';
     if (now === this.#said) return;
+    const isFirst = this.#said === null;
     this.#said = now;
     if (health.ready) log.info(this.#facts, 'ready');
-    else log.error({ problems: health.problems() }, 'not ready');
+    // At the start a part often waits for a server for a second or two, which is no fault.
+    else log[isFirst ? 'warn' : 'error']({ problems: health.problems() }, isFirst ? 'not ready yet' : 'not ready');
   }
 }

@@ -33,7 +33,7 @@ suite('towpath completion', () => {
     };
     assert.deepEqual(complete('ser'), ['serve']);
     assert.deepEqual(complete('config', '').slice(0, 3), ['check', 'print', 'schema']);
-    assert.deepEqual(complete('config', 'print', '--log-l'), ['--log-level']);
+    assert.deepEqual(complete('serve', '--log-l'), ['--log-level']);
     assert.deepEqual(complete('derp-map', '--format', ''), ['policy', 'headscale', 'json']);
     assert.deepEqual(complete('completion', 'f'), ['fish']);
     assert.deepEqual(complete('serve', '--config', 'towpath.b'), ['towpath.bash'], 'file names');

@@ -99,13 +99,13 @@ describe('readiness', () => {
     const { health, says, readiness } = setUp(t);
     health.set('admission', 'no source can tell who may come in');
     await readiness.begin();
-    await says(['not ready']);
+    await says(['not ready yet']);
     health.set('admission', null);
-    await says(['not ready', 'ready']);
+    await says(['not ready yet', 'ready']);
     health.set('listener', 'connections cannot be accepted: EMFILE 1');
     health.set('listener', 'connections cannot be accepted: EMFILE 2');
-    await says(['not ready', 'ready', 'not ready']);
+    await says(['not ready yet', 'ready', 'not ready']);
     health.set('listener', null);
-    await says(['not ready', 'ready', 'not ready', 'ready']);
+    await says(['not ready yet', 'ready', 'not ready', 'ready']);
   });
 });
