@@ -113,7 +113,7 @@ export class Readiness {
     const isFirst = this.#said === null;
     this.#said = now;
     if (health.ready) log.info(this.#facts, 'ready');
-    // At the start a part often waits for a server for a second or two, which is no fault.
+    // At the start a part often waits for a server for a second or two: that is normal.
     else log[isFirst ? 'warn' : 'error']({ problems: health.problems() }, isFirst ? 'not ready yet' : 'not ready');
   }
 }
