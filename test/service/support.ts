@@ -118,7 +118,7 @@ export class TestRelay {
     for (const client of this.#clients) client.abort();
     await this.relay.close();
     this.#clock.stop();
-    rmSync(this.#folder, { recursive: true });
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 
