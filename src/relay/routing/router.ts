@@ -133,6 +133,8 @@ export class Router {
    * Removes a connection. When the key is no longer anywhere in the region, every client that it reached gets PeerGone.
    */
   unregister(peer: Peer, connection: Recipient): void {
+    // Connections of the key that have joined in other threads count, or the others would hear that they are alone.
+    this.listener?.missed();
     this.#counters.connections--;
     this.#contacts.recipientGone(connection);
     this.unregisterElsewhere(peer, connection);

@@ -63,6 +63,18 @@ suite('connections in several threads', () => {
       assert.deepEqual(texts(second), ['to the second']);
     }, 3));
 
+  test('a connection that leaves while another thread has a new one of the key: the third one stays a duplicate', () =>
+    inWorld(async (world) => {
+      const [first, second] = [world.connect(0, A), world.connect(0, A)];
+      await world.settle();
+      const before = first.healthTexts.length;
+      world.connect(1, A);
+      // The thread of the two has not read yet that a third one has joined.
+      second.close();
+      await world.settle();
+      assert.ok(!first.healthTexts.slice(before).includes(''), 'it does not hear that it is alone');
+    }));
+
   test('duplicates: all hear of it, who spoke last gets the packets, and the rest hears when it is alone again', () =>
     inWorld(async (world) => {
       const [one, two, b] = [world.connect(0, A), world.connect(1, A), world.connect(1, B)];
