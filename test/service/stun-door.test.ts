@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Clock } from '../../src/base/clock.ts';
 import { Counters } from '../../src/observe/counters.ts';
 import type { UdpDoor } from '../../src/relay/udp/door.ts';
@@ -82,7 +83,13 @@ describe('STUN without a peer relay', { skip: process.platform !== 'linux', time
       await first.settled();
       const heard: Buffer[] = [];
       const early = createSocket('udp4').on('message', (bytes) => heard.push(bytes));
-      await new Promise((sent) => early.send(encodeBindingRequest(randomBytes(12)), port, '127.0.0.1', sent));
+      early.send(encodeBindingRequest(randomBytes(12)), port, '127.0.0.1');
+      early.send('no STUN', port, '127.0.0.1');
+      // The door has handled the request when it has counted the datagram after it.
+      while (first.counters.stunNotStun === 0) {
+        await Promise.all([first.settled(), nextTurn()]);
+        first.door.countStun();
+      }
       first.door.setSilent(null);
       await first.settled();
       await ask('127.0.0.1', port);
