@@ -25,6 +25,7 @@ export class Bench {
   readonly settings: NodeSettings;
   wallClock: () => number = Date.now;
   readonly #t: TestContext;
+  #skipping: NodeJS.Timeout | undefined;
 
   private constructor(t: TestContext, control: FakeControl, settings: Partial<NodeSettings>) {
     this.#t = t;
@@ -59,8 +60,10 @@ export class Bench {
   /** Advances the clock. */
   skip(ms: number): void {
     this.clock.stop();
-    const timer = setInterval(() => this.clock.tick(performance.now() + ms), CLOCK_TICK_MS);
-    this.#t.after(() => clearInterval(timer));
+    // After the nodes have stopped, which need the ticks.
+    if (this.#skipping === undefined) this.#t.after(() => clearInterval(this.#skipping));
+    clearInterval(this.#skipping);
+    this.#skipping = setInterval(() => this.clock.tick(performance.now() + ms), CLOCK_TICK_MS);
   }
 
   /** Makes a node with the state on disk; it is stopped after the test. */
