@@ -66,7 +66,8 @@ suite('the clock', () => {
       const asked = clock.now + 3 * CLOCK_TICK_MS;
       clock.tickBy(asked);
       const [first] = await gapsOf(clock, 1);
-      assert.ok(first! >= 2 * CLOCK_TICK_MS && clock.now >= asked, `${first} ms`);
+      // A timer of Node may come up to a millisecond early.
+      assert.ok(first! >= 2 * CLOCK_TICK_MS && clock.now > asked - 1, `${first} ms`);
       const from = clock.now;
       clock.tickBy(0);
       await gapsOf(clock, 1);
