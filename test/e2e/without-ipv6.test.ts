@@ -41,7 +41,8 @@ suite('without IPv6', { skip: shim === null && 'no C compiler' }, () => {
     try {
       await relay.says(/"msg":"ready"/);
       assert.match(relay.output, /^ {2}DERP +0\.0\.0\.0:/m);
-      assert.match(relay.output, /^ {2}STUN +0\.0\.0\.0:/m);
+      // On Bun, the UDP door finds socket() in libc itself, where this library does not reach it.
+      if (process.versions['bun'] === undefined) assert.match(relay.output, /^ {2}STUN +0\.0\.0\.0:/m);
       assert.deepEqual(await relay.end('SIGTERM'), [0, null]);
     } finally {
       await relay.clean();
