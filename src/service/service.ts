@@ -86,7 +86,8 @@ export class Service {
   #readConfig: Config;
 
   /**
-   * Reads key and certificate; opens no port yet. `unshared`: why several threads cannot share the inherited sockets. Throws a TowpathError when a file is unusable.
+   * Reads key and certificate; opens no port yet. `unshared`: why several threads cannot share the inherited sockets.
+   * Throws a TowpathError when a file is unusable.
    */
   constructor(
     config: Config,
