@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Clock } from '../../src/base/clock.ts';
-import { connectDerp } from '../../src/client/connect.ts';
-import { transport } from '../../src/transport/runtime.ts';
 import { WATCH_CONNS_FRAME } from '../../src/wire/mesh-frames.ts';
 import { Fresh, ORDINARY, type Case, type Sample } from './case.ts';
+import { connectTo } from './client.ts';
 import { LocalPair } from './local-pair.ts';
 import { makeMeshKey } from './mesh-key.ts';
 import type { RelayFiles } from './programs.ts';
@@ -66,10 +65,8 @@ async function join(address: string, files: RelayFiles, meshKey: string): Promis
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
   const limit = setTimeout(() => reject(new Error(`${announced} of ${KEYS} keys announced`)), PATIENCE_MS);
   try {
-    const link = await connectDerp({
-      ...{ transport, clock },
-      url: `https://${address}/derp`,
-      verify: { kind: 'pin', sha256: files.pin.split(':')[1]! },
+    const link = await connectTo(address, files, {
+      clock,
       info: { meshKey: Buffer.from(meshKey, 'hex') },
       handler: {
         peerPresent: () => {

@@ -1,7 +1,6 @@
 import { Clock } from '../../src/base/clock.ts';
-import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
-import { transport } from '../../src/transport/runtime.ts';
+import { connectTo } from './client.ts';
 import type { RelayFiles } from './programs.ts';
 
 /** Interval between two packets, in milliseconds. */
@@ -35,12 +34,7 @@ export class LocalPair {
   static async connect(address: string, files: RelayFiles): Promise<LocalPair> {
     const clock = new Clock();
     clock.start();
-    const connect = (): Promise<DerpClient> =>
-      connectDerp({
-        ...{ transport, clock },
-        url: `https://${address}/derp`,
-        verify: { kind: 'pin', sha256: files.pin.split(':')[1]! },
-      });
+    const connect = (): Promise<DerpClient> => connectTo(address, files, { clock });
     return new LocalPair(clock, await connect(), await connect());
   }
 
