@@ -34,6 +34,11 @@ export class LinkQueue implements OutgoingFrames, DropListener {
     this.#packets = new FrameQueue(limitBytes, space, this);
   }
 
+  /** Sets the bound of the packets. */
+  setLimit(bytes: number): void {
+    this.#packets.limitBytes = bytes;
+  }
+
   /** Bytes that wait to be written, headers included. */
   get pendingBytes(): number {
     return this.#control.bytes + this.#packets.bytes;

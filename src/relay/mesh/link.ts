@@ -65,7 +65,7 @@ export interface LinkParts {
  * packets to them (protocol reference §4.10, §8.7). Its keys and packets outlive its connection for a limited time.
  */
 export class Link implements Forwarder, Flushable, Reader {
-  readonly target: Target;
+  #target: Target;
   readonly keys: LinkKeys;
   readonly #parts: LinkParts;
   readonly #queue: LinkQueue;
@@ -99,7 +99,7 @@ export class Link implements Forwarder, Flushable, Reader {
 
   /** Connects at the first tick. */
   constructor(target: Target, parts: LinkParts) {
-    this.target = target;
+    this.#target = target;
     this.#parts = parts;
     this.#since = parts.clock.now;
     this.#queue = new LinkQueue(parts.queueBytes, parts.space, parts.counters);
@@ -108,6 +108,16 @@ export class Link implements Forwarder, Flushable, Reader {
       peerPresent: (buffer, keyAt) => this.#present(buffer, keyAt),
       peerGone: (key) => this.keys.gone(key, 0),
     };
+  }
+
+  /** Sets how many bytes of packets may wait. */
+  setQueueBytes(bytes: number): void {
+    this.#queue.setLimit(bytes);
+  }
+
+  /** Connects to `target` from the next attempt on: the same address, perhaps with other authorities. */
+  retarget(target: Target): void {
+    this.#target = target;
   }
 
   get state(): LinkState {
@@ -132,8 +142,8 @@ export class Link implements Forwarder, Flushable, Reader {
   snapshot(): LinkSnapshot {
     const { sentPackets, sentBytes, droppedPackets, droppedBytes, pendingBytes } = this.#queue;
     return {
-      name: this.target.name,
-      address: this.target.address,
+      name: this.#target.name,
+      address: this.#target.address,
       state: this.#state,
       ageMs: this.#parts.clock.now - this.#since,
       serverKey: this.#serverKey?.toString('hex') ?? null,
@@ -216,7 +226,7 @@ export class Link implements Forwarder, Flushable, Reader {
 
   #connect(): void {
     this.#to(LinkState.Connecting);
-    const { url, ip, serverName, verify } = this.target;
+    const { url, ip, serverName, verify } = this.#target;
     const { clock, transport, keyPair, meshKeys } = this.#parts;
     const keys = meshKeys();
     const meshKey = keys[this.#keyIndex % keys.length] ?? null;
@@ -391,7 +401,7 @@ export class Link implements Forwarder, Flushable, Reader {
   }
 
   #happened(kind: LinkEvent['kind'], detail: string): void {
-    const { name, address } = this.target;
+    const { name, address } = this.#target;
     this.#parts.happened({ kind, name, address, detail });
   }
 }

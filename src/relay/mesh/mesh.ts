@@ -98,18 +98,21 @@ export class Mesh implements PresenceWatcher {
     this.#open();
   }
 
-  /** Applies other settings. Links to relays that are still named stay open and keep their keys. */
+  /**
+   * Applies other settings. Links to relays that are still named stay open and keep their keys; other authorities count from
+   * the next connection on.
+   */
   apply(settings: MeshSettings): void {
-    const hasOtherTerms = settings.caPem !== this.#settings.caPem || settings.queueBytes !== this.#settings.queueBytes;
     const before = this.#keys;
     this.#settings = settings;
     this.#keys = settings.keys.map((key) => Buffer.from(key));
     if (this.#unsubscribes.length === 0) return;
     const hasOtherKeys = before.length !== this.#keys.length || before.some((key, i) => !key.equals(this.#keys[i]!));
     if (hasOtherKeys) for (const link of this.#links()) link.keysChanged();
+    for (const link of this.#links()) link.setQueueBytes(settings.queueBytes);
     const names = new Set(settings.with.map(({ name }) => name));
     for (const entry of this.#entries) {
-      if (!hasOtherTerms && names.has(entry.settings.name) && this.#keys.length > 0) continue;
+      if (names.has(entry.settings.name) && this.#keys.length > 0) continue;
       for (const link of entry.links.values()) link.close();
       entry.links.clear();
     }
@@ -206,6 +209,7 @@ export class Mesh implements PresenceWatcher {
     const added = targets
       .filter(({ address }) => !links.has(address))
       .slice(0, Math.max(0, MOST_ADDRESSES - links.size));
+    for (const target of targets) links.get(target.address)?.retarget(target);
     for (const target of added) links.set(target.address, new Link(target, this.#linkParts()));
     if (unused !== '') this.#happened({ kind: 'unused', name: settings.name, address: '', detail: unused });
   }

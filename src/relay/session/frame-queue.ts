@@ -33,7 +33,8 @@ export class QueueSpace {
  * follow.
  */
 export class FrameQueue {
-  readonly #limitBytes: number;
+  /** Most bytes that wait; at least one largest frame. A lower limit applies from the next frame on. */
+  limitBytes: number;
   readonly #space: QueueSpace;
   readonly #listener: DropListener;
   #memory: PooledBuffer = EMPTY;
@@ -49,9 +50,8 @@ export class FrameQueue {
   /** How full the buffer was when it was last released: a busy queue begins with the size it needed before. */
   #usualBytes = 0;
 
-  /** `limitBytes` must hold at least one largest frame. */
   constructor(limitBytes: number, space: QueueSpace, listener: DropListener) {
-    this.#limitBytes = limitBytes;
+    this.limitBytes = limitBytes;
     this.#space = space;
     this.#listener = listener;
   }
@@ -132,7 +132,7 @@ export class FrameQueue {
 
   #reserve(size: number): void {
     // Each queue may always hold one largest frame, even when the space for all queues is used up.
-    const limit = Math.min(this.#limitBytes, Math.max(this.#space.freeBytes, MAX_PACKET_FRAME_BYTES));
+    const limit = Math.min(this.limitBytes, Math.max(this.#space.freeBytes, MAX_PACKET_FRAME_BYTES));
     while (this.bytes + size > limit && this.#frames > 0) this.#dropOldest();
     if (this.#end + size > this.#memory.bytes.length) this.#makeRoom(size, limit + SLACK_BYTES);
   }

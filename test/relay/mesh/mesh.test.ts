@@ -117,6 +117,24 @@ suite('a region of relays', { concurrency: true }, () => {
     await region.until(() => a.link(b)?.state === 'open', 'a has tried its second key');
   });
 
+  test('other authorities and another length of the queue apply without a new connection', async (t) => {
+    const region = await Region.start(t, 2);
+    const [a, b] = region.relays as [Region['relays'][0], Region['relays'][0]];
+    const there = await region.client(b);
+    await region.known(there);
+    a.apply({ caPem: '-----BEGIN CERTIFICATE-----', queueBytes: 131_072 });
+    assert.ok(a.knows(there.publicKey));
+    await region.until(() => a.link(b)!.roundTripMs !== null, 'the link goes on');
+    assert.equal(a.link(b)!.connects, 1);
+    assert.equal(a.link(b)!.state, 'open');
+    await b.stop();
+    await region.until(() => a.link(b)!.state !== 'open', 'the other relay is gone');
+    const here = await region.client(a);
+    for (let i = 0; i < 200; i++) here.send(there.publicKey, Buffer.alloc(1000));
+    await region.until(() => a.link(b)!.droppedPackets > 0, 'the queue is full');
+    assert.ok(a.link(b)!.queuedBytes <= 131_072);
+  });
+
   test('a relay that is told to link to itself notices and does not try again', async (t) => {
     const region = await Region.start(t, 1);
     const [a] = region.relays as [Region['relays'][0]];
