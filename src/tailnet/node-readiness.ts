@@ -13,6 +13,7 @@ type NodeProblemCode =
   | 'login_needed'
   | 'approval_pending'
   | 'key_expired'
+  | 'key_in_use'
   | 'tailnet_lock'
   | 'capability_version'
   | 'relay_disabled'
@@ -84,6 +85,12 @@ function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeP
       'approval_pending',
       'the tailnet asks for an approval of new devices',
       'Approve the node in the administration of the tailnet.',
+    );
+  if (node.isKeyInUse)
+    add(
+      'key_in_use',
+      'other connections to the relay use the node key of this node',
+      'End the program that has a copy of the state directory; the relay tries again each minute.',
     );
   if (needsSignature || (netmap.hasTailnetLock && self !== null && !self.isSigned))
     add(

@@ -85,6 +85,8 @@ export class TailnetNode {
   loginUrl: string | null = null;
   /** The control server has refused the registration until the node key is signed (tailnet lock). */
   needsSignature = false;
+  /** Other connections to the relay use the node key, so that requests of clients do not arrive here. */
+  isKeyInUse = false;
   /** The last error, or null when the control server has answered since. */
   error: string | null = null;
   /** What kind of error {@link error} is. */

@@ -28,6 +28,8 @@ const SHARED_KEYS = 1024;
  * After a change of the node key, clients with an older network map still use the old key. It is kept for this time.
  */
 const OLD_KEY_MS = 60_000;
+/** Time until the node enters the router again after other connections with its key have crowded it out. */
+const CROWDED_OUT_MS = 60_000;
 /** The address that means a DERP region in a pong; the port is the number of the region. */
 const DERP_IP = '127.3.3.40';
 const DISABLING_ATTRIBUTE = 'disable-relay-server';
@@ -72,6 +74,7 @@ export class RelayNode implements Recipient {
   #peer: Peer | null = null;
   readonly #old = new Set<Peer>();
   #pending = 0;
+  #isClosed = false;
 
   constructor(parts: RelayNodeParts) {
     this.#parts = parts;
@@ -81,11 +84,15 @@ export class RelayNode implements Recipient {
   open(): void {
     const { node, router } = this.#parts;
     this.#peer = router.register(node.state.node.publicKey, this);
+    if (!node.isKeyInUse) return;
+    node.isKeyInUse = false;
+    node.listener.changed();
   }
 
   /** Leaves the router. */
   close(): void {
     const { router } = this.#parts;
+    this.#isClosed = true;
     for (const peer of [this.#peer, ...this.#old]) if (peer !== null) router.unregister(peer, this);
     this.#old.clear();
     this.#peer = null;
@@ -338,12 +345,19 @@ export class RelayNode implements Recipient {
 
   health(): void {}
 
-  /** Other connections use our node key. The key stays registered here. */
+  /** Too many other connections use our node key. Says so, and enters the router again after a minute. */
   crowdedOut(): void {
-    const { node, router } = this.#parts;
+    const { node, router, clock } = this.#parts;
     if (this.#peer === null) return;
     router.unregister(this.#peer, this);
     this.#peer = null;
-    node.error = 'other connections use the node key of the relay; was its state directory copied?';
+    node.isKeyInUse = true;
+    node.listener.changed();
+    const end = clock.now + CROWDED_OUT_MS;
+    const leave = clock.onTick((now) => {
+      if (now < end && !this.#isClosed && this.#peer === null) return;
+      leave();
+      if (!this.#isClosed && this.#peer === null) this.open();
+    });
   }
 }

@@ -334,6 +334,24 @@ describe('a tailnet node on DERP', () => {
   });
 });
 
+describe('a tailnet node whose key others use', () => {
+  it('is not ready while they are too many, and tries again after a minute', async (t) => {
+    const stage = await Stage.open(t);
+    const key = stage.node.state.node.publicKey;
+    const report = (): string =>
+      reportText(nodeReport(stage.node, stage.relay, { addresses: 1, unreachedEndpoints: 0, now: Date.now() }));
+    const others = Array.from({ length: 4 }, () => new Client());
+    for (const other of others) stage.router.register(key, other);
+    assert.match(report(), /not ready.*✗ key_in_use: .*\n {4}End the program/s);
+    stage.skip(61_000);
+    while (stage.node.isKeyInUse) await new Promise(setImmediate);
+    assert.match(report(), /^tailnet home: ready/);
+    await stage.send(stage.request());
+    assert.equal(stage.answer()?.type, DiscoType.AllocateResponse);
+    stage.relay.close();
+  });
+});
+
 describe('the report on a node', () => {
   it('says what is ready, who may use it and what was asked', async (t) => {
     const stage = await Stage.open(t);
