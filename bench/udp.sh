@@ -8,6 +8,8 @@ set -euo pipefail
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 (cd "$repository" && npm run --silent compile)
 export PEER_RELAY_COMMAND="$repository/bench/udp.ts"
+TOWPATH_BENCH_CLIENTS=$(cd "$repository/test/interop" && go list -m -f '{{.Version}}' tailscale.com)
+export TOWPATH_BENCH_CLIENTS
 TOWPATH_NODE=$("$repository/scripts/node-26.sh")
 export TOWPATH_NODE
 exec "$repository/test/interop/peer-relay/run.sh" "$@"

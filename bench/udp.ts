@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describeMachine, formatMachine, machineSlug } from './relay/machine.ts';
+import { ServerName } from './relay/server.ts';
 import { RESULTS_FOLDER } from './relay/results.ts';
 import { loadSystemCalls } from '../src/system/runtime.ts';
 import { CONTENDERS } from './udp/contender.ts';
@@ -19,7 +20,7 @@ if (unavailable !== null) throw new Error(`the generator needs Node 26: ${unavai
 const { HEADSCALE: headscale, TAILSCALE_PROGRAMS: tailscale } = process.env;
 if (headscale === undefined || tailscale === undefined)
   throw new Error('HEADSCALE and TAILSCALE_PROGRAMS are not set: start it with npm run bench:udp');
-const machine = describeMachine([]);
+const machine = describeMachine([ServerName.Bun]);
 console.log(formatMachine(machine));
 const file = options.out ?? path.join(RESULTS_FOLDER, `${machine.date.slice(0, 10)}-${machineSlug(machine)}-udp.json`);
 const runs: UdpRun[] = [];

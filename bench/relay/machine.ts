@@ -13,9 +13,10 @@ export interface Machine {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** Describes this machine and its runtimes. */
+/** Describes this machine, its runtimes, and the programs whose versions the script that started us knows. */
 export function describeMachine(servers: readonly ServerName[]): Machine {
   const all = cpus();
+  const { TOWPATH_BENCH_UPSTREAM: derper, TOWPATH_BENCH_CLIENTS: tailscaled } = process.env;
   return {
     date: new Date().toISOString(),
     cpu: all[0]?.model ?? 'unknown',
@@ -25,8 +26,8 @@ export function describeMachine(servers: readonly ServerName[]): Machine {
     loadAverage: loadavg()[0] ?? 0,
     versions: {
       towpath: output('git', 'describe', '--always', '--dirty'),
-      derper: process.env['TOWPATH_BENCH_UPSTREAM'] ?? 'unknown',
-      tailscaled: process.env['TOWPATH_BENCH_CLIENTS'] ?? 'unknown',
+      ...(derper === undefined ? {} : { derper }),
+      ...(tailscaled === undefined ? {} : { tailscaled }),
       node: process.version,
       openssl: process.versions.openssl,
       ...(servers.includes(ServerName.Bun) ? { bun: output('node_modules/.bin/bun', '--version') } : {}),
