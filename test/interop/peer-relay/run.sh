@@ -2,8 +2,10 @@
 # Two stock tailscaled without a direct path reach each other through towpath, as DERP relay and as peer relay, in a
 # tailnet of a stock Headscale. Needs root, for network namespaces. Takes about five minutes.
 #
-# TOWPATH_INTEROP_RUNTIME=bun runs towpath on Bun. PEER_RELAY_BYTES is the length of the download (200000000), and
-# PEER_RELAY_IDLE_SECONDS=600 adds ten minutes of silence.
+#   test/interop/peer-relay/run.sh              downloads, a restart of the relay, each port
+#   test/interop/peer-relay/run.sh --idle 600   only ten minutes of silence, and then a packet
+#
+# TOWPATH_INTEROP_RUNTIME=bun runs towpath on Bun. PEER_RELAY_BYTES is the length of the download (200000000).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,7 +28,7 @@ fi
 "$interop/run.sh" build
 tailscale=$(cd "$interop" && go list -m -f '{{.Version}}' tailscale.com)
 export TAILSCALE_PROGRAMS=$TOWPATH_INTEROP_CACHE/$tailscale
-if [[ -z ${PEER_RELAY_COMMAND:-} ]]; then
+if [[ -z ${PEER_RELAY_COMMAND:-} && $# == 0 ]]; then
   TOWPATH_NODE_26=$("$interop/../../scripts/node-26.sh") "$node" "$here/paths.ts"
 fi
 exec "$node" "${PEER_RELAY_COMMAND:-$here/run.ts}" "$@"

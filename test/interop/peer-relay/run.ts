@@ -1,9 +1,11 @@
 /**
  * A stock Headscale, two stock tailscaled without a direct path, and towpath as their DERP relay and peer relay (peer relay
- * §19.13). Prints their messages, and `passed` or the failure.
+ * §19.13). Prints their messages, and `passed` or the failure. With `--idle SECONDS` it only waits for that time, and sends
+ * the next packet.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { Download } from './download.ts';
 import { Headscale } from './headscale.ts';
 import { HUB_IP, Network } from './network.ts';
@@ -12,7 +14,9 @@ import { TailscaleNode } from './tailscale-node.ts';
 import { PORTS, Towpath } from './towpath.ts';
 
 const DOWNLOAD_BYTES = Number(process.env['PEER_RELAY_BYTES'] ?? 200_000_000);
-const IDLE_MS = Number(process.env['PEER_RELAY_IDLE_SECONDS'] ?? 0) * 1000;
+const { values: options } = parseArgs({ options: { idle: { type: 'string' } } });
+const idleSeconds = options.idle === undefined ? null : Number(options.idle);
+if (idleSeconds !== null && !(idleSeconds > 0)) throw new Error('--idle needs a number of seconds');
 /** A client repeats a failed first attempt after 30 s, and checks a path in use every 60 s. */
 const PATIENCE_MS = 100_000;
 
@@ -71,11 +75,20 @@ async function throughEachPort(a: TailscaleNode, b: TailscaleNode): Promise<void
   }
 }
 
-async function idle(a: TailscaleNode, b: TailscaleNode): Promise<void> {
-  await pingUntilRelayed(a, b, PORTS);
-  await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
-  say(`after ${IDLE_MS / 1000} s without traffic: ${a.ping(b.ip)}`);
-  await pingUntilRelayed(a, b, PORTS);
+async function idle(a: TailscaleNode, b: TailscaleNode, seconds: number): Promise<void> {
+  const before = a.pathTo(b.ip);
+  say(`${seconds} s without traffic begin; the path is ${before}`);
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  const download = await Download.start(network, b, a, 1000);
+  await until('the first bytes after the silence', () => download.received > 0, 10_000);
+  const { seconds: took } = await download.finish(1000);
+  const after = a.pathTo(b.ip);
+  say(`after ${seconds} s without traffic: 1,000 bytes in ${took.toFixed(1)} s; the path is ${after}`);
+  say(`tailscale ping: ${a.ping(b.ip)}`);
+  // The same endpoint, perhaps at another port of the relay.
+  const [vni] = /vni:\d+/.exec(before) ?? [];
+  if (vni === undefined || !after.endsWith(vni))
+    throw new Error(`the path was ${before}, and is ${after} after the silence`);
 }
 
 async function run(): Promise<void> {
@@ -97,11 +110,14 @@ async function run(): Promise<void> {
   }
   say(`first pong through the peer relay after ${((await pingUntilRelayed(a, b, PORTS)) / 1000).toFixed(1)} s`);
   say(`path in use: ${a.pathTo(b.ip)}`);
+  if (idleSeconds !== null) {
+    await idle(a, b, idleSeconds);
+    return;
+  }
   say(towpath.run('relay', 'status').trim());
   await restartDuringDownload(towpath, a, b);
   await pingUntilRelayed(a, b, PORTS);
   await throughEachPort(a, b);
-  if (IDLE_MS > 0) await idle(a, b);
 }
 
 try {
