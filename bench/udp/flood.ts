@@ -4,7 +4,7 @@ import { Arena } from '../../src/system/arena.ts';
 import { MSG_DONTWAIT } from '../../src/system/linux.ts';
 import { loadSystemCalls } from '../../src/system/runtime.ts';
 import { SendBatch } from '../../src/system/send-batch.ts';
-import { writeSocketAddress } from '../../src/system/socket-address.ts';
+import { writeSockaddr } from '../../src/system/sockaddr.ts';
 import { UdpOpener } from '../../src/system/udp-opener.ts';
 
 const BATCH = 64;
@@ -26,7 +26,7 @@ const arena = new Arena(calls, 1024 * 1024);
 const out = new SendBatch(calls, arena, BATCH);
 const opener = new UdpOpener(calls, arena);
 const relay = arena.reserve(32);
-writeSocketAddress(arena.bytes, relay, ip, port);
+writeSockaddr(arena.bytes, relay, ip, port);
 const sockets = Array.from({ length: SOCKETS }, () =>
   opener.open({ ip, port: 0, bufferBytes: 1024 * 1024, gro: false }),
 );

@@ -4,7 +4,7 @@ import { PollSet } from '../../src/system/poll-set.ts';
 import type { SystemCalls } from '../../src/system/port.ts';
 import { ReceiveBatch } from '../../src/system/receive-batch.ts';
 import { SendBatch } from '../../src/system/send-batch.ts';
-import { writeSocketAddress } from '../../src/system/socket-address.ts';
+import { writeSockaddr } from '../../src/system/sockaddr.ts';
 import { UdpOpener, type UdpSocket } from '../../src/system/udp-opener.ts';
 import { data, type RelayPeer } from '../../test/relay/udp/relay-peer.ts';
 
@@ -78,7 +78,7 @@ export class UdpGenerator {
     this.#poll = new PollSet(calls, this.#arena, load.flows);
     this.#relay = this.#arena.reserve(32);
     this.#control = this.#arena.reserve(256);
-    writeSocketAddress(this.#arena.bytes, this.#relay, ends.relay, ends.port);
+    writeSockaddr(this.#arena.bytes, this.#relay, ends.relay, ends.port);
     this.#opener = new UdpOpener(calls, this.#arena);
     this.#idle = [this.#open(), this.#open()];
     this.#flows = endpoints.slice(0, load.flows).map((endpoint) => this.#flow(endpoint));

@@ -4,7 +4,7 @@ import { PollSet } from './poll-set.ts';
 import type { SystemCalls } from './port.ts';
 import { ReceiveBatch } from './receive-batch.ts';
 import { SendBatch } from './send-batch.ts';
-import { writeSocketAddress } from './socket-address.ts';
+import { writeSockaddr } from './sockaddr.ts';
 import { UdpOpener, type UdpSocket } from './udp-opener.ts';
 import { Wake } from './wake.ts';
 
@@ -78,7 +78,7 @@ function exchange(calls: SystemCalls, arena: Arena, poll: PollSet, socket: UdpSo
   const data = arena.reserve(SLOT_BYTES);
   for (let i = 0; i < SLOT_BYTES; i++) arena.bytes[data + i] = (i * 7 + 3) & 0xff;
   const name = arena.reserve(32);
-  writeSocketAddress(arena.bytes, name, ip, socket.port);
+  writeSockaddr(arena.bytes, name, ip, socket.port);
   for (const length of LENGTHS) out.add(data, length, arena.words, name >> 2);
   if (out.send(socket.fd, 0, MSG_DONTWAIT) !== LENGTHS.length) throw new SystemCallError('sendmmsg', calls.errno());
   for (let seen = 0; seen < LENGTHS.length;) {

@@ -28,7 +28,7 @@ import {
   VECTORS_AT,
 } from './message-layout.ts';
 import type { Pointer, SystemCalls } from './port.ts';
-import { SOCKET_ADDRESS_BYTES } from './socket-address.ts';
+import { SOCKADDR_BYTES } from './sockaddr.ts';
 
 /** The local address (IPv6), the segment size and the count of overflows. */
 const CONTROL_BYTES = controlSpace(20) + controlSpace(4) + controlSpace(4);
@@ -105,7 +105,7 @@ export class ReceiveBatch {
     const words = this.#words;
     for (let i = 0; i < this.#used; i++) {
       const message = (this.#messages + i * MESSAGE_BYTES) >> 2;
-      words[message + (NAME_LENGTH_AT >> 2)] = SOCKET_ADDRESS_BYTES;
+      words[message + (NAME_LENGTH_AT >> 2)] = SOCKADDR_BYTES;
       words[message + (CONTROL_LENGTH_AT >> 2)] = this.#controlBytes;
     }
     const received = this.#calls.recvmmsg(fd, this.#pointer, slots, flags, null);

@@ -15,7 +15,7 @@ import {
   VECTORS_AT,
 } from './message-layout.ts';
 import type { Pointer, SystemCalls } from './port.ts';
-import { SOCKET_ADDRESS_BYTES } from './socket-address.ts';
+import { SOCKADDR_BYTES } from './sockaddr.ts';
 
 const INET_ADDRESS_BYTES = 16;
 const NAME_BYTES = 32;
@@ -86,7 +86,7 @@ export class SendBatch {
     } else {
       for (let word = 2; word < 7; word++) words[name + word] = addresses[at + word]!;
     }
-    words[message + (NAME_LENGTH_AT >> 2)] = isInet ? INET_ADDRESS_BYTES : SOCKET_ADDRESS_BYTES;
+    words[message + (NAME_LENGTH_AT >> 2)] = isInet ? INET_ADDRESS_BYTES : SOCKADDR_BYTES;
     words[message + (VECTOR_COUNT_AT >> 2)] = 1;
     words[message + (CONTROL_LENGTH_AT >> 2)] = 0;
     this.#arena.storeAddress(vector, dataOffset);

@@ -25,7 +25,7 @@ import {
   UDP_SEGMENT,
 } from './linux.ts';
 import type { Pointer, SystemCalls } from './port.ts';
-import { readSocketAddress, SOCKET_ADDRESS_BYTES, writeSocketAddress } from './socket-address.ts';
+import { readSockaddr, SOCKADDR_BYTES, writeSockaddr } from './sockaddr.ts';
 
 /** An address to bind. */
 export interface UdpAddress {
@@ -80,7 +80,7 @@ export class UdpOpener {
     this.#arena = arena;
     this.#value = arena.reserve(VALUE_BYTES);
     this.#length = arena.reserve(VALUE_BYTES);
-    this.#name = arena.reserve(SOCKET_ADDRESS_BYTES);
+    this.#name = arena.reserve(SOCKADDR_BYTES);
     this.#valuePointer = arena.pointer(this.#value);
     this.#lengthPointer = arena.pointer(this.#length);
     this.#namePointer = arena.pointer(this.#name);
@@ -89,7 +89,7 @@ export class UdpOpener {
   /** Opens and binds a socket. Throws a {@link SystemCallError} that names the call that failed, and leaves nothing open. */
   open(options: UdpAddress & UdpOpenOptions): UdpSocket {
     const { ip, port, isDual = false } = options;
-    const addressBytes = writeSocketAddress(this.#arena.bytes, this.#name, ip, port);
+    const addressBytes = writeSockaddr(this.#arena.bytes, this.#name, ip, port);
     if (addressBytes === 0) throw new SystemCallError('bind', Errno.EINVAL);
     const isInet = (this.#arena.words[this.#name >> 2]! & 0xffff) === AF_INET;
     const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -158,9 +158,9 @@ export class UdpOpener {
 
   /** Returns the local address of a socket; port 0 when it is not an IP address. */
   #address(fd: number): { readonly ip: string; readonly port: number } {
-    this.#arena.words[this.#length >> 2] = SOCKET_ADDRESS_BYTES;
+    this.#arena.words[this.#length >> 2] = SOCKADDR_BYTES;
     this.#check('getsockname', this.#calls.getsockname(fd, this.#namePointer, this.#lengthPointer));
-    return readSocketAddress(this.#arena.bytes, this.#name) ?? { ip: '', port: 0 };
+    return readSockaddr(this.#arena.bytes, this.#name) ?? { ip: '', port: 0 };
   }
 
   #check(call: string, result: number): void {

@@ -70,8 +70,8 @@ export function decodeRelayEndpoint(bytes: Buffer): RelayEndpoint | null {
 }
 
 /**
- * Writes an address to `out`, which has room for {@link SOCKET_ADDRESS_BYTES} at `at`. Throws when `ip` is not an IP
- * address.
+ * Writes an address to `out`, which has room for {@link SOCKET_ADDRESS_BYTES} at `at`. Throws a RangeError when `ip` is
+ * not an IP address or `port` is not a port.
  */
 export function writeSocketAddress(out: Buffer, at: number, { ip, port }: SocketAddress): void {
   const length = writeIp(out, at, ip);
@@ -83,7 +83,7 @@ export function writeSocketAddress(out: Buffer, at: number, { ip, port }: Socket
   out.writeUInt16BE(port, at + IP_BYTES);
 }
 
-/** Reads the address at `at`. */
+/** Reads the {@link SOCKET_ADDRESS_BYTES} bytes at `at`. Throws a RangeError when there are fewer. */
 export function readSocketAddress(bytes: Buffer, at: number): SocketAddress {
   const ip = canonicalIp(formatIp(bytes.subarray(at, at + IP_BYTES)));
   return { ip, port: bytes.readUInt16BE(at + IP_BYTES) };

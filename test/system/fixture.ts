@@ -4,7 +4,7 @@ import { PollSet } from '../../src/system/poll-set.ts';
 import type { SystemCalls } from '../../src/system/port.ts';
 import { ReceiveBatch } from '../../src/system/receive-batch.ts';
 import { SendBatch } from '../../src/system/send-batch.ts';
-import { readSocketAddress, writeSocketAddress } from '../../src/system/socket-address.ts';
+import { readSockaddr, writeSockaddr } from '../../src/system/sockaddr.ts';
 import { UdpOpener, type UdpSocket } from '../../src/system/udp-opener.ts';
 
 const SLOTS = 24;
@@ -52,14 +52,14 @@ export class Fixture {
   add(bytes: Buffer, ip: string, port: number): void {
     if (this.out.count === 0) this.#used = 0;
     bytes.copy(this.arena.bytes, this.#data + this.#used);
-    writeSocketAddress(this.arena.bytes, this.#name, ip, port);
+    writeSockaddr(this.arena.bytes, this.#name, ip, port);
     this.out.add(this.#data + this.#used, bytes.length, this.arena.words, this.#name >> 2);
     this.#used += (bytes.length + 63) & ~63;
   }
 
   /** Returns the local address of `ip`, as the words of `SendBatch.setSource`. */
   local(ip: string): Int32Array {
-    writeSocketAddress(this.arena.bytes, this.#name, ip, 0);
+    writeSockaddr(this.arena.bytes, this.#name, ip, 0);
     const word = this.#name >> 2;
     return ip.includes(':') ? this.arena.words.slice(word + 2, word + 6) : this.arena.words.slice(word + 1, word + 2);
   }
@@ -87,7 +87,7 @@ export class Fixture {
         const from = batch.dataOffset(i);
         all.push({
           bytes: Buffer.from(this.arena.bytes.subarray(from, from + batch.length(i))),
-          from: readSocketAddress(this.arena.bytes, batch.nameOffset(i)),
+          from: readSockaddr(this.arena.bytes, batch.nameOffset(i)),
           segmentBytes: batch.segmentBytes,
           local: [...batch.local],
           isWhole,

@@ -8,7 +8,7 @@ import { DoorSockets, MAX_DOOR_SOCKETS, type DoorSocket } from './door-sockets.t
 import { unmapAddresses } from './side-address.ts';
 import { PAUSE_MICROSECONDS, PauseRule } from './pause-rule.ts';
 import { SIDE_WORDS, SideWord, Verdict, type Arrival, type DatagramRules } from './port.ts';
-import { SOCKET_ADDRESS_BYTES, writeSocketAddress } from '../../system/socket-address.ts';
+import { SOCKADDR_BYTES, writeSockaddr } from '../../system/sockaddr.ts';
 import { encodeBindingRequest } from '../../wire/stun.ts';
 import { StunQueries, type StunQuery, type StunSighting } from './stun-queries.ts';
 import { looksLikeStun, type StunAnswers } from './stun-answers.ts';
@@ -84,7 +84,7 @@ export class DatagramLoop implements Arrival {
     this.#replies = Array.from({ length: REPLIES }, (_, i) =>
       arena.bytes.subarray(replyAt + i * REPLY_BYTES, replyAt + (i + 1) * REPLY_BYTES),
     );
-    this.#serverAt = arena.reserve(SOCKET_ADDRESS_BYTES) >> 2;
+    this.#serverAt = arena.reserve(SOCKADDR_BYTES) >> 2;
     this.now = parts.now();
     this.#tickedAt = this.now;
   }
@@ -130,7 +130,7 @@ export class DatagramLoop implements Arrival {
       const socket = sockets.all[place];
       const request = encodeBindingRequest(Buffer.from(id, 'hex'));
       if (socket?.takes(!ip.includes(':')) !== true) continue;
-      if (writeSocketAddress(arena.bytes, this.#serverAt << 2, ip, port) === 0) continue;
+      if (writeSockaddr(arena.bytes, this.#serverAt << 2, ip, port) === 0) continue;
       this.#queries.expect(id);
       request.copy(this.#nextReply());
       const at = this.#replyAt + this.#repliesUsed++ * REPLY_BYTES;
