@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import { SLOW_TICK_MS, type Clock } from '../base/clock.ts';
 
 /** Time between two lines about the same reason. */
@@ -14,9 +13,16 @@ interface Tally {
   detail: string;
 }
 
+/** The part of a pino logger that is used here. */
+export interface EventLog {
+  debug(fields: object, text: string): void;
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+}
+
 interface EventSummaryOptions {
   readonly clock: Clock;
-  readonly log: Logger;
+  readonly log: EventLog;
   /** The verb, such as `refused`. */
   readonly verb: string;
   /** The noun, such as `connection`. */
@@ -32,7 +38,7 @@ interface EventSummaryOptions {
  */
 export class EventSummary {
   readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #log: EventLog;
   readonly #verb: string;
   readonly #noun: string;
   readonly #level: 'debug' | 'info' | 'warn';

@@ -28,7 +28,7 @@ interface Created {
 function create(): Created {
   const counters = new Counters();
   const write = (): void => undefined;
-  const parts = { transport, clock: new Clock(), log: { info: write, warn: write, error: write } };
+  const parts = { transport, clock: new Clock(), log: { debug: write, info: write, warn: write, error: write } };
   let opened: UdpDoor | undefined;
   const openDoor: StunDoorParts['openDoor'] = async (settings) => (opened = await openUdpDoor(settings, parts));
   return { counters, door: new StunDoor({ counters, openDoor }), settled: async () => opened?.command(null) };

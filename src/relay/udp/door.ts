@@ -31,8 +31,6 @@ export interface UdpDoorListener {
   skipped(place: DoorPlace, error: Error): void;
   /** A socket was lost. It is opened again, with as many attempts as needed. */
   lost(place: DoorPlace, error: Error): void;
-  /** A socket of the runtime reported an error and stays open. May be called for every datagram. */
-  troubled(error: Error): void;
   /** These addresses of the machine have no socket of their own: they may be answered from another address. */
   missing(addresses: readonly string[], port: number, reason: string): void;
   /** The first failure to open it again; null: it is open again. */

@@ -4,6 +4,7 @@ import { isLoopback } from '../../base/ip-address.ts';
 import { ownerText, portOwner } from '../../base/port-owner.ts';
 import { probeSystem } from '../../system/probe.ts';
 import { loadSystemCalls } from '../../system/runtime.ts';
+import type { EventLog } from '../../observe/event-summary.ts';
 import { listenError } from '../../transport/shared/listen-errors.ts';
 import type { Transport } from '../../transport/port.ts';
 import type { DoorPlace } from './door-places.ts';
@@ -12,13 +13,8 @@ import { makeRelayRules } from './make-rules.ts';
 import { PlainDoor } from './plain-door.ts';
 import { ThreadDoor } from './thread-door.ts';
 
-/** Time between two log lines about errors of sockets. */
-const PROBLEM_LOG_MS = 10_000;
-
 /** The parts of a logger that the door writes to. */
-interface DoorLog {
-  info(fields: object, text: string): void;
-  warn(fields: object, text: string): void;
+interface DoorLog extends EventLog {
   error(fields: object, text: string): void;
 }
 
@@ -36,10 +32,10 @@ export interface OpenDoorParts {
  */
 export async function openUdpDoor(settings: UdpDoorSettings, parts: OpenDoorParts): Promise<UdpDoor> {
   const { log, transport, clock } = parts;
-  const listener = logListener(log, clock);
+  const listener = logListener(log);
   const hasRelay = settings.rules !== null;
   const openPlain = (): Promise<UdpDoor> =>
-    PlainDoor.open(settings, { transport, clock, makeRules: makeRelayRules, listener });
+    PlainDoor.open(settings, { transport, clock, makeRules: makeRelayRules, listener, log });
   try {
     if (!hasRelay && settings.places.every(({ ip }) => isLoopback(ip))) return await openPlain();
     const calls = await loadSystemCalls();
@@ -56,17 +52,8 @@ export async function openUdpDoor(settings: UdpDoorSettings, parts: OpenDoorPart
   }
 }
 
-function logListener(log: DoorLog, clock: Clock): UdpDoorListener {
-  let problems = 0;
-  let nextProblemAt = 0;
+function logListener(log: DoorLog): UdpDoorListener {
   return {
-    troubled: (error) => {
-      problems += 1;
-      if (clock.now < nextProblemAt) return;
-      nextProblemAt = clock.now + PROBLEM_LOG_MS;
-      log.warn({ error: error.message, errors: problems }, 'UDP sockets reported errors; they stay open');
-      problems = 0;
-    },
     missing: (addresses, port, reason) =>
       log.warn({ addresses, port, reason }, 'on these addresses, UDP answers may come from another address'),
     skipped: (place, error) => {

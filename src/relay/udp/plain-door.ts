@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { formatIp } from '../../base/ip-address.ts';
 import { PrefixSet } from '../../base/ip-prefix.ts';
+import { EventSummary, type EventLog } from '../../observe/event-summary.ts';
 import type { DatagramHandler, DatagramSocket, Transport } from '../../transport/port.ts';
 import { encodeBindingRequest, MAX_STUN_RESPONSE_BYTES } from '../../wire/stun.ts';
 import { AddressSockets } from './address-sockets.ts';
@@ -34,6 +35,7 @@ export interface PlainDoorParts {
   readonly clock: Clock;
   readonly makeRules: MakeDatagramRules<UdpRelaySettings | null>;
   readonly listener: UdpDoorListener;
+  readonly log: EventLog;
 }
 
 /** The address of a side as the runtime's sockets take it. */
@@ -73,6 +75,9 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   readonly #numbers = new Map<string, number>();
   /** The ports to listen on: sides of an earlier process are restored before the sockets are bound. */
   readonly #ports: ReadonlySet<number>;
+  readonly #socketErrors: EventSummary;
+  /** The ports for the log. The runtime does not say which socket an error is of. */
+  readonly #where: string;
   readonly #texts: (SideText | undefined)[] = [];
   readonly #local: Int32Array = new Int32Array(ADDRESS_WORDS);
   #socket: DatagramSocket | null = null;
@@ -82,9 +87,12 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
 
   private constructor(settings: UdpDoorSettings, parts: PlainDoorParts) {
     this.#parts = parts;
-    this.now = parts.clock.now;
+    const { clock, log } = parts;
+    this.#socketErrors = new EventSummary({ clock, log, verb: 'reported', noun: 'UDP socket error', level: 'warn' });
+    this.now = clock.now;
     this.#tickedAt = this.now;
     this.#ports = new Set(settings.places.map(({ port }) => port));
+    this.#where = `UDP port ${[...this.#ports].join(' or ')}`;
     const memory = new Int32Array(2 * settings.endpoints * SIDE_WORDS);
     const places = { locate: (sides: Int32Array, side: number): boolean => this.#locate(sides, side) };
     this.#rules = parts.makeRules(settings.rules, memory, places, this.now, this.counts);
@@ -147,6 +155,7 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stopTicking();
+    this.#socketErrors.close();
     this.#places.length = 0;
     await Promise.all(this.#bound.splice(0).map((sockets) => sockets.close()));
   }
@@ -177,11 +186,11 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     else if (verdict === Verdict.Reply) this.#send(socket, this.#reply, 0, this.#rules.replyLength, ip, port);
   }
 
-  /** Counts the error of a socket, which stays open (transport port). */
+  /** Counts and logs the error of a socket, which stays open (transport port). May be called for every datagram. */
   error(error: Error): void {
     this.counts[DoorCount.socketErrors]! += 1;
     for (const sockets of this.#bound) sockets.suspect();
-    this.#parts.listener.troubled(error);
+    this.#socketErrors.add(error.message, this.#where);
   }
 
   /** Writes the address that the datagram was sent to, for the side that it binds (arrival). */

@@ -42,7 +42,7 @@ const door = await openUdpDoor(
     rules: { limits: LIMITS, state: null, stateAgeMs: 0 },
     endpoints: LIMITS.endpoints,
   },
-  { transport, clock, log: { info: write, warn: write, error: write } },
+  { transport, clock, log: { debug: write, info: write, warn: write, error: write } },
 );
 const endpoints = [];
 for (const pair of pairs) {

@@ -32,8 +32,9 @@ function openDoor(ip: string, port: number, missing: string[][] = []): Promise<U
       transport,
       clock: new Clock(),
       makeRules: makeRelayRules,
+      log: { debug: nothing, info: nothing, warn: nothing },
       listener: {
-        ...{ skipped: nothing, lost: nothing, troubled: nothing, reopened: nothing, crashed: nothing },
+        ...{ skipped: nothing, lost: nothing, reopened: nothing, crashed: nothing },
         missing: (addresses) => missing.push([...addresses]),
       },
     },

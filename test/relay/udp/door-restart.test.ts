@@ -35,7 +35,7 @@ function openDoor(port: number, state: UdpRelayState | null): Promise<UdpDoor> {
       rules: { limits: LIMITS, state, stateAgeMs: 0 },
       endpoints: LIMITS.endpoints,
     },
-    { transport, clock: new Clock(), log: { info: write, warn: write, error: write } },
+    { transport, clock: new Clock(), log: { debug: write, info: write, warn: write, error: write } },
   );
 }
 

@@ -34,7 +34,7 @@ async function withDoor(
   const skipped: string[] = [];
   const nothing = (): void => undefined;
   const listener: UdpDoorListener = {
-    ...{ lost: nothing, troubled: nothing, missing: nothing, reopened: nothing, crashed: nothing },
+    ...{ lost: nothing, missing: nothing, reopened: nothing, crashed: nothing },
     skipped: ({ ip }, error) => skipped.push(`${ip} ${error.message}`),
   };
   const settings: UdpDoorSettings = {
@@ -188,8 +188,9 @@ describe('a UDP door without system calls', { timeout: 60_000, skip: process.pla
   it('has nothing else on the port of an inherited socket', async () => {
     const nothing = (): void => undefined;
     const listener: UdpDoorListener = {
-      ...{ skipped: nothing, lost: nothing, troubled: nothing, missing: nothing, reopened: nothing, crashed: nothing },
+      ...{ skipped: nothing, lost: nothing, missing: nothing, reopened: nothing, crashed: nothing },
     };
+    const log = { debug: nothing, info: nothing, warn: nothing };
     const asked: unknown[] = [];
     const socket = { address: { ip: '::', port: 3478 }, send: () => true, close: () => Promise.resolve() };
     const bindDatagram: typeof transport.bindDatagram = (ip, port, _handler, options = {}) => {
@@ -205,7 +206,7 @@ describe('a UDP door without system calls', { timeout: 60_000, skip: process.pla
         rules: null,
         endpoints: 8,
       },
-      { transport: { ...transport, bindDatagram }, clock: new Clock(), makeRules: makeForwarder, listener },
+      { transport: { ...transport, bindDatagram }, clock: new Clock(), makeRules: makeForwarder, listener, log },
     );
     assert.deepEqual(asked, [['::', 0, 3]]);
     assert.deepEqual(door.places, [{ ip: '::', port: 3478, fd: 3 }]);

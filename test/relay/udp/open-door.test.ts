@@ -44,7 +44,7 @@ function settings(changes: Partial<UdpDoorSettings> = {}): UdpDoorSettings {
 
 function logOf(lines: string[]): Parameters<typeof openUdpDoor>[1]['log'] {
   const write = (_fields: object, text: string): number => lines.push(text);
-  return { info: write, warn: write, error: write };
+  return { debug: write, info: write, warn: write, error: write };
 }
 
 async function client(ip: string): Promise<Socket> {
@@ -79,12 +79,17 @@ describe('UDP door by datagram sockets', { timeout: 60_000 }, () => {
     const listener = {
       skipped: () => 0,
       lost: () => 0,
-      troubled: () => 0,
       missing: () => 0,
       reopened: () => 0,
       crashed: () => 0,
     };
-    const door = await PlainDoor.open(settings(), { transport, clock, makeRules: makeForwarder, listener });
+    const door = await PlainDoor.open(settings(), {
+      transport,
+      clock,
+      makeRules: makeForwarder,
+      listener,
+      log: logOf([]),
+    });
     const [a, b] = [await client('127.0.0.1'), await client('127.0.0.1')];
     try {
       const { port } = door.places[0]!;
@@ -114,13 +119,18 @@ describe('UDP door by datagram sockets', { timeout: 60_000 }, () => {
     const listener = {
       skipped: () => 0,
       lost: () => 0,
-      troubled: () => 0,
       missing: () => 0,
       reopened: () => 0,
       crashed: () => 0,
     };
     const places = [{ ip: '127.0.0.2', port: 0 }];
-    const door = await PlainDoor.open(settings({ places }), { transport, clock, makeRules: makeForwarder, listener });
+    const door = await PlainDoor.open(settings({ places }), {
+      transport,
+      clock,
+      makeRules: makeForwarder,
+      listener,
+      log: logOf([]),
+    });
     clock.tick(clock.now + 6000);
     const { port } = door.places[0]!;
     const [other, asker] = [createSocket('udp4'), await client('127.0.0.1')];
@@ -176,12 +186,14 @@ describe('opening the UDP door', { timeout: 60_000 }, () => {
     const door = await openUdpDoor(settings({ places }), { transport, clock, log: logOf(lines) });
     assert.ok(door instanceof PlainDoor);
     for (let i = 0; i < 100; i++) door.error(new Error('EPERM'));
-    assert.deepEqual(lines, ['UDP sockets reported errors; they stay open']);
+    assert.deepEqual(lines, ['reported a UDP socket error: EPERM (from UDP port 0)']);
     clock.tick(clock.now + 10_000);
+    assert.equal(lines[1], 'reported 99 UDP socket errors in 10 s: EPERM (last from UDP port 0)');
     door.error(new Error('EPERM'));
     assert.equal(lines.length, 2);
     assert.equal(door.counts[DoorCount.socketErrors], 101);
     await door.close();
+    assert.equal(lines.length, 3, 'the end of the door does not lose the last one');
   });
 
   it('refuses a port that another program has, and names it; or goes on with the others', async () => {

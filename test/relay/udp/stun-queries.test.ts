@@ -84,12 +84,13 @@ const settings: UdpDoorSettings = {
   endpoints: 8,
 };
 const nothing = (): void => {};
+const log = { debug: nothing, info: nothing, warn: nothing };
 const listener = {
-  ...{ skipped: nothing, lost: nothing, troubled: nothing, missing: nothing, reopened: nothing, crashed: nothing },
+  ...{ skipped: nothing, lost: nothing, missing: nothing, reopened: nothing, crashed: nothing },
 };
 
 const doors: Readonly<Record<string, (clock: Clock) => Promise<UdpDoor>>> = {
-  datagrams: (clock) => PlainDoor.open(settings, { transport, clock, makeRules: makeRelayRules, listener }),
+  datagrams: (clock) => PlainDoor.open(settings, { transport, clock, makeRules: makeRelayRules, listener, log }),
   ...(calls.unavailable === null ? { thread: () => ThreadDoor.open(calls, settings, listener) } : {}),
 };
 

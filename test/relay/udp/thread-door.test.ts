@@ -57,7 +57,6 @@ async function withDoor(
     {
       skipped: ({ ip }, error) => events.push(`skipped ${ip} ${error.message}`),
       lost: ({ ip }, error) => events.push(`lost ${ip} ${error.message}`),
-      troubled: (error) => events.push(`troubled ${error.message}`),
       missing: (addresses) => events.push(`missing ${addresses.join(' ')}`),
       reopened: ({ ip }, error) => events.push(`reopened ${ip} ${error?.message ?? 'well'}`),
       crashed: (error) => events.push(`crashed ${error.message}`),
