@@ -10,8 +10,7 @@ import type { ProcessControl, ReloadOutcome } from './status/actions.ts';
 
 /** Exit code after a second signal: as a shell reports a process that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
-const CANNOT_REPLACE =
-  'no next process is started, as that needs sockets from systemd and no peer relay: restart the relay instead';
+const CANNOT_REPLACE = 'no next process is started, as that needs sockets from systemd: restart the relay instead';
 /** Time limit after the drain. Its steps take at most one second each. */
 const CLOSE_MS = 10_000;
 
@@ -38,6 +37,7 @@ export class Lifetime implements ProcessControl {
   #state: 'starting' | 'serving' | 'ending' = 'starting';
   #wantsReload = false;
   #next: Pick<NextProcess, 'accepts' | 'cancel'> | null = null;
+  #isReplaced = false;
 
   constructor(parts: LifetimeParts) {
     this.#parts = parts;
@@ -123,6 +123,7 @@ export class Lifetime implements ProcessControl {
     this.#next = null;
     if (this.#state === 'ending') return;
     this.#parts.systemd?.handedOver();
+    this.#isReplaced = true;
     this.#beginEnd({ why: 'the next process accepts clients' });
   }
 
@@ -158,7 +159,7 @@ export class Lifetime implements ProcessControl {
     const { service, log } = this.#parts;
     let code = 0;
     try {
-      await service.drain();
+      await service.drain(this.#isReplaced);
       await service.close();
       log.log.info('stopped');
     } catch (error) {

@@ -40,11 +40,9 @@ export async function serve({ config, signals, command, ...parts }: ServeOptions
     const previous = previousProcess();
     const sockets = takeInheritedSockets();
     const unshared = sockets.derp.length > 0 ? await whyNoOwnSockets() : null;
-    const service = new Service(config, transport, log.log, sockets, unshared);
+    const service = new Service(config, transport, log.log, sockets, unshared, previous !== null);
     const systemd = await openSystemdState(process.env, { health: service.health, log: log.log });
-    // The peer relay cannot share its UDP ports and its directory with the next process.
-    const isReplaceable = sockets.derp.length > 0 && config.peerRelay.tailnets.length === 0;
-    const startNext = isReplaceable ? (): NextProcess => new NextProcess({ command, env, sockets }) : null;
+    const startNext = sockets.derp.length > 0 ? (): NextProcess => new NextProcess({ command, env, sockets }) : null;
     const lifetime = new Lifetime({ ...parts, service, log, systemd, startNext });
     service.api.control = lifetime;
     signals.listen((wish, signal) => lifetime.signal(wish, signal));

@@ -75,6 +75,7 @@ export class Service {
   /** Null: there is a peer relay, which answers STUN. */
   readonly #stunDoor: StunDoor | null;
   readonly #inherited: InheritedSockets;
+  readonly #isReplacing: boolean;
   readonly #adminToken: AdminToken;
   readonly #liveness: Liveness;
   readonly #publicHttp: PublicHttp;
@@ -86,8 +87,8 @@ export class Service {
   #readConfig: Config;
 
   /**
-   * Reads key and certificate; opens no port yet. `unshared`: why several threads cannot share the inherited sockets.
-   * Throws a TowpathError when a file is unusable.
+   * Reads key and certificate; opens no port yet. `unshared`: why several threads cannot share the inherited sockets;
+   * `isReplacing`: the process takes over from another one, which still runs. Throws a TowpathError when a file is unusable.
    */
   constructor(
     config: Config,
@@ -95,6 +96,7 @@ export class Service {
     log: Logger,
     inherited: InheritedSockets = NO_SOCKETS,
     unshared: string | null = null,
+    isReplacing = false,
   ) {
     this.#config = config;
     this.#inherited = inherited;
@@ -139,6 +141,7 @@ export class Service {
     });
     this.threads = memory === null ? null : this.#createThreads(threads, memory);
     const hasPeerRelay = config.peerRelay.tailnets.length > 0;
+    this.#isReplacing = isReplacing;
     this.#peerRelay = hasPeerRelay ? this.#createPeerRelay() : null;
     this.#stunDoor = hasPeerRelay ? null : this.#createStunDoor();
     this.#clock.onTick(() => this.#countStun(), SLOW_TICK_MS);
@@ -201,15 +204,16 @@ export class Service {
   }
 
   /**
-   * Opens the ports of clients, waits for `clientsMayCome`, and opens those of the administration, which the previous
-   * process has until then. When one of them cannot be opened, the others are closed again.
+   * Opens the ports of clients, waits for `clientsMayCome`, and opens those of the administration and of the peer relay, which
+   * the previous process has until then. When one of them cannot be opened, the others are closed again.
    */
   async start(clientsMayCome: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     const config = this.#config;
     this.#clock.start();
     try {
+      this.#peerRelay?.enter();
       // Bound pairs wait for nothing else after a restart.
-      await this.#peerRelay?.start();
+      if (!this.#isReplacing) await this.#peerRelay?.start();
       await this.#admission.start(this.#all);
       await this.clients.start();
       const tls = config.transport === 'tls' ? this.#serverTls() : null;
@@ -221,6 +225,7 @@ export class Service {
       this.#liveness.check();
       this.#publicHttp.start();
       await clientsMayCome();
+      if (this.#isReplacing) await this.#peerRelay?.start();
       await this.#listeners.openAdmin(config, tls);
     } catch (error) {
       await this.close();
@@ -277,11 +282,14 @@ export class Service {
     return Promise.resolve(this.#all.endKeys([{ key, refusal: 'disconnected', detail: 'by an operator' }]));
   }
 
-  /** Stops accepting, tells the clients, and closes their connections within the drain time. */
-  async drain(): Promise<void> {
+  /**
+   * Stops accepting, tells the clients, and closes their connections within the drain time. A peer relay goes on; it answers
+   * STUN too when the relay is replaced by a process (`isReplaced`) that waits for its ports.
+   */
+  async drain(isReplaced = false): Promise<void> {
     const { drain } = this.#config;
     await this.#closing('ports of the relay', () => this.#closeFront());
-    this.#silenceStun('the relay ends');
+    if (!isReplaced) this.#silenceStun('the relay ends');
     await shutdownStep('drain', () => this.#all.drain(drain), this.#log, this.drainMs);
   }
 
@@ -357,6 +365,7 @@ export class Service {
       isOverQuota: (key) => this.clients.isOverQuota(key.toString('hex')),
       rateOf: (key) => this.clients.udpRate(key.toString('hex')),
       openDoor: (settings) => this.#openDoor(settings),
+      isReplacing: this.#isReplacing,
       environment: process.env,
     });
   }

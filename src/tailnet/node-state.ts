@@ -82,6 +82,20 @@ export class NodeState {
     return found === null ? null : withKeys(path, () => new NodeState(path, found, null));
   }
 
+  /**
+   * Reads what an earlier process may have changed since: the node key, and whether the server knows it. Returns whether the
+   * key is another one. Throws a TowpathError when the file cannot be used.
+   */
+  readAgain(): boolean {
+    const found = readStored(this.path);
+    if (found === null) return false;
+    const before = this.#node;
+    this.#node = withKeys(this.path, () => parsePrivateKey(found.nodeKey));
+    const { nodeKey, previousNodeKey, isRegistered } = found;
+    this.#stored = { ...this.#stored, nodeKey, previousNodeKey, isRegistered };
+    return !before.publicKey.equals(this.#node.publicKey);
+  }
+
   get node(): NodeKeyPair {
     return this.#node;
   }
@@ -201,7 +215,7 @@ function readStored(path: string): StoredState | null {
   return result.data;
 }
 
-function withKeys(path: string, make: () => NodeState): NodeState {
+function withKeys<T>(path: string, make: () => T): T {
   try {
     return make();
   } catch (error) {

@@ -50,6 +50,8 @@ export interface PeerRelayParts {
   /** Returns the rate of a node key in bytes per second; 0: no limit; null: the common rate. */
   readonly rateOf: (key: Buffer) => number | null;
   readonly openDoor: (settings: UdpDoorSettings) => Promise<UdpDoor>;
+  /** True while another process has the state directory, which this one replaces: see {@link PeerRelay.start}. */
+  readonly isReplacing: boolean;
   /** The environment, which may name proxies. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
@@ -65,11 +67,14 @@ export class PeerRelay {
   readonly #tailnets: readonly RelayTailnet[];
   readonly #search: AddressSearch;
   readonly #table: EndpointTable;
-  readonly #lock: DirectoryLock;
+  /** Null until {@link start} when this process replaces another one. */
+  #lock: DirectoryLock | null;
   /** Endpoints that the door has memory for. */
   readonly #mostEndpoints: number;
   #config: PeerRelayConfig;
   #door: UdpDoor | null = null;
+  /** True when STUN must not be answered. */
+  #isSilent = false;
   /** True when the ports are open and the first search for addresses is over. */
   #isStarted = false;
   #snapshot: UdpRelaySnapshot | null = null;
@@ -83,19 +88,19 @@ export class PeerRelay {
 
   /**
    * Takes the state directory and reads the state of the nodes; opens no port yet. Throws a TowpathError when another
-   * process has the directory or a file cannot be used.
+   * process has the directory, unless this one replaces it, or a file cannot be used.
    */
   static open(config: PeerRelayConfig, parts: PeerRelayParts): PeerRelay {
-    const lock = DirectoryLock.take(config.stateDirectory, 'peerRelay.stateDirectory');
+    const lock = parts.isReplacing ? null : lockDirectory(config);
     try {
       return new PeerRelay(config, parts, lock);
     } catch (error) {
-      lock.release();
+      lock?.release();
       throw error;
     }
   }
 
-  private constructor(config: PeerRelayConfig, parts: PeerRelayParts, lock: DirectoryLock) {
+  private constructor(config: PeerRelayConfig, parts: PeerRelayParts, lock: DirectoryLock | null) {
     this.#lock = lock;
     this.#mostEndpoints = config.limits.endpoints;
     this.#config = config;
@@ -133,14 +138,20 @@ export class PeerRelay {
     );
   }
 
-  /** Opens the ports and starts the nodes. Throws a TowpathError when a port cannot be opened. */
+  /** Lets the nodes be reached by DERP. What they are asked before {@link start} is answered after it, or too late. */
+  enter(): void {
+    for (const { relay } of this.#tailnets) relay.open();
+  }
+
+  /**
+   * Opens the ports and starts the nodes. A process that this one replaces must have ended. Throws a TowpathError when a
+   * port cannot be opened.
+   */
   async start(): Promise<void> {
     const { clock, log, openDoor, stun } = this.#parts;
+    if (this.#lock === null) this.#takeDirectory();
     // Before the ports: to join a tailnet takes longer, and no client can request an endpoint before DERP is open.
-    for (const { node, relay } of this.#tailnets) {
-      relay.open();
-      node.start();
-    }
+    for (const { node } of this.#tailnets) node.start();
     const { limits, stateDirectory, ports, takenPorts } = this.#config;
     const earlier = takeState(stateDirectory, (problem) =>
       log.warn({ problem }, 'the endpoints of the process before cannot be used'),
@@ -155,6 +166,7 @@ export class PeerRelay {
       rules,
       endpoints: limits.endpoints,
     });
+    this.#door.setSilent(this.#isSilent);
     // A network map with other attributes may have come meanwhile.
     if (offload !== this.#offload) this.#door.setOffload(this.#offload);
     await this.#search.start();
@@ -263,7 +275,8 @@ export class PeerRelay {
 
   /** Stops answering STUN, for a reason that another part logs. With null it answers again. */
   setSilent(reason: string | null): void {
-    this.#door?.setSilent(reason !== null);
+    this.#isSilent = reason !== null;
+    this.#door?.setSilent(this.#isSilent);
   }
 
   /** Copies the present counts of STUN to the counters of the relay. */
@@ -292,7 +305,7 @@ export class PeerRelay {
     }
     await nodes;
     this.#refusals.close();
-    this.#lock.release();
+    this.#lock?.release();
   }
 
   /** The metrics of the peer relay, for the registry. */
@@ -305,6 +318,12 @@ export class PeerRelay {
     const open = new Set(this.places.map(({ port }) => port));
     const { ports } = this.#config;
     return ports.includes(0) ? [...open] : ports.filter((port) => open.has(port));
+  }
+
+  /** Takes the directory of the process that has ended, and what it has changed there since this one read it. */
+  #takeDirectory(): void {
+    this.#lock = lockDirectory(this.#config);
+    for (const { node, relay } of this.#tailnets) if (node.state.readAgain()) relay.keyChanged();
   }
 
   /** Gives the endpoints of the earlier process to the nodes that requested them. Ends those of removed tailnets. */
@@ -364,7 +383,7 @@ export class PeerRelay {
 
   #touchLock(): void {
     const { log, health } = this.#parts;
-    const problem = this.#lock.touch()
+    const problem = this.#lock?.touch()
       ? null
       : `another process uses ${this.#config.stateDirectory}, or it cannot be written`;
     if (health.set('peer relay', problem) && problem !== null)
@@ -395,4 +414,8 @@ export class PeerRelay {
     if (news.length > 0)
       this.#parts.log.info({ dropped: Object.fromEntries(news) }, 'the peer relay dropped datagrams');
   }
+}
+
+function lockDirectory({ stateDirectory }: PeerRelayConfig): DirectoryLock {
+  return DirectoryLock.take(stateDirectory, 'peerRelay.stateDirectory');
 }

@@ -38,7 +38,7 @@ export class RelayWorld {
     this.port = port;
     control.behaviour.streamed = (stream) => {
       this.mapStreams++;
-      stream.send(this.#firstFrame(String(stream.request['NodeKey'])));
+      stream.send(firstFrame(String(stream.request['NodeKey']), this.a, this.b));
     };
   }
 
@@ -83,13 +83,8 @@ export class RelayWorld {
     }
   }
 
-  /** The keys of the relay in the maps of clients. */
   get keys(): { nodeKey: Buffer; discoKey: Buffer } {
-    const update = this.control.updates.at(-1)!;
-    return {
-      nodeKey: parseNodeKey(String(update['NodeKey']))!,
-      discoKey: parseDiscoKey(String(update['DiscoKey']))!,
-    };
+    return keysOfRelay(this.control);
   }
 
   /** One node asks, and both use its endpoint, as after a CallMeMaybeVia. Binds until a ping arrives. */
@@ -124,31 +119,41 @@ export class RelayWorld {
     await transfer(b, a, bytes, blockBytes);
     this.setFaults(NO_FAULTS);
   }
+}
 
-  #firstFrame(nodeKey: string): object {
-    const peer = (node: RelayNodeClient, id: number): object => ({
-      ID: id,
-      Name: `node${id}.`,
-      Key: formatNodeKey(node.nodeKeys.publicKey),
-      DiscoKey: formatDiscoKey(node.peer.keys.publicKey),
-      Addresses: [`100.64.0.${id}/32`],
-      Cap: 131,
+/** The first frame of a map stream: the relay with `nodeKey` as text, and both nodes, which may use it. */
+export function firstFrame(nodeKey: string, a: RelayNodeClient, b: RelayNodeClient): object {
+  const peer = (node: RelayNodeClient, id: number): object => ({
+    ID: id,
+    Name: `node${id}.`,
+    Key: formatNodeKey(node.nodeKeys.publicKey),
+    DiscoKey: formatDiscoKey(node.peer.keys.publicKey),
+    Addresses: [`100.64.0.${id}/32`],
+    Cap: 131,
+    HomeDERP: 900,
+  });
+  return {
+    Node: {
+      ID: 1,
+      Name: 'relay.',
+      Key: nodeKey,
+      Addresses: ['100.64.0.1/32'],
       HomeDERP: 900,
-    });
-    return {
-      Node: {
-        ID: 1,
-        Name: 'relay.',
-        Key: nodeKey,
-        Addresses: ['100.64.0.1/32'],
-        HomeDERP: 900,
-        MachineAuthorized: true,
-      },
-      DERPMap: { Regions: { 900: { RegionID: 900, Nodes: [{ HostName: '127.0.0.1' }] } } },
-      Peers: [peer(this.a, 2), peer(this.b, 3)],
-      PacketFilter: [GRANT],
-    };
-  }
+      MachineAuthorized: true,
+    },
+    DERPMap: { Regions: { 900: { RegionID: 900, Nodes: [{ HostName: '127.0.0.1' }] } } },
+    Peers: [peer(a, 2), peer(b, 3)],
+    PacketFilter: [GRANT],
+  };
+}
+
+/** The keys of the relay in the maps of clients. */
+export function keysOfRelay(control: FakeControl): { nodeKey: Buffer; discoKey: Buffer } {
+  const update = control.updates.at(-1)!;
+  return {
+    nodeKey: parseNodeKey(String(update['NodeKey']))!,
+    discoKey: parseDiscoKey(String(update['DiscoKey']))!,
+  };
 }
 
 function overRelay(node: RelayNodeClient): TransferEnd {
