@@ -5,18 +5,13 @@ import type { MetricDefinition } from '../observe/metrics.ts';
 import { ThreadStore } from './thread-store.ts';
 import { STORE_FILE, type TrafficRow, type UsedBytes } from './traffic-store.ts';
 import { dayOf } from './usage.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 /** Most rows that wait in memory while they cannot be written: about 40 MB. Further rows are not counted. */
 const MOST_WAITING = 100_000;
 /** Largest number of rows in one message to the store. */
 const ROWS_AT_ONCE = 10_000;
 const DAY_MS = 86_400_000;
-
-/** The part of a pino logger that is used here. */
-interface AccountingLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
 
 type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 
@@ -26,7 +21,7 @@ type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
  */
 export class Accounting {
   readonly #config: AccountingConfig;
-  readonly #log: AccountingLog;
+  readonly #log: EventLog<'info' | 'warn'>;
   readonly #store: ThreadStore;
   #waiting = new Map<string, Writable<TrafficRow>>();
   #writing: Promise<void> | null = null;
@@ -35,7 +30,7 @@ export class Accounting {
   #problem: string | null = null;
   #lostRows = 0;
 
-  constructor(config: AccountingConfig, log: AccountingLog) {
+  constructor(config: AccountingConfig, log: EventLog<'info' | 'warn'>) {
     this.#config = config;
     this.#log = log;
     this.#store = new ThreadStore(join(config.directory, STORE_FILE));

@@ -1,5 +1,6 @@
 import type { SourceFailure } from './failure.ts';
-import type { AdmissionLog, TickingClock } from './source.ts';
+import type { EventLog } from '../base/event-log.ts';
+import type { TickingClock } from '../base/clock.ts';
 
 /** Shortest time between log lines about a source that fails from time to time, or with changing messages. */
 const QUIET_MS = 10_000;
@@ -8,13 +9,13 @@ const QUIET_MS = 10_000;
 export class Outage {
   readonly #source: string;
   readonly #clock: TickingClock;
-  readonly #log: AdmissionLog;
+  readonly #log: EventLog;
   #failure: SourceFailure | null = null;
   /** The last logged failure of the source. */
   #told: string | null = null;
   #toldAt = Number.NEGATIVE_INFINITY;
 
-  constructor(source: string, clock: TickingClock, log: AdmissionLog) {
+  constructor(source: string, clock: TickingClock, log: EventLog) {
     this.#source = source;
     this.#clock = clock;
     this.#log = log;

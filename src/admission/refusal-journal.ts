@@ -1,6 +1,8 @@
 import { sourcePath } from '../base/ip-prefix.ts';
 import { parseHexKey, shortKey } from '../wire/keys.ts';
-import type { AdmissionLog, Question, RefusalReason, TickingClock } from './source.ts';
+import type { Question, RefusalReason } from './source.ts';
+import type { EventLog } from '../base/event-log.ts';
+import type { TickingClock } from '../base/clock.ts';
 
 /** Number of refusals that the admin listener shows. */
 const KEPT = 256;
@@ -37,7 +39,7 @@ interface Logged {
 /** Writes refusals to the log, with limits per key, per address and in total, and keeps the last ones for the admin page. */
 export class RefusalJournal {
   readonly #clock: TickingClock;
-  readonly #log: AdmissionLog;
+  readonly #log: EventLog;
   readonly #now: () => number;
   readonly #entries: RefusalEntry[] = [];
   /** The last log entry of each key, oldest first. */
@@ -45,7 +47,7 @@ export class RefusalJournal {
   readonly #loggedEnded = new Map<string, Logged>();
   #unlogged = 0;
 
-  constructor(clock: TickingClock, log: AdmissionLog, now: () => number) {
+  constructor(clock: TickingClock, log: EventLog, now: () => number) {
     this.#clock = clock;
     this.#log = log;
     this.#now = now;

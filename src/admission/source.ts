@@ -5,6 +5,8 @@
  */
 import type { NodeFacts } from './node-facts.ts';
 import type { AdmissionRequest } from '../relay/session/admission.ts';
+import type { EventLog } from '../base/event-log.ts';
+import type { TickingClock } from '../base/clock.ts';
 
 /** Why a source does not admit a key; these are metric labels, so they are stable. */
 export const REFUSAL_REASONS = ['denied', 'unknown_key', 'unavailable', 'not_ready', 'busy'] as const;
@@ -80,23 +82,10 @@ export interface AskingSource extends BaseSource {
 
 export type Source = ListSource | AskingSource;
 
-/** The part of a pino logger that is used here. */
-export interface AdmissionLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-/** The part of the process clock that is used here. */
-export interface TickingClock {
-  readonly now: number;
-  onTick(listener: (now: number) => void, everyMs?: number): () => void;
-}
-
 /** What every source needs. */
 export interface SourceParts {
   readonly clock: TickingClock;
-  readonly log: AdmissionLog;
+  readonly log: EventLog;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
 }

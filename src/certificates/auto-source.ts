@@ -3,13 +3,8 @@ import { writePrivateFile } from '../base/private-file.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
 import type { AcmeCertificateSource, AcmeSourceOptions } from './acme/acme-source.ts';
 import { readCertificateFile } from './read.ts';
-import type {
-  CertificateInfo,
-  CertificateLog,
-  CertificatePair,
-  CertificateSource,
-  ChallengeAnswers,
-} from './source.ts';
+import type { CertificateInfo, CertificatePair, CertificateSource, ChallengeAnswers } from './source.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 /** The choice of mode `auto`. It is permanent, because clients then have the pin, or trust the authority. */
 export type AutoChoice = 'acme' | 'self-signed';
@@ -66,7 +61,7 @@ export interface AutoOptions {
   readonly openAcme: (onFailure: NonNullable<AcmeSourceOptions['onFailure']>) => AcmeCertificateSource;
   readonly memory: AutoMemory;
   readonly names: readonly string[];
-  readonly log: CertificateLog;
+  readonly log: EventLog;
   readonly health: AcmeSourceOptions['health'];
 }
 
@@ -153,7 +148,7 @@ export class AutoCertificateSource implements CertificateSource {
 }
 
 /** Logs the choice of mode `auto`, and the reason. */
-export function sayChoice(log: CertificateLog, memory: AutoMemory, choice: AutoChoice, why: string): void {
+export function sayChoice(log: EventLog, memory: AutoMemory, choice: AutoChoice, why: string): void {
   if (choice === 'acme') {
     log.info({ why }, 'certificate mode auto: a certificate authority is used');
     return;

@@ -1,17 +1,11 @@
-import { SLOW_TICK_MS } from '../base/clock.ts';
+import { SLOW_TICK_MS, type TickingClock } from '../base/clock.ts';
 import { fileStamp, NEVER_READ } from '../base/file-stamp.ts';
 import { isOpenToEveryone } from '../base/private-file.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
 import { LastingProblem } from './lasting-problem.ts';
 import { covers, readCertificateFile, readPair, type ReadCertificate } from './read.ts';
-import type {
-  CertificateInfo,
-  CertificateLog,
-  CertificatePair,
-  CertificateSource,
-  HealthReport,
-  TickingClock,
-} from './source.ts';
+import type { CertificateInfo, CertificatePair, CertificateSource, HealthReport } from './source.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 const DAY_MS = 86_400_000;
 /** A certificate this close to its expiry should have been replaced. */
@@ -31,7 +25,7 @@ export interface FileCertificateOptions {
   readonly names: readonly string[];
   readonly pollSeconds: number;
   readonly clock: TickingClock;
-  readonly log: CertificateLog;
+  readonly log: EventLog;
   /** Receives the problem of a certificate that is not renewed. */
   readonly health?: HealthReport | undefined;
   /** Wall clock, milliseconds since 1970. */

@@ -1,11 +1,12 @@
 import { errorMessage } from '../base/errors.ts';
 import { announced, isFor, loadOrCreate, prepareNext, whatIsDue, type Held, type RenewalPolicy } from './renewal.ts';
-import type { CertificateInfo, CertificateLog } from './source.ts';
+import type { CertificateInfo } from './source.ts';
 import { CertificateStore } from './store.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 interface InspectOptions extends RenewalPolicy {
   readonly directory: string;
-  readonly log: CertificateLog;
+  readonly log: EventLog;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
 }

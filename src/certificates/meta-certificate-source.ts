@@ -1,20 +1,14 @@
-import { SLOW_TICK_MS } from '../base/clock.ts';
+import { SLOW_TICK_MS, type TickingClock } from '../base/clock.ts';
 import { errorMessage } from '../base/errors.ts';
 import { makeMetaCertificate, META_CERTIFICATE_REFRESH_MS } from './x509/meta-certificate.ts';
-import type {
-  CertificateInfo,
-  CertificateLog,
-  CertificatePair,
-  CertificateSource,
-  ChallengeAnswers,
-  TickingClock,
-} from './source.ts';
+import type { CertificateInfo, CertificatePair, CertificateSource, ChallengeAnswers } from './source.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 /** Options of {@link MetaCertificateSource}. */
 export interface MetaCertificateOptions {
   readonly serverPublicKey: Buffer;
   readonly clock: TickingClock;
-  readonly log: CertificateLog;
+  readonly log: EventLog;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
 }

@@ -8,8 +8,10 @@ import { inspectSelfSigned } from './inspect-self-signed.ts';
 import { canonicalNames, derperPaths, isPublicName, selfSignedNames } from './names.ts';
 import { describeChain, readCertificateFile, readChain } from './read.ts';
 import { SelfSignedCertificateSource } from './self-signed-source.ts';
-import type { CertificateInfo, CertificateLog, CertificateSource, HealthReport, TickingClock } from './source.ts';
+import type { CertificateInfo, CertificateSource, HealthReport } from './source.ts';
 import { MetaCertificateSource } from './meta-certificate-source.ts';
+import type { EventLog } from '../base/event-log.ts';
+import type { TickingClock } from '../base/clock.ts';
 
 /** The `certificate` section of the configuration, and where the relay listens. */
 export interface CertificateSettings {
@@ -34,7 +36,7 @@ export interface CertificateSettings {
 export interface CertificateParts {
   readonly serverPublicKey: Buffer;
   readonly clock: TickingClock;
-  readonly log: CertificateLog;
+  readonly log: EventLog;
   /** Wall clock, milliseconds since 1970; for tests. */
   readonly now?: () => number;
   /** Receives the problem of a certificate that cannot be ordered or renewed. */
@@ -126,7 +128,7 @@ function acmeParts(parts: CertificateParts): AcmeParts {
  */
 export function inspectCertificate(
   settings: CertificateSettings,
-  log: CertificateLog,
+  log: EventLog,
   now: () => number = Date.now,
 ): CertificateInfo {
   const names = namesOf(settings);

@@ -1,8 +1,9 @@
 import { BUILD_DATE_MS } from './build-date.ts';
 import type { ReadCertificate } from './read.ts';
-import type { CertificateLog, NextCertificate } from './source.ts';
+import type { NextCertificate } from './source.ts';
 import type { CertificateStore } from './store.ts';
 import type { WallTime } from './wall-clock.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 /**
  * How a self-signed certificate is replaced with the least harm to clients.
@@ -112,7 +113,7 @@ function wait(why: Distrust): Due {
 }
 
 /** Reads the certificate in use, or makes the first one. */
-export function loadOrCreate(store: CertificateStore, policy: RenewalPolicy, now: number, log: CertificateLog): Held {
+export function loadOrCreate(store: CertificateStore, policy: RenewalPolicy, now: number, log: EventLog): Held {
   const found = store.load();
   if (found !== null) return { current: found, next: store.loadNext() };
   const current = store.create({ names: policy.names, ...firstValidity(policy, now) });

@@ -1,4 +1,4 @@
-import { SLOW_TICK_MS } from '../base/clock.ts';
+import { SLOW_TICK_MS, type TickingClock } from '../base/clock.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
 import { fileStamp, NEVER_READ } from '../base/file-stamp.ts';
 import { LastingProblem } from './lasting-problem.ts';
@@ -15,16 +15,10 @@ import {
   type RenewalPolicy,
 } from './renewal.ts';
 import type { ReadCertificate } from './read.ts';
-import type {
-  CertificateInfo,
-  CertificateLog,
-  CertificatePair,
-  CertificateSource,
-  HealthReport,
-  TickingClock,
-} from './source.ts';
+import type { CertificateInfo, CertificatePair, CertificateSource, HealthReport } from './source.ts';
 import { CertificateStore } from './store.ts';
 import { WallClock } from './wall-clock.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 /** Time between two checks for due work. It is short, so that a corrected clock is noticed soon. */
 const CHECK_MS = 10_000;
@@ -36,7 +30,7 @@ export interface SelfSignedOptions extends RenewalPolicy {
   /** Longest time until a certificate that the operator put in place is used. */
   readonly pollSeconds: number;
   readonly clock: TickingClock;
-  readonly log: CertificateLog;
+  readonly log: EventLog;
   /** Receives the problem of a certificate that cannot be renewed. */
   readonly health?: HealthReport | undefined;
   /** Wall clock, milliseconds since 1970. */

@@ -65,19 +65,6 @@ export interface CertificateSource {
   stop(): void;
 }
 
-/** The part of a pino logger that is used here. */
-export interface CertificateLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-/** The part of the process clock that is used here. */
-export interface TickingClock {
-  readonly now: number;
-  onTick(listener: (now: number) => void, everyMs?: number): () => void;
-}
-
 /** Receives a problem that makes the relay not ready; null when it is solved. */
 export interface HealthReport {
   set(name: string, problem: string | null): unknown;

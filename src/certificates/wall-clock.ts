@@ -1,4 +1,4 @@
-import type { TickingClock } from './source.ts';
+import type { TickingClock } from '../base/clock.ts';
 
 /**
  * Largest difference between the wall clock and the monotonic clock between two readings. A larger one means that the

@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { advertisedMap, validityNote, type AdvertisedMap, type MapOverrides } from '../derp-map/advertised-map.ts';
 import { proxyCertificate } from '../certificates/proxy-certificate.ts';
 import { inspectCertificate, isCertificateStored, type CertificateSettings } from '../certificates/open.ts';
-import type { CertificateInfo, CertificateLog } from '../certificates/source.ts';
+import type { CertificateInfo } from '../certificates/source.ts';
 import { loadConfig, type ConfigSources } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { DERP_MAP_FORMATS, formatDerpMap, type DerpMapFormat } from '../derp-map/derp-map-text.ts';
@@ -10,6 +10,7 @@ import { printable, printableLines } from '../base/printable.ts';
 import { ipFamily } from '../base/ip-address.ts';
 import { addApplyFlags, applyToTailscale, type ApplyFlags } from './apply-policy.ts';
 import { addConfigFlags, readConfigFlags } from './flags.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 interface DerpMapOptions extends ApplyFlags {
   readonly format: DerpMapFormat;
@@ -89,7 +90,7 @@ function certificateSettings({ certificate, listen }: Config): CertificateSettin
 }
 
 /** Shows only the sentence and the file, because a person reads them. */
-function noteLog(note: Note): CertificateLog {
+function noteLog(note: Note): EventLog {
   const write = (fields: object, message: string): void => {
     note('certPath' in fields && typeof fields.certPath === 'string' ? `${message} (${fields.certPath})` : message);
   };

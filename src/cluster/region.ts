@@ -9,6 +9,7 @@ import type { MetricDefinition } from '../observe/metrics.ts';
 import { crowdedOut, decodeOpened, encodeOpened, type OpenConnection } from './connections.ts';
 import { SharedUsage, type UsageMember } from './shared-usage.ts';
 import type { Valkey } from './valkey.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 const ROUND_MS = 2000;
 /** Time limit of the first connection. */
@@ -54,7 +55,7 @@ export interface RegionParts {
   /** Names this relay for the others. */
   readonly relayId: string;
   readonly member: RegionMember;
-  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+  readonly log: EventLog<'info' | 'warn'>;
   /** Receives a sentence for the operator while the server does not answer; null when it answers again. */
   readonly noted: (note: string | null) => void;
   /** Returns the time of this machine in milliseconds since 1970; default: `Date.now`. */

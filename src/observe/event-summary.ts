@@ -1,4 +1,5 @@
 import { SLOW_TICK_MS, type Clock } from '../base/clock.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 /** Time between two lines about the same reason. */
 const EVERY_MS = 10_000;
@@ -13,16 +14,9 @@ interface Tally {
   detail: string;
 }
 
-/** The part of a pino logger that is used here. */
-export interface EventLog {
-  debug(fields: object, text: string): void;
-  info(fields: object, text: string): void;
-  warn(fields: object, text: string): void;
-}
-
 interface EventSummaryOptions {
   readonly clock: Clock;
-  readonly log: EventLog;
+  readonly log: EventLog<'debug' | 'info' | 'warn'>;
   /** The verb, such as `refused`. */
   readonly verb: string;
   /** The noun, such as `connection`. */
@@ -38,7 +32,7 @@ interface EventSummaryOptions {
  */
 export class EventSummary {
   readonly #clock: Clock;
-  readonly #log: EventLog;
+  readonly #log: EventLog<'debug' | 'info' | 'warn'>;
   readonly #verb: string;
   readonly #noun: string;
   readonly #level: 'debug' | 'info' | 'warn';

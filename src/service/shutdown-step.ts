@@ -1,12 +1,8 @@
 import { errorMessage } from '../base/errors.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 /** One step of the shutdown waits no longer than this. */
 const STEP_MS = 1000;
-
-/** Called for a step that failed or took too long. */
-export interface ClosingLog {
-  warn(fields: object, message: string): void;
-}
 
 /**
  * Does one step of the shutdown and waits for it at most `limitMs`. Never rejects: a step that fails must not prevent
@@ -15,7 +11,7 @@ export interface ClosingLog {
 export async function shutdownStep(
   what: string,
   step: () => unknown,
-  log: ClosingLog,
+  log: EventLog<'warn'>,
   limitMs: number = STEP_MS,
 ): Promise<void> {
   let timer: NodeJS.Timeout | undefined;

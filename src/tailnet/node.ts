@@ -18,6 +18,7 @@ import { hostinfo, type NodeSettings } from './node-settings.ts';
 import type { NodeState } from './node-state.ts';
 import { PingAnswerer } from './ping-answer.ts';
 import { logOut, register, whyNotRegistered, type Proof, type Registrant, type Registration } from './registration.ts';
+import type { EventLog } from '../base/event-log.ts';
 
 /** Time limit for DNS, TCP and TLS together. */
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -48,16 +49,9 @@ export const NodePhase = {
 } as const;
 export type NodePhase = (typeof NodePhase)[keyof typeof NodePhase];
 
-/** The node's log for the operator. */
-export interface NodeLog {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
-
 export interface NodeParts {
   readonly clock: Clock;
-  readonly log: NodeLog;
+  readonly log: EventLog<'debug' | 'info' | 'warn'>;
   readonly environment: Environment;
   /** Milliseconds since 1970. */
   readonly wallClock?: () => number;

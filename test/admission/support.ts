@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import type { AdmissionLog, Answer } from '../../src/admission/source.ts';
+import type { Answer } from '../../src/admission/source.ts';
 import { Clock } from '../../src/base/clock.ts';
+import type { EventLog } from '../../src/base/event-log.ts';
 
 /** Longest wait for other programs, in milliseconds; only a failing test waits this long. */
 const PATIENCE_MS = 30_000;
@@ -25,7 +26,7 @@ export class World {
   readonly lines: Line[] = [];
   wall: number = START;
   readonly #waiting = new Set<() => void>();
-  readonly log: AdmissionLog = {
+  readonly log: EventLog = {
     info: (fields, message) => this.#add({ level: 'info', fields: { ...fields }, message }),
     warn: (fields, message) => this.#add({ level: 'warn', fields: { ...fields }, message }),
     error: (fields, message) => this.#add({ level: 'error', fields: { ...fields }, message }),
@@ -36,7 +37,7 @@ export class World {
   }
 
   /** The dependencies of the sources. */
-  get parts(): { clock: Clock; log: AdmissionLog; now: () => number } {
+  get parts(): { clock: Clock; log: EventLog; now: () => number } {
     return { clock: this.clock, log: this.log, now: () => this.wall };
   }
 

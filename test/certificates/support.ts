@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import type { CertificateParts } from '../../src/certificates/open.ts';
-import type { CertificateLog, HealthReport } from '../../src/certificates/source.ts';
+import type { HealthReport } from '../../src/certificates/source.ts';
 import { Clock } from '../../src/base/clock.ts';
 import type { HttpAnswer } from '../../src/transport/http/request.ts';
 import type { Requester } from '../../src/certificates/acme/authority-requests.ts';
+import type { EventLog } from '../../src/base/event-log.ts';
 
 export const DAY_MS = 86_400_000;
 export const START: number = Date.UTC(2026, 10, 24, 12);
@@ -36,7 +37,7 @@ export class World {
     return Promise.resolve(jsonAnswer({ newOrder: 'https://ca.example/o' }, 200, headers));
   };
   readonly now = (): number => this.wall;
-  readonly log: CertificateLog = {
+  readonly log: EventLog = {
     info: (fields, message) => this.lines.push({ level: 'info', fields, message }),
     warn: (fields, message) => this.lines.push({ level: 'warn', fields, message }),
     error: (fields, message) => this.lines.push({ level: 'error', fields, message }),

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { Clock, CLOCK_TICK_MS } from '../../src/base/clock.ts';
-import { TailnetNode, type NodeLog } from '../../src/tailnet/node.ts';
+import { TailnetNode } from '../../src/tailnet/node.ts';
 import type { NodeSettings } from '../../src/tailnet/node-settings.ts';
 import { NodeState } from '../../src/tailnet/node-state.ts';
 import { formatNodeKey } from '../../src/wire/keys.ts';
 import { FakeControl } from './fake-control.ts';
+import type { EventLog } from '../../src/base/event-log.ts';
 
 /** Makes a state directory that is removed after the test. */
 export function stateDirectory(t: TestContext): string {
@@ -71,7 +72,7 @@ export class Bench {
     const { settings } = this;
     const log = (level: string) => (fields: object, message: string) =>
       void this.lines.push({ level, message, fields });
-    const logger: NodeLog = { debug: log('debug'), info: log('info'), warn: log('warn') };
+    const logger: EventLog<'debug' | 'info' | 'warn'> = { debug: log('debug'), info: log('info'), warn: log('warn') };
     const node = new TailnetNode(settings, NodeState.open(this.directory, settings.name, settings.controlUrl), {
       clock: this.clock,
       log: logger,

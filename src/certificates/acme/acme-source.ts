@@ -1,18 +1,10 @@
-import { SLOW_TICK_MS } from '../../base/clock.ts';
+import { SLOW_TICK_MS, type TickingClock } from '../../base/clock.ts';
 import { errorMessage, TowpathError } from '../../base/errors.ts';
 import { BUILD_DATE_MS } from '../build-date.ts';
 import { formatCertificateKey, generateCertificateKey, makeSelfSigned } from '../make-certificate.ts';
 import { readPair, type ReadCertificate } from '../read.ts';
 import { isFor } from '../renewal.ts';
-import type {
-  CertificateInfo,
-  CertificateLog,
-  CertificatePair,
-  CertificateSource,
-  ChallengeAnswers,
-  HealthReport,
-  TickingClock,
-} from '../source.ts';
+import type { CertificateInfo, CertificatePair, CertificateSource, ChallengeAnswers, HealthReport } from '../source.ts';
 import { AcmeChallengeAnswers } from './challenge-answers.ts';
 import { AcmeFailure } from './failure.ts';
 import { issue } from './issue.ts';
@@ -24,6 +16,7 @@ import { fingerprint, type AcmeSettings } from './settings.ts';
 import { AcmeStore } from './store.ts';
 import { describeWrongDns } from './check-dns.ts';
 import { CLOCK_HINT, readDirectory, type Requester } from './authority-requests.ts';
+import type { EventLog } from '../../base/event-log.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
@@ -40,7 +33,7 @@ export interface AcmeSourceOptions {
   readonly openClient: OpenAcmeClient;
   readonly request: Requester;
   readonly clock: TickingClock;
-  readonly log: CertificateLog;
+  readonly log: EventLog;
   readonly health: HealthReport;
   readonly now: () => number;
   /** Returns a random number from 0 to 1. */

@@ -2,7 +2,6 @@ import { errorMessage } from '../../base/errors.ts';
 import { ipFamily } from '../../base/ip-address.ts';
 import { formatCertificateKey, generateCertificateKey } from '../make-certificate.ts';
 import { covers, readPair, type ReadCertificate } from '../read.ts';
-import type { CertificateLog } from '../source.ts';
 import type { AcmeChallengeAnswers } from './challenge-answers.ts';
 import { showDns } from './dns-hook.ts';
 import { AcmeFailure } from './failure.ts';
@@ -18,6 +17,7 @@ import {
 import type { AcmeSettings } from './settings.ts';
 import type { AcmeState, AcmeStore } from './store.ts';
 import { readDirectory, type Requester } from './authority-requests.ts';
+import type { EventLog } from '../../base/event-log.ts';
 
 const SHORT_LIVED = 'shortlived';
 
@@ -28,7 +28,7 @@ export interface IssueParts {
   readonly answers: AcmeChallengeAnswers;
   readonly openClient: OpenAcmeClient;
   readonly request: Requester;
-  readonly log: CertificateLog;
+  readonly log: EventLog;
   /** Called with a new order, so that a crash or a stop does not lose it. */
   readonly rememberOrder: (order: NonNullable<AcmeState['order']>) => void;
 }

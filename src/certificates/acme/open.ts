@@ -2,18 +2,20 @@ import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.t
 import type { AcmeConfig } from '../../config/schema/acme.ts';
 import { requestHttp } from '../../transport/http/request.ts';
 import { describe, readCertificateFile, readChain } from '../read.ts';
-import type { CertificateInfo, CertificateLog, HealthReport, TickingClock } from '../source.ts';
+import type { CertificateInfo, HealthReport } from '../source.ts';
 import { AcmeCertificateSource, type AcmeSourceOptions } from './acme-source.ts';
 import { openLibraryClient } from './acme-client-library.ts';
 import type { OpenAcmeClient } from './port.ts';
 import { acmeSettings } from './settings.ts';
 import { AcmeStore } from './store.ts';
 import type { Requester } from './authority-requests.ts';
+import type { EventLog } from '../../base/event-log.ts';
+import type { TickingClock } from '../../base/clock.ts';
 
 /** Parts of the process that the ACME source uses. */
 export interface AcmeParts {
   readonly clock: TickingClock;
-  readonly log: CertificateLog;
+  readonly log: EventLog;
   readonly health: HealthReport;
   readonly now: () => number;
   /** Whether the relay listens without TLS, for HTTP-01. */
@@ -97,7 +99,7 @@ function readCaAgain(caFile: string): string | null {
 export function inspectAcme(
   config: AcmeConfig,
   { directory, names }: AcmePlace,
-  log: CertificateLog,
+  log: EventLog,
   now: () => number,
 ): CertificateInfo {
   const { certPath } = new AcmeStore(directory, config.directory, names[0] ?? '', log);

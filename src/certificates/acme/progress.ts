@@ -1,8 +1,9 @@
 import { errorMessage, TowpathError } from '../../base/errors.ts';
 import { LastingProblem } from '../lasting-problem.ts';
 import type { ReadCertificate } from '../read.ts';
-import type { CertificateLog, TickingClock } from '../source.ts';
 import type { AcmeState, AcmeStore } from './store.ts';
+import type { EventLog } from '../../base/event-log.ts';
+import type { TickingClock } from '../../base/clock.ts';
 
 /** Time between attempts to write after a failed write. */
 const WRITE_AGAIN_MS = 60_000;
@@ -15,14 +16,14 @@ const WRITE_AGAIN_MS = 60_000;
 export class AcmeProgress {
   readonly #store: AcmeStore;
   readonly #clock: TickingClock;
-  readonly #log: CertificateLog;
+  readonly #log: EventLog;
   readonly #problem = new LastingProblem();
   #state: AcmeState;
   #isStateUnsaved = false;
   #unsaved: ReadCertificate | null = null;
   #triedAt = 0;
 
-  constructor(store: AcmeStore, fingerprint: string, { clock, log }: { clock: TickingClock; log: CertificateLog }) {
+  constructor(store: AcmeStore, fingerprint: string, { clock, log }: { clock: TickingClock; log: EventLog }) {
     this.#store = store;
     this.#clock = clock;
     this.#log = log;

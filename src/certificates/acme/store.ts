@@ -5,9 +5,9 @@ import { writePrivateFile } from '../../base/private-file.ts';
 import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
 import { formatCertificateKey, generateCertificateKey } from '../make-certificate.ts';
 import { readCertificateFile, readKey, readPair, type ReadCertificate } from '../read.ts';
-import type { CertificateLog } from '../source.ts';
 import type { AcmeAccount } from './port.ts';
 import { LONGEST_WAIT_MS } from './schedule.ts';
+import type { EventLog } from '../../base/event-log.ts';
 
 const time = z.number().nonnegative();
 
@@ -79,9 +79,9 @@ export class AcmeStore {
   readonly certPath: string;
   readonly #statePath: string;
   readonly #accountPath: string;
-  readonly #log: CertificateLog;
+  readonly #log: EventLog;
 
-  constructor(directory: string, directoryUrl: string, name: string, log: CertificateLog) {
+  constructor(directory: string, directoryUrl: string, name: string, log: EventLog) {
     const folder = join(
       directory,
       'acme',

@@ -4,7 +4,6 @@ import { isLoopback } from '../../base/ip-address.ts';
 import { ownerText, portOwner } from '../../base/port-owner.ts';
 import { probeSystem } from '../../system/probe.ts';
 import { loadSystemCalls } from '../../system/runtime.ts';
-import type { EventLog } from '../../observe/event-summary.ts';
 import { listenError } from '../../transport/shared/listen-errors.ts';
 import type { Transport } from '../../transport/port.ts';
 import type { DoorPlace } from './door-places.ts';
@@ -12,16 +11,12 @@ import type { UdpDoor, UdpDoorListener, UdpDoorSettings } from './door.ts';
 import { makeRelayRules } from './make-rules.ts';
 import { PlainDoor } from './plain-door.ts';
 import { ThreadDoor } from './thread-door.ts';
-
-/** The parts of a logger that the door writes to. */
-interface DoorLog extends EventLog {
-  error(fields: object, text: string): void;
-}
+import type { EventLog } from '../../base/event-log.ts';
 
 export interface OpenDoorParts {
   readonly transport: Transport;
   readonly clock: Clock;
-  readonly log: DoorLog;
+  readonly log: EventLog<'debug' | 'info' | 'warn' | 'error'>;
 }
 
 /**
@@ -52,7 +47,7 @@ export async function openUdpDoor(settings: UdpDoorSettings, parts: OpenDoorPart
   }
 }
 
-function logListener(log: DoorLog): UdpDoorListener {
+function logListener(log: EventLog<'debug' | 'info' | 'warn' | 'error'>): UdpDoorListener {
   return {
     missing: (addresses, port, reason) =>
       log.warn({ addresses, port, reason }, 'on these addresses, UDP answers may come from another address'),

@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { formatIp } from '../../base/ip-address.ts';
 import { PrefixSet } from '../../base/ip-prefix.ts';
-import { EventSummary, type EventLog } from '../../observe/event-summary.ts';
+import { EventSummary } from '../../observe/event-summary.ts';
 import type { DatagramHandler, DatagramSocket, Transport } from '../../transport/port.ts';
 import { encodeBindingRequest, MAX_STUN_RESPONSE_BYTES } from '../../wire/stun.ts';
 import { AddressSockets } from './address-sockets.ts';
@@ -22,6 +22,7 @@ import type { UdpRelaySettings } from './rules.ts';
 import { ipBytesOf, isIpv6, portOf, sameAddress, writeAddress } from './side-address.ts';
 import { StunQueries, type StunQuery } from './stun-queries.ts';
 import { looksLikeStun, StunAnswers } from './stun-answers.ts';
+import type { EventLog } from '../../base/event-log.ts';
 
 const TICK_MS = 1000;
 /** Most numbers of local addresses. A machine has far fewer, but they may change for years. */
@@ -35,7 +36,7 @@ export interface PlainDoorParts {
   readonly clock: Clock;
   readonly makeRules: MakeDatagramRules<UdpRelaySettings | null>;
   readonly listener: UdpDoorListener;
-  readonly log: EventLog;
+  readonly log: EventLog<'debug' | 'info' | 'warn'>;
 }
 
 /** The address of a side as the runtime's sockets take it. */

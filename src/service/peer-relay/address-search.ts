@@ -10,6 +10,7 @@ import { mapPorts } from './port-mapping.ts';
 import { AdvertisedAddresses, REFRESH_MS, resolveName } from './advertised-addresses.ts';
 import type { ReachedAddress } from './reached-address.ts';
 import { StunRounds, type StunRoundsParts } from './stun-rounds.ts';
+import type { EventLog } from '../../base/event-log.ts';
 
 /** Behind a NAT, STUN also keeps the mapping of each port open: most forget one after 30 s or later. */
 const STUN_BEHIND_NAT_MS = 25_000;
@@ -22,12 +23,6 @@ const MAPPING_MS = 600_000;
 const GOOD = 'good';
 const DEFAULT_STUN_PORT = 3478;
 
-/** The parts of a logger that the search writes to. */
-interface SearchLog {
-  info(fields: object, text: string): void;
-  warn(fields: object, text: string): void;
-}
-
 export interface AddressSearchParts extends Pick<StunRoundsParts, 'door'> {
   readonly advertise: PeerRelayConfig['advertise'];
   /** The ports, in the order in which clients get them. */
@@ -38,7 +33,7 @@ export interface AddressSearchParts extends Pick<StunRoundsParts, 'door'> {
   /** Returns the 12-byte nonce of a port's mapping, which stays the same after a restart. */
   readonly nonceOf: (port: number) => Buffer;
   readonly clock: Clock;
-  readonly log: SearchLog;
+  readonly log: EventLog<'info' | 'warn'>;
 }
 
 /** Finds the addresses for clients, repeatedly. */
