@@ -56,7 +56,8 @@ export class RegionWorld {
 
   async stop(): Promise<void> {
     for (const relay of this.#relays) await relay.stop();
-    rmSync(this.#folder, { recursive: true });
+    // Another error must not be hidden when something else has removed the folder.
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   get hasThreads(): boolean {
