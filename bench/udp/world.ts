@@ -21,6 +21,8 @@ const RELAY_CPU = '0';
 const ALL_CPUS = '0-1';
 const NS_PER_MS = 1e6;
 const BYTES_PER_MB = 1e6;
+/** A transfer of which a larger part went through DERP says nothing about the peer relay. */
+const MOST_DERP_SHARE = 0.01;
 /** A client repeats a failed first attempt after 30 s, and checks a path in use every 60 s. */
 const PATIENCE_MS = 100_000;
 const ALL_AT_ONCE_MS = 400_000;
@@ -85,12 +87,16 @@ export class World {
     const sender = this.#program(from, [SENDER, String(PORT), String(bytes), from.ip]);
     try {
       await until('the sender listens', () => sender.output.includes('listening'));
+      const derpBefore = derpBytes(from);
       const cpu = processCpuNs(this.#relay.pid);
       const fetched = await this.#run<Fetched>(to, [TRAFFIC, 'fetch', from.ip, String(PORT)]);
       const cpuMs = (processCpuNs(this.#relay.pid) - cpu) / NS_PER_MS;
       await until('the sender is done', () => sender.output.includes('sent '));
       const [, sha256] = /sent ([0-9a-f]{64})/.exec(sender.output) ?? [];
       if (fetched.bytes !== bytes || fetched.sha256 !== sha256) throw new Error('other bytes came than were sent');
+      const derpShare = (derpBytes(from) - derpBefore) / bytes;
+      if (derpShare > MOST_DERP_SHARE)
+        throw new Error(`${(derpShare * 100).toFixed(0)} % of the bytes went through DERP`);
       return { cpuMsPerMb: cpuMs / megabytes, mbitPerSecond: (bytes * 8) / 1e6 / fetched.seconds };
     } finally {
       await sender.stop();
@@ -187,4 +193,11 @@ export class World {
     const { stdout } = await run(program, rest, { timeout: ALL_AT_ONCE_MS });
     return JSON.parse(stdout) as T;
   }
+}
+
+/** Returns how many bytes a node has sent through DERP so far. Throws an Error when it does not say that. */
+function derpBytes(node: TailscaleNode): number {
+  const [, count] = /^tailscaled_outbound_bytes_total\{path="derp"\} (\d+)/m.exec(node.cli('metrics', 'print')) ?? [];
+  if (count === undefined) throw new Error('tailscaled does not count what it sends through DERP');
+  return Number(count);
 }
