@@ -118,6 +118,11 @@ export class SourceAdmission implements Admission {
     return this.shared.denials.remove(key);
   }
 
+  /** Returns whether an operator or a deny list denies a key (64 hex digits). */
+  isDenied(key: string): boolean {
+    return this.shared.denials.find(key) !== null || this.#sources.lists.some((list) => list.denies(key));
+  }
+
   /** The keys that are denied now. */
   get denials(): readonly KeyDenial[] {
     return this.shared.denials.list();

@@ -91,6 +91,11 @@ export class AdmissionService implements Admission {
     return this.#current.allow(key);
   }
 
+  /** Returns whether an operator or a deny list denies a key (64 hex digits). */
+  isDenied(key: string): boolean {
+    return this.#current.isDenied(key);
+  }
+
   /** The keys that are denied now. */
   get denials(): readonly KeyDenial[] {
     return this.#current.denials;

@@ -143,6 +143,7 @@ export class Service {
     const hasPeerRelay = config.peerRelay.tailnets.length > 0;
     this.#isReplacing = isReplacing;
     this.#peerRelay = hasPeerRelay ? this.#createPeerRelay() : null;
+    this.#admission.onReviewed(() => this.#peerRelay?.endForbidden());
     this.#stunDoor = hasPeerRelay ? null : this.#createStunDoor();
     this.#clock.onTick(() => this.#countStun(), SLOW_TICK_MS);
     this.#adminToken = new AdminToken(config.admin, process.env);
@@ -279,6 +280,7 @@ export class Service {
   /** Ends the open connections of a key of 32 bytes; resolves with how many there were. The client may connect again. */
   disconnect(key: Buffer): Promise<number> {
     this.clients.announce({ kind: 'disconnect', key: key.toString('hex') });
+    this.#peerRelay?.revoke(key);
     return Promise.resolve(this.#all.endKeys([{ key, refusal: 'disconnected', detail: 'by an operator' }]));
   }
 
@@ -363,6 +365,7 @@ export class Service {
       stun: { places: this.#stunPlaces(), ...stunSettings(this.#config) },
       transport,
       isOverQuota: (key) => this.clients.isOverQuota(key.toString('hex')),
+      isDenied: (key) => this.#admission.isDenied(key.toString('hex')),
       rateOf: (key) => this.clients.udpRate(key.toString('hex')),
       openDoor: (settings) => this.#openDoor(settings),
       isReplacing: this.#isReplacing,

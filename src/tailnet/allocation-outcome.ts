@@ -19,8 +19,12 @@ export type AllocationOutcome =
   | 'other_family_grant'
   /** The control server has switched the relay off by the attribute `disable-relay-server`. */
   | 'disabled'
-  /** The node has used up the bytes of its tier. Its traffic goes over DERP, within its limits. */
+  /** One of the two nodes has used up the bytes of its tier. Its traffic goes over DERP, within its limits. */
   | 'over_quota'
+  /** An operator or a deny list denies one of the two nodes. */
+  | 'denied'
+  /** The node key of the other node has expired. */
+  | 'expired'
   | 'no_address'
   | 'busy'
   | 'failed'
@@ -39,6 +43,8 @@ const ALL: Readonly<Record<AllocationOutcome, true>> = {
   other_family_grant: true,
   disabled: true,
   over_quota: true,
+  denied: true,
+  expired: true,
   no_address: true,
   busy: true,
   failed: true,

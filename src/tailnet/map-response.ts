@@ -50,6 +50,7 @@ export interface MapPatch {
   readonly Cap: number | null;
   readonly DERPRegion: number | null;
   readonly Online: boolean | null;
+  readonly KeyExpiry: string | null;
 }
 
 /** A server of the DERP map: the parts for STUN. */
@@ -149,6 +150,7 @@ const patch: z.ZodType<MapPatch> = z.object({
   Cap: number,
   DERPRegion: number,
   Online: flag,
+  KeyExpiry: text,
 });
 
 const server: z.ZodType<MapServer> = z.object({ HostName: text, IPv4: text, IPv6: text, STUNPort: number });

@@ -23,9 +23,23 @@ export interface NetmapPeer extends GrantSubject {
   readonly capabilityVersion: number;
   /** 0: none. */
   readonly homeRegion: number;
+  /** The server says that the key has expired: see also {@link hasExpired}. */
   readonly isExpired: boolean;
+  /** Milliseconds since 1970; null: never. */
+  readonly keyExpiresAt: number | null;
   /** Null: the server does not say. */
   readonly isOnline: boolean | null;
+}
+
+/**
+ * Returns whether the node key of a node has expired. A control server may send only the time: Headscale says so when an
+ * administrator ends a key, and nobody says more when the time comes. `now` is in milliseconds since 1970.
+ */
+export function hasExpired(
+  { isExpired, keyExpiresAt }: Pick<NetmapPeer, 'isExpired' | 'keyExpiresAt'>,
+  now: number,
+): boolean {
+  return isExpired || (keyExpiresAt !== null && keyExpiresAt <= now);
 }
 
 /** Our own node. */
@@ -194,6 +208,7 @@ function readPeer(node: MapNode): NetmapPeer {
     capabilityVersion: node.Cap ?? 0,
     homeRegion: homeRegionOf(node),
     isExpired: node.Expired === true,
+    keyExpiresAt: expiry(node.KeyExpiry),
     isOnline: node.Online ?? null,
   };
 }
@@ -221,6 +236,7 @@ function patched(peer: NetmapPeer, patch: MapPatch): NetmapPeer {
     capabilityVersion: patch.Cap || peer.capabilityVersion,
     homeRegion: patch.DERPRegion || peer.homeRegion,
     isOnline: patch.Online ?? peer.isOnline,
+    ...(patch.KeyExpiry === null ? {} : { isExpired: false, keyExpiresAt: expiry(patch.KeyExpiry) }),
   };
 }
 

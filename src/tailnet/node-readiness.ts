@@ -1,4 +1,5 @@
 import { formatNodeKey } from '../wire/keys.ts';
+import { hasExpired } from './netmap.ts';
 import { NodePhase, type TailnetNode } from './node.ts';
 
 /** Clients ignore relays with a lower capability version (peer-relay reference §10.2). */
@@ -72,8 +73,7 @@ function registrationProblems(node: TailnetNode, { now }: ReadinessFacts): NodeP
     );
   else if (error !== null && !needsSignature && (self === null || isShutOut(errorKind)))
     problems.push(controlProblem(error, errorKind));
-  const isExpired = self !== null && (self.isExpired || (self.keyExpiresAt !== null && self.keyExpiresAt <= now));
-  if (isExpired)
+  if (self !== null && hasExpired(self, now))
     add(
       'key_expired',
       'the key of the node has expired',

@@ -13,7 +13,7 @@ import { ControlError, type ControlErrorKind } from './control-error.ts';
 import { HealthMessages } from './health-messages.ts';
 import type { MapResponse } from './map-response.ts';
 import { follow, publish } from './map-session.ts';
-import { Netmap } from './netmap.ts';
+import { hasExpired, Netmap } from './netmap.ts';
 import { hostinfo, type NodeSettings } from './node-settings.ts';
 import type { NodeState } from './node-state.ts';
 import { PingAnswerer } from './ping-answer.ts';
@@ -377,9 +377,8 @@ export class TailnetNode {
     const { self } = this.netmap;
     if (self === null || this.#hasNewKey) return;
     const now = this.#wallClock();
-    const { isExpired, keyExpiresAt } = self;
-    if (isExpired || (keyExpiresAt !== null && keyExpiresAt <= now))
-      throw new ControlError('unknown-node', 'the node key has expired');
+    if (hasExpired(self, now)) throw new ControlError('unknown-node', 'the node key has expired');
+    const { keyExpiresAt } = self;
     if (keyExpiresAt === null || keyExpiresAt - now > RENEW_BEFORE_MS || now < this.#renewAt) return;
     this.#renewAt = now + RENEW_AGAIN_MS;
     void this.#renew(connection);

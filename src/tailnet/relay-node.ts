@@ -16,7 +16,7 @@ import {
 import { createAllocationCounts, type AllocationCounts, type AllocationOutcome } from './allocation-outcome.ts';
 import { EarlyRequests } from './early-requests.ts';
 import type { EndpointTable } from './endpoint-table.ts';
-import type { NetmapPeer } from './netmap.ts';
+import { hasExpired, type NetmapPeer } from './netmap.ts';
 import type { TailnetNode } from './node.ts';
 import { RequestRate } from './request-rate.ts';
 
@@ -48,6 +48,8 @@ export interface RelayNodeParts {
   readonly clock: Clock;
   /** Returns whether a node key has used up its quota. */
   readonly isOverQuota: (key: Buffer) => boolean;
+  /** Returns whether an operator or a deny list denies a node key. */
+  readonly isDenied: (key: Buffer) => boolean;
   /** Called for each unanswered request, with the reason and the sender. */
   readonly refused: (reason: AllocationOutcome, who: string) => void;
 }
@@ -125,30 +127,42 @@ export class RelayNode implements Recipient {
   }
 
   /**
-   * The network map has changed: ends the endpoints of nodes that are gone or may not use the relay any more, and answers
-   * those that asked before they were in the map.
+   * The network map has changed: ends the endpoints of nodes that may not use the relay any more, and answers those that
+   * asked before they were in the map.
    */
   netmapChanged(): void {
-    const { node, table, clock } = this.#parts;
+    const { node, clock } = this.#parts;
     const { netmap } = node;
     // Before the first map there are no nodes to compare.
     if (netmap.self === null) return;
-    const revoked = new Set<number>();
-    for (const id of this.#asked) {
-      const peer = netmap.peer(id);
-      if (peer === null || peer.isExpired || netmap.judge(peer) !== 'granted') revoked.add(id);
-    }
-    for (const id of this.#others) if (netmap.peer(id) === null) revoked.add(id);
-    for (const id of revoked) {
-      this.#asked.delete(id);
-      this.#others.delete(id);
-    }
-    if (revoked.size > 0) table.revoke([...revoked].map((id) => this.tableName(id)));
+    this.endForbidden();
     this.#rate.keep((id) => netmap.peer(id) !== null);
     for (const id of this.#last.keys()) if (netmap.peer(id) === null) this.#last.delete(id);
     const early = this.#early.take((key) => netmap.peerOf(key) !== null, clock.now);
     for (const { source, destination, packet } of early)
       this.deliver(source, destination, packet, 0, packet.length, PacketKind.Disco);
+  }
+
+  /**
+   * Ends the endpoints of nodes that are gone, expired or denied, and those that a node without a grant requested. The
+   * attribute that disables the relay ends all.
+   */
+  endForbidden(): void {
+    const { node, table } = this.#parts;
+    const { netmap } = node;
+    if (netmap.self === null) return;
+    const isDisabled = netmap.self.attributes.has(DISABLING_ATTRIBUTE);
+    const revoked = new Set<number>();
+    for (const id of [...this.#asked, ...this.#others]) {
+      const peer = netmap.peer(id);
+      if (isDisabled || peer === null || hasExpired(peer, Date.now()) || this.#isDenied(peer)) revoked.add(id);
+      else if (this.#asked.has(id) && netmap.judge(peer) !== 'granted') revoked.add(id);
+    }
+    for (const id of revoked) {
+      this.#asked.delete(id);
+      this.#others.delete(id);
+    }
+    if (revoked.size > 0) table.revoke([...revoked].map((id) => this.tableName(id)));
   }
 
   /** Ends the endpoints of a node. It may request new ones. */
@@ -196,7 +210,7 @@ export class RelayNode implements Recipient {
       return;
     }
     const peer = node.netmap.peerOf(source.key);
-    if (peer === null || peer.isExpired) {
+    if (peer === null || hasExpired(peer, Date.now())) {
       if (peer === null && source.isProved) this.#early.keep(source, destination, buffer, from, to, clock.now);
       this.#end('unknown_node', null);
       return;
@@ -245,15 +259,15 @@ export class RelayNode implements Recipient {
     askingKey: Buffer,
     reply: (answer: DiscoMessage) => void,
   ): Promise<void> {
-    const refusal = this.#refusalOf(peer);
-    if (refusal !== null) {
-      this.#end(refusal, peer);
-      return;
-    }
     const { node, table } = this.#parts;
     const { clientKeys, generation } = request;
     const otherKey = clientKeys[0].equals(askingKey) ? clientKeys[1] : clientKeys[0];
     const other = node.netmap.peerOfDisco(otherKey);
+    const refusal = this.#refusalOf(peer, other);
+    if (refusal !== null) {
+      this.#end(refusal, peer);
+      return;
+    }
     this.#pending++;
     try {
       const endpoint = await table.allocate({
@@ -293,15 +307,25 @@ export class RelayNode implements Recipient {
     }
   }
 
-  #refusalOf(peer: NetmapPeer): AllocationOutcome | null {
+  /** Returns why `peer` gets no endpoint with `other`, which is null when it is unknown; or null. */
+  #refusalOf(peer: NetmapPeer, other: NetmapPeer | null): AllocationOutcome | null {
     const { node, table } = this.#parts;
     const { netmap } = node;
     if (netmap.self?.attributes.has(DISABLING_ATTRIBUTE) === true) return 'disabled';
     const grant = netmap.judge(peer);
     if (grant !== 'granted') return grant === 'none' ? 'no_grant' : 'other_family_grant';
-    if (peer.nodeKey !== null && this.#parts.isOverQuota(peer.nodeKey)) return 'over_quota';
+    // A node must not get back through its partner what it has lost.
+    for (const one of other === null ? [peer] : [peer, other]) {
+      if (this.#isDenied(one)) return 'denied';
+      if (one.nodeKey !== null && this.#parts.isOverQuota(one.nodeKey)) return 'over_quota';
+      if (hasExpired(one, Date.now())) return 'expired';
+    }
     if (table.addresses().length === 0) return 'no_address';
     return this.#pending >= PENDING ? 'busy' : null;
+  }
+
+  #isDenied({ nodeKey }: NetmapPeer): boolean {
+    return nodeKey !== null && this.#parts.isDenied(nodeKey);
   }
 
   #sharedKey(discoKey: Buffer): Buffer | null {

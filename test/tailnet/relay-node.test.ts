@@ -70,6 +70,8 @@ const GRANT = {
   CapGrant: [{ Dsts: ['100.64.0.1/32'], CapMap: { 'tailscale.com/cap/relay': null } }],
 };
 
+const PAST = '2026-01-01T00:00:00Z';
+
 class Stage {
   readonly router = new Router(new Counters(), DuplicatePolicy.LastWriter, {
     connectionsPerKey: 4,
@@ -83,6 +85,8 @@ class Stage {
   readonly refused: string[] = [];
   /** Node keys in hex that have used up their quota. */
   readonly overQuota = new Set<string>();
+  /** Node keys in hex that are denied. */
+  readonly denied = new Set<string>();
   readonly #bench: Bench;
 
   private constructor(bench: Bench) {
@@ -94,6 +98,7 @@ class Stage {
       table: this.table,
       clock: bench.clock,
       isOverQuota: (key) => this.overQuota.has(key.toString('hex')),
+      isDenied: (key) => this.denied.has(key.toString('hex')),
       refused: (reason) => this.refused.push(reason),
     });
     for (const client of [this.asker, this.other]) this.router.register(client.nodeKeys.publicKey, client);
@@ -116,6 +121,12 @@ class Stage {
     });
     const peers = [{ ...entry(this.asker, 2), ...asker }, entry(this.other, 3)];
     this.node.netmap.apply(readMapResponse(this.#bench.firstFrame(this.node, { Peers: peers, ...more })));
+    this.relay.netmapChanged();
+  }
+
+  /** Applies a frame that changes one peer. */
+  patch(change: object): void {
+    this.node.netmap.apply(readMapResponse({ PeersChangedPatch: [change] }));
     this.relay.netmapChanged();
   }
 
@@ -210,6 +221,26 @@ describe('allocations of a tailnet node', () => {
     assert.equal(stage.relay.keyOf('another/2'), null);
   });
 
+  it('are refused when the other node is denied, over its quota or expired: it must not come back through its partner', async (t) => {
+    const stage = await Stage.open(t);
+    const other = stage.other.nodeKeys.publicKey.toString('hex');
+    stage.denied.add(other);
+    await stage.send(stage.request());
+    stage.assertSilence('denied');
+    stage.denied.clear();
+    stage.overQuota.add(other);
+    await stage.send(stage.request());
+    stage.assertSilence('over_quota');
+    stage.overQuota.clear();
+    stage.map({ PacketFilter: [GRANT] });
+    stage.patch({ NodeID: 3, KeyExpiry: PAST });
+    await stage.send(stage.request());
+    stage.assertSilence('expired');
+    stage.patch({ NodeID: 3, KeyExpiry: '0001-01-01T00:00:00Z' });
+    await stage.send(stage.request());
+    assert.equal(stage.answer()?.type, DiscoType.AllocateResponse);
+  });
+
   it('are refused in silence to nodes without the grant, or with one that clients do not look at (§19.9, §19.16)', async (t) => {
     const stage = await Stage.open(t);
     await stage.send(stage.request(), stage.other);
@@ -289,6 +320,37 @@ describe('allocations of a tailnet node', () => {
     for (let i = 0; i < 200; i++) await stage.send(stage.request());
     assert.ok(stage.relay.counts.request_rate > 50);
     assert.ok(stage.table.requests.length >= 100);
+  });
+
+  it('end when either key expires, also when the server only tells the time', async (t) => {
+    for (const id of [2, 3]) {
+      const stage = await Stage.open(t);
+      await stage.send(stage.request());
+      stage.patch({ NodeID: id, KeyExpiry: new Date(Date.now() + 3_600_000).toISOString() });
+      assert.deepEqual(stage.table.revoked, []);
+      stage.patch({ NodeID: id, KeyExpiry: PAST });
+      assert.deepEqual(stage.table.revoked, [`home/${id}`]);
+      stage.asker.received.length = 0;
+      await stage.send(stage.request());
+      stage.assertSilence(id === 2 ? 'unknown_node' : 'expired');
+    }
+  });
+
+  it('end when either node is denied, and all of them when an attribute disables the relay', async (t) => {
+    for (const i of [0, 1]) {
+      const stage = await Stage.open(t);
+      await stage.send(stage.request());
+      stage.relay.endForbidden();
+      assert.deepEqual(stage.table.revoked, []);
+      stage.denied.add([stage.asker, stage.other][i]!.nodeKeys.publicKey.toString('hex'));
+      stage.relay.endForbidden();
+      assert.deepEqual(stage.table.revoked, [`home/${i + 2}`]);
+    }
+    const stage = await Stage.open(t);
+    await stage.send(stage.request());
+    const self = { ID: 1, Addresses: ['100.64.0.1/32'], CapMap: { 'disable-relay-server': null } };
+    stage.map({ Node: self, PacketFilter: [GRANT] });
+    assert.deepEqual(stage.table.revoked, ['home/2', 'home/3']);
   });
 
   it('end with the grant, and with the node (§19.25)', async (t) => {

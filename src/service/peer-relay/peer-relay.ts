@@ -47,6 +47,8 @@ export interface PeerRelayParts {
   readonly transport: Transport;
   /** Returns whether a node key has used up its quota. Then it gets no endpoint. */
   readonly isOverQuota: (key: Buffer) => boolean;
+  /** Returns whether an operator or a deny list denies a node key. Then it gets no endpoint. */
+  readonly isDenied: (key: Buffer) => boolean;
   /** Returns the rate of a node key in bytes per second; 0: no limit; null: the common rate. */
   readonly rateOf: (key: Buffer) => number | null;
   readonly openDoor: (settings: UdpDoorSettings) => Promise<UdpDoor>;
@@ -271,6 +273,11 @@ export class PeerRelay {
   /** Ends the endpoints of a node key. */
   revoke(key: Buffer): void {
     for (const { relay } of this.#tailnets) relay.revoke(key);
+  }
+
+  /** Ends the endpoints of nodes that may not use the relay any more, for example because they are denied now. */
+  endForbidden(): void {
+    for (const { relay } of this.#tailnets) relay.endForbidden();
   }
 
   /** Stops answering STUN, for a reason that another part logs. With null it answers again. */

@@ -28,6 +28,7 @@ export interface RelayTailnetParts {
   readonly stateDirectory: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly isOverQuota: (key: Buffer) => boolean;
+  readonly isDenied: (key: Buffer) => boolean;
   /** Called for each request that got no endpoint, with the reason and the node. */
   readonly refused: (reason: string, who: string) => void;
   readonly facts: () => ReadinessFacts;
@@ -46,7 +47,8 @@ export function openRelayTailnet(config: TailnetConfig, parts: RelayTailnetParts
   if (state.warning !== null) log.warn({ file: state.path }, state.warning);
   const node = new TailnetNode(nodeSettings(config, region, limits), state, { clock, log, environment });
   const refused: RelayTailnetParts['refused'] = (reason, who) => parts.refused(reason, `${name}: ${who}`);
-  const relay = new RelayNode({ node, router, table, clock, isOverQuota: parts.isOverQuota, refused });
+  const { isOverQuota, isDenied } = parts;
+  const relay = new RelayNode({ node, router, table, clock, isOverQuota, isDenied, refused });
   node.listener = {
     changed: () => {
       relay.netmapChanged();

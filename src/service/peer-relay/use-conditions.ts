@@ -1,6 +1,6 @@
 import type { EndpointSnapshot, SideSnapshot } from '../../relay/udp/snapshot.ts';
 import type { AllocationOutcome } from '../../tailnet/allocation-outcome.ts';
-import type { NetmapPeer } from '../../tailnet/netmap.ts';
+import { hasExpired, type NetmapPeer } from '../../tailnet/netmap.ts';
 import { LEAST_CAPABILITY_VERSION, type NodeProblem } from '../../tailnet/node-readiness.ts';
 import type { GrantJudgement } from '../../tailnet/packet-filter.ts';
 
@@ -52,7 +52,9 @@ const REQUEST_HINTS: Readonly<Partial<Record<AllocationOutcome, string>>> = {
   other_family_grant: 'Write the grant with names, tags or IPv4 addresses.',
   no_address: 'Configure peerRelay.advertise.addresses.',
   over_quota:
-    'The node has used up the bytes of its tier: raise them in fairness.tiers, or wait for the next day or month.',
+    'The node, or the one it asked for, has used up the bytes of its tier: raise them in fairness.tiers, or wait for the next day or month.',
+  denied: 'An operator or a deny list denies the node, or the one it asked for: see towpath status.',
+  expired: 'Log the other node in again: tailscale up --force-reauth.',
   disabled: 'Remove the attribute disable-relay-server from the policy.',
   bad_box: 'The node has an old disco key of the relay: wait a minute, or restart Tailscale on it.',
   request_rate: 'The node asks more often than clients do; look at its log.',
@@ -80,7 +82,7 @@ export function nodeConditions(node: NodeUseFacts, partner: NodeUseFacts | null,
   const where = peer.addresses.length === 0 ? '' : ` as ${peer.addresses.join(' ')}`;
   return [
     { code: 'in_network_map', about, status: 'met', text: `it is in the network map${where}`, hint: null },
-    peer.isExpired
+    hasExpired(peer, Date.now())
       ? unmet('key_valid', about, 'its node key has expired', 'Log the node in again: tailscale up --force-reauth.')
       : met('key_valid', about, 'its node key is valid'),
     versionCondition(peer, ownVersion),

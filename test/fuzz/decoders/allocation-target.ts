@@ -98,6 +98,7 @@ class Stage {
       router: this.#router,
       table: TABLE,
       isOverQuota: () => false,
+      isDenied: () => false,
       clock: this.#clock,
       refused() {},
     });

@@ -53,6 +53,24 @@ suite('a peer relay', { timeout: 115_000 }, () => {
     await world.meet();
   });
 
+  test('ends the endpoint of a key that is denied, gives it none through its partner, and takes it back', async (t) => {
+    const world = await RelayWorld.open(t);
+    const { a, b, relay } = world;
+    const key = formatNodeKey(b.nodeKeys.publicKey);
+    await world.connect();
+    await world.meet();
+    await relay.relay.api.act('deny', { key, seconds: 3600 }, 'a test');
+    for (let i = 0; i < TRIES && (await a.ping()); i++);
+    assert.equal(await a.ping(), false, 'the endpoint has ended');
+    assert.equal(await a.allocate(b, world.keys, 1), undefined);
+    await relay.until(() => relay.lines.some((line) => line.includes('"reason":"denied"')), 'the refusal is told');
+    await relay.relay.api.act('deny', { key, seconds: 0 }, 'a test');
+    await world.meet();
+    await relay.relay.api.act('disconnect', { key: formatNodeKey(a.nodeKeys.publicKey) }, 'a test');
+    for (let i = 0; i < TRIES && (await a.ping()); i++);
+    assert.equal(await a.ping(), false, 'to disconnect a node ends its endpoints');
+  });
+
   test('ends endpoints of the process before when their nodes are removed, and not earlier', async (t) => {
     const world = await RelayWorld.open(t);
     const { a, control } = world;
