@@ -61,6 +61,7 @@ function allParts(folder: string, allowFile: string): RelayOptions {
     admin: '127.0.0.1:0',
     admission: { sources: [{ kind: 'keys', name: 'team', allowFile }] },
     accounting: { enabled: true, directory: join(folder, 'accounting') },
+    threads: 2,
     cluster: { valkey: `unix://${join(folder, 'none.sock')}` },
     peerRelay: {
       ports: [0],
