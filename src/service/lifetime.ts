@@ -79,8 +79,8 @@ export class Lifetime implements ProcessControl {
       // fix of the configuration.
       service.reloadFiles();
       const config = reload();
-      log.log.level = config.log.level;
       const { changed, restart } = service.reload(config);
+      log.log.level = config.log.level;
       service.reloads.succeeded(Date.now());
       if (restart.length > 0) log.log.warn({ keys: restart }, 'changes of these keys need a restart');
       log.log.info({ changed }, 'configuration reloaded');

@@ -253,7 +253,7 @@ export class Service {
 
   /**
    * Applies the parts that may change while the relay runs: admission, rate limits and tiers, home page, duplicate
-   * policy. Throws a TowpathError, and changes nothing, when a file cannot be used.
+   * policy, mesh, limits of the peer relay. Throws a TowpathError, and changes nothing, when a file cannot be used.
    */
   reload(config: Config): ReloadedKeys {
     const changed = changedKeys(this.#readConfig, config);
