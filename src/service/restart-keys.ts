@@ -10,9 +10,9 @@ export interface ReloadedKeys {
 }
 
 /** Sections that `Service.reload` takes over without a restart, and a key that `Lifetime.reload` takes over. */
-const LIVE: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'admission', 'mesh', 'log.level']);
+const LIVE_KEYS: ReadonlySet<string> = new Set(['fairness', 'home', 'duplicates', 'admission', 'mesh', 'log.level']);
 
 /** Returns the keys whose change needs a restart, as dotted paths: those that differ between `inUse` and `after`. */
 export function restartKeys(inUse: Config, after: Config): string[] {
-  return changedKeys(inUse, after).filter((key) => !LIVE.has(key) && !LIVE.has(key.split('.', 1)[0]!));
+  return changedKeys(inUse, after).filter((key) => !LIVE_KEYS.has(key) && !LIVE_KEYS.has(key.split('.', 1)[0]!));
 }

@@ -38,11 +38,12 @@ export async function serve({ config, signals, command, ...parts }: ServeOptions
   try {
     const env = { ...process.env };
     const previous = previousProcess();
-    const sockets = takeInheritedSockets();
-    const unshared = sockets.derp.length > 0 ? await whyNoOwnSockets() : null;
-    const service = new Service(config, transport, log.log, sockets, unshared, previous !== null);
+    const inherited = takeInheritedSockets();
+    const isActivated = inherited.derp.length > 0;
+    const unshared = isActivated ? await whyNoOwnSockets() : null;
+    const service = new Service(config, transport, log.log, { inherited, unshared, isReplacing: previous !== null });
     const systemd = await openSystemdState(process.env, { health: service.health, log: log.log });
-    const startNext = sockets.derp.length > 0 ? (): NextProcess => new NextProcess({ command, env, sockets }) : null;
+    const startNext = isActivated ? (): NextProcess => new NextProcess({ command, env, sockets: inherited }) : null;
     const lifetime = new Lifetime({ ...parts, service, log, systemd, startNext });
     service.api.control = lifetime;
     signals.listen((wish, signal) => lifetime.signal(wish, signal));

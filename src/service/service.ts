@@ -49,6 +49,17 @@ import { createThreadMemory, sharedPorts, type ThreadMemory } from './threads/sh
 /** The drain may take this much longer than its time, for a loop that is behind. */
 const DRAIN_GRACE_MS = 1000;
 
+/** How the process was started. */
+export interface ServiceOptions {
+  /** Sockets that a service manager or the previous process opened. */
+  readonly inherited?: InheritedSockets;
+  /** Why several threads cannot share the inherited sockets; null when they can. */
+  readonly unshared?: string | null;
+  /** True: the process takes over from another one, which still runs. */
+  readonly isReplacing?: boolean;
+}
+
+/** A relay with everything around it: configuration, key, certificate, admission, ports and administration. */
 export class Service {
   readonly keyPair: NodeKeyPair;
   /** True when there was no key file and this start made it. */
@@ -86,18 +97,9 @@ export class Service {
   /** The configuration that was read last, with changes that wait for a restart. */
   #readConfig: Config;
 
-  /**
-   * Reads key and certificate; opens no port yet. `unshared`: why several threads cannot share the inherited sockets;
-   * `isReplacing`: the process takes over from another one, which still runs. Throws a TowpathError when a file is unusable.
-   */
-  constructor(
-    config: Config,
-    transport: Transport,
-    log: Logger,
-    inherited: InheritedSockets = NO_SOCKETS,
-    unshared: string | null = null,
-    isReplacing = false,
-  ) {
+  /** Reads key and certificate; opens no port yet. Throws a TowpathError when a file is unusable. */
+  constructor(config: Config, transport: Transport, log: Logger, options: ServiceOptions = {}) {
+    const { inherited = NO_SOCKETS, unshared = null, isReplacing = false } = options;
     this.#config = config;
     this.#inherited = inherited;
     this.#readConfig = config;
@@ -114,11 +116,7 @@ export class Service {
       api: () => this.api,
       liveness: () => this.#liveness,
     });
-    this.#admission = new AdmissionService(config.admission, {
-      clock,
-      log,
-      health: this.health,
-    });
+    this.#admission = new AdmissionService(config.admission, { clock, log, health: this.health });
     this.clients = new Clients(config, {
       admission: this.#admission,
       relay: () => this.#all,
@@ -148,16 +146,7 @@ export class Service {
     this.#clock.onTick(() => this.#countStun(), SLOW_TICK_MS);
     this.#adminToken = new AdminToken(config.admin, process.env);
     this.api = this.#createApi();
-    this.#liveness = new Liveness({
-      clock,
-      health: this.health,
-      stun: { setSilent: (reason) => this.#silenceStun(reason) },
-      certificate: config.transport === 'tls' ? () => this.certificate.info() : null,
-      changed: (reason) => {
-        if (reason === null) log.info('STUN answers again');
-        else log.error({ reason }, 'STUN does not answer, so that clients do not choose this relay now');
-      },
-    });
+    this.#liveness = this.#createLiveness();
     this.#publicHttp = new PublicHttp(config, {
       ...{ clock, relay: this.#relay, certificate: this.certificate, counters: this.ownCounters },
       config: () => this.#config,
@@ -346,6 +335,20 @@ export class Service {
 
   #openDoor(settings: UdpDoorSettings): Promise<UdpDoor> {
     return openUdpDoor(settings, { transport: this.#transport, clock: this.#clock, log: this.#log });
+  }
+
+  #createLiveness(): Liveness {
+    const log = this.#log;
+    return new Liveness({
+      clock: this.#clock,
+      health: this.health,
+      stun: { setSilent: (reason) => this.#silenceStun(reason) },
+      certificate: this.#config.transport === 'tls' ? () => this.certificate.info() : null,
+      changed: (reason) => {
+        if (reason === null) log.info('STUN answers again');
+        else log.error({ reason }, 'STUN does not answer, so that clients do not choose this relay now');
+      },
+    });
   }
 
   #createStunDoor(): StunDoor {

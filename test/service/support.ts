@@ -61,7 +61,7 @@ export class TestRelay {
     });
     const lines: string[] = [];
     const log = pino({ level: 'debug' }, { write: (line) => lines.push(line) });
-    const relay = new Service(config, sockets, log, inherited);
+    const relay = new Service(config, sockets, log, { inherited });
     await relay.start();
     return new TestRelay(relay, config, lines, folder);
   }
