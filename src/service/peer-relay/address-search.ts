@@ -51,6 +51,8 @@ export class AddressSearch {
   #isMapping = false;
   readonly #problems: Record<'STUN' | 'port mapping', string> = { STUN: '', 'port mapping': '' };
   #told = '';
+  /** Why the router does not forward one of the ports, or null. */
+  #unmapped: string | null = null;
 
   constructor(parts: AddressSearchParts) {
     this.#parts = parts;
@@ -129,9 +131,19 @@ export class AddressSearch {
       const gateway = defaultGateway();
       if (gateway === null) throw new Error('the system shows no default gateway for IPv4');
       const { signal } = this.#ended;
-      const { how, addresses } = await mapPorts({ transport, clock, gateway, signal, ports: ports(), nonceOf });
+      const { how, addresses, problem } = await mapPorts({
+        transport,
+        clock,
+        gateway,
+        signal,
+        ports: ports(),
+        nonceOf,
+      });
       this.addresses.setFound('port mapping', addresses, how);
       if (this.#worked('port mapping')) log.info({ how, gateway: gateway.ip }, 'the router forwards the UDP ports');
+      if (problem !== null && problem !== this.#unmapped)
+        log.warn({ how, problem }, 'the router forwards only some of the UDP ports');
+      this.#unmapped = problem;
     } catch (error) {
       this.#failed('port mapping', error);
     } finally {

@@ -33,6 +33,8 @@ export interface PortMappingParts extends RouterDialogParts {
 export interface PortMapping {
   readonly how: 'PCP' | 'NAT-PMP' | 'UPnP';
   readonly addresses: readonly ReachedAddress[];
+  /** Why the router does not forward one of the ports; null: it forwards all. */
+  readonly problem: string | null;
 }
 
 /**
@@ -68,7 +70,8 @@ async function byPcp(parts: PortMappingParts): Promise<PortMapping | null> {
       return mapped.size === ports.length;
     },
   );
-  if (mapped.size > 0) return { how: 'PCP', addresses: reached(mapped, null) };
+  if (mapped.size > 0)
+    return { how: 'PCP', addresses: reached(mapped, null), problem: missing(ports, mapped, refusal) };
   if (refusal !== null && !isOther) throw new Error(`the router refuses by PCP: ${refusal}`);
   return null;
 }
@@ -91,18 +94,19 @@ async function byNatPmp(parts: PortMappingParts): Promise<PortMapping | null> {
       return router.ip !== null && mapped.size === ports.length;
     },
   );
-  if (router.ip !== null && mapped.size > 0) return { how: 'NAT-PMP', addresses: reached(mapped, router.ip) };
+  if (router.ip !== null && mapped.size > 0)
+    return { how: 'NAT-PMP', addresses: reached(mapped, router.ip), problem: missing(ports, mapped, refusal) };
   if (refusal !== null && !isOther) throw new Error(`the router refuses by NAT-PMP: ${refusal}`);
   return null;
 }
 
 async function byUpnp(parts: PortMappingParts): Promise<PortMapping> {
-  const addresses = await mapByUpnp(parts, parts.ports, LIFETIME_SECONDS);
-  if (addresses === null)
+  const mapping = await mapByUpnp(parts, parts.ports, LIFETIME_SECONDS);
+  if (mapping === null)
     throw new Error(
       `the router ${parts.gateway.ip} answers neither PCP nor NAT-PMP nor UPnP; forward the UDP ports by hand`,
     );
-  return { how: 'UPnP', addresses };
+  return { how: 'UPnP', ...mapping };
 }
 
 /** Sends requests until `take` returns true, the router uses another version or refuses, or no answer comes. */
@@ -127,6 +131,14 @@ async function ask(
     () => isComplete || isOther || refusal !== null,
   );
   return { isOther, refusal };
+}
+
+/** Returns which ports are not mapped and why, or null. */
+function missing(ports: readonly number[], mapped: ReadonlyMap<number, Mapped>, refusal: string | null): string | null {
+  const others = ports.filter((port) => !mapped.has(port));
+  return others.length === 0
+    ? null
+    : `the router does not forward port ${others.join(' or ')}: ${refusal ?? 'no answer'}`;
 }
 
 function reached(mapped: ReadonlyMap<number, Mapped>, ip: string | null): ReachedAddress[] {

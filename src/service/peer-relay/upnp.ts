@@ -21,27 +21,41 @@ interface Service {
   readonly url: URL;
 }
 
+/** What a router that speaks UPnP forwards. */
+interface UpnpMapping {
+  readonly addresses: readonly ReachedAddress[];
+  /** Why it does not forward one of the ports; null: it forwards all. */
+  readonly problem: string | null;
+}
+
 /**
  * Asks the router by UPnP (Internet Gateway Device) to forward UDP ports to this machine. Only the default gateway is
  * asked, and what it names elsewhere is not followed. Null: no such router answers. Rejects with an Error that says why
- * a router that answers does not forward.
+ * a router that answers forwards none of them: many forward only ports from 1024 on, and another machine may have one.
  */
 export async function mapByUpnp(
   parts: RouterDialogParts,
   ports: readonly number[],
   lifetimeSeconds: number,
-): Promise<ReachedAddress[] | null> {
+): Promise<UpnpMapping | null> {
   const location = await discover(parts);
   if (location === null) return null;
   const service = await readDescription(location);
   if (service === null) return null;
   const { localIp } = parts.gateway;
-  for (const port of ports) await addMapping(service, port, localIp, lifetimeSeconds);
+  const mapped: number[] = [];
+  let problem: string | null = null;
+  for (const port of ports) {
+    const refusal = await addMapping(service, port, localIp, lifetimeSeconds);
+    if (refusal === null) mapped.push(port);
+    else problem ??= refusal;
+  }
+  if (mapped.length === 0 && problem !== null) throw new Error(problem);
   const answer = await call(service, 'GetExternalIPAddress', '');
   const ip = elementIn(answer.text, 'NewExternalIPAddress') ?? '';
   if (answer.status !== 200 || ipFamily(ip) !== 4)
     throw new Error('the router does not report its public address by UPnP');
-  return ports.map((port) => ({ localPort: port, ip, port }));
+  return { addresses: mapped.map((port) => ({ localPort: port, ip, port })), problem };
 }
 
 /** Returns the URL of the router's description; null when there is no answer, or one with a URL elsewhere. */
@@ -86,16 +100,22 @@ async function readDescription(location: URL): Promise<Service | null> {
   return null;
 }
 
-async function addMapping(service: Service, port: number, localIp: string, lifetimeSeconds: number): Promise<void> {
+/** Returns why the router does not forward a port, or null. */
+async function addMapping(
+  service: Service,
+  port: number,
+  localIp: string,
+  lifetimeSeconds: number,
+): Promise<string | null> {
   const mapping = (seconds: number): string =>
     `<NewRemoteHost></NewRemoteHost><NewExternalPort>${port}</NewExternalPort><NewProtocol>UDP</NewProtocol>` +
     `<NewInternalPort>${port}</NewInternalPort><NewInternalClient>${localIp}</NewInternalClient><NewEnabled>1</NewEnabled>` +
     `<NewPortMappingDescription>towpath</NewPortMappingDescription><NewLeaseDuration>${seconds}</NewLeaseDuration>`;
   let answer = await call(service, 'AddPortMapping', mapping(lifetimeSeconds));
   if (answer.error === ONLY_PERMANENT) answer = await call(service, 'AddPortMapping', mapping(0));
-  if (answer.status === 200) return;
+  if (answer.status === 200) return null;
   const why = answer.error === CONFLICT ? 'another machine has it' : `error ${answer.error ?? answer.status}`;
-  throw new Error(`the router does not forward port ${port} by UPnP: ${why}`);
+  return `the router does not forward port ${port} by UPnP: ${why}`;
 }
 
 async function call(

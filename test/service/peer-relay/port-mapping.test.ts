@@ -156,6 +156,42 @@ suite('a router is asked to forward the ports', { timeout: 60_000 }, () => {
     await assert.rejects(map(t, elsewhere), /answers neither/);
   });
 
+  test('by UPnP for the ports that it forwards: many forward none below 1024', async (t) => {
+    let refused = '443';
+    const server = createServer((request, response) => {
+      let body = '';
+      request.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+      request.on('end', () => {
+        const port = /<NewExternalPort>(\d+)</.exec(body)?.[1];
+        if (request.url === '/desc.xml')
+          response.end(
+            '<service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:1</serviceType><controlURL>/ctl</controlURL></service>',
+          );
+        else if (port !== undefined && refused.includes(port))
+          response.writeHead(500).end('<s:Fault><errorCode>718</errorCode></s:Fault>');
+        else response.end('<NewExternalIPAddress>20.0.0.7</NewExternalIPAddress>');
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    t.after(() => server.close());
+    const { port: httpPort } = server.address() as AddressInfo;
+    const router: Router = (_request, port) =>
+      port === 1900 ? Buffer.from(`HTTP/1.1 200 OK\r\nLOCATION: http://127.0.0.1:${httpPort}/desc.xml\r\n\r\n`) : null;
+    const some = await map(t, router);
+    assert.equal(text(some), 'UPnP 3478=20.0.0.7:3478');
+    assert.equal(some.problem, 'the router does not forward port 443 by UPnP: another machine has it');
+    refused = '3478 443';
+    await assert.rejects(map(t, router), /does not forward port 3478 by UPnP: another machine has it/);
+  });
+
+  test('by PCP for the ports that it forwards', async (t) => {
+    const router: Router = (request, port) =>
+      port !== 5351 ? null : pcp(request, request.readUInt16BE(40) === 443 ? 2 : 0);
+    const some = await map(t, router);
+    assert.equal(text(some), 'PCP 3478=20.0.0.7:3478');
+    assert.equal(some.problem, 'the router does not forward port 443: not authorized');
+  });
+
   test('and a description without end is no router', async (t) => {
     // A pattern over the whole text would need a time that grows with the square of its length.
     const server = createServer((_request, response) => response.end('<service>'.repeat(29_000)));
