@@ -54,6 +54,8 @@ suite('peerRelay', () => {
     assert.match(problem({ tailnets: [{ ...home, authKeyFile: '/etc/key' }] }), /authKeyFile: cannot be used together/);
     assert.match(problem({ tailnets: [{ ...home, name: undefined }] }), /name: is missing/);
     assert.match(problem({ tailnets: [home, { ...home, name: 'HOME' }] }), /HOME is taken/);
+    // Its keys would be in the file of the endpoints, which the next start removes.
+    assert.match(problem({ tailnets: [{ ...home, name: 'Endpoints' }] }), /name: found Endpoints; allowed: another/);
     assert.match(problem({ tailnets: [{ ...home, hostName: 'x' }] }), /did you mean hostname/);
     assert.match(problem({ tailnets: [{ ...home, tags: ['relay'] }] }), /tags such as tag:relay/);
     assert.match(problem({ tailnets: 'home' }), /a list of tailnets/);

@@ -49,6 +49,8 @@ export interface PeerRelayConfig {
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/;
+/** The name of the file with the endpoints in the state directory, without its ending. */
+export const ENDPOINTS_NAME = 'endpoints';
 const HOST_LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const TAG = /^tag:[A-Za-z0-9][A-Za-z0-9-]{0,62}$/;
 const ENV_REFERENCE = /^env:[A-Za-z_][A-Za-z0-9_]*$/;
@@ -100,6 +102,9 @@ const tailnet: z.ZodType<TailnetConfig> = section(
   {
     check: (values, refuse) => {
       if (values.name === undefined) refuse('name', 'is missing');
+      // NAME.json has the keys of the node, and some file systems ignore case.
+      if (values.name?.toLowerCase() === ENDPOINTS_NAME)
+        refuse('name', `found ${values.name}; allowed: another name, because the file of the endpoints has this one`);
       if (values.authKey !== undefined && values.authKeyFile !== undefined)
         refuse('authKeyFile', 'cannot be used together with authKey');
       const { pathname, search, hash } = new URL(values.controlUrl);

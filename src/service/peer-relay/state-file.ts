@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { errorMessage, systemErrorCode } from '../../base/errors.ts';
 import { readSmallFile } from '../../base/file-stamp.ts';
 import { writePrivateFile } from '../../base/private-file.ts';
+import { ENDPOINTS_NAME } from '../../config/schema/peer-relay.ts';
 import type { UdpRelayState } from '../../relay/udp/state.ts';
 
-const FILE = 'endpoints.json';
+const FILE = `${ENDPOINTS_NAME}.json`;
 /** Oldest usable state. Clients have found another path long before, and an older file may be a backup. */
 const MOST_AGE_MS = 600_000;
 /** An endpoint takes about 1.3 KiB, and there are at most 65,536. */
@@ -83,7 +84,8 @@ export function takeState(
   try {
     const { savedAt, state } = stored.parse(JSON.parse(text));
     const ageMs = now - savedAt;
-    return ageMs >= 0 && ageMs <= MOST_AGE_MS ? { state, ageMs } : null;
+    // Below 0, the clock was set back in between.
+    return Math.abs(ageMs) <= MOST_AGE_MS ? { state, ageMs: Math.max(0, ageMs) } : null;
   } catch {
     // The parser's message may contain a key.
     problem(`${path} is not what this version writes`);

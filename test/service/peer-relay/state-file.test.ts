@@ -33,14 +33,20 @@ suite('endpoints for the next process', () => {
     assert.equal(takeState(folder, none), null);
   });
 
-  test('that are old, or of the future, are not used', (t) => {
+  test('that are old, or of a far future, are not used', (t) => {
     const folder = directory(t);
     const state = new RulesWorld().exportState();
-    for (const now of [999, 700_000]) {
-      saveState(folder, state, 1000);
+    for (const now of [300_000, 1_700_000]) {
+      saveState(folder, state, 1_000_000);
       assert.equal(takeState(folder, none, now), null);
       assert.deepEqual(readdirSync(folder), []);
     }
+  });
+
+  test('are used when the clock was set back in between', (t) => {
+    const folder = directory(t);
+    saveState(folder, new RulesWorld().exportState(), 100_000);
+    assert.equal(takeState(folder, none, 97_000)?.ageMs, 0);
   });
 
   test('that are a pipe without a writer, or have no end, are told of and not waited for', (t) => {
