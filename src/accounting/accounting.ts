@@ -6,14 +6,13 @@ import { ThreadStore } from './thread-store.ts';
 import { STORE_FILE, type TrafficRow, type UsedBytes } from './traffic-store.ts';
 import { dayOf } from './usage.ts';
 import type { EventLog } from '../base/event-log.ts';
+import type { Writable } from '../base/writable.ts';
 
 /** Most rows that wait in memory while they cannot be written: about 40 MB. Further rows are not counted. */
 const MOST_WAITING = 100_000;
 /** Largest number of rows in one message to the store. */
 const ROWS_AT_ONCE = 10_000;
 const DAY_MS = 86_400_000;
-
-type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /**
  * Keeps the traffic by key and day on disk. Counts wait in memory for at most `flushSeconds`. They wait longer while

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { writePrivateFile } from '../base/private-file.ts';
-import { errorMessage, systemErrorCode, TowpathError } from '../base/errors.ts';
+import { errorMessage, systemErrorCode } from '../base/errors.ts';
 import type { AcmeCertificateSource, AcmeSourceOptions } from './acme/acme-source.ts';
 import { readCertificateFile } from './read.ts';
 import type { CertificateInfo, CertificatePair, CertificateSource, ChallengeAnswers } from './source.ts';
 import type { EventLog } from '../base/event-log.ts';
+import { unreadable } from './file-errors.ts';
 
 /** The choice of mode `auto`. It is permanent, because clients then have the pin, or trust the authority. */
 export type AutoChoice = 'acme' | 'self-signed';
@@ -24,10 +25,11 @@ export class AutoMemory {
       text = readCertificateFile(this.path);
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') return null;
-      throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${this.path}: ${errorMessage(error)}`, {
-        hint: 'Allow the user that runs towpath to read it. The file holds the choice of mode auto.',
-        cause: error,
-      });
+      throw unreadable(
+        this.path,
+        error,
+        'Allow the user that runs towpath to read it. The file holds the choice of mode auto.',
+      );
     }
     const [value, ...other] = parse(text);
     if (value === undefined || other.length > 0 || value.names !== [...names].sort().join(' ')) return null;

@@ -6,6 +6,7 @@ import { LastingProblem } from './lasting-problem.ts';
 import { covers, readCertificateFile, readPair, type ReadCertificate } from './read.ts';
 import type { CertificateInfo, CertificatePair, CertificateSource, HealthReport } from './source.ts';
 import type { EventLog } from '../base/event-log.ts';
+import { unreadable } from './file-errors.ts';
 
 const DAY_MS = 86_400_000;
 /** A certificate this close to its expiry should have been replaced. */
@@ -204,9 +205,6 @@ function readText(path: string): string {
   try {
     return readCertificateFile(path);
   } catch (error) {
-    throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {
-      hint: 'Check the path, and check that the user that runs towpath may read the file.',
-      cause: error,
-    });
+    throw unreadable(path, error, 'Check the path, and check that the user that runs towpath may read the file.');
   }
 }

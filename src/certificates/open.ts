@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { AcmeConfig } from '../config/schema/acme.ts';
-import { errorMessage, TowpathError } from '../base/errors.ts';
+import { TowpathError } from '../base/errors.ts';
 import { inspectAcme, openAcmeSource, type AcmeParts, type AcmePlace } from './acme/open.ts';
 import { AutoCertificateSource, AutoMemory, sayChoice } from './auto-source.ts';
 import { FileCertificateSource } from './file-source.ts';
@@ -12,6 +12,7 @@ import type { CertificateInfo, CertificateSource, HealthReport } from './source.
 import { MetaCertificateSource } from './meta-certificate-source.ts';
 import type { EventLog } from '../base/event-log.ts';
 import type { TickingClock } from '../base/clock.ts';
+import { unreadable } from './file-errors.ts';
 
 /** The `certificate` section of the configuration, and where the relay listens. */
 export interface CertificateSettings {
@@ -139,7 +140,7 @@ export function inspectCertificate(
   try {
     text = readCertificateFile(certPath);
   } catch (error) {
-    throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${certPath}: ${errorMessage(error)}`, { cause: error });
+    throw unreadable(certPath, error, 'Check the path, and check that this user may read the file.');
   }
   return describeChain(readChain(text, certPath));
 }

@@ -11,6 +11,7 @@ import {
 } from './make-certificate.ts';
 import { derperPaths, type CertificatePaths } from './names.ts';
 import { describe, readCertificateFile, readChain, readKey, readPair, type ReadCertificate } from './read.ts';
+import { unreadable, unwritable } from './file-errors.ts';
 
 /** Number of old certificates that are kept. More than one is needed only after several wrong clocks in a row. */
 const OLD_CERTIFICATES = 4;
@@ -211,10 +212,7 @@ function readIfThere(path: string): string | null {
     return readCertificateFile(path);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;
-    throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {
-      hint: 'Allow the user that runs towpath to read it, or choose another certificate directory.',
-      cause: error,
-    });
+    throw unreadable(path, error);
   }
 }
 
@@ -233,9 +231,6 @@ function guardWrite<T>(path: string, action: () => T): T {
     return action();
   } catch (error) {
     if (error instanceof TowpathError) throw error;
-    throw new TowpathError('TOWPATH_CERTIFICATE_UNWRITABLE', `${path}: ${errorMessage(error)}`, {
-      hint: 'Allow the user that runs towpath to write there, or choose another certificate directory.',
-      cause: error,
-    });
+    throw unwritable(path, error);
   }
 }

@@ -1,6 +1,7 @@
 import { Counters, type CounterValues } from '../observe/counters.ts';
 import type { LinkSnapshot } from './mesh/snapshot.ts';
 import type { SessionSnapshot } from './session/traffic.ts';
+import type { Writable } from '../base/writable.ts';
 
 /** Counters and gauges of a relay at one time, as plain data. */
 export interface RelaySnapshot {
@@ -57,8 +58,6 @@ function copyInto(target: Record<string, unknown>, values: Record<string, unknow
     else copyInto(target[name] as Record<string, unknown>, value as Record<string, unknown>);
   }
 }
-
-type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** Adds numbers, and the numbers of two lists or records of the same shape. */
 function add(left: unknown, right: unknown): unknown {

@@ -134,7 +134,7 @@ describe('an authority, a wrong clock and a bad disk', () => {
     }
   });
 
-  it('makes the stand-in anew when the clock is set', async () => {
+  it('makes the temporary one anew when the clock is set', async () => {
     const site = new Site(fresh(), 300_000);
     site.authority.failure = new AcmeFailure('refused', 'no');
     await site.pass(1000);

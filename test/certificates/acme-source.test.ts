@@ -11,7 +11,7 @@ describe('a certificate from an authority', () => {
   let n = 0;
   const fresh = (): string => `${folder.path}/${n++}`;
 
-  it('is obtained, replaces the stand-in, and is told to listeners', async () => {
+  it('is obtained, replaces the temporary one, and is told to listeners', async () => {
     const site = new Site(fresh());
     const before = site.source.current().certPem;
     assert.equal(site.source.info().provisional, true);

@@ -22,7 +22,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** Time between checks for due work. */
 const LOOK_MS = 1000;
-const STAND_IN_DAYS = 30;
+const TEMPORARY_DAYS = 30;
 /** The authority's time has whole seconds, and clocks always differ a little. */
 const CLOCK_TOLERANCE_MS = 60_000;
 
@@ -55,7 +55,7 @@ export class AcmeCertificateSource implements CertificateSource {
   readonly #listeners = new Set<(pair: CertificatePair) => void>();
   readonly #endTicks: () => void;
   #issued: ReadCertificate | null;
-  #standIn: ReadCertificate | null = null;
+  #temporary: ReadCertificate | null = null;
   readonly #memory: AcmeProgress;
   #lookedAt: number;
   /** Monotonic time, so that a jump of the wall clock does not change when the authority is asked. */
@@ -147,8 +147,8 @@ export class AcmeCertificateSource implements CertificateSource {
 
   #current(): ReadCertificate {
     if (this.#issued !== null) return this.#issued;
-    this.#standIn ??= makeStandIn(this.#options.settings.names, this.#options.now());
-    return this.#standIn;
+    this.#temporary ??= makeTemporary(this.#options.settings.names, this.#options.now());
+    return this.#temporary;
   }
 
   #announce(): void {
@@ -190,7 +190,7 @@ export class AcmeCertificateSource implements CertificateSource {
     const { clock, log, health } = this.#options;
     try {
       this.#memory.writeAgain();
-      if (this.#issued === null) this.#refreshStandIn();
+      if (this.#issued === null) this.#renewTemporary();
       else if (clock.now >= this.#renewalInfoFrom) await this.#lookAtRenewalInfo(this.#issued);
       if (!this.#isStopped && clock.now >= this.#orderFrom && this.#isDue(this.#options.now())) await this.#obtain();
       this.#report();
@@ -201,11 +201,11 @@ export class AcmeCertificateSource implements CertificateSource {
   }
 
   /** Replaces the temporary self-signed certificate when it was made with a wrong clock, or weeks ago. */
-  #refreshStandIn(): void {
+  #renewTemporary(): void {
     const { info } = this.#current();
     const now = this.#options.now();
     if (info.notBefore.getTime() <= now && now < info.notAfter.getTime()) return;
-    this.#standIn = null;
+    this.#temporary = null;
     const { pair } = this.#current();
     for (const listener of this.#listeners) listener(pair);
   }
@@ -283,7 +283,7 @@ export class AcmeCertificateSource implements CertificateSource {
 
   #use(certificate: ReadCertificate, message: string): void {
     this.#issued = certificate;
-    this.#standIn = null;
+    this.#temporary = null;
     const { names, notAfter, pinSha256 } = certificate.info;
     this.#options.log.info(
       { authority: this.#authority, names, notAfter, pinSha256, renewal: new Date(this.#renewAt(certificate)) },
@@ -328,9 +328,9 @@ export class AcmeCertificateSource implements CertificateSource {
   }
 }
 
-function makeStandIn(names: readonly string[], now: number): ReadCertificate {
+function makeTemporary(names: readonly string[], now: number): ReadCertificate {
   const key = generateCertificateKey();
-  const dates = { notBefore: new Date(now - HOUR_MS), notAfter: new Date(now + STAND_IN_DAYS * DAY_MS) };
+  const dates = { notBefore: new Date(now - HOUR_MS), notAfter: new Date(now + TEMPORARY_DAYS * DAY_MS) };
   const certPem = makeSelfSigned({ names, ...dates }, key);
-  return readPair({ certPem, keyPem: formatCertificateKey(key) }, 'the stand-in certificate', 'its key');
+  return readPair({ certPem, keyPem: formatCertificateKey(key) }, 'the temporary certificate', 'its key');
 }

@@ -2,12 +2,13 @@ import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writePrivateFile } from '../../base/private-file.ts';
-import { errorMessage, systemErrorCode, TowpathError } from '../../base/errors.ts';
+import { systemErrorCode } from '../../base/errors.ts';
 import { formatCertificateKey, generateCertificateKey } from '../make-certificate.ts';
 import { readCertificateFile, readKey, readPair, type ReadCertificate } from '../read.ts';
 import type { AcmeAccount } from './port.ts';
 import { LONGEST_WAIT_MS } from './schedule.ts';
 import type { EventLog } from '../../base/event-log.ts';
+import { unreadable, unwritable } from '../file-errors.ts';
 
 const time = z.number().nonnegative();
 
@@ -144,10 +145,7 @@ export class AcmeStore {
       text = readCertificateFile(path);
     } catch (error) {
       if (systemErrorCode(error) === 'ENOENT') return null;
-      throw new TowpathError('TOWPATH_CERTIFICATE_UNREADABLE', `${path}: ${errorMessage(error)}`, {
-        hint: 'Allow the user that runs towpath to read it, or choose another certificate directory.',
-        cause: error,
-      });
+      throw unreadable(path, error);
     }
     try {
       return read(text);
@@ -164,10 +162,7 @@ export class AcmeStore {
     try {
       writePrivateFile(path, text, { replace: true });
     } catch (error) {
-      throw new TowpathError('TOWPATH_CERTIFICATE_UNWRITABLE', `${path}: ${errorMessage(error)}`, {
-        hint: 'Allow the user that runs towpath to write there, or choose another certificate directory.',
-        cause: error,
-      });
+      throw unwritable(path, error);
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { TrafficTotals } from './traffic.ts';
+import type { Writable } from '../../base/writable.ts';
 
 /** The traffic of one key since the last call: payloads without headers. Plain data. */
 export interface KeyTraffic extends TrafficTotals {
@@ -36,5 +37,3 @@ export class KeyTrafficTable {
     return all;
   }
 }
-
-type Writable<T> = { -readonly [Name in keyof T]: T[Name] };

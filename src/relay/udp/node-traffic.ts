@@ -1,4 +1,5 @@
 import { NO_NODE, type Nodes } from './nodes.ts';
+import type { Writable } from '../../base/writable.ts';
 
 /** UDP payloads that a node has sent and received through the UDP relay since the last request. Plain data. */
 export interface NodeTraffic {
@@ -9,8 +10,6 @@ export interface NodeTraffic {
   readonly receivedBytes: number;
   readonly receivedPackets: number;
 }
-
-type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** Nodes whose traffic is kept until it is taken. */
 const MOST_NODES = 65_536;

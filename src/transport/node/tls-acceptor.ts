@@ -16,7 +16,7 @@ import { NodeStream } from './stream.ts';
 import { challengeOptions, checkCertificatePair, serverTlsOptions } from './tls-options.ts';
 
 /** Node's own handshake timer is only a second limit: it restarts with activity, ours does not. */
-const SECOND_FENCE_FACTOR = 2;
+const SECOND_LIMIT_FACTOR = 2;
 
 /**
  * Handshakes that begin in one turn of the event loop. Each costs about a millisecond. When thousands of clients
@@ -51,7 +51,7 @@ export class TlsAcceptor {
     this.#server = createServer({
       ...serverTlsOptions(tls.certificate, ticketKeys),
       ...(tls.challenge === undefined ? {} : challengeOptions(tls.challenge)),
-      handshakeTimeout: tls.handshakeTimeoutMs * SECOND_FENCE_FACTOR,
+      handshakeTimeout: tls.handshakeTimeoutMs * SECOND_LIMIT_FACTOR,
     });
     this.#server.on('secureConnection', (socket) => this.#secured(socket));
     this.#server.on('tlsClientError', (error, socket) => this.#refused(error, socket));

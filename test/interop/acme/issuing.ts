@@ -58,7 +58,7 @@ export const issuing: readonly Case[] = [
     run: async (stage) => {
       const pebble = await authority(stage, { sleepSeconds: 3 });
       const towpath = await relay(stage, pebble, { challenges: ['tls-alpn-01'] });
-      const standIn = towpath.presented('towpath.test').serialNumber;
+      const temporary = towpath.presented('towpath.test').serialNumber;
       await towpath.says(/ordering a certificate/);
       const foreign = connect({
         port: stage.ports.tls,
@@ -70,7 +70,7 @@ export const issuing: readonly Case[] = [
       await assert.rejects(once(foreign, 'secureConnect'), /alert|no application protocol|reset/i);
       for (let i = 0; i < 20; i++) {
         const { serialNumber, issuer } = towpath.presented('towpath.test');
-        assert.ok(serialNumber === standIn || /Pebble/.test(issuer), 'never the certificate of the challenge');
+        assert.ok(serialNumber === temporary || /Pebble/.test(issuer), 'never the certificate of the challenge');
       }
       await towpath.issued('towpath.test');
     },
