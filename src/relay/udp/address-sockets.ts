@@ -11,6 +11,8 @@ export interface AddressSocketsParts {
    * Called once for each change, with the addresses that have no socket of their own and the reason of the first one.
    */
   readonly onMissing: (addresses: readonly string[], reason: string) => void;
+  /** Called when sockets of single addresses were closed or opened. */
+  readonly onChanged?: () => void;
   /** Returns the addresses of this machine; throws when the system does not list them. For tests. */
   readonly addresses?: (withIpv6: boolean) => Set<string>;
 }
@@ -118,6 +120,7 @@ export class AddressSockets {
     for (const [ip, socket] of this.#single) {
       if (wanted.has(ip)) continue;
       this.#single.delete(ip);
+      this.#parts.onChanged?.();
       await socket.close();
     }
     const missing: string[] = [];
@@ -138,6 +141,7 @@ export class AddressSockets {
     const { transport, handler } = this.#parts;
     try {
       this.#single.set(ip, await transport.bindDatagram(ip, this.address.port, handler, { isShared: true }));
+      this.#parts.onChanged?.();
       return null;
     } catch (error) {
       return errorMessage(error);

@@ -4,7 +4,7 @@ import { PrefixSet } from '../../base/ip-prefix.ts';
 import { EventSummary } from '../../observe/event-summary.ts';
 import type { DatagramHandler, DatagramSocket, Transport } from '../../transport/port.ts';
 import { encodeBindingRequest, MAX_STUN_RESPONSE_BYTES } from '../../wire/stun.ts';
-import { AddressSockets } from './address-sockets.ts';
+import { AddressSockets, type AddressSocketsParts } from './address-sockets.ts';
 import { createDoorCounts, DoorCount, type DoorCounts } from './door-counts.ts';
 import { isInheritedPort, type DoorPlace } from './door-places.ts';
 import type { UdpDoor, UdpDoorListener, UdpDoorSettings } from './door.ts';
@@ -37,6 +37,8 @@ export interface PlainDoorParts {
   readonly makeRules: MakeDatagramRules<UdpRelaySettings | null>;
   readonly listener: UdpDoorListener;
   readonly log: EventLog<'debug' | 'info' | 'warn'>;
+  /** Returns the addresses of this machine. For tests. */
+  readonly addresses?: AddressSocketsParts['addresses'];
 }
 
 /** The address of a side as the runtime's sockets take it. */
@@ -208,12 +210,15 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
   }
 
   async #bind(place: DoorPlace, maySkip: boolean): Promise<void> {
-    const { transport, clock, listener } = this.#parts;
+    const { transport, clock, listener, addresses } = this.#parts;
     const { port } = place;
     try {
       const onMissing = (addresses: readonly string[], reason: string): void =>
         listener.missing(addresses, port, reason);
-      const sockets = await AddressSockets.open({ transport, handler: this, clock, onMissing }, place);
+      const onChanged = (): void => this.#forgetSockets();
+      const more = addresses === undefined ? {} : { addresses };
+      const parts = { transport, handler: this, clock, onMissing, onChanged, ...more };
+      const sockets = await AddressSockets.open(parts, place);
       this.#bound.push(sockets);
       this.#places.push({ ...place, ...sockets.address });
     } catch (error) {
@@ -259,6 +264,17 @@ export class PlainDoor implements UdpDoor, DatagramHandler, Arrival {
     };
     this.#texts[side] = text;
     return text;
+  }
+
+  /**
+   * The addresses of the machine have changed: each side finds its socket again with its next datagram, because the one
+   * that it had may be closed.
+   */
+  #forgetSockets(): void {
+    const { sides } = this.#rules;
+    this.#sockets.length = 0;
+    this.#numbers.clear();
+    for (let at = 0; at < sides.length; at += SIDE_WORDS) sides[at + SideWord.Socket] = NO_SOCKET;
   }
 
   /**
