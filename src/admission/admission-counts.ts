@@ -25,16 +25,18 @@ export class AdmissionCounts {
   readonly #refusals = new Table();
   readonly #ended = new Table();
 
+  /** Counts a connection that `source` admitted; `isFailOpen`: because the source cannot be reached. */
   admitted(source: string, isFailOpen: boolean): void {
     const table = isFailOpen ? this.#failOpen : this.#admits;
     table.set(source, (table.get(source) ?? 0) + 1);
   }
 
+  /** Counts a connection that was not admitted. */
   refused(source: string, reason: RefusalReason): void {
     this.#refusals.add(source, reason);
   }
 
-  /** An open connection was closed. */
+  /** Counts an open connection that was closed, because its node is no longer admitted. */
   ended(source: string, reason: RefusalReason): void {
     this.#ended.add(source, reason);
   }

@@ -44,12 +44,12 @@ export interface DatedJson {
   readonly answeredAt: number | null;
 }
 
-/** Returns the JSON of a 200 answer; everything else becomes a {@link SourceFailure}. Redirects are not followed. */
+/** Returns the JSON of a 200 answer. Rejects with a {@link SourceFailure} for everything else. Redirects are not followed. */
 export async function requestJson(request: JsonRequest): Promise<unknown> {
   return (await requestDatedJson(request)).value;
 }
 
-/** {@link requestJson} with the service's time, for comparisons of times: our clock may be wrong. */
+/** Does what {@link requestJson} does, and returns the service's time too, because our clock may be wrong. */
 export async function requestDatedJson(request: JsonRequest): Promise<DatedJson> {
   const answer = await askSource(request);
   const where = redactUrl(request.url);
@@ -77,7 +77,10 @@ export function tooLong(where: string, limitBytes: number): SourceFailure {
   return new SourceFailure('answer', `${where}: the answer is longer than ${limitBytes} bytes`);
 }
 
-/** Parses an answer as JSON in which no object has one of the keys `decisive` twice. */
+/**
+ * Parses an answer as JSON in which no object has one of the keys `decisive` twice. Throws a {@link SourceFailure} that
+ * starts with `where`.
+ */
 export function parseJson(bytes: Buffer, where: string, decisive: readonly string[]): unknown {
   try {
     return parseForeignJson(bytes, decisive);

@@ -26,6 +26,7 @@ export class Outage {
     return this.#failure;
   }
 
+  /** Records that the source did not answer. Logs it, at most once in {@link QUIET_MS}. */
   failed(failure: SourceFailure): void {
     this.#failure = failure;
     if (this.#told === failure.message || this.#clock.now - this.#toldAt < QUIET_MS) return;
@@ -34,6 +35,7 @@ export class Outage {
     this.#log.warn({ source: this.#source, error: failure.message }, 'admission source does not answer');
   }
 
+  /** Records that the source answered. Logs it when the log said that it does not. */
   answered(): void {
     this.#failure = null;
     if (this.#told === null) return;

@@ -125,7 +125,8 @@ function acmeParts(parts: CertificateParts): AcmeParts {
 
 /**
  * Returns facts about the certificate that the server has or will have, for `towpath derp-map`. A missing self-signed
- * certificate is made. Of files only the certificate is read, because this user may not be able to read the key.
+ * certificate is made. Of files only the certificate is read, because this user may not be able to read the key. Throws a
+ * {@link TowpathError}.
  */
 export function inspectCertificate(
   settings: CertificateSettings,

@@ -103,7 +103,10 @@ export function addSizeFlag(command: Command): Command {
 /** Parses a number of pairs. */
 export const pairCount: (text: string) => number = whole(1, MAX_PAIRS);
 
-/** Reads `2000`, `2k` or `2k/s` packets per second, or `1Mbit/s`. */
+/**
+ * Reads `2000`, `2k` or `2k/s` packets per second, or `1Mbit/s`. Throws commander's InvalidArgumentError for anything
+ * else.
+ */
 export function rateOption(text: string): Rate {
   const match = /^(\d+(?:\.\d+)?)(k|k\/s|\/s|kbit\/s|Mbit\/s|Gbit\/s|)$/.exec(text);
   const factors: Record<string, number> = { k: 1e3, 'k/s': 1e3, 'kbit/s': 1e3, 'Mbit/s': 1e6, 'Gbit/s': 1e9 };

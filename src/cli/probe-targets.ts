@@ -5,7 +5,10 @@ import { placeForMessages, readDerpMap, webAddressOf } from '../derp-map/derp-ma
 /** Most relays that are probed, one after the other. Tailscale's own map has about 120. */
 const MAX_RELAYS = 1000;
 
-/** Returns the relays for the argument of `probe`: a relay's URL, the URL of a DERP map, or the file of one. */
+/**
+ * Returns the relays for the argument of `probe`: a relay's URL, the URL of a DERP map, or the file of one. Rejects with a
+ * TowpathError when the map cannot be read, or has no relay or too many.
+ */
 export async function readTargets(
   text: string,
   region: string | null,

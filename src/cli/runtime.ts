@@ -12,7 +12,8 @@ export const RUNTIMES: readonly RuntimeName[] = ['node', 'bun'];
 
 /**
  * Continues in the runtime `wanted`. When this process runs in another one, the process is replaced (exec), with the
- * same process id, descriptors, signals and output, and this function does not return.
+ * same process id, descriptors, signals and output, and this function does not return. Throws a TowpathError when this is
+ * not possible.
  */
 export function continueIn(wanted: RuntimeName, argv: readonly string[] = process.argv): void {
   if (wanted === currentRuntime()) return;
@@ -49,7 +50,7 @@ function currentRuntime(): RuntimeName {
 
 /**
  * Returns the path of a runtime's program. Bun comes with the npm package `bun`; Node with the package `node` or from
- * the PATH.
+ * the PATH. Throws a TowpathError when it is not installed.
  */
 export function findRuntime(name: RuntimeName): string {
   const found = fromPackage(name) ?? (name === 'node' ? fromPath('node') : null);

@@ -180,6 +180,7 @@ export class DerpClient {
     this.#stream.pause();
   }
 
+  /** Reads again after {@link pause}. */
   resume(): void {
     // The relay was not silent: this client did not read.
     this.#heardAtMs = this.#clock.now;

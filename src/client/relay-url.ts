@@ -16,7 +16,10 @@ export interface RelayAddress {
   readonly hostHeader: string;
 }
 
-/** Reads `https://host[:port]/derp`, or `http://` for a relay without TLS. A URL without a path means `/derp`. */
+/**
+ * Reads `https://host[:port]/derp`, or `http://` for a relay without TLS. A URL without a path means `/derp`. Throws a
+ * TowpathError for other texts.
+ */
 export function parseRelayUrl(text: string): RelayAddress {
   let url: URL;
   try {

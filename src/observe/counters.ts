@@ -94,6 +94,7 @@ function dropTable(): number[][] {
 /** The fields of {@link Counters} without its methods, as `structuredClone` returns them. */
 export type CounterValues = Omit<Counters, 'drop' | 'flush' | 'queueDelay'>;
 
+/** The counts and gauges of one relay thread. They are plain fields, because they are counted for each packet. */
 export class Counters {
   /** Accepted DERP connections, before the handshake. */
   accepts = 0;

@@ -79,6 +79,7 @@ export interface RelayPorts {
   readonly sharedPlaces?: SharedPlaces | null;
 }
 
+/** One relay thread: its connections, and the packets between them. It reads no file and no configuration. */
 export class Relay {
   readonly counters: Counters = new Counters();
   /** Decides on connections before anything is spent on them, of this relay and of the service's port for HTTP. */

@@ -137,7 +137,7 @@ function leadsNowhere(path: string): boolean {
   }
 }
 
-/** Reads the server's key, or makes it on the first start. */
+/** Reads the server's key, or makes it on the first start. Throws a TowpathError when the file cannot be used. */
 export function loadOrCreateKeyFile(path: string): KeyFile {
   try {
     return loadKeyFile(path);

@@ -122,32 +122,41 @@ export class SymmetricState {
     this.mixHash(serverKey);
   }
 
+  /** Adds bytes that both sides have seen to the hash. */
   mixHash(bytes: Uint8Array): void {
     this.#hash = blake2s(this.#hash, bytes);
   }
 
+  /** Makes the next key from a secret of 32 bytes that both sides share. */
   mixKey(secret: Buffer): void {
     [this.#chain, this.#key] = deriveTwo(this.#chain, secret);
   }
 
+  /** Encrypts `plain` with the key, and adds the result to the hash. Returns the result, 16 bytes longer than `plain`. */
   sealAndHash(plain: Buffer): Uint8Array {
     const sealed = chacha20poly1305(this.#key, Buffer.alloc(NONCE_BYTES), this.#hash).encrypt(plain);
     this.mixHash(sealed);
     return sealed;
   }
 
+  /** Decrypts what {@link sealAndHash} of the other side returned. Throws a NoiseError when it does not authenticate. */
   openAndHash(sealed: Buffer): Uint8Array {
     const plain = openSealed(this.#key, Buffer.alloc(NONCE_BYTES), sealed, this.#hash);
     this.mixHash(sealed);
     return plain;
   }
 
+  /** Ends the handshake: returns the keys for the messages of each direction. */
   split(): NoiseKeys {
     const [clientToServer, serverToClient] = deriveTwo(this.#chain, EMPTY);
     return { clientToServer, serverToClient, hash: this.#hash };
   }
 }
 
+/**
+ * Returns the 32 bytes that both sides compute from one private and one public key (X25519). Throws a NoiseError for a
+ * public key of low order.
+ */
 export function agree(ours: NodeKeyPair, theirs: Buffer): Buffer {
   try {
     return x25519(ours.privateKey, theirs);

@@ -69,7 +69,7 @@ export interface Directory {
   readonly now: number | null;
 }
 
-/** Reads the directory of the authority. */
+/** Reads the directory of the authority. Rejects with an {@link AcmeFailure} when the answer is not a directory. */
 export async function readDirectory(request: Requester, url: string): Promise<Directory> {
   const { status, headers, text } = await ask(request, url);
   const value = parseObject(text);

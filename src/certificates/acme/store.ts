@@ -108,6 +108,7 @@ export class AcmeStore {
     return account;
   }
 
+  /** Writes the account. Throws a TowpathError when the file cannot be written. */
   saveAccount(directory: string, { accountUrl, keyPem }: AcmeAccount): void {
     this.#save(this.#accountPath, json({ directory, accountUrl, keyPem }));
   }
@@ -123,6 +124,7 @@ export class AcmeStore {
     });
   }
 
+  /** Writes the certificate that was obtained last. Throws as {@link saveAccount} does. */
   saveCertificate({ pair }: ReadCertificate): void {
     this.#save(this.certPath, `${pair.keyPem.trimEnd()}\n${pair.certPem.trimEnd()}\n`);
   }
@@ -135,6 +137,7 @@ export class AcmeStore {
     return { ...blank, fingerprint, renewal: stored?.renewal ?? null };
   }
 
+  /** Writes the state that {@link state} returns. Throws as {@link saveAccount} does. */
   saveState(state: AcmeState): void {
     this.#save(this.#statePath, json(state));
   }

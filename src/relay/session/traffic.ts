@@ -101,6 +101,7 @@ export class Traffic {
     };
   }
 
+  /** Returns the counts since the start of the session, for the status page. */
   counts(): TrafficCounts {
     const { unknownDestination, duplicateClient, goneDisconnected, queueHead } = this.#drops ?? NO_DROPS;
     const drops = [

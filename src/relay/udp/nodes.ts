@@ -27,6 +27,7 @@ export class Nodes {
     this.#bytes = new Budgets(capacity, byteRate(limits.bytesPerSecondPerNode));
   }
 
+  /** Changes the common limits, also for known nodes. */
   setLimits(limits: UdpRelayLimits): void {
     this.#allocations.setRate(allocationRate(limits.allocationsPerMinute));
     this.#bytes.setRate(byteRate(limits.bytesPerSecondPerNode));
@@ -60,6 +61,7 @@ export class Nodes {
     return this.#numbers.get(name) ?? NO_NODE;
   }
 
+  /** Returns the name of a node; null for {@link NO_NODE}. */
   nameOf(number: number): string | null {
     return number === NO_NODE ? null : this.#names[number]!;
   }

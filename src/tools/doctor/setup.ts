@@ -27,7 +27,7 @@ const DAY_MS = 86_400_000;
 const WARN_DAYS = 7;
 const LOOPBACK = /^(?:127\.|::1$)/;
 
-/** The configuration, or null and the problems in it. */
+/** Reads the configuration with `load`. Returns it, or null and a check that names its problems. */
 export function configCheck(load: () => LoadedConfig): { loaded: LoadedConfig | null; checks: Check[] } {
   try {
     const loaded = load();
@@ -39,7 +39,7 @@ export function configCheck(load: () => LoadedConfig): { loaded: LoadedConfig | 
   }
 }
 
-/** Settings that are allowed, but are often a mistake. */
+/** Returns warnings about settings that are allowed, but are often a mistake. */
 export function configWarnings(config: Config): Check[] {
   const found: Check[] = [];
   const { admission } = config;
@@ -53,7 +53,7 @@ export function configWarnings(config: Config): Check[] {
   return found;
 }
 
-/** The relay's public key from its key file. */
+/** Reads the key file. Returns the relay's public key, or null and a check that says why it cannot be used. */
 export function keyFileCheck(path: string): { publicKey: Buffer | null; check: Check } {
   try {
     const { keyPair, warnings } = loadKeyFile(path);

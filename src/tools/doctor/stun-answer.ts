@@ -9,6 +9,7 @@ const BRIDGE = /^(?:docker|br-|podman|cni|virbr|lxcbr|lxdbr|cbr)/;
 /** The addresses of this machine, each with its interface. */
 export type OwnAddresses = ReadonlyMap<string, string>;
 
+/** Returns the addresses of all network interfaces, in canonical form. */
 export function ownAddresses(): OwnAddresses {
   const entries = Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
     addresses.map(({ address }) => [canonicalIp(address), name] as const),

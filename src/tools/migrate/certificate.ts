@@ -12,7 +12,10 @@ const TERMS = 'certificate.acme.termsAgreed';
 const SELF_SIGNED_NOTE =
   "derper's certificate stays in use, with its pin. towpath renews it before it expires; derper does not.";
 
-/** The name of the relay, and where its certificate comes from. */
+/**
+ * Converts the name of the relay, and where its certificate comes from, into `draft`. Throws a TowpathError for a value
+ * that derper refuses too.
+ */
 export function convertCertificate(flags: GoFlags, draft: Draft, isTls: boolean): void {
   const mode = flags.get('certmode') ?? 'letsencrypt';
   if (!['letsencrypt', 'gcp', 'manual'].includes(mode)) {

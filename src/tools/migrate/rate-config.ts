@@ -5,7 +5,10 @@ const LIMIT_BYTES = 1024 * 1024;
 const RATE = 'PerClientRateLimitBytesPerSec';
 const BURST = 'PerClientRateBurstBytes';
 
-/** Reads the file of `-rate-config` (protocol reference §4.8): keys in any case, each once, others ignored, both optional. */
+/**
+ * Reads the file of `-rate-config` (protocol reference §4.8): keys in any case, each once, others ignored, both optional
+ * (0). Throws an Error that says what is wrong with the file.
+ */
 export function parseRateConfig(path: string): { bytesPerSecond: number; burstBytes: number } {
   const value = parseForeignJson(readSmallBytes(path, LIMIT_BYTES), [RATE, BURST]);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('it is not a JSON object');

@@ -21,7 +21,8 @@ export function refuseExisting(files: readonly PlannedFile[], machine: Machine):
   });
 }
 
-/** Writes all files, each one completely or not at all. The old file stays as `FILE.old`. Calls `written` for each. */
+/** Writes all files, each one completely or not at all. The old file stays as `FILE.old`. Calls `written` for
+ * each. Throws `TOWPATH_SETUP_FILE` when one cannot be written; the ones before it stay. */
 export function writeFiles(files: readonly PlannedFile[], written: (file: string) => void): void {
   for (const file of files) {
     if (file.isKept && existsSync(file.path)) continue;
@@ -62,7 +63,7 @@ function isOther({ path: file, text }: PlannedFile): boolean {
 
 /**
  * Creates the directory for the key and the certificates, readable only by its owner, when there is no service that
- * creates it.
+ * creates it. Throws `TOWPATH_SETUP_FILE` when it cannot be made.
  */
 export function makeStateDirectory(directory: string): void {
   try {
