@@ -41,14 +41,14 @@ export interface StartedRelay {
   readonly publicKey: string;
   /** The ports that it has opened. */
   readonly addresses: RelayAddresses;
-  /** What it has counted so far. The object stays the same and goes on counting; read it, do not write to it. */
+  /** The counts until now. The object stays the same and its numbers grow; do not write to it. */
   readonly counters: Readonly<Counters>;
   /** Ends all connections and frees the ports. Resolves when nothing of the relay is left. */
   close(): Promise<void>;
 }
 
 /**
- * Starts a relay in this process; `log` is a pino logger that is told what it does. Rejects with a TowpathError: its
+ * Starts a relay in this process; `log` is a pino logger for its messages. Rejects with a TowpathError: its
  * `code` is stable (`TOWPATH_CONFIG_INVALID`, `TOWPATH_LISTEN_…`), its `message` says which option is wrong and why.
  */
 export async function startRelay(

@@ -4,9 +4,9 @@ import { internalError } from './errors.ts';
 export const CLOCK_TICK_MS = 100;
 /** How often it ticks while nothing does, in milliseconds: each wake-up of an idle process costs processor time. */
 export const SLOW_TICK_MS = 1000;
-/** A tick that comes later than this shows that the event loop is held up, milliseconds. */
+/** A tick that comes later than this shows that the event loop is held up, in milliseconds. */
 const LATE_MS = 250;
-/** So long after such a tick the clock goes on ticking fast, so that delays are measured well, milliseconds. */
+/** Time of fast ticks after such a tick, in milliseconds, so that delays are measured well. */
 const WATCH_MS = 10_000;
 
 /**

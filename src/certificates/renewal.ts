@@ -10,21 +10,21 @@ import type { EventLog } from '../base/event-log.ts';
  *
  * A pin covers the whole certificate, so a new certificate has a new pin even with the same key, and a client whose DERP
  * map has the other pin refuses the relay. A node of a DERP map holds one pin only, and listing the relay twice does not
- * help: clients try the next node when TCP fails, not when TLS does. But a connection that is open stays open whatever
- * certificate comes after it, and clients connect anew, at once, when their map changes. So the certificate has to change
- * first and the map right after it; then only clients that connect in between are refused. Hence the plan:
+ * help: clients try the next node when TCP fails, not when TLS does. But an open connection stays open when the certificate
+ * changes, and clients connect again at once when their map changes. So the certificate has to change first and the map
+ * right after it; then only clients that connect in between are refused. Therefore:
  *
  * 1. `renewBeforeDays` before the end the next certificate is written next to the old one, and announced in the log every
  *    day with its pin and a date.
  * 2. At a time of their choosing before that date, operators run `mv NAME.next.crt NAME.crt`, which the running relay
- *    takes up within `pollSeconds`, and then put the output of `towpath derp-map` into the map.
+ *    uses within `pollSeconds`, and then put the output of `towpath derp-map` into the map.
  * 3. Otherwise the relay switches at that date, one day before the expiry. The map must change then.
  *
- * Nothing is won by a short validity, since no authority is involved: `validityDays: 3650` makes all this rare.
+ * A short validity has no use, because no authority is involved: `validityDays: 3650` makes all this rare.
  *
- * The clock may be wrong. So nothing is replaced on the first look after a start, and a certificate that is not valid by
- * a clock that was not seen to come there is replaced only after a day. What was replaced is kept, and comes back when it
- * is valid and the new one is not.
+ * The clock may be wrong. So nothing is replaced at the first check after a start. When the certificate is not valid by a
+ * clock that jumped or was so at the start, it is replaced only after a day. A replaced certificate is kept, and is used
+ * again when it is valid and the new one is not.
  */
 
 const DAY_MS = 86_400_000;
@@ -33,7 +33,7 @@ const CLOCK_SKEW_MS = 3_600_000;
 const SWITCH_BEFORE_END_MS = DAY_MS;
 /** Time servers need minutes to set a clock after the start; until then no certificate changes by plan. */
 const SETTLE_MS = 600_000;
-/** How long a clock by which the certificate is not valid must run before it is trusted. */
+/** Time that a clock by which the certificate is not valid must run before it is trusted. */
 export const DISTRUST_MS: number = DAY_MS;
 /** Shortest validity of a certificate that is made while the clock is wrong: an unknown part of it may be over. */
 const UNKNOWN_TIME_VALIDITY_MS = 3650 * DAY_MS;
@@ -88,7 +88,7 @@ function isValid({ info }: ReadCertificate, now: number): boolean {
   return info.notBefore.getTime() <= now && now < info.notAfter.getTime();
 }
 
-/** Decides. `loadOld` gives the certificates that were in use before. */
+/** Returns the action that is due. `loadOld` returns the certificates that were in use before. */
 export function whatIsDue(held: Held, policy: RenewalPolicy, time: WallTime, loadOld: () => ReadCertificate[]): Due {
   const { now, steadyFrom, steadyMs } = time;
   const { current } = held;

@@ -174,7 +174,7 @@ export class WebSocketClientStream implements Stream {
     }
   }
 
-  /** Takes header bytes, and the payload of a control frame with them; returns where to go on. */
+  /** Takes header bytes, and the payload of a control frame with them; returns where to continue. */
   #header(buffer: Buffer, from: number, to: number): number {
     const wanted = this.#wantedHeadBytes();
     const end = Math.min(to, from + wanted - this.#head.length);

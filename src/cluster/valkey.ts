@@ -113,7 +113,7 @@ export class Valkey {
     return members;
   }
 
-  /** Stores `value` in a field of a record, or removes it with null, and returns all fields. The record lives for `seconds`. */
+  /** Stores `value` in a field of a record, or removes it with null, and returns all fields. The record is deleted after `seconds`. */
   async setField(
     record: string,
     field: string,

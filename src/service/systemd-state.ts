@@ -54,7 +54,7 @@ export class SystemdState {
     if (this.#state === 'ready') this.#send('RELOADING=1\nSTATUS=Reading the configuration again');
   }
 
-  /** Makes this process the main one of the service. Resolves when the service manager has been told. */
+  /** Makes this process the main one of the service. Resolves when the service manager has the message. */
   async becomeMain(): Promise<void> {
     this.#send(`MAINPID=${process.pid}`);
     await this.#last;

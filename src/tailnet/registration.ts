@@ -58,7 +58,7 @@ export async function register(connection: ControlConnection, who: Registrant, p
   return outcome(readRegisterResponse(parse(answer.body)), authKey);
 }
 
-/** What is to be told of a registration that did not succeed; `nodeKey` is the public one. */
+/** Returns why a registration did not succeed, as a sentence for the operator. `nodeKey` is the public one, 32 bytes. */
 export function whyNotRegistered(result: Registration, nodeKey: Buffer): string {
   switch (result.kind) {
     case 'refused':

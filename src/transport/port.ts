@@ -144,7 +144,7 @@ export interface ListenerHandler {
   accepted(remote: Endpoint): ConnectionHandler | null;
   /** A connection was dropped before its client was known, or because it took too long; `accepted` was not called. */
   refused(reason: DropReason, remote: Endpoint, detail: string): void;
-  /** The listener itself has a problem (for example no descriptors are left). It goes on. */
+  /** The listener itself has a problem (for example no descriptors are left). It stays open. */
   error(error: Error): void;
 }
 

@@ -210,7 +210,7 @@ export class FrameDecoder {
     this.#taken = true;
   }
 
-  /** Fills the unfinished frame; returns where to go on in `buffer`, or −1 when it is used up or decoding must stop. */
+  /** Fills the unfinished frame; returns where to continue in `buffer`, or −1 when it is used up or decoding must stop. */
   #finishPartial(buffer: Buffer, from: number, to: number): number {
     if (this.#skipBytes > 0) {
       const skipped = Math.min(this.#skipBytes, to - from);

@@ -20,7 +20,7 @@ const IPV6_NETWORK_BYTES = 8;
 
 /** What a key has used of its rate in one thread, as plain data for the others. */
 export interface KeyUse {
-  /** Bytes since the other threads were told the last time. */
+  /** Bytes since the last report to the other threads. */
   readonly bytes: number;
   /** Bytes that are left to the key now. */
   readonly level: number;
@@ -45,8 +45,8 @@ export class KeyAccount implements LimitedSender {
   #newFrom: string | null;
   readonly #joinedAt: number;
   #lentBytes = 0;
-  /** Bytes that the other threads have not been told of. */
-  #untoldBytes = 0;
+  /** Bytes since the last report to the other threads. */
+  #unreportedBytes = 0;
   /** Its account in the total while there are connections. */
   #turns: ShareAccount | null = null;
   /** Connections that wait for the total, in order. */
@@ -70,11 +70,11 @@ export class KeyAccount implements LimitedSender {
     this.#bucket = newBucket(rate, now, 'full');
   }
 
-  /** What the other threads are to be told, once; null when the rate is not limited or nothing is missing. */
+  /** Returns the next report to the other threads; null when the rate is not limited or the burst is full. */
   takeUse(now: number): KeyUse | null {
     if (this.#bucket === null || this.#bucket.isFull(now)) return null;
-    const bytes = this.#untoldBytes;
-    this.#untoldBytes = 0;
+    const bytes = this.#unreportedBytes;
+    this.#unreportedBytes = 0;
     return { bytes, level: this.#bucket.level(now), rate: this.#rate };
   }
 
@@ -87,7 +87,7 @@ export class KeyAccount implements LimitedSender {
   takeRate(bytes: number, now: number): number {
     if (this.#bucket === null) return 0;
     const waitMs = this.#takeRate(this.#bucket, bytes, now);
-    if (waitMs === 0) this.#untoldBytes += bytes;
+    if (waitMs === 0) this.#unreportedBytes += bytes;
     return waitMs;
   }
 

@@ -297,7 +297,7 @@ export class Link implements Forwarder, Flushable, Reader {
     this.#hasToldOfRefusal = true;
     this.#happened(
       'unused',
-      `it tells of more than ${mostKeys()} clients (mesh.clientsPerRelay); clients of this relay do not reach the rest of them`,
+      `it reports more than ${mostKeys()} clients (mesh.clientsPerRelay); clients of this relay do not reach the rest of them`,
     );
   }
 

@@ -50,8 +50,8 @@ export class Contacts {
   }
 
   /**
-   * The key that is the 32 bytes at `at` is back: gives its former peer when not everyone has been told yet that it left. The
-   * rest need not be told, and hears of it when the key leaves again.
+   * Handles the return of the key that is the 32 bytes at `at`. Returns its former peer when some contacts have not got PeerGone
+   * yet, else null. These contacts get none now; they get it when the key leaves again.
    */
   takeBack(buffer: Buffer, at: number): Peer | null {
     if (this.#leaving.size === 0) return null;

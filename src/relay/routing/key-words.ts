@@ -5,12 +5,12 @@ import { KEY_BYTES } from '../../wire/frames.ts';
 export const KEY_WORDS: number = KEY_BYTES / 4;
 
 /**
- * How tables look at node keys: as 32-bit words of the buffer in which they lie, mixed with a secret seed. It is a base class
- * and not a part of the tables, because the way through another object costs a tenth of a look-up.
+ * Reads node keys as 32-bit words of the buffer that contains them, and hashes them with a secret seed. It is a base class of
+ * the tables and not a part of them, because a call through another object costs a tenth of a look-up.
  */
 export abstract class KeyTable {
   readonly #seed: number;
-  /** The buffer that was looked at last, which mostly is the one read window of the transport, and a view of it. */
+  /** The buffer that was read last, which is usually the one read window of the transport, and a view of it. */
   #viewed: Buffer | null = null;
   #view: DataView = new DataView(new ArrayBuffer(0));
   readonly #key: Buffer = Buffer.alloc(KEY_BYTES);
@@ -31,8 +31,8 @@ export abstract class KeyTable {
   }
 
   /**
-   * A view of a lone key, 32 bytes, valid until the next call. It is copied: a view of a small buffer makes that three times
-   * as heavy for as long as it lives.
+   * Returns a view of a copy of one key, 32 bytes, valid until the next call. The key is copied, because a view of a small
+   * buffer triples the memory of that buffer.
    */
   protected viewOfKey(key: Buffer): DataView {
     key.copy(this.#key);

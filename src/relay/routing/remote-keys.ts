@@ -10,7 +10,7 @@ const PAGE_BITS = 10;
 const PAGE_KEYS = 1 << PAGE_BITS;
 /** Ways at one time: their number has to fit into 15 bits. */
 const MOST_WAYS = 32_767;
-/** In the owner of an entry: the key was told of before the present connection of the forwarder. */
+/** In the owner of an entry: the key was reported on an earlier connection of the forwarder. */
 const OLD = 1;
 
 /** What {@link RemoteKeys.add} has changed. */
@@ -40,7 +40,7 @@ export class Way {
   readonly forwarder: Forwarder;
   /** From 1; no other way has it at the same time. */
   readonly number: number;
-  /** Keys that it was told of on its present connection. */
+  /** Number of keys that were reported on its present connection. */
   currentKeys = 0;
   /** Keys from before. */
   oldKeys = 0;
@@ -103,8 +103,8 @@ export class RemoteKeys extends KeyTable {
   }
 
   /**
-   * `way` leads to the key that is the 32 bytes at `at`, from now on and on its present connection. Other forwarders that
-   * have not been told of the key since their connection is new do not lead to it any more: the key has moved.
+   * Enters that `way` leads to the key that is the 32 bytes at `at`, on its present connection. Other forwarders to which
+   * the key was not reported on their present connections do not lead to it any more: the key has moved.
    */
   add(buffer: Buffer, at: number, way: Way): Added {
     if (this.#size >= this.#index.length * MOST_TAKEN) this.#growIndex();
@@ -301,7 +301,7 @@ export class RemoteKeys extends KeyTable {
     return entry;
   }
 
-  /** Removes an entry; the last one takes its place, whose slot is told. The slot of the removed one is the caller's. */
+  /** Removes an entry. The last entry takes its place, and its slot is changed. The caller clears the slot of the removed one. */
   #drop(entry: number): void {
     const owners = this.#owners;
     const way = this.#ways[owners[entry]! >> 1]!;

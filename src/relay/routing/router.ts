@@ -1,8 +1,8 @@
 /**
  * Where the destination of a packet is looked up. The router finds the peer of a key in `peer-table.ts` and gives the packet
  * to its connection, or, when the key is connected elsewhere, to a forwarder of `remote-keys.ts` (`recipient.ts` is the one
- * interface that carries every packet). A key with several connections is in `duplicates.ts`; `contacts.ts` remembers who must
- * hear that a key has left, and `presence.ts` is what those are told who watch all keys.
+ * interface that carries every packet). A key with several connections is in `duplicates.ts`; `contacts.ts` remembers which
+ * clients must get PeerGone when a key leaves, and `presence.ts` is the interface of clients that watch all keys.
  */
 import { KEY_BYTES, looksLikeDisco } from '../../wire/frames.ts';
 import { DropReason, PacketKind, type Counters } from '../../observe/counters.ts';
@@ -133,7 +133,7 @@ export class Router {
    * Removes a connection. When the key is no longer anywhere in the region, every client that it reached gets PeerGone.
    */
   unregister(peer: Peer, connection: Recipient): void {
-    // Connections of the key that have joined in other threads count, or the others would hear that they are alone.
+    // Connections of the key that have joined in other threads count, or the others would get the notice that they are alone.
     this.listener?.missed();
     this.#counters.connections--;
     this.#contacts.recipientGone(connection);
@@ -174,8 +174,8 @@ export class Router {
   }
 
   /**
-   * The forwarder of `way` does not lead to the key at `at` any more. When the key is nowhere now, everyone whom it reached
-   * hears PeerGone.
+   * Removes the key at `at` from the forwarder of `way`. When the key is connected nowhere now, all recipients that it has sent
+   * packets to get PeerGone.
    */
   removeForwarder(buffer: Buffer, at: number, way: Way): void {
     const isOwn = way.forwarder.isElsewhere !== true;
@@ -425,7 +425,7 @@ export class Router {
 
   /**
    * Ends the oldest connections of a key that now has too many. Each thread ends its own, and may not know yet that others are
-   * gone: so it looks at all that are too many, and not only at the oldest.
+   * gone. Therefore it checks all that are too many, and not only the oldest.
    */
   #entered(peer: Peer, connection: Recipient): void {
     const tooMany = peer.size - (peer.mostConnections ?? this.#connectionsPerKey);

@@ -25,8 +25,8 @@ const HOME_MOVE_AFTER_MS = 5000;
 /** Pings are not answered while this many bytes of control frames wait; upstream keeps one pong and ignores the rest. */
 const PONG_BACKLOG_BYTES = 1024;
 /**
- * The same for a connection with the mesh key. Another relay that is told of many keys has up to 32 KiB of that waiting all the
- * time, and gives up a link on which no Pong comes.
+ * The same for a connection with the mesh key. Up to 32 KiB of reports about keys may wait for another relay all the time, and it
+ * closes a link on which it gets no Pong.
  */
 const MESH_PONG_BACKLOG_BYTES = 49_152;
 
@@ -97,7 +97,7 @@ export class OpenSession implements FrameReceiver {
     else this.#mesh?.frame(type, buffer, payloadAt, to);
   }
 
-  /** Queues what a watching client is still to be told and there is room for; true when there is more. */
+  /** Queues reports for a watching client, as far as there is room. Returns true when there are more. */
   fill(): boolean {
     return this.#mesh?.fill() ?? false;
   }

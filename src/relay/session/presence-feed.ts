@@ -16,13 +16,13 @@ export interface FeedReader {
   readonly controlBytes: number;
   /** Queues a control frame. */
   control(frame: Buffer): void;
-  /** There is more to be told: calls {@link PresenceFeed.fill} at the end of the turn. */
+  /** Called when more reports wait: calls {@link PresenceFeed.fill} at the end of the turn. */
   hasMore(): void;
-  /** It is too far behind to be told all that has changed: ends the connection. */
+  /** Called when more changes wait than the limit: ends the connection. */
   tooFarBehind(): void;
 }
 
-/** What became of a key: its newest connection, or null: it is gone. */
+/** The state of a key: its newest connection, or null when it has left. */
 interface Change {
   readonly key: Buffer;
   readonly connection: Recipient | null;
@@ -40,7 +40,7 @@ export class PresenceFeed implements PresenceWatcher {
   readonly #mostChanges: number;
   /** All connected keys are to be reported, once an earlier list is finished. */
   #wantsAll = true;
-  /** Those that were here at the start, told up to `#next`. */
+  /** The peers that were connected at the start; those before `#next` were reported. */
   #initial: readonly Peer[] = [];
   #next = 0;
   /** By key: a key that has left and returned has another peer. In order of the changes. */

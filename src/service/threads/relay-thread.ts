@@ -8,7 +8,7 @@ import { type Answers, RequestPort } from './request-port.ts';
 export interface ThreadListener {
   readonly answers: Answers<ServiceRequests>;
   noted(note: Exclude<ServiceNote, { kind: 'started' | 'counted' }>): void;
-  /** Called when the thread has ended without being told to. */
+  /** Called when the thread has ended without a request. */
   ended(thread: RelayThreadProcess, error: Error): void;
 }
 

@@ -92,7 +92,7 @@ export class NodeStream extends BaseStream {
     if (this.phase === Phase.Open) this.handler.writable(this);
   }
 
-  /** Bytes from Node. Returns whether reading may go on. */
+  /** Takes bytes from Node. Returns whether reading may continue. */
   received(buffer: Buffer, from: number, to: number): boolean {
     if (this.phase !== Phase.Open) return this.phase === Phase.Finishing;
     if (this.isPaused || this.held !== null) {
