@@ -282,7 +282,10 @@ export class Router {
   routeForwarded(buffer: Buffer, keysAt: number, from: number, to: number): RouteResult {
     const counters = this.#counters;
     const kind = looksLikeDisco(buffer, from, to) ? PacketKind.Disco : PacketKind.Other;
-    const destination = this.table.find(buffer, keysAt + KEY_BYTES);
+    let destination = this.table.find(buffer, keysAt + KEY_BYTES);
+    if (destination === null && this.listener?.missed() === true) {
+      destination = this.table.find(buffer, keysAt + KEY_BYTES);
+    }
     const active = destination?.active ?? null;
     let result: RouteResult;
     if (destination !== null && active !== null) {
@@ -337,12 +340,16 @@ export class Router {
 
   /**
    * Returns a peer for the key at `at`, which is connected elsewhere and sends to a client here; null when the key is
-   * nowhere. The first packets of a node may come before the PeerPresent for it, on another connection. They are delivered but not
+   * nowhere. The first packets of a node may come before the PeerPresent for it, on another connection of this thread. They are delivered but not
    * recorded, so that a relay cannot fill the table with invented keys; the next packet is. A node that leaves before that
    * leaves without notice, which clients must tolerate (§11).
    */
   #remotePeer(buffer: Buffer, at: number): Peer | null {
-    if (this.remote.find(buffer, at) === null) return null;
+    if (this.remote.find(buffer, at) === null) {
+      if (this.listener?.missed() !== true) return null;
+      const added = this.table.find(buffer, at);
+      if (added !== null || this.remote.find(buffer, at) === null) return added;
+    }
     const peer = new Peer(Buffer.from(buffer.subarray(at, at + KEY_BYTES)));
     this.table.add(peer);
     return peer;

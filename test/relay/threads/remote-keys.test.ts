@@ -88,6 +88,36 @@ suite('keys of other relays in several threads', () => {
       for (const { counters } of world.threads) assert.equal(counters.remoteKeys, 0);
     }, 3));
 
+  test('packets that come before a thread has read who is where: they reach the client, and it hears that the source left', () =>
+    inWorld(async (world) => {
+      const { router } = world.threads[0]!;
+      const a = world.connect(1, A);
+      await world.settle();
+      // The other thread has written both facts, and nobody has read them yet.
+      const way = lead(world, R, new RecordingLink());
+      const b = world.connect(0, B);
+      assert.equal(forwarded(world, 1, R, A, 'first'), RouteResult.Taken);
+      assert.equal(forwarded(world, 1, R, B, 'second'), RouteResult.Taken);
+      await world.settle();
+      assert.deepEqual([texts(a), texts(b)], [['first'], ['second']]);
+      router.removeForwarder(R, 0, way);
+      await world.settle();
+      for (const { gone } of [a, b])
+        assert.deepEqual(gone, [{ key: R.toString('hex'), reason: PeerGoneReason.Disconnected }]);
+      // Invented keys are not remembered.
+      assert.equal(forwarded(world, 1, C, A, 'invented'), RouteResult.Taken);
+      assert.equal(world.threads[1]!.router.table.named(C), null);
+    }));
+
+  test('a client that has just connected to another thread gets what another relay sends it at once', () =>
+    inWorld(async (world) => {
+      await world.settle();
+      const b = world.connect(0, B);
+      assert.equal(forwarded(world, 1, R, B, 'hello'), RouteResult.Taken);
+      await world.settle();
+      assert.deepEqual(texts(b), ['hello']);
+    }));
+
   test('a client that comes from another relay to a thread of this one does not count as gone in any thread', () =>
     inWorld(async (world) => {
       const link = new RecordingLink();
