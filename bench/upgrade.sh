@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures how long two real tailscaled do not reach each other while their DERP relay is replaced by its next version, compared with a
+# Measures how long two real tailscaled do not reach each other while their relay is replaced by its next version, compared with a
 # derper that is restarted: builds what is needed, then runs bench/upgrade.ts. Needs root. Takes a minute per round.
 set -euo pipefail
 # shellcheck source=bench/programs.sh

@@ -1,11 +1,11 @@
 /**
- * Measures how long a stream of small messages between two real tailscaled is interrupted while their DERP relay is replaced by its
- * next version: `npm run bench:upgrade -- [--rounds 3] [--relays derper,towpath,towpath-sockets,towpath-next]`. A message
- * is sent each 10 ms. With `--region` there are two relays in one region, a client on each, and both relays are replaced, one
+ * Measures how long a stream of small messages between two real tailscaled is interrupted while their relay is replaced by its
+ * next version: `npm run bench:upgrade -- [--rounds 3] [--relays derper,towpath,towpath-sockets,towpath-next,peer-relay,peer-relay-next]`.
+ * A message is sent each 10 ms, by DERP or through the peer relay. With `--region` there are two relays in one region, a client on each, and both relays are replaced, one
  * after the other. Needs root, and the programs that `test/interop/peer-relay/run.sh` builds.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -17,7 +17,14 @@ import { derper } from './relay/programs.ts';
 import { formatSummary, summarize } from './relay/statistics.ts';
 import { MessageStream } from './udp/message-stream.ts';
 import type { Arrival } from './udp/traffic.ts';
-import { makeRelay, UPGRADES, type UpgradedRelay, type UpgradeName } from './upgrade/relays.ts';
+import {
+  hasPeerRelay,
+  makeRelay,
+  PEER_RELAY_UPGRADES,
+  UPGRADES,
+  type UpgradedRelay,
+  type UpgradeName,
+} from './upgrade/relays.ts';
 
 /** Time in which the stream must stay complete, in milliseconds. In it, a derper links to the others again: it tries every five seconds. */
 const SETTLED_MS = 8000;
@@ -36,14 +43,16 @@ if (headscale === '' || programs === '') {
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
-    relays: { type: 'string', default: UPGRADES.join(',') },
+    relays: { type: 'string' },
     region: { type: 'boolean', default: false },
   },
 });
 const shortestGapMs = values.region ? SHORTEST_GAP_IN_REGION_MS : SHORTEST_GAP_MS;
+const allNames = values.region ? UPGRADES : [...UPGRADES, ...PEER_RELAY_UPGRADES];
+const names = allNames.filter((relay) => values.relays?.split(',').includes(relay) ?? true);
 const results = new Map<UpgradeName, { longest: number[]; all: number[] }>();
 for (let round = 0; round < Number(values.rounds); round++) {
-  for (const name of UPGRADES.filter((relay) => values.relays.split(',').includes(relay))) {
+  for (const name of names) {
     const upgrades = await measure(name);
     const gaps = upgrades.flat().map(({ gapMs }) => gapMs);
     const longest = Math.max(...gaps, 0);
@@ -75,6 +84,7 @@ async function measure(name: UpgradeName): Promise<Arrival[][]> {
     const relays = makeRelays(name, network, folder);
     const control = await Headscale.start(network, headscale, folder, [...relays.keys()]);
     ends.push(() => control.program.stop());
+    writeFileSync(authKeyFile(folder), control.relayKey(), { mode: 0o600 });
     for (const relay of relays.values()) ends.push(() => relay.stop());
     const node = async (place: Exclude<Place, 'hub'>): Promise<TailscaleNode> => {
       const started = new TailscaleNode(network, place, programs, folder, { tun: 'ts0' });
@@ -96,7 +106,8 @@ async function measure(name: UpgradeName): Promise<Arrival[][]> {
       await relays.get(preferred)!.start();
     }
     const a = await node('a');
-    await until('a pong over DERP', () => a.ping(b.ip).includes('via DERP('));
+    const way = hasPeerRelay(name) ? 'via peer-relay(' : 'via DERP(';
+    await until(`a pong ${way}…)`, () => a.ping(b.ip).includes(way));
     for (const ip of relays.keys()) {
       if (clientsOf(network, ip) !== 2 / relays.size) throw new Error(`${ip} has ${clientsOf(network, ip)} clients`);
     }
@@ -119,7 +130,7 @@ async function measure(name: UpgradeName): Promise<Arrival[][]> {
 
 /** The relays by address, in the order of the DERP map. */
 function makeRelays(name: UpgradeName, network: Network, folder: string): Map<string, UpgradedRelay> {
-  const parts = { network, folder, derper: derper() };
+  const parts = { network, folder, derper: derper(), authKeyFile: authKeyFile(folder) };
   if (!values.region) return new Map([[HUB_IP, makeRelay(name, parts)]]);
   const ips = [HUB_IP, SECOND_IP];
   network.addHubAddress(SECOND_IP);
@@ -151,4 +162,8 @@ function clientsOf(network: Network, ip: string): number {
 
 function ms(value: number): string {
   return `${Math.round(value)} ms`;
+}
+
+function authKeyFile(folder: string): string {
+  return path.join(folder, 'auth-key');
 }

@@ -2,11 +2,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { REGION } from '../../test/interop/peer-relay/headscale.ts';
+import { CONTROL_URL, REGION } from '../../test/interop/peer-relay/headscale.ts';
 import { HUB_IP, type Network } from '../../test/interop/peer-relay/network.ts';
 import { Program, until } from '../../test/interop/peer-relay/program.ts';
 
-/** A DERP relay that is replaced by its next version while clients are connected. */
+/** A relay that is replaced by its next version while clients are connected. */
 export interface UpgradedRelay {
   start(): Promise<void>;
   /** Replaces it; resolves when only the next version runs. */
@@ -19,13 +19,21 @@ export interface UpgradedRelay {
  * next process takes over the sockets (SIGUSR2), as the package does.
  */
 export const UPGRADES = ['derper', 'towpath', 'towpath-sockets', 'towpath-next'] as const;
-export type UpgradeName = (typeof UPGRADES)[number];
+/** The second and the fourth of them with a peer relay, through which the messages go. */
+export const PEER_RELAY_UPGRADES = ['peer-relay', 'peer-relay-next'] as const;
+export type UpgradeName = (typeof UPGRADES | typeof PEER_RELAY_UPGRADES)[number];
+
+export function hasPeerRelay(name: UpgradeName): boolean {
+  return PEER_RELAY_UPGRADES.some((other) => other === name);
+}
 
 interface Parts {
   readonly network: Network;
   readonly folder: string;
   /** The program of derper. */
   readonly derper: string;
+  /** Where the auth key of the node of a peer relay will be. */
+  readonly authKeyFile: string;
   /** Set for one of several relays of a region; absent for a single relay. */
   readonly member?: RegionMember;
 }
@@ -53,9 +61,10 @@ export function makeRelay(name: UpgradeName, parts: Parts): UpgradedRelay {
     const environment = member === undefined ? {} : { SSL_CERT_FILE: path.join(member.secrets, 'authority.pem') };
     return new RestartedRelay(network, ip, derperCommand(parts, ip), environment);
   }
-  const command = towpathCommand(parts, ip, name !== 'towpath');
-  if (name === 'towpath') return new RestartedRelay(network, ip, command);
-  return new HeldRelay(network, ip, command, name === 'towpath-next' ? 'next' : 'restart');
+  const isHeld = name !== 'towpath' && name !== 'peer-relay';
+  const command = towpathCommand(parts, ip, isHeld, hasPeerRelay(name));
+  if (!isHeld) return new RestartedRelay(network, ip, command);
+  return new HeldRelay(network, ip, command, name === 'towpath-sockets' ? 'restart' : 'next');
 }
 
 /** Upgrades like a plain `systemctl restart`: the old process ends, then the next one starts. */
@@ -165,7 +174,12 @@ function derperCommand({ folder, derper, member }: Parts, ip: string): string[] 
   ];
 }
 
-function towpathCommand({ folder, member }: Parts, ip: string, isHeld: boolean): string[] {
+function towpathCommand(
+  { folder, member, authKeyFile }: Parts,
+  ip: string,
+  isHeld: boolean,
+  isPeerRelay: boolean,
+): string[] {
   const config = path.join(folder, `towpath-${ip}.yaml`);
   const ports = isHeld ? {} : { listen: `${ip}:${DERP_PORT}`, stun: `${ip}:${STUN_PORT}` };
   const certificate =
@@ -180,13 +194,19 @@ function towpathCommand({ folder, member }: Parts, ip: string, isHeld: boolean):
           with: member.others,
           caFile: path.join(member.secrets, 'authority.pem'),
         };
+  const peerRelay = {
+    ports: [STUN_PORT],
+    advertise: { addresses: [ip], only: true },
+    stateDirectory: path.join(folder, 'peer-relay'),
+    tailnets: [{ name: 'home', controlUrl: CONTROL_URL, authKeyFile, hostname: 'relay' }],
+  };
   // Each relay needs a port of its own: they share the loopback of the hub.
   const admin = `127.0.0.1:${ADMIN_PORT + Number(ip.split('.').at(-1))}`;
   writeFileSync(
     config,
     stringify({
       ...{ ...ports, http: 'off', keyFile: `relay-${ip}.key`, region: { id: REGION }, admission: { open: true } },
-      ...{ admin, certificate, mesh },
+      ...{ admin, certificate, mesh, ...(isPeerRelay ? { peerRelay } : {}) },
     }),
   );
   return [TOWPATH, 'serve', '--config', config];
