@@ -3,7 +3,8 @@ import { asBytes, bytesOf, type Input, type Step } from './input.ts';
 import { applyEdits, edits } from './mutate.ts';
 import { Random } from './random.ts';
 import { webSocketFrame } from './websocket.ts';
-import { CLIENT_INFOS, HEADS, LOW_ORDER_KEYS, PROXY_HEADERS, STUN_REQUEST } from './samples.ts';
+import { CLIENT_INFOS, HEADS, PROXY_HEADERS, STUN_REQUEST } from './samples.ts';
+import { LOW_ORDER_KEYS } from '../wire/low-order-keys.ts';
 
 const SIZES = [0, 1, 61, 62, 100, 1400, 16_384, 65_535, 65_536];
 const CONTROL_BYTES = 125;

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Clock } from '../../src/base/clock.ts';
@@ -11,8 +10,9 @@ import { openUdpDoor } from '../../src/relay/udp/open-door.ts';
 import { StunDoor, type StunDoorParts } from '../../src/service/stun-door.ts';
 import { loadSystemCalls } from '../../src/system/runtime.ts';
 import { transport } from '../../src/transport/runtime.ts';
-import { encodeBindingRequest, parseBindingResponse } from '../../src/wire/stun.ts';
-import { TestRelay, within } from './support.ts';
+import { encodeBindingRequest } from '../../src/wire/stun.ts';
+import { TestRelay } from './support.ts';
+import { askStun } from '../relay/udp/stun-client.ts';
 
 const STUN = { limit: null, generic: null, exempt: [] };
 const EVERYWHERE = [{ ip: '::', port: 0 }];
@@ -34,24 +34,6 @@ function create(): Created {
   return { counters, door: new StunDoor({ counters, openDoor }), settled: async () => opened?.command(null) };
 }
 
-/** Asks with a socket that is connected to `ip`, and so gets answers only from there. */
-async function ask(ip: string, port: number): Promise<void> {
-  const socket = createSocket(ip.includes(':') ? 'udp6' : 'udp4');
-  try {
-    const connected = once(socket, 'connect');
-    socket.connect(port, ip);
-    await connected;
-    const transaction = randomBytes(12);
-    const answer = once(socket, 'message') as Promise<[Buffer]>;
-    socket.send('no STUN');
-    socket.send(encodeBindingRequest(transaction));
-    const [bytes] = await within(answer, `an answer from ${ip}`);
-    assert.ok(parseBindingResponse(bytes, 0, bytes.length)?.transactionId.equals(transaction));
-  } finally {
-    socket.close();
-  }
-}
-
 describe('STUN without a peer relay', { skip: process.platform !== 'linux', timeout: 60_000 }, () => {
   it('answers from the address that was asked, and counts', async () => {
     const { door, counters } = create();
@@ -60,7 +42,7 @@ describe('STUN without a peer relay', { skip: process.platform !== 'linux', time
       assert.equal(door.places.length, 1);
       // The last one is on no list of the machine's addresses.
       const asked = ['127.0.0.1', '127.0.0.2', '127.0.1.1', '::1', ...(unavailable === null ? ['127.200.1.9'] : [])];
-      for (const ip of asked) await ask(ip, door.places[0]!.port);
+      for (const ip of asked) await askStun(ip, door.places[0]!.port);
       door.countStun();
       const { stunSuccess, stunIpv6, stunNotStun, stunReadErrors, stunWriteErrors } = counters;
       assert.deepEqual(
@@ -92,14 +74,14 @@ describe('STUN without a peer relay', { skip: process.platform !== 'linux', time
       }
       first.door.setSilent(null);
       await first.settled();
-      await ask('127.0.0.1', port);
+      await askStun('127.0.0.1', port);
       early.close();
       assert.deepEqual(heard, []);
     } finally {
       await first.door.close();
     }
     await second.door.open([{ ip: '::', port }], STUN);
-    await ask('127.0.0.2', port);
+    await askStun('127.0.0.2', port);
     await second.door.close();
   });
 
@@ -116,7 +98,7 @@ describe('STUN without a peer relay', { skip: process.platform !== 'linux', time
     try {
       const { stun } = relay.relay.addresses;
       assert.deepEqual(stun, [{ ip: '::', port: stun[0]!.port }]);
-      await ask('127.0.0.1', stun[0]!.port);
+      await askStun('127.0.0.1', stun[0]!.port);
       assert.equal(relay.relay.counters.stunIpv4, 1);
     } finally {
       await relay.stop();

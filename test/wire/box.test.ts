@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import nacl from 'tweetnacl';
 import { openBox, sealBox, sharedBoxKey } from '../../src/wire/box.ts';
 import { generateNodeKeyPair, nodeKeyPair } from '../../src/wire/keys.ts';
+import { LOW_ORDER_KEYS } from './low-order-keys.ts';
 
 const serverRaw = Buffer.from(`10${'11'.repeat(30)}51`, 'hex');
 const clientRaw = Buffer.from(`20${'22'.repeat(30)}62`, 'hex');
@@ -59,16 +60,7 @@ describe('box (§3.2)', () => {
   });
 
   it('refuses low-order public keys (§11.4)', () => {
-    const lowOrder = [
-      '00'.repeat(32),
-      `01${'00'.repeat(31)}`,
-      'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
-      '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
-      `ec${'ff'.repeat(30)}7f`,
-      `ed${'ff'.repeat(30)}7f`,
-      `ee${'ff'.repeat(30)}7f`,
-    ];
-    for (const key of lowOrder) {
+    for (const key of LOW_ORDER_KEYS) {
       assert.throws(() => sharedBoxKey(server.privateKey, Buffer.from(key, 'hex')), key);
     }
   });

@@ -18,7 +18,7 @@ import { openDisco, sealDisco, sharedDiscoKey } from '../../../src/wire/disco.ts
 import { formatNodeKey, generateNodeKeyPair } from '../../../src/wire/keys.ts';
 import { applyEdits, edits } from '../mutate.ts';
 import type { Random } from '../random.ts';
-import { LOW_ORDER_KEYS } from '../samples.ts';
+import { LOW_ORDER_KEYS } from '../../wire/low-order-keys.ts';
 import { check, type Target } from './target.ts';
 
 const CLIENTS = 3;

@@ -4,7 +4,7 @@ import { NoiseStream } from '../../../src/tailnet/noise-stream.ts';
 import { generateNodeKeyPair } from '../../../src/wire/keys.ts';
 import { respond } from '../../tailnet/noise-responder.ts';
 import { applyEdits, edits } from '../mutate.ts';
-import { LOW_ORDER_KEYS } from '../samples.ts';
+import { LOW_ORDER_KEYS } from '../../wire/low-order-keys.ts';
 import { check, type Target } from './target.ts';
 
 const VERSION = 131;

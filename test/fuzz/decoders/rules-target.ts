@@ -1,6 +1,6 @@
 import type { GrantedEndpoint } from '../../../src/relay/udp/commands.ts';
 import { DiscoType } from '../../../src/wire/disco-messages.ts';
-import { LOW_ORDER_KEYS } from '../samples.ts';
+import { LOW_ORDER_KEYS } from '../../wire/low-order-keys.ts';
 import { applyEdits, edits } from '../mutate.ts';
 import type { Random } from '../random.ts';
 import { data, RelayPeer } from '../../relay/udp/relay-peer.ts';

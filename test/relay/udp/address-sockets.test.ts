@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
 import { Clock } from '../../../src/base/clock.ts';
 import { AddressSockets } from '../../../src/relay/udp/address-sockets.ts';
@@ -9,8 +7,8 @@ import type { UdpDoor } from '../../../src/relay/udp/door.ts';
 import { makeRelayRules } from '../../../src/relay/udp/make-rules.ts';
 import { PlainDoor } from '../../../src/relay/udp/plain-door.ts';
 import { transport } from '../../../src/transport/runtime.ts';
-import { encodeBindingRequest, parseBindingResponse } from '../../../src/wire/stun.ts';
 import { within } from '../../service/support.ts';
+import { askStun } from './stun-client.ts';
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -49,23 +47,6 @@ async function stunServer(ip: string): Promise<{ port: number; missing: string[]
   return { port: door.places[0]!.port, missing };
 }
 
-/** Returns whether a socket that is connected to `ip`, and gets datagrams only from there, gets an answer. */
-async function answers(ip: string, port: number): Promise<void> {
-  const socket = createSocket(ip.includes(':') ? 'udp6' : 'udp4');
-  try {
-    const connected = once(socket, 'connect');
-    socket.connect(port, ip);
-    await connected;
-    const transaction = randomBytes(12);
-    const answer = once(socket, 'message') as Promise<[Buffer]>;
-    socket.send(encodeBindingRequest(transaction));
-    const [bytes] = await within(answer, `an answer from ${ip}`);
-    assert.ok(parseBindingResponse(bytes, 0, bytes.length)?.transactionId.equals(transaction));
-  } finally {
-    socket.close();
-  }
-}
-
 describe('a door without system calls on all addresses', { skip: process.platform !== 'linux' }, () => {
   for (const [all, asked] of [
     ['::', ['127.0.0.1', '127.0.0.2', '127.0.0.16', '127.0.1.1', '::1']],
@@ -73,7 +54,7 @@ describe('a door without system calls on all addresses', { skip: process.platfor
   ] as const) {
     it(`answers from the address that was asked: ${all}`, async () => {
       const { port, missing } = await stunServer(all);
-      for (const ip of asked) await answers(ip, port);
+      for (const ip of asked) await askStun(ip, port);
       assert.deepEqual(missing, []);
     });
   }
@@ -85,7 +66,7 @@ describe('a door without system calls on all addresses', { skip: process.platfor
     await closing.pop()!();
     const second = await openDoor('::', port);
     closing.push(() => second.close());
-    await answers('127.0.0.2', port);
+    await askStun('127.0.0.2', port);
   });
 });
 
