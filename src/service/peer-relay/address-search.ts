@@ -1,17 +1,26 @@
 import { defaultGateway } from '../../base/default-gateway.ts';
 import { errorMessage } from '../../base/errors.ts';
 import type { Clock } from '../../base/clock.ts';
+import { withinTime } from '../../base/within-time.ts';
 import { formatHostPort, ipFamily } from '../../base/ip-address.ts';
 import { isPublicIp } from '../../base/public-ip.ts';
 import type { PeerRelayConfig } from '../../config/schema/peer-relay.ts';
 import type { StunServerName } from '../../tailnet/netmap.ts';
 import type { Transport } from '../../transport/port.ts';
 import { mapPorts } from './port-mapping.ts';
-import { AdvertisedAddresses, REFRESH_MS, resolveName } from './advertised-addresses.ts';
+import { AdvertisedAddresses, resolveName } from './advertised-addresses.ts';
 import type { ReachedAddress } from './reached-address.ts';
 import { StunRounds, type StunRoundsParts } from './stun-rounds.ts';
 import type { EventLog } from '../../base/event-log.ts';
 
+/** Time between two look-ups of the configured names. */
+const NAMES_MS = 60_000;
+/** The same when a name could not be resolved, as before the network is up. */
+const NAMES_FAILED_MS = 10_000;
+/** Time between two looks at the addresses of this machine, which change with a link or a lease. */
+const INTERFACES_MS = 5000;
+/** Longest time that the start waits for names. DERP opens after it. */
+const START_MS = 2000;
 /** Behind a NAT, STUN also keeps the mapping of each port open: most forget one after 30 s or later. */
 const STUN_BEHIND_NAT_MS = 25_000;
 /** Interval when the machine itself has the public address. */
@@ -34,6 +43,11 @@ export interface AddressSearchParts extends Pick<StunRoundsParts, 'door'> {
   readonly nonceOf: (port: number) => Buffer;
   readonly clock: Clock;
   readonly log: EventLog<'info' | 'warn'>;
+  /** Called when clients are told other addresses. */
+  readonly changed: () => void;
+  /** For tests: as in {@link AdvertisedAddresses}. */
+  readonly resolve?: (name: string) => Promise<readonly string[]>;
+  readonly interfaces?: () => readonly string[];
 }
 
 /** Finds the addresses for clients, repeatedly. */
@@ -44,7 +58,11 @@ export class AddressSearch {
   readonly #configuredServers: readonly StunServerName[];
   readonly #ended = new AbortController();
   #leave: () => void = () => undefined;
-  #nextRefreshAt = 0;
+  #nextNamesAt = 0;
+  #nextInterfacesAt = 0;
+  #isResolving = false;
+  /** When the addresses of this machine last changed. */
+  #movedAt = Number.NEGATIVE_INFINITY;
   #nextStunAt = 0;
   #nextMappingAt = 0;
   #isStunBusy = false;
@@ -56,24 +74,30 @@ export class AddressSearch {
 
   constructor(parts: AddressSearchParts) {
     this.#parts = parts;
-    const { advertise, ports, log, door, clock } = parts;
+    const { advertise, ports, log, door, clock, resolve = resolveName, interfaces } = parts;
     this.addresses = new AdvertisedAddresses({
       configured: advertise.addresses,
       only: advertise.only,
       ports,
+      resolve,
+      ...(interfaces === undefined ? {} : { interfaces }),
       onProblem: (name, error) =>
         log.warn({ name, error: errorMessage(error) }, 'an address of the peer relay cannot be resolved'),
     });
     this.#configuredServers = advertise.stunServers.map(serverOf);
-    this.#stun = new StunRounds({ door, clock, servers: () => this.#servers(), resolve: resolveName });
+    this.#stun = new StunRounds({ door, clock, servers: () => this.#servers(), resolve });
   }
 
-  /** Resolves the configured names, reads the interfaces, and repeats that. Call it when the UDP ports are open. */
+  /**
+   * Resolves the configured names, reads the interfaces, and repeats that. Call it when the UDP ports are open. Resolves
+   * after the first search, or earlier when names take long.
+   */
   async start(): Promise<void> {
     const { clock } = this.#parts;
-    await this.addresses.refresh();
+    const found = this.#refresh();
+    await withinTime(found, START_MS);
     this.#told = this.#text();
-    this.#nextRefreshAt = clock.now + REFRESH_MS;
+    void found.then(() => this.#tellChanges());
     this.#leave = clock.onTick((now) => this.#tick(now));
   }
 
@@ -87,10 +111,8 @@ export class AddressSearch {
   }
 
   #tick(now: number): void {
-    if (now >= this.#nextRefreshAt) {
-      this.#nextRefreshAt = now + REFRESH_MS;
-      void this.addresses.refresh().then(() => this.#tellChanges());
-    }
+    if (now >= this.#nextNamesAt && !this.#isResolving) void this.#refresh().then(() => this.#tellChanges());
+    if (now >= this.#nextInterfacesAt) this.#readInterfaces(now);
     if (now >= this.#nextMappingAt && !this.#isMapping && this.#wantsMapping()) {
       this.#nextMappingAt = now + MAPPING_MS;
       void this.#askRouter();
@@ -101,13 +123,33 @@ export class AddressSearch {
     if (this.#servers().length > 0) void this.#askStun();
   }
 
+  async #refresh(): Promise<void> {
+    const { clock } = this.#parts;
+    this.#isResolving = true;
+    await this.addresses.refresh();
+    this.#isResolving = false;
+    this.#nextNamesAt = clock.now + (this.addresses.hasNames ? NAMES_MS : NAMES_FAILED_MS);
+  }
+
+  /** With other addresses, the machine may be in another network: STUN servers and the router are asked again. */
+  #readInterfaces(now: number): void {
+    this.#nextInterfacesAt = now + INTERFACES_MS;
+    if (!this.addresses.readInterfaces()) return;
+    this.#movedAt = now;
+    this.#nextStunAt = now;
+    this.#nextMappingAt = now;
+    this.#tellChanges();
+  }
+
   async #askStun(): Promise<void> {
     const { clock } = this.#parts;
+    const startedAt = clock.now;
     this.#isStunBusy = true;
     try {
       const found = await this.#stun.run();
       this.addresses.setFound('STUN', found);
-      this.#nextStunAt = clock.now + (this.#isBehindNat(found) ? STUN_BEHIND_NAT_MS : STUN_MS);
+      const hasMoved = this.#movedAt >= startedAt;
+      this.#nextStunAt = clock.now + (hasMoved ? 0 : this.#isBehindNat(found) ? STUN_BEHIND_NAT_MS : STUN_MS);
       this.#worked('STUN');
     } catch (error) {
       this.#nextStunAt = clock.now + STUN_FAILED_MS;
@@ -181,6 +223,7 @@ export class AddressSearch {
     if (text === this.#told) return;
     this.#told = text;
     this.#parts.log.info({ addresses: text }, 'clients are told other addresses of the peer relay');
+    this.#parts.changed();
   }
 
   #text(): string {

@@ -8,8 +8,6 @@ import type { ReachedAddress } from './reached-address.ts';
 
 /** Most addresses. Clients try all at once, so a longer list only costs packets (peer relay reference §8). */
 const MOST_ADDRESSES = 8;
-/** Time between two look-ups of names and interfaces. */
-export const REFRESH_MS = 60_000;
 /**
  * Addresses that clients cannot reach, or only inside the tunnel, and those that are not the address of one machine.
  */
@@ -52,7 +50,7 @@ export interface AdvertisedParts {
   readonly interfaces?: () => readonly string[];
   /** All addresses of a DNS name; rejects when it has none. */
   readonly resolve?: (name: string) => Promise<readonly string[]>;
-  /** Called with a name that cannot be resolved, and the error. */
+  /** Called with a name that cannot be resolved, and the error: once, until the reason changes. */
   readonly onProblem: (name: string, error: unknown) => void;
 }
 
@@ -72,6 +70,8 @@ export class AdvertisedAddresses {
   readonly #parts: AdvertisedParts;
   /** The last result of each configured entry. */
   readonly #resolved = new Map<string, readonly string[]>();
+  /** Why entries cannot be resolved now. */
+  readonly #unresolved = new Map<string, string>();
   readonly #found: Readonly<Record<AddressSourceName, Found>>;
   #ips: { readonly configured: readonly string[]; readonly interfaces: readonly string[] } = {
     configured: [],
@@ -121,23 +121,49 @@ export class AdvertisedAddresses {
     return this.#found.configured.foundAt;
   }
 
-  /** The addresses of this machine that clients may reach, as of the latest {@link refresh}. */
+  /** Whether the latest look-up found addresses for every name. */
+  get hasNames(): boolean {
+    return this.#found.configured.problem === null;
+  }
+
+  /** The addresses of this machine that clients may reach, as of the latest {@link readInterfaces}. */
   get machineIps(): readonly string[] {
     return this.#ips.interfaces;
   }
 
-  /** Resolves the names and reads the interfaces once; never rejects. */
+  /** Reads the interfaces and resolves the names once; never rejects. */
   async refresh(now: number = Date.now()): Promise<void> {
-    const { configured, only, interfaces = machineIps } = this.#parts;
+    this.readInterfaces(now);
+    const { configured } = this.#parts;
     const problems = await Promise.all(configured.map((entry) => this.#resolve(entry)));
     const problem = problems.find((one) => one !== null) ?? null;
-    this.#ips = {
-      configured: configured.flatMap((entry) => this.#resolved.get(entry) ?? []),
-      interfaces: only ? [] : interfaces().filter((ip) => !NOT_FOR_CLIENTS.has(ip)),
-    };
+    this.#ips = { ...this.#ips, configured: configured.flatMap((entry) => this.#resolved.get(entry) ?? []) };
     this.#found.configured.problem = problem;
     if (problem === null) this.#found.configured.foundAt = now;
-    this.#found.interfaces.foundAt = now;
+  }
+
+  /**
+   * Reads the addresses of this machine. While it has none, as with a link that is down, the last ones stay. Returns
+   * whether they have changed; never throws.
+   */
+  readInterfaces(now: number = Date.now()): boolean {
+    const { only, interfaces = machineIps } = this.#parts;
+    if (only) return false;
+    const source = this.#found.interfaces;
+    let ips: readonly string[];
+    try {
+      ips = interfaces().filter((ip) => !NOT_FOR_CLIENTS.has(ip));
+    } catch (error) {
+      // As in a sandbox without AF_NETLINK sockets.
+      source.problem = `the addresses of this machine cannot be listed: ${errorMessage(error)}`;
+      return false;
+    }
+    source.problem = ips.length === 0 ? 'this machine has no address that clients can reach' : null;
+    if (ips.length === 0) return false;
+    const hasChanged = ips.join() !== this.#ips.interfaces.join();
+    this.#ips = { ...this.#ips, interfaces: ips };
+    source.foundAt = now;
+    return hasChanged;
   }
 
   /** Records the result of a round of STUN or port mapping, with its protocol, or why it failed. */
@@ -179,14 +205,17 @@ export class AdvertisedAddresses {
     }
     try {
       const found = await resolve(entry);
-      this.#resolved.set(
-        entry,
-        found.filter((ip) => ipFamily(ip) !== 0 && !isLoopback(ip)),
-      );
+      const usable = found.filter((ip) => ipFamily(ip) !== 0 && !isLoopback(ip));
+      // Debian enters the name of the machine as 127.0.1.1 into /etc/hosts.
+      if (usable.length === 0) throw new Error(`clients cannot reach ${found.join(', ') || 'no address'}`);
+      this.#resolved.set(entry, usable);
+      this.#unresolved.delete(entry);
       return null;
     } catch (error) {
-      onProblem(entry, error);
-      return `${entry} cannot be resolved: ${errorMessage(error)}`;
+      const problem = `${entry} cannot be resolved: ${errorMessage(error)}`;
+      if (this.#unresolved.get(entry) !== problem) onProblem(entry, error);
+      this.#unresolved.set(entry, problem);
+      return problem;
     }
   }
 }

@@ -118,6 +118,7 @@ export class PeerRelay {
       tailnetServers: () => this.#tailnets.flatMap(({ node }) => node.netmap.stunServers(parts.region)),
       clock,
       log,
+      changed: () => this.#addressesChanged(),
     });
     const table = new RemoteEndpointTable(
       (command) => this.#command(command),
@@ -160,14 +161,21 @@ export class PeerRelay {
     );
     const rules: UdpRelaySettings = { limits, state: earlier?.state ?? null, stateAgeMs: earlier?.ageMs ?? 0 };
     const offload = this.#offload;
-    this.#door = await openDoor({
+    const settings = {
       places: relayPlaces(ports, stun.places),
       skipsTaken: takenPorts === 'skip',
       offload,
       stun: { limit: stun.limit, generic: stun.generic, exempt: stun.exempt },
       rules,
       endpoints: limits.endpoints,
-    });
+    };
+    try {
+      this.#door = await openDoor(settings);
+    } catch (error) {
+      // The next start may find the ports free.
+      if (earlier !== null) saveState(stateDirectory, earlier.state, Date.now() - earlier.ageMs);
+      throw error;
+    }
     this.#door.setSilent(this.#isSilent);
     // A network map with other attributes may have come meanwhile.
     if (offload !== this.#offload) this.#door.setOffload(this.#offload);
@@ -187,7 +195,7 @@ export class PeerRelay {
     );
     this.#takeOver(earlier?.state.endpoints ?? []);
     this.#isStarted = true;
-    for (const { node } of this.#tailnets) node.listener.changed();
+    this.#addressesChanged();
   }
 
   /** Where the door listens; empty while it is closed. */
@@ -395,6 +403,11 @@ export class PeerRelay {
       : `another process uses ${this.#config.stateDirectory}, or it cannot be written`;
     if (health.set('peer relay', problem) && problem !== null)
       log.error({ problem }, 'the peer relay cannot lock its state directory');
+  }
+
+  /** Whether a tailnet is ready depends on the addresses. */
+  #addressesChanged(): void {
+    for (const { node } of this.#tailnets) node.listener.changed();
   }
 
   /** Applies the node attributes of the tailnets, which may forbid to send or receive several datagrams at once. */

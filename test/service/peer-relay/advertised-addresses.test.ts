@@ -63,6 +63,39 @@ suite('addresses that clients are told (peer relay §8)', () => {
     assert.equal(found.foundAt, 3);
   });
 
+  test('of a name that leads only to the machine itself are a problem, told once', async () => {
+    const { found, problems } = advertised({ configured: ['relay'], resolve: () => Promise.resolve(['127.0.1.1']) });
+    for (let i = 0; i < 3; i++) await found.refresh();
+    assert.equal(found.hasNames, false);
+    assert.match(found.sources[0]!.problem!, /relay cannot be resolved: clients cannot reach 127\.0\.1\.1/);
+    assert.deepEqual(problems, ['relay']);
+  });
+
+  test('of the machine stay while it has none or does not list them, and follow when they change', async () => {
+    let machine: (() => string[]) | null = () => ['10.0.0.1', '127.0.0.1'];
+    const interfaces = (): string[] => {
+      if (machine === null) throw new Error('Unknown system error 97');
+      return machine();
+    };
+    const { found } = advertised({ interfaces });
+    const problem = (): string | null => found.sources.at(-1)!.problem;
+    await found.refresh();
+    assert.deepEqual([listOf(found), problem()], [['10.0.0.1:3478'], null]);
+    machine = () => ['127.0.0.1'];
+    assert.equal(found.readInterfaces(), false);
+    assert.deepEqual(
+      [listOf(found), problem()],
+      [['10.0.0.1:3478'], 'this machine has no address that clients can reach'],
+    );
+    machine = null;
+    await found.refresh();
+    assert.deepEqual(listOf(found), ['10.0.0.1:3478']);
+    assert.match(problem()!, /cannot be listed: Unknown system error 97/);
+    machine = () => ['10.0.0.2'];
+    assert.equal(found.readInterfaces(), true);
+    assert.deepEqual([listOf(found), problem()], [['10.0.0.2:3478'], null]);
+  });
+
   test('of STUN and of a port mapping come before those of the machine, with the ports that they tell', async () => {
     const { found } = advertised({ ports: () => [3478, 443], interfaces: () => ['10.0.0.1'] });
     await found.refresh();

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { suite, test } from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
 import { formatNodeKey } from '../../../src/wire/keys.ts';
@@ -149,6 +151,20 @@ suite('a peer relay', { timeout: 115_000 }, () => {
     await relay.until(() => status().isOverQuota, 'UDP uses the rest up');
     for (let i = 0; i < TRIES && (await a.ping()); i++);
     assert.equal(await a.ping(), false, 'its endpoint has ended');
+  });
+
+  test('keeps the endpoints of the process before when a start fails because a port is taken', async (t) => {
+    const world = await RelayWorld.open(t);
+    await world.connect();
+    await world.meet();
+    await world.relay.stop();
+    const other = createSocket('udp4').bind(world.port);
+    await once(other, 'listening');
+    await assert.rejects(world.startRelay(), { code: 'TOWPATH_LISTEN_IN_USE' });
+    other.close();
+    await once(other, 'close');
+    await world.startRelay();
+    assert.ok(await world.a.ping(5000), `no handshake is needed\n${world.relay.lines.join('')}`);
   });
 
   test('does not share its state directory with another process', async (t) => {
