@@ -32,13 +32,17 @@ const EVENTS: Readonly<Record<string, DoorCountName>> = {
   socket_reopened: 'socketsReopened',
 };
 
-/** Returns the metrics of the peer relay. Those of endpoints and forwarded packets have the labels of upstream's. */
+/** Returns the metrics of the peer relay. */
 export function peerRelayMetrics({ snapshot, door, tailnets }: MetricSources): MetricDefinition[] {
+  return [...endpointMetrics(snapshot), ...doorMetrics(door), ...tailnetMetrics(tailnets)];
+}
+
+/** Returns the metrics of endpoints and of forwarded packets. They have the labels of upstream's. */
+function endpointMetrics(snapshot: MetricSources['snapshot']): MetricDefinition[] {
   const of = (read: (from: UdpRelaySnapshot) => Iterable<Sample>) => (): Iterable<Sample> => {
     const latest = snapshot();
     return latest === null ? [] : read(latest);
   };
-  const doorCount = (name: DoorCountName): number => door()?.counts[DoorCount[name]] ?? 0;
   const forwarded = (what: 'packets' | 'bytes') =>
     of(({ forwarded: pairs }) =>
       pairs.map((pair): Sample => [{ transport_in: pair.transportIn, transport_out: pair.transportOut }, pair[what]]),
@@ -85,6 +89,12 @@ export function peerRelayMetrics({ snapshot, door, tailnets }: MetricSources): M
         [{ step: 'bound' }, bindings],
       ]),
     },
+  ];
+}
+
+function doorMetrics(door: MetricSources['door']): MetricDefinition[] {
+  const doorCount = (name: DoorCountName): number => door()?.counts[DoorCount[name]] ?? 0;
+  return [
     {
       name: 'towpath_peer_relay_send_problems_total',
       help: 'Sends of the UDP door that failed, by reason.',
@@ -126,6 +136,11 @@ export function peerRelayMetrics({ snapshot, door, tailnets }: MetricSources): M
       labels: [],
       read: () => [[{}, doorCount('kernelDropped')]],
     },
+  ];
+}
+
+function tailnetMetrics(tailnets: MetricSources['tailnets']): MetricDefinition[] {
+  return [
     {
       name: 'towpath_peer_relay_requests_total',
       help: 'Packets that nodes of a tailnet sent to the node of the relay, by result.',
