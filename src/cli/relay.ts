@@ -46,6 +46,7 @@ interface Member {
   readonly write: (text: string) => void;
 }
 
+/** Does `act` in each chosen tailnet, also after one has failed; then throws the first error. */
 async function forEach(
   command: Command,
   name: string | undefined,
@@ -57,12 +58,21 @@ async function forEach(
   const clock = new Clock();
   clock.start();
   const write = (text: string): void => command.configureOutput().writeOut?.(`${printable(text)}\n`);
+  const errors: unknown[] = [];
   try {
-    for (const tailnet of tailnets) await act({ node: openNode(config, tailnet, clock, write), write });
+    for (const tailnet of tailnets) {
+      try {
+        await act({ node: openNode(config, tailnet, clock, write), write });
+      } catch (error) {
+        errors.push(error);
+        if (tailnets.length > 1) write(`tailnet ${tailnet.name}: failed: ${errorMessage(error)}`);
+      }
+    }
   } finally {
     lock.release();
     clock.stop();
   }
+  if (errors.length > 0) throw errors[0];
 }
 
 function chosen({ peerRelay }: Config, name: string | undefined): readonly TailnetConfig[] {

@@ -44,6 +44,25 @@ describe('towpath relay', () => {
     });
   });
 
+  it('logs in to the other tailnets when one refuses, and fails', async (t) => {
+    const [refusing, control] = [await FakeControl.start(), await FakeControl.start()];
+    t.after(() => Promise.all([refusing.stop(), control.stop()]));
+    const folder = stateDirectory(t);
+    const file = path.join(folder, 'towpath.yaml');
+    const tailnets = [
+      { name: 'work', controlUrl: refusing.url },
+      { name: 'home', controlUrl: control.url },
+    ];
+    writeFileSync(file, stringify({ peerRelay: { stateDirectory: 'state', tailnets } }));
+    refusing.behaviour.register = () => ({ Error: 'invalid auth key' });
+    control.behaviour.register = () => ({ MachineAuthorized: true });
+    await assert.rejects(run('relay', 'login', '--config', file), {
+      code: 'TOWPATH_TAILNET_REFUSED',
+      message: /^tailnet work: .*invalid auth key/,
+    });
+    assert.equal(NodeState.peek(path.join(folder, 'state'), 'home')?.isRegistered, true);
+  });
+
   it('shows the status that the administration gives, and says when it gives none', async (t) => {
     const server = createServer((request, response) => response.end(`tailnet home: ready ${request.url}\n`));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
