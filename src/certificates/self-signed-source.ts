@@ -104,7 +104,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
   }
 
   #tick(tick: number): void {
-    this.#wallClock.look();
+    this.#wallClock.read();
     if (tick - this.#polledAt >= this.#options.pollSeconds * 1000) {
       this.#polledAt = tick;
       const stamp = this.#readStamp();
@@ -186,7 +186,7 @@ export class SelfSignedCertificateSource implements CertificateSource {
   }
 
   #check(): void {
-    const time = this.#wallClock.look();
+    const time = this.#wallClock.read();
     const due = whatIsDue(this.#held, this.#options, time, () => this.#store.loadOld());
     if (due.kind === 'wait') {
       this.#sayDistrust(due.why, time.now);

@@ -17,13 +17,13 @@ export interface WallTime {
 
 /**
  * The wall clock with a check for jumps: a machine without a clock battery starts in 1970 or at the date of its image,
- * and time servers or people set clocks while the relay runs. {@link look} must be called regularly.
+ * and time servers or people set clocks while the relay runs. {@link read} must be called regularly.
  */
 export class WallClock {
   readonly #clock: TickingClock;
   readonly #read: () => number;
-  #lookedWall: number;
-  #lookedTick: number;
+  #lastWall: number;
+  #lastTick: number;
   #steadyFrom: number;
   #steadyTick: number;
 
@@ -31,20 +31,20 @@ export class WallClock {
   constructor(clock: TickingClock, read: () => number) {
     this.#clock = clock;
     this.#read = read;
-    this.#lookedWall = this.#steadyFrom = read();
-    this.#lookedTick = this.#steadyTick = clock.now;
+    this.#lastWall = this.#steadyFrom = read();
+    this.#lastTick = this.#steadyTick = clock.now;
   }
 
   /** Reads the clock, and checks whether it was set since the last reading. */
-  look(): WallTime {
+  read(): WallTime {
     const now = this.#read();
     const tick = this.#clock.now;
-    if (Math.abs(now - this.#lookedWall - (tick - this.#lookedTick)) > JUMP_MS) {
+    if (Math.abs(now - this.#lastWall - (tick - this.#lastTick)) > JUMP_MS) {
       this.#steadyFrom = now;
       this.#steadyTick = tick;
     }
-    this.#lookedWall = now;
-    this.#lookedTick = tick;
+    this.#lastWall = now;
+    this.#lastTick = tick;
     return { now, steadyFrom: this.#steadyFrom, steadyMs: tick - this.#steadyTick };
   }
 }

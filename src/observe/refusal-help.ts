@@ -27,7 +27,7 @@ export const REFUSAL_HELP: Readonly<Record<RefusalReason, RefusalHelp>> = {
   },
   handshake_limit: {
     meaning: 'Too many connections are in their handshake at the same time.',
-    advice: 'Short peaks after a restart are normal. If it lasts, look at the addresses: it may be a flood.',
+    advice: 'Short peaks after a restart are normal. If it lasts, check the addresses: it may be a flood.',
   },
   memory_limit: {
     meaning: 'Connections and their queues need more memory than limits.memoryMegabytes allows.',
@@ -73,7 +73,7 @@ export const REFUSAL_HELP: Readonly<Record<RefusalReason, RefusalHelp>> = {
   },
   handshake_closed: {
     meaning: 'The client closed the connection before it had identified itself.',
-    advice: 'Common when clients choose another path. If a node of yours does it all the time, look at its log.',
+    advice: 'Common when clients choose another path. If a node of yours does it all the time, read its log.',
   },
   client_info_type: { meaning: 'The first frame of the client is not ClientInfo.', advice: BAD_CLIENT },
   client_info_length: { meaning: 'The ClientInfo frame has an impossible length.', advice: BAD_CLIENT },
@@ -115,7 +115,7 @@ export const REFUSAL_HELP: Readonly<Record<RefusalReason, RefusalHelp>> = {
   mesh_key: {
     meaning: 'The client gave a mesh key, as a relay of the region does, but not the one of this relay.',
     advice:
-      'If it is a relay of your region, give both the same mesh key. Otherwise someone tries to guess it: look at the address.',
+      'If it is a relay of your region, give both the same mesh key. Otherwise someone tries to guess it: check the address.',
   },
   mesh_source: {
     meaning: 'Another relay of the region forwarded a packet without a source key.',

@@ -57,7 +57,7 @@ export interface RelayEvents extends SessionReporter {
   listenerError(error: Error): void;
   /** A link to another relay of the region was opened, failed or ended. */
   link(event: LinkEvent): void;
-  /** Why there is no memory for more clients; null: there is. Called at each look. */
+  /** Why there is no memory for more clients; null: there is. Called at each check. */
   memory(problem: string | null): void;
 }
 

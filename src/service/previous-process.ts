@@ -5,7 +5,8 @@ import { FIRST_FD, type Environment } from './inherited-sockets.ts';
 
 /** The message of the next process to the previous one when it accepts clients. */
 export const ACCEPTS = 'accepts\n';
-const LOOK_MS = 10;
+/** Time between two checks whether the previous process has ended. */
+const POLL_MS = 10;
 
 /** The process that started this one to be replaced by it (see next-process.ts). */
 export class PreviousProcess {
@@ -31,7 +32,7 @@ export class PreviousProcess {
       // is shown.
       throw new Error(`the previous process is unknown: ${errorMessage(error)}`, { cause: error });
     }
-    while (process.ppid === this.#pid) await delay(LOOK_MS);
+    while (process.ppid === this.#pid) await delay(POLL_MS);
   }
 }
 

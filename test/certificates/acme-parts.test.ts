@@ -106,10 +106,10 @@ describe('renewal information', () => {
     assert.deepEqual(asked, {
       window: { start: Date.UTC(2026, 11, 1), end: Date.UTC(2026, 11, 2) },
       explanation: page,
-      lookAgainMs: 21_600_000,
+      checkAgainMs: 21_600_000,
     });
-    assert.equal((await ask(answer(200, { suggestedWindow }, { 'retry-after': '1' }))).lookAgainMs, 60_000);
-    assert.equal((await ask(answer(200, { suggestedWindow }, { 'retry-after': '9999999' }))).lookAgainMs, DAY_MS);
+    assert.equal((await ask(answer(200, { suggestedWindow }, { 'retry-after': '1' }))).checkAgainMs, 60_000);
+    assert.equal((await ask(answer(200, { suggestedWindow }, { 'retry-after': '9999999' }))).checkAgainMs, DAY_MS);
   });
 
   it('is none when it is refused, damaged, or ends before it starts', async () => {

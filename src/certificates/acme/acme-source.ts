@@ -21,7 +21,7 @@ import type { EventLog } from '../../base/event-log.ts';
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** Time between checks for due work. */
-const LOOK_MS = 1000;
+const CHECK_MS = 1000;
 const TEMPORARY_DAYS = 30;
 /** The authority's time has whole seconds, and clocks always differ a little. */
 const CLOCK_TOLERANCE_MS = 60_000;
@@ -57,7 +57,7 @@ export class AcmeCertificateSource implements CertificateSource {
   #issued: ReadCertificate | null;
   #temporary: ReadCertificate | null = null;
   readonly #memory: AcmeProgress;
-  #lookedAt: number;
+  #checkedAt: number;
   /** Monotonic time, so that a jump of the wall clock does not change when the authority is asked. */
   #orderFrom: number;
   #renewalInfoFrom: number;
@@ -71,16 +71,16 @@ export class AcmeCertificateSource implements CertificateSource {
     this.#store = new AcmeStore(directory, settings.directory, settings.names[0]!, log);
     this.#issued = this.#store.certificate();
     this.#memory = new AcmeProgress(this.#store, fingerprint(settings), options);
-    this.#lookedAt = clock.now;
+    this.#checkedAt = clock.now;
     this.#orderFrom = clock.now + this.#waitLeft();
     this.#renewalInfoFrom = clock.now + this.#renewalInfoLeft();
     this.#announce();
     this.#report();
     this.#endTicks = clock.onTick((now) => {
-      if (this.#isBusy || now - this.#lookedAt < LOOK_MS) return;
-      this.#lookedAt = now;
+      if (this.#isBusy || now - this.#checkedAt < CHECK_MS) return;
+      this.#checkedAt = now;
       this.#isBusy = true;
-      void this.#look().finally(() => (this.#isBusy = false));
+      void this.#check().finally(() => (this.#isBusy = false));
     }, SLOW_TICK_MS);
   }
 
@@ -186,12 +186,12 @@ export class AcmeCertificateSource implements CertificateSource {
   }
 
   /** Orders or renews when it is due; never rejects. */
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const { clock, log, health } = this.#options;
     try {
       this.#memory.writeAgain();
       if (this.#issued === null) this.#renewTemporary();
-      else if (clock.now >= this.#renewalInfoFrom) await this.#lookAtRenewalInfo(this.#issued);
+      else if (clock.now >= this.#renewalInfoFrom) await this.#readRenewalInfo(this.#issued);
       if (!this.#isStopped && clock.now >= this.#orderFrom && this.#isDue(this.#options.now())) await this.#obtain();
       this.#report();
     } catch (error) {
@@ -224,24 +224,24 @@ export class AcmeCertificateSource implements CertificateSource {
     return renewAt(info, renewal?.pinSha256 === info.pinSha256 ? renewal.at : null);
   }
 
-  async #lookAtRenewalInfo({ leaf, info: { pinSha256 } }: ReadCertificate): Promise<void> {
+  async #readRenewalInfo({ leaf, info: { pinSha256 } }: ReadCertificate): Promise<void> {
     const { clock, request, log, now, random, settings } = this.#options;
     const { renewal } = this.#memory.state;
     const known = renewal?.pinSha256 === pinSha256 ? renewal : null;
-    let lookAgainMs = HOUR_MS;
+    let checkAgainMs = HOUR_MS;
     try {
       const found = await askRenewalInfo(request, settings.directory, leaf, now());
       const { window, explanation } = found;
-      lookAgainMs = found.lookAgainMs;
+      checkAgainMs = found.checkAgainMs;
       const isNews = window?.start !== known?.window?.start || window?.end !== known?.window?.end;
       const at = window === null ? null : isNews ? momentIn(window, random()) : (known?.at ?? null);
-      this.#memory.remember({ renewal: { pinSha256, window, at, lookAt: now() + lookAgainMs } });
+      this.#memory.remember({ renewal: { pinSha256, window, at, lookAt: now() + checkAgainMs } });
       if (isNews && at !== null) log.info({ at: new Date(at), explanation }, 'the authority advises when to renew');
     } catch {
-      const lookAt = now() + lookAgainMs;
+      const lookAt = now() + checkAgainMs;
       this.#memory.remember({ renewal: { pinSha256, window: null, at: null, ...known, lookAt } });
     }
-    this.#renewalInfoFrom = clock.now + lookAgainMs;
+    this.#renewalInfoFrom = clock.now + checkAgainMs;
   }
 
   async #obtain(): Promise<void> {

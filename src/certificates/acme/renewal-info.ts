@@ -2,9 +2,9 @@ import type { X509Certificate } from 'node:crypto';
 import { parseObject, ask, readDirectory, waitMs, type Requester } from './authority-requests.ts';
 
 /** RFC 9773 §4.3.3: asking too often burdens the authority, asking too seldom misses a revocation. */
-const SOONEST_LOOK_MS = 60_000;
-const LATEST_LOOK_MS = 86_400_000;
-const USUAL_LOOK_MS = 6 * 3_600_000;
+const SOONEST_CHECK_MS = 60_000;
+const LATEST_CHECK_MS = 86_400_000;
+const USUAL_CHECK_MS = 6 * 3_600_000;
 const AUTHORITY_KEY_IDENTIFIER = Buffer.from('0603551d23', 'hex');
 const DER_OCTET_STRING = 0x04;
 const DER_SEQUENCE = 0x30;
@@ -22,7 +22,7 @@ export interface RenewalInfo {
   /** URL of a page with the reason, if the authority has one. */
   readonly explanation: string | null;
   /** Milliseconds until the next request. */
-  readonly lookAgainMs: number;
+  readonly checkAgainMs: number;
 }
 
 /** Asks the authority about one certificate. */
@@ -32,24 +32,24 @@ export async function askRenewalInfo(
   leaf: X509Certificate,
   now: number,
 ): Promise<RenewalInfo> {
-  const nothing = { window: null, explanation: null, lookAgainMs: LATEST_LOOK_MS };
+  const nothing = { window: null, explanation: null, checkAgainMs: LATEST_CHECK_MS };
   const id = renewalId(leaf);
   const { renewalInfo } = await readDirectory(request, directoryUrl);
   if (renewalInfo === null || id === null) return nothing;
   const answer = await ask(request, `${renewalInfo.replace(/\/$/, '')}/${id}`);
-  const lookAgainMs = clamp(waitMs(answer.headers, now) ?? USUAL_LOOK_MS);
-  if (answer.status !== 200) return { ...nothing, lookAgainMs: Math.max(lookAgainMs, USUAL_LOOK_MS) };
+  const checkAgainMs = clamp(waitMs(answer.headers, now) ?? USUAL_CHECK_MS);
+  if (answer.status !== 200) return { ...nothing, checkAgainMs: Math.max(checkAgainMs, USUAL_CHECK_MS) };
   const value = parseObject(answer.text);
   const explanation = value?.['explanationURL'];
   return {
     window: readWindow(value?.['suggestedWindow']),
     explanation: typeof explanation === 'string' ? explanation : null,
-    lookAgainMs,
+    checkAgainMs,
   };
 }
 
 function clamp(ms: number): number {
-  return Math.min(Math.max(ms, SOONEST_LOOK_MS), LATEST_LOOK_MS);
+  return Math.min(Math.max(ms, SOONEST_CHECK_MS), LATEST_CHECK_MS);
 }
 
 function readWindow(value: unknown): RenewalWindow | null {

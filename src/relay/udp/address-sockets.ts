@@ -25,7 +25,7 @@ interface SocketPlace {
 }
 
 /** Time between two checks of the machine's addresses. */
-const LOOK_MS = 5000;
+const CHECK_MS = 5000;
 /** Most sockets for single addresses. On a machine with more, the operator must configure the addresses that matter. */
 const MAX_SOCKETS = 256;
 /** Most attempts to find a free port: another program may take it in between. */
@@ -46,8 +46,8 @@ export class AddressSockets {
   /** True: it also has a socket on each address of the machine. */
   readonly #isEverywhere: boolean;
   #missing = '';
-  #lookedAt = 0;
-  #looking: Promise<void> | null = null;
+  #checkedAt = 0;
+  #checking: Promise<void> | null = null;
   #isClosed = false;
 
   private constructor(parts: AddressSocketsParts, all: DatagramSocket, isEverywhere: boolean) {
@@ -55,7 +55,7 @@ export class AddressSockets {
     this.#parts = parts;
     this.#all = all;
     this.#stopTicking = parts.clock.onTick((now) => {
-      if (now - this.#lookedAt >= LOOK_MS) void this.look();
+      if (now - this.#checkedAt >= CHECK_MS) void this.check();
     }, SLOW_TICK_MS);
   }
 
@@ -69,7 +69,7 @@ export class AddressSockets {
       return new AddressSockets(parts, await transport.bindDatagram(ip, port, handler, { fd }), false);
     if (!isWildcard(ip)) return new AddressSockets(parts, await transport.bindDatagram(ip, port, handler), false);
     const sockets = new AddressSockets(parts, await bindShared(parts, ip, port, TRIES), true);
-    await sockets.look();
+    await sockets.check();
     return sockets;
   }
 
@@ -89,21 +89,21 @@ export class AddressSockets {
   }
 
   /** Opens sockets on addresses that are new and closes those of addresses that are gone. Never rejects. */
-  async look(): Promise<void> {
-    this.#lookedAt = this.#parts.clock.now;
-    this.#looking ??= this.#follow().finally(() => (this.#looking = null));
-    await this.#looking;
+  async check(): Promise<void> {
+    this.#checkedAt = this.#parts.clock.now;
+    this.#checking ??= this.#follow().finally(() => (this.#checking = null));
+    await this.#checking;
   }
 
   /** Checks the addresses of the machine within about a second, because they may have changed. */
   suspect(): void {
-    this.#lookedAt = Math.min(this.#lookedAt, this.#parts.clock.now - LOOK_MS + 1000);
+    this.#checkedAt = Math.min(this.#checkedAt, this.#parts.clock.now - CHECK_MS + 1000);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stopTicking();
-    await this.#looking;
+    await this.#checking;
     await Promise.all([this.#all, ...this.#single.values()].map((socket) => socket.close()));
   }
 

@@ -126,7 +126,7 @@ describe('the addresses of the machine', { skip: process.platform !== 'linux' },
     assert.equal(await at('127.0.0.3'), '0.0.0.0', 'answered all the same');
     addresses.add('127.0.0.3');
     addresses.delete('127.0.0.2');
-    await sockets.look();
+    await sockets.check();
     assert.equal(await at('127.0.0.3'), '127.0.0.3');
     assert.equal(await at('127.0.0.2'), '0.0.0.0');
     assert.equal(await at('127.0.0.1'), '127.0.0.1');
@@ -152,12 +152,12 @@ describe('the addresses of the machine', { skip: process.platform !== 'linux' },
     const { sockets, addresses, at, missing } = await follow('127.0.0.1', '203.0.113.77');
     assert.equal(missing.length, 1);
     assert.match(missing[0]!, /^203\.0\.113\.77: .*does not have that address/);
-    await sockets.look();
+    await sockets.check();
     assert.equal(missing.length, 1);
     addresses.delete('203.0.113.77');
-    await sockets.look();
+    await sockets.check();
     addresses.add('203.0.113.77');
-    await sockets.look();
+    await sockets.check();
     assert.equal(missing.length, 2);
     assert.equal(await at('127.0.0.1'), '127.0.0.1');
   });
