@@ -79,6 +79,7 @@ export class Clients implements Admission {
         ? null
         : new ServiceRegionMember(config, {
             ...{ usage: this.#usage, policy: this.#policy, admission, relay, log, publicKey, noted },
+            endEndpoints: (key) => parts.peerRelay()?.revoke(key),
           });
   }
 
