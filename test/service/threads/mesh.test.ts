@@ -7,7 +7,6 @@ import { after, before, suite, test } from 'node:test';
 import type { DerpClient } from '../../../src/client/derp-client.ts';
 import { encodeFrame, FrameType, KEY_BYTES } from '../../../src/wire/frames.ts';
 import { WATCH_CONNS_FRAME } from '../../../src/wire/mesh-frames.ts';
-import { generateNodeKeyPair } from '../../../src/wire/keys.ts';
 import { nextPacket, within } from '../support.ts';
 import { PATIENCE_MS, TwoThreads } from './support.ts';
 
@@ -167,8 +166,7 @@ suite('two meshed relays of two threads each', { timeout: 180_000 }, () => {
     const [one] = relays;
     const sibling = await one.client(0, { info: { meshKey: MESH_KEY } });
     for (const thread of [0, 1]) {
-      const keys = generateNodeKeyPair();
-      const client = await one.client(thread, { keys });
+      const client = await one.client(thread);
       const { counters } = one.test.relay;
       const before = counters.refusals.close_peer;
       sibling.sendFrame(encodeFrame(FrameType.ClosePeer, client.publicKey));

@@ -28,11 +28,19 @@ export class TwoThreads {
       const client = await this.test.client({ timeoutMs: PATIENCE_MS, ...options });
       const isMain = relay.ownCounters.accepts > before;
       if (isMain === (thread === 0)) return client;
-      const closed = new Promise<void>((resolve) => (client.handler = { closed: () => resolve() }));
+      const others = Math.max(0, (await this.#connectionsOf(client)) - 1);
       client.close();
-      await closed;
+      // The next attempt may have the same key, and must be the only one.
+      while ((await this.#connectionsOf(client)) > others) await new Promise(setImmediate);
     }
     return assert.fail('no connection came to that thread');
+  }
+
+  async #connectionsOf({ publicKey }: DerpClient): Promise<number> {
+    const threads = this.test.relay.threads!;
+    await threads.refreshSessions();
+    const name = publicKey.toString('hex');
+    return threads.snapshot().sessions.filter(({ key }) => key === name).length;
   }
 
   async until(condition: () => boolean, what: string): Promise<void> {
