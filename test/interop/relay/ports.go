@@ -15,12 +15,9 @@ var (
 	portsGiven = map[int]bool{}
 )
 
-// candidate is 0 where the system may choose. Below the ports that the system chooses from, no outgoing connection of another
-// test can take a port of all addresses before the relay does.
-func candidate(host string) int {
-	if host != "0.0.0.0" {
-		return 0
-	}
+// candidate is below the ports that the system chooses from, so that no outgoing connection takes the port before the relay does, or
+// while the relay is stopped.
+func candidate() int {
 	return 20_000 + rand.IntN(12_000)
 }
 
@@ -29,7 +26,7 @@ func FreePort(host string) (int, error) {
 	portsMutex.Lock()
 	defer portsMutex.Unlock()
 	for range 100 {
-		listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(candidate(host))))
+		listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(candidate())))
 		if errors.Is(err, syscall.EADDRINUSE) {
 			continue
 		}
