@@ -94,7 +94,8 @@ export class AddressSearch {
    */
   async start(): Promise<void> {
     const { clock } = this.#parts;
-    const found = this.#refresh();
+    this.addresses.readInterfaces();
+    const found = this.#resolveNames();
     await withinTime(found, START_MS);
     this.#told = this.#text();
     void found.then(() => this.#tellChanges());
@@ -111,7 +112,7 @@ export class AddressSearch {
   }
 
   #tick(now: number): void {
-    if (now >= this.#nextNamesAt && !this.#isResolving) void this.#refresh().then(() => this.#tellChanges());
+    if (now >= this.#nextNamesAt && !this.#isResolving) void this.#resolveNames().then(() => this.#tellChanges());
     if (now >= this.#nextInterfacesAt) this.#readInterfaces(now);
     if (now >= this.#nextMappingAt && !this.#isMapping && this.#wantsMapping()) {
       this.#nextMappingAt = now + MAPPING_MS;
@@ -123,10 +124,10 @@ export class AddressSearch {
     if (this.#servers().length > 0) void this.#askStun();
   }
 
-  async #refresh(): Promise<void> {
+  async #resolveNames(): Promise<void> {
     const { clock } = this.#parts;
     this.#isResolving = true;
-    await this.addresses.refresh();
+    await this.addresses.resolveNames();
     this.#isResolving = false;
     this.#nextNamesAt = clock.now + (this.addresses.hasNames ? NAMES_MS : NAMES_FAILED_MS);
   }

@@ -131,9 +131,8 @@ export class AdvertisedAddresses {
     return this.#ips.interfaces;
   }
 
-  /** Reads the interfaces and resolves the names once; never rejects. */
-  async refresh(now: number = Date.now()): Promise<void> {
-    this.readInterfaces(now);
+  /** Resolves the names once; never rejects. */
+  async resolveNames(now: number = Date.now()): Promise<void> {
     const { configured } = this.#parts;
     const problems = await Promise.all(configured.map((entry) => this.#resolve(entry)));
     const problem = problems.find((one) => one !== null) ?? null;

@@ -66,6 +66,19 @@ suite('the search for the addresses of the relay', { timeout: 30_000 }, () => {
     assert.ok(world.takeAsked() > 0, 'a new network may have another public address');
   });
 
+  test('asks STUN servers again also when names are looked up at the same moment', async (t) => {
+    const world = new World(t, { addresses: ['relay.example.com'] });
+    world.names = Promise.reject(new Error('SERVFAIL'));
+    await world.search.start();
+    for (let i = 0; i < 10; i++) await world.later(800);
+    assert.ok(world.takeAsked() > 0);
+    world.machine = ['10.9.9.9'];
+    // After ten seconds both are due.
+    await world.later(5000);
+    assert.equal(world.ips, '10.9.9.9');
+    assert.ok(world.takeAsked() > 0);
+  });
+
   test('does not hold up the start for a resolver that does not answer', async (t) => {
     let answer: (ips: readonly string[]) => void = () => undefined;
     const world = new World(t, { addresses: ['relay.example.com'], only: true });

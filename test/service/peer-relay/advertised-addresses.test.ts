@@ -17,6 +17,12 @@ function advertised(parts: Partial<AdvertisedParts> = {}): { found: AdvertisedAd
   return { found, problems };
 }
 
+/** What the relay does at its start. */
+async function search(found: AdvertisedAddresses, now?: number): Promise<void> {
+  found.readInterfaces(now);
+  await found.resolveNames(now);
+}
+
 const listOf = (addresses: AdvertisedAddresses): string[] =>
   addresses.addresses.map(({ ip, port }) => formatHostPort(ip, port));
 
@@ -29,7 +35,7 @@ suite('addresses that clients are told (peer relay §8)', () => {
       resolve: () => Promise.resolve(['2001:DB8::1', '203.0.113.7', '127.0.1.1']),
     });
     assert.deepEqual(listOf(found), []);
-    await found.refresh(5);
+    await search(found, 5);
     assert.deepEqual(listOf(found), [
       '203.0.113.7:3478',
       '[2001:db8::1]:3478',
@@ -43,7 +49,7 @@ suite('addresses that clients are told (peer relay §8)', () => {
 
   test('are those configured alone when that is wanted', async () => {
     const { found } = advertised({ configured: ['127.0.0.1'], only: true, interfaces: () => ['10.0.0.1'] });
-    await found.refresh();
+    await search(found);
     assert.deepEqual(listOf(found), ['127.0.0.1:3478']);
   });
 
@@ -51,21 +57,21 @@ suite('addresses that clients are told (peer relay §8)', () => {
     let answers: readonly string[] | null = ['203.0.113.7'];
     const resolve = () => (answers === null ? Promise.reject(new Error('SERVFAIL')) : Promise.resolve(answers));
     const { found, problems } = advertised({ configured: ['relay.example.com'], resolve });
-    await found.refresh(1);
+    await search(found, 1);
     answers = null;
-    await found.refresh(2);
+    await search(found, 2);
     assert.deepEqual(listOf(found), ['203.0.113.7:3478']);
     assert.equal(found.foundAt, 1);
     assert.deepEqual(problems, ['relay.example.com']);
     answers = ['203.0.113.8'];
-    await found.refresh(3);
+    await search(found, 3);
     assert.deepEqual(listOf(found), ['203.0.113.8:3478']);
     assert.equal(found.foundAt, 3);
   });
 
   test('of a name that leads only to the machine itself are a problem, told once', async () => {
     const { found, problems } = advertised({ configured: ['relay'], resolve: () => Promise.resolve(['127.0.1.1']) });
-    for (let i = 0; i < 3; i++) await found.refresh();
+    for (let i = 0; i < 3; i++) await search(found);
     assert.equal(found.hasNames, false);
     assert.match(found.sources[0]!.problem!, /relay cannot be resolved: clients cannot reach 127\.0\.1\.1/);
     assert.deepEqual(problems, ['relay']);
@@ -79,7 +85,7 @@ suite('addresses that clients are told (peer relay §8)', () => {
     };
     const { found } = advertised({ interfaces });
     const problem = (): string | null => found.sources.at(-1)!.problem;
-    await found.refresh();
+    await search(found);
     assert.deepEqual([listOf(found), problem()], [['10.0.0.1:3478'], null]);
     machine = () => ['127.0.0.1'];
     assert.equal(found.readInterfaces(), false);
@@ -88,7 +94,7 @@ suite('addresses that clients are told (peer relay §8)', () => {
       [['10.0.0.1:3478'], 'this machine has no address that clients can reach'],
     );
     machine = null;
-    await found.refresh();
+    await search(found);
     assert.deepEqual(listOf(found), ['10.0.0.1:3478']);
     assert.match(problem()!, /cannot be listed: Unknown system error 97/);
     machine = () => ['10.0.0.2'];
@@ -98,7 +104,7 @@ suite('addresses that clients are told (peer relay §8)', () => {
 
   test('of STUN and of a port mapping come before those of the machine, with the ports that they tell', async () => {
     const { found } = advertised({ ports: () => [3478, 443], interfaces: () => ['10.0.0.1'] });
-    await found.refresh();
+    await search(found);
     found.setFound('STUN', [
       { localPort: 443, ip: '203.0.113.7', port: 50_443 },
       { localPort: 3478, ip: '203.0.113.7', port: 3478 },
@@ -139,7 +145,7 @@ suite('addresses that clients are told (peer relay §8)', () => {
   test('name every port before another address when there are more than eight', async () => {
     const interfaces = (): string[] => ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'];
     const { found } = advertised({ ports: () => [1, 2, 3], interfaces });
-    await found.refresh();
+    await search(found);
     const list = ['10.0.0.1:1', '10.0.0.2:1', '10.0.0.3:1', '10.0.0.1:2', '10.0.0.2:2', '10.0.0.3:2', '10.0.0.1:3'];
     assert.deepEqual(listOf(found), [...list, '10.0.0.2:3']);
   });
@@ -147,7 +153,7 @@ suite('addresses that clients are told (peer relay §8)', () => {
   test('are at most eight', async () => {
     const interfaces = (): string[] => Array.from({ length: 20 }, (_, i) => `10.0.0.${i + 1}`);
     const { found } = advertised({ interfaces });
-    await found.refresh();
+    await search(found);
     assert.equal(found.addresses.length, 8);
   });
 });
