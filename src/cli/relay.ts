@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { Clock } from '../base/clock.ts';
-import { DirectoryLock } from '../base/directory-lock.ts';
 import { errorMessage, TowpathError } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { TailnetConfig } from '../config/schema/peer-relay.ts';
 import { openAdmin } from '../service/admin-target.ts';
+import { lockStateDirectory } from '../service/peer-relay/state-file.ts';
 import { nodeSettings } from '../service/peer-relay/tailnet-settings.ts';
 import { TailnetNode } from '../tailnet/node.ts';
 import { NodeState } from '../tailnet/node-state.ts';
@@ -54,7 +54,7 @@ async function forEach(
 ): Promise<void> {
   const { config } = loadConfig({ ...readConfigFlags(command), env: process.env });
   const tailnets = chosen(config, name);
-  const lock = DirectoryLock.take(config.peerRelay.stateDirectory, 'peerRelay.stateDirectory');
+  const lock = lockStateDirectory(config.peerRelay);
   const clock = new Clock();
   clock.start();
   const write = (text: string): void => command.configureOutput().writeOut?.(`${printable(text)}\n`);

@@ -26,7 +26,7 @@ const START_MS = 3000;
 const COUNT_MS = 2000;
 
 interface ClientRelay extends Pick<Relay, 'setKeyLimits' | 'takeTraffic' | 'snapshot'> {
-  endKeys(endings: readonly KeyEnding[]): unknown;
+  endKeys(endings: readonly KeyEnding[]): number | Promise<number>;
 }
 
 export interface ClientsParts {
@@ -79,7 +79,7 @@ export class Clients implements Admission {
         ? null
         : new ServiceRegionMember(config, {
             ...{ usage: this.#usage, policy: this.#policy, admission, relay, log, publicKey, noted },
-            endEndpoints: (key) => parts.peerRelay()?.revoke(key),
+            disconnect: (key) => void this.disconnect(key),
           });
   }
 
@@ -134,6 +134,15 @@ export class Clients implements Admission {
     const hex = key.toString('hex');
     this.#policy.closed(hex);
     this.#member?.closed(hex, remote);
+  }
+
+  /**
+   * Ends the connections and the UDP endpoints of a key of 32 bytes at this relay. Resolves with how many connections there
+   * were.
+   */
+  async disconnect(key: Buffer): Promise<number> {
+    this.#parts.peerRelay()?.revoke(key);
+    return this.#parts.relay().endKeys([{ key, refusal: 'disconnected', detail: 'by an operator' }]);
   }
 
   /** Sends an operator's action to the other relays of the region. */

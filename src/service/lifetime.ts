@@ -37,7 +37,6 @@ export class Lifetime implements ProcessControl {
   #state: 'starting' | 'serving' | 'ending' = 'starting';
   #wantsReload = false;
   #next: Pick<NextProcess, 'accepts' | 'cancel'> | null = null;
-  #isReplaced = false;
 
   constructor(parts: LifetimeParts) {
     this.#parts = parts;
@@ -123,8 +122,7 @@ export class Lifetime implements ProcessControl {
     this.#next = null;
     if (this.#state === 'ending') return;
     this.#parts.systemd?.handedOver();
-    this.#isReplaced = true;
-    this.#beginEnd({ why: 'the next process accepts clients' });
+    this.#beginEnd({ why: 'the next process accepts clients' }, true);
   }
 
   /** Drains and ends the process, as a signal does; `why` is for the log. A second time it does nothing. */
@@ -141,7 +139,7 @@ export class Lifetime implements ProcessControl {
     this.#beginEnd({ signal });
   }
 
-  #beginEnd(cause: { readonly signal: NodeJS.Signals } | { readonly why: string }): void {
+  #beginEnd(cause: { readonly signal: NodeJS.Signals } | { readonly why: string }, isReplaced = false): void {
     const { service, log, systemd } = this.#parts;
     const wasServing = this.#state === 'serving';
     this.#state = 'ending';
@@ -152,14 +150,14 @@ export class Lifetime implements ProcessControl {
       { ...cause, sessions: service.sessionCount },
       wasServing ? 'draining; a second signal stops the relay at once' : 'stopping before the start is done',
     );
-    void this.#shutDown();
+    void this.#shutDown(isReplaced);
   }
 
-  async #shutDown(): Promise<void> {
+  async #shutDown(isReplaced: boolean): Promise<void> {
     const { service, log } = this.#parts;
     let code = 0;
     try {
-      await service.drain(this.#isReplaced);
+      await service.drain(isReplaced);
       await service.close();
       log.log.info('stopped');
     } catch (error) {

@@ -18,8 +18,8 @@ export interface RegionMemberParts {
   readonly policy: ClientPolicy;
   readonly admission: AdmissionService;
   readonly relay: () => { endKeys(endings: readonly KeyEnding[]): unknown };
-  /** Ends the endpoints of a node key of 32 bytes at the peer relay, if there is one. */
-  readonly endEndpoints: (key: Buffer) => void;
+  /** Ends the connections and the UDP endpoints of a node key of 32 bytes, for an operator. */
+  readonly disconnect: (key: Buffer) => void;
   readonly log: Logger;
   readonly publicKey: Buffer;
   readonly noted: (note: string | null) => void;
@@ -96,15 +96,11 @@ export class ServiceRegionMember implements RegionMember {
   }
 
   apply(event: RegionEvent): void {
-    const { admission, endEndpoints, log, relay } = this.#parts;
+    const { admission, disconnect, log } = this.#parts;
     const { key, kind } = event;
     log.info({ audit: true, action: kind, key: key.slice(0, 8), by: 'another relay of the region' }, `action: ${kind}`);
     if (event.kind === 'deny') admission.deny(event);
     else if (kind === 'allow') admission.allow(key);
-    else {
-      const bytes = Buffer.from(key, 'hex');
-      endEndpoints(bytes);
-      relay().endKeys([{ key: bytes, refusal: 'disconnected', detail: 'by an operator' }]);
-    }
+    else disconnect(Buffer.from(key, 'hex'));
   }
 }

@@ -269,8 +269,7 @@ export class Service {
   /** Ends the open connections of a key of 32 bytes; resolves with how many there were. The client may connect again. */
   disconnect(key: Buffer): Promise<number> {
     this.clients.announce({ kind: 'disconnect', key: key.toString('hex') });
-    this.#peerRelay?.revoke(key);
-    return Promise.resolve(this.#all.endKeys([{ key, refusal: 'disconnected', detail: 'by an operator' }]));
+    return this.clients.disconnect(key);
   }
 
   /**

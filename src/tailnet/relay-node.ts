@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { internalError } from '../base/errors.ts';
+import { pause } from '../base/pause.ts';
 import { PacketKind } from '../observe/counters.ts';
 import { Delivery, type NodeKey, type Presence, type Recipient, type Source } from '../relay/routing/recipient.ts';
 import { PresentFlag } from '../wire/mesh-frames.ts';
@@ -76,7 +77,7 @@ export class RelayNode implements Recipient {
   #peer: Peer | null = null;
   readonly #old = new Set<Peer>();
   #pending = 0;
-  #isClosed = false;
+  readonly #closed = new AbortController();
 
   constructor(parts: RelayNodeParts) {
     this.#parts = parts;
@@ -94,7 +95,7 @@ export class RelayNode implements Recipient {
   /** Leaves the router. */
   close(): void {
     const { router } = this.#parts;
-    this.#isClosed = true;
+    this.#closed.abort();
     for (const peer of [this.#peer, ...this.#old]) if (peer !== null) router.unregister(peer, this);
     this.#old.clear();
     this.#peer = null;
@@ -107,10 +108,7 @@ export class RelayNode implements Recipient {
     if (old === null) return;
     this.#old.add(old);
     const { clock, router } = this.#parts;
-    const end = clock.now + OLD_KEY_MS;
-    const leave = clock.onTick((now) => {
-      if (now < end && this.#old.has(old)) return;
-      leave();
+    void pause(clock, OLD_KEY_MS, this.#closed.signal).then(() => {
       if (this.#old.delete(old)) router.unregister(old, this);
     });
   }
@@ -151,11 +149,12 @@ export class RelayNode implements Recipient {
     const { node, table } = this.#parts;
     const { netmap } = node;
     if (netmap.self === null) return;
+    const now = Date.now();
     const isDisabled = netmap.self.attributes.has(DISABLING_ATTRIBUTE);
     const revoked = new Set<number>();
     for (const id of [...this.#asked, ...this.#others]) {
       const peer = netmap.peer(id);
-      if (isDisabled || peer === null || hasExpired(peer, Date.now()) || this.#isDenied(peer)) revoked.add(id);
+      if (isDisabled || peer === null || hasExpired(peer, now) || this.#isDenied(peer)) revoked.add(id);
       else if (this.#asked.has(id) && netmap.judge(peer) !== 'granted') revoked.add(id);
     }
     for (const id of revoked) {
@@ -377,11 +376,9 @@ export class RelayNode implements Recipient {
     this.#peer = null;
     node.isKeyInUse = true;
     node.listener.changed();
-    const end = clock.now + CROWDED_OUT_MS;
-    const leave = clock.onTick((now) => {
-      if (now < end && !this.#isClosed && this.#peer === null) return;
-      leave();
-      if (!this.#isClosed && this.#peer === null) this.open();
+    const { signal } = this.#closed;
+    void pause(clock, CROWDED_OUT_MS, signal, () => this.#peer !== null).then(() => {
+      if (!signal.aborted && this.#peer === null) this.open();
     });
   }
 }

@@ -47,7 +47,6 @@ function sharedSockets(program: string): void {
 
   it('are replaced by the next process, which has as many, and no connection is refused meanwhile', async () => {
     relay.closeClients();
-    const ended = once(relay.child, 'exit');
     const refused: unknown[] = [];
     let connected = 0;
     let isOver = false;
@@ -62,11 +61,7 @@ function sharedSockets(program: string): void {
       }
     })();
     try {
-      relay.child.kill('SIGUSR2');
-      const [, pid = '0'] = await relay.prints(/"pid":(\d+),"msg":"this process accepts/);
-      relay.nextPid = Number(pid);
-      assert.deepEqual(await within(ended, 'the end of the previous process', PATIENCE_MS), [0, null]);
-      await relay.prints(/the previous one ends"[^]*"msg":"towpath started"/);
+      await relay.replace();
     } finally {
       isOver = true;
       await connecting;

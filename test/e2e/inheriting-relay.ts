@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Clock } from '../../src/base/clock.ts';
 import { connectDerp } from '../../src/client/connect.ts';
 import type { DerpClient } from '../../src/client/derp-client.ts';
+import type { DerpClientOptions } from '../../src/client/options.ts';
 import { transport } from '../../src/transport/runtime.ts';
 import { within } from '../service/support.ts';
 import { handleFd, portOf, tcpServer } from './held-sockets.ts';
@@ -23,8 +24,8 @@ export class InheritingRelay {
   child!: ChildProcess;
   /** The process that has replaced the child. */
   nextPid = 0;
+  readonly folder: string = mkdtempSync(path.join(tmpdir(), 'towpath-inheriting-'));
   readonly #program: string;
-  readonly #folder = mkdtempSync(path.join(tmpdir(), 'towpath-threads-'));
   readonly #clock = new Clock();
   readonly #clients: DerpClient[] = [];
   #output = '';
@@ -34,18 +35,21 @@ export class InheritingRelay {
     this.#program = program;
   }
 
-  async start(): Promise<void> {
+  /** Starts it with these keys in its configuration file. Resolves when it accepts clients. */
+  async start(keys: object = {}): Promise<void> {
     this.#clock.start();
+    const config = path.join(this.folder, 'towpath.json');
+    writeFileSync(config, JSON.stringify(keys));
     const server = await tcpServer();
     this.port = portOf(server);
     // LISTEN_PID is known only when the process runs, so a shell sets it and then becomes the relay.
     const command = 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=derp exec "$@"';
     const flags = {
       ...{ '--listen': '127.0.0.1:1', '--http': 'off', '--stun': 'off', '--admin': '127.0.0.1:0' },
-      ...{ '--hostname': '127.0.0.1', '--key-file': path.join(this.#folder, 'key') },
-      ...{ '--certificate-directory': this.#folder, '--threads': String(THREADS), '--log-format': 'json' },
+      ...{ '--hostname': '127.0.0.1', '--key-file': path.join(this.folder, 'key') },
+      ...{ '--certificate-directory': this.folder, '--threads': String(THREADS), '--log-format': 'json' },
     };
-    const args = [MAIN, 'serve', '--no-self-test', ...Object.entries(flags).flat()];
+    const args = [MAIN, 'serve', '--config', config, '--no-self-test', ...Object.entries(flags).flat()];
     this.child = spawn('sh', ['-c', command, 'sh', this.#program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', handleFd(server)],
     });
@@ -72,9 +76,9 @@ export class InheritingRelay {
     return within(printed, `${String(what)} in:\n${this.#output}`, PATIENCE_MS);
   }
 
-  async client(): Promise<DerpClient> {
-    const options = { transport, clock: this.#clock, verify: { kind: 'none' }, timeoutMs: PATIENCE_MS } as const;
-    const client = await connectDerp({ ...options, url: `https://127.0.0.1:${this.port}/derp` });
+  async client(options: Partial<DerpClientOptions> = {}): Promise<DerpClient> {
+    const usual = { transport, clock: this.#clock, verify: { kind: 'none' }, timeoutMs: PATIENCE_MS } as const;
+    const client = await connectDerp({ ...usual, url: `https://127.0.0.1:${this.port}/derp`, ...options });
     this.#clients.push(client);
     return client;
   }
@@ -92,6 +96,16 @@ export class InheritingRelay {
     return assert.fail(`all of ${MOST_CLIENTS} clients came to one thread`);
   }
 
+  /** Sends SIGUSR2. Resolves when the next process runs and the first one has ended in the orderly way. */
+  async replace(): Promise<void> {
+    const ended = once(this.child, 'exit');
+    this.child.kill('SIGUSR2');
+    const [, pid = '0'] = await this.prints(/"pid":(\d+),"msg":"this process accepts/);
+    this.nextPid = Number(pid);
+    assert.deepEqual(await within(ended, 'the end of the previous process', PATIENCE_MS), [0, null]);
+    await this.prints(/the previous one ends"[^]*"msg":"towpath started"/);
+  }
+
   closeClients(): void {
     for (const client of this.#clients.splice(0)) client.abort();
   }
@@ -102,7 +116,7 @@ export class InheritingRelay {
     this.child.kill('SIGKILL');
     if (this.nextPid !== 0) process.kill(this.nextPid, 'SIGKILL');
     await this.#ended;
-    rmSync(this.#folder, { recursive: true });
+    rmSync(this.folder, { recursive: true });
   }
 
   /** Number of clients of the main thread. */

@@ -340,9 +340,9 @@ export class Router {
 
   /**
    * Returns a peer for the key at `at`, which is connected elsewhere and sends to a client here; null when the key is
-   * nowhere. The first packets of a node may come before the PeerPresent for it, on another connection of this thread. They are delivered but not
-   * recorded, so that a relay cannot fill the table with invented keys; the next packet is. A node that leaves before that
-   * leaves without notice, which clients must tolerate (§11).
+   * nowhere. The first packets of a node may come before the PeerPresent for it, on another connection of this thread. They
+   * are delivered but not recorded, so that a relay cannot fill the table with invented keys; the next packet is. A node that
+   * leaves before that leaves without notice, which clients must tolerate (§11).
    */
   #remotePeer(buffer: Buffer, at: number): Peer | null {
     if (this.remote.find(buffer, at) === null) {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../../base/clock.ts';
-import { DirectoryLock, TOUCH_MS } from '../../base/directory-lock.ts';
+import { type DirectoryLock, TOUCH_MS } from '../../base/directory-lock.ts';
 import { errorMessage } from '../../base/errors.ts';
 import type { PeerRelayConfig, PeerRelayLimitsConfig } from '../../config/schema/peer-relay.ts';
 import type { Counters } from '../../observe/counters.ts';
@@ -26,7 +26,7 @@ import type { AdvertisedAddresses } from './advertised-addresses.ts';
 import { offloadOf } from './offload-attributes.ts';
 import { peerRelayMetrics } from './metrics.ts';
 import { openRelayTailnet, type RelayTailnet } from './relay-tailnet.ts';
-import { saveState, takeState } from './state-file.ts';
+import { lockStateDirectory, saveState, takeState } from './state-file.ts';
 import { explainUse, type UseReport } from './why.ts';
 
 /** Time between two requests for the counts of the UDP thread. */
@@ -93,7 +93,7 @@ export class PeerRelay {
    * process has the directory, unless this one replaces it, or a file cannot be used.
    */
   static open(config: PeerRelayConfig, parts: PeerRelayParts): PeerRelay {
-    const lock = parts.isReplacing ? null : lockDirectory(config);
+    const lock = parts.isReplacing ? null : lockStateDirectory(config);
     try {
       return new PeerRelay(config, parts, lock);
     } catch (error) {
@@ -337,7 +337,7 @@ export class PeerRelay {
 
   /** Takes the directory of the process that has ended, and what it has changed there since this one read it. */
   #takeDirectory(): void {
-    this.#lock = lockDirectory(this.#config);
+    this.#lock = lockStateDirectory(this.#config);
     for (const { node, relay } of this.#tailnets) if (node.state.readAgain()) relay.keyChanged();
   }
 
@@ -434,8 +434,4 @@ export class PeerRelay {
     if (news.length > 0)
       this.#parts.log.info({ dropped: Object.fromEntries(news) }, 'the peer relay dropped datagrams');
   }
-}
-
-function lockDirectory({ stateDirectory }: PeerRelayConfig): DirectoryLock {
-  return DirectoryLock.take(stateDirectory, 'peerRelay.stateDirectory');
 }

@@ -1,10 +1,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { DirectoryLock } from '../../base/directory-lock.ts';
 import { errorMessage, systemErrorCode } from '../../base/errors.ts';
 import { readSmallFile } from '../../base/file-stamp.ts';
 import { writePrivateFile } from '../../base/private-file.ts';
-import { ENDPOINTS_NAME } from '../../config/schema/peer-relay.ts';
+import { ENDPOINTS_NAME, type PeerRelayConfig } from '../../config/schema/peer-relay.ts';
 import type { UdpRelayState } from '../../relay/udp/state.ts';
 
 const FILE = `${ENDPOINTS_NAME}.json`;
@@ -53,6 +54,11 @@ const stored = z.object({
     endpoints: z.array(endpoint),
   }),
 });
+
+/** Locks the state directory for this process. Throws a TowpathError when another one has it, or it cannot be written. */
+export function lockStateDirectory({ stateDirectory }: Pick<PeerRelayConfig, 'stateDirectory'>): DirectoryLock {
+  return DirectoryLock.take(stateDirectory, 'peerRelay.stateDirectory');
+}
 
 /** Writes the endpoints for the next process. Only the owner can read the file, because it contains keys. */
 export function saveState(directory: string, state: UdpRelayState, now: number = Date.now()): void {

@@ -99,11 +99,7 @@ export class RelayWorld {
   }
 
   async bindUntilPing(): Promise<void> {
-    for (let i = 0; i < TRIES; i++) {
-      await Promise.all([this.a.bind(), this.b.bind()]);
-      if (await this.a.ping()) return;
-    }
-    assert.fail(`no ping came through\n${this.relay.lines.join('')}`);
+    assert.ok(await bindBoth(this.a, this.b), `no ping came through\n${this.relay.lines.join('')}`);
   }
 
   setFaults(faults: Faults): void {
@@ -145,6 +141,15 @@ export function firstFrame(nodeKey: string, a: RelayNodeClient, b: RelayNodeClie
     Peers: [peer(a, 2), peer(b, 3)],
     PacketFilter: [GRANT],
   };
+}
+
+/** Both nodes bind to the endpoint that they use, until a ping of the first one is answered. Returns whether one was. */
+export async function bindBoth(a: RelayNodeClient, b: RelayNodeClient): Promise<boolean> {
+  for (let i = 0; i < TRIES; i++) {
+    await Promise.all([a.bind(), b.bind()]);
+    if (await a.ping()) return true;
+  }
+  return false;
 }
 
 /** The keys of the relay in the maps of clients. */
